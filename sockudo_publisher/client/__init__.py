@@ -1,0 +1,1 @@
+"""The Sockudo HTTP API. Imports neither Celery nor Redis."""

@@ -1,0 +1,204 @@
+"""Every error this package raises, in one tree.
+
+.. code-block:: text
+
+    Exception
+    └── SockudoError
+        ├── SockudoHTTPError            the server answered, and not with success
+        │   ├── BadRequest         400
+        │   ├── AuthFailed         401
+        │   ├── Forbidden          403
+        │   ├── NotFound           404
+        │   ├── PayloadTooLarge    413
+        │   ├── RateLimited        429
+        │   └── ServerError        5xx
+        ├── SockudoConnectionError      no answer; ``.sent`` tells whether the request may have arrived
+        ├── ValidationError (ValueError)    the caller's input; nothing was stored or sent
+        ├── ConfigurationError (ValueError) a setting; names the variable, never its value
+        ├── IdempotencyConflict (ValueError) a ``key=`` used before with another payload
+        ├── JournalUnavailable          Redis refused, froze or answered with an error
+        ├── BacklogFull                 the lane or Redis is full; nothing was stored
+        ├── BulkError                   ``publish_many`` stopped; says what is stored
+        └── InvalidWebhook              a webhook whose signature or body does not hold
+
+No message holds a payload or a secret. This module imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AuthFailed",
+    "BacklogFull",
+    "BadRequest",
+    "BulkError",
+    "ConfigurationError",
+    "Forbidden",
+    "IdempotencyConflict",
+    "InvalidWebhook",
+    "JournalUnavailable",
+    "NotFound",
+    "PayloadTooLarge",
+    "RateLimited",
+    "ServerError",
+    "SockudoConnectionError",
+    "SockudoError",
+    "SockudoHTTPError",
+    "ValidationError",
+    "error_for_status",
+]
+
+
+class SockudoError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+class SockudoHTTPError(SockudoError):
+    """The server answered with something else than success.
+
+    ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have
+    none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
+    ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
+    is published (401, 403, 404, 429), ``True`` (unknown) for the others: a failed batch has
+    delivered the items before the failing one (sockudo-server, section 4.4).
+    """
+
+    def __init__(
+        self, status: int, code: str | None = None, message: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(status, code, message, retry_after)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def sent(self) -> bool:
+        """Whether an event of the request may have been delivered."""
+        return self.status not in (401, 403, 404, 429)
+
+    def __str__(self) -> str:
+        return f"HTTP {self.status} {self.code or ''}: {self.message}".replace(" :", ":")
+
+
+class BadRequest(SockudoHTTPError):
+    """400."""
+
+
+class AuthFailed(SockudoHTTPError):
+    """401: signature, clock, or the key of another app."""
+
+
+class Forbidden(SockudoHTTPError):
+    """403."""
+
+
+class NotFound(SockudoHTTPError):
+    """404: also what an unknown app key answers."""
+
+
+class PayloadTooLarge(SockudoHTTPError):
+    """413: one event's data, or the whole body."""
+
+
+class RateLimited(SockudoHTTPError):
+    """429: nothing happened; see ``retry_after``."""
+
+
+class ServerError(SockudoHTTPError):
+    """5xx: unknown whether the event was delivered."""
+
+
+_BY_STATUS: dict[int, type[SockudoHTTPError]] = {
+    400: BadRequest,
+    401: AuthFailed,
+    403: Forbidden,
+    404: NotFound,
+    413: PayloadTooLarge,
+    429: RateLimited,
+}
+
+
+def error_for_status(
+    status: int, code: str | None, message: str, retry_after: float | None = None
+) -> SockudoHTTPError:
+    """The error class that belongs to an HTTP status."""
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else SockudoHTTPError)
+    return kind(status, code, message, retry_after)
+
+
+class SockudoConnectionError(SockudoError):
+    """No usable answer came.
+
+    ``sent`` is ``False`` when the request certainly never left (refused, DNS, connect timeout, TLS
+    failure) and ``True`` when its fate is unknown (timeout or reset after sending).
+    """
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
+
+
+class ValidationError(SockudoError, ValueError):
+    """Bad input, found at the caller before anything was stored or sent.
+
+    ``index`` is the position of the bad event in a batch or in ``publish_many`` (else ``None``);
+    ``stored`` how many events before it ``publish_many`` has stored.
+    """
+
+    def __init__(self, message: str, *, index: int | None = None, stored: int = 0) -> None:
+        super().__init__(message)
+        self.index = index
+        self.stored = stored
+
+
+class ConfigurationError(SockudoError, ValueError):
+    """A missing or malformed setting. Names the setting and never echoes its value."""
+
+
+class IdempotencyConflict(SockudoError, ValueError):
+    """The ``key=`` was used before, within ``SOCKUDO_KEY_TTL``, with another payload."""
+
+    def __init__(self, message: str, *, index: int | None = None, stored: int = 0) -> None:
+        super().__init__(message)
+        self.index = index
+        self.stored = stored
+
+
+class JournalUnavailable(SockudoError):
+    """Redis refused, froze, or answered with an error.
+
+    ``stored`` is ``False`` when the event was certainly not stored and ``None`` when that is
+    unknown; ``publish.delay(..., key=exc.message_id)`` repeats it safely either way.
+    ``stored_channels`` names the channels of a several-channel publish that are stored for sure.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        stored: bool | None,
+        message_id: str | None = None,
+        stored_channels: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.stored = stored
+        self.message_id = message_id
+        self.stored_channels = stored_channels
+
+
+class BacklogFull(SockudoError):
+    """The lane holds ``SOCKUDO_MAX_BACKLOG`` events, or Redis is at 90 % of its memory."""
+
+
+class BulkError(SockudoError):
+    """``publish_many`` stopped: all events before ``index`` are stored, some after it may be."""
+
+    def __init__(self, index: int, stored: int, cause: Exception) -> None:
+        super().__init__(f"stopped at event {index}, {stored} stored: {cause}")
+        self.index = index
+        self.stored = stored
+        self.cause = cause
+
+
+class InvalidWebhook(SockudoError):
+    """The webhook's key, signature or body does not hold."""
