@@ -1,0 +1,88 @@
+# Needs Python 3.10-3.13, pip and make, nothing else. Every target makes the virtual environment it needs.
+#
+#   make PYTHON=python3.12 test    another interpreter, for a new environment
+#   make test ARGS='-k journal'    arguments for pytest
+#   make demo ARGS=--once          arguments for the demo
+
+PYTHON ?=
+VENV ?= .venv
+ARGS ?=
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# One environment per purpose beside the developer's own.
+OLDEST := .venv-oldest
+VERSIONS := 3.10 3.11 3.12 3.13
+# What runs on every version and on the lowest dependencies: all but the long runs with kills.
+QUICK := -m "unit or integration"
+PIP := -m pip --disable-pip-version-check
+
+.DEFAULT_GOAL := help
+.PHONY: help install format format-check lint types parts test check demo bench stack wheel test-oldest test-all clean
+
+help: ## Show this list
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+install: $(INSTALLED) ## Make the environment (every target below does it by itself)
+
+# README.md is part of the package's metadata, pyproject.toml the rest.
+$(INSTALLED): pyproject.toml
+	@test -x $(BIN)/python || scripts/make-venv $(VENV) "$$( [ -n '$(PYTHON)' ] && echo '$(PYTHON)' || scripts/find-python )"
+	$(BIN)/python $(PIP) install --quiet --editable '.[dev]'
+	@touch $@
+
+format: $(INSTALLED) ## Format the code, mend what ruff can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+format-check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+
+lint: $(INSTALLED) ## Check the code and the arrows between its rooms
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports --no-cache
+
+types: $(INSTALLED) ## Check the types (mypy --strict)
+	$(BIN)/mypy
+
+parts: $(INSTALLED) ## Say which real parts the tests can have here
+	@$(BIN)/python scripts/parts.py
+
+test: parts ## Run the tests, on whatever real parts can be had (it says which)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: format-check lint types test ## All that CI checks
+
+demo: $(INSTALLED) ## Flight departures through the whole product; ARGS=--once to check and exit
+	$(BIN)/sockudo-publisher demo $(ARGS)
+
+bench: $(INSTALLED) ## Measure it beside its peers; writes benchmarks/results.md
+	$(BIN)/python -m benchmarks $(ARGS)
+
+stack: $(INSTALLED) ## The parts of docker-compose.yml without Docker; ARGS=--check to check and exit
+	$(BIN)/python -m scripts.stack $(ARGS)
+
+wheel: $(INSTALLED) ## Build dist/*.whl and dist/*.tar.gz
+	$(BIN)/python -m build --outdir dist
+
+# pip cannot resolve to the lowest versions, uv can; it is installed from its package, into this environment alone.
+test-oldest: ## Run the tests on the oldest Python here and the lowest versions declared
+	scripts/make-venv $(OLDEST) "$$(scripts/find-python --oldest)"
+	$(OLDEST)/bin/python $(PIP) install --quiet uv
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[demo,gevent,test]'
+	$(OLDEST)/bin/python $(PIP) list
+	$(OLDEST)/bin/python -m pytest $(QUICK) $(ARGS)
+
+test-all: ## Run the tests on each Python 3.10-3.13 that is here
+	@absent=; for version in $(VERSIONS); do \
+	    if python=$$(scripts/find-python $$version 2>/dev/null); then \
+	        echo "== Python $$version: $$python" && \
+	        scripts/make-venv .venv-$$version "$$python" && \
+	        .venv-$$version/bin/python $(PIP) install --quiet --editable '.[demo,gevent,test]' && \
+	        .venv-$$version/bin/python -m pytest $(QUICK) $(ARGS) || exit 1; \
+	    else absent="$$absent $$version"; fi; \
+	done; \
+	if [ -n "$$absent" ]; then echo "absent here, not tested:$$absent"; fi
+
+clean: ## Remove environments, caches and builds
+	rm -rf .venv .venv-* .stack dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
