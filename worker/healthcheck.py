@@ -34,6 +34,7 @@ def answers(broker_url: str, node: str) -> bool:
 
 
 def main() -> int:
+    """Ask, say what came back, and return the exit code."""
     node = node_name(os.environ)
     try:
         healthy = answers(Settings.from_env().broker_url, node)

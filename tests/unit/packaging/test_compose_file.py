@@ -1,0 +1,156 @@
+"""docker-compose.yml is valid, pinned and keeps what was handed to it."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+
+import jsonschema
+import pytest
+
+pytestmark = pytest.mark.unit
+
+
+def schema_errors(document, schema):
+    return [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(document)]
+
+
+def option(command, name):
+    """The value after `--name` in a command line."""
+    return command[command.index(name) + 1]
+
+
+def test_the_file_is_valid_by_the_compose_specification(deployment, compose_schema):
+    """The schema of the Compose Specification finds nothing to say."""
+    assert schema_errors(deployment.compose, compose_schema) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "key", "value"),
+    [("redis", "helthcheck", {}), ("worker", "stop_grace_period", 45), ("nginx", "ports", "8080:8080")],
+    ids=["misspelt key", "duration without unit", "text for a list"],
+)
+def test_the_schema_refuses_a_mistake(deployment, compose_schema, service, key, value):
+    """The schema is the real one: it refuses what compose refuses."""
+    broken = copy.deepcopy(deployment.compose)
+    broken["services"][service][key] = value
+    assert schema_errors(broken, compose_schema)
+
+
+@pytest.mark.parametrize("service", ["redis", "sockudo", "nginx", "worker", "demo"])
+def test_images_are_pinned_to_a_release(deployment, service):
+    """A deployment that works today works tomorrow: three numbers, never `latest`."""
+    assert re.fullmatch(r"[a-z/-]+:\d+\.\d+\.\d+(-[a-z0-9.]+)?", deployment.service(service)["image"])
+
+
+def test_the_server_is_the_one_that_was_measured(deployment):
+    """What the design relies on was seen on Sockudo 5.2.0."""
+    assert deployment.service("sockudo")["image"] == "sockudo/sockudo:5.2.0"
+
+
+def test_base_images_of_our_own_are_pinned_too(root):
+    """Each stage starts from a pinned image or from another stage."""
+    stages = re.findall(r"^FROM (\S+) AS (\S+)", (root / "worker" / "Dockerfile").read_text(), re.MULTILINE)
+    names = {name for _, name in stages}
+    assert names == {"build", "base", "demo", "worker"}
+    for image, name in stages:
+        assert image in names or re.search(r":\d+\.\d+\.\d+", image), name
+
+
+def test_redis_keeps_what_it_was_given(deployment):
+    """The journal is written to disk, never evicted, on a volume that outlives the container."""
+    redis = deployment.service("redis")
+    assert option(redis["command"], "--appendonly") == "yes"
+    assert option(redis["command"], "--maxmemory-policy") == "noeviction"
+    assert "redis-data:/data" in redis["volumes"]
+    assert "redis-data" in deployment.compose["volumes"]
+
+
+def test_redis_has_a_bound_of_its_own(deployment):
+    """Without maxmemory the kernel decides when Redis is full, by killing it."""
+    assert re.fullmatch(r"\d+[mg]b", option(deployment.service("redis")["command"], "--maxmemory"))
+
+
+@pytest.mark.parametrize("service", ["redis", "sockudo", "nginx", "worker"])
+def test_services_say_whether_they_are_well(deployment, service):
+    """Each has a health check, and restarts when it dies."""
+    assert deployment.service(service)["healthcheck"]["test"][0] in {"CMD", "CMD-SHELL"}
+    assert deployment.service(service)["restart"] == "unless-stopped"
+
+
+def test_services_wait_for_healthy_ones(deployment):
+    """The worker starts when Redis has loaded its log and Sockudo answers through nginx."""
+    assert deployment.service("worker")["depends_on"] == {
+        "redis": {"condition": "service_healthy"},
+        "nginx": {"condition": "service_healthy"},
+    }
+    assert deployment.service("nginx")["depends_on"] == {"sockudo": {"condition": "service_healthy"}}
+
+
+def test_sockudo_is_asked_for_our_app(deployment):
+    """Sockudo starts with other settings when its file cannot be read, so the check names the app that is in it."""
+    sockudo = deployment.service("sockudo")
+    assert sockudo["command"] == ["sockudo", "--config", "/etc/sockudo/sockudo.toml"]
+    assert "./worker/sockudo.toml:/etc/sockudo/sockudo.toml:ro" in sockudo["volumes"]
+    assert "/up/$${SOCKUDO_APP_ID}" in sockudo["healthcheck"]["test"][1]
+
+
+def test_no_setting_replaces_the_configured_app(deployment):
+    """SOCKUDO_DEFAULT_APP_* would put an app with batches of 100 in the place of ours."""
+    assert not [name for name in deployment.service("sockudo")["environment"] if "DEFAULT_APP" in name]
+
+
+def test_workers_reach_sockudo_through_nginx_alone(deployment):
+    """Directly, a worker that is killed leaves the server in the middle of a batch."""
+    url = deployment.service("worker")["environment"]["SOCKUDO_URL"]
+    assert "@nginx:8080/apps/" in url
+    assert "./worker/nginx.conf:/etc/nginx/nginx.conf:ro" in deployment.service("nginx")["volumes"]
+
+
+def test_the_worker_runs_without_rights(deployment, root):
+    """A user of its own, no capabilities, nothing to write to but /tmp."""
+    worker = deployment.service("worker")
+    assert worker["build"] == {"context": ".", "dockerfile": "worker/Dockerfile"}
+    assert (worker["cap_drop"], worker["read_only"], worker["tmpfs"]) == (["ALL"], True, ["/tmp"])
+    dockerfile = (root / "worker" / "Dockerfile").read_text()
+    last_stage = dockerfile[dockerfile.rindex("\nFROM ") :]
+    assert re.search(r"^USER [1-9]\d*$", last_stage, re.MULTILINE)
+
+
+def test_the_worker_needs_no_options(root):
+    """`celery -A worker worker` is the production setting, as process 1, so that it gets SIGTERM itself."""
+    dockerfile = (root / "worker" / "Dockerfile").read_text()
+    command = re.findall(r"^CMD (.+)$", dockerfile, re.MULTILINE)[-1]
+    assert json.loads(command) == ["celery", "-A", "worker", "worker"]
+    assert "STOPSIGNAL SIGTERM" in dockerfile
+
+
+def test_the_image_is_built_from_what_the_context_lets_in(root):
+    """Whatever the Dockerfile copies is let in by .dockerignore, which keeps everything else out."""
+    ignored = (root / ".dockerignore").read_text().split()
+    assert ignored[0] == "*"
+    copied = re.findall(r"^COPY (?!--)(.+) \S+$", (root / "worker" / "Dockerfile").read_text(), re.MULTILINE)
+    sources = {source.split("/")[0] for line in copied for source in line.split()}
+    assert sources == {line[1:] for line in ignored if line.startswith("!")}
+
+
+def test_only_the_demo_waits_for_its_profile(deployment):
+    """`docker compose up` starts production; the demo comes when it is asked for."""
+    profiles = {name: service.get("profiles") for name, service in deployment.compose["services"].items()}
+    assert {name: value for name, value in profiles.items() if value} == {"demo": ["demo"]}
+
+
+@pytest.mark.parametrize("name", ["SOCKUDO_APP_KEY", "SOCKUDO_APP_SECRET", "REDIS_PASSWORD"])
+def test_secrets_come_from_the_environment(root, name):
+    """Each secret is a variable everywhere, with one default that says what it is for."""
+    texts = [(root / "docker-compose.yml").read_text(), (root / "worker" / "sockudo.toml").read_text()]
+    defaults = {match for text in texts for match in re.findall(rf"\$\{{{name}:-([^}}]*)\}}", text)}
+    assert len(defaults) == 1
+    assert defaults.pop().startswith("development-")
+
+
+def test_only_subscribers_reach_it_from_other_machines(deployment):
+    """Ports for publishing, Redis and metrics are bound to this machine."""
+    ports = [port for service in deployment.compose["services"].values() for port in service.get("ports", ())]
+    assert [port for port in ports if not port.startswith("127.0.0.1:")] == ["6001:6001"]
