@@ -118,9 +118,7 @@ _BY_STATUS: dict[int, type[SockudoHTTPError]] = {
 }
 
 
-def error_for_status(
-    status: int, code: str | None, message: str, retry_after: float | None = None
-) -> SockudoHTTPError:
+def error_for_status(status: int, code: str | None, message: str, retry_after: float | None = None) -> SockudoHTTPError:
     """The error class that belongs to an HTTP status."""
     kind = _BY_STATUS.get(status, ServerError if status >= 500 else SockudoHTTPError)
     return kind(status, code, message, retry_after)

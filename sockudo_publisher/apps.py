@@ -1,0 +1,76 @@
+"""The parts of one Sockudo app, made from the settings once per process and shared by its threads.
+
+A fork makes its own: the parts themselves look at the process id before they use a connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from .client.encoding import Encoder
+from .client.sockudo import Sockudo
+from .errors import ConfigurationError
+from .journal.journal import Journal
+from .journal.producer import Producer
+from .settings import DEFAULT_APP, Settings, get_settings
+
+__all__ = ["App", "app_named", "forget_apps"]
+
+
+@dataclass(frozen=True)
+class App:
+    """One Sockudo app: its name here, its client, and its journal from both ends."""
+
+    name: str
+    client: Sockudo
+    encoder: Encoder
+    producer: Producer
+    journal: Journal
+    fingerprint_key: bytes
+
+
+@lru_cache(maxsize=64)
+def _build(name: str, settings: Settings) -> App:
+    client = Sockudo.from_url(
+        settings.url_of(name),
+        timeout=settings.timeout,
+        encryption_master_key_base64=settings.encryption_master_key_base64,
+        max_event_bytes=settings.max_event_bytes,
+    )
+    master_key = settings.encryption_master_key_base64 or ""
+    return App(
+        name=name,
+        client=client,
+        encoder=client.encoder,
+        producer=Producer(
+            settings.redis_url,
+            name,
+            lanes=settings.lanes,
+            max_backlog=settings.max_backlog,
+            key_ttl_ms=int(settings.key_ttl * 1000),
+            wait=settings.redis_wait,
+        ),
+        journal=Journal(settings.redis_url, name, lanes=settings.lanes, on_expired=settings.on_expired),
+        # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
+        # of Redis test guesses.
+        fingerprint_key=hashlib.sha256(master_key.encode()).digest() if master_key else b"",
+    )
+
+
+def app_named(name: str | None = None) -> App:
+    """The app of that name (``SOCKUDO_APPS``), by default that of ``SOCKUDO_URL``.
+
+    Raises :class:`ConfigurationError` when it is not configured or its URL is malformed.
+    """
+    settings = get_settings()
+    if not isinstance(name, str | None):
+        raise ConfigurationError(f"app: expected a name, got {type(name).__name__}")
+    return _build(name or DEFAULT_APP, settings)
+
+
+def forget_apps() -> None:
+    """Read the environment again (tests, and programs that set it late)."""
+    get_settings.cache_clear()
+    _build.cache_clear()

@@ -1,0 +1,78 @@
+"""The private Celery app: doorbells and `publish` messages go through it, whatever app is current.
+
+``celery -A worker worker`` with no further option is the right production setting because of what
+is configured here; each choice says why.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import Celery
+from kombu import Exchange, Queue
+
+from .settings import Settings, get_settings
+
+__all__ = ["QUEUE", "celery_app", "configuration"]
+
+#: The one queue of this package.
+QUEUE = "sockudo"
+
+#: Slots beside one per lane: for `publish` messages and held channels.
+SPARE_SLOTS = 4
+
+#: Seconds after which an unacknowledged message (a countdown whose worker was killed) is delivered to
+#: another worker. Kombu's default is an hour; a redelivered message appends nothing new (ledger).
+VISIBILITY_TIMEOUT_S = 600
+
+#: Seconds that the consumer's connection may be silent before it is taken for dead.
+BROKER_TIMEOUT_S = 10.0
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """The Celery configuration for these settings."""
+    lanes = settings.lanes * max(1, len(settings.app_urls()))
+    options: dict[str, Any] = {}
+    if settings.broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
+        options = {
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "socket_connect_timeout": BROKER_TIMEOUT_S,
+            "socket_timeout": BROKER_TIMEOUT_S,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+        }
+    return {
+        "broker_url": settings.broker_url,
+        "broker_transport_options": options,
+        "broker_connection_retry_on_startup": True,
+        # A restarted broker may be away for minutes; the sweep drains meanwhile.
+        "broker_connection_max_retries": None,
+        # The message id of a countdown event is its result; chords need a backend too.
+        "result_backend": settings.redis_url,
+        "result_expires": 3600,
+        "task_default_queue": QUEUE,
+        "task_queues": (Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE),),
+        "task_default_exchange": QUEUE,
+        "task_default_routing_key": QUEUE,
+        "task_create_missing_queues": True,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        # Drains wait for answers: threads cost nothing while they do. A slot per lane, so that every
+        # lane can be watched, and some to spare.
+        "worker_pool": "threads",
+        "worker_concurrency": lanes + SPARE_SLOTS,
+        # A doorbell must not wait behind a running drain in a worker that has no free slot.
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_remote_control": True,
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        # On a lost connection Celery would cancel what is not acknowledged yet; nothing of ours needs it.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+    }
+
+
+celery_app = Celery("sockudo_publisher", set_as_current=False)
+celery_app.add_defaults(lambda: configuration(get_settings()))

@@ -1,0 +1,194 @@
+"""What follows an attempt. Pure: a finding and the run's progress in, the next step out.
+
+The search for a culprit is in here too, as arithmetic on prefixes: a prefix that was refused or is
+stuck holds one; half of it is asked next; a prefix that is accepted is settled at once, while the
+server remembers it; a refused prefix of one item *is* the culprit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from .backoff import backoff_s, hold_retry_s
+from .outcome import Finding, Outcome
+
+__all__ = ["Attempt", "Bury", "Hold", "Learn", "Pause", "Progress", "RetryHold", "Settle", "Step", "TryAgain", "decide"]
+
+#: Seconds to wait, once, before a stuck batch is searched: the earlier request may still be running.
+STUCK_WAIT_S: Final = 2.0
+
+#: Seconds between two probes of an app that refuses our key or address.
+MISCONFIGURED_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The batch that was sent: its size, whether it went out before, and whether from a held queue."""
+
+    count: int
+    body_bytes: int
+    resent: bool
+    in_hold: bool
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run knows of the items at the head.
+
+    ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next;
+    ``waited``: the one wait for a running request was spent; ``unknowns``, ``failures``: in a row;
+    ``unknown_before``: an earlier attempt of the head ended unknown, so it may have been delivered.
+    """
+
+    bad: int | None = None
+    most: int | None = None
+    waited: bool = False
+    unknowns: int = 0
+    failures: int = 0
+    unknown_before: bool = False
+    attempts: int = 0
+
+    def after_culprit(self) -> Progress:
+        """The culprit has left: what follows it goes next, at full size."""
+        return replace(self, bad=None, most=None, waited=False, attempts=0)
+
+
+@dataclass(frozen=True)
+class Settle:
+    """The batch was accepted."""
+
+
+@dataclass(frozen=True)
+class TryAgain:
+    """Send the head again after ``wait_s``, in the size that the progress says."""
+
+    wait_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The single item is stuck: its channel waits, and is tried again after ``retry_in_s``."""
+
+    retry_in_s: float
+
+
+@dataclass(frozen=True)
+class RetryHold:
+    """The held item is still stuck."""
+
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class Bury:
+    """The single item cannot be delivered."""
+
+    reason: str
+    words: str
+    maybe_delivered: bool
+
+
+@dataclass(frozen=True)
+class Learn:
+    """The batch is too large for the server; ``unmark``: none of it was ever sent."""
+
+    events: int | None
+    bytes: int | None
+    unmark: bool
+
+
+@dataclass(frozen=True)
+class Pause:
+    """The whole app waits; ``unmark``: none of the batch was ever sent."""
+
+    reason: str
+    wait_s: float
+    words: str
+    unmark: bool
+    is_loud: bool = False
+
+
+Step: TypeAlias = Settle | TryAgain | Hold | RetryHold | Bury | Learn | Pause
+
+
+def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
+    """The next step, and what is known when it is done."""
+    now = replace(progress, attempts=progress.attempts + 1)
+    first_attempt = not attempt.resent
+    match finding.outcome:
+        case Outcome.ACCEPTED:
+            return Settle(), _after_accepted(now, attempt.count)
+        case Outcome.STUCK:
+            return _stuck(attempt, now)
+        case Outcome.REFUSED | Outcome.CONFLICT:
+            return _refused(finding, attempt, now)
+        case Outcome.TOO_LARGE:
+            return _too_large(finding, attempt, now)
+        case Outcome.UNKNOWN:
+            unknowns = now.unknowns + 1
+            # After a second unknown in a row half of the batch is asked, down to one item: a server that
+            # dies of large requests still answers small ones. One item alone, still unknown: its trouble.
+            most = max(1, attempt.count // 2) if unknowns >= 2 else now.most
+            after = replace(now, unknowns=unknowns, failures=now.failures + 1, most=most, unknown_before=True)
+            return Pause("unknown", backoff_s(after.failures), finding.words, unmark=False), after
+        case Outcome.NOT_SENT:
+            after = replace(now, failures=now.failures + 1)
+            return Pause("unreachable", backoff_s(after.failures), finding.words, unmark=first_attempt), after
+        case Outcome.BUSY:
+            after = replace(now, failures=now.failures + 1)
+            wait_s = finding.retry_after_s if finding.retry_after_s is not None else 1.0 + backoff_s(after.failures)
+            return Pause("busy", wait_s, finding.words, unmark=first_attempt), after
+        case Outcome.MISCONFIGURED:
+            after = replace(now, failures=now.failures + 1)
+            return Pause("misconfigured", MISCONFIGURED_S, finding.words, unmark=first_attempt, is_loud=True), after
+
+
+def _after_accepted(progress: Progress, count: int) -> Progress:
+    bad = progress.bad - count if progress.bad is not None else None
+    if not bad or bad <= 0:
+        return Progress()
+    return Progress(
+        bad=bad,
+        most=_half(bad),
+        waited=progress.waited,
+        unknown_before=progress.unknown_before,
+        attempts=progress.attempts,
+    )
+
+
+def _stuck(attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
+    if attempt.in_hold:
+        return RetryHold(hold_retry_s(attempt.age_s)), progress
+    if not progress.waited:
+        return TryAgain(STUCK_WAIT_S), replace(progress, waited=True)
+    if attempt.count > 1:
+        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
+    return Hold(hold_retry_s(0)), progress.after_culprit()
+
+
+def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
+    if attempt.count > 1:
+        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
+    reason = "conflict" if finding.outcome is Outcome.CONFLICT else "refused"
+    # Our bytes never change: a conflict means that somebody else used the id, or (a cut request's
+    # claim answers so too) that an earlier attempt of ours is out.
+    bury = Bury(reason, finding.words, maybe_delivered=reason == "conflict" and attempt.resent)
+    return bury, progress.after_culprit()
+
+
+def _too_large(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
+    if attempt.count == 1:
+        return Bury("too_large", finding.words, maybe_delivered=False), progress.after_culprit()
+    # Nothing of a batch refused for its size was accepted (the size is checked before the first item).
+    unmark = not attempt.resent
+    if finding.limit is not None and finding.limit < attempt.count:
+        return Learn(finding.limit, None, unmark), progress
+    if finding.limit is not None or finding.words.lower().startswith("batch size"):
+        return Learn(max(1, attempt.count // 2), None, unmark), progress
+    return Learn(None, max(1024, attempt.body_bytes // 2), unmark), replace(progress, most=max(1, attempt.count // 2))
+
+
+def _half(count: int) -> int:
+    return max(1, count // 2)

@@ -1,0 +1,410 @@
+"""The drain loop: one queue, from its head, until it is empty or has to wait.
+
+It holds no decision of its own: ``outcome`` says what an answer proves, ``decide`` what follows,
+the journal does it. Everything it acts with comes as an argument.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+if sys.version_info >= (3, 11):
+    from typing import assert_never
+else:
+    from typing_extensions import assert_never
+
+from ..journal.batch import Batch
+from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
+from ..journal.lease import LeaseLost
+from ..journal.shared import Limits
+from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, decide
+from .outcome import Finding, NoReply, Reply, classify
+from .window import Policy, Standing, standing
+
+__all__ = ["Control", "Post", "Ring", "drain"]
+
+logger = logging.getLogger("sockudo_publisher.delivery")
+
+Post = Callable[[bytes], "Reply | NoReply"]
+
+#: Seconds after which a drain looks whether another lane waits for its slot.
+SLICE_S = 5.0
+
+#: Seconds that a wait may last inside the task; a longer one gives the slot back.
+WAIT_IN_PLACE_S = 2.0
+
+#: Seconds an empty lane is watched before it is released; fewer where slots are scarce.
+HOT_S = 10.0
+SCARCE_HOT_S = 0.2
+
+#: Seconds of one look at an empty lane: bounds how long a stop is not seen.
+HOT_LOOK_S = 0.2
+
+#: Seconds between two looks at a pause whose probe is another's.
+PROBE_LOOK_S = 0.2
+
+
+class Control(Protocol):
+    """What the loop asks of the process it runs in."""
+
+    def stopping(self) -> bool:
+        """Whether the worker shuts down: give everything back."""
+
+    def others_wait(self) -> bool:
+        """Whether another lane has entries and no holder: this slot could serve it."""
+
+    def slots_are_scarce(self) -> bool:
+        """Whether there are fewer slots than lanes: an empty lane is not watched for long then."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than until the worker shuts down."""
+
+    def ring_all(self) -> None:
+        """Ring every lane that has entries: the server is back."""
+
+
+@dataclass(frozen=True)
+class Ring:
+    """The queue has to be rung again after ``after_s``."""
+
+    after_s: float
+
+
+def drain(
+    journal: Journal,
+    lane: int,
+    channel: str | None = None,
+    *,
+    post: Post,
+    policy: Policy,
+    control: Control,
+    at: Callable[[str], None],
+) -> Ring | None:
+    """Deliver a lane, or one held channel of it. ``None``: empty, or not ours; else when to ring it.
+
+    Raises :class:`JournalUnavailable` when Redis fails; nothing has to be undone then.
+    """
+    pause = journal.shared.view().pause
+    if pause and pause.until_ms > journal.now_ms():
+        return None  # who paused the app rings this lane or another; clearing the pause rings them all
+    holder = journal.acquire(lane, channel)
+    if holder is None:
+        return None  # its holder sees our entries: release.lua
+    try:
+        at("leased")
+        return _Run(journal, holder, post, policy, control, at).deliver()
+    except LeaseLost:
+        logger.info("%r is lost: its new holder goes on", holder.lease)
+        return None
+    finally:
+        journal.forget(holder)
+
+
+class _Run:
+    """One drain of one queue under one lease."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        holder: Holder,
+        post: Post,
+        policy: Policy,
+        control: Control,
+        at: Callable[[str], None],
+    ) -> None:
+        self.journal = journal
+        self.holder = holder
+        self.post = post
+        self.policy = policy
+        self.control = control
+        self.at = at
+        # A held queue starts with its stuck item, alone.
+        self.progress = Progress(most=1 if holder.channel else None)
+        self.limits = Limits()
+        self.ring: Ring | None = None
+        self.slice_end = time.monotonic() + SLICE_S
+        self.taken_at = 0.0
+        self.waited_s = 0.0
+        self.paused_by_us = False
+        self.probing = False
+        self.late = False
+
+    def deliver(self) -> Ring | None:
+        """Take, send, decide, do: until the queue is empty or must wait."""
+        taken = self.take()
+        while (batch := self.sendable(taken)) is not None:
+            finding, attempt = self.send(batch)
+            step, self.progress = decide(finding, attempt, self.progress)
+            match step:
+                case Settle():
+                    taken = self.settle_and_take(batch)
+                case TryAgain(wait_s):
+                    taken = self.take(after_s=wait_s)
+                case Hold(retry_in_s):
+                    taken = self.hold_and_take(batch, retry_in_s)
+                case RetryHold(wait_s):
+                    self.retry_hold(wait_s)
+                    return None
+                case Bury() as bury:
+                    taken = self.bury_and_take(batch, bury)
+                case Learn() as learn:
+                    taken = self.learn_and_take(batch, learn)
+                case Pause() as pause:
+                    taken = self.pause_and_take(batch, pause)
+                case _:
+                    assert_never(step)
+        return self.ring
+
+    # -- before a request ---------------------------------------------------------------------------
+
+    def take(self, *, after_s: float = 0.0) -> Taken:
+        """The head of the queue, cut by settings, learned limits and the search."""
+        if after_s:
+            self.control.sleep(after_s)
+        taken = self.journal.take(self.holder, **self.bounds())
+        return self.noted(taken)
+
+    def bounds(self) -> dict[str, int]:
+        """The most that the next batch may hold."""
+        items = min(self.policy.batch_max_events, self.limits.events or self.policy.batch_max_events)
+        return {
+            "most_items": min(items, self.progress.most or items),
+            "most_bytes": min(self.policy.batch_max_bytes, self.limits.bytes or self.policy.batch_max_bytes),
+        }
+
+    def noted(self, taken: Taken) -> Taken:
+        """Remember what came with a take: the time, and the limits for the next one."""
+        self.taken_at = time.monotonic()
+        if taken.shared.limits != self.limits:
+            self.limits = taken.shared.limits
+        return taken
+
+    def now_ms(self, taken_ms: int) -> int:
+        """Redis' time now, from the take's and our monotonic clock."""
+        return taken_ms + int((time.monotonic() - self.taken_at) * 1000)
+
+    def sendable(self, taken: Taken) -> Batch | None:
+        """The next batch that may be sent; waits for one. ``None``: this run is over, the lease is given back."""
+        while True:
+            if self.must_yield():
+                self.over(taken, Ring(0.0))
+                return None
+            if taken.batch is None:
+                if taken.unknown_version is not None:
+                    self.leave_to_newer(taken)
+                    return None
+                if not self.entry_came() and self.journal.release(self.holder):
+                    return None
+            elif taken.shared.pause and not self.probing:
+                wait_s = self.pause_left_s(taken)
+                if wait_s <= 0 and self.journal.shared.try_probe(
+                    self.holder.lease.token, self.policy.delivery_timeout_s
+                ):
+                    self.probing = True
+                    continue
+                wait_s = max(wait_s, PROBE_LOOK_S)
+                if self.waited_s + wait_s > WAIT_IN_PLACE_S:
+                    self.over(taken, Ring(wait_s) if self.paused_by_us else None)
+                    return None
+                self.put_back(taken.batch)
+                self.waited_s += wait_s
+                self.control.sleep(wait_s)
+            else:
+                batch = self.within_window(taken.batch)
+                if batch is not None:
+                    self.waited_s = 0.0
+                    return batch
+            taken = self.take()
+
+    def must_yield(self) -> bool:
+        """Whether the worker stops, or the slice is over and another lane waits for a slot."""
+        if self.control.stopping():
+            return True
+        if time.monotonic() < self.slice_end:
+            return False
+        self.slice_end = time.monotonic() + SLICE_S
+        return self.control.others_wait()
+
+    def over(self, taken: Taken, ring: Ring | None) -> None:
+        """Give the lease back with entries left; ``ring`` says whether and when the caller rings."""
+        if taken.batch is not None:
+            self.put_back(taken.batch)
+        if self.probing:
+            self.journal.shared.end_probe()
+        self.ring = ring
+        self.journal.hand_over(self.holder)
+
+    def put_back(self, batch: Batch) -> None:
+        """A batch that was taken and is not sent now: unless sent before, nothing says it may have been."""
+        if not batch.resent:
+            try:
+                self.journal.unmark(self.holder, batch)
+            except MarkerChanged:
+                logger.info("%r: the marker is not ours any more", self.holder.lease)
+
+    def entry_came(self) -> bool:
+        """Watch the empty queue for a while; a held queue is not watched."""
+        if self.holder.channel is not None:
+            return False
+        hot_until = time.monotonic() + (SCARCE_HOT_S if self.control.slots_are_scarce() else HOT_S)
+        while time.monotonic() < hot_until and not self.control.stopping():
+            if self.journal.wait_for_entry(self.holder, HOT_LOOK_S):
+                return True
+        return False
+
+    def leave_to_newer(self, taken: Taken) -> None:
+        """The head was written by a newer release: leave it there, and say so."""
+        logger.error(
+            "lane %d of app %s: entry version %s is newer than this worker knows; left for a newer one",
+            self.holder.keys.lane,
+            self.journal.app,
+            taken.unknown_version,
+        )
+        self.over(taken, None)
+
+    def pause_left_s(self, taken: Taken) -> float:
+        """Seconds until the app may be probed."""
+        assert taken.shared.pause is not None
+        return float(taken.shared.pause.until_ms - self.now_ms(taken.now_ms)) / 1000
+
+    def within_window(self, batch: Batch) -> Batch | None:
+        """What of a batch may be sent under the policy; ``None``: its first item left instead, take again."""
+        now_ms = self.now_ms(batch.now_ms)
+        state = standing(resent=batch.resent, first_ms=batch.first_ms, now_ms=now_ms, policy=self.policy)
+        self.late = state is Standing.LATE
+        if state is Standing.SAFE:
+            return batch
+        expired = next((i for i, item in enumerate(batch.items()) if 0 < item.expires_ms <= now_ms), None)
+        if expired == 0:
+            self.journal.bury(self.holder, batch, self.letter("expired_uncertain", batch, ""), keep=False)
+        elif state is Standing.OVER:
+            words = f"not known to be delivered, and the server's memory of it ({self.policy.window_s:g} s) is over"
+            self.journal.bury(self.holder, batch, self.letter("uncertain", batch, words, maybe_delivered=True))
+        else:
+            return batch if expired is None else batch.head(expired)
+        self.progress = self.progress.after_culprit()
+        return None
+
+    # -- the request --------------------------------------------------------------------------------
+
+    def send(self, batch: Batch) -> tuple[Finding, Attempt]:
+        """POST a batch, while the lease surely lasts."""
+        self.at("taken")
+        body = batch.body
+        self.holder.lease.ensure_fresh()
+        result = self.post(body)
+        self.at("posted")
+        age_s = (self.now_ms(batch.now_ms) - batch.first_ms) / 1000
+        attempt = Attempt(batch.count, len(body), batch.resent, self.holder.channel is not None, age_s)
+        return classify(result, batch.count), attempt
+
+    # -- after it -----------------------------------------------------------------------------------
+
+    def settle_and_take(self, batch: Batch) -> Taken:
+        """The batch leaves the journal, the next one is taken."""
+        self.end_pause()
+        try:
+            taken = self.noted(self.journal.settle_and_take(self.holder, batch, **self.bounds()))
+        except LeaseLost:
+            # With the server's 200 in hand the lease may be taken again, if nobody has it and the
+            # marker is still ours: settling now spares a resend.
+            if not self.journal.reacquire(self.holder):
+                raise
+            self.settle_again(batch)
+            taken = self.take()
+        except MarkerChanged:
+            taken = self.take()
+        if self.late:
+            self.journal.count(self.holder.keys.lane, "resent_after_window", batch.count)
+        self.at("settled")
+        return taken
+
+    def settle_again(self, batch: Batch) -> None:
+        """Settle under a new lease; a successor that came between has taken care of the batch."""
+        try:
+            self.journal.settle(self.holder, batch)
+        except MarkerChanged:
+            logger.info("%r: a successor has settled the batch", self.holder.lease)
+
+    def hold_and_take(self, batch: Batch, retry_in_s: float) -> Taken:
+        """The stuck item's channel waits; the others flow on."""
+        self.end_pause()
+        logger.warning(
+            "app %s lane %d: an item of channel %s is stuck in the server (a request was cut); its channel waits",
+            self.journal.app,
+            self.holder.keys.lane,
+            batch.first_item.channel,
+        )
+        self.journal.hold(self.holder, batch, retry_in_s=retry_in_s)
+        self.at("held")
+        return self.take()
+
+    def retry_hold(self, wait_s: float) -> None:
+        """The held item is still stuck: the sweep rings when it is due, its slot is free meanwhile."""
+        self.end_pause()
+        self.journal.retry_hold_in(self.holder, wait_s)
+        self.journal.hand_over(self.holder)
+
+    def bury_and_take(self, batch: Batch, bury: Bury) -> Taken:
+        """The culprit becomes a dead letter; its neighbours go through."""
+        self.end_pause()
+        item = batch.first_item
+        logger.error(
+            "app %s: dead letter on channel %s (%d bytes): %s: %s",
+            self.journal.app,
+            item.channel,
+            len(item.body),
+            bury.reason,
+            bury.words,
+        )
+        letter = self.letter(bury.reason, batch, bury.words, maybe_delivered=bury.maybe_delivered)
+        self.journal.bury(self.holder, batch, letter)
+        self.at("buried")
+        return self.take()
+
+    def learn_and_take(self, batch: Batch, learn: Learn) -> Taken:
+        """The next batches, of all workers, respect what the server has shown."""
+        self.end_pause()
+        logger.warning(
+            "app %s: the server takes no batch of %d items; at most %s events, %s bytes from now on",
+            self.journal.app,
+            batch.count,
+            learn.events or "-",
+            learn.bytes or "-",
+        )
+        self.journal.shared.learn(Limits(learn.events, learn.bytes))
+        if learn.unmark:
+            self.put_back(batch)
+        self.limits = self.journal.shared.view().limits
+        return self.take()
+
+    def pause_and_take(self, batch: Batch, pause: Pause) -> Taken:
+        """All workers of the app wait; then one asks."""
+        level = logging.ERROR if pause.is_loud else logging.WARNING
+        words = (pause.reason, pause.wait_s, pause.words)
+        logger.log(level, "app %s: nothing is sent (%s) for %.1f s: %s", self.journal.app, *words)
+        self.journal.shared.pause(pause.reason, pause.wait_s, pause.words)
+        if self.probing:
+            self.journal.shared.end_probe()
+        self.probing, self.paused_by_us = False, True
+        if pause.unmark:
+            self.put_back(batch)
+        return self.take()
+
+    def end_pause(self) -> None:
+        """Our probe was answered: the server works, everybody goes on."""
+        self.paused_by_us = False
+        if self.probing:
+            self.probing = False
+            if self.journal.shared.resume():
+                logger.warning("app %s: the server answers again", self.journal.app)
+            self.control.ring_all()
+
+    def letter(self, reason: str, batch: Batch, words: str, *, maybe_delivered: bool = False) -> DeadLetterFields:
+        """What the dead letter says."""
+        return DeadLetterFields(reason, words, self.progress.attempts, batch.first_ms, maybe_delivered)

@@ -1,0 +1,168 @@
+"""What one POST of a batch proves. Pure; a row of docs/outcomes.md each.
+
+Facts: Sockudo's answers were read in its source and seen on 5.2.0 (error codes in
+``crates/sockudo-server/src/http_handler/errors.rs``); the code alone is ambiguous, so some rows read
+the text too. What cannot be told is UNKNOWN: the event may be out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeAlias
+
+__all__ = ["Finding", "NoReply", "Outcome", "Reply", "classify"]
+
+#: Characters of the server's words that are kept for people to read.
+MOST_WORDS = 500
+
+
+class Outcome(Enum):
+    """The nine things an attempt can turn out to be."""
+
+    ACCEPTED = "accepted"  # a receipt for every item
+    NOT_SENT = "not sent"  # nothing can have arrived
+    UNKNOWN = "unknown"  # it may be out, all of it or a prefix
+    STUCK = "stuck"  # one item's claim is pending: another attempt runs, or was cut
+    BUSY = "busy"  # the server (or its limiter) takes nothing now
+    REFUSED = "refused"  # one item's content
+    CONFLICT = "conflict"  # one item's id was used with other bytes
+    TOO_LARGE = "too large"  # the batch, not an item
+    MISCONFIGURED = "misconfigured"  # address, app, key, clock: nothing was published
+
+
+@dataclass(frozen=True)
+class NoReply:
+    """No answer. ``sent=False``: the request certainly never left."""
+
+    sent: bool
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. ``headers`` have lower-case names."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+Result: TypeAlias = Reply | NoReply
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The outcome and what it says beside it.
+
+    ``retry_after_s`` is the server's wish (0 counts as 1 s); ``limit`` the batch size it named.
+    """
+
+    outcome: Outcome
+    words: str = ""
+    retry_after_s: float | None = None
+    limit: int | None = None
+
+
+def classify(result: Result, item_count: int) -> Finding:
+    """Say what one POST proves about its batch of ``item_count`` items. Pure."""
+    if isinstance(result, NoReply):
+        return Finding(Outcome.UNKNOWN if result.sent else Outcome.NOT_SENT, result.words)
+    error = _sockudo_error(result.body)
+    words = error.text if error else _excerpt(result)
+    match result.status:
+        case 200 if _receipts(result.body) == item_count:
+            return Finding(Outcome.ACCEPTED)
+        case 200:
+            return Finding(Outcome.UNKNOWN, f"200 without a receipt for each of {item_count} items")
+        case 502 | 504 if _nothing_went_upstream(result):
+            return Finding(Outcome.NOT_SENT, words)
+        case 503 if error and error.code == "backpressure" and "in progress" in error.text.lower():
+            return Finding(Outcome.STUCK, words)
+        case 429 | 503:
+            return Finding(Outcome.BUSY, words, retry_after_s=_retry_after(result))
+        case 401 | 403 | 404 | 405:
+            return Finding(Outcome.MISCONFIGURED, f"HTTP {result.status}: {words}")
+        case status if 300 <= status < 400:
+            return Finding(Outcome.MISCONFIGURED, f"HTTP {status}: redirected, is SOCKUDO_URL right?")
+        case 413 if not (error and error.code == "payload_too_large"):
+            return Finding(Outcome.TOO_LARGE, words)
+        case 400 if error and _is_about_batch_size(error):
+            return Finding(Outcome.TOO_LARGE, words, limit=_named_limit(error.text))
+        case 400 if error and "already used with a different payload" in error.text:
+            return Finding(Outcome.CONFLICT, words)
+        case 400 | 413 | 422 if error or _is_plain_text(result):
+            return Finding(Outcome.REFUSED, words)
+        case _:  # other 5xx; a page of some proxy's: it may be out
+            return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {words}")
+
+
+@dataclass(frozen=True)
+class _SockudoError:
+    code: str
+    text: str
+
+
+def _sockudo_error(body: bytes) -> _SockudoError | None:
+    """Sockudo's own ``{"error", "code", "status"}``, or ``None`` for anybody else's words."""
+    if not body.lstrip().startswith(b"{"):
+        return None
+    parsed = _json(body)
+    if not isinstance(parsed, dict) or not isinstance(parsed.get("error"), str):
+        return None
+    code = parsed.get("code")
+    return _SockudoError(code if isinstance(code, str) else "", parsed["error"][:MOST_WORDS])
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):  # truncated, not UTF-8, HTML, or built to break a parser
+        return None
+
+
+def _receipts(body: bytes) -> int:
+    """How many items of a batch answer carry an ``acknowledgement_id``; -1 when one does not."""
+    parsed = _json(body)
+    items = parsed.get("batch") if isinstance(parsed, dict) else None
+    if not isinstance(items, list):
+        return -1
+    for item in items:
+        if not isinstance(item, dict) or not item.get("acknowledgement_id"):
+            return -1
+    return len(items)
+
+
+def _nothing_went_upstream(reply: Reply) -> bool:
+    # Our nginx sends `X-Upstream-Bytes-Sent: $upstream_bytes_sent`: 0 when Sockudo could not be connected to.
+    return reply.headers.get("x-upstream-bytes-sent", "").strip() == "0"
+
+
+def _is_about_batch_size(error: _SockudoError) -> bool:
+    # A long event name is `limit_exceeded` too: only the text tells them apart.
+    return error.code == "limit_exceeded" and error.text.lower().startswith("batch size")
+
+
+def _named_limit(text: str) -> int | None:
+    """The limit in "Batch size (51) exceeds limit (50)": the last number."""
+    numbers = re.findall(r"\d+", text)
+    return int(numbers[-1]) if len(numbers) > 1 and int(numbers[-1]) >= 1 else None
+
+
+def _retry_after(reply: Reply) -> float | None:
+    text = reply.headers.get("retry-after", "").strip()
+    if not re.fullmatch(r"[0-9]{1,6}", text):
+        return None
+    return max(1.0, float(text))
+
+
+def _is_plain_text(reply: Reply) -> bool:
+    return reply.headers.get("content-type", "").lower().startswith("text/plain")
+
+
+def _excerpt(reply: Reply) -> str:
+    text = reply.body[: 4 * MOST_WORDS].decode("utf-8", errors="replace")
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:MOST_WORDS]

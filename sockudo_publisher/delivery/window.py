@@ -1,0 +1,47 @@
+"""The time during which a resend is safe: the server still remembers the ids. Pure.
+
+The window of a marked item starts with its first attempt and lasts as long as the server is trusted
+to remember (``SOCKUDO_DEDUP_WINDOW``). After it, an item of unknown fate is *uncertain*: sent again
+it may arrive twice, left alone not at all. The policy chooses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, Literal
+
+__all__ = ["Policy", "Standing", "standing"]
+
+#: Seconds kept free at the end of the window under `hold`, beside the delivery timeout: the clocks'
+#: granularity, the way to the server, and its own time to look the id up.
+MARGIN_S: Final = 5.0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the settings say about delivery. Times in seconds, sizes in bytes."""
+
+    batch_max_events: int = 500
+    batch_max_bytes: int = 4 * 1024 * 1024
+    delivery_timeout_s: float = 30.0
+    window_s: float = 120.0
+    on_uncertain: Literal["resend", "hold"] = "resend"
+
+
+class Standing(Enum):
+    """Where a batch stands with its window."""
+
+    SAFE = "safe"  # never sent, or the server still remembers
+    LATE = "late"  # uncertain, and the policy is to resend: at least once
+    OVER = "over"  # uncertain, and the policy is to park: at most once
+
+
+def standing(*, resent: bool, first_ms: int, now_ms: int, policy: Policy) -> Standing:
+    """Whether a batch may be sent now, given that its first attempt began at ``first_ms``."""
+    if not resent:
+        return Standing.SAFE
+    age_s = (now_ms - first_ms) / 1000
+    if policy.on_uncertain == "hold":
+        return Standing.OVER if age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S else Standing.SAFE
+    return Standing.LATE if age_s > policy.window_s else Standing.SAFE

@@ -1,0 +1,108 @@
+"""Doorbells: a Celery message that says "drain this lane".
+
+Losing one costs time, never an event: the sweep of any worker finds a lane with entries that nobody
+drains. So ringing never raises and never takes long: one try, on a connection of its own with short
+timeouts; after a failure the next rings are left to the sweep for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterable
+from typing import Any
+
+from .celery_app import QUEUE, celery_app
+
+__all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
+
+logger = logging.getLogger("sockudo_publisher.doorbell")
+
+DRAIN_TASK = "sockudo_publisher.drain"
+
+#: Seconds to connect and seconds to send: together the most that a ring may cost a caller.
+CONNECT_S = 0.25
+SEND_S = 0.25
+
+#: Seconds during which a broker that failed is not asked again.
+SKIP_S = 5.0
+
+#: Seconds after which a doorbell that nobody answered is stale: the sweep rings again long before.
+EXPIRES_S = 60
+
+
+class Doorbell:
+    """Rings lanes through the private Celery app's broker. Safe for threads and after a fork."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._connection: Any = None
+        self._producer: Any = None
+        self._skip_until = 0.0
+
+    def ring(self, app: str, lanes: Iterable[int], *, after_s: float = 0.0, channel: str | None = None) -> bool:
+        """Ring lanes (or one held channel of a lane); ``False``: not rung, the sweep will find them."""
+        if time.monotonic() < self._skip_until:
+            return False
+        if not self._lock.acquire(timeout=CONNECT_S + SEND_S):
+            return False  # another thread is waiting for a frozen broker
+        try:
+            producer = self._open()
+            for lane in lanes:
+                celery_app.send_task(
+                    DRAIN_TASK,
+                    args=(app, lane, channel),
+                    queue=QUEUE,
+                    countdown=after_s or None,
+                    expires=EXPIRES_S + after_s,
+                    ignore_result=True,
+                    retry=False,
+                    producer=producer,
+                )
+        except Exception as error:  # noqa: BLE001 -- whatever a broker's client raises, the event is stored
+            self.failures += 1
+            self._skip_until = time.monotonic() + SKIP_S
+            self._close()
+            logger.warning("the broker took no doorbell (%s): the sweep will ring", type(error).__name__)
+            return False
+        finally:
+            self._lock.release()
+        return True
+
+    def _open(self) -> Any:
+        if self._pid != os.getpid():
+            # Not closed: the socket belongs to the parent.
+            self._connection = self._producer = None
+            self._pid = os.getpid()
+        if self._producer is None:
+            options = {
+                **celery_app.conf.broker_transport_options,
+                "socket_connect_timeout": CONNECT_S,
+                "socket_timeout": SEND_S,
+                "read_timeout": SEND_S,
+                "write_timeout": SEND_S,
+                "retry_on_timeout": False,
+                "max_retries": 1,
+                "interval_start": 0,
+                "interval_step": 0,
+                "interval_max": 0,
+            }
+            self._connection = celery_app.connection_for_write(connect_timeout=CONNECT_S, transport_options=options)
+            self._producer = celery_app.amqp.Producer(self._connection, auto_declare=False)
+        return self._producer
+
+    def _close(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.release()
+            except Exception as error:  # noqa: BLE001 -- it is broken already
+                logger.debug("closing the broker connection: %s", type(error).__name__)
+
+
+#: The doorbell of this process.
+doorbell = Doorbell()

@@ -1,0 +1,109 @@
+"""One drain with real parts: the app's journal, its client, the doorbell, this process's stop.
+
+``tasks.drain`` runs it in a worker's slot, the sweep in its own thread when the broker is away.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Protocol
+
+from .apps import App, app_named
+from .delivery.drain import Ring, drain
+from .delivery.outcome import NoReply, Reply
+from .delivery.window import Policy
+from .doorbell import doorbell
+from .errors import SockudoConnectionError
+from .faultpoint import at
+from .settings import Settings, get_settings
+
+__all__ = ["WorkerState", "policy", "run", "state"]
+
+#: Seconds of one nap inside a wait: bounds how long a stop is not seen.
+NAP_S = 0.1
+
+
+class _Flag(Protocol):
+    def is_set(self) -> bool: ...
+
+    def set(self) -> None: ...
+
+
+class WorkerState:
+    """What the drains of this process must know of their worker.
+
+    ``stop``: set when the worker shuts down; the worker app replaces it with one that forked children
+    inherit. ``slots``: how many drains the worker can run at once; 0 = not known, taken for scarce.
+    """
+
+    def __init__(self) -> None:
+        self.stop: _Flag = threading.Event()
+        self.slots = 0
+
+
+#: The state of this process.
+state = WorkerState()
+
+
+class _WorkerControl:
+    """The loop's view of the worker (``delivery.drain.Control``)."""
+
+    def __init__(self, app: App, lane: int) -> None:
+        self._app = app
+        self._lane = lane
+        self._names = tuple(get_settings().app_urls())
+
+    def stopping(self) -> bool:
+        return state.stop.is_set()
+
+    def others_wait(self) -> bool:
+        for name in self._names:
+            journal = app_named(name).journal
+            pause = journal.shared.view().pause
+            if pause is not None and pause.until_ms > journal.now_ms():
+                continue
+            lanes = [lane for lane in range(journal.lanes()) if (name, lane) != (self._app.name, self._lane)]
+            if lanes and journal.waiting(lanes):
+                return True
+        return False
+
+    def slots_are_scarce(self) -> bool:
+        return state.slots < get_settings().lanes * len(self._names)
+
+    def sleep(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not state.stop.is_set():
+            time.sleep(min(left, NAP_S))
+
+    def ring_all(self) -> None:
+        journal = self._app.journal
+        doorbell.ring(self._app.name, journal.not_empty(range(journal.lanes())))
+
+
+def policy(settings: Settings) -> Policy:
+    """The delivery policy of these settings."""
+    return Policy(
+        batch_max_events=settings.batch_max_events,
+        batch_max_bytes=settings.batch_max_bytes,
+        delivery_timeout_s=settings.delivery_timeout,
+        window_s=settings.dedup_window,
+        on_uncertain=settings.on_uncertain,
+    )
+
+
+def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
+    """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`."""
+    app = app_named(app_name)
+    settings = get_settings()
+
+    def post(body: bytes) -> Reply | NoReply:
+        try:
+            response = app.client.send("POST", "/batch_events", body=body, timeout=settings.delivery_timeout)
+        except SockudoConnectionError as error:
+            return NoReply(sent=error.sent, words=str(error))
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Reply(response.status, response.body, headers)
+
+    control = _WorkerControl(app, lane)
+    return drain(app.journal, lane, channel, post=post, policy=policy(settings), control=control, at=at)

@@ -1,0 +1,177 @@
+"""From an event as given to finished items in the journal: validate, encode, encrypt, append, ring.
+
+All of it happens in the caller's process and thread. Bad input raises before anything is stored; once
+the append has succeeded nothing raises any more.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .apps import App
+from .client.limits import check_channels, check_id, check_queue_extras
+from .doorbell import doorbell
+from .errors import BacklogFull, JournalUnavailable, ValidationError
+from .faultpoint import at
+from .journal.keys import lane_of
+from .journal.pack import Item
+from .journal.producer import Appended, KeyedItem
+
+__all__ = ["Prepared", "append", "fingerprint", "prepare", "schedule"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One event, validated and encoded: an item per channel, all with the same message id.
+
+    ``key`` is the caller's; then the ledger lets each item be appended once, ``fingerprint`` telling
+    a repeat from another payload.
+    """
+
+    message_id: str
+    items: tuple[Item, ...]
+    key: str | None = None
+    fingerprint: str = ""
+
+
+def prepare(
+    app: App,
+    channels: str | Sequence[str],
+    event: str,
+    data: Any,
+    *,
+    key: str | None = None,
+    message_id: str | None = None,
+    socket_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    extras: Mapping[str, Any] | None = None,
+    expires_ms: int = 0,
+) -> Prepared:
+    """Validate and encode one event. Raises :class:`ValidationError`; stores nothing."""
+    if key is not None:
+        check_id(key, field="key")
+        message_id = key
+    elif message_id is None:
+        message_id = uuid.uuid4().hex
+    if extras is not None:
+        check_queue_extras(extras)
+    names = (channels,) if isinstance(channels, str) else check_channels(channels)
+    payload = app.encoder.payload(data)
+    item = app.encoder.item
+    items = tuple(
+        [
+            Item(
+                name,
+                item(
+                    name,
+                    event,
+                    payload,
+                    message_id=message_id,
+                    socket_id=socket_id,
+                    tags=tags,
+                    extras=extras,
+                ),
+                expires_ms,
+            )
+            for name in names
+        ]
+    )
+    at("encoded")
+    if key is None:
+        return Prepared(message_id, items)
+    return Prepared(message_id, items, key, fingerprint(app, event, payload, socket_id, tags, extras))
+
+
+def fingerprint(
+    app: App,
+    event: str,
+    payload: str,
+    socket_id: str | None,
+    tags: Mapping[str, str] | None,
+    extras: Mapping[str, Any] | None,
+) -> str:
+    """What tells two events under one key apart: everything a subscriber could notice."""
+    rest = json.dumps([event, socket_id, tags, extras], sort_keys=True, ensure_ascii=False).encode(
+        "utf-8", "surrogatepass"
+    )
+    digest = hashlib.blake2b(rest, key=app.fingerprint_key, digest_size=16)
+    digest.update(b"\0")
+    digest.update(payload.encode())
+    return digest.hexdigest()
+
+
+def append(app: App, prepared: Prepared, *, once_key: str | None = None) -> Appended:
+    """Store an event and ring its lanes.
+
+    ``once_key``: remember the append under this id instead of the caller's key (a redelivered Celery
+    message appends nothing new). Raises :class:`BacklogFull`, :class:`IdempotencyConflict` or
+    :class:`JournalUnavailable` with the message id and the channels that are stored.
+    """
+    key = prepared.key or once_key
+    lanes: int | None = None
+    try:
+        lanes = app.producer.lanes()
+        if key is None:
+            by_lane: dict[int, list[Item]] = {}
+            for item in prepared.items:
+                by_lane.setdefault(lane_of(item.channel, lanes), []).append(item)
+            appended = app.producer.append(by_lane)
+        else:
+            keyed: dict[int, list[KeyedItem]] = {}
+            for item in prepared.items:
+                keyed.setdefault(lane_of(item.channel, lanes), []).append(KeyedItem(item, key, prepared.fingerprint))
+            appended = app.producer.append_once(keyed)
+    except JournalUnavailable as error:
+        error.message_id = prepared.message_id
+        raise
+    at("appended")
+    if appended.ring:
+        doorbell.ring(app.name, appended.ring)
+    at("rung")
+    if appended.failure is not None:
+        raise _with_names(appended, prepared, lanes)
+    return appended
+
+
+def _with_names(appended: Appended, prepared: Prepared, lanes: int) -> Exception:
+    """The failure of some lanes, saying what the others stored."""
+    failure = appended.failure
+    assert failure is not None
+    stored = tuple([item.channel for item in prepared.items if lane_of(item.channel, lanes) in appended.lanes])
+    if isinstance(failure, JournalUnavailable):
+        failure.message_id, failure.stored_channels = prepared.message_id, stored
+        return failure
+    if isinstance(failure, BacklogFull) and stored:
+        return JournalUnavailable(
+            f"stored on {len(stored)} of {len(prepared.items)} channels: {failure}",
+            stored=None,
+            message_id=prepared.message_id,
+            stored_channels=stored,
+        )
+    return failure
+
+
+def schedule(app: App, prepared: Prepared) -> bool:
+    """Before a countdown message is sent: remember its key's payload.
+
+    ``False``: the event is stored already, nothing has to be sent. Raises :class:`IdempotencyConflict`.
+    """
+    if prepared.key is None:
+        return True
+    lanes = app.producer.lanes()
+    results = [
+        app.producer.schedule_once(lane_of(item.channel, lanes), item.channel, prepared.key, prepared.fingerprint)
+        for item in prepared.items
+    ]
+    return any(results)
+
+
+def refuse_idempotency_key(value: object) -> None:
+    """Queued events are identified by ``message_id``; Sockudo's other layer loses items of a resent batch."""
+    if value is not None:
+        raise ValidationError("idempotency_key: not for queued events, use key= (the server deduplicates on it too)")

@@ -1,0 +1,48 @@
+"""Named places where a test can kill this process.
+
+``SOCKUDO_FAULTPOINT="taken"`` or ``"taken:3"`` (the third time) makes :func:`at` end the process
+there with SIGKILL, as a crash would: no ``finally``, no flush. Without the variable, in production,
+it is a function that does nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+__all__ = ["POINTS", "at"]
+
+#: Every point, in the order in which an event passes them.
+POINTS = (
+    "encoded",  # producer: the item's bytes are final, nothing is stored
+    "appended",  # producer: stored, not rung
+    "rung",  # producer: rung, the caller not yet told
+    "leased",  # worker: holds the lane, nothing taken
+    "taken",  # worker: the batch is marked, nothing sent
+    "posted",  # worker: the server has answered, nothing settled
+    "settled",  # worker: settled, the next batch taken
+    "held",  # worker: an item moved to its channel's hold
+    "buried",  # worker: an item moved to the dead letters
+)
+
+_wanted, _, _count = os.environ.get("SOCKUDO_FAULTPOINT", "").partition(":")
+_left = int(_count or "1")
+_lock = threading.Lock()
+
+
+def _kill(point: str) -> None:
+    global _left  # noqa: PLW0603 -- one countdown a process, on purpose
+    if point != _wanted:
+        return
+    with _lock:
+        _left -= 1
+        if _left <= 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _nothing(point: str) -> None:
+    pass
+
+
+at = _kill if _wanted else _nothing

@@ -1,0 +1,332 @@
+"""The holder's side: take, settle, hold, bury, release. One object per app and process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import JournalUnavailable
+from .batch import Batch, Position, read_batch
+from .keys import QueueKeys, hold_keys, lane_keys
+from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
+from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
+from .pack import Item, pack
+from .producer import recorded_lanes
+from .scripts import Answer
+from .shared import Shared, SharedView, read_view
+
+__all__ = ["DeadLetterFields", "Holder", "Journal", "MarkerChanged", "Taken"]
+
+#: How often take may answer AGAIN in a row (each moves up to 1,000 held items) before the loop looks up.
+MOST_AGAIN = 1000
+
+#: ms between two rings of one lane by the sweep: long enough for a doorbell to be answered.
+SWEEP_GAP_MS = 2000
+
+
+class MarkerChanged(Exception):  # noqa: N818 -- a state of the journal, not an error of the program
+    """Redis does not hold the marker that was taken (a failover lost it): take again."""
+
+
+@dataclass(frozen=True)
+class DeadLetterFields:
+    """What a dead letter says beside its item: why, in whose words, after how many attempts."""
+
+    reason: str
+    words: str = ""
+    attempts: int = 0
+    first_ms: int = 0
+    maybe_delivered: bool = False
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What the head of a queue holds (``batch`` is ``None``: nothing), and what the app's workers share."""
+
+    batch: Batch | None
+    shared: SharedView
+    now_ms: int
+    unknown_version: str | None = None
+
+
+@dataclass
+class Holder:
+    """A queue with the right to drain it: a lane, or the held items of one channel."""
+
+    keys: QueueKeys
+    lease: Lease
+    held: set[str] = field(default_factory=set)  # channels this lane has held since the lease began
+
+    @property
+    def channel(self) -> str | None:
+        """The channel of a held queue; ``None`` for a lane."""
+        return self.keys.channel
+
+
+class Journal:
+    """The queues of one app, for those who drain them.
+
+    ``on_expired``: what becomes of an item whose expiry has come before it was ever sent.
+    """
+
+    def __init__(self, redis_url: str, app: str, *, lanes: int, on_expired: str = "drop") -> None:
+        self.app = app
+        self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S)
+        self.shared = Shared(self.link, app)
+        self._wanted_lanes = lanes
+        self._on_expired = on_expired
+        self._keeper = LeaseKeeper(self.link)
+
+    def lanes(self) -> int:
+        """The number of lanes in force."""
+        return recorded_lanes(self.link, self.app, self._wanted_lanes)
+
+    def now_ms(self) -> int:
+        """Redis' time."""
+        seconds, micros = self.link.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    # -- the lease ----------------------------------------------------------------------------------
+
+    def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
+        """The lease of a lane, or of one held channel of it; ``None``: somebody has it."""
+        keys = lane_keys(self.app, lane) if channel is None else hold_keys(self.app, lane, channel)
+        asked_at = time.monotonic()
+        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds), (new_owner(), TTL_MS))
+        if answer[0] != Answer.DONE:
+            return None
+        lease = Lease(keys, answer[1].decode(), self.link, asked_at)
+        self._keeper.add(lease)
+        held = {name.decode() for name in answer[2:]} if channel is None else set()
+        return Holder(keys, lease, held)
+
+    def reacquire(self, holder: Holder) -> bool:
+        """Take a lost lease again if it is free: a holder with a 200 in hand may still settle."""
+        again = self.acquire(holder.keys.lane, holder.channel)
+        if again is None:
+            return False
+        self._keeper.remove(holder.lease)
+        holder.lease = again.lease
+        return True
+
+    def release(self, holder: Holder) -> bool:
+        """Give the lease back unless there are entries; ``False``: there are, the lease is kept."""
+        return self._release(holder, hand_over=False)
+
+    def hand_over(self, holder: Holder) -> None:
+        """Give the lease back whatever there is; the caller rings, or the sweep will."""
+        self._release(holder, hand_over=True)
+
+    def _release(self, holder: Holder, *, hand_over: bool) -> bool:
+        keys = holder.keys
+        answer = self.link.script(
+            "release",
+            (keys.lease, keys.stream, keys.state),
+            (holder.lease.token, TTL_MS, "1" if hand_over else "0"),
+        )
+        if answer[0] == Answer.KEPT:
+            return False
+        self._keeper.remove(holder.lease)
+        if answer[0] == Answer.LOST:
+            raise LeaseLost(repr(holder.lease))
+        return True
+
+    def forget(self, holder: Holder) -> None:
+        """Stop renewing: the lease is lost, or Redis is away and it may run out."""
+        self._keeper.remove(holder.lease)
+
+    # -- take and settle ----------------------------------------------------------------------------
+
+    def take(self, holder: Holder, *, most_items: int, most_bytes: int) -> Taken:
+        """The next batch: what the marker says, else new items, which it then says.
+
+        Raises :class:`LeaseLost` or :class:`JournalUnavailable`.
+        """
+        return self._take(holder, (), most_items, most_bytes)[1]
+
+    def settle_and_take(self, holder: Holder, batch: Batch, *, most_items: int, most_bytes: int) -> Taken:
+        """``batch`` was accepted: it leaves the queue, and the next is taken in the same round trip.
+
+        Raises :class:`LeaseLost`, :class:`MarkerChanged` (take again) or :class:`JournalUnavailable`.
+        """
+        settled, taken = self._take(holder, (self._settle_command(holder, batch),), most_items, most_bytes)
+        _raise_unless_done(settled, holder)
+        return taken
+
+    def settle(self, holder: Holder, batch: Batch) -> None:
+        """``batch`` was accepted: it leaves the queue. Raises as :meth:`settle_and_take`."""
+        _raise_unless_done(checked(self.link.run([self._settle_command(holder, batch)])[0]), holder)
+
+    def _settle_command(self, holder: Holder, batch: Batch) -> Command:
+        keys, end = holder.keys, batch.end
+        return evalsha(
+            "settle",
+            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts),
+            (
+                holder.lease.token,
+                TTL_MS,
+                batch.marker,
+                end.entry_id,
+                end.index,
+                "1" if end.is_end else "0",
+                batch.count,
+                "settled",
+                holder.channel or "",
+            ),
+        )
+
+    def _take(self, holder: Holder, before: tuple[Command, ...], most_items: int, most_bytes: int) -> tuple[Any, Taken]:
+        keys = holder.keys
+        first_answer: Any = None
+        for _ in range(MOST_AGAIN):
+            held = sorted(holder.held)
+            held_keys = [name for channel in held for name in _hold_names(keys, channel)]
+            take = evalsha(
+                "take",
+                (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts, *held_keys),
+                (holder.lease.token, TTL_MS, most_items, most_bytes, self._on_expired, *held),
+            )
+            asked_at = time.monotonic()
+            answers = self.link.run([*before, *self.shared.read_commands(), take], in_order=True)
+            if before:
+                first_answer = checked(answers[0])
+                if first_answer[0] < 0:
+                    return first_answer, Taken(None, read_view(answers[1:3]), 0)
+            answer = checked(answers[-1])
+            if answer[0] == Answer.LOST:
+                holder.lease.lost = True
+                raise LeaseLost(repr(holder.lease))
+            holder.lease.renewed(asked_at)
+            view = read_view(answers[-3:-1])
+            if answer[0] == Answer.AGAIN:
+                before = ()
+                continue
+            now_ms = int(answer[1])
+            if answer[0] == Answer.DONE:
+                return first_answer, Taken(read_batch(answer), view, now_ms)
+            version = answer[2].decode(errors="replace") if answer[0] == Answer.UNKNOWN_VERSION else None
+            return first_answer, Taken(None, view, now_ms, version)
+        raise JournalUnavailable(f"take answered AGAIN {MOST_AGAIN} times in a row", stored=None)
+
+    def unmark(self, holder: Holder, batch: Batch) -> None:
+        """``batch`` was certainly not sent, now or before: nothing says any more that it may have been."""
+        answer = self.link.script("unmark", (holder.keys.state, holder.keys.lease), (holder.lease.token, batch.marker))
+        _raise_unless_done(answer, holder)
+
+    # -- items that leave otherwise -----------------------------------------------------------------
+
+    def hold(self, holder: Holder, batch: Batch, *, retry_in_s: float) -> None:
+        """The first item of ``batch`` is stuck: its channel alone waits, with all its later items."""
+        item = batch.first_item
+        one = pack([item])
+        keys = holder.keys
+        answer = self.link.script(
+            "hold",
+            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts, *_hold_names(keys, item.channel)),
+            (
+                holder.lease.token,
+                TTL_MS,
+                batch.marker,
+                *_position(batch.head(1).end),
+                item.channel,
+                item.expires_ms,
+                one.meta,
+                item.body,
+                int(retry_in_s * 1000),
+            ),
+        )
+        _raise_unless_done(answer, holder)
+        holder.held.add(item.channel)
+
+    def bury(self, holder: Holder, batch: Batch, letter: DeadLetterFields, *, keep: bool = True) -> None:
+        """The first item of ``batch`` becomes a dead letter (``keep=False``: is only counted)."""
+        item = batch.first_item
+        keys = holder.keys
+        answer = self.link.script(
+            "bury",
+            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts, keys.dead),
+            (
+                holder.lease.token,
+                TTL_MS,
+                batch.marker,
+                *_position(batch.head(1).end),
+                holder.channel or "",
+                letter.reason,
+                "1" if keep else "0",
+                *_letter(letter, item),
+            ),
+        )
+        _raise_unless_done(answer, holder)
+
+    def count(self, lane: int, reason: str, number: int = 1) -> None:
+        """Add to a counter of the lane."""
+        self.link.call("HINCRBY", lane_keys(self.app, lane).counts, reason, number)
+
+    def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
+        """A held channel's next attempt is due in ``wait_s``."""
+        assert holder.channel is not None, "a lane is rung, not scheduled"
+        due_ms = self.now_ms() + int(wait_s * 1000)
+        # XX: only while the hold exists.
+        self.link.call("ZADD", holder.keys.holds, "XX", due_ms, holder.channel)
+
+    # -- waiting and looking ------------------------------------------------------------------------
+
+    def wait_for_entry(self, holder: Holder, wait_s: float) -> bool:
+        """Sleep in Redis until the empty queue has an entry; ``False``: none came within ``wait_s``."""
+        answer = self.link.call("XREAD", "COUNT", 1, "BLOCK", int(wait_s * 1000), "STREAMS", holder.keys.stream, "0-0")
+        return bool(answer)
+
+    def sweep(self, lanes: Sequence[int]) -> tuple[list[int], list[tuple[int, str]]]:
+        """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only."""
+        commands = []
+        for lane in lanes:
+            keys = lane_keys(self.app, lane)
+            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), (SWEEP_GAP_MS,)))
+        ring, due = [], []
+        for lane, answer in zip(lanes, self.link.run(commands), strict=True):
+            code, *channels = checked(answer)
+            if code == Answer.RING:
+                ring.append(lane)
+            due += [(lane, channel.decode()) for channel in channels]
+        return ring, due
+
+    def waiting(self, lanes: Sequence[int]) -> bool:
+        """Whether any of these lanes has entries and no holder. One round trip."""
+        commands: list[Command] = []
+        for lane in lanes:
+            keys = lane_keys(self.app, lane)
+            commands += [("XLEN", keys.stream), ("EXISTS", keys.lease)]
+        answers = [checked(answer) for answer in self.link.run(commands)]
+        return any(length > 0 and not leased for length, leased in zip(answers[::2], answers[1::2], strict=True))
+
+    def not_empty(self, lanes: Sequence[int]) -> list[int]:
+        """The lanes that have entries."""
+        answers = self.link.run([("XLEN", lane_keys(self.app, lane).stream) for lane in lanes])
+        return [lane for lane, length in zip(lanes, answers, strict=True) if checked(length) > 0]
+
+
+def _hold_names(keys: QueueKeys, channel: str) -> tuple[str, str]:
+    hold = keys.hold(channel)
+    return hold.stream, hold.state
+
+
+def _position(end: Position) -> tuple[bytes, int, str]:
+    return end.entry_id, end.index, "1" if end.is_end else "0"
+
+
+def _letter(letter: DeadLetterFields, item: Item) -> tuple[Any, ...]:
+    return (
+        *("reason", letter.reason, "words", letter.words[:1000], "attempts", letter.attempts),
+        *("first_ms", letter.first_ms, "maybe_delivered", int(letter.maybe_delivered)),
+        *("channel", item.channel, "expiry", item.expires_ms, "item", item.body),
+    )
+
+
+def _raise_unless_done(answer: Any, holder: Holder) -> None:
+    if answer[0] == Answer.LOST:
+        holder.lease.lost = True
+        raise LeaseLost(repr(holder.lease))
+    if answer[0] == Answer.MISMATCH:
+        raise MarkerChanged(repr(holder.lease))

@@ -1,0 +1,123 @@
+"""The lease of a queue: who may take, settle and send.
+
+States: free, held, expired. Redis decides which: the lease is a key with an expiry that holds the
+holder's token, ``FENCE-OWNER``; the fence grows with every lease, and every script that writes names
+the token and changes nothing under another. What Redis cannot fence is a request to Sockudo: so
+the holder counts its trust from the *start* of its last successful renewal, on the monotonic clock,
+and asks again before it sends when a renewal is overdue (a process frozen between take and POST would
+else repeat a batch that its successor has delivered and the server has forgotten).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import uuid
+from contextlib import suppress
+
+from ..errors import JournalUnavailable
+from .keys import QueueKeys
+from .link import RedisLink, checked, evalsha
+from .scripts import Answer
+
+__all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost"]
+
+#: How long a lease lasts without renewal: the lanes of a killed worker wait this long.
+TTL_MS = 6000
+
+#: How often a holder renews, also during a POST.
+RENEW_EVERY_S = 2.0
+
+#: A POST starts only while the last renewal is younger than this; half the lease is then left.
+FRESH_S = 3.0
+
+
+class LeaseLost(Exception):  # noqa: N818 -- an event in the life of a lease, not an error of the program
+    """Somebody else may hold the queue: nothing more is written or sent, and nothing has to be undone."""
+
+
+class Lease:
+    """One holder's right to one queue. Made by ``Journal.acquire``."""
+
+    def __init__(self, keys: QueueKeys, token: str, link: RedisLink, asked_at: float) -> None:
+        self.keys = keys
+        self.token = token
+        self.lost = False
+        self._link = link
+        self._trusted_from = asked_at
+
+    def __repr__(self) -> str:
+        return f"<Lease {self.keys.app}:{self.keys.lane} {self.keys.channel or ''} {self.token}>"
+
+    def renewed(self, asked_at: float) -> None:
+        """A script that extends the lease has answered; it was asked at ``asked_at`` (monotonic)."""
+        self._trusted_from = max(self._trusted_from, asked_at)
+
+    def renew(self) -> None:
+        """Extend the lease now. Raises :class:`LeaseLost`, or :class:`JournalUnavailable`."""
+        asked_at = time.monotonic()
+        answer = self._link.script("renew", (self.keys.lease,), (self.token, TTL_MS))
+        if answer[0] == Answer.LOST:
+            self.lost = True
+            raise LeaseLost(repr(self))
+        self.renewed(asked_at)
+
+    def ensure_fresh(self) -> None:
+        """Before a POST: at least half of the lease is left, or it is renewed first."""
+        if self.lost:
+            raise LeaseLost(repr(self))
+        if time.monotonic() - self._trusted_from > FRESH_S:
+            self.renew()
+
+
+class LeaseKeeper:
+    """Renews every lease of this process from one thread, also while the holders are in a POST."""
+
+    def __init__(self, link: RedisLink) -> None:
+        self._link = link
+        self._leases: set[Lease] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def add(self, lease: Lease) -> None:
+        """Keep renewing this lease."""
+        with self._lock:
+            if self._pid != os.getpid():  # a fork has neither the parent's thread nor its leases
+                self._leases, self._thread, self._pid = set(), None, os.getpid()
+            self._leases.add(lease)
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._run, name="sockudo-leases", daemon=True)
+                self._thread.start()
+
+    def remove(self, lease: Lease) -> None:
+        """The lease was given back or lost."""
+        with self._lock:
+            self._leases.discard(lease)
+
+    def _run(self) -> None:
+        while True:
+            time.sleep(RENEW_EVERY_S)
+            with self._lock:
+                leases = tuple(self._leases)
+                if not leases:
+                    self._thread = None
+                    return
+            # A failed round is no loss yet: the next may come in time, and each POST looks itself.
+            with suppress(JournalUnavailable):
+                self._renew(leases)
+
+    def _renew(self, leases: tuple[Lease, ...]) -> None:
+        asked_at = time.monotonic()
+        answers = self._link.run([evalsha("renew", (one.keys.lease,), (one.token, TTL_MS)) for one in leases])
+        for one, answer in zip(leases, answers, strict=True):
+            if checked(answer)[0] == Answer.LOST:
+                one.lost = True
+            else:
+                one.renewed(asked_at)
+
+
+def new_owner() -> str:
+    """A name for one holder; from the operating system's randomness, so a fork gets its own."""
+    return uuid.uuid4().hex

@@ -1,0 +1,144 @@
+"""The wire to Redis: commands in one round trip, no retry, and a clear word on what was stored.
+
+redis-py's own retry is off: a repeated append would be a second event. So a failure says what it
+proves: before the first byte left, nothing is stored (``stored=False``); after it, nobody knows
+(``None``); an error that Redis answered changed nothing (``False``).
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import redis
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.retry import Retry
+
+from ..errors import JournalUnavailable
+from .scripts import all_scripts, script
+
+__all__ = ["Command", "RedisLink", "evalsha"]
+
+Command: TypeAlias = tuple[Any, ...]
+
+#: Seconds to connect, and to wait for an answer, where a caller waits (`delay`): both together stay
+#: under the two seconds after which it must have raised.
+CALLER_TIMEOUT_S = 0.9
+
+#: Seconds to connect, and to wait for an answer, in a worker: an AOF rewrite or a slow disk may hold
+#: Redis for a second or two, which must not make a holder drop an answer of the server.
+WORKER_TIMEOUT_S = 4.0
+
+
+def evalsha(name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
+    """One script call as a command."""
+    return ("EVALSHA", script(name).sha1, len(keys), *keys, *args)
+
+
+class RedisLink:
+    """Connections to one Redis, made per process (a fork makes its own).
+
+    ``url`` as redis-py takes it; ``timeout_s`` bounds the connecting and each wait for an answer.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._pool: redis.ConnectionPool | None = None
+        self._pid = 0
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<RedisLink timeout_s={self._timeout_s}>"
+
+    def _connections(self) -> redis.ConnectionPool:
+        if self._pid != os.getpid():
+            with self._lock:
+                if self._pid != os.getpid():
+                    self._pool = redis.ConnectionPool.from_url(
+                        self._url,
+                        socket_timeout=self._timeout_s,
+                        socket_connect_timeout=self._timeout_s,
+                        retry=Retry(NoBackoff(), 0),
+                        decode_responses=False,
+                    )
+                    self._pid = os.getpid()
+        assert self._pool is not None
+        return self._pool
+
+    def _connect(self) -> tuple[redis.ConnectionPool, Any]:
+        try:
+            pool = self._connections()
+            # Connects, and replaces a connection that Redis closed meanwhile (it restarted).
+            return pool, pool.get_connection()
+        except (RedisError, OSError) as error:
+            raise JournalUnavailable(f"Redis cannot be reached: {_kind(error)}", stored=False) from None
+
+    def run(self, commands: Sequence[Command], *, in_order: bool = False) -> list[Any]:
+        """Send commands in one round trip and return their answers, errors included as values.
+
+        Scripts that Redis does not know are loaded and called again; with ``in_order`` so is every
+        command after them, because they were written to come after. Raises
+        :class:`JournalUnavailable` when the connection fails.
+        """
+        pool, connection = self._connect()
+        try:
+            answers = _exchange(connection, commands)
+            missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if missing:
+                _exchange(connection, [("SCRIPT", "LOAD", one.text) for one in all_scripts()])
+                again = list(range(missing[0], len(commands))) if in_order else missing
+                repeated = _exchange(connection, [commands[i] for i in again])
+                for i, answer in zip(again, repeated, strict=True):
+                    answers[i] = answer
+            return answers
+        except (RedisError, OSError) as error:
+            connection.disconnect()
+            raise JournalUnavailable(f"Redis did not answer: {_kind(error)}", stored=None) from None
+        except BaseException:
+            # A greenlet killed or a signal raised between question and answer: the next user of this
+            # connection would read our answer.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
+    def call(self, *command: Any) -> Any:
+        """One command; an error that Redis answers is raised as :class:`JournalUnavailable`."""
+        return checked(self.run([command])[0])
+
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
+        """One script."""
+        return self.call(*evalsha(name, keys, args))
+
+
+def checked(answer: Any) -> Any:
+    """The answer itself, or the error that Redis answered as :class:`JournalUnavailable`."""
+    if isinstance(answer, Exception):
+        raise JournalUnavailable(f"Redis refused: {_kind(answer)}", stored=False)
+    return answer
+
+
+def is_out_of_memory(answer: object) -> bool:
+    """Whether Redis refused a write for want of memory."""
+    return isinstance(answer, ResponseError) and "OOM" in f"{type(answer).__name__} {answer}"
+
+
+def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    connection.send_packed_command(connection.pack_commands(commands), check_health=False)
+    answers: list[Any] = []
+    for _ in commands:
+        try:
+            answers.append(connection.read_response())
+        except ResponseError as error:  # the answer to this command; the others have their own
+            answers.append(error)
+    return answers
+
+
+def _kind(error: Exception) -> str:
+    """A word on the error without its text where that could hold a URL or a value."""
+    text = str(error).split("\n", 1)[0]
+    return f"{type(error).__name__}: {text}"[:200] if isinstance(error, ResponseError) else type(error).__name__

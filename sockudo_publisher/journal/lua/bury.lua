@@ -1,0 +1,20 @@
+#!lua flags=allow-oom
+-- bury: the first item of the marked batch becomes a dead letter.
+-- KEYS[1] stream  KEYS[2] state  KEYS[3] lease  KEYS[4] gone  KEYS[5] holds  KEYS[6] counts
+-- KEYS[7] dead    stream  dead letters of the lane
+-- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] marker   ARGV[4] entry   ARGV[5] index behind the item
+-- ARGV[6] '1': that is the entry's end   ARGV[7] the channel of a held queue, '' for a lane
+-- ARGV[8] counter   ARGV[9] '1': keep it as a dead letter, '0': only count it
+-- ARGV[10...] the dead letter's fields and values
+-- Returns {LOST} | {MISMATCH} | {DONE} | {ENDED}: the hold is over
+-- include advance
+if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
+if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
+if ARGV[9] == '1' then redis.call('XADD', KEYS[7], '*', unpack(ARGV, 10)) end
+advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
+forget_marker_at(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
+redis.call('HINCRBY', KEYS[2], 'depth', -1)
+redis.call('HINCRBY', KEYS[6], ARGV[8], 1)
+if end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[7]) then return {6} end
+return {1}

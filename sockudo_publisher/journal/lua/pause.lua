@@ -1,0 +1,10 @@
+#!lua flags=allow-oom
+-- pause: nothing is sent to an app for a while, by any worker.
+-- KEYS[1] {app}:pause  hash  reason, words, since, until, count
+-- ARGV[1] reason   ARGV[2] ms from now   ARGV[3] the server's words
+-- Returns {DONE, how many pauses in a row}
+-- include now
+local now = now_ms()
+redis.call('HSETNX', KEYS[1], 'since', string.format('%.0f', now))
+redis.call('HSET', KEYS[1], 'reason', ARGV[1], 'words', ARGV[3], 'until', string.format('%.0f', now + ARGV[2]))
+return {1, redis.call('HINCRBY', KEYS[1], 'count', 1)}

@@ -1,0 +1,159 @@
+#!lua flags=allow-oom
+-- take: read the next batch of a queue and mark it as about to be sent.
+-- KEYS[1] stream  stream  packs, oldest first
+-- KEYS[2] state   hash    head (settled items of the first pack), marker, depth
+-- KEYS[3] lease   string  the holder's token
+-- KEYS[4] gone    hash    "entry:index" of items behind the head that have left
+-- KEYS[5] holds   zset    held channels by due time
+-- KEYS[6] dead    stream  dead letters
+-- KEYS[7] counts  hash    counters by reason
+-- KEYS[8...] per held channel the caller knows: its hold's stream, its hold's state
+-- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] most items   ARGV[4] most bytes
+-- ARGV[5] 'drop' or 'dead': what becomes of an expired item   ARGV[6...] the held channels of KEYS[8...]
+-- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far, the head moved
+--   | {UNKNOWN_VERSION, now, version}
+--   | {DONE, now, first_ms, marker, resent, depth, pack...}
+--   pack: entry id, item count, meta, body, first index, end index, skipped indexes ("3,7" or "")
+-- The marker "FIRST_MS ENTRY INDEX" says: every item from the head up to (ENTRY, INDEX) may have been
+-- sent since FIRST_MS. While there is one, nothing behind it is read: a marked prefix never grows.
+-- include now
+-- include advance
+
+--: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
+local MOST_MOVED = 1000
+--: Items that one call looks at one by one before it answers AGAIN.
+local MOST_LOOKED = 5000
+
+local stream, state, gone = KEYS[1], KEYS[2], KEYS[4]
+if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
+redis.call('PEXPIRE', KEYS[3], ARGV[2])
+local now = now_ms()
+local most_items, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
+
+local kept = redis.call('HMGET', state, 'head', 'marker', 'depth')
+local head, marker, depth = tonumber(kept[1] or '0'), kept[2], kept[3]
+local first_ms, end_id, end_index
+if marker then
+  first_ms, end_id, end_index = string.match(marker, '^(%d+) (%S+) (%d+)$')
+  end_index = tonumber(end_index)
+end
+
+local held, any_held = {}, false
+for i = 6, #ARGV do
+  if redis.call('ZSCORE', KEYS[5], ARGV[i]) then
+    held[ARGV[i]] = {KEYS[8 + (i - 6) * 2], KEYS[9 + (i - 6) * 2]}
+    any_held = true
+  end
+end
+local any_gone = redis.call('EXISTS', gone) == 1
+
+local packs, count, bytes, moved, looked = {}, 0, 0, 0, 0
+local clock -- of the first pack, when it comes from a hold
+local last_id, last_index, last_whole -- how far this call read
+local marked_all = false
+local full, version = false, nil
+
+-- leave(id, index): an item leaves the queue without being settled.
+local function leave(id, index)
+  redis.call('HSET', gone, id .. ':' .. index, '1')
+  redis.call('HINCRBY', state, 'depth', -1)
+  moved = moved + 1
+end
+
+-- look(id, n, meta, body, start, stop): a pack item by item; answers what of it goes into the batch.
+local function look(id, meta_text, body, start, stop)
+  local meta = cjson.decode(meta_text)
+  local offset = 1
+  for i = 1, start do offset = offset + meta.n[i] + 1 end
+  local skipped, taken, index = {}, 0, start
+  while index < stop do
+    if count >= most_items or moved >= MOST_MOVED or looked >= MOST_LOOKED then full = true break end
+    looked = looked + 1
+    local length, channel = meta.n[index + 1], meta.c[index + 1]
+    local expiry = meta.x and meta.x[index + 1] or 0
+    if any_gone and redis.call('HEXISTS', gone, id .. ':' .. index) == 1 then
+      skipped[#skipped + 1] = index
+    elseif held[channel] then
+      local item = string.sub(body, offset, offset + length - 1)
+      local one = {n = {length}, c = {channel}}
+      if expiry > 0 then one.x = {expiry} end
+      local fields = {'v', '1', 'n', '1', 'x', string.format('%.0f', expiry), 'm', cjson.encode(one), 'b', item}
+      if marker then fields[#fields + 1] = 't' fields[#fields + 1] = first_ms end
+      redis.call('XADD', held[channel][1], '*', unpack(fields))
+      redis.call('HINCRBY', held[channel][2], 'depth', 1)
+      leave(id, index)
+      skipped[#skipped + 1] = index
+    elseif not marker and not clock and expiry > 0 and expiry <= now then
+      redis.call('HINCRBY', KEYS[7], 'expired', 1)
+      if ARGV[5] == 'dead' then
+        redis.call('XADD', KEYS[6], '*', 'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
+          'channel', channel, 'expiry', string.format('%.0f', expiry),
+          'item', string.sub(body, offset, offset + length - 1))
+      end
+      leave(id, index)
+      skipped[#skipped + 1] = index
+    else
+      if count > 0 and bytes + length + 1 > most_bytes then full = true break end
+      count = count + 1
+      taken = taken + 1
+      bytes = bytes + length + 1
+    end
+    offset = offset + length + 1
+    index = index + 1
+  end
+  return index, taken, table.concat(skipped, ',')
+end
+
+local from, size, first = '-', 8, true
+while not full and not marked_all and not version do
+  local chunk = redis.call('XRANGE', stream, from, '+', 'COUNT', size)
+  if #chunk == 0 then break end
+  for _, entry in ipairs(chunk) do
+    local id, fields = entry[1], entry[2]
+    if fields[2] ~= '1' then version = fields[2] break end
+    local n, expiry, meta, body, since = tonumber(fields[4]), fields[6], fields[8], fields[10], fields[12]
+    if count > 0 and since ~= clock then full = true break end
+    if count == 0 then clock = since end
+    local start, stop = first and head or 0, n
+    first = false
+    if id == end_id then stop = end_index end
+    local reached, taken, skipped = stop, stop - start, ''
+    if any_held or any_gone or (expiry ~= '0' and not marker)
+        or count + taken > most_items or bytes + #body > most_bytes then
+      reached, taken, skipped = look(id, meta, body, start, stop)
+    else
+      count = count + taken
+      bytes = bytes + #body + 1
+    end
+    if taken > 0 then
+      for _, part in ipairs({id, n, meta, body, start, reached, skipped}) do packs[#packs + 1] = part end
+    end
+    if reached > start or reached == n then last_id, last_index, last_whole = id, reached, reached == n and '1' or '0' end
+    if id == end_id and reached == stop then marked_all = true end
+    if full or marked_all then break end
+    if count >= most_items then full = true break end
+  end
+  from = '(' .. chunk[#chunk][1]
+  size = math.min(size * 2, 128)
+end
+
+if count > 0 then
+  local resent = (marker or clock) and '1' or '0'
+  if not marker then
+    first_ms = clock or string.format('%.0f', now)
+    marker = first_ms .. ' ' .. last_id .. ' ' .. string.format('%.0f', last_index)
+    redis.call('HSET', state, 'marker', marker)
+  end
+  local answer = {1, now, first_ms, marker, resent, depth}
+  for _, part in ipairs(packs) do answer[#answer + 1] = part end
+  return answer
+end
+if last_id then
+  -- Everything up to here has left: the head moves without a request. A marker that ends here ends too.
+  advance(stream, state, gone, last_id, last_index, last_whole)
+  if marked_all then redis.call('HDEL', state, 'marker') end
+  end_if_empty(stream, state, KEYS[5], '')
+  return {2, now}
+end
+if version then return {3, now, version} end
+return {0, now}

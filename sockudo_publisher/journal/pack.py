@@ -1,0 +1,148 @@
+"""Entry version 1: a pack of finished items, joined as they go into ``{"batch":[...]}``.
+
+Fields of a stream entry, in this order: ``v`` the version, ``n`` the number of items, ``x`` the
+earliest expiry (ms since the epoch, 0 = none), ``m`` the meta as JSON (``n`` lengths in bytes,
+``c`` channels, ``x`` expiries where one has one), ``b`` the items joined by commas, and for an item
+that was held ``t``, the start of its first attempt. Item bytes are never parsed here.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+__all__ = ["MOST_BYTES", "MOST_ITEMS", "Item", "Pack", "Packed", "pack", "packs"]
+
+#: Items of one entry. A worker can take part of a pack, so this only bounds the size of an entry.
+MOST_ITEMS = 100
+
+#: Bytes of one entry, unless a single item is larger: an entry is copied whole in every take.
+MOST_BYTES = 256 * 1024
+
+
+@dataclass(frozen=True)
+class Item:
+    """The final bytes of one event for one channel, as the journal keeps them.
+
+    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never.
+    """
+
+    channel: str
+    body: bytes
+    expires_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What the append script is given of one pack."""
+
+    count: int
+    earliest_expiry_ms: int
+    meta: str
+    body: bytes
+
+
+def pack(items: Sequence[Item]) -> Packed:
+    """Join items into one entry. Pure."""
+    assert items, "a pack holds at least one item"
+    expiries = [item.expires_ms for item in items]
+    meta = f'{{"n":{_numbers([len(item.body) for item in items])},"c":{_names([item.channel for item in items])}'
+    if any(expiries):
+        earliest = min(expiry for expiry in expiries if expiry)
+        meta += f',"x":{_numbers(expiries)}}}'
+    else:
+        earliest = 0
+        meta += "}"
+    return Packed(len(items), earliest, meta, b",".join([item.body for item in items]))
+
+
+def packs(items: Iterable[Item]) -> Iterator[Packed]:
+    """Cut items, in order, into packs of at most :data:`MOST_ITEMS` and about :data:`MOST_BYTES`."""
+    run: list[Item] = []
+    size = 0
+    for item in items:
+        if run and (len(run) == MOST_ITEMS or size + len(item.body) > MOST_BYTES):
+            yield pack(run)
+            run, size = [], 0
+        run.append(item)
+        size += len(item.body) + 1
+    if run:
+        yield pack(run)
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return f"[{','.join(map(str, values))}]"
+
+
+def _names(values: Sequence[str]) -> str:
+    # A valid channel name has no character that JSON escapes, but the user part of a
+    # '#server-to-user-' name may have any.
+    if len(values) == 1 and values[0].isascii() and '"' not in values[0] and "\\" not in values[0]:
+        return f'["{values[0]}"]'
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What a take answered of one entry: the items ``start`` to ``stop`` without the ``skipped``."""
+
+    entry_id: bytes
+    size: int
+    meta: bytes
+    body: bytes
+    start: int
+    stop: int
+    skipped: frozenset[int] = frozenset()
+
+    @cached_property
+    def _parts(self) -> tuple[list[int], list[str], list[int]]:
+        meta = json.loads(self.meta)
+        return meta["n"], meta["c"], meta.get("x") or [0] * self.size
+
+    @property
+    def count(self) -> int:
+        """Items of this pack that belong to the batch."""
+        return self.stop - self.start - len(self.skipped)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the body is the batch's part as it stands."""
+        return self.start == 0 and self.stop == self.size and not self.skipped
+
+    def indexes(self) -> list[int]:
+        """The positions in the entry of the batch's items."""
+        return [index for index in range(self.start, self.stop) if index not in self.skipped]
+
+    def item(self, index: int) -> Item:
+        """One item by its position in the entry."""
+        lengths, channels, expiries = self._parts
+        offset = sum(lengths[:index]) + index
+        return Item(channels[index], self.body[offset : offset + lengths[index]], expiries[index])
+
+    def joined(self) -> bytes:
+        """The batch's items of this pack, joined by commas."""
+        if self.is_whole:
+            return self.body
+        lengths = self._parts[0]
+        if not self.skipped:
+            offset = sum(lengths[: self.start]) + self.start
+            size = sum(lengths[self.start : self.stop]) + self.stop - self.start - 1
+            return self.body[offset : offset + size]
+        return b",".join(self.item(index).body for index in self.indexes())
+
+    def first(self, count: int) -> Pack:
+        """The same pack with only its first ``count`` items of the batch."""
+        if count >= self.count:
+            return self
+        stop = self.indexes()[count - 1] + 1
+        return Pack(
+            self.entry_id,
+            self.size,
+            self.meta,
+            self.body,
+            self.start,
+            stop,
+            frozenset(index for index in self.skipped if index < stop),
+        )

@@ -1,0 +1,78 @@
+"""The Lua scripts, one file an operation, and the codes they answer with.
+
+A script's text is read once per process; a line ``-- include NAME`` pulls in a shared function from
+``lua/NAME.lua``. Scripts are called by SHA-1 and loaded when Redis does not know them (first use,
+``SCRIPT FLUSH``, a failover to a replica that never saw them).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from importlib.resources import files
+
+__all__ = ["Answer", "Script", "all_scripts", "script"]
+
+#: Operations, each ``lua/NAME.lua``.
+NAMES = (
+    "acquire",
+    "append",
+    "append_once",
+    "bury",
+    "hold",
+    "pause",
+    "release",
+    "renew",
+    "replay",
+    "schedule_once",
+    "settle",
+    "sweep",
+    "take",
+    "unmark",
+)
+
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+
+
+class Answer(IntEnum):
+    """What a script answers; the Lua headers use the same names (a test compares them)."""
+
+    LOST = -1  # the lease is no longer ours; nothing was touched
+    MISMATCH = -2  # Redis does not hold that marker; nothing was touched
+    FULL = -3  # the lane holds the most it may; nothing was appended
+    CONFLICT = -4  # the key was used with another payload; nothing was appended
+    EMPTY = 0  # no entry
+    DONE = 1  # done as asked
+    AGAIN = 2  # progress was made without a batch; call again
+    UNKNOWN_VERSION = 3  # the head was written by a newer release; left alone
+    RING = 4  # done, and the lane must be rung
+    KEPT = 5  # not released: entries came meanwhile, go on draining
+    ENDED = 6  # done, and that was the last item: the hold is over
+
+
+@dataclass(frozen=True)
+class Script:
+    """One operation: its name, text and SHA-1."""
+
+    name: str
+    text: str
+    sha1: str
+
+
+def _read(name: str) -> str:
+    return (files(__package__) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=len(NAMES))
+def script(name: str) -> Script:
+    """One script, with its includes resolved."""
+    text = _INCLUDE.sub(lambda match: _read(match.group(1)), _read(name))
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def all_scripts() -> tuple[Script, ...]:
+    """Every operation."""
+    return tuple(script(name) for name in NAMES)

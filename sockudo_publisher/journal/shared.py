@@ -1,0 +1,115 @@
+"""What all workers of an app share: its pause, the right to probe, learned batch limits.
+
+These live under the app, apart from the lanes. They are read in the round trip of a take; a value
+that is a moment old costs one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .keys import AppKeys
+from .link import Command, RedisLink, checked
+
+__all__ = ["Limits", "Pause", "Shared", "SharedView"]
+
+#: How long a limit learned from the server holds: it finds out again after a change of the server's configuration.
+LIMITS_TTL_S = 3600
+
+#: How long the right to probe lasts beyond one attempt's timeout, for a prober that died.
+PROBE_MARGIN_S = 2.0
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing is sent to the app until ``until_ms`` (Redis' time), and then by one prober only.
+
+    ``count`` pauses came in a row since ``since_ms``; ``words`` are the server's.
+    """
+
+    reason: str
+    words: str
+    since_ms: int
+    until_ms: int
+    count: int
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of a batch learned from the server; ``None``: none met."""
+
+    events: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class SharedView:
+    """The pause and the limits as they were at a take."""
+
+    pause: Pause | None
+    limits: Limits
+
+
+class Shared:
+    """Reads and writes what the workers of one app share."""
+
+    def __init__(self, link: RedisLink, app: str) -> None:
+        self._link = link
+        self._keys = AppKeys.of(app)
+
+    def read_commands(self) -> tuple[Command, ...]:
+        """To be sent along with a take; :func:`read_view` reads the answers."""
+        return ("HGETALL", self._keys.pause), ("HMGET", self._keys.limits, "events", "bytes")
+
+    def view(self) -> SharedView:
+        """The same in a round trip of its own."""
+        return read_view(self._link.run(self.read_commands()))
+
+    def pause(self, reason: str, wait_s: float, words: str = "") -> int:
+        """Pause the app for ``wait_s`` from now; answers how many pauses came in a row."""
+        answer = self._link.script("pause", (self._keys.pause,), (reason, int(wait_s * 1000), words[:500]))
+        return int(answer[1])
+
+    def try_probe(self, token: str, timeout_s: float) -> bool:
+        """Become the one who asks whether the server is back, for one attempt."""
+        ttl_ms = int((timeout_s + PROBE_MARGIN_S) * 1000)
+        return self._link.call("SET", self._keys.probe, token, "NX", "PX", ttl_ms) is not None
+
+    def end_probe(self) -> None:
+        """Let another probe."""
+        self._link.call("DEL", self._keys.probe)
+
+    def resume(self) -> bool:
+        """End the pause, whatever its reason; ``False``: there was none."""
+        removed, _ = self._link.run([("DEL", self._keys.pause), ("DEL", self._keys.probe)])
+        return bool(checked(removed))
+
+    def learn(self, limits: Limits) -> None:
+        """Remember limits that the server has shown; the smaller of old and new holds."""
+        known = self.view().limits
+        fields: list[Any] = []
+        for name, new, old in (("events", limits.events, known.events), ("bytes", limits.bytes, known.bytes)):
+            if new is not None:
+                fields += (name, min(new, old or new))
+        if fields:
+            self._link.run([("HSET", self._keys.limits, *fields), ("EXPIRE", self._keys.limits, LIMITS_TTL_S)])
+
+
+def read_view(answers: Sequence[Any]) -> SharedView:
+    """The answers of :meth:`Shared.read_commands`."""
+    fields, limits = checked(answers[0]), checked(answers[1])
+    if not isinstance(fields, dict):  # RESP2 answers a flat list
+        fields = dict(zip(fields[::2], fields[1::2], strict=True))
+    pause = None
+    if fields.get(b"until"):
+        pause = Pause(
+            reason=fields.get(b"reason", b"").decode(),
+            words=fields.get(b"words", b"").decode(errors="replace"),
+            since_ms=int(fields.get(b"since", 0)),
+            until_ms=int(fields[b"until"]),
+            count=int(fields.get(b"count", 0)),
+        )
+    events, most_bytes = limits
+    return SharedView(pause, Limits(int(events) if events else None, int(most_bytes) if most_bytes else None))

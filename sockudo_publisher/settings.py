@@ -1,0 +1,173 @@
+"""One typed settings object, read from the environment.
+
+Every variable is listed in ``docs/settings.md`` with unit and default. A malformed value raises
+:class:`ConfigurationError` that names the variable and what was expected; values are never echoed,
+because several of them hold secrets. Imports nothing of the package but the errors.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Literal
+
+from .errors import ConfigurationError
+
+__all__ = ["DEFAULT_APP", "Settings", "get_settings"]
+
+#: The name under which ``SOCKUDO_URL`` is known where an app has to be named (``app="name"``).
+DEFAULT_APP = "default"
+
+#: Seconds that must remain of the dedup window after one delivery timeout, or a resend of the `hold`
+#: policy could never start (design: no resend starts later than window - delivery timeout - 5 s).
+WINDOW_MARGIN_S = 5.0
+
+#: Lanes per app. The upper bound keeps the sweep's look at all lanes a matter of milliseconds.
+MAX_LANES = 256
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. Times are seconds, sizes bytes."""
+
+    url: str | None = field(default=None, repr=False)
+    redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
+    broker_url: str = field(default="", repr=False)
+    encryption_master_key_base64: str | None = field(default=None, repr=False)
+    timeout: float = 5.0
+    delivery_timeout: float = 30.0
+    batch_max_events: int = 500
+    batch_max_bytes: int = 4 * 1024 * 1024
+    lanes: int = 8
+    dedup_window: float = 120.0
+    on_uncertain: Literal["resend", "hold"] = "resend"
+    max_backlog: int = 1_000_000
+    max_event_bytes: int = 10_240
+    key_ttl: float = 86_400.0
+    max_rate: float = 0.0
+    redis_wait: tuple[int, int] | None = None
+    on_expired: Literal["drop", "dead"] = "drop"
+    apps: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.broker_url:
+            object.__setattr__(self, "broker_url", self.redis_url)
+        if self.dedup_window <= self.delivery_timeout + WINDOW_MARGIN_S:
+            raise ConfigurationError(
+                f"SOCKUDO_DEDUP_WINDOW: {self.dedup_window:g} s, must be longer than "
+                f"SOCKUDO_DELIVERY_TIMEOUT + {WINDOW_MARGIN_S:g} s ({self.delivery_timeout + WINDOW_MARGIN_S:g} s)"
+            )
+
+    def app_urls(self) -> dict[str, str]:
+        """Every configured app, by name; ``SOCKUDO_URL`` is :data:`DEFAULT_APP`."""
+        urls = dict(self.apps)
+        if self.url:
+            urls[DEFAULT_APP] = self.url
+        return urls
+
+    def url_of(self, app: str) -> str:
+        """The URL of one app. Raises :class:`ConfigurationError` when there is none."""
+        url = self.url if app == DEFAULT_APP else self.apps.get(app)
+        if url:
+            return url
+        if app == DEFAULT_APP:
+            raise ConfigurationError("SOCKUDO_URL: not set, expected http(s)://key:secret@host:port/apps/app-id")
+        raise ConfigurationError(f"SOCKUDO_APPS: no app named {app!r}")
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read ``SOCKUDO_*``. Empty variables count as not set."""
+        read = _Reader(os.environ if environ is None else environ)
+        return cls(
+            url=read.text("SOCKUDO_URL"),
+            redis_url=read.text("SOCKUDO_REDIS_URL") or cls.redis_url,
+            broker_url=read.text("SOCKUDO_BROKER_URL") or "",
+            encryption_master_key_base64=read.text("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"),
+            timeout=read.number("SOCKUDO_TIMEOUT", cls.timeout, low=0.01, high=3600),
+            delivery_timeout=read.number("SOCKUDO_DELIVERY_TIMEOUT", cls.delivery_timeout, low=0.1, high=3600),
+            batch_max_events=read.integer("SOCKUDO_BATCH_MAX_EVENTS", cls.batch_max_events, low=1, high=100_000),
+            batch_max_bytes=read.integer("SOCKUDO_BATCH_MAX_BYTES", cls.batch_max_bytes, low=1024, high=2**30),
+            lanes=read.integer("SOCKUDO_LANES", cls.lanes, low=1, high=MAX_LANES),
+            dedup_window=read.number("SOCKUDO_DEDUP_WINDOW", cls.dedup_window, low=0.1, high=10**7),
+            on_uncertain="hold" if read.choice("SOCKUDO_ON_UNCERTAIN", "resend", "hold") == "hold" else "resend",
+            max_backlog=read.integer("SOCKUDO_MAX_BACKLOG", cls.max_backlog, low=0, high=2**53),
+            max_event_bytes=read.integer("SOCKUDO_MAX_EVENT_BYTES", cls.max_event_bytes, low=1, high=2**30),
+            key_ttl=read.number("SOCKUDO_KEY_TTL", cls.key_ttl, low=1, high=10**9),
+            max_rate=read.number("SOCKUDO_MAX_RATE", cls.max_rate, low=0, high=10**9),
+            redis_wait=_replicas_and_ms(read.text("SOCKUDO_REDIS_WAIT")),
+            on_expired="dead" if read.choice("SOCKUDO_ON_EXPIRED", "drop", "dead") == "dead" else "drop",
+            apps=_apps(read.text("SOCKUDO_APPS")),
+        )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process, read once. ``get_settings.cache_clear()`` reads them again."""
+    return Settings.from_env()
+
+
+class _Reader:
+    """Typed reads from an environment; every complaint names the variable and the bounds."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+
+    def text(self, name: str) -> str | None:
+        return self._environ.get(name, "").strip() or None
+
+    def number(self, name: str, default: float, *, low: float, high: float) -> float:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigurationError(f"{name}: not a number") from None
+        if not low <= value <= high:
+            raise ConfigurationError(f"{name}: must be between {low:g} and {high:g}")
+        return value
+
+    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
+        text = self.text(name)
+        if text is None:
+            return default
+        try:
+            value = int(text.replace("_", ""))
+        except ValueError:
+            raise ConfigurationError(f"{name}: not a whole number") from None
+        if not low <= value <= high:
+            raise ConfigurationError(f"{name}: must be between {low} and {high}")
+        return value
+
+    def choice(self, name: str, default: str, *others: str) -> str:
+        value = self.text(name) or default
+        if value not in (default, *others):
+            raise ConfigurationError(f"{name}: must be one of {', '.join((default, *others))}")
+        return value
+
+
+def _replicas_and_ms(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    replicas, separator, ms = text.partition(":")
+    if not (separator and replicas.isdigit() and ms.isdigit() and int(replicas) >= 1 and int(ms) >= 1):
+        raise ConfigurationError("SOCKUDO_REDIS_WAIT: expected replicas:ms, as in 1:100")
+    return int(replicas), int(ms)
+
+
+def _apps(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    complaint = 'SOCKUDO_APPS: expected a JSON object {"name": "url", ...}'
+    try:
+        apps = json.loads(text)
+    except ValueError:
+        raise ConfigurationError(complaint) from None
+    if not isinstance(apps, dict) or not all(isinstance(v, str) and k for k, v in apps.items()):
+        raise ConfigurationError(complaint)
+    if DEFAULT_APP in apps:
+        raise ConfigurationError(f"SOCKUDO_APPS: the name {DEFAULT_APP!r} belongs to SOCKUDO_URL")
+    return apps

@@ -1,0 +1,264 @@
+"""The Celery face: ``publish`` and ``drain``.
+
+``publish.delay`` appends to the journal in the caller's process: no Celery message per event. What
+needs a message (countdown, eta, chains, groups, chords, links) goes as an ordinary one that
+carries the finished item; the worker that runs it appends, under the task's id.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from celery import Celery, Task, current_app, states
+from celery.result import AsyncResult, EagerResult
+
+from . import draining, enqueue
+from .apps import App, app_named
+from .call import PublishCall, bind
+from .celery_app import QUEUE, celery_app
+from .delivery.backoff import backoff_s
+from .doorbell import DRAIN_TASK, doorbell
+from .errors import BacklogFull, JournalUnavailable, ValidationError
+from .journal.pack import Item
+from .receipts import Receipt
+
+__all__ = ["PublishTask", "StoredResult", "drain", "publish", "register"]
+
+logger = logging.getLogger("sockudo_publisher.tasks")
+
+#: What `apply_async` may be given and still append at once; anything else needs a message.
+_FAST_OPTIONS = frozenset(
+    {"task_id", "expires", "queue", "argsrepr", "kwargsrepr", "ignore_result", "retry", "retry_policy"}
+)
+
+#: What ties a message to other tasks, which live in the caller's own Celery app.
+_CANVAS_OPTIONS = ("chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to")
+
+#: Shown instead of arguments in messages, events and logs.
+_HIDDEN = "(...)"
+
+
+class StoredResult(EagerResult):  # type: ignore[misc]
+    """The result of ``publish.delay``: the event is stored; ``id`` and ``get()`` are its message id."""
+
+    def __init__(self, message_id: str) -> None:
+        super().__init__(message_id, message_id, states.SUCCESS, name="sockudo_publisher.publish")
+
+    def get(self, *_args: Any, **_kwargs: Any) -> str:
+        """The message id, at once, inside a task too."""
+        return str(self.id)
+
+    wait = get
+
+    def __reduce_args__(self) -> tuple[str]:
+        return (self.id,)
+
+    def __repr__(self) -> str:
+        return f"<StoredResult: {self.id}>"
+
+
+class PublishTask(Task):  # type: ignore[misc]
+    """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
+
+    - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
+    - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery.
+      ``link`` fires when the event is stored, with the message id.
+    - ``publish(...)``: sends it now, in this process, and returns a :class:`Receipt`.
+
+    ``channel`` is a name or a sequence of up to 100; ``data`` a ``str`` or ``bytes`` (UTF-8), sent as it
+    is, or anything JSON can hold, at most ``SOCKUDO_MAX_EVENT_BYTES`` (10,240) as sent. ``key`` (1..128
+    bytes) is the caller's own idempotency key, remembered for ``SOCKUDO_KEY_TTL``.
+
+    Raises :class:`ValidationError` before anything is stored, :class:`IdempotencyConflict`,
+    :class:`BacklogFull`, and :class:`JournalUnavailable` within two seconds when Redis is away.
+    """
+
+    name = "sockudo_publisher.publish"
+    queue = QUEUE
+    typing = False
+    serializer = "json"
+    acks_late = True
+    reject_on_worker_lost = True
+    max_retries = None
+    ignore_result = False
+    #: A countdown that ran out while the broker was away is still an event to deliver.
+    track_started = False
+
+    # -- called by applications ---------------------------------------------------------------------
+
+    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+        """Store an event. ``result.id`` is its message id."""
+        return self.apply_async(args, kwargs)
+
+    def apply_async(
+        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
+    ) -> AsyncResult:
+        """Store an event now, or send it as a Celery message where an option needs one."""
+        options = {name: value for name, value in options.items() if value is not None}
+        if kwargs and "prepared" in kwargs:  # a retry, or a message that is sent on
+            return self._send({"prepared": kwargs["prepared"]}, options)
+        call = bind(args or (), kwargs or {})
+        app = app_named(call.app)
+        prepared = _prepare(app, call, options)
+        if self._is_eager():
+            return self.apply((), call.kwargs(), **{**options, "task_id": prepared.message_id})
+        if options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE:
+            enqueue.append(app, prepared)
+            return StoredResult(prepared.message_id)
+        if not enqueue.schedule(app, prepared):
+            return StoredResult(prepared.message_id)
+        return self._send({"prepared": _to_message(app, prepared)}, {**options, "task_id": prepared.message_id})
+
+    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
+        """A signature that finds its way to this package's queue from any app, and shows no payload."""
+        foreign = _foreign_app()
+        if foreign is not None:
+            starkwargs.setdefault("app", foreign)
+        one = super().signature(args, *starargs, **starkwargs)
+        for name, value in (("queue", QUEUE), ("argsrepr", _HIDDEN), ("kwargsrepr", _HIDDEN)):
+            one.options.setdefault(name, value)
+        return one
+
+    subtask = signature
+
+    def _is_eager(self) -> bool:
+        foreign = _foreign_app()
+        return bool(self.app.conf.task_always_eager or (foreign is not None and foreign.conf.task_always_eager))
+
+    def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
+        options = {**options, "argsrepr": _HIDDEN, "kwargsrepr": _HIDDEN}
+        options.setdefault("queue", QUEUE)
+        foreign = _foreign_app()
+        if foreign is not None and self.app is not foreign and any(name in options for name in _CANVAS_OPTIONS):
+            return foreign.send_task(self.name, (), kwargs, **options)
+        return super().apply_async((), kwargs, **options)
+
+    # -- run by Celery, or called directly ----------------------------------------------------------
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Send now when called directly or eagerly; in a worker: append, and return the message id."""
+        if self.request.called_directly:
+            return _publish_now(bind(args, kwargs), None)
+        if self.request.is_eager:
+            return _publish_now(bind(args, kwargs), self.request.id)
+        try:
+            if "prepared" in kwargs:
+                app, prepared = _from_message(kwargs["prepared"])
+            else:
+                call = bind(args, kwargs)
+                app = app_named(call.app)
+                prepared = _prepare(app, call, {"task_id": self.request.id})
+            # Under the task's id: a message that Celery delivers twice appends once.
+            enqueue.append(app, prepared, once_key=self.request.id)
+        except (JournalUnavailable, BacklogFull) as error:
+            # Raised for ever: the broker has the event, only the journal has not.
+            wait_s = 1.0 + backoff_s(self.request.retries + 1)
+            raise self.retry(exc=error, countdown=wait_s) from None
+        return prepared.message_id
+
+
+def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue.Prepared:
+    expires = options.get("expires")
+    return enqueue.prepare(
+        app,
+        call.channel,
+        call.event,
+        call.data,
+        key=call.key,
+        message_id=options.get("task_id"),
+        socket_id=call.socket_id,
+        tags=call.tags,
+        extras=call.extras,
+        expires_ms=0 if expires is None else _expiry_ms(app, expires),
+    )
+
+
+def _expiry_ms(app: App, expires: Any) -> int:
+    """A number counts from Redis' time at the call, a datetime is absolute (naive: UTC, as in Celery)."""
+    if isinstance(expires, datetime):
+        aware = expires if expires.tzinfo else expires.replace(tzinfo=timezone.utc)
+        return max(1, int(aware.timestamp() * 1000))
+    if isinstance(expires, (int, float)) and not isinstance(expires, bool):
+        return max(1, app.producer.now_ms() + int(expires * 1000))
+    raise ValidationError(f"expires: expected seconds or a datetime, got {type(expires).__name__}")
+
+
+def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
+    """POST one event in this process; not ordered with queued events, needs no Redis."""
+    app = app_named(call.app)
+    prepared = enqueue.prepare(
+        app,
+        call.channel,
+        call.event,
+        call.data,
+        key=call.key,
+        message_id=message_id,
+        socket_id=call.socket_id,
+        tags=call.tags,
+        extras=call.extras,
+    )
+    channels = [item.channel for item in prepared.items]
+    answer = app.client.trigger(
+        channels,
+        call.event,
+        call.data,
+        socket_id=call.socket_id,
+        message_id=prepared.message_id,
+        tags=call.tags,
+        extras=call.extras,
+    )
+    receipts = answer.get("channels", {})
+    ids = {name: str(info.get("acknowledgement_id", "")) for name, info in receipts.items()}
+    return Receipt(prepared.message_id, ids)
+
+
+def _to_message(app: App, prepared: enqueue.Prepared) -> dict[str, Any]:
+    """A finished event as the arguments of a Celery message (JSON)."""
+    return {
+        "app": app.name,
+        "id": prepared.message_id,
+        "items": [[item.channel, item.body.decode(), item.expires_ms] for item in prepared.items],
+        "key": prepared.key,
+        "fingerprint": prepared.fingerprint,
+    }
+
+
+def _from_message(message: Mapping[str, Any]) -> tuple[App, enqueue.Prepared]:
+    items = tuple([Item(channel, body.encode(), expires_ms) for channel, body, expires_ms in message["items"]])
+    return app_named(message["app"]), enqueue.Prepared(message["id"], items, message["key"], message["fingerprint"])
+
+
+def _foreign_app() -> Celery | None:
+    """The application's own Celery app, if it has one; never ours, nor Celery's stand-in."""
+    current = current_app._get_current_object()
+    if current is celery_app or current.main == "default":
+        return None
+    return current
+
+
+def register(app: Celery) -> PublishTask:
+    """Let the workers of another Celery app run ``publish`` (they append): start them with ``-Q ...,sockudo``.
+
+    For applications whose chains, groups and links mix ``publish`` with tasks of their own. Returns the
+    task as registered with that app.
+    """
+    task: PublishTask = app.register_task(PublishTask())
+    return task
+
+
+publish: PublishTask = celery_app.register_task(PublishTask())
+
+
+@celery_app.task(name=DRAIN_TASK, queue=QUEUE, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]
+def drain(app: str, lane: int, channel: str | None = None) -> None:
+    """Deliver a lane until it is empty. Acknowledged early: a lost doorbell is rung again by the sweep."""
+    try:
+        ring = draining.run(app, lane, channel)
+    except JournalUnavailable as error:
+        logger.warning("app %s lane %d: %s; the sweep rings again", app, lane, error)
+        return
+    if ring is not None:
+        doorbell.ring(app, (lane,), after_s=ring.after_s, channel=channel)

@@ -1,0 +1,113 @@
+"""The sweep: every worker looks every second for lanes whose doorbell was lost, and for held channels that are due.
+
+Its I/O runs in a thread of its own, not in the consumer's timer, so a slow broker or Redis stops
+neither. When the broker takes no doorbell, the sweep drains in this process: the journal needs Redis
+and Sockudo only.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from celery import bootsteps
+
+from .. import draining
+from ..apps import app_named
+from ..doorbell import doorbell
+from ..errors import ConfigurationError, JournalUnavailable
+from ..settings import get_settings
+
+__all__ = ["Sweep", "sweep_once"]
+
+logger = logging.getLogger("sockudo_publisher.sweep")
+
+#: Seconds between two sweeps of one worker.
+EVERY_S = 1.0
+
+#: Drains that the sweep runs itself while the broker is away.
+OWN_DRAINS = 8
+
+
+class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
+    """A step of the worker: started after its pool, so that forked children are not made beside the thread."""
+
+    requires = {"celery.worker.components:Pool"}
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
+        self._draining: set[tuple[str, int, str | None]] = set()
+
+    def start(self, parent: Any) -> None:
+        """Begin to sweep."""
+        draining.state.slots = int(getattr(parent, "concurrency", 0) or 0)
+        self._thread = threading.Thread(target=self._run, name="sockudo-sweep", daemon=True)
+        self._thread.start()
+
+    def stop(self, parent: Any) -> None:
+        """End it; drains of its own see the worker's stop."""
+        draining.state.stop.set()
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(timeout=5)
+        self._own.shutdown(wait=True)
+
+    terminate = stop
+
+    def _run(self) -> None:
+        while not self._over.wait(EVERY_S) and not draining.state.stop.is_set():
+            for name in get_settings().app_urls():
+                try:
+                    for lane, channel in sweep_once(name):
+                        self._drain_here(name, lane, channel)
+                except JournalUnavailable as error:
+                    logger.warning("sweep of app %s: %s", name, error)
+                except ConfigurationError as error:
+                    logger.error("sweep of app %s: %s", name, error)  # noqa: TRY400 -- the message says it all
+                except Exception:
+                    # A sweep that died would leave lost doorbells lost: it goes on, and says what happened.
+                    logger.exception("sweep of app %s", name)
+
+    def _drain_here(self, name: str, lane: int, channel: str | None) -> None:
+        key = (name, lane, channel)
+        if key in self._draining:
+            return
+        self._draining.add(key)
+        logger.warning("app %s lane %d: the broker is away, draining without it", name, lane)
+
+        def job() -> None:
+            try:
+                draining.run(name, lane, channel)
+            except JournalUnavailable as error:
+                logger.warning("app %s lane %d: %s", name, lane, error)
+            except Exception:
+                logger.exception("app %s lane %d", name, lane)
+            finally:
+                self._draining.discard(key)
+
+        self._own.submit(job)
+
+
+def sweep_once(name: str) -> list[tuple[int, str | None]]:
+    """Ring what has to be rung; answers what the broker would not take.
+
+    While the app is paused nothing is rung; when the pause has run out, one lane, to probe.
+    """
+    journal = app_named(name).journal
+    pause = journal.shared.view().pause
+    if pause is not None and pause.until_ms > journal.now_ms():
+        return []
+    lanes, due = journal.sweep(range(journal.lanes()))
+    if pause is not None:
+        lanes, due = lanes[:1], ([] if lanes else due[:1])
+    refused: list[tuple[int, str | None]] = []
+    if lanes and not doorbell.ring(name, lanes):
+        refused += [(lane, None) for lane in lanes]
+    for lane, channel in due:
+        if not doorbell.ring(name, (lane,), channel=channel):
+            refused.append((lane, channel))
+    return refused
