@@ -159,9 +159,7 @@ def _table(file: IO[bytes], key: str) -> dict[str, str]:
 
 
 def _departure(row: dict[str, str], airlines: dict[str, str], airports: dict[str, str]) -> Departure:
-    scheduled = datetime(  # noqa: DTZ001 - the source gives local times
-        int(row["year"]), int(row["month"]), int(row["day"]), int(row["hour"]), int(row["minute"])
-    )
+    scheduled = datetime(int(row["year"]), int(row["month"]), int(row["day"]), int(row["hour"]), int(row["minute"]))
     # The source gives the time of day alone; with the delay it names the day as well (all 336,776 rows agree).
     delay_min = None if row["dep_delay"] in ("", "NA") else int(row["dep_delay"])
     return Departure(

@@ -1,0 +1,61 @@
+"""The ``sockudo-publisher`` command: one module per command, imported when it is asked for.
+
+``exits`` gives exit codes their meaning, ``output`` speaks to people or to programs, ``ndjson`` reads
+lines; the other modules are the commands. May import the whole package; nothing imports it.
+
+A command's module is imported only when the command runs or explains itself, so that ``--help`` and
+``--version`` do not load Celery, Redis or a web server.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from .. import __version__
+from .exits import MEANINGS
+
+__all__ = ["main"]
+
+#: Command name -> (module, what it does in a line). The order is that of ``--help``.
+_COMMANDS = {
+    "demo": ("demo", "See events arrive on a live page; nothing else need be running."),
+    "dev-server": ("dev_server", "Run the embedded Sockudo, for development and tests."),
+    "worker": ("worker", "Run a worker: deliver what is queued (takes Celery's options)."),
+    "publish": ("publish", "Queue one event, or send it now."),
+    "publish-file": ("publish_file", "Queue a file of events, one JSON object a line."),
+    "status": ("status", "Show what is waiting, and whether it flows."),
+    "dead": ("dead", "List, show, replay or purge dead letters."),
+}
+
+
+class _Commands(click.Group):
+    """A group whose commands are imported on first use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"{__name__}.{_COMMANDS[cmd_name][0]}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+@click.group(
+    name="sockudo-publisher",
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExit codes:\n" + "\n".join(f"  {code:d}  {words}" for code, words in MEANINGS.items()),
+)
+@click.version_option(__version__, prog_name="sockudo-publisher")
+def main() -> None:
+    """Publish to Sockudo through a durable queue.
+
+    Settings come from the environment: SOCKUDO_URL, SOCKUDO_REDIS_URL and the others of docs/settings.md.
+    """

@@ -1,0 +1,1 @@
+"""``sockudo-publisher dev-server``: the embedded Sockudo."""

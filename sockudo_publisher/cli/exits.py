@@ -1,0 +1,58 @@
+"""What an exit code means, and which one an error gets. Pure; imports the errors alone."""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+
+from ..errors import (
+    BulkError,
+    ConfigurationError,
+    JournalUnavailable,
+    SockudoConnectionError,
+    ValidationError,
+)
+
+__all__ = ["MEANINGS", "ExitCode", "exit_code"]
+
+
+class ExitCode(IntEnum):
+    """The exit codes of every command."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+
+
+MEANINGS = {
+    ExitCode.DONE: "done",
+    ExitCode.FAILED: "failed, or a risk was found",
+    ExitCode.USAGE: "wrong arguments or settings; nothing was done",
+    ExitCode.UNREACHABLE: "Redis or Sockudo cannot be reached",
+}
+
+
+def exit_code(error: BaseException) -> ExitCode:
+    """The exit code that tells of ``error``."""
+    if isinstance(error, BulkError):
+        # Something is stored already: bad input in the middle is a failure, not wrong usage.
+        code = exit_code(error.cause)
+        return ExitCode.FAILED if code is ExitCode.USAGE else code
+    if isinstance(error, (ConfigurationError, ValidationError)):
+        return ExitCode.USAGE
+    if isinstance(error, (JournalUnavailable, SockudoConnectionError)) or _is_connection_error(error):
+        return ExitCode.UNREACHABLE
+    return ExitCode.FAILED
+
+
+def _is_connection_error(error: BaseException) -> bool:
+    """Redis' and kombu's own, without importing either: what was not imported was not raised."""
+    for module, names in (
+        ("redis.exceptions", ("ConnectionError", "TimeoutError")),
+        ("kombu.exceptions", ("OperationalError",)),
+    ):
+        loaded = sys.modules.get(module)
+        if loaded is not None and isinstance(error, tuple(getattr(loaded, name) for name in names)):
+            return True
+    return False

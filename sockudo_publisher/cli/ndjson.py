@@ -1,0 +1,139 @@
+"""Lines of a file as events, each with a key of its own. Pure: bytes in, values out.
+
+A line is one JSON object: ``channel``, ``name`` (or ``event``), ``data``, and if wanted ``socket_id``,
+``tags``, ``extras``, ``key``. Blank lines are skipped. Complaints name the line and the field,
+never their content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+__all__ = ["MAX_LINE_BYTES", "KeyField", "LineError", "LineKeys", "ParsedLine", "parse_line"]
+
+#: Bytes of one line. An event's data is at most 10 kB by default and rarely allowed to be more than a
+#: megabyte; a longer "line" is a file without line ends, which must not be read into memory whole.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
+_FIELDS = frozenset({"channel", "name", "event", "data", "socket_id", "tags", "extras", "key"})
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class LineError(ValueError):
+    """Line ``number`` (from 1) cannot be an event."""
+
+    def __init__(self, number: int, reason: str) -> None:
+        super().__init__(f"line {number}: {reason}")
+        self.number = number
+        self.reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedLine:
+    """The event of one line, not yet validated: that is the publisher's part. ``whole`` is the object."""
+
+    channel: str
+    name: str
+    data: Any
+    options: dict[str, Any]
+    key: str | None
+    whole: dict[str, Any]
+
+
+def parse_line(number: int, raw: bytes) -> ParsedLine | None:
+    """The event in line ``number``, ``None`` for a blank line. Raises :class:`LineError`."""
+    if len(raw) > MAX_LINE_BYTES:
+        raise LineError(number, f"more than {MAX_LINE_BYTES} bytes")
+    if number == 1:
+        raw = raw.removeprefix(_BYTE_ORDER_MARK)
+    if not raw.strip():
+        return None
+    try:
+        whole = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as error:
+        raise LineError(number, f"not UTF-8 at byte {error.start + 1}") from None
+    except json.JSONDecodeError as error:
+        raise LineError(number, f"not JSON at column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise LineError(number, "nested too deep") from None
+    except ValueError as error:  # NaN, and integers of thousands of digits
+        raise LineError(number, f"not JSON: {_reason(error)}") from None
+    if not isinstance(whole, dict):
+        raise LineError(number, f"expected an object, got {_kind(whole)}")
+    return _event(number, whole)
+
+
+def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
+    if unknown := whole.keys() - _FIELDS:
+        raise LineError(number, f"{len(unknown)} unknown field(s); known are {', '.join(sorted(_FIELDS))}")
+    if "name" in whole and "event" in whole:
+        raise LineError(number, "name and event: give one of them")
+    name_field = "event" if "event" in whole else "name"
+    for field in ("channel", name_field):
+        if field not in whole:
+            raise LineError(number, f"{field}: missing")
+        if not isinstance(whole[field], str):
+            raise LineError(number, f"{field}: expected a string, got {_kind(whole[field])}")
+    if "data" not in whole:
+        raise LineError(number, "data: missing")
+    key = whole.get("key")
+    if key is not None and not isinstance(key, str):
+        raise LineError(number, f"key: expected a string, got {_kind(key)}")
+    options = {field: whole[field] for field in ("socket_id", "tags", "extras") if whole.get(field) is not None}
+    return ParsedLine(whole["channel"], whole[name_field], whole["data"], options, key, whole)
+
+
+class LineKeys:
+    """Keys from where a line stands and what it says: the same line of the same file, the same key.
+
+    ``scope`` is what makes the file itself: its path, size and modification time, or the caller's
+    ``--run-id``. A key is 32 hexadecimal digits (128 bits of BLAKE2b).
+    """
+
+    def __init__(self, *scope: str) -> None:
+        self._start = hashlib.blake2b(digest_size=16)
+        for part in scope:
+            encoded = part.encode("utf-8", "surrogateescape")
+            self._start.update(b"%d:" % len(encoded) + encoded)
+
+    def key(self, number: int, raw: bytes, _line: ParsedLine) -> str:
+        """The key of line ``number`` with the content ``raw`` (line end not counted)."""
+        state = self._start.copy()
+        state.update(b"%d:" % number + raw.rstrip(b"\r\n"))
+        return state.hexdigest()
+
+
+class KeyField:
+    """Keys that the lines hold themselves, in a field: ``key``, or deeper: ``data.id``."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path.split(".")
+        self._name = path
+
+    def key(self, number: int, _raw: bytes, line: ParsedLine) -> str:
+        """The field's value. Raises :class:`LineError` when it is missing or neither text nor a whole number."""
+        value: Any = line.whole
+        for step in self._path:
+            if not isinstance(value, dict) or step not in value:
+                raise LineError(number, f"{self._name}: missing")
+            value = value[step]
+        if isinstance(value, bool) or not isinstance(value, (str, int)):
+            raise LineError(number, f"{self._name}: expected a string or a whole number, got {_kind(value)}")
+        return str(value)
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def _reason(error: ValueError) -> str:
+    words = str(error)
+    return words if words in ("NaN", "Infinity", "-Infinity") else "a number out of range"
+
+
+def _kind(value: object) -> str:
+    kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
+    return kinds.get(type(value), "a number")

@@ -1,0 +1,223 @@
+"""``sockudo-publisher publish-file``: a file of events of any size, streamed, safe to run again."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
+
+import click
+
+from ..errors import BulkError, IdempotencyConflict, ValidationError
+from .exits import ExitCode, exit_code
+from .ndjson import MAX_LINE_BYTES, KeyField, LineError, LineKeys, ParsedLine, parse_line
+from .output import Output
+
+if TYPE_CHECKING:
+    from ..client.event import Event
+
+__all__ = ["Lines", "command", "keys_for"]
+
+#: How many places where blank lines were skipped are remembered, to find an event's line by its index.
+#: ``publish_many`` complains about events that it has not flushed yet, so the latest are enough.
+MAX_GAPS = 100_000
+
+
+@click.command("publish-file")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
+@click.option("--app", help="The app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
+@click.option("--again", is_flag=True, help="Publish everything anew, even what an earlier run has stored.")
+@click.option("--key-field", metavar="NAME", help="Take each event's key from this field: key, data.id, ...")
+@click.option("--run-id", metavar="ID", help="Make keys from this ID and the lines, not from the file.")
+@Output.command
+def command(out: Output, *, file: str, app: str | None, again: bool, key_field: str | None, run_id: str | None) -> None:
+    r"""Queue the events in FILE, one JSON object a line; "-" reads standard input.
+
+    \b
+    {"channel": "orders", "name": "shipped", "data": {"id": 789}}
+
+    Also socket_id, tags, extras and key. Blank lines are skipped.
+
+    Killed in the middle? Run it again: each line has a key made from the file's path, size and
+    modification time, the line's number and its content, and a key that is stored is not stored again
+    (for SOCKUDO_KEY_TTL seconds). Standard input has no path: give --key-field or --run-id.
+
+    A line that cannot be published ends the run with exit code 1 and its number; every line before it is
+    stored, nothing of it nor after it.
+    """
+    if sum((again, key_field is not None, run_id is not None)) > 1:
+        raise click.UsageError("--again, --key-field and --run-id: give one of them")
+    if file == "-" and key_field is None and run_id is None:
+        raise click.UsageError("standard input: needs --key-field NAME or --run-id ID, or a second run would repeat it")
+    from ..bulk import publish_many
+
+    with _open(file) as stream:
+        size = None if file == "-" else os.fstat(stream.fileno()).st_size
+        lines = Lines(stream, keys_for(file, stream, again=again, key_field=key_field, run_id=run_id))
+        started = time.monotonic()
+        with _progress(out, size, lines) as progress:
+            options: dict[str, Any] = {} if app is None else {"app": app}
+            try:
+                receipt = publish_many(lines.events(), progress=progress, **options)
+            except (ValidationError, IdempotencyConflict) as error:
+                if error.index is None:
+                    raise
+                reason = LineError(lines.line_of(error.index), str(error))
+                _stopped(out, error, reason, ExitCode.FAILED, stored=error.stored)
+            except BulkError as error:
+                reason = LineError(lines.line_of(error.index), str(error.cause))
+                _stopped(out, error, reason, exit_code(error), stored=error.stored)
+        seconds = time.monotonic() - started
+    if lines.bad is not None:
+        _stopped(
+            out,
+            lines.bad,
+            lines.bad,
+            ExitCode.FAILED,
+            stored=receipt.count,
+            already_stored=receipt.already_stored,
+        )
+    known = f", {receipt.already_stored:,} of them by an earlier run" if receipt.already_stored else ""
+    rate = receipt.count / max(seconds, 1e-9)
+    out.say(f"[green]Stored[/] {receipt.count:,} events{known} ({seconds:.1f} s, {rate:,.0f}/s)")
+    out.emit(
+        ok=True,
+        count=receipt.count,
+        already_stored=receipt.already_stored,
+        lines=lines.number,
+        seconds=round(seconds, 3),
+    )
+
+
+def keys_for(
+    file: str, stream: IO[bytes], *, again: bool, key_field: str | None, run_id: str | None
+) -> LineKeys | KeyField:
+    """How the lines get their keys: the rule that makes a second run safe (``docs/cli.md``)."""
+    if key_field is not None:
+        return KeyField(key_field)
+    if run_id is not None:
+        return LineKeys("run", run_id)
+    if again:
+        return LineKeys("again", secrets.token_hex(16))
+    found = os.fstat(stream.fileno())
+    return LineKeys("file", os.path.abspath(file), str(found.st_size), str(found.st_mtime_ns))
+
+
+@dataclass
+class Lines:
+    """The events of a stream, one at a time. Stops at the first line that is none, which is then ``bad``.
+
+    It stops rather than raises, so that the publisher stores everything before that line.
+    """
+
+    stream: IO[bytes]
+    keys: LineKeys | KeyField
+    number: int = 0
+    bytes_read: int = 0
+    bad: LineError | None = None
+
+    def __post_init__(self) -> None:
+        # Where line and index part: the first index of each stretch, and its distance to the line.
+        self._stretches: list[int] = [0]
+        self._distances: list[int] = [1]
+
+    def events(self) -> Iterator[Event]:
+        """What ``publish_many`` takes."""
+        from ..client.event import Event
+
+        index = 0
+        while raw := self.stream.readline(MAX_LINE_BYTES + 1):
+            self.number += 1
+            self.bytes_read += len(raw)
+            try:
+                line = parse_line(self.number, raw)
+                if line is None:
+                    continue
+                key = self._key(raw, line)
+            except LineError as error:
+                self.bad = error
+                return
+            self._remember(index)
+            index += 1
+            yield Event(line.channel, line.name, line.data, key=key, **line.options)
+
+    def line_of(self, index: int) -> int:
+        """The line of the event that was yielded as number ``index`` (from 0)."""
+        return index + self._distances[max(0, bisect_right(self._stretches, index) - 1)]
+
+    def _key(self, raw: bytes, line: ParsedLine) -> str:
+        return line.key if line.key is not None else self.keys.key(self.number, raw, line)
+
+    def _remember(self, index: int) -> None:
+        distance = self.number - index
+        if distance != self._distances[-1]:
+            self._stretches.append(index)
+            self._distances.append(distance)
+            if len(self._stretches) > MAX_GAPS:
+                del self._stretches[: MAX_GAPS // 2], self._distances[: MAX_GAPS // 2]
+
+
+def _stopped(
+    out: Output, error: Exception, where: LineError, code: ExitCode, *, stored: int, already_stored: int = 0
+) -> None:
+    """Say where it stopped and what is stored, and end."""
+    out.complain(
+        type(error).__name__,
+        f"{where}. {stored:,} events before it are stored"
+        + ("; run the same command again to go on" if code is ExitCode.UNREACHABLE else ""),
+        code,
+        line=where.number,
+        stored=stored,
+        already_stored=already_stored,
+    )
+    raise SystemExit(code)
+
+
+def _open(file: str) -> AbstractContextManager[IO[bytes]]:
+    if file == "-":
+        return nullcontext(sys.stdin.buffer)
+    return open(file, "rb", buffering=1 << 20)
+
+
+def _progress(out: Output, size: int | None, lines: Lines) -> AbstractContextManager[Callable[[int], None] | None]:
+    """A bar over the file's bytes on stderr, for people at a terminal."""
+    if out.as_json or not out.errors.is_terminal:
+        return nullcontext(None)
+    return _Bar(out, size, lines)
+
+
+class _Bar:
+    """Bytes read, events stored, rate, time left."""
+
+    def __init__(self, out: Output, size: int | None, lines: Lines) -> None:
+        from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+        self._lines = lines
+        self._started = time.monotonic()
+        self._progress = Progress(
+            SpinnerColumn(),
+            BarColumn(),
+            DownloadColumn(binary_units=True),
+            TextColumn("{task.fields[stored]} stored, {task.fields[rate]}/s"),
+            TimeRemainingColumn(),
+            console=out.errors,
+            transient=True,
+        )
+        self._task = self._progress.add_task("", total=size, stored="0", rate="0")
+
+    def __enter__(self) -> Callable[[int], None]:
+        self._progress.start()
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def _show(self, stored: int) -> None:
+        rate = stored / max(time.monotonic() - self._started, 0.001)
+        self._progress.update(self._task, completed=self._lines.bytes_read, stored=f"{stored:,}", rate=f"{rate:,.0f}")

@@ -1,0 +1,95 @@
+"""``sockudo-publisher status``: what is waiting, lane by lane, and whether it flows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+from .exits import ExitCode
+from .output import Output, plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..operations import AppStatus, LaneStatus
+
+__all__ = ["command"]
+
+
+@click.command("status")
+@click.option("--app", help="Only this app.")
+@Output.command
+def command(out: Output, app: str | None) -> None:
+    """Show every app's lanes: how many events wait, how long the oldest has, what is held or dead.
+
+    Exit code 1 when something needs a person: an app is paused, or dead letters wait.
+    """
+    from .. import operations
+    from ..settings import get_settings
+
+    settings = get_settings()
+    if app is not None:
+        settings.url_of(app)
+    apps = [found for found in operations.status(settings) if app in (None, found.app)]
+    risk = any(found.pause is not None or any(lane.dead for lane in found.lanes) for found in apps)
+    for found in apps:
+        out.say(_table(found))
+        if found.pause is not None:
+            out.say(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
+        if found.counters:
+            out.say("[dim]" + ", ".join(f"{plain(name)} {count:,}" for name, count in sorted(found.counters.items())))
+    if not apps:
+        out.say("No app is configured: set SOCKUDO_URL or SOCKUDO_APPS.")
+    out.emit(ok=not risk, apps=[asdict(found) for found in apps])
+    if risk:
+        raise SystemExit(ExitCode.FAILED)
+
+
+def _table(status: AppStatus) -> Table:
+    from rich.table import Table
+
+    table = Table(title=f"{plain(status.app)}", title_justify="left", title_style="bold", pad_edge=False)
+    table.add_column("lane", justify="right")
+    for heading in ("waiting", "held", "dead", "oldest"):
+        table.add_column(heading, justify="right")
+    table.add_column("state")
+    for lane in status.lanes:
+        table.add_row(
+            str(lane.lane), _count(lane.depth), _count(lane.held, "yellow"), _count(lane.dead, "red"),
+            _age(lane.oldest_age_s), _state(lane),
+        )  # fmt: skip
+    table.add_section()
+    ages = [lane.oldest_age_s for lane in status.lanes if lane.oldest_age_s is not None]
+    table.add_row(
+        "all",
+        _count(sum(lane.depth for lane in status.lanes)),
+        _count(sum(lane.held for lane in status.lanes), "yellow"),
+        _count(sum(lane.dead for lane in status.lanes), "red"),
+        _age(max(ages, default=None)),
+        "[red]paused[/]" if status.pause is not None else "",
+    )
+    return table
+
+
+def _count(number: int, colour: str = "bold") -> str:
+    return f"[{colour}]{number:,}[/]" if number else "[dim]0[/]"
+
+
+def _age(seconds: float | None) -> str:
+    if seconds is None:
+        return "[dim]-[/]"
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _state(lane: LaneStatus) -> str:
+    if lane.leased:
+        return "[green]draining[/]"
+    if lane.armed:
+        return "rung"
+    return "waiting" if lane.depth else "[dim]empty[/]"

@@ -1,0 +1,46 @@
+"""``sockudo-publisher worker``: the same worker as ``celery -A worker worker``, from an installed wheel."""
+
+from __future__ import annotations
+
+import click
+
+from .output import Output, without_credentials
+
+__all__ = ["command"]
+
+
+@click.command(
+    "worker",
+    context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    options_metavar="[--json] [CELERY OPTIONS]...",
+)
+@click.argument("celery_options", nargs=-1, type=click.UNPROCESSED, metavar="")
+@Output.command
+def command(out: Output, celery_options: tuple[str, ...]) -> None:
+    """Run a worker that delivers what is queued, until SIGTERM or Ctrl-C (a warm shutdown: nothing is lost).
+
+    Takes the options of "celery worker", as in: worker --concurrency 4 --loglevel INFO. Without any it is
+    right for production: the threads pool, a slot for each lane and some to spare, this package's queue.
+
+    With --json the configuration is written as one JSON object before the worker starts. --json comes
+    before Celery's options. The log goes to stderr.
+    """
+    if any(option in ("-A", "--app") or option.startswith("--app=") for option in celery_options):
+        raise click.UsageError("the app is this package's own: -A does not apply")
+    from ..settings import get_settings
+
+    settings = get_settings()
+    apps = sorted(settings.app_urls())
+    if not apps:
+        settings.url_of("default")  # says which variable to set
+    from ..workerapp import app
+
+    out.emit(
+        ok=True,
+        apps=apps,
+        broker=without_credentials(settings.broker_url),
+        journal=without_credentials(settings.redis_url),
+        pool=app.conf.worker_pool,
+        concurrency=app.conf.worker_concurrency,
+    )
+    app.worker_main(["worker", *celery_options])
