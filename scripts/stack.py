@@ -1,0 +1,323 @@
+"""The parts of docker-compose.yml on this machine, without Docker: `make stack`, or `make stack ARGS=--check`.
+
+The command lines, the environment and the configuration files are the composed ones, read from docker-compose.yml and
+worker/; nothing is changed but addresses (every port is found free) and directories. What the settings mean stands
+beside them in those files; `--check` (stack_check.py) shows on the running parts that they do it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import redis
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Seconds that a part may take to answer for the first time; a worker's start-up is the longest, about three.
+START_TIMEOUT_S = 30.0
+#: Seconds between two looks at whether a part answers.
+POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the parts listen, on 127.0.0.1."""
+
+    redis: int
+    sockudo: int
+    metrics: int
+    nginx: int
+
+
+class MissingPartError(Exception):
+    """A program that the stack is made of is not on this machine."""
+
+
+def interpolated(value: Any, environ: Mapping[str, str]) -> Any:
+    """A value of docker-compose.yml as compose would have it: `${NAME:-default}` replaced, `$$` one dollar."""
+    if isinstance(value, dict):
+        return {name: interpolated(inner, environ) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [interpolated(inner, environ) for inner in value]
+    if isinstance(value, str):
+        named = re.sub(r"(?<!\$)\$\{(\w+):-([^}]*)\}", lambda match: environ.get(match[1]) or match[2], value)
+        return named.replace("$$", "$")
+    return value
+
+
+def services(environ: Mapping[str, str]) -> dict[str, Any]:
+    """The services of docker-compose.yml by name, with this environment's values."""
+    composed: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    return {name: interpolated(service, environ) for name, service in composed["services"].items()}
+
+
+def addressed(text: str, ports: Ports) -> str:
+    """The text with the services' names and ports replaced by where they listen here."""
+    for name, port in {"redis:6379": ports.redis, "sockudo:6001": ports.sockudo, "nginx:8080": ports.nginx}.items():
+        text = text.replace(name, f"127.0.0.1:{port}")
+    return text
+
+
+def redis_command(composed: Mapping[str, Any], ports: Ports, directory: Path) -> list[str]:
+    """Redis' composed command line, with an address and a directory."""
+    return [*composed["redis"]["command"], "--bind", "127.0.0.1", "--port", str(ports.redis), "--dir", str(directory)]
+
+
+def sockudo_command(composed: Mapping[str, Any], binary: str) -> list[str]:
+    """Sockudo's composed command line, with this machine's binary and the mounted file where it lies here."""
+    mounts = dict(volume.split(":")[1::-1] for volume in composed["sockudo"]["volumes"])
+    _, *arguments = composed["sockudo"]["command"]
+    return [binary, *(str(ROOT / mounts[argument]) if argument in mounts else argument for argument in arguments)]
+
+
+def sockudo_environment(composed: Mapping[str, Any], ports: Ports) -> dict[str, str]:
+    """Sockudo's composed environment and the addresses, by the variables that override its file."""
+    addresses = {"HOST": "127.0.0.1", "PORT": str(ports.sockudo)}
+    metrics = {"METRICS_HOST": "127.0.0.1", "METRICS_PORT": str(ports.metrics)}
+    return {**composed["sockudo"]["environment"], **addresses, **metrics, "RUST_LOG": "warn"}
+
+
+def nginx_configuration(text: str, ports: Ports, directory: Path) -> str:
+    """worker/nginx.conf with addresses and a directory of this run."""
+    return (
+        addressed(text, ports)
+        .replace("listen 8080;", f"listen 127.0.0.1:{ports.nginx};")
+        .replace("/tmp/", f"{directory}/")
+    )
+
+
+def worker_command() -> list[str]:
+    """The CMD of worker/Dockerfile."""
+    command: list[str] = json.loads(re.findall(r"^CMD (.+)$", (ROOT / "worker" / "Dockerfile").read_text(), re.M)[-1])
+    return [sys.executable, "-m", *command]
+
+
+def worker_environment(composed: Mapping[str, Any], ports: Ports) -> dict[str, str]:
+    """The worker's composed environment, with addresses."""
+    return {name: addressed(value, ports) for name, value in composed["worker"]["environment"].items()}
+
+
+def programs() -> dict[str, str]:
+    """Where the parts' programs are, by service. Raises MissingPartError naming all that are not here."""
+    candidates = {
+        "redis": [which("redis-server"), which("valkey-server")],
+        "sockudo": [
+            os.environ.get("SOCKUDO_BIN"),
+            which(str(ROOT.parent / "shared" / "bin" / "sockudo")),
+            which("sockudo"),
+        ],
+        "nginx": [which("nginx")],
+    }
+    found = {service: next(filter(None, places), "") for service, places in candidates.items()}
+    if missing := [service for service, program in found.items() if not program]:
+        raise MissingPartError(f"not on this machine: {', '.join(missing)} (SOCKUDO_BIN names Sockudo's binary)")
+    return found
+
+
+def which(program: str) -> str | None:
+    """The program on PATH or where systems keep servers, which is not on everyone's PATH."""
+    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running stack: where its parts are."""
+
+    ports: Ports
+    directory: Path
+    worker: subprocess.Popen[bytes] | None
+    environment: Mapping[str, str]
+
+    @property
+    def url(self) -> str:
+        """SOCKUDO_URL, through nginx."""
+        return self.environment["SOCKUDO_URL"]
+
+    @property
+    def direct_url(self) -> str:
+        """The same without nginx: only to see what nginx is there for."""
+        return self.url.replace(f":{self.ports.nginx}/", f":{self.ports.sockudo}/")
+
+    @property
+    def websocket_url(self) -> str:
+        """Where subscribers connect (Pusher protocol 7)."""
+        key = re.findall(r"//([^:]+):", self.url)[0]
+        return f"ws://127.0.0.1:{self.ports.sockudo}/app/{key}?protocol=7"
+
+
+@contextmanager
+def running(*, with_worker: bool = True) -> Iterator[Stack]:
+    """Start the parts in the order in which they need each other; stop them in reverse, as compose would."""
+    program = programs()
+    composed = services(os.environ)
+    with ExitStack() as stop:
+        directory = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-stack-")))
+        # nginx's workers are `nobody` when it is started by root, and keep large bodies here.
+        directory.chmod(0o755)
+        ports = Ports(*free_ports(4))
+        environment = worker_environment(composed, ports)
+
+        def start(service: str, command: Sequence[str], environ: Mapping[str, str], answers: Callable[[], bool]) -> Any:
+            process = stop.enter_context(part(service, command, environ, composed[service], directory))
+            wait_until(answers, service, process, directory)
+            return process
+
+        start(
+            "redis",
+            [program["redis"], *redis_command(composed, ports, directory)[1:]],
+            {},
+            lambda: redis_answers(environment["SOCKUDO_REDIS_URL"]),
+        )
+        app = composed["sockudo"]["environment"]["SOCKUDO_APP_ID"]
+        start(
+            "sockudo",
+            sockudo_command(composed, program["sockudo"]),
+            sockudo_environment(composed, ports),
+            lambda: http_answers(f"http://127.0.0.1:{ports.sockudo}/up/{app}"),
+        )
+        (directory / "nginx.conf").write_text(
+            nginx_configuration((ROOT / "worker" / "nginx.conf").read_text(), ports, directory)
+        )
+        start(
+            "nginx",
+            [program["nginx"], "-p", f"{directory}/", "-c", "nginx.conf", "-g", "daemon off;"],
+            {},
+            lambda: http_answers(f"http://127.0.0.1:{ports.nginx}/up/{app}"),
+        )
+        worker = None
+        if with_worker:
+            worker = start("worker", worker_command(), environment, lambda: worker_answers(environment))
+        yield Stack(ports, directory, worker, environment)
+
+
+@contextmanager
+def part(
+    name: str, command: Sequence[str], environ: Mapping[str, str], service: Mapping[str, Any], directory: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """One part as a process of its own group, so that Ctrl-C reaches us first; its output goes to a file."""
+    with (directory / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, **environ},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.Signals[service.get("stop_signal", "SIGTERM")])
+            try:
+                process.wait(float(service["stop_grace_period"].removesuffix("s")))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def wait_until(answers: Callable[[], bool], name: str, process: subprocess.Popen[bytes], directory: Path) -> None:
+    """Until the part answers. Raises RuntimeError with the end of its log when it ends or takes too long."""
+    deadline = time.monotonic() + START_TIMEOUT_S
+    while not answers():
+        if process.poll() is not None or time.monotonic() > deadline:
+            state = "does not answer" if process.poll() is None else f"ended with {process.returncode}"
+            log = (directory / f"{name}.log").read_text(errors="replace")
+            raise RuntimeError(f"{name} {state}:\n{log[-2000:]}")
+        time.sleep(POLL_S)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now, all held at once so that no two are the same."""
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+
+
+def redis_answers(url: str) -> bool:
+    """Whether Redis takes commands (while it loads its log it answers, but with an error)."""
+    with redis.Redis.from_url(url, socket_timeout=1, retry=None) as client:
+        try:
+            return bool(client.ping())
+        except redis.RedisError:
+            return False
+
+
+def http_answers(url: str) -> bool:
+    """Whether a GET succeeds."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+def worker_answers(environment: Mapping[str, str]) -> bool:
+    """Whether the image's own health check is content."""
+    check = [sys.executable, str(ROOT / "worker" / "healthcheck.py")]
+    quiet = subprocess.DEVNULL
+    return (
+        subprocess.run(check, env={**os.environ, **environment}, stdout=quiet, stderr=quiet, check=False).returncode
+        == 0
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Start the stack and wait for Ctrl-C, or check it. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make stack", description=(__doc__ or "").partition("\n\n")[0])
+    parser.add_argument("--check", action="store_true", help="show that it does what it is there for, then stop")
+    options = parser.parse_args(arguments)
+    # The checks import this module for what a stack is.
+    from scripts.stack_check import check
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        with running() as stack:
+            say_where(stack)
+            return check(stack) if options.check else wait_for_ctrl_c(stack)
+    except KeyboardInterrupt:
+        return 0
+    except (MissingPartError, RuntimeError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def say_where(stack: Stack) -> None:
+    """Print what an application, a browser and a person need."""
+    print(f"logs         {stack.directory}")
+    for name in ("SOCKUDO_URL", "SOCKUDO_REDIS_URL"):
+        print(f"{name:<12} {stack.environment[name]}")
+    print(f"subscribers  {stack.websocket_url}")
+    print(f"metrics      http://127.0.0.1:{stack.ports.metrics}/metrics", flush=True)
+
+
+def wait_for_ctrl_c(stack: Stack) -> int:
+    """Until Ctrl-C, or until the worker ends by itself."""
+    print("Ctrl-C stops all of it.", flush=True)
+    if stack.worker is None:
+        raise RuntimeError("started without a worker")
+    return stack.worker.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""`make stack` runs the composed settings: nothing is changed but addresses and directories."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import pytest
+
+from scripts import stack
+
+pytestmark = pytest.mark.unit
+
+PORTS = stack.Ports(redis=1001, sockudo=1002, metrics=1003, nginx=1004)
+
+
+@pytest.fixture
+def composed():
+    return stack.services({})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("${NAME:-fallback}", "fallback"),
+        ("${SET:-fallback}", "value"),
+        ("${EMPTY:-fallback}", "fallback"),
+        ("a ${SET:-x} b ${NAME:-}", "a value b "),
+        ("$${SET}", "${SET}"),
+        ("$${SET:-x}", "${SET:-x}"),
+    ],
+)
+def test_variables_are_replaced_as_compose_does(text, expected):
+    """`:-` is for unset and empty, two dollars are one."""
+    environ = {"SET": "value", "EMPTY": ""}
+    assert stack.interpolated({"list": [text], "number": 1}, environ) == {"list": [expected], "number": 1}
+
+
+def test_redis_runs_its_composed_command_line(composed):
+    """Every option of the file comes first and unchanged."""
+    command = stack.redis_command(composed, PORTS, Path("/somewhere"))
+    assert command[: len(composed["redis"]["command"])] == composed["redis"]["command"]
+    assert command[len(composed["redis"]["command"]) :] == [
+        *("--bind", "127.0.0.1"),
+        *("--port", "1001"),
+        *("--dir", "/somewhere"),
+    ]
+
+
+def test_sockudo_reads_the_mounted_file(composed, root):
+    """The file that compose mounts, where it lies in the repository."""
+    command = stack.sockudo_command(composed, "/bin/sockudo")
+    assert command == ["/bin/sockudo", "--config", str(root / "worker" / "sockudo.toml")]
+
+
+def test_nginx_reads_the_mounted_file_but_for_addresses(root):
+    """Of the whole configuration only the two addresses and the directories differ."""
+    text = (root / "worker" / "nginx.conf").read_text()
+    adapted = stack.nginx_configuration(text, PORTS, Path("/run/here"))
+    changed = [line[1:].strip() for line in difflib.ndiff(text.splitlines(), adapted.splitlines()) if line[0] == "+"]
+    settings = [line for line in changed if not line.startswith("#")]
+    assert settings == [
+        "pid /run/here/nginx.pid;",
+        "client_body_temp_path /run/here/nginx-client-body;",
+        "proxy_temp_path /run/here/nginx-proxy;",
+        "fastcgi_temp_path /run/here/nginx-fastcgi;",
+        "uwsgi_temp_path /run/here/nginx-uwsgi;",
+        "scgi_temp_path /run/here/nginx-scgi;",
+        "listen 127.0.0.1:1004;",
+        "set $sockudo http://127.0.0.1:1002;",
+    ]
+
+
+def test_the_worker_has_the_composed_environment(composed):
+    """Same names and values, other addresses."""
+    environment = stack.worker_environment(composed, PORTS)
+    assert environment.keys() == composed["worker"]["environment"].keys()
+    assert environment["SOCKUDO_URL"].endswith("@127.0.0.1:1004/apps/app")
+    assert environment["SOCKUDO_REDIS_URL"].endswith("@127.0.0.1:1001/0")
+    assert environment["SOCKUDO_DEDUP_WINDOW"] == composed["worker"]["environment"]["SOCKUDO_DEDUP_WINDOW"]
+
+
+def test_the_worker_is_started_as_in_its_image():
+    """`celery -A worker worker`, with this Python."""
+    assert stack.worker_command()[1:] == ["-m", "celery", "-A", "worker", "worker"]
+
+
+def test_every_port_is_another_one():
+    """Held together while they are chosen."""
+    ports = stack.free_ports(20)
+    assert len(set(ports)) == 20
