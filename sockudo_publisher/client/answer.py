@@ -1,0 +1,75 @@
+"""What an answer of Sockudo means to a direct call: the server's JSON, or the error of its status.
+
+Pure. Imports the error tree and the transport's ``Response``. Facts: sockudo-server, sections 1.2 and 1.3.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ..errors import SockudoConnectionError, SockudoHTTPError, error_for_status
+from .transport import Response
+
+__all__ = ["error_of", "json_object", "retry_after"]
+
+#: Characters of the server's words that an error carries; a proxy's HTML page can be long.
+MAX_MESSAGE_CHARACTERS = 300
+
+
+def json_object(response: Response) -> dict[str, Any]:
+    """The server's object, or ``{}`` where a success says no more than that.
+
+    A success may be ``{"ok": true}``, empty, or a bare ``1`` (an idempotency key that a batch used
+    first). Raises the error of the status, or ``SockudoConnectionError`` (``sent=True``) for a 2xx
+    that is not JSON: some proxy spoke, and nothing is known.
+    """
+    if not 200 <= response.status < 300:
+        raise error_of(response)
+    if not response.body.strip():
+        return {}
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        answer = None
+    else:
+        return answer if isinstance(answer, dict) and answer != {"ok": True} else {}
+    raise SockudoConnectionError(
+        f"HTTP {response.status} with a body of {len(response.body)} bytes that is not JSON (its fate is unknown)",
+        sent=True,
+    )
+
+
+def error_of(response: Response) -> SockudoHTTPError:
+    """The error of an answer that is not success, with the server's code and words where it gave any."""
+    code: str | None = None
+    message = ""
+    try:
+        answer = json.loads(response.body)
+    except (ValueError, RecursionError):
+        message = response.body.decode(errors="replace")
+    else:
+        if isinstance(answer, dict):
+            # The rate limiter has "error" and "message", everything else "error" and "code".
+            words = [answer[name] for name in ("error", "message") if isinstance(answer.get(name), str)]
+            message = ": ".join(words)
+            code = answer.get("code") if isinstance(answer.get("code"), str) else None
+    message = " ".join(message.split())
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = message[:MAX_MESSAGE_CHARACTERS] + "…"
+    return error_for_status(response.status, code, message, retry_after(response, now=time.time()))
+
+
+def retry_after(response: Response, *, now: float) -> float | None:
+    """Seconds from a ``Retry-After`` header, which holds seconds or a date; ``None`` without a readable one."""
+    text = response.headers.get("Retry-After", "").strip()
+    if text.isascii() and text.isdigit() and len(text) < 10:
+        return float(text)
+    if not text:
+        return None
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -1,0 +1,244 @@
+"""From an event to the exact bytes of a publish body: validated, JSON-encoded, encrypted, once.
+
+The bytes made here are what the journal stores and what every resend carries, because the server
+compares payloads as text (sockudo-server, section 3.5). No I/O. Imports limits and encryption.
+This is the hot path of every publish: names are checked once and remembered, and the envelope is
+put together by hand around the C string encoder.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache, partial
+from json.encoder import encode_basestring
+from typing import Any
+
+from ..errors import ValidationError
+from .encryption import decode_master_key, is_encrypted, is_envelope, seal, shared_secret
+from .limits import (
+    CACHED_NAMES,
+    MAX_EVENT_BYTES,
+    MAX_OBJECT_BYTES,
+    check_channel,
+    check_channels,
+    check_data_bytes,
+    check_event_name,
+    check_id,
+    check_idempotency_key,
+    check_socket_id,
+)
+
+__all__ = ["Encoder", "batch_body"]
+
+
+def batch_body(items: Iterable[bytes]) -> bytes:
+    """The body of ``/batch_events`` around finished items."""
+    return b'{"batch":[' + b",".join(items) + b"]}"
+
+
+class Encoder:
+    """Makes payloads and items. Immutable, thread-safe, and without the master key in ``repr``.
+
+    ``max_event_bytes``: bytes of ``data`` as sent. ``encryption_master_key_base64``: 32 bytes in
+    base64, needed for ``private-encrypted-`` channels. ``json_encoder``: a ``json.JSONEncoder``
+    subclass, as in ``pusher``. Raises ``ConfigurationError``.
+    """
+
+    __slots__ = ("_dumps", "_master_key", "max_event_bytes")
+
+    def __init__(
+        self,
+        *,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        encryption_master_key_base64: str | None = None,
+        json_encoder: type[json.JSONEncoder] | None = None,
+    ) -> None:
+        self.max_event_bytes = max_event_bytes
+        self._master_key = (
+            None if encryption_master_key_base64 is None else decode_master_key(encryption_master_key_base64)
+        )
+        self._dumps = _compact_json if json_encoder is None else _dumps_with(json_encoder)
+
+    def payload(self, data: object) -> str:
+        """The text of ``data``: ``str`` and ``bytes`` (UTF-8) as they are, all else compact JSON.
+
+        Raises ``ValidationError`` for what is no UTF-8 text and no JSON: NaN, a lone surrogate,
+        bytes of another encoding, objects JSON does not know, circular or too deep nesting.
+        """
+        if isinstance(data, str):
+            text = data if type(data) is str else str.__str__(data)
+        elif isinstance(data, bytes | bytearray):
+            try:
+                return data.decode()
+            except UnicodeDecodeError:
+                raise ValidationError(f"data: {len(data)} bytes that are not UTF-8") from None
+        else:
+            text = _json("data", data, self._dumps)
+        if not text.isascii():
+            _utf8_length("data", text)
+        return text
+
+    def item(
+        self,
+        channel: str,
+        name: str,
+        payload: str,
+        *,
+        message_id: str | None = None,
+        socket_id: str | None = None,
+        info: str | Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+        already_encrypted: bool = False,
+    ) -> bytes:
+        """The exact bytes of one element of ``{"batch":[…]}``, encrypted if its channel is.
+
+        ``payload`` is what :meth:`payload` returned. ``already_encrypted``: it is a finished envelope.
+        Raises ``ValidationError``.
+        """
+        if type(channel) is not str:
+            channel = check_channel(channel)
+        if type(name) is not str:
+            name = check_event_name(name)
+        head = _item_head(channel, name)
+        if is_encrypted(channel):
+            payload = self._encrypted(channel, payload, already_encrypted=already_encrypted)
+        size = len(payload) if payload.isascii() else _utf8_length("data", payload)
+        if size > self.max_event_bytes:
+            check_data_bytes(size, self.max_event_bytes)
+        text = head + encode_basestring(payload)
+        if message_id is not None:
+            text += f',"message_id":{encode_basestring(check_id(message_id))}'
+        if socket_id is None and info is None and tags is None and extras is None and idempotency_key is None:
+            return (text + "}").encode()
+        return (text + _options(socket_id, info, tags, extras, idempotency_key) + "}").encode()
+
+    def event(
+        self,
+        channels: str | Iterable[str],
+        name: str,
+        payload: str,
+        *,
+        message_id: str | None = None,
+        socket_id: str | None = None,
+        info: str | Sequence[str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        idempotency_key: str | None = None,
+    ) -> bytes:
+        """The body of ``/events``: one event for 1 to 100 channels. Raises ``ValidationError``."""
+        names = check_channels(channels)
+        head = encode_basestring(check_event_name(name))
+        if is_encrypted(names[0]):
+            payload = self._encrypted(names[0], payload)
+        check_data_bytes(_utf8_length("data", payload), self.max_event_bytes)
+        listed = ",".join(f'"{channel}"' for channel in names)  # the alphabet of names needs no escaping
+        text = f'{{"name":{head},"data":{encode_basestring(payload)},"channels":[{listed}]'
+        text += _options(socket_id, info, tags, extras, idempotency_key)
+        if message_id is not None:
+            text += f',"message_id":{encode_basestring(check_id(message_id))}'
+        return (text + "}").encode()
+
+    def __repr__(self) -> str:
+        return f"Encoder(max_event_bytes={self.max_event_bytes}, encrypts={self._master_key is not None})"
+
+    def _encrypted(self, channel: str, payload: str, *, already_encrypted: bool = False) -> str:
+        if already_encrypted:
+            if not is_envelope(payload):  # or a payload meant to be secret would go out in the clear
+                raise ValidationError("data: already_encoded on an encrypted channel, but no encryption envelope")
+            return payload
+        if self._master_key is None:
+            raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
+        return seal(payload.encode(), shared_secret(channel, self._master_key))
+
+
+@lru_cache(maxsize=CACHED_NAMES)
+def _item_head(channel: str, name: str) -> str:
+    # The alphabet of channel names needs no escaping; event names may hold anything.
+    return f'{{"channel":"{check_channel(channel)}","name":{encode_basestring(check_event_name(name))},"data":'
+
+
+def _options(
+    socket_id: str | None,
+    info: str | Sequence[str] | None,
+    tags: Mapping[str, str] | None,
+    extras: Mapping[str, Any] | None,
+    idempotency_key: str | None,
+) -> str:
+    """The optional fields of an event, each with its leading comma."""
+    text = ""
+    if socket_id is not None:
+        text += f',"socket_id":"{check_socket_id(socket_id)}"'
+    if info is not None:
+        text += f',"info":{encode_basestring(_info(info))}'
+    if tags is not None:
+        text += f',"tags":{_object("tags", tags, values=str)}'
+    if extras is not None:
+        text += f',"extras":{_object("extras", extras)}'
+    if idempotency_key is not None:
+        text += f',"idempotency_key":{encode_basestring(check_idempotency_key(idempotency_key))}'
+    return text
+
+
+def _info(info: str | Sequence[str]) -> str:
+    tokens = [info] if isinstance(info, str) else info
+    if not isinstance(tokens, Iterable) or not all(isinstance(token, str) and token.isascii() for token in tokens):
+        raise ValidationError("info: expected a comma-joined str or a sequence of str")
+    return ",".join(tokens)
+
+
+def _object(field: str, value: Mapping[str, Any], *, values: type = object) -> str:
+    if not isinstance(value, Mapping):
+        raise ValidationError(f"{field}: a {type(value).__name__}, expected a mapping")
+    plain = dict(value)
+    if not all(isinstance(name, str) and isinstance(entry, values) for name, entry in plain.items()):
+        raise ValidationError(f"{field}: expected text as names" + (" and as values" if values is str else ""))
+    text = _json(field, plain, _compact_json)
+    size = _utf8_length(field, text)
+    if size > MAX_OBJECT_BYTES:
+        raise ValidationError(f"{field}: {size} bytes, limit {MAX_OBJECT_BYTES}")
+    return text
+
+
+def _utf8_length(field: str, text: str) -> int:
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        raise ValidationError(f"{field}: not UTF-8 (a lone surrogate)") from None
+
+
+# Without its bookkeeping against circles the C encoder is faster, and a circle ends as RecursionError all the same.
+_compact_json: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
+).encode
+
+
+def _dumps_with(json_encoder: type[json.JSONEncoder]) -> Callable[[Any], str]:
+    return partial(json.dumps, cls=json_encoder, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _json(field: str, value: object, dumps: Callable[[Any], str]) -> str:
+    try:
+        return dumps(value)
+    except RecursionError:
+        reason = "circular or too deep"
+    except (TypeError, ValueError, OverflowError) as error:
+        reason = _reason(error)
+    # Raised out here, so that the original with its payload is not carried along.
+    raise ValidationError(f"{field}: not JSON, {reason}")
+
+
+def _reason(error: Exception) -> str:
+    """What the standard library said, where that names no value of the payload."""
+    words = str(error)
+    if isinstance(error, TypeError) and words.startswith(("Object of type ", "keys must be ")):
+        return words
+    if words.startswith("Out of range float"):
+        return "NaN or an infinite number"
+    if words.startswith("Circular"):
+        return "circular or too deep"
+    return f"its encoder raised {type(error).__name__}"

@@ -1,0 +1,98 @@
+"""End-to-end encryption of ``private-encrypted-`` channels: the server never sees the payload.
+
+Each channel has a secret of its own, SHA-256 of its name and the master key; the payload is sealed
+with XSalsa20-Poly1305 (NaCl secretbox) under a random nonce (sdk-matrix, F19 and section 3.4).
+No I/O. Imports the error tree and PyNaCl. No message here holds a key or a payload.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+from typing import Any
+
+from nacl.exceptions import CryptoError
+from nacl.secret import SecretBox
+
+from ..errors import ConfigurationError, ValidationError
+
+__all__ = [
+    "ENCRYPTED_PREFIX",
+    "decode_master_key",
+    "is_encrypted",
+    "is_envelope",
+    "open_envelope",
+    "seal",
+    "shared_secret",
+]
+
+#: Channels that are encrypted end to end: by name, as in every Pusher library.
+ENCRYPTED_PREFIX = "private-encrypted-"
+#: Bytes of the master key: the length of a SHA-256 block's half, fixed by the protocol.
+MASTER_KEY_BYTES = 32
+
+
+def is_encrypted(channel: str) -> bool:
+    """Whether payloads on this channel are encrypted."""
+    return channel.startswith(ENCRYPTED_PREFIX)
+
+
+def decode_master_key(text: str) -> bytes:
+    """Decode the master key: standard base64, strictly, of exactly 32 bytes. Raises ``ConfigurationError``."""
+    field = "encryption_master_key_base64"
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{field}: a {type(text).__name__}, expected a str")
+    try:
+        # Without validate=True, Python drops every foreign character and decodes the rest.
+        key = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ConfigurationError(f"{field}: not base64") from None
+    if base64.b64encode(key).decode() != text:
+        raise ConfigurationError(f"{field}: not base64")
+    if len(key) != MASTER_KEY_BYTES:
+        raise ConfigurationError(f"{field}: {len(key)} bytes, must be {MASTER_KEY_BYTES}")
+    return key
+
+
+def shared_secret(channel: str, master_key: bytes) -> bytes:
+    """The 32-byte secret of one channel; its base64 is what subscribers get from the auth endpoint."""
+    return hashlib.sha256(channel.encode() + master_key).digest()
+
+
+def seal(plaintext: bytes, secret: bytes, *, nonce: bytes | None = None) -> str:
+    """Encrypt a payload into the envelope text that goes into ``data``.
+
+    A random nonce is drawn unless one is given; the same nonce must never serve two payloads.
+    """
+    message = SecretBox(secret).encrypt(plaintext, nonce)
+    # Base64 needs no JSON escaping; the order of the two is that of the other SDKs.
+    encode = base64.b64encode
+    return f'{{"nonce":"{encode(message.nonce).decode()}","ciphertext":"{encode(message.ciphertext).decode()}"}}'
+
+
+def is_envelope(text: str) -> bool:
+    """Whether the text has the shape of a sealed payload."""
+    return _parts(text) is not None
+
+
+def open_envelope(text: str, secret: bytes) -> bytes:
+    """Decrypt an envelope. Raises ``ValidationError`` if it is malformed or sealed with another secret."""
+    parts = _parts(text)
+    if parts is None:
+        raise ValidationError("data: not an encryption envelope")
+    nonce, ciphertext = parts
+    try:
+        return SecretBox(secret).decrypt(ciphertext, nonce)
+    except (CryptoError, ValueError):
+        raise ValidationError("data: does not decrypt with this channel's secret") from None
+
+
+def _parts(text: str) -> tuple[bytes, bytes] | None:
+    try:
+        envelope: Any = json.loads(text)
+        nonce, ciphertext = envelope["nonce"], envelope["ciphertext"]
+        return base64.b64decode(nonce, validate=True), base64.b64decode(ciphertext, validate=True)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None

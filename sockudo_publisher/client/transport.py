@@ -1,0 +1,241 @@
+"""One HTTP attempt: a request out, whatever answer back, or a connection error that says what it proves.
+
+Knows HTTP and nothing of Sockudo's API. Imports the error tree, ``deadline``, requests and urllib3.
+No retries and no redirects: a publish sent twice is two publishes.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3.exceptions
+from requests.structures import CaseInsensitiveDict
+from requests.utils import get_environ_proxies, select_proxy
+
+from ..errors import ConfigurationError, SockudoConnectionError
+from .deadline import Attempt, DeadlineAdapter, attempt_until, tls_context
+
+__all__ = ["MAX_RESPONSE_BYTES", "Response", "Transport"]
+
+#: Bytes of one answer that are read; a batch of 500 answers about 60 kB, a history page a few hundred.
+MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+#: Bytes asked of the connection at a time.
+READ_BYTES = 65_536
+
+# What urllib3 and requests raise; RequestException is an OSError.
+_FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException)
+# Of these, the ones that arise before a byte of the request leaves.
+_NOT_SENT = (
+    urllib3.exceptions.ConnectTimeoutError,
+    urllib3.exceptions.NewConnectionError,
+    requests.exceptions.ConnectTimeout,
+    socket.gaierror,
+    ConnectionRefusedError,
+    ssl.SSLCertVerificationError,
+)
+
+
+@dataclass(frozen=True)
+class Response:
+    """An answer, whatever its status. ``headers`` are looked up in any case of letters."""
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+
+class Transport:
+    """Sends requests to one server. Thread-safe, and safe after ``fork``.
+
+    Each thread of each process has a session of its own. Proxies and CA bundle of the environment
+    (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE``, …) are looked up once, here. With the
+    caller's own ``session`` all of that is the session's business; the deadline then bounds the
+    connect, each read and the body, but a head that drips can stretch it.
+    """
+
+    def __init__(self, base_url: str, *, session: requests.Session | None = None) -> None:
+        self.base_url = base_url
+        self._own_session = session
+        self._local = threading.local()
+        if session is None:
+            proxy = select_proxy(base_url, get_environ_proxies(base_url))
+            self._proxy = proxy
+            self._tls = self._tls_context() if base_url.startswith("https:") else None
+
+    def __repr__(self) -> str:
+        return f"Transport({self.base_url!r})"
+
+    def request(
+        self,
+        method: str,
+        url_path: str,
+        *,
+        query: str = "",
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float,
+    ) -> Response:
+        """Make one attempt; return the answer of any status.
+
+        ``url_path`` and ``query`` as they go over the wire. ``timeout``: seconds for the whole attempt,
+        from the lookup of the host to the last byte of the answer. Raises ``SockudoConnectionError``,
+        whose ``sent`` is ``False`` only when no byte of the request can have left.
+        """
+        url = f"{self.base_url}{url_path}?{query}" if query else self.base_url + url_path
+        started = time.monotonic()
+        with attempt_until(started + timeout) as attempt:
+            try:
+                return self._exchange(method, url, body, headers or {}, timeout, attempt)
+            except _FAILURES as failure:
+                error = self._error(failure, attempt, timeout, method)
+        # Raised out here: the exceptions of requests carry the URL, and with it key and signature.
+        raise error
+
+    def close(self) -> None:
+        """Close this thread's connections. The transport stays usable. A caller's session is left alone."""
+        _, session = getattr(self._local, "session", (0, None))
+        if session is not None:
+            session.close()
+            del self._local.session
+
+    def _exchange(
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float, attempt: Attempt
+    ) -> Response:
+        if self._own_session is None:
+            session = self._session()
+            prepared = _prepared(method, url, headers, body)
+            settings: dict[str, Any] = {"proxies": {}, "verify": True, "cert": None}
+        else:
+            session = self._own_session
+            prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers), data=body))
+            prepared.url = url  # what was signed, without what preparing does to dots and escapes
+            settings = dict(session.merge_environment_settings(url, {}, True, None, None))
+        settings |= {"stream": True, "timeout": (timeout, timeout), "allow_redirects": False}
+        response = session.send(prepared, **settings)
+        try:
+            answer = Response(response.status_code, response.headers, _read(response, attempt))
+        except BaseException:
+            response.close()  # half read: the connection is of no more use
+            raise
+        return answer
+
+    def _session(self) -> requests.Session:
+        """The session of this thread; a new one in a child process, whose parent goes on using the old."""
+        pid = os.getpid()
+        owner, session = getattr(self._local, "session", (0, None))
+        if session is None or owner != pid:
+            session = _Session()
+            session.trust_env = False  # or each request would search environment and netrc again
+            session.mount(self.base_url, DeadlineAdapter(self.base_url, proxy=self._proxy, context=self._tls))
+            self._local.session = (pid, session)
+        return session
+
+    def _tls_context(self) -> ssl.SSLContext:
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        try:
+            return tls_context(bundle)
+        except OSError:
+            raise ConfigurationError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE: no readable CA bundle") from None
+
+    def _error(self, failure: Exception, attempt: Attempt, timeout: float, method: str) -> SockudoConnectionError:
+        causes = _causes(failure)
+        sent = attempt.sent
+        if sent is None:  # another's connections, which keep no such note
+            sent = not any(isinstance(cause, _NOT_SENT) for cause in causes) or self._may_resend(method)
+        where = "its fate is unknown" if sent else "not sent"
+        return SockudoConnectionError(f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent)
+
+    def _may_resend(self, method: str) -> bool:
+        """Whether the caller's adapter may have sent the request before the failure that it reports."""
+        if self._own_session is None:
+            return False
+        retries = getattr(self._own_session.get_adapter(self.base_url), "max_retries", None)
+        if retries is None or not retries.total:
+            return False
+        allowed = retries.allowed_methods
+        return not allowed or method in allowed
+
+
+class _Session(requests.Session):
+    """A session that takes redirects for what they are here: an answer that is not success."""
+
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002
+        return None
+
+
+def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> requests.PreparedRequest:
+    """A request ready to be sent, byte by byte as given: no quoting, no merging of settings."""
+    prepared = requests.PreparedRequest()
+    prepared.method = method
+    prepared.url = url
+    prepared.headers = CaseInsensitiveDict(headers)
+    # Compressed answers would have to be bounded twice; they are a few hundred bytes.
+    prepared.headers["Accept-Encoding"] = "identity"
+    if body is not None:
+        prepared.headers["Content-Length"] = str(len(body))
+    prepared.body = body
+    prepared._cookies = requests.cookies.RequestsCookieJar()  # type: ignore[attr-defined]  # send() reads it
+    return prepared
+
+
+def _read(response: requests.Response, attempt: Attempt) -> bytes:
+    """The whole body, within the attempt and within :data:`MAX_RESPONSE_BYTES`."""
+    raw = response.raw
+    if raw is None or getattr(response, "_content_consumed", False):  # by a hook of the caller's session
+        return response.content
+    # read1 returns with what came, so that the clock is looked at between drips.
+    read = getattr(raw, "read1", raw.read)
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := read(READ_BYTES, decode_content=True):
+        size += len(chunk)
+        if size > MAX_RESPONSE_BYTES:
+            raise http.client.HTTPException(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
+        chunks.append(chunk)
+        attempt.remaining()
+    return b"".join(chunks)
+
+
+def _causes(failure: BaseException) -> list[BaseException]:
+    """The failure and everything it wraps, outermost first; requests and urllib3 wrap in three ways.
+
+    ``__context__`` is left out: it may lead to an exception that the caller was handling before.
+    """
+    found: list[BaseException] = []
+    todo: list[Any] = [failure]
+    while todo:
+        error = todo.pop(0)
+        if isinstance(error, BaseException) and all(error is not known for known in found):
+            found.append(error)
+            todo += [*error.args, getattr(error, "reason", None), error.__cause__]
+    return found
+
+
+def _reason(causes: list[BaseException], timeout: float) -> str:
+    """What happened, in words that hold no URL."""
+    for cause in causes:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS certificate not accepted, {cause.verify_message}"
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return f"host not found, {cause.strerror}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed, {cause.reason or 'no reason given'}"
+    if any(isinstance(c, TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout) for c in causes):
+        return f"no complete answer within {timeout:g} s"
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
+            return cause.strerror
+    for cause in causes:
+        if type(cause) is http.client.HTTPException:
+            return str(cause)
+    return f"no usable answer ({type(causes[-1]).__name__})"
