@@ -18,12 +18,14 @@ pytestmark = pytest.mark.unit
 def dist(root, tmp_path_factory):
     """Both archives, built by the declared back end (without isolation: it is installed for the tests)."""
     directory = tmp_path_factory.mktemp("dist")
-    subprocess.run(
+    built = subprocess.run(
         [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--sdist", "--outdir", str(directory), str(root)],
-        check=True,
         capture_output=True,
+        text=True,
         timeout=120,
+        check=False,
     )
+    assert built.returncode == 0, built.stdout[-2000:] + built.stderr[-2000:]
     return directory
 
 
