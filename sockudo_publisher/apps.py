@@ -14,7 +14,7 @@ from .client.sockudo import Sockudo
 from .errors import ConfigurationError
 from .journal.journal import Journal
 from .journal.producer import Producer
-from .settings import DEFAULT_APP, Settings, get_settings
+from .settings import DEFAULT_APP, get_settings
 
 __all__ = ["App", "app_named", "forget_apps"]
 
@@ -32,7 +32,8 @@ class App:
 
 
 @lru_cache(maxsize=64)
-def _build(name: str, settings: Settings) -> App:
+def _build(name: str) -> App:
+    settings = get_settings()
     client = Sockudo.from_url(
         settings.url_of(name),
         timeout=settings.timeout,
@@ -64,10 +65,9 @@ def app_named(name: str | None = None) -> App:
 
     Raises :class:`ConfigurationError` when it is not configured or its URL is malformed.
     """
-    settings = get_settings()
-    if not isinstance(name, str | None):
+    if name is not None and not isinstance(name, str):
         raise ConfigurationError(f"app: expected a name, got {type(name).__name__}")
-    return _build(name or DEFAULT_APP, settings)
+    return _build(name or DEFAULT_APP)
 
 
 def forget_apps() -> None:

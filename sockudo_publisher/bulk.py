@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 import uuid
 from bisect import bisect_left
-from functools import partial
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, TypeAlias
 
 from . import enqueue

@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
-from kombu import Exchange, Queue
 
 from .settings import Settings, get_settings
 
@@ -51,10 +50,6 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "result_backend": settings.redis_url,
         "result_expires": 3600,
         "task_default_queue": QUEUE,
-        "task_queues": (Queue(QUEUE, Exchange(QUEUE, type="direct"), routing_key=QUEUE),),
-        "task_default_exchange": QUEUE,
-        "task_default_routing_key": QUEUE,
-        "task_create_missing_queues": True,
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],

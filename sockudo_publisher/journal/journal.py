@@ -26,7 +26,7 @@ MOST_AGAIN = 1000
 SWEEP_GAP_MS = 2000
 
 
-class MarkerChanged(Exception):  # noqa: N818 -- a state of the journal, not an error of the program
+class MarkerChanged(Exception):
     """Redis does not hold the marker that was taken (a failover lost it): take again."""
 
 

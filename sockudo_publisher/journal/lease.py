@@ -33,7 +33,7 @@ RENEW_EVERY_S = 2.0
 FRESH_S = 3.0
 
 
-class LeaseLost(Exception):  # noqa: N818 -- an event in the life of a lease, not an error of the program
+class LeaseLost(Exception):
     """Somebody else may hold the queue: nothing more is written or sent, and nothing has to be undone."""
 
 

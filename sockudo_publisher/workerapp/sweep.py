@@ -36,19 +36,19 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     requires = {"celery.worker.components:Pool"}
 
-    def __init__(self, parent: Any, **_: Any) -> None:
+    def __init__(self, _parent: Any, **_: Any) -> None:
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
         self._draining: set[tuple[str, int, str | None]] = set()
 
     def start(self, parent: Any) -> None:
-        """Begin to sweep."""
+        """Begin to sweep. ``parent`` is the worker."""
         draining.state.slots = int(getattr(parent, "concurrency", 0) or 0)
         self._thread = threading.Thread(target=self._run, name="sockudo-sweep", daemon=True)
         self._thread.start()
 
-    def stop(self, parent: Any) -> None:
+    def stop(self, _parent: Any) -> None:
         """End it; drains of its own see the worker's stop."""
         draining.state.stop.set()
         self._over.set()
