@@ -4,23 +4,6 @@ Imports neither Celery nor Redis. Each module is one concept: ``event`` (what a 
 ``limits`` (what may be published), ``encoding`` and ``encryption`` (the exact bytes), ``credentials``
 and ``signing`` (where and as whom), ``deadline`` and ``transport`` (one HTTP attempt), ``answer``
 (what came back), ``sockudo`` (the client that puts them together). Facts about the server are in
-``docs/``; each module names its sections.
+``docs/``; each module names its sections. Nothing is imported here, so that who only encodes events
+loads no HTTP client.
 """
-
-from .credentials import Credentials
-from .encoding import Encoder, batch_body
-from .event import Event, EventLike, as_event
-from .sockudo import Sockudo
-from .transport import Response, Transport
-
-__all__ = [
-    "Credentials",
-    "Encoder",
-    "Event",
-    "EventLike",
-    "Response",
-    "Sockudo",
-    "Transport",
-    "as_event",
-    "batch_body",
-]

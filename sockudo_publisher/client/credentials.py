@@ -144,9 +144,9 @@ class Credentials:
             if in_host is not None and port not in (None, in_host):
                 raise ConfigurationError("port: given twice, in host and in port, and not the same")
         return cls(
-            app_id=_app_id(_decoded(app_id, setting)),
-            key=_token("key", _decoded(parts.username, setting)),
-            secret=_token("secret", _decoded(parts.password, setting)),
+            app_id=_app_id(_decoded(app_id, setting), f"{setting}: app id"),
+            key=_token(f"{setting}: key", _decoded(parts.username, setting)),
+            secret=_token(f"{setting}: secret", _decoded(parts.password, setting)),
             host=name,
             port=_port(port) if port is not None else in_host or url_port or STANDARD_PORTS[parts.scheme],
             use_tls=tls,
@@ -212,12 +212,12 @@ def _port(port: int) -> int:
     return port
 
 
-def _app_id(app_id: str | int) -> str:
+def _app_id(app_id: str | int, name: str = "app_id") -> str:
     if isinstance(app_id, int) and not isinstance(app_id, bool):
         return str(app_id)
-    text = _token("app_id", app_id)
+    text = _token(name, app_id)
     if "/" in text:
-        raise ConfigurationError("app_id: must not hold '/'")
+        raise ConfigurationError(f"{name}: must not hold '/'")
     return text
 
 

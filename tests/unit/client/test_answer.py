@@ -1,0 +1,122 @@
+"""What an answer means: the server's JSON, or the error of its status."""
+
+import json
+
+import pytest
+from requests.structures import CaseInsensitiveDict
+
+from sockudo_publisher import errors
+from sockudo_publisher.client.answer import error_of, json_object, retry_after
+from sockudo_publisher.client.transport import Response
+
+pytestmark = pytest.mark.unit
+
+
+def answer(status=200, body=b"", **headers):
+    return Response(status, CaseInsensitiveDict({k.replace("_", "-"): v for k, v in headers.items()}), body)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"", {}),
+        (b" \n", {}),
+        (b"{}", {}),
+        (b'{"ok":true}', {}),
+        (b"1", {}),
+        (b"[]", {}),
+        (b"null", {}),
+        (b'{"channels":{"a":{"user_count":1}}}', {"channels": {"a": {"user_count": 1}}}),
+        (b'{"batch":[{"subscription_count":2},{}]}', {"batch": [{"subscription_count": 2}, {}]}),
+        (b'{"history_serial":9007199254740993}', {"history_serial": 9007199254740993}),
+    ],
+)
+def test_success(body, expected):
+    """Any JSON and nothing at all is success; only an object has something to say."""
+    assert json_object(answer(200, body)) == expected
+    assert json_object(answer(204, body)) == expected
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>", b'{"channels":', b"\xff", b"[" * 100_000], ids=["html", "cut", "bytes", "deep"]
+)
+def test_a_success_that_is_not_json_proves_nothing(body):
+    """Some proxy spoke: no answer of the server, so the fate is unknown."""
+    with pytest.raises(
+        errors.SockudoConnectionError, match=r"HTTP 200 with a body of .* bytes that is not JSON"
+    ) as caught:
+        json_object(answer(200, body))
+    assert caught.value.sent
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "sent"),
+    [
+        (301, errors.SockudoHTTPError, True),
+        (400, errors.BadRequest, True),
+        (401, errors.AuthFailed, False),
+        (403, errors.Forbidden, False),
+        (404, errors.NotFound, False),
+        (413, errors.PayloadTooLarge, True),
+        (422, errors.SockudoHTTPError, True),
+        (429, errors.RateLimited, False),
+        (500, errors.ServerError, True),
+        (503, errors.ServerError, True),
+    ],
+)
+def test_error_of_each_status(status, kind, sent):
+    """Its class, and whether something may have been delivered."""
+    with pytest.raises(kind) as caught:
+        json_object(answer(status, b'{"error":"words","code":"some_code","status":1}'))
+    assert type(caught.value) is kind
+    assert (caught.value.status, caught.value.code, caught.value.message) == (status, "some_code", "words")
+    assert caught.value.sent is sent
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "message"),
+    [
+        (b'{"error":"Too Many Requests","message":"slow down"}', None, "Too Many Requests: slow down"),
+        (b"plain\n text", None, "plain text"),
+        (b"", None, ""),
+        (b"[1]", None, ""),
+        (b'{"error":5,"code":6}', None, ""),
+        (b"\xff", None, "\ufffd"),
+    ],
+)
+def test_words_of_the_server(body, code, message):
+    """JSON of either shape, the framework's plain text, or junk."""
+    error = error_of(answer(400, body))
+    assert (error.code, error.message) == (code, message)
+
+
+def test_long_words_are_cut():
+    """A proxy's page does not fill the log."""
+    assert len(error_of(answer(502, b"x" * 100_000)).message) == 301
+    assert len(error_of(answer(400, json.dumps({"error": "x" * 1000}).encode())).message) == 301
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("1", 1.0),
+        ("0", 0.0),
+        (" 30 ", 30.0),
+        ("Wed, 21 Oct 2015 07:28:10 GMT", 10.0),
+        ("Wed, 21 Oct 2015 07:27:00 GMT", 0.0),
+        ("soon", None),
+        ("-1", None),
+        ("1.5", None),
+        ("9" * 400, None),
+        ("\u0661", None),
+    ],
+)
+def test_retry_after(value, seconds):
+    """Seconds or a date; what cannot be read is as if absent."""
+    assert retry_after(answer(503, Retry_After=value), now=1445412480.0) == seconds
+    assert retry_after(answer(503), now=0) is None
+
+
+def test_retry_after_is_in_the_error():
+    """In any case of letters."""
+    assert error_of(answer(429, b"", **{"retry-after": "7"})).retry_after == 7.0
