@@ -98,6 +98,15 @@ def test_twenty_thousand_ids_are_remembered(servers):
     stack_check.check_memory(servers)
 
 
+def test_a_burst_reaches_its_subscriber_whole(servers):
+    """20,000 events as fast as they can be sent, to one subscriber that reads when all is sent."""
+    with stack_check.subscribed(servers, ["burst"]) as subscriber:
+        for _ in range(10):
+            assert stack_check.post(servers.url, stack_check.batch("burst", 2000)).status == 200
+        seen = subscriber.take(20_000, within_s=30)
+    assert [int(data[:5]) for _, data in seen] == 10 * list(range(2000))
+
+
 def test_metrics_are_there(servers):
     """Where compose publishes them."""
     assert stack.http_answers(f"http://127.0.0.1:{servers.ports.metrics}/metrics")

@@ -106,3 +106,10 @@ def test_one_node_without_what_breaks_the_promise(deployment):
     assert sockudo["history"]["enabled"] is False
     assert sockudo["queue"]["driver"] == "memory"
     assert sockudo["metrics"]["enabled"] is True
+
+
+def test_a_subscriber_of_everything_has_room_for_all_lanes_at_once(deployment):
+    """When its buffer is full Sockudo drops events and says nothing to the subscriber."""
+    websocket = deployment.sockudo["websocket"]
+    assert websocket["max_messages"] >= 2 * DEFAULTS.lanes * DEFAULTS.batch_max_events
+    assert websocket["disconnect_on_buffer_full"] is True
