@@ -45,7 +45,7 @@ types: $(INSTALLED) ## Check the types (mypy --strict)
 	$(BIN)/mypy
 
 parts: $(INSTALLED) ## Say which real parts the tests can have here
-	@$(BIN)/python scripts/parts.py
+	@$(BIN)/python -m scripts.parts
 
 test: parts ## Run the tests, on whatever real parts can be had (it says which)
 	$(BIN)/python -m pytest $(ARGS)

@@ -116,19 +116,21 @@ def worker_environment(composed: Mapping[str, Any], ports: Ports) -> dict[str, s
 
 def programs() -> dict[str, str]:
     """Where the parts' programs are, by service. Raises MissingPartError naming all that are not here."""
-    candidates = {
-        "redis": [which("redis-server"), which("valkey-server")],
-        "sockudo": [
-            os.environ.get("SOCKUDO_BIN"),
-            which(str(ROOT.parent / "shared" / "bin" / "sockudo")),
-            which("sockudo"),
-        ],
-        "nginx": [which("nginx")],
+    found = {
+        "redis": which("redis-server") or which("valkey-server"),
+        "sockudo": find_sockudo(),
+        "nginx": which("nginx"),
     }
-    found = {service: next(filter(None, places), "") for service, places in candidates.items()}
     if missing := [service for service, program in found.items() if not program]:
         raise MissingPartError(f"not on this machine: {', '.join(missing)} (SOCKUDO_BIN names Sockudo's binary)")
-    return found
+    return {service: program for service, program in found.items() if program}
+
+
+def find_sockudo() -> str | None:
+    """The real server: what SOCKUDO_BIN names (and nothing else then), ../shared/bin/sockudo, or sockudo on PATH."""
+    if named := os.environ.get("SOCKUDO_BIN"):
+        return which(named)
+    return which(str(ROOT.parent / "shared" / "bin" / "sockudo")) or which("sockudo")
 
 
 def which(program: str) -> str | None:
