@@ -66,7 +66,7 @@ class Subscriber:
 @contextmanager
 def subscribed(stack: Stack, channels: Sequence[str]) -> Iterator[Subscriber]:
     """A subscriber of these channels, connected to Sockudo itself as browsers are."""
-    with connect(stack.websocket_url) as connection:
+    with connect(stack.websocket_url, proxy=None) as connection:
         subscriber = Subscriber(connection)
         subscriber.subscribe(channels)
         yield subscriber
