@@ -1,0 +1,36 @@
+"""Real parts on this machine, started and stopped from Python: for the demo, ``make stack`` and the tests.
+
+A Redis, a Sockudo, the look-alike of ``devserver`` and Celery workers, each a child process of its own
+process group, on free ports of 127.0.0.1, with a log file. Everything started here ends with the
+process that started it, however that ends. May import the standard library, redis, and the package's
+``errors`` and ``client.signing``; nothing of the core imports this room.
+"""
+
+from __future__ import annotations
+
+from .app import DEFAULT_APP, App
+from .devserver import DevServer
+from .errors import EmbeddedError, PartFailed, PartMissing
+from .ports import free_port, free_ports
+from .process import ChildProcess
+from .redis import RedisServer, find_redis_server, redis_server_version
+from .sockudo import SockudoServer, find_sockudo
+from .worker import WorkerProcess
+
+__all__ = [
+    "DEFAULT_APP",
+    "App",
+    "ChildProcess",
+    "DevServer",
+    "EmbeddedError",
+    "PartFailed",
+    "PartMissing",
+    "RedisServer",
+    "SockudoServer",
+    "WorkerProcess",
+    "find_redis_server",
+    "find_sockudo",
+    "free_port",
+    "free_ports",
+    "redis_server_version",
+]
