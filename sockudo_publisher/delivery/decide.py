@@ -50,6 +50,11 @@ class Progress:
     unknown_before: bool = False
     attempts: int = 0
 
+    @property
+    def is_searching(self) -> bool:
+        """Whether a culprit is being looked for, or the wait before it runs."""
+        return self.bad is not None or self.waited
+
     def after_culprit(self) -> Progress:
         """The culprit has left: what follows it goes next, at full size."""
         return replace(self, bad=None, most=None, waited=False, attempts=0)

@@ -18,6 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     from typing_extensions import assert_never
 
+from ..errors import JournalUnavailable
 from ..journal.batch import Batch
 from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
@@ -95,13 +96,15 @@ def drain(
     holder = journal.acquire(lane, channel)
     if holder is None:
         return None  # its holder sees our entries: release.lua
+    run = _Run(journal, holder, post, policy, control, at)
     try:
         at("leased")
-        return _Run(journal, holder, post, policy, control, at).deliver()
+        return run.deliver()
     except LeaseLost:
         logger.info("%r is lost: its new holder goes on", holder.lease)
         return None
     finally:
+        run.end_probe()
         journal.forget(holder)
 
 
@@ -140,6 +143,8 @@ class _Run:
         while (batch := self.sendable(taken)) is not None:
             finding, attempt = self.send(batch)
             step, self.progress = decide(finding, attempt, self.progress)
+            if not isinstance(step, Pause):
+                self.end_pause()
             match step:
                 case Settle():
                     taken = self.settle_and_take(batch)
@@ -225,8 +230,8 @@ class _Run:
         """Whether the worker stops, or the slice is over and another lane waits for a slot."""
         if self.control.stopping():
             return True
-        if time.monotonic() < self.slice_end:
-            return False
+        if time.monotonic() < self.slice_end or self.progress.is_searching:
+            return False  # a search given up half-way would begin again, and must end inside the window
         self.slice_end = time.monotonic() + SLICE_S
         return self.control.others_wait()
 
@@ -234,8 +239,7 @@ class _Run:
         """Give the lease back with entries left; ``ring`` says whether and when the caller rings."""
         if taken.batch is not None:
             self.put_back(taken.batch)
-        if self.probing:
-            self.journal.shared.end_probe()
+        self.end_probe()
         self.ring = ring
         self.journal.hand_over(self.holder)
 
@@ -307,7 +311,6 @@ class _Run:
 
     def settle_and_take(self, batch: Batch) -> Taken:
         """The batch leaves the journal, the next one is taken."""
-        self.end_pause()
         try:
             taken = self.noted(self.journal.settle_and_take(self.holder, batch, **self.bounds()))
         except LeaseLost:
@@ -333,7 +336,6 @@ class _Run:
 
     def hold_and_take(self, batch: Batch, retry_in_s: float) -> Taken:
         """The stuck item's channel waits; the others flow on."""
-        self.end_pause()
         logger.warning(
             "app %s lane %d: an item of channel %s is stuck in the server (a request was cut); its channel waits",
             self.journal.app,
@@ -346,13 +348,11 @@ class _Run:
 
     def retry_hold(self, wait_s: float) -> None:
         """The held item is still stuck: the sweep rings when it is due, its slot is free meanwhile."""
-        self.end_pause()
         self.journal.retry_hold_in(self.holder, wait_s)
         self.journal.hand_over(self.holder)
 
     def bury_and_take(self, batch: Batch, bury: Bury) -> Taken:
         """The culprit becomes a dead letter; its neighbours go through."""
-        self.end_pause()
         item = batch.first_item
         logger.error(
             "app %s: dead letter on channel %s (%d bytes): %s: %s",
@@ -369,7 +369,6 @@ class _Run:
 
     def learn_and_take(self, batch: Batch, learn: Learn) -> Taken:
         """The next batches, of all workers, respect what the server has shown."""
-        self.end_pause()
         logger.warning(
             "app %s: the server takes no batch of %d items; at most %s events, %s bytes from now on",
             self.journal.app,
@@ -389,12 +388,20 @@ class _Run:
         words = (pause.reason, pause.wait_s, pause.words)
         logger.log(level, "app %s: nothing is sent (%s) for %.1f s: %s", self.journal.app, *words)
         self.journal.shared.pause(pause.reason, pause.wait_s, pause.words)
-        if self.probing:
-            self.journal.shared.end_probe()
-        self.probing, self.paused_by_us = False, True
+        self.end_probe()
+        self.paused_by_us = True
         if pause.unmark:
             self.put_back(batch)
         return self.take()
+
+    def end_probe(self) -> None:
+        """Let another probe, if we did."""
+        if self.probing:
+            self.probing = False
+            try:
+                self.journal.shared.end_probe()
+            except JournalUnavailable:
+                logger.info("app %s: the right to probe runs out by itself", self.journal.app)
 
     def end_pause(self) -> None:
         """Our probe was answered: the server works, everybody goes on."""
