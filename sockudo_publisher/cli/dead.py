@@ -39,9 +39,9 @@ def list_(out: Output, app: str | None, limit: int) -> None:
     """List dead letters, oldest first, without their payloads."""
     from rich.table import Table
 
+    settings, name = _settings(app)
     from .. import operations
 
-    settings, name = _settings(app)
     letters = operations.dead_list(settings, name, limit)
     if letters:
         table = Table(pad_edge=False)
@@ -67,9 +67,9 @@ def list_(out: Output, app: str | None, limit: int) -> None:
 @Output.command
 def show(out: Output, id: str, app: str | None, payload: bool) -> None:
     """Show one dead letter; its payload only with --payload."""
+    settings, name = _settings(app)
     from .. import operations
 
-    settings, name = _settings(app)
     letter = operations.dead_show(settings, name, id)
     values = _values(letter)
     if payload:
@@ -88,10 +88,10 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
 @Output.command
 def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_id: bool) -> None:
     """Queue dead letters again, at the end of their lanes: their order towards their channels is given up."""
-    from .. import operations
-
     _either(ids, every)
     settings, name = _settings(app)
+    from .. import operations
+
     if every:
         replayed = 0
         # What is replayed leaves the list; what cannot be stays and would be met again, hence the bound.
@@ -114,8 +114,6 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
 @Output.command
 def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: bool) -> None:
     """Delete dead letters for good."""
-    from .. import operations
-
     _either(ids, every)
     settings, name = _settings(app)
     if not yes:
@@ -123,6 +121,8 @@ def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: 
             raise click.UsageError("--json does not ask: give --yes too")
         what = "all dead letters" if every else f"{len(ids):,} dead letter(s)"
         click.confirm(f"Delete {what} of {name} for good?", abort=True, err=True)
+    from .. import operations
+
     purged = operations.dead_purge(settings, name, None if every else list(ids))
     out.say(f"Purged {purged:,}.")
     out.emit(ok=True, app=name, purged=purged)

