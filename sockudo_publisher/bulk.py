@@ -86,6 +86,8 @@ class _Bulk:
         self._progress = progress
         self._reported_at = float("-inf")
         self._lanes = 0
+        # One random number a call, and the place in it: an id of its own costs 1.5 us of 10.
+        self._id_prefix = uuid.uuid4().hex
         self._plain: dict[int, list[Item]] = {}
         self._keyed: dict[int, list[KeyedItem]] = {}
         self._keyed_indexes: dict[int, list[int]] = {}
@@ -114,7 +116,7 @@ class _Bulk:
             check_id(key, field="key")
         encoder = self.app.encoder
         payload = encoder.payload(data)
-        message_id = key or uuid.uuid4().hex
+        message_id = key or f"{self._id_prefix}-{index:x}"
         if event is None:
             body = encoder.item(channel, name, payload, message_id=message_id)
         else:

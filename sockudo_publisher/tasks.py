@@ -91,7 +91,23 @@ class PublishTask(Task):  # type: ignore[misc]
 
     def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
         """Store an event. ``result.id`` is its message id."""
-        return self.apply_async(args, kwargs)
+        if self._is_eager():
+            return self.apply_async(args, kwargs)
+        # The same as apply_async without options, without the looks at them.
+        call = bind(args, kwargs)
+        app = app_named(call.app)
+        prepared = enqueue.prepare(
+            app,
+            call.channel,
+            call.event,
+            call.data,
+            key=call.key,
+            socket_id=call.socket_id,
+            tags=call.tags,
+            extras=call.extras,
+        )
+        enqueue.append(app, prepared)
+        return StoredResult(prepared.message_id)
 
     def apply_async(
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any

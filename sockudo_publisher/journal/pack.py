@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 __all__ = ["MOST_BYTES", "MOST_ITEMS", "Item", "Pack", "Packed", "pack", "packs"]
 
@@ -22,8 +23,7 @@ MOST_ITEMS = 100
 MOST_BYTES = 256 * 1024
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """The final bytes of one event for one channel, as the journal keeps them.
 
     ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never.
