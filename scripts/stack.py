@@ -13,7 +13,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,12 +27,20 @@ from typing import Any
 import redis
 import yaml
 
+from sockudo_publisher.embedded import (
+    ChildProcess,
+    EmbeddedError,
+    PartFailed,
+    PartMissing,
+    find_redis_server,
+    find_sockudo,
+    free_ports,
+)
+
 ROOT = Path(__file__).resolve().parent.parent
 
-#: Seconds that a part may take to answer for the first time; a worker's start-up is the longest, about three.
-START_TIMEOUT_S = 30.0
-#: Seconds between two looks at whether a part answers.
-POLL_S = 0.05
+#: Seconds between two looks at whether the worker still runs.
+POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -44,10 +51,6 @@ class Ports:
     sockudo: int
     metrics: int
     nginx: int
-
-
-class MissingPartError(Exception):
-    """A program that the stack is made of is not on this machine."""
 
 
 def interpolated(value: Any, environ: Mapping[str, str]) -> Any:
@@ -75,9 +78,10 @@ def addressed(text: str, ports: Ports) -> str:
     return text
 
 
-def redis_command(composed: Mapping[str, Any], ports: Ports, directory: Path) -> list[str]:
-    """Redis' composed command line, with an address and a directory."""
-    return [*composed["redis"]["command"], "--bind", "127.0.0.1", "--port", str(ports.redis), "--dir", str(directory)]
+def redis_command(composed: Mapping[str, Any], program: str, ports: Ports, directory: Path) -> list[str]:
+    """Redis' composed command line, with this machine's program, an address and a directory."""
+    _, *arguments = composed["redis"]["command"]
+    return [program, *arguments, "--bind", "127.0.0.1", "--port", str(ports.redis), "--dir", str(directory)]
 
 
 def sockudo_command(composed: Mapping[str, Any], binary: str) -> list[str]:
@@ -114,28 +118,71 @@ def worker_environment(composed: Mapping[str, Any], ports: Ports) -> dict[str, s
     return {name: addressed(value, ports) for name, value in composed["worker"]["environment"].items()}
 
 
-def programs() -> dict[str, str]:
-    """Where the parts' programs are, by service. Raises MissingPartError naming all that are not here."""
-    found = {
-        "redis": which("redis-server") or which("valkey-server"),
-        "sockudo": find_sockudo(),
-        "nginx": which("nginx"),
-    }
-    if missing := [service for service, program in found.items() if not program]:
-        raise MissingPartError(f"not on this machine: {', '.join(missing)} (SOCKUDO_BIN names Sockudo's binary)")
-    return {service: program for service, program in found.items() if program}
+@dataclass(frozen=True)
+class Programs:
+    """What the parts run, on this machine."""
+
+    redis: Path
+    sockudo: Path
+    nginx: Path
 
 
-def find_sockudo() -> str | None:
-    """The real server: what SOCKUDO_BIN names (and nothing else then), ../shared/bin/sockudo, or sockudo on PATH."""
-    if named := os.environ.get("SOCKUDO_BIN"):
-        return which(named)
-    return which(str(ROOT.parent / "shared" / "bin" / "sockudo")) or which("sockudo")
+def programs() -> Programs:
+    """Find them. Raises PartMissing for the first that is not here."""
+    sockudo = find_sockudo()
+    if sockudo is None:
+        raise PartMissing("no Sockudo found: SOCKUDO_BIN names its binary, or put `sockudo` on PATH")
+    return Programs(redis=find_redis_server(), sockudo=sockudo, nginx=find_nginx())
 
 
-def which(program: str) -> str | None:
-    """The program on PATH or where systems keep servers, which is not on everyone's PATH."""
-    return shutil.which(program, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+def find_nginx() -> Path:
+    """On PATH or where systems keep servers. Raises PartMissing."""
+    found = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"]))
+    if found is None:
+        raise PartMissing("no nginx found on PATH (apt install nginx-light)")
+    return Path(found)
+
+
+class Part(ChildProcess):
+    """One service of the file as a child process, stopped with its own signal and within its own time."""
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        environ: Mapping[str, str],
+        answers: Callable[[], bool],
+        *,
+        service: Mapping[str, Any],
+        directory: Path,
+    ) -> None:
+        """`answers` tells whether it does what it is there for; `service` is its entry in the file."""
+        super().__init__(name, directory / f"{name}.log")
+        self._arguments = list(command)
+        self._added = dict(environ)
+        self._answers = answers
+        self._stop_signal = signal.Signals[service.get("stop_signal", "SIGTERM")]
+        self._grace_s = float(service["stop_grace_period"].removesuffix("s"))
+
+    def terminate(self) -> None:
+        """Send the service's stop signal."""
+        self._signal_leader(self._stop_signal)
+
+    def stop(self, timeout_s: float | None = None) -> int:
+        """As compose would: the signal, the grace period, then SIGKILL."""
+        return super().stop(self._grace_s if timeout_s is None else timeout_s)
+
+    def _command(self) -> list[str]:
+        return self._arguments
+
+    def _environ(self) -> dict[str, str]:
+        return {**os.environ, **self._added}
+
+    def _directory(self) -> Path:
+        return ROOT
+
+    def _is_ready(self) -> bool:
+        return self._answers()
 
 
 @dataclass(frozen=True)
@@ -144,7 +191,7 @@ class Stack:
 
     ports: Ports
     directory: Path
-    worker: subprocess.Popen[bytes] | None
+    worker: Part | None
     environment: Mapping[str, str]
 
     @property
@@ -175,31 +222,27 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
         directory.chmod(0o755)
         ports = Ports(*free_ports(4))
         environment = worker_environment(composed, ports)
+        app = composed["sockudo"]["environment"]["SOCKUDO_APP_ID"]
 
-        def start(service: str, command: Sequence[str], environ: Mapping[str, str], answers: Callable[[], bool]) -> Any:
-            process = stop.enter_context(part(service, command, environ, composed[service], directory))
-            wait_until(answers, service, process, directory)
-            return process
+        def start(name: str, command: Sequence[str], environ: Mapping[str, str], answers: Callable[[], bool]) -> Part:
+            part = Part(name, command, environ, answers, service=composed[name], directory=directory)
+            return stop.enter_context(part)
 
         start(
             "redis",
-            [program["redis"], *redis_command(composed, ports, directory)[1:]],
+            redis_command(composed, str(program.redis), ports, directory),
             {},
             lambda: redis_answers(environment["SOCKUDO_REDIS_URL"]),
         )
-        app = composed["sockudo"]["environment"]["SOCKUDO_APP_ID"]
         start(
             "sockudo",
-            sockudo_command(composed, program["sockudo"]),
+            sockudo_command(composed, str(program.sockudo)),
             sockudo_environment(composed, ports),
             lambda: http_answers(f"http://127.0.0.1:{ports.sockudo}/up/{app}"),
         )
-        (directory / "nginx.conf").write_text(
-            nginx_configuration((ROOT / "worker" / "nginx.conf").read_text(), ports, directory)
-        )
         start(
             "nginx",
-            [program["nginx"], "-p", f"{directory}/", "-c", "nginx.conf", "-g", "daemon off;"],
+            nginx_command(str(program.nginx), ports, directory),
             {},
             lambda: http_answers(f"http://127.0.0.1:{ports.nginx}/up/{app}"),
         )
@@ -209,51 +252,11 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
         yield Stack(ports, directory, worker, environment)
 
 
-@contextmanager
-def part(
-    name: str, command: Sequence[str], environ: Mapping[str, str], service: Mapping[str, Any], directory: Path
-) -> Iterator[subprocess.Popen[bytes]]:
-    """One part as a process of its own group, so that Ctrl-C reaches us first; its output goes to a file."""
-    with (directory / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**os.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.Signals[service.get("stop_signal", "SIGTERM")])
-            try:
-                process.wait(float(service["stop_grace_period"].removesuffix("s")))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def wait_until(answers: Callable[[], bool], name: str, process: subprocess.Popen[bytes], directory: Path) -> None:
-    """Until the part answers. Raises RuntimeError with the end of its log when it ends or takes too long."""
-    deadline = time.monotonic() + START_TIMEOUT_S
-    while not answers():
-        if process.poll() is not None or time.monotonic() > deadline:
-            state = "does not answer" if process.poll() is None else f"ended with {process.returncode}"
-            log = (directory / f"{name}.log").read_text(errors="replace")
-            raise RuntimeError(f"{name} {state}:\n{log[-2000:]}")
-        time.sleep(POLL_S)
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free now, all held at once so that no two are the same."""
-    with ExitStack() as held:
-        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+def nginx_command(program: str, ports: Ports, directory: Path) -> list[str]:
+    """Write the file for this run into the directory; nginx in the foreground with it, as in its image."""
+    text = (ROOT / "worker" / "nginx.conf").read_text()
+    (directory / "nginx.conf").write_text(nginx_configuration(text, ports, directory))
+    return [program, "-p", f"{directory}/", "-c", "nginx.conf", "-g", "daemon off;"]
 
 
 def redis_answers(url: str) -> bool:
@@ -299,7 +302,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return check(stack) if options.check else wait_for_ctrl_c(stack)
     except KeyboardInterrupt:
         return 0
-    except (MissingPartError, RuntimeError) as error:
+    except EmbeddedError as error:
         print(error, file=sys.stderr)
         return 1
 
@@ -317,8 +320,10 @@ def wait_for_ctrl_c(stack: Stack) -> int:
     """Until Ctrl-C, or until the worker ends by itself."""
     print("Ctrl-C stops all of it.", flush=True)
     if stack.worker is None:
-        raise RuntimeError("started without a worker")
-    return stack.worker.wait()
+        raise PartMissing("started without a worker")
+    while stack.worker.is_running:
+        time.sleep(POLL_S)
+    raise PartFailed(f"the worker ended:\n{stack.worker.log_tail()}", stack.worker.log)
 
 
 if __name__ == "__main__":

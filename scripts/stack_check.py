@@ -21,9 +21,11 @@ from typing import Any
 
 from websockets.sync.client import ClientConnection, connect
 
-from scripts.stack import START_TIMEOUT_S, Stack, worker_answers
+from scripts.stack import Stack, worker_answers
 from sockudo_publisher.client.credentials import Credentials
 
+#: Seconds for the server to answer a request or to confirm a subscription.
+ANSWER_TIMEOUT_S = 30.0
 #: Seconds after a batch's last byte at which its client goes away; Sockudo takes about 50 ms for 2,000 events.
 CUTS_S = (0.005, 0.01, 0.02, 0.03)
 
@@ -37,11 +39,11 @@ class Subscriber:
 
     def subscribe(self, channels: Sequence[str]) -> None:
         """Return when the server has confirmed every channel."""
-        self._next(START_TIMEOUT_S)
+        self._next(ANSWER_TIMEOUT_S)
         for channel in channels:
             self._socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}))
         for _ in channels:
-            message = self._next(START_TIMEOUT_S)
+            message = self._next(ANSWER_TIMEOUT_S)
             if message["event"] != "pusher_internal:subscription_succeeded":
                 raise RuntimeError(f"not subscribed: {message}")
 
@@ -87,7 +89,7 @@ def post(url: str, items: Sequence[Mapping[str, Any]], *, cut_after_s: float | N
     path = f"{credentials.path}/batch_events"
     body = json.dumps({"batch": items}, separators=(",", ":")).encode()
     query = credentials.signer().query("POST", path, now=time.time(), body=body)
-    connection = http.client.HTTPConnection(credentials.host, credentials.port, timeout=START_TIMEOUT_S)
+    connection = http.client.HTTPConnection(credentials.host, credentials.port, timeout=ANSWER_TIMEOUT_S)
     try:
         connection.request("POST", f"{path}?{query}", body, {"Content-Type": "application/json"})
         if cut_after_s is not None:

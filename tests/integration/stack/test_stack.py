@@ -16,6 +16,7 @@ import pytest
 import redis
 
 from scripts import stack, stack_check
+from sockudo_publisher.embedded import PartMissing
 
 pytestmark = pytest.mark.integration
 
@@ -25,7 +26,7 @@ def programs():
     """Where the parts are; without one of them there is nothing to show here."""
     try:
         return stack.programs()
-    except stack.MissingPartError as missing:
+    except PartMissing as missing:
         pytest.skip(str(missing))
 
 
@@ -39,7 +40,10 @@ def servers(programs):
 @pytest.fixture(scope="module")
 def nginx_program():
     """nginx alone, for what it does whatever is behind it."""
-    return stack.which("nginx") or pytest.skip("not on this machine: nginx")
+    try:
+        return str(stack.find_nginx())
+    except PartMissing as missing:
+        pytest.skip(str(missing))
 
 
 @pytest.fixture
@@ -48,12 +52,15 @@ def nginx(nginx_program, tmp_path_factory):
     directory = tmp_path_factory.mktemp("nginx")
     directory.chmod(0o755)
     ports = stack.Ports(*stack.free_ports(4))
-    text = (stack.ROOT / "worker" / "nginx.conf").read_text()
-    (directory / "nginx.conf").write_text(stack.nginx_configuration(text, ports, directory))
-    command = [nginx_program, "-p", f"{directory}/", "-c", "nginx.conf"]
-    service = {"stop_signal": "SIGTERM", "stop_grace_period": "5s"}
-    with stack.part("nginx", [*command, "-g", "daemon off;"], {}, service, directory) as process:
-        stack.wait_until(lambda: listens(ports.nginx), "nginx", process, directory)
+    part = stack.Part(
+        "nginx",
+        stack.nginx_command(nginx_program, ports, directory),
+        {},
+        lambda: listens(ports.nginx),
+        service={"stop_grace_period": "5s"},
+        directory=directory,
+    )
+    with part:
         yield ports
 
 
@@ -69,10 +76,9 @@ def url(ports):
 
 def test_nginx_accepts_its_file(nginx_program, tmp_path):
     """`nginx -t` has no complaint and no warning."""
-    text = (stack.ROOT / "worker" / "nginx.conf").read_text()
-    (tmp_path / "nginx.conf").write_text(stack.nginx_configuration(text, stack.Ports(1, 2, 3, 4), tmp_path))
+    command = stack.nginx_command(nginx_program, stack.Ports(1, 2, 3, 4), tmp_path)
     result = subprocess.run(
-        [nginx_program, "-t", "-p", f"{tmp_path}/", "-c", "nginx.conf"],
+        [*command[:-2], "-t"],
         capture_output=True,
         text=True,
         timeout=30,
