@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -69,7 +69,7 @@ class RedisLink:
                 connection = self._free.pop()
             except IndexError:
                 assert self._factory is not None
-                connection = self._factory.make_connection()
+                connection = cast(Any, self._factory.make_connection())
                 connection.connect()
             else:
                 if _has_ended(connection):
