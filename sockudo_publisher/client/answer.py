@@ -6,6 +6,7 @@ Pure. Imports the error tree and the transport's ``Response``. Facts: sockudo-se
 from __future__ import annotations
 
 import json
+import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -17,6 +18,8 @@ __all__ = ["error_of", "json_object", "retry_after"]
 
 #: Characters of the server's words that an error carries; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
+# A proxy's page may quote the URL that it could not serve, and with it key and signature.
+_SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
 
 
 def json_object(response: Response) -> dict[str, Any]:
@@ -56,7 +59,7 @@ def error_of(response: Response) -> SockudoHTTPError:
             words = [answer[name] for name in ("error", "message") if isinstance(answer.get(name), str)]
             message = ": ".join(words)
             code = answer.get("code") if isinstance(answer.get("code"), str) else None
-    message = " ".join(message.split())
+    message = _SIGNED_QUERY.sub("auth_…", " ".join(message.split()))
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     return error_for_status(response.status, code, message, retry_after(response, now=time.time()))

@@ -26,6 +26,8 @@ _EXPECTED = "expected http(s)://key:secret@host:port/apps/app-id"
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 # A name, an IPv4 or (without its brackets) an IPv6 address, and nothing that would lead the request elsewhere.
 _HOST = re.compile(r"[^\x00-\x20\x7f/\\@?#\[\]%<>^|\"`{}]+")
+# What RFC 3986 allows in a path segment as it is, beside the letters, digits and - . _ ~ that quote() never touches.
+_PATH_SAFE = "!$&'()*+,;=:@"
 _CLUSTER = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 
 
@@ -52,8 +54,11 @@ class Credentials:
 
     @property
     def path(self) -> str:
-        """``/apps/{app id}``, percent-encoded: what is sent is what is signed."""
-        return f"/apps/{quote(self.app_id, safe='')}"
+        """``/apps/{app id}``, percent-encoded where it must be: what is sent is what is signed.
+
+        Sockudo 5.2.0 compares the id with the path undecoded, so one that needs escapes answers 401 there.
+        """
+        return f"/apps/{quote(self.app_id, safe=_PATH_SAFE)}"
 
     def signer(self) -> Signer:
         """Signs with this key and secret."""
@@ -199,6 +204,11 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
         host, port = text, None
     if not _HOST.fullmatch(host):
         raise ConfigurationError(complaint)
+    if not host.isascii():
+        try:
+            host.encode("idna")
+        except UnicodeError:
+            raise ConfigurationError(complaint) from None
     if port is None:
         return host, None
     if not (port.isascii() and port.isdigit()):

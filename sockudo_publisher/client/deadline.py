@@ -29,11 +29,15 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
-__all__ = ["Attempt", "DeadlineAdapter", "attempt_until", "tls_context"]
+__all__ = ["Attempt", "DeadlineAdapter", "attempt_until", "is_socks", "tls_context"]
 
 
 class Attempt:
-    """One request under way. ``sent`` is ``None`` while no connection of ours has taken it."""
+    """One request under way.
+
+    ``sent`` is ``None`` where nobody notes it; who uses our connections sets ``False`` before, and they
+    set ``True`` when the first byte of the request may leave.
+    """
 
     __slots__ = ("deadline", "sent")
 
@@ -87,9 +91,9 @@ class _DeadlineSocket(socket.socket):
 class _DeadlineSSLSocket(ssl.SSLSocket):
     """The same over TLS, where ``sendall`` is a loop over ``send``."""
 
-    def do_handshake(self, block: bool = False) -> None:
+    def do_handshake(self, *args: Any, **kwargs: Any) -> None:
         self.settimeout(_remaining())
-        super().do_handshake(block)
+        super().do_handshake(*args, **kwargs)
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_remaining())
@@ -115,6 +119,11 @@ def tls_context(verify: str | bool) -> ssl.SSLContext:
     return context
 
 
+def is_socks(proxy: str | None) -> bool:
+    """Whether the proxy is one that urllib3 reaches by connections of its own."""
+    return proxy is not None and proxy.lower().startswith("socks")
+
+
 class _DeadlineMixin:
     """What both connection classes do differently from urllib3's."""
 
@@ -131,9 +140,6 @@ class _DeadlineMixin:
             raise NewConnectionError(self, f"failed: {error.strerror}") from error
 
     def connect(self: Any) -> None:
-        attempt = _attempt.get()
-        if attempt is not None and attempt.sent is None:
-            attempt.sent = False
         self._connecting = True  # what a tunnel sends to its proxy is not the request
         try:
             super().connect()  # type: ignore[misc]
@@ -186,7 +192,7 @@ class DeadlineAdapter(HTTPAdapter):
             manager: PoolManager = self.poolmanager
         else:
             manager = self.proxy_manager_for(proxy, **tls)
-            if proxy.lower().startswith("socks"):
+            if is_socks(proxy):
                 return manager
         manager.pool_classes_by_scheme = {"http": _DeadlineHTTPPool, "https": _DeadlineHTTPSPool}
         return manager

@@ -18,11 +18,11 @@ from typing import Any
 
 import requests
 
-from ..errors import ConfigurationError, SockudoHTTPError, ValidationError
+from ..errors import ConfigurationError, ValidationError
 from .answer import json_object
 from .credentials import Credentials
 from .encoding import Encoder, batch_body
-from .event import Event, EventLike, as_event
+from .event import EventLike, as_event
 from .limits import MAX_EVENT_BYTES, check_idempotency_key
 from .transport import Response, Transport
 
@@ -169,7 +169,7 @@ class Sockudo:
             idempotency_key=key,
         )
         headers = None if key is None else {"X-Idempotency-Key": key}
-        return self._json(self.send("POST", "/events", body=body, headers=headers))
+        return json_object(self.send("POST", "/events", body=body, headers=headers))
 
     def trigger_batch(self, events: Iterable[EventLike], already_encoded: bool = False) -> dict[str, Any]:
         """Publish several events, each to its one channel, in one request and in order.
@@ -181,10 +181,15 @@ class Sockudo:
 
         Returns the server's ``{"batch": [...]}`` in the order of the events when any asked for ``info``, else ``{}``.
         """
-        items = [self._item(index, event, already_encoded) for index, event in enumerate(events)]
+        items: list[bytes] = []
+        for event in events:
+            try:
+                items.append(self._item(event, already_encoded))
+            except ValidationError as error:
+                raise ValidationError(f"event {len(items)}: {error}", index=len(items)) from None
         if not items:
             return {}
-        return self._json(self.send("POST", "/batch_events", body=batch_body(items)))
+        return json_object(self.send("POST", "/batch_events", body=batch_body(items)))
 
     def send(
         self,
@@ -222,31 +227,21 @@ class Sockudo:
         """Close this thread's connections; the client stays usable."""
         self._transport.close()
 
-    def _item(self, index: int, value: EventLike, already_encoded: bool) -> bytes:
-        try:
-            event = as_event(value)
-            return self.encoder.item(
-                event.channel,
-                event.name,
-                _finished_text(event) if already_encoded else self.encoder.payload(event.data),
-                socket_id=event.socket_id,
-                info=event.info,
-                tags=event.tags,
-                extras=event.extras,
-                idempotency_key=_idempotency_key(event.idempotency_key),
-                already_encrypted=already_encoded,
-            )
-        except ValidationError as error:
-            raise ValidationError(f"event {index}: {error}", index=index) from None
-
-    def _json(self, response: Response) -> dict[str, Any]:
-        try:
-            return json_object(response)
-        except SockudoHTTPError as error:
-            # Some answers quote the request; the caller's logs shall not.
-            for credential in (self._credentials.secret, self._credentials.key):
-                error.message = error.message.replace(credential, "…")
-            raise
+    def _item(self, value: EventLike, already_encoded: bool) -> bytes:
+        event = as_event(value)
+        if already_encoded and not isinstance(event.data, str | bytes):
+            raise ValidationError(f"data: a {type(event.data).__name__}, expected finished text with already_encoded")
+        return self.encoder.item(
+            event.channel,
+            event.name,
+            self.encoder.payload(event.data),
+            socket_id=event.socket_id,
+            info=event.info,
+            tags=event.tags,
+            extras=event.extras,
+            idempotency_key=_idempotency_key(event.idempotency_key),
+            already_encrypted=already_encoded,
+        )
 
 
 #: Options of ``from_url`` that say where the server is; the rest are the client's.
@@ -267,12 +262,6 @@ def _idempotency_key(key: str | bool | None) -> str | None:
     if key is None or key is False:
         return None
     return uuid.uuid4().hex if key is True else check_idempotency_key(key)
-
-
-def _finished_text(event: Event) -> str:
-    if isinstance(event.data, str | bytes):
-        return event.data if isinstance(event.data, str) else event.data.decode()
-    raise ValidationError(f"data: a {type(event.data).__name__}, expected finished text with already_encoded")
 
 
 @lru_cache(maxsize=1)

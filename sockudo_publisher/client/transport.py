@@ -22,7 +22,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import ConfigurationError, SockudoConnectionError
-from .deadline import Attempt, DeadlineAdapter, attempt_until, tls_context
+from .deadline import Attempt, DeadlineAdapter, attempt_until, is_socks, tls_context
 
 __all__ = ["MAX_RESPONSE_BYTES", "Response", "Transport"]
 
@@ -67,9 +67,10 @@ class Transport:
         self._own_session = session
         self._local = threading.local()
         if session is None:
-            proxy = select_proxy(base_url, get_environ_proxies(base_url))
-            self._proxy = proxy
-            self._tls = self._tls_context() if base_url.startswith("https:") else None
+            scheme = base_url.partition(":")[0]
+            self._proxy = select_proxy(base_url, get_environ_proxies(base_url))
+            self._proxies = {scheme: self._proxy} if self._proxy else {}
+            self._tls = self._tls_context() if scheme == "https" else None
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"
@@ -111,9 +112,11 @@ class Transport:
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float, attempt: Attempt
     ) -> Response:
         if self._own_session is None:
+            if not is_socks(self._proxy):
+                attempt.sent = False  # until one of our connections says otherwise
             session = self._session()
             prepared = _prepared(method, url, headers, body)
-            settings: dict[str, Any] = {"proxies": {}, "verify": True, "cert": None}
+            settings: dict[str, Any] = {"proxies": self._proxies, "verify": True, "cert": None}
         else:
             session = self._own_session
             prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers), data=body))
@@ -149,7 +152,7 @@ class Transport:
     def _error(self, failure: Exception, attempt: Attempt, timeout: float, method: str) -> SockudoConnectionError:
         causes = _causes(failure)
         sent = attempt.sent
-        if sent is None:  # another's connections, which keep no such note
+        if sent is None:  # connections that are not ours keep no such note
             sent = not any(isinstance(cause, _NOT_SENT) for cause in causes) or self._may_resend(method)
         where = "its fate is unknown" if sent else "not sent"
         return SockudoConnectionError(f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent)
@@ -228,13 +231,15 @@ def _reason(causes: list[BaseException], timeout: float) -> str:
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return f"host not found, {cause.strerror}"
+        if isinstance(cause, urllib3.exceptions.LocationParseError):
+            return "not a host name"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed, {cause.reason or 'no reason given'}"
-    if any(isinstance(c, TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout) for c in causes):
-        return f"no complete answer within {timeout:g} s"
-    for cause in causes:
+    for cause in causes:  # before the timeouts, which urllib3 counts a refused connection among
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return cause.strerror
+    if any(isinstance(c, TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout) for c in causes):
+        return f"no complete answer within {timeout:g} s"
     for cause in causes:
         if type(cause) is http.client.HTTPException:
             return str(cause)

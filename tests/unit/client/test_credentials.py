@@ -47,7 +47,12 @@ def test_a_plus_in_the_url_stays_a_plus():
 
 def test_path_is_escaped_so_that_it_is_signed_as_sent():
     """An app id of any text becomes one path segment."""
-    assert Credentials.from_parts("a b?ü", "k", "s").path == "/apps/a%20b%3F%C3%BC"
+    assert Credentials.from_parts("a b?ü%", "k", "s").path == "/apps/a%20b%3F%C3%BC%25"
+
+
+def test_path_is_escaped_only_where_it_must_be():
+    """The server compares the id with the path as it arrives."""
+    assert Credentials.from_parts("a-._~!$&'()*+,;=:@1", "k", "s").path == "/apps/a-._~!$&'()*+,;=:@1"
 
 
 BAD_URLS = {
@@ -149,6 +154,7 @@ BAD_PARTS = {
     "host user": ({"host": "u@h"}, "host: expected"),
     "host newline": ({"host": "h\n"}, "host: expected"),
     "host bytes": ({"host": b"h"}, "host: expected"),
+    "host label too long": ({"host": "ü" * 70}, "host: expected"),
     "ipv6 junk": ({"host": "[::1]x"}, "host: expected"),
     "brackets without ipv6": ({"host": "[h]"}, "host: expected"),
 }

@@ -1,0 +1,919 @@
+"""One HTTP attempt against peers that misbehave: bounded in time, sent at most once, honest about `sent`."""
+
+import contextlib
+import os
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+import requests
+import trustme
+from urllib3.util import Retry
+
+from sockudo_publisher.client import transport as transport_module
+from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.transport import Transport
+from sockudo_publisher.errors import ConfigurationError, SockudoConnectionError, SockudoHTTPError
+
+pytestmark = pytest.mark.integration
+
+#: Seconds of the attempts here, and what a busy machine may add to them.
+TIMEOUT = 0.5
+SLACK = 1.0
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\nX-Padding: " + b"x" * 60 + b"\r\n\r\n"
+
+
+def answer_ok(server, connection):
+    """Answer one request and close, as Sockudo does."""
+    server.read_request(connection)
+    connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    """The environment of whoever runs the tests has no say in them."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """A CA of our own; its bundle and a server context for 127.0.0.1."""
+    ca = trustme.CA()
+    bundle = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return bundle, lambda connection: context.wrap_socket(connection, server_side=True)
+
+
+@pytest.fixture(params=["http", "https"])
+def start(request, peer, authority, monkeypatch):
+    """``start(handle)``: a peer and a transport to it, plain and over TLS."""
+    bundle, wrap = authority
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+
+    def begin(handle, **options):
+        server = peer(handle, **({"wrap": wrap} if request.param == "https" else {}), **options)
+        return server, Transport(f"{request.param}://127.0.0.1:{server.port}")
+
+    return begin
+
+
+def post(transport, body=b"{}", timeout=TIMEOUT, **options):
+    return transport.request("POST", "/apps/a/events", query="auth_key=hush", body=body, timeout=timeout, **options)
+
+
+def failure(transport, *, sent, within=TIMEOUT + SLACK, **options):
+    """The error of one POST, which must come in time and say whether it was sent."""
+    started = time.monotonic()
+    with pytest.raises(SockudoConnectionError) as caught:
+        post(transport, **options)
+    took = time.monotonic() - started
+    assert took < within, f"took {took:.2f} s"
+    assert caught.value.sent is sent, str(caught.value)
+    assert "hush" not in str(caught.value)
+    # The exceptions of requests hold the URL, with key and signature: none is carried along.
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None
+    return caught.value
+
+
+def test_answer_of_any_status_is_returned(start):
+    """Success or not is for the caller to judge; headers are found in any case."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 503 No\r\nRetry-After: 7\r\nContent-Length: 4\r\nConnection: close\r\n\r\nbusy")
+
+    _, transport = start(handle)
+    answer = post(transport)
+    assert (answer.status, answer.body, answer.headers["retry-after"]) == (503, b"busy", "7")
+
+
+def test_request_arrives_byte_by_byte_as_given(start):
+    """Path and query unchanged, dots and escapes included; no header but the expected ones."""
+    server, transport = start(answer_ok)
+    transport.request(
+        "POST",
+        "/apps/a%20b/channels/../history",
+        query="x=a+b%2Bc&auth_signature=1",
+        body=b'{"a":1}',
+        headers={"Content-Type": "application/json", "X-Idempotency-Key": "k"},
+        timeout=5,
+    )
+    head, _, body = server.requests[0][1].partition(b"\r\n\r\n")
+    line, *headers = head.decode().split("\r\n")
+    assert line == "POST /apps/a%20b/channels/../history?x=a+b%2Bc&auth_signature=1 HTTP/1.1"
+    assert body == b'{"a":1}'
+    names = sorted(header.split(":")[0].lower() for header in headers)
+    assert names == ["accept-encoding", "content-length", "content-type", "host", "user-agent", "x-idempotency-key"]
+
+
+def test_get_has_no_body(start):
+    """Nor a Content-Length."""
+    server, transport = start(answer_ok)
+    transport.request("GET", "/apps/a/channels", query="", timeout=5)
+    head, _, body = server.requests[0][1].partition(b"\r\n\r\n")
+    assert head.startswith(b"GET /apps/a/channels HTTP/1.1\r\n")
+    assert b"content-length" not in head.lower()
+    assert body == b""
+
+
+@pytest.mark.parametrize(
+    "framing", [b"Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", b"\r\nabcde"]
+)
+def test_bodies_without_a_length(start, framing):
+    """Chunked, or until the connection ends."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n" + framing)
+
+    _, transport = start(handle)
+    assert post(transport).body == b"abcde"
+
+
+def test_drip_in_the_head(start):
+    """A byte every 0.1 s resets a read timeout, and does not stretch the attempt."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        server.drip(connection, HEAD)
+
+    server, transport = start(handle)
+    error = failure(transport, sent=True)
+    assert "no complete answer within 0.5 s" in str(error)
+    assert len(server.requests) == 1
+
+
+def test_drip_in_the_body(start):
+    """Nor does a drip after the head came at once."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(HEAD)
+        server.drip(connection, b"x" * 60)
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
+def test_drip_in_the_length_of_a_chunk(start):
+    """Nor one within the framing."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        server.drip(connection, b"0" * 60)
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
+def test_endless_interim_answers(start):
+    """100 Continue again and again is no answer."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        while not server.stopping.wait(0.05):
+            connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
+def test_no_answer(start):
+    """Silence ends with the attempt."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        server.stopping.wait(10)
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
+def test_peer_that_stops_reading(start):
+    """A large body that nobody takes."""
+    _, transport = start(lambda server, connection: server.stopping.wait(10))
+    failure(transport, sent=True, body=b"x" * 32_000_000)
+
+
+def test_peer_that_reads_in_drips(start):
+    """Or that takes it slowly."""
+
+    def handle(server, connection):
+        while not server.stopping.wait(0.05):
+            connection.recv(1000)
+
+    _, transport = start(handle)
+    failure(transport, sent=True, body=b"x" * 32_000_000)
+
+
+def test_reset_after_the_request(start):
+    """The server had it all: unknown."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        reset(connection)
+
+    server, transport = start(handle)
+    failure(transport, sent=True)
+    assert len(server.requests) == 1
+
+
+def test_close_without_an_answer(start):
+    """Unknown as well."""
+    server, transport = start(lambda server, connection: server.read_request(connection))
+    failure(transport, sent=True)
+    assert len(server.requests) == 1
+
+
+def test_body_cut_short(start):
+    """Fewer bytes than the head promised are no answer."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n{}")
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH_9.0\r\n", b"\x15\x03\x01\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\r\n\r\n"]
+)
+def test_what_is_not_http(start, answer):
+    """Someone else listens there."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(answer)
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
+def test_answer_over_the_cap(start, monkeypatch):
+    """An endless answer does not fill the memory."""
+    monkeypatch.setattr(transport_module, "MAX_RESPONSE_BYTES", 100_000)
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"x" * 10_000)
+
+    _, transport = start(handle)
+    assert "an answer of more than 100000 bytes" in str(failure(transport, sent=True, timeout=5))
+
+
+def test_early_answer_while_the_body_is_being_sent(start):
+    """A 413 that comes before the body was read is the answer."""
+
+    def handle(server, connection):
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 413 Too large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        server.stopping.wait(0.3)
+        while connection.recv(65_536):
+            pass
+
+    _, transport = start(handle)
+    assert post(transport, body=b"x" * 8_000_000, timeout=5).status == 413
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_redirects_are_answers(start, peer, status):
+    """Followed, a POST would become a GET that publishes nothing and answers 200."""
+    elsewhere = peer(answer_ok)
+
+    def handle(server, connection):
+        server.read_request(connection)
+        location = f"http://127.0.0.1:{elsewhere.port}/x"
+        connection.sendall(f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    server, transport = start(handle)
+    assert post(transport).status == status
+    assert (len(server.requests), elsewhere.connections) == (1, 0)
+
+
+def test_a_kept_alive_connection_is_used_again(start):
+    """Where a proxy allows it; Sockudo itself closes each."""
+
+    def handle(server, connection):
+        while server.read_request(connection):
+            connection.sendall(OK)
+
+    server, transport = start(handle)
+    for _ in range(3):
+        assert post(transport).status == 200
+    assert (server.connections, len(server.requests)) == (1, 3)
+
+
+def test_a_kept_alive_connection_that_was_closed_is_replaced(start):
+    """Seen to be closed before anything is sent: a new one, and one copy of the request."""
+    closed = threading.Event()
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(OK)
+        connection.close()
+        closed.set()
+
+    server, transport = start(handle)
+    assert post(transport).status == 200
+    assert closed.wait(5)
+    time.sleep(0.05)  # for the FIN to arrive; else this test would be the next one
+    assert post(transport, timeout=5).status == 200
+    assert (server.connections, len(server.requests)) == (2, 2)
+
+
+def test_a_kept_alive_connection_that_dies_under_the_request_is_not_tried_again(start):
+    """It may have been read: unknown, and no second copy."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(OK)
+        server.read_request(connection)
+        reset(connection)
+
+    server, transport = start(handle)
+    assert post(transport).status == 200
+    failure(transport, sent=True)
+    assert (server.connections, len(server.requests)) == (1, 2)
+
+
+def test_the_transport_works_on_after_a_failure(start):
+    """A failed attempt leaves nothing behind."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        if len(server.requests) > 1:
+            connection.sendall(OK)
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+    assert post(transport).status == 200
+
+
+def test_refused():
+    """Nobody listens: not sent."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    error = failure(Transport(f"http://127.0.0.1:{port}"), sent=False)
+    assert "Connection refused (not sent)" in str(error)
+
+
+def test_connect_that_is_never_accepted():
+    """The queue of connections is full: not sent, in time."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        while True:  # fill it
+            filler = stack.enter_context(socket.socket())
+            filler.settimeout(0.2)
+            try:
+                filler.connect(listener.getsockname())
+            except TimeoutError:
+                break
+        failure(Transport(f"http://127.0.0.1:{listener.getsockname()[1]}"), sent=False)
+
+
+def test_unknown_host(monkeypatch):
+    """Not sent."""
+    look_up = socket.getaddrinfo
+
+    def fail(host, *args, **kwargs):
+        if kwargs.get("flags"):
+            return look_up(host, *args, **kwargs)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", fail)
+    assert "host not found" in str(failure(Transport("http://nowhere.invalid:1"), sent=False))
+
+
+@pytest.mark.parametrize("host", ["a..b", "x" * 70 + ".invalid", "\u2603" * 60])
+def test_host_that_no_resolver_takes(host):
+    """Too long or empty labels: not sent, and no UnicodeError."""
+    failure(Transport(f"http://{host}:1"), sent=False)
+
+
+def test_lookup_that_hangs(monkeypatch):
+    """A resolver without answer is part of the attempt: not sent, in time."""
+    look_up, free = socket.getaddrinfo, threading.Event()
+
+    def hang(host, *args, **kwargs):
+        if not kwargs.get("flags"):
+            free.wait(10)
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        failure(Transport("http://localhost:1"), sent=False)
+    finally:
+        free.set()
+
+
+def test_second_address_of_a_name(peer, monkeypatch):
+    """A host whose first address refuses is reached by its second."""
+    server = peer(answer_ok)
+    look_up = socket.getaddrinfo
+
+    def two(host, port, *args, **kwargs):
+        if host == "two.invalid" and not kwargs.get("flags"):
+            return look_up("127.0.0.2", port, *args, **kwargs) + look_up("127.0.0.1", port, *args, **kwargs)
+        return look_up(host, port, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", two)
+    assert post(Transport(f"http://two.invalid:{server.port}")).status == 200
+
+
+def test_ipv6(peer):
+    """An address in brackets."""
+    try:
+        server = peer(answer_ok, host="::1")
+    except OSError:
+        pytest.skip("no IPv6 on this machine")
+    client = Sockudo.from_url(f"http://k:s@[::1]:{server.port}/apps/a")
+    assert client.trigger("c", "e", "x") == {}
+    assert f"Host: [::1]:{server.port}".encode() in server.requests[0][1]
+
+
+def test_certificate_not_trusted(peer, authority, monkeypatch):
+    """Not sent: the handshake comes before the request."""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    server = peer(answer_ok, wrap=authority[1])
+    error = failure(Transport(f"https://127.0.0.1:{server.port}"), sent=False, timeout=5, within=5)
+    assert "TLS certificate not accepted" in str(error)
+    assert server.requests == []
+
+
+def test_certificate_of_another_host(peer, authority, monkeypatch):
+    """Not sent either."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
+    server = peer(answer_ok, wrap=authority[1])
+    monkeypatch.setattr(socket, "getaddrinfo", answering_with_loopback())
+    failure(Transport(f"https://other.invalid:{server.port}"), sent=False, timeout=5, within=5)
+    assert server.requests == []
+
+
+def answering_with_loopback():
+    look_up = socket.getaddrinfo
+
+    def answer(host, port, *args, **kwargs):
+        return look_up(
+            "127.0.0.1" if host == "other.invalid" and not kwargs.get("flags") else host, port, *args, **kwargs
+        )
+
+    return answer
+
+
+def test_tls_to_a_server_without(peer):
+    """Not sent."""
+
+    def handle(server, connection):
+        connection.recv(1000)
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    failure(Transport(f"https://127.0.0.1:{peer(handle).port}"), sent=False)
+
+
+def test_handshake_that_hangs(peer):
+    """Not sent, in time."""
+    server = peer(lambda server, connection: server.stopping.wait(10))
+    failure(Transport(f"https://127.0.0.1:{server.port}"), sent=False)
+
+
+def test_handshake_that_drips(peer):
+    """Not sent, in time: bytes of a handshake record that never ends."""
+    server = peer(lambda server, connection: server.drip(connection, b"\x16\x03\x03\x3f\xff\x02" + b"\x00" * 60))
+    failure(Transport(f"https://127.0.0.1:{server.port}"), sent=False)
+
+
+def test_ca_bundle_that_is_not_there(monkeypatch):
+    """A setting, found out at the start."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nonexistent/ca.pem")
+    with pytest.raises(ConfigurationError, match="REQUESTS_CA_BUNDLE"):
+        Transport("https://127.0.0.1:1")
+
+
+def reset(connection):
+    """Close with a RST, over TLS too."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+# The environment
+
+
+def test_proxy_of_the_environment_is_looked_up_once(peer, monkeypatch):
+    """Through the proxy with the whole URL; what the variables say later changes nothing."""
+    proxy = peer(answer_ok)
+    monkeypatch.setenv("http_proxy", f"http://user:word@127.0.0.1:{proxy.port}")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    transport = Transport("http://sockudo.invalid:6001")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert post(transport).status == 200
+    request = proxy.requests[0][1]
+    assert request.startswith(b"POST http://sockudo.invalid:6001/apps/a/events?auth_key=hush HTTP/1.1\r\n")
+    assert b"Proxy-Authorization: Basic dXNlcjp3b3Jk" in request
+
+
+def test_no_proxy_of_the_environment(peer, monkeypatch):
+    """Straight to a host that is excepted."""
+    server = peer(answer_ok)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert post(Transport(f"http://127.0.0.1:{server.port}")).status == 200
+
+
+def test_proxy_that_refuses(monkeypatch):
+    """Not sent."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("no_proxy", "")
+    failure(Transport("http://sockudo.invalid:6001"), sent=False)
+
+
+def test_tunnel_through_a_proxy(peer, authority, monkeypatch):
+    """https goes through CONNECT; the deadline and the certificate hold inside."""
+    server = peer(answer_ok, wrap=authority[1])
+
+    def tunnel(proxy, connection):
+        proxy.read_request(connection)
+        connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", server.port)) as onward:
+            threading.Thread(target=pump, args=(onward, connection), daemon=True).start()
+            pump(connection, onward)
+
+    proxy = peer(tunnel)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
+    monkeypatch.setattr(socket, "getaddrinfo", answering_with_loopback())
+    assert post(Transport(f"https://localhost:{server.port}"), timeout=5).status == 200
+    assert proxy.requests[0][1].startswith(f"CONNECT localhost:{server.port} ".encode())
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [b"HTTP/1.1 407 Who are you\r\n\r\n", b"HTTP/1.1 200 Connected\r\nX: " + b"x" * 90, b""]
+)
+def test_tunnel_that_does_not_open(peer, monkeypatch, answer):
+    """Refused, dripping or closed: what went to the proxy was not the request, so not sent."""
+
+    def handle(proxy, connection):
+        proxy.read_request(connection)
+        proxy.drip(connection, answer, 0.01 if b"407" in answer else 0.1)
+
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{peer(handle).port}")
+    monkeypatch.setenv("no_proxy", "")
+    failure(Transport("https://sockudo.invalid:443"), sent=False)
+
+
+def pump(source, sink):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65_536):
+            sink.sendall(data)
+        sink.shutdown(socket.SHUT_WR)
+
+
+def test_netrc_is_not_read(peer, monkeypatch, tmp_path):
+    """Sockudo knows no Authorization header, and the file would be read at each request."""
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login hush password hush\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server = peer(answer_ok)
+    post(Transport(f"http://127.0.0.1:{server.port}"))
+    assert b"authorization" not in server.requests[0][1].lower()
+
+
+# Threads and processes
+
+
+def test_each_thread_has_a_connection_of_its_own(peer):
+    """Kept alive, none is shared."""
+
+    def handle(server, connection):
+        while server.read_request(connection):
+            connection.sendall(OK)
+
+    server = peer(handle)
+    transport = Transport(f"http://127.0.0.1:{server.port}")
+    barrier = threading.Barrier(4)
+    ports = []
+
+    def work():
+        for number in range(5):
+            barrier.wait(10)
+            body = f"{threading.get_ident()} {number}".encode()
+            assert post(transport, body=body, timeout=5).status == 200
+        barrier.wait(10)
+        ports.append(threading.get_ident())
+        transport.close()
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert (len(ports), server.connections, len(server.requests)) == (4, 4, 20)
+    by_port = {}
+    for port, request in server.requests:
+        by_port.setdefault(port, set()).add(request.partition(b"\r\n\r\n")[2].split()[0])
+    assert all(len(senders) == 1 for senders in by_port.values())
+
+
+FORK = """
+    import os, sys
+    from sockudo_publisher.client.sockudo import Sockudo
+    client = Sockudo.from_url(sys.argv[1])
+    client.trigger("c", "parent-1", "x")
+    pid = os.fork()
+    if pid == 0:
+        for n in range(3):
+            client.trigger("c", "child", "x")
+        client.close()
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert status == 0, status
+    client.trigger("c", "parent-2", "x")
+    client.close()
+"""
+
+
+def run_python(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments],
+        timeout=60,
+        check=True,
+        cwd=os.getcwd(),
+        env={**os.environ, "PYTHONPATH": os.getcwd()},
+    )
+
+
+def test_parent_and_child_send_after_fork(peer, authority, monkeypatch):
+    """The child connects anew, and the parent's kept-alive connection survives the child; plain and over TLS."""
+
+    def handle(server, connection):
+        while server.read_request(connection):
+            connection.sendall(OK)
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
+    for scheme, options in (("http", {}), ("https", {"wrap": authority[1]})):
+        server = peer(handle, **options)
+        run_python(FORK, f"{scheme}://k:s@127.0.0.1:{server.port}/apps/a")
+        ports = {name: {port for port, request in server.requests if name in request} for name in (b"parent", b"child")}
+        assert len(server.requests) == 5
+        assert (len(ports[b"parent"]), len(ports[b"child"])) == (1, 1)
+        assert ports[b"parent"].isdisjoint(ports[b"child"])
+
+
+GEVENT = """
+    from gevent import monkey; monkey.patch_all()
+    import sys, time, gevent
+    from sockudo_publisher.client.sockudo import Sockudo
+    from sockudo_publisher.errors import SockudoConnectionError
+    client = Sockudo.from_url(sys.argv[1], timeout=0.5)
+    def one(n):
+        try:
+            client.trigger("c", "e", "x")
+        except SockudoConnectionError as error:
+            assert error.sent is True, error
+            return "timeout"
+        return "ok"
+    started = time.monotonic()
+    jobs = [gevent.spawn(one, n) for n in range(8)]
+    gevent.joinall(jobs, raise_error=True)
+    assert time.monotonic() - started < 2.5
+    assert sorted(job.value for job in jobs) == ["ok"] * 7 + ["timeout"], [job.value for job in jobs]
+"""
+
+
+def test_greenlets_have_deadlines_of_their_own(peer, authority, monkeypatch):
+    """Eight at once in one thread, one of which is never answered; plain and over TLS."""
+    pytest.importorskip("gevent")
+
+    def handle(server, connection):
+        server.read_request(connection)
+        if len(server.requests) == 4:
+            server.stopping.wait(10)
+        connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
+    for scheme, options in (("http", {}), ("https", {"wrap": authority[1]})):
+        server = peer(handle, **options)
+        run_python(GEVENT, f"{scheme}://k:s@127.0.0.1:{server.port}/apps/a")
+        assert len(server.requests) == 8
+
+
+# The caller's own session
+
+
+def with_session(port, session, scheme="http"):
+    return Transport(f"{scheme}://127.0.0.1:{port}", session=session)
+
+
+def test_own_session_is_used_as_it_is(peer):
+    """Its headers, hooks, cookies and auth; the signed URL stays as it was signed."""
+    server = peer(answer_ok)
+    seen = []
+    with requests.Session() as session:
+        session.headers["User-Agent"] = "theirs"
+        session.hooks["response"].append(lambda response, **_: seen.append(response.status_code))
+        session.cookies["c"] = "1"
+        session.auth = ("user", "word")
+        answer = with_session(server.port, session).request(
+            "POST", "/apps/a/channels/../x%7Ey", query="b=%7E", body=b"{}", headers={"X-Ours": "1"}, timeout=5
+        )
+    request = server.requests[0][1]
+    assert answer.body == b"{}"
+    assert seen == [200]
+    assert request.startswith(b"POST /apps/a/channels/../x%7Ey?b=%7E HTTP/1.1\r\n")
+    for header in (b"User-Agent: theirs", b"X-Ours: 1", b"Cookie: c=1", b"Authorization: Basic "):
+        assert header in request
+
+
+def test_own_session_with_its_proxy_and_its_ca(peer, authority):
+    """Proxies and verification are those of the session."""
+    proxy = peer(answer_ok)
+    with requests.Session() as session:
+        session.trust_env = False
+        session.proxies["http"] = f"http://127.0.0.1:{proxy.port}"
+        assert post(Transport("http://sockudo.invalid:1", session=session)).status == 200
+        server = peer(answer_ok, wrap=authority[1])
+        failure(with_session(server.port, session, "https"), sent=False, timeout=5, within=5)
+        session.verify = str(authority[0])
+        assert post(with_session(server.port, session, "https"), timeout=5).status == 200
+
+
+def test_own_session_whose_hook_read_the_body(peer):
+    """What it read is the answer."""
+    server = peer(answer_ok)
+    with requests.Session() as session:
+        session.hooks["response"].append(lambda response, **_: response.content and None)
+        assert post(with_session(server.port, session)).body == b"{}"
+
+
+def test_own_adapter_is_asked(monkeypatch):
+    """Any adapter will do, as tests and platforms mount them."""
+    asked = []
+
+    class Adapter(requests.adapters.BaseAdapter):
+        def send(self, request, **options):
+            asked.append((request.url, options["stream"], options["timeout"]))
+            response = requests.Response()
+            response.status_code, response._content = 200, b'{"channels":{}}'
+            return response
+
+        def close(self):
+            pass
+
+    with requests.Session() as session:
+        session.mount("http://", Adapter())
+        client = Sockudo("a", "k", "s", session=session, timeout=3)
+        assert client.trigger("c", "e", "x") == {"channels": {}}
+    (url, stream, timeout), *_ = asked
+    assert url.startswith("http://127.0.0.1:6001/apps/a/events?auth_key=k&")
+    assert (stream, timeout) == (True, (3, 3))
+
+
+def test_own_session_has_its_body_bounded_in_time(peer):
+    """Connect and each read by its timeouts, the body by the attempt's."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(HEAD)
+        server.drip(connection, b"x" * 60)
+
+    with requests.Session() as session:
+        failure(with_session(peer(handle).port, session), sent=True)
+
+
+def test_own_session_does_not_follow_redirects(peer):
+    """A POST that becomes a GET publishes nothing."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 302 X\r\nLocation: /elsewhere\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    server = peer(handle)
+    with requests.Session() as session:
+        assert post(with_session(server.port, session)).status == 302
+    assert len(server.requests) == 1
+
+
+def test_own_session_tells_sent_from_not_sent(peer):
+    """Refused is not sent; silence and a reset are unknown."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    def cut(server, connection):
+        server.read_request(connection)
+        reset(connection)
+
+    def silent(server, connection):
+        server.read_request(connection)
+        server.stopping.wait(10)
+
+    with requests.Session() as session:
+        failure(with_session(port, session), sent=False)
+        failure(with_session(peer(cut).port, session), sent=True)
+        failure(with_session(peer(silent).port, session), sent=True)
+
+
+def test_own_session_that_resends_by_itself_is_never_trusted_with_not_sent(peer):
+    """The last of its attempts was refused; an earlier one may have been read."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        server.listener.close()
+        reset(connection)
+
+    server = peer(handle)
+    with requests.Session() as session:
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=Retry(2, allowed_methods=None)))
+        failure(with_session(server.port, session), sent=True, timeout=2, within=4)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    with requests.Session() as session:  # connects only are tried again: POST is not among its methods
+        session.mount("http://", requests.adapters.HTTPAdapter(max_retries=2))
+        failure(with_session(port, session), sent=False)
+
+
+def test_a_failure_being_handled_does_not_colour_the_next(peer):
+    """The exception that the caller is handling is not part of ours."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+
+    server = peer(handle)
+    with requests.Session() as session:
+        try:
+            raise ConnectionRefusedError(111, "Connection refused")
+        except ConnectionRefusedError:
+            with pytest.raises(SockudoConnectionError) as caught:
+                post(with_session(server.port, session))
+    assert caught.value.sent is True
+
+
+# Through the client
+
+
+def test_client_raises_the_error_of_the_status(peer):
+    """With the server's code and words, and the signed query of a proxy's page left out."""
+
+    def handle(server, connection):
+        line = server.read_request(connection).split(b"\r\n")[0]
+        page = b"<html>cannot serve " + line + b" sorry"
+        connection.sendall(b"HTTP/1.1 502 X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(page), page))
+
+    client = Sockudo("a", "the-key", "the-secret", port=peer(handle).port)
+    with pytest.raises(SockudoHTTPError) as caught:
+        client.trigger("c", "e", "x")
+    assert "sorry" in str(caught.value)
+    assert "the-key" not in repr(caught.value) + str(caught.value)
+
+
+def test_headers_of_the_client(peer):
+    """JSON, the library, and the idempotency key on /events only."""
+    server = peer(answer_ok)
+    client = Sockudo("a", "k", "s", port=server.port)
+    client.trigger("c", "e", "x", idempotency_key="key 1")
+    client.trigger("c", "e", "x", idempotency_key=True)
+    client.trigger_batch([{"channel": "c", "name": "e", "data": "x", "idempotency_key": True}])
+    client.trigger("c", "e", "x", idempotency_key=False)
+    first, second, batch, without = (request for _, request in server.requests)
+    assert b"Content-Type: application/json\r\n" in first
+    assert b"X-Pusher-Library: sockudo-publisher " in first
+    assert b"X-Idempotency-Key: key 1\r\n" in first
+    assert b'"idempotency_key":"key 1"' in first
+    made = second.split(b"X-Idempotency-Key: ")[1].split(b"\r\n")[0]
+    assert len(made) == 32
+    assert b'"idempotency_key":"' + made in second
+    assert b"X-Idempotency-Key" not in batch
+    assert b'"idempotency_key":"' in batch
+    assert b"dempotency" not in without
+
+
+def test_time_of_one_call_may_differ(peer):
+    """send(timeout=…) overrides the client's."""
+    server = peer(lambda server, connection: server.stopping.wait(10))
+    client = Sockudo("a", "k", "s", port=server.port, timeout=60)
+    started = time.monotonic()
+    with pytest.raises(SockudoConnectionError):
+        client.send("POST", "/batch_events", body=b"{}", timeout=0.3)
+    assert time.monotonic() - started < 0.3 + SLACK

@@ -1,0 +1,221 @@
+"""The client's construction and its refusals: everything here ends before a request is made."""
+
+import inspect
+import json
+import math
+
+import pytest
+import requests
+
+from sockudo_publisher.client.event import Event
+from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.errors import ConfigurationError, SockudoError, ValidationError
+
+pytestmark = pytest.mark.unit
+
+KEY = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
+
+
+class Recorder(requests.adapters.BaseAdapter):
+    """Answers every request with success, and keeps it."""
+
+    def __init__(self):
+        super().__init__()
+        self.requests = []
+
+    def send(self, request, **_):
+        self.requests.append(request)
+        response = requests.Response()
+        response.status_code, response._content = 200, b"{}"
+        return response
+
+    def close(self):
+        pass
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+@pytest.fixture
+def make(recorder):
+    """A client whose requests end in the recorder."""
+    with requests.Session() as session:
+        session.trust_env = False
+        session.mount("http://", recorder)
+        yield lambda **options: Sockudo("app", "the-key", "the-secret", session=session, **options)
+
+
+def test_from_env(monkeypatch):
+    """SOCKUDO_URL, or the variable named; options go along."""
+    monkeypatch.setenv("SOCKUDO_URL", "http://k:s@h:1/apps/app-id")
+    monkeypatch.setenv("OTHER", "https://k:s@h:2/apps/x")
+    assert repr(Sockudo.from_env()) == "Sockudo(app_id='app-id', 'http://h:1')"
+    assert repr(Sockudo.from_env("OTHER", ssl=True)) == "Sockudo(app_id='x', 'https://h:2')"
+    assert Sockudo.from_env(max_event_bytes=5).encoder.max_event_bytes == 5
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_from_env_without_the_variable(monkeypatch, value):
+    """Says which variable is missing."""
+    monkeypatch.delenv("MY_URL", raising=False)
+    if value is not None:
+        monkeypatch.setenv("MY_URL", value)
+    with pytest.raises(ConfigurationError, match=r"^MY_URL: not set, expected http"):
+        Sockudo.from_env("MY_URL")
+
+
+def test_from_env_with_a_malformed_url(monkeypatch):
+    """Names the variable and keeps its value to itself."""
+    monkeypatch.setenv("SOCKUDO_URL", "http://key:hush@h:hush/apps/3")
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_URL: ") as caught:
+        Sockudo.from_env()
+    assert "hush" not in str(caught.value)
+
+
+def test_from_url_with_an_unknown_option():
+    """A typing error is not swallowed."""
+    with pytest.raises(TypeError, match="tiemout"):
+        Sockudo.from_url("http://k:s@h:1/apps/a", tiemout=5)
+
+
+def test_pusher_style_construction():
+    """Positional triple, ssl, host, port."""
+    client = Sockudo("4", "k", "s", ssl=True, host="my.server.com", port=8443)
+    assert repr(client) == "Sockudo(app_id='4', 'https://my.server.com:8443')"
+    assert repr(Sockudo("4", "k", "s", cluster="eu")) == "Sockudo(app_id='4', 'http://api-eu.sockudo.com:80')"
+
+
+@pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, "5", None, True, 3601])
+def test_bad_timeout(timeout):
+    """Not a number of seconds, or one that makes no sense."""
+    with pytest.raises(ConfigurationError, match=r"^timeout: "):
+        Sockudo("a", "k", "s", timeout=timeout)
+
+
+def test_bad_master_key_is_found_at_construction():
+    """Not at the first encrypted event, perhaps a week later."""
+    with pytest.raises(ConfigurationError, match="encryption_master_key_base64: 31 bytes"):
+        Sockudo("a", "k", "s", encryption_master_key_base64="dGhpcyBpcyAzMSBieXRlcyAxMjM0NTY3ODkwMTIzNA==")
+
+
+def test_repr_shows_no_secret():
+    """Neither key, secret nor master key."""
+    text = repr(Sockudo("a", "the-key", "the-secret", encryption_master_key_base64=KEY))
+    assert "the-" not in text
+    assert KEY not in text
+
+
+REFUSED = {
+    "channel": (("a b", "e", "x"), {}),
+    "channel long": (("x" * 201, "e", "x"), {}),
+    "no channel": (([], "e", "x"), {}),
+    "101 channels": (([f"c{n}" for n in range(101)], "e", "x"), {}),
+    "event name": (("c", "", "x"), {}),
+    "event name long": (("c", "x" * 201, "x"), {}),
+    "data long": (("c", "e", "x" * 10_241), {}),
+    "nan": (("c", "e", math.nan), {}),
+    "bytes": (("c", "e", b"\xff"), {}),
+    "object": (("c", "e", object()), {}),
+    "socket id": (("c", "e", "x", "1.1\n"), {}),
+    "key empty": (("c", "e", "x"), {"idempotency_key": ""}),
+    "key long": (("c", "e", "x"), {"idempotency_key": "x" * 129}),
+    "key number": (("c", "e", "x"), {"idempotency_key": 5}),
+    "message id": (("c", "e", "x"), {"message_id": "x" * 129}),
+    "encrypted without a key": (("private-encrypted-c", "e", "x"), {}),
+    "encrypted and another": ((["private-encrypted-c", "c"], "e", "x"), {}),
+    "tags": (("c", "e", "x"), {"tags": {"a": 1}}),
+    "extras": (("c", "e", "x"), {"extras": [1]}),
+    "info": (("c", "e", "x"), {"info": 1}),
+}
+
+
+@pytest.mark.parametrize(("arguments", "options"), REFUSED.values(), ids=REFUSED.keys())
+def test_bad_input_of_trigger_is_refused_before_anything_is_sent(make, recorder, arguments, options):
+    """A ValueError of our own, and no request."""
+    with pytest.raises(ValidationError) as caught:
+        make().trigger(*arguments, **options)
+    assert isinstance(caught.value, ValueError)
+    assert isinstance(caught.value, SockudoError)
+    assert recorder.requests == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        ("c d", "e", "x"),
+        ("c", "e"),
+        Event("c", "e", "x", socket_id="1"),
+        Event("c", "e", "x", idempotency_key=""),
+        {"channel": "c", "name": "e"},
+        {"channel": "c", "name": "e", "data": "x" * 10_241},
+        5,
+    ],
+)
+def test_bad_event_of_a_batch_is_named_before_anything_is_sent(make, recorder, bad):
+    """By its index, in the message and as an attribute."""
+    with pytest.raises(ValidationError, match=r"^event 2: ") as caught:
+        make().trigger_batch([("a", "e", 1), ("b", "e", 2), bad, ("d", "e", 4)])
+    assert caught.value.index == 2
+    assert recorder.requests == []
+
+
+def test_batch_of_every_shape(make, recorder):
+    """Events, tuples and dicts, in order; the caller's are left as they were; any iterable will do."""
+    given = {"channel": "private-encrypted-c", "name": "e", "data": {"x": 1}, "idempotency_key": True}
+    before = json.dumps(given)
+    make(encryption_master_key_base64=KEY).trigger_batch(iter([Event("a", "e", 1), ("b", "e", "2"), given]))
+    (request,) = recorder.requests
+    batch = json.loads(request.body)["batch"]
+    assert [(item["channel"], item["data"]) for item in batch[:2]] == [("a", "1"), ("b", "2")]
+    assert batch[2]["data"].startswith('{"nonce":"')
+    assert len(batch[2]["idempotency_key"]) == 32
+    assert json.dumps(given) == before
+
+
+def test_empty_batch_is_no_request(make, recorder):
+    """There is nothing to say."""
+    assert make().trigger_batch([]) == {}
+    assert recorder.requests == []
+
+
+def test_already_encoded_batch(make, recorder):
+    """Text goes as it is, an envelope too; an object or plain text for an encrypted channel does not."""
+    envelope = '{"nonce":"AAAA","ciphertext":"AAAA"}'
+    client = make(encryption_master_key_base64=KEY)
+    client.trigger_batch(
+        [("c", "e", '{"x": 1}'), ("private-encrypted-c", "e", envelope.encode())], already_encoded=True
+    )
+    batch = json.loads(recorder.requests[0].body)["batch"]
+    assert [item["data"] for item in batch] == ['{"x": 1}', envelope]
+    for bad in (("c", "e", {"x": 1}), ("private-encrypted-c", "e", "plain"), ("c", "e", b"\xff")):
+        with pytest.raises(ValidationError, match=r"^event 0: data: "):
+            client.trigger_batch([bad], already_encoded=True)
+
+
+def test_send_signs_each_attempt_anew(make, recorder):
+    """The path with its escapes, the parameters, the digest of the body for POST alone."""
+    client = make()
+    client.send("POST", "/users/a%20b/terminate_connections")
+    client.send("GET", "/channels", query={"filter_by_prefix": "a b"})
+    post, get = recorder.requests
+    assert "/apps/app/users/a%20b/terminate_connections?auth_key=the-key&auth_timestamp=" in post.url
+    assert "body_md5=d41d8cd98f00b204e9800998ecf8427e" in post.url
+    assert "body_md5" not in get.url
+    assert "filter_by_prefix=a+b" in get.url
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
+def test_send_refuses_a_body_where_the_server_does(make, recorder, method):
+    """It would answer 401, which is misleading."""
+    with pytest.raises(ValidationError, match=f"none goes with {method}"):
+        make().send(method, "/channels", body=b"{}")
+    assert recorder.requests == []
+
+
+def test_signature_of_trigger_is_the_public_one():
+    """The names and the order that the documentation promises."""
+    names = ["channels", "event_name", "data", "socket_id", "info", "idempotency_key", "message_id", "tags", "extras"]
+    assert list(inspect.signature(Sockudo.trigger).parameters) == ["self", *names]
+    assert list(inspect.signature(Sockudo.trigger_batch).parameters) == ["self", "events", "already_encoded"]
