@@ -1,0 +1,252 @@
+"""``publish`` and ``publish-file`` as processes, against a real Redis."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import time
+from collections import defaultdict
+
+import pytest
+import redis as redis_py
+
+pytestmark = pytest.mark.integration
+
+CHANNELS = 12
+
+
+def lines(count: int, first: int = 0) -> bytes:
+    return b"".join(
+        b'{"channel":"c%d","name":"e","data":{"n":%d}}\n' % (n % CHANNELS, n) for n in range(first, first + count)
+    )
+
+
+def numbers(events) -> dict[str, list[int]]:
+    """What each channel holds, in its order."""
+    found = defaultdict(list)
+    for event in events:
+        found[event["channel"]].append(json.loads(event["data"])["n"])
+    return found
+
+
+def expected(count: int) -> dict[str, list[int]]:
+    return {f"c{channel}": list(range(channel, count, CHANNELS)) for channel in range(min(CHANNELS, count))}
+
+
+def entries(redis) -> int:
+    """How much of something is in Redis: grows while events are stored."""
+    with redis_py.Redis(port=redis.port) as client:
+        return client.info("commandstats").get("cmdstat_xadd", {"calls": 0})["calls"]
+
+
+def wait_for_entries(redis, more_than: int, process) -> None:
+    until = time.monotonic() + 60
+    while entries(redis) <= more_than:
+        assert process.poll() is None, "it was done before the test could act"
+        assert time.monotonic() < until
+        time.sleep(0.005)
+
+
+class TestPublish:
+    def test_done_means_stored(self, run, stored):
+        """With the id that the answer gives, and DATA as it is."""
+        code, answer = run("publish", "orders", "shipped", '{"id": 789}')
+        assert code == 0
+        assert answer["ok"] is True
+        [event] = stored()
+        assert event["message_id"] == answer["message_id"]
+        assert (event["channel"], event["name"], event["data"]) == ("orders", "shipped", '{"id": 789}')
+
+    def test_the_same_key_stores_once(self, run, stored):
+        """And the key is the message id."""
+        for _ in range(2):
+            assert run("publish", "orders", "shipped", "x", "--key", "order-789") == (
+                0,
+                {"ok": True, "message_id": "order-789"},
+            )
+        assert len(stored()) == 1
+
+    def test_the_same_key_for_something_else_fails(self, run, stored):
+        """It would otherwise be lost in silence."""
+        run("publish", "orders", "shipped", "x", "--key", "order-789")
+        code, answer = run("publish", "orders", "shipped", "y", "--key", "order-789")
+        assert (code, answer["error"]["type"]) == (1, "IdempotencyConflict")
+        assert len(stored()) == 1
+
+    def test_data_from_standard_input(self, run, stored):
+        """For what is too long for an argument, or secret."""
+        assert run("publish", "c", "e", "-", "--socket-id", "1.2", stdin="grüß".encode())[0] == 0
+        [event] = stored()
+        assert (event["data"], event["socket_id"]) == ("grüß", "1.2")
+
+    def test_people_are_told_too(self, start):
+        """Without --json: a sentence, no object."""
+        process = start("publish", "orders", "shipped", "the payload", "--key", "k-1")
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        assert b"orders" in stdout
+        assert b"k-1" in stdout
+        assert b"the payload" not in stdout
+
+
+class TestPublishFile:
+    @pytest.fixture
+    def file(self, tmp_path):
+        path = tmp_path / "events.ndjson"
+        path.write_bytes(lines(5000))
+        return path
+
+    def test_every_line_is_stored_in_order(self, run, stored, file):
+        """Per channel, once."""
+        code, answer = run("publish-file", str(file))
+        assert code == 0
+        assert (answer["count"], answer["already_stored"], answer["lines"]) == (5000, 0, 5000)
+        assert numbers(stored()) == expected(5000)
+
+    def test_a_second_run_stores_nothing(self, run, stored, file):
+        """And says so."""
+        run("publish-file", str(file))
+        code, answer = run("publish-file", str(file))
+        assert code == 0
+        assert (answer["count"], answer["already_stored"]) == (5000, 5000)
+        assert numbers(stored()) == expected(5000)
+
+    def test_again_stores_everything_anew(self, run, stored, file):
+        """On purpose."""
+        run("publish-file", str(file))
+        code, answer = run("publish-file", str(file), "--again")
+        assert code == 0
+        assert (answer["count"], answer["already_stored"]) == (5000, 0)
+        assert len(stored()) == 10_000
+
+    def test_killed_in_the_middle_and_run_again(self, start, run, redis, stored, tmp_path):
+        """Nothing twice, nothing lost, everything in order."""
+        file = tmp_path / "long.ndjson"
+        file.write_bytes(lines(40_000))
+        for _ in range(3):
+            process = start("publish-file", str(file))
+            wait_for_entries(redis, entries(redis) + 8, process)
+            process.send_signal(signal.SIGKILL)
+            assert process.wait() == -signal.SIGKILL
+        code, answer = run("publish-file", str(file))
+        assert code == 0
+        assert answer["count"] == 40_000
+        assert 0 < answer["already_stored"] < 40_000
+        assert numbers(stored()) == expected(40_000)
+
+    def test_redis_goes_away_in_the_middle(self, start, run, redis, stored, tmp_path):
+        """Exit code 3 and a number; the same command completes it, in order."""
+        file = tmp_path / "long.ndjson"
+        file.write_bytes(lines(40_000))
+        process = start("publish-file", str(file), "--json")
+        wait_for_entries(redis, entries(redis) + 8, process)
+        redis.pause()
+        stdout, _ = process.communicate(timeout=60)
+        redis.resume()
+        assert process.returncode == 3
+        error = json.loads(stdout)["error"]
+        assert error["type"] == "BulkError"
+        assert 0 < error["stored"] < 40_000
+        assert error["line"] == error["stored"] + 1
+
+        code, answer = run("publish-file", str(file))
+        assert code == 0
+        assert answer["already_stored"] >= error["stored"]
+        assert numbers(stored()) == expected(40_000)
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            pytest.param(b"{broken\n", "not JSON", id="not json"),
+            pytest.param(b'{"channel":"c","name":"e"}\n', "data: missing", id="no data"),
+            pytest.param(b'{"channel":"no spaces","name":"e","data":1}\n', "channel", id="channel"),
+            pytest.param(b'{"channel":"c","name":"","data":1}\n', "event name", id="name"),
+            pytest.param(b'{"channel":"c","name":"e","data":"%s"}\n' % (b"x" * 10_241), "data", id="too large"),
+            pytest.param(b'{"channel":"c","name":"e","data":1,"key":"%s"}\n' % (b"k" * 129), "key", id="key"),
+            pytest.param(b'{"channel":"c","name":"e","data":1,"socket_id":"7"}\n', "socket_id", id="socket id"),
+            pytest.param(b'{"channel":"c","name":"e","data":"\\ud800"}\n', "data", id="lone surrogate"),
+            pytest.param(
+                b'{"channel":"c","name":"e","data":1,"extras":{"headers":{"a":1,"b":2}}}\n', "extras", id="headers"
+            ),
+        ],
+    )
+    def test_a_bad_line_ends_the_run(self, run, stored, tmp_path, line, words):
+        """Its number is told; everything before it is stored, nothing of it nor after it."""
+        file = tmp_path / "bad.ndjson"
+        file.write_bytes(lines(2500) + b"\n\n" + line + lines(10, first=2500))
+        code, answer = run("publish-file", str(file))
+        assert code == 1
+        assert answer["error"]["line"] == 2503
+        assert answer["error"]["stored"] == 2500
+        assert answer["error"]["message"].startswith("line 2503: ")
+        assert words in answer["error"]["message"]
+        assert "xxxx" not in answer["error"]["message"]
+        assert numbers(stored()) == expected(2500)
+
+    def test_a_mended_file_goes_on_where_it_stopped(self, run, stored, tmp_path):
+        """With a run id, which does not depend on the file's times."""
+        file = tmp_path / "bad.ndjson"
+        file.write_bytes(lines(100) + b"{broken\n" + lines(100, first=101))
+        assert run("publish-file", str(file), "--run-id", "import-1")[0] == 1
+        file.write_bytes(lines(201))
+        code, answer = run("publish-file", str(file), "--run-id", "import-1")
+        assert (code, answer["count"], answer["already_stored"]) == (0, 201, 100)
+        assert numbers(stored()) == expected(201)
+
+    def test_standard_input_with_a_run_id(self, run, stored):
+        """A second run of the same pipeline stores nothing."""
+        for known in (0, 3000):
+            code, answer = run("publish-file", "-", "--run-id", "nightly-7", stdin=lines(3000))
+            assert (code, answer["count"], answer["already_stored"]) == (0, 3000, known)
+        assert numbers(stored()) == expected(3000)
+
+    def test_keys_from_a_field(self, run, stored):
+        """The events' own identity, wherever they stand in the file."""
+        assert run("publish-file", "-", "--key-field", "data.n", stdin=lines(24))[0] == 0
+        code, answer = run(
+            "publish-file", "-", "--key-field", "data.n", stdin=lines(12, first=12) + lines(12, first=24)
+        )
+        assert (code, answer["already_stored"]) == (0, 12)
+        events = stored()
+        assert len(events) == 36
+        assert {event["message_id"] for event in events} == {str(n) for n in range(36)}
+
+    def test_standard_input_is_streamed(self, start, redis):
+        """Events are stored while more of them are still to come."""
+        process = start("publish-file", "-", "--run-id", "stream", stdin=subprocess.PIPE)
+        process.stdin.write(lines(5000))
+        process.stdin.flush()
+        wait_for_entries(redis, 0, process)
+        assert process.poll() is None
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 0, stderr
+        assert b"5,000" in stdout
+
+    def test_an_empty_file_is_done(self, run, tmp_path):
+        """Nothing to do is not an error."""
+        file = tmp_path / "empty.ndjson"
+        file.touch()
+        code, answer = run("publish-file", str(file))
+        assert (code, answer["count"]) == (0, 0)
+
+    def test_a_terminal_gets_a_progress_bar(self, start, tmp_path):
+        """On stderr, so that stdout stays what it is."""
+        file = tmp_path / "long.ndjson"
+        file.write_bytes(lines(20_000))
+        controller, terminal = pty.openpty()
+        process = start("publish-file", str(file), stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        while b"stored" not in shown:
+            try:
+                shown += os.read(controller, 65536)
+            except OSError:  # its last writer is gone
+                break
+        stdout, _ = process.communicate(timeout=60)
+        os.close(controller)
+        assert b"stored" in shown
+        assert "━".encode() in shown
+        assert stdout.decode().startswith("Stored 20,000 events")
