@@ -29,6 +29,8 @@ VERSION_TIMEOUT_S = 10.0
 DEDUP_TTL_S = 120
 #: Ids that are remembered: above any test's events. The server's default of 10,000 forgets all newer ones.
 CACHE_MAX_CAPACITY = 1_000_000
+#: Messages that may wait for one slow subscriber: past the server's default of 1,000 it is disconnected.
+MAX_WAITING_MESSAGES = 100_000
 
 # What a child may see of our environment: the server lets variables override its file (PORT, REDIS_URL, ...).
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
@@ -111,6 +113,7 @@ class SockudoServer(ChildProcess):
                 "idempotency": {"enabled": True, "ttl_seconds": dedup_ttl_s},
                 "queue": {"driver": "memory"},
                 "rate_limiter": {"enabled": False},
+                "websocket": {"max_messages": MAX_WAITING_MESSAGES},
                 "history": {"enabled": history, "backend": "memory"},
                 "metrics": {"enabled": False},
                 "push": {"allow_memory_drivers": True},
