@@ -111,4 +111,4 @@ def test_every_dependency_has_a_lower_bound(project):
         for extra in ("demo", "gevent", "test")
         for requirement in project["project"]["optional-dependencies"][extra]
     ]
-    assert [requirement for requirement in declared if not re.match(r"[a-z\[\]-]+>=\d", requirement)] == []
+    assert [requirement for requirement in declared if not re.match(r"[a-z0-9\[\]-]+>=\d", requirement)] == []
