@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import yaml
-from formats import nginx_directives
+
+from tests.unit.packaging.formats import nginx_directives
 
 if sys.version_info >= (3, 11):
     import tomllib

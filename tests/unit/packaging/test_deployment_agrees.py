@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from formats import mebibytes, seconds
 
 from sockudo_publisher.settings import Settings
+from tests.unit.packaging.formats import mebibytes, seconds
 
 pytestmark = pytest.mark.unit
 
