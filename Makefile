@@ -17,7 +17,7 @@ QUICK := -m "unit or integration"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install format format-check lint types parts test check demo bench stack wheel test-oldest test-all clean
+.PHONY: help install format format-check lint types test check demo bench stack wheel test-oldest test-all clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -44,10 +44,7 @@ lint: $(INSTALLED) ## Check the code and the arrows between its rooms
 types: $(INSTALLED) ## Check the types (mypy --strict)
 	$(BIN)/mypy
 
-parts: $(INSTALLED) ## Say which real parts the tests can have here
-	@$(BIN)/python -m scripts.parts
-
-test: parts ## Run the tests, on whatever real parts can be had (it says which)
+test: $(INSTALLED) ## Run the tests, on whatever real parts can be had (it says which)
 	$(BIN)/python -m pytest $(ARGS)
 
 check: format-check lint types test ## All that CI checks
