@@ -195,7 +195,7 @@ def _read(response: requests.Response, attempt: Attempt) -> bytes:
     raw = response.raw
     if raw is None or getattr(response, "_content_consumed", False):  # by a hook of the caller's session
         return response.content
-    # read1 returns with what came, so that the clock is looked at between drips.
+    # read1 (urllib3 >= 2.2) returns with what came, so that the clock is looked at between drips.
     read = getattr(raw, "read1", raw.read)
     chunks: list[bytes] = []
     size = 0
