@@ -23,10 +23,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import redis
 import yaml
 
+from sockudo_publisher.client.credentials import Credentials
 from sockudo_publisher.embedded import (
     ChildProcess,
     EmbeddedError,
@@ -205,10 +207,14 @@ class Stack:
         return self.url.replace(f":{self.ports.nginx}/", f":{self.ports.sockudo}/")
 
     @property
+    def key(self) -> str:
+        """The app's key, which subscribers name."""
+        return Credentials.from_url(self.url).key
+
+    @property
     def websocket_url(self) -> str:
         """Where subscribers connect (Pusher protocol 7)."""
-        key = re.findall(r"//([^:]+):", self.url)[0]
-        return f"ws://127.0.0.1:{self.ports.sockudo}/app/{key}?protocol=7"
+        return f"ws://127.0.0.1:{self.ports.sockudo}/app/{quote(self.key, safe='')}?protocol=7"
 
 
 @contextmanager

@@ -19,59 +19,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from websockets.sync.client import ClientConnection, connect
-
 from scripts.stack import Stack, worker_answers
 from sockudo_publisher.client.credentials import Credentials
+from sockudo_publisher.demo.watcher import Watcher
+from sockudo_publisher.embedded.process import wait_for
 
-#: Seconds for the server to answer a request or to confirm a subscription.
+#: Seconds for the server to answer a request.
 ANSWER_TIMEOUT_S = 30.0
 #: Seconds after a batch's last byte at which its client goes away; Sockudo takes about 50 ms for 2,000 events.
 CUTS_S = (0.005, 0.01, 0.02, 0.03)
 
 
-class Subscriber:
-    """A WebSocket client of the plain protocol that keeps what it sees, in order."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        """Of an open connection."""
-        self._socket = socket
-
-    def subscribe(self, channels: Sequence[str]) -> None:
-        """Return when the server has confirmed every channel."""
-        self._next(ANSWER_TIMEOUT_S)
-        for channel in channels:
-            self._socket.send(json.dumps({"event": "pusher:subscribe", "data": {"channel": channel}}))
-        for _ in channels:
-            message = self._next(ANSWER_TIMEOUT_S)
-            if message["event"] != "pusher_internal:subscription_succeeded":
-                raise RuntimeError(f"not subscribed: {message}")
-
-    def _next(self, timeout_s: float) -> dict[str, Any]:
-        message: dict[str, Any] = json.loads(self._socket.recv(timeout_s))
-        return message
-
-    def take(self, count: int, within_s: float) -> list[tuple[str, str]]:
-        """Channel and data of the next events: `count` of them, or what came within the time."""
-        seen: list[tuple[str, str]] = []
-        deadline = time.monotonic() + within_s
-        while len(seen) < count:
-            try:
-                message = self._next(max(0.0, deadline - time.monotonic()))
-            except TimeoutError:
-                break
-            if not message["event"].startswith("pusher"):
-                seen.append((message["channel"], message["data"]))
-        return seen
-
-
 @contextmanager
-def subscribed(stack: Stack, channels: Sequence[str]) -> Iterator[Subscriber]:
-    """A subscriber of these channels, connected to Sockudo itself as browsers are."""
-    with connect(stack.websocket_url, proxy=None) as connection:
-        subscriber = Subscriber(connection)
-        subscriber.subscribe(channels)
-        yield subscriber
+def subscribed(stack: Stack, channels: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
+    """What a subscriber of these channels sees, growing: channel and data. It connects to Sockudo itself."""
+    seen: list[tuple[str, str]] = []
+    with Watcher("127.0.0.1", stack.ports.sockudo, stack.key, channels, lambda *event: seen.append(event)):
+        yield seen
 
 
 @dataclass(frozen=True)
@@ -121,9 +85,9 @@ def cut_in_the_middle(stack: Stack, url: str, after_s: float, *, within_s: float
     """Cut a batch of 2,000; returns how many events were seen all the same, and whether the last id is remembered."""
     channel = f"cut-{uuid.uuid4().hex}"
     items = batch(channel, 2000)
-    with subscribed(stack, [channel]) as subscriber:
+    with subscribed(stack, [channel]) as seen:
         post(url, items, cut_after_s=after_s)
-        seen = subscriber.take(len(items), within_s)
+        wait_for(lambda: len(seen) >= len(items), within_s)
     return len(seen), remembers(stack.direct_url, items[-1])
 
 
@@ -166,10 +130,10 @@ def check_delivery(stack: Stack) -> str:
     from sockudo_publisher import publish_many
 
     channels = [f"stack-{number}" for number in range(16)]
-    with subscribed(stack, channels) as subscriber:
+    with subscribed(stack, channels) as seen:
         publish_many((channels[number % 16], "n", str(number)) for number in range(5000))
-        seen = subscriber.take(5000, within_s=30)
-        seen += subscriber.take(1, within_s=0.5)
+        wait_for(lambda: len(seen) >= 5000, 30.0)
+        wait_for(lambda: len(seen) > 5000, 0.5)
     for index, channel in enumerate(channels):
         numbers = [int(data) for where, data in seen if where == channel]
         if numbers != list(range(index, 5000, 16)):
