@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 import click
 
 from .output import Output, without_credentials
@@ -43,4 +46,8 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
         pool=app.conf.worker_pool,
         concurrency=app.conf.worker_concurrency,
     )
+    if out.as_json:
+        # Celery greets on stdout; a program that reads JSON there must not see it.
+        sys.stdout.flush()
+        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     app.worker_main(["worker", *celery_options])

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded import PartMissing, find_redis_server, find_sockudo
+from sockudo_publisher.embedded import PartMissing, find_redis_server
 
 pytestmark = pytest.mark.integration
 
@@ -26,11 +26,6 @@ READY_S = 90.0
 #: Seconds for everything to end: a worker may wait for an answer.
 END_S = 60.0
 
-SERVERS = [
-    pytest.param([], id="embedded"),
-    pytest.param(["--real"], id="real", marks=pytest.mark.skipif(find_sockudo() is None, reason="no Sockudo here")),
-]
-
 
 @pytest.fixture(autouse=True)
 def _has_redis() -> None:
@@ -38,6 +33,15 @@ def _has_redis() -> None:
         find_redis_server()
     except PartMissing as missing:
         pytest.skip(str(missing))
+
+
+@pytest.fixture(params=["embedded", "real"])
+def server(request: pytest.FixtureRequest) -> list[str]:
+    """The demo's option for one server or the other."""
+    if request.param == "embedded":
+        return []
+    request.getfixturevalue("sockudo")  # skips, or fails in CI, where there is none
+    return ["--real"]
 
 
 class Demo:
@@ -114,7 +118,6 @@ def wait_until_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("server", SERVERS)
 def test_once_publishes_the_day_and_says_that_all_came(demo, server):
     """Real input, a real worker, a real subscriber: 5,639 events on 18 channels, each once, in order."""
     run = demo("--once", *server)
@@ -130,7 +133,6 @@ def test_once_publishes_the_day_and_says_that_all_came(demo, server):
     wait_until_gone(list(tally["processes"].values()))
 
 
-@pytest.mark.parametrize("server", SERVERS)
 def test_the_board_shows_arriving_events(demo, browser, server):
     """In a real browser, over a real WebSocket, from publish.delay in another process."""
     run = demo("--port", "18100", "--speed", "300", "--start", "09:00", *server)
