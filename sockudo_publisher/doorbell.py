@@ -29,9 +29,6 @@ SEND_S = 0.25
 #: Seconds during which a broker that failed is not asked again.
 SKIP_S = 5.0
 
-#: Seconds after which a doorbell that nobody answered is stale: the sweep rings again long before.
-EXPIRES_S = 60
-
 
 class Doorbell:
     """Rings lanes through the private Celery app's broker. Safe for threads and after a fork."""
@@ -58,7 +55,6 @@ class Doorbell:
                     args=(app, lane, channel),
                     queue=QUEUE,
                     countdown=after_s or None,
-                    expires=EXPIRES_S + after_s,
                     ignore_result=True,
                     retry=False,
                     producer=producer,

@@ -8,6 +8,7 @@ carries the finished item; the worker that runs it appends, under the task's id.
 from __future__ import annotations
 
 import logging
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -204,31 +205,19 @@ def _expiry_ms(app: App, expires: Any) -> int:
 
 def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
     """POST one event in this process; not ordered with queued events, needs no Redis."""
-    app = app_named(call.app)
-    prepared = enqueue.prepare(
-        app,
+    message_id = call.key or message_id or uuid.uuid4().hex
+    answer = app_named(call.app).client.trigger(
         call.channel,
         call.event,
         call.data,
-        key=call.key,
+        socket_id=call.socket_id,
         message_id=message_id,
-        socket_id=call.socket_id,
-        tags=call.tags,
-        extras=call.extras,
-    )
-    channels = [item.channel for item in prepared.items]
-    answer = app.client.trigger(
-        channels,
-        call.event,
-        call.data,
-        socket_id=call.socket_id,
-        message_id=prepared.message_id,
         tags=call.tags,
         extras=call.extras,
     )
     receipts = answer.get("channels", {})
     ids = {name: str(info.get("acknowledgement_id", "")) for name, info in receipts.items()}
-    return Receipt(prepared.message_id, ids)
+    return Receipt(message_id, ids)
 
 
 def _to_message(app: App, prepared: enqueue.Prepared) -> dict[str, Any]:

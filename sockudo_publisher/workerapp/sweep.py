@@ -36,15 +36,16 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     requires = {"celery.worker.components:Pool"}
 
-    def __init__(self, _parent: Any, **_: Any) -> None:
+    def __init__(self, parent: Any, **_: Any) -> None:
+        # Before the pool starts, so that forked children know it too.
+        draining.state.slots = int(getattr(parent, "concurrency", 0) or 0)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
         self._draining: set[tuple[str, int, str | None]] = set()
 
-    def start(self, parent: Any) -> None:
-        """Begin to sweep. ``parent`` is the worker."""
-        draining.state.slots = int(getattr(parent, "concurrency", 0) or 0)
+    def start(self, _parent: Any) -> None:
+        """Begin to sweep."""
         self._thread = threading.Thread(target=self._run, name="sockudo-sweep", daemon=True)
         self._thread.start()
 
