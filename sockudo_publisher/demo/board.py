@@ -3,16 +3,17 @@
 A WebSocket tells what changes; what was before it has to be asked for. A page subscribes, holds back
 what arrives, takes this snapshot, and drops the held messages whose number the snapshot has.
 
-Thread-safe: the replay writes, the web server reads. Imports this room's timetable alone.
+Thread-safe: the replay writes, the web server reads. Imports this room's data and timetable alone.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import datetime, time
 from typing import Any
 
+from .flights import DAY
 from .timetable import NEW_DAY, Message
 
 __all__ = ["Board"]
@@ -25,7 +26,7 @@ class Board:
         self._lock = threading.Lock()
         self._flights: dict[int, dict[str, Any]] = {}
         self._seq: dict[str, int] = {}
-        self._clock: datetime | None = None
+        self._clock = datetime.combine(DAY, time())
         self.published = 0
 
     def apply(self, messages: Iterable[Message], clock: datetime | None = None) -> None:
@@ -50,9 +51,8 @@ class Board:
     def snapshot(self) -> dict[str, Any]:
         """``{"clock": ISO time, "seq": {channel: number}, "flights": [message data, ...]}``."""
         with self._lock:
-            clock = self._clock or datetime(2013, 1, 1) + timedelta()
             return {
-                "clock": clock.isoformat(timespec="seconds"),
+                "clock": self._clock.isoformat(timespec="seconds"),
                 "seq": dict(self._seq),
                 "flights": list(self._flights.values()),
             }

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from .. import BacklogFull, BulkReceipt, Event, JournalUnavailable, publish, publish_many
+from .. import BacklogFull, Event, JournalUnavailable, publish, publish_many
 from .board import Board
 from .flights import ORIGINS, Departure
 from .tally import Tally
@@ -123,11 +123,9 @@ def publish_day(day: Sequence[Departure], tally: Tally) -> None:
         publish.delay(message.channel, message.name, message.data)
 
 
-def publish_year(
-    flights: Iterable[Departure], tally: Tally, progress: Callable[[int], object] | None = None
-) -> BulkReceipt:
+def publish_year(flights: Iterable[Departure], tally: Tally) -> None:
     """One event for each departure of a long period, in bulk, without holding it in memory."""
-    return publish_many(_noted(outcome_messages(flights, Numbering()), tally), progress=progress)
+    publish_many(_noted(outcome_messages(flights, Numbering()), tally))
 
 
 def _noted(messages: Iterable[Message], tally: Tally) -> Iterator[Event]:

@@ -1,4 +1,4 @@
-"""``worker`` as a process: events that the command queued reach a subscriber; it says and does what docs/cli.md says."""
+"""``worker`` as a process: events that the command queued reach a subscriber, and it ends as docs/cli.md says."""
 
 from __future__ import annotations
 

@@ -193,3 +193,14 @@ def test_a_payload_in_markup_is_not_taken_for_markup(run):
     out.errors.file = io.StringIO()
     out.complain("Error", "key: [bold]x[/]", 1)
     assert "[bold]x[/]" in out.errors.file.getvalue()
+
+
+@pytest.mark.parametrize("command", ["demo", "dev-server"])
+@pytest.mark.parametrize("missing", ["starlette", "uvicorn", "websockets"])
+def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, missing):
+    """A clear message instead of a traceback."""
+    monkeypatch.setitem(sys.modules, missing, None)
+    result = run(command)
+    assert result.exit_code == 2
+    assert missing in result.stderr
+    assert "pip install 'sockudo-publisher[demo]'" in result.stderr
