@@ -7,12 +7,10 @@ from datetime import datetime, time
 import click
 
 from .exits import ExitCode
+from .extras import require_demo_extra
 from .output import Output
 
 __all__ = ["command"]
-
-#: Distributions that the demo needs beyond the package's own, by the module that tells.
-EXTRA = ("starlette", "uvicorn", "websockets")
 
 
 def _time_of_day(_ctx: click.Context, _option: click.Parameter, value: str) -> time:
@@ -55,7 +53,7 @@ def command(out: Output, *, once: bool, real: bool, port: int, speed: float, sta
     """
     if year is not None and not once:
         raise click.UsageError("--year: needs --once")
-    _require_extra()
+    require_demo_extra("the demo")
     from ..demo import run
     from ..demo.flights import DataError
     from ..embedded import PartMissing
@@ -75,13 +73,3 @@ def command(out: Output, *, once: bool, real: bool, port: int, speed: float, sta
     except KeyboardInterrupt:
         if once:
             raise SystemExit(ExitCode.FAILED) from None
-
-
-def _require_extra() -> None:
-    from importlib.util import find_spec
-
-    missing = [name for name in EXTRA if find_spec(name) is None]
-    if missing:
-        raise click.UsageError(
-            f"the demo needs {', '.join(missing)}, which are not installed: pip install 'sockudo-publisher[demo]'"
-        )

@@ -6,16 +6,14 @@ last first; nothing else is touched.
 
 from __future__ import annotations
 
-import signal
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from datetime import time as time_of_day
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +21,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from .board import Board
+from .ending import everything_ends
 from .flights import DAY, ORIGINS, departures, year
 from .page import PageServer, bind_from, page_app
 from .stage import HOST, Stage, start
@@ -47,7 +46,7 @@ def live(
     """Replay the day on a page until Ctrl-C. ``emit`` is told once it is ready, and at the end."""
     day = departures()
     board = Board()
-    with _everything_ends(console) as stack:
+    with everything_ends(lambda: console.print("[dim]Ending what was started ...[/]")) as stack:
         stage = start(stack, console, real=real)
         page = stack.enter_context(
             PageServer(page_app(_snapshot(board, stage, day, speed), stage.port), bind_from(port))
@@ -72,7 +71,7 @@ def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, A
     day = departures()
     tally = Tally()
     channels = AIRPORT_CHANNELS if year_sdist else (*AIRPORT_CHANNELS, *carrier_channels(day))
-    with _everything_ends(console) as stack:
+    with everything_ends(lambda: console.print("[dim]Ending what was started ...[/]")) as stack:
         stage = start(stack, console, real=real)
         watcher = stack.enter_context(Watcher(HOST, stage.port, stage.key, channels, tally.note_seen))
         console.print(f"A WebSocket subscriber watches {len(channels)} channels")
@@ -110,39 +109,6 @@ def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, A
         _say_tally(console, result, watcher.error)
         return result
     raise AssertionError("the stack swallows nothing but Ctrl-C, which ends the process")
-
-
-class _Ended(KeyboardInterrupt):
-    """SIGTERM or SIGHUP: to be treated like Ctrl-C."""
-
-
-@contextmanager
-def _everything_ends(console: Console) -> Iterator[ExitStack]:
-    """A stack of what was started. Ctrl-C, SIGTERM and SIGHUP unwind it, and so does an error.
-
-    A second Ctrl-C does not stop the unwinding: it is bounded by timeouts, and half of it would leave
-    processes behind. Signals are the main thread's; elsewhere (tests) there are none to handle.
-    """
-    handled = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    in_main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.getsignal(number) for number in handled} if in_main else {}
-
-    def end(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise _Ended
-
-    try:
-        with ExitStack() as stack:
-            for number in before:
-                signal.signal(number, end)
-            try:
-                yield stack
-            finally:
-                for number in before:
-                    signal.signal(number, signal.SIG_IGN)
-                console.print("[dim]Ending what was started ...[/]")
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager

@@ -1,0 +1,47 @@
+"""``dev-server`` as a process: usable from what it prints, gone when told to go."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+
+def test_what_it_prints_is_enough_to_publish(start, run, environ, subscriber):
+    """Its SOCKUDO_URL takes events, its WebSocket delivers them."""
+    server = start("dev-server", "--port", "0", "--json")
+    ready = json.loads(server.stdout.readline())
+    assert ready["event"] == "ready"
+    environ["SOCKUDO_URL"] = ready["url"]
+    seen = subscriber(f"ws://127.0.0.1:{ready['port']}/app/app-key?protocol=7", "c")
+    assert run("publish", "--now", "c", "e", "hello")[0] == 0
+    assert seen.take(1) == ["hello"]
+    server.send_signal(signal.SIGTERM)
+    stdout, stderr = server.communicate(timeout=30)
+    assert server.returncode == 0, stderr.decode()
+    assert json.loads(stdout)["event"] == "ended"
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", ready["port"])) != 0
+
+
+def test_a_secret_of_one_s_own_is_not_printed(start):
+    """The default is known to everybody, this one is not."""
+    server = start("dev-server", "--port", "0", "--secret", "of-mine", "--json")
+    line = server.stdout.readline()
+    assert json.loads(line)["event"] == "ready"
+    assert b"of-mine" not in line
+
+
+def test_a_taken_port_is_an_error(start):
+    """An application's settings name the port: another one would not be found."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start("dev-server", "--port", str(port))
+        stdout, stderr = server.communicate(timeout=30)
+    assert server.returncode == 1
+    assert stdout == b""
+    assert str(port) in stderr.decode()
