@@ -12,7 +12,7 @@ _POSITIONAL = ("channel", "event", "data")
 _OPTIONS = ("key", "socket_id", "tags", "extras", "app")
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False, slots=True)
 class PublishCall:
     """One event as given to ``publish``: not validated yet. Its ``repr`` shows no payload."""
 

@@ -10,8 +10,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .apps import App
 from .client.limits import check_channels, check_id, check_queue_extras
@@ -25,8 +24,7 @@ from .journal.producer import Appended, KeyedItem
 __all__ = ["Prepared", "append", "fingerprint", "prepare", "schedule"]
 
 
-@dataclass(frozen=True)
-class Prepared:
+class Prepared(NamedTuple):
     """One event, validated and encoded: an item per channel, all with the same message id.
 
     ``key`` is the caller's; then the ledger lets each item be appended once, ``fingerprint`` telling

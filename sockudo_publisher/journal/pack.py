@@ -9,7 +9,7 @@ that was held ``t``, the start of its first attempt. Item bytes are never parsed
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -47,6 +47,10 @@ class Packed:
 def pack(items: Sequence[Item]) -> Packed:
     """Join items into one entry. Pure."""
     assert items, "a pack holds at least one item"
+    if len(items) == 1:  # what every `delay` appends
+        channel, body, expires_ms = items[0]
+        expiry = f',"x":[{expires_ms}]' if expires_ms else ""
+        return Packed(1, expires_ms, f'{{"n":[{len(body)}],"c":{_names((channel,))}{expiry}}}', body)
     expiries = [item.expires_ms for item in items]
     meta = f'{{"n":{_numbers([len(item.body) for item in items])},"c":{_names([item.channel for item in items])}'
     if any(expiries):
@@ -58,8 +62,11 @@ def pack(items: Sequence[Item]) -> Packed:
     return Packed(len(items), earliest, meta, b",".join([item.body for item in items]))
 
 
-def packs(items: Iterable[Item]) -> Iterator[Packed]:
+def packs(items: Sequence[Item]) -> Iterator[Packed]:
     """Cut items, in order, into packs of at most :data:`MOST_ITEMS` and about :data:`MOST_BYTES`."""
+    if len(items) == 1:
+        yield pack(items)
+        return
     run: list[Item] = []
     size = 0
     for item in items:
