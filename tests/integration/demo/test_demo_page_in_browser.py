@@ -242,6 +242,21 @@ def test_one_airport_can_be_chosen(browser, sockudo, page):
     assert browser.evaluate("document.querySelector('#tabs [aria-pressed=true]').textContent") == "EWRNewark"
 
 
+def test_the_board_can_be_held_still(browser, sockudo, page):
+    """To read it. Events are counted and checked meanwhile, and shown when it goes on."""
+    sockudo.snapshot_flights = [flight(1, 15)]
+    browser.open(page.url)
+    browser.wait_for(f"{CONNECTED} && {row(15)}")
+    browser.evaluate("document.querySelector('#hold').click()")
+    sockudo.send("departures-JFK", "status", flight(2, 15, "boarding"))
+    sockudo.send("departures-JFK", "status", flight(3, 16, "boarding"))
+    browser.wait_for("document.querySelector('#total').textContent === '2'")
+    assert "On time" in browser.evaluate(row(15))
+    assert browser.evaluate(f"{row(16)} === undefined")
+    browser.evaluate("document.querySelector('#hold').click()")
+    browser.wait_for(f"{row(15)}.includes('Boarding') && {row(16)} !== undefined")
+
+
 @pytest.mark.parametrize("width", [360, 640, 820, 1180, 1440, 1920])
 def test_nothing_hangs_out_at_any_width(browser, sockudo, page, width):
     """No sideways scrolling, from a phone to a wall."""
