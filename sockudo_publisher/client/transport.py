@@ -137,7 +137,7 @@ class Transport:
         owner, session = getattr(self._local, "session", (0, None))
         if session is None or owner != pid:
             session = _Session()
-            session.trust_env = False  # or each request would search environment and netrc again
+            session.trust_env = False  # environment and netrc were looked at once, or not at all
             session.mount(self.base_url, DeadlineAdapter(self.base_url, proxy=self._proxy, context=self._tls))
             self._local.session = (pid, session)
         return session

@@ -376,11 +376,12 @@ def test_refused():
     assert "Connection refused (not sent)" in str(error)
 
 
-def test_connect_that_is_never_accepted():
-    """The queue of connections is full: not sent, in time."""
+@contextlib.contextmanager
+def silent_address(host, port=0):
+    """An address that answers a connect with nothing, as a host that is down does: its queue is full."""
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, port))
         listener.listen(0)
         while True:  # fill it
             filler = stack.enter_context(socket.socket())
@@ -389,7 +390,13 @@ def test_connect_that_is_never_accepted():
                 filler.connect(listener.getsockname())
             except TimeoutError:
                 break
-        failure(Transport(f"http://127.0.0.1:{listener.getsockname()[1]}"), sent=False)
+        yield listener.getsockname()[1]
+
+
+def test_connect_that_is_never_accepted():
+    """Not sent, in time."""
+    with silent_address("127.0.0.1") as port:
+        failure(Transport(f"http://127.0.0.1:{port}"), sent=False)
 
 
 def test_unknown_host(monkeypatch):
@@ -427,8 +434,9 @@ def test_lookup_that_hangs(monkeypatch):
         free.set()
 
 
-def test_second_address_of_a_name(peer, monkeypatch):
-    """A host whose first address refuses is reached by its second."""
+@pytest.mark.parametrize("first", [contextlib.nullcontext, silent_address], ids=["refuses", "silent"])
+def test_second_address_of_a_name(peer, monkeypatch, first):
+    """A host whose first address refuses, or says nothing, is reached by its second."""
     server = peer(answer_ok)
     look_up = socket.getaddrinfo
 
@@ -438,7 +446,8 @@ def test_second_address_of_a_name(peer, monkeypatch):
         return look_up(host, port, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", two)
-    assert post(Transport(f"http://two.invalid:{server.port}")).status == 200
+    with first("127.0.0.2", server.port) if first is silent_address else first():
+        assert post(Transport(f"http://two.invalid:{server.port}"), timeout=2).status == 200
 
 
 def test_ipv6(peer):
@@ -587,6 +596,19 @@ def test_tunnel_that_does_not_open(peer, monkeypatch, answer):
     monkeypatch.setenv("no_proxy", "")
     failure(Transport("https://sockudo.invalid:443"), sent=False)
     gc.collect()
+
+
+def test_handshake_that_hangs_behind_a_slow_tunnel(peer, monkeypatch):
+    """Each step has what the one before has left: not sent, in time."""
+
+    def handle(proxy, connection):
+        proxy.read_request(connection)
+        if not proxy.stopping.wait(1.8):
+            connection.sendall(b"HTTP/1.1 200 Connected\r\n\r\n")
+        proxy.stopping.wait(10)
+
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{peer(handle).port}")
+    failure(Transport("https://sockudo.invalid:443"), sent=False, timeout=2, within=3)
 
 
 def pump(source, sink):
