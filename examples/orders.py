@@ -1,0 +1,33 @@
+"""Publish from application code: one event, with a key of your own, later, and now.
+
+    SOCKUDO_URL=http://key:secret@127.0.0.1:6001/apps/app python examples/orders.py order-789
+
+Needs Redis for the queued events and Sockudo for the one that is sent now; a worker delivers the rest.
+"""
+
+import sys
+
+from sockudo_publisher import publish
+
+
+def ship(order: str) -> None:
+    """An order is shipped: tell everybody who watches it."""
+    channel = f"orders-{order}"
+
+    result = publish.delay(channel, "packed", {"order": order})
+    print("stored as", result.id)
+
+    # Called twice (a retried request, a redelivered job), it is stored once: the key is remembered for a day.
+    for _ in range(2):
+        publish.delay(channel, "shipped", {"order": order}, key=f"{order}-shipped")
+
+    # In a second, unless it is too late by then to be of use.
+    publish.apply_async((channel, "rate-us", {"order": order}), countdown=1, expires=60)
+
+    # Now, in this process: not ordered with queued events, raises when Sockudo is away.
+    receipt = publish(f"{channel}-courier", "picked-up", "by bicycle")
+    print("accepted as", receipt.message_id)
+
+
+if __name__ == "__main__":
+    ship(sys.argv[1] if len(sys.argv) > 1 else "order-789")
