@@ -1,24 +1,14 @@
-"""Peers for the client's tests: misbehaving servers on raw sockets, and the real Sockudo."""
+"""Peers for the client's tests: servers on raw sockets that do what no sound server does."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import socket
-import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
-import requests
-
-from sockudo_publisher.client.sockudo import Sockudo
-
-ROOT = Path(__file__).parents[3]
 
 
 @dataclass
@@ -99,82 +89,3 @@ def peer() -> Iterator[Callable[..., Peer]]:
     """``peer(handle)`` starts a :class:`Peer` that ends with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda handle, **options: stack.enter_context(Peer(handle, **options))
-
-
-@dataclass(frozen=True)
-class RealSockudo:
-    """A running Sockudo with one app."""
-
-    port: int
-    app_id: str = "app-1.x_~!$&'()*+,;=:@"
-    key: str = "integration-key"
-    secret: str = "integration-secret"
-
-    def client(self, **options: object) -> Sockudo:
-        return Sockudo(self.app_id, self.key, self.secret, **{"port": self.port, **options})
-
-
-CONFIGURATION = """
-host = "127.0.0.1"
-port = {port}
-shutdown_grace_period = 0
-[adapter]
-driver = "local"
-[cache]
-driver = "memory"
-[cache.memory]
-max_capacity = 100000
-[queue]
-driver = "memory"
-[rate_limiter]
-enabled = false
-[metrics]
-enabled = false
-[push]
-allow_memory_drivers = true
-[[app_manager.array.apps]]
-id = "{app_id}"
-key = "{key}"
-secret = "{secret}"
-enabled = true
-"""
-
-
-def find_sockudo() -> str | None:
-    """``SOCKUDO_BIN``, else ``sockudo`` on PATH, else one shared beside the repository."""
-    named = os.environ.get("SOCKUDO_BIN")
-    beside = ROOT.parent / "shared" / "bin" / "sockudo"
-    return named or shutil.which("sockudo") or (str(beside) if beside.exists() else None)
-
-
-@pytest.fixture(scope="session")
-def real_sockudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealSockudo]:
-    """The real server. Without its binary: skipped, or failed where CI is set."""
-    binary = find_sockudo()
-    if binary is None:
-        reason = "no Sockudo binary: set SOCKUDO_BIN or put sockudo on PATH"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        server = RealSockudo(probe.getsockname()[1])
-    place = tmp_path_factory.mktemp("sockudo")
-    config = place / "sockudo.toml"
-    config.write_text(
-        CONFIGURATION.format(port=server.port, app_id=server.app_id, key=server.key, secret=server.secret)
-    )
-    with (place / "log").open("wb") as log:
-        process = subprocess.Popen([binary, "--config", config], stdout=log, stderr=log, cwd=place)
-    try:
-        deadline = time.monotonic() + 20
-        while True:
-            with contextlib.suppress(requests.ConnectionError):
-                if requests.get(f"http://127.0.0.1:{server.port}/up/{server.app_id}", timeout=2).ok:
-                    break
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"Sockudo did not start:\n{(place / 'log').read_text()[-3000:]}")
-            time.sleep(0.05)
-        yield server
-    finally:
-        process.terminate()
-        process.wait(20)

@@ -2,17 +2,17 @@
 
 import base64
 import hashlib
-import hmac
 import json
-import socket
 import threading
+from dataclasses import replace
 
 import pytest
 import requests
 from nacl.secret import SecretBox
-from websockets.sync.client import connect
 
 from sockudo_publisher.client.event import Event
+from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.embedded import App, SockudoServer
 from sockudo_publisher.errors import (
     AuthFailed,
     BadRequest,
@@ -27,103 +27,79 @@ pytestmark = pytest.mark.integration
 MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
 
 
-class Subscriber:
-    """A WebSocket client of protocol 7 that knows nothing of the code under test."""
-
-    def __init__(self, server, *channels):
-        self._connecting = connect(f"ws://127.0.0.1:{server.port}/app/{server.key}?protocol=7", proxy=None)
-        self.socket = self._connecting.__enter__()
-        self.socket_id = json.loads(self._read()["data"])["socket_id"]
-        for channel in channels:
-            signed = f"{self.socket_id}:{channel}".encode()
-            signature = hmac.new(server.secret.encode(), signed, hashlib.sha256).hexdigest()
-            auth = {"auth": f"{server.key}:{signature}"} if channel.startswith("private-") else {}
-            message = {"event": "pusher:subscribe", "data": {"channel": channel, **auth}}
-            self.socket.send(json.dumps(message))
-            assert self._read()["event"] == "pusher_internal:subscription_succeeded"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._connecting.__exit__(None, None, None)
-
-    def _read(self):
-        return json.loads(self.socket.recv(timeout=10))
-
-    def take(self, count):
-        """The next events, as (channel, name, data)."""
-        return [(m["channel"], m["event"], m["data"]) for m in (self._read() for _ in range(count))]
+def taken(subscriber, count):
+    """The events of a subscriber, when there are so many of them."""
+    subscriber.wait_for_count(count)
+    return [(event.channel, event.event, event.data) for event in subscriber.events()]
 
 
 @pytest.fixture
-def client(real_sockudo):
-    with_key = real_sockudo.client(encryption_master_key_base64=MASTER_KEY)
+def client(sockudo):
+    with_key = Sockudo.from_url(sockudo.url, encryption_master_key_base64=MASTER_KEY)
     yield with_key
     with_key.close()
 
 
-def test_trigger_reaches_a_subscriber(real_sockudo, client):
-    """Text as it is, JSON as compact text, any characters; an app id of all that a path may hold."""
-    with Subscriber(real_sockudo, "news") as subscriber:
-        assert client.trigger("news", "text", 'as "it" is') == {}
-        assert client.trigger(["news"], "object ü\n", {"a": [1, None], "ü": "\u2028"}) == {}
-        assert client.trigger("news", "bytes", b"raw") == {}
-        assert subscriber.take(3) == [
-            ("news", "text", 'as "it" is'),
-            ("news", "object ü\n", '{"a":[1,null],"ü":"\u2028"}'),
-            ("news", "bytes", "raw"),
-        ]
+def test_trigger_reaches_a_subscriber(sockudo, subscriber, client):
+    """Text as it is, JSON as compact text, any characters."""
+    seen = subscriber(sockudo, "news")
+    assert client.trigger("news", "text", 'as "it" is') == {}
+    assert client.trigger(["news"], "object ü\n", {"a": [1, None], "ü": "\u2028"}) == {}
+    assert client.trigger("news", "bytes", b"raw") == {}
+    assert taken(seen, 3) == [
+        ("news", "text", 'as "it" is'),
+        ("news", "object ü\n", '{"a":[1,null],"ü":"\u2028"}'),
+        ("news", "bytes", "raw"),
+    ]
 
 
-def test_several_channels_each_once(real_sockudo, client):
+def test_several_channels_each_once(sockudo, subscriber, client):
     """Duplicates are merged before the server would deliver them twice."""
-    with Subscriber(real_sockudo, "m1", "m2") as subscriber:
-        answer = client.trigger(["m1", "m2", "m1"], "e", "x", info="subscription_count")
-        assert {name: info["subscription_count"] for name, info in answer["channels"].items()} == {"m1": 1, "m2": 1}
-        client.trigger("m1", "end", "x")
-        client.trigger("m2", "end", "x")
-        seen = subscriber.take(4)
-        assert sorted(seen) == [("m1", "e", "x"), ("m1", "end", "x"), ("m2", "e", "x"), ("m2", "end", "x")]
+    seen = subscriber(sockudo, "m1", "m2")
+    answer = client.trigger(["m1", "m2", "m1"], "e", "x", info="subscription_count")
+    assert {name: info["subscription_count"] for name, info in answer["channels"].items()} == {"m1": 1, "m2": 1}
+    client.trigger("m1", "end", "x")
+    client.trigger("m2", "end", "x")
+    assert sorted(taken(seen, 4)) == [("m1", "e", "x"), ("m1", "end", "x"), ("m2", "e", "x"), ("m2", "end", "x")]
 
 
-def test_excluded_socket_gets_nothing(real_sockudo, client):
+def test_excluded_socket_gets_nothing(sockudo, subscriber, client):
     """Others do."""
-    with Subscriber(real_sockudo, "chat") as sender, Subscriber(real_sockudo, "chat") as other:
-        client.trigger("chat", "message", "x", sender.socket_id)
-        client.trigger("chat", "end", "x")
-        assert other.take(2) == [("chat", "message", "x"), ("chat", "end", "x")]
-        assert sender.take(1) == [("chat", "end", "x")]
+    sender, other = subscriber(sockudo, "chat"), subscriber(sockudo, "chat")
+    client.trigger("chat", "message", "x", sender.socket_id)
+    client.trigger("chat", "end", "x")
+    assert taken(other, 2) == [("chat", "message", "x"), ("chat", "end", "x")]
+    assert taken(sender, 1) == [("chat", "end", "x")]
 
 
-def test_names_of_dots_are_channels(real_sockudo, client):
+def test_names_of_dots_are_channels(sockudo, subscriber, client):
     """'.' and '..' are legal, and no client library must take them for directories."""
-    with Subscriber(real_sockudo, "..") as subscriber:
-        client.trigger([".", ".."], "e", "x")
-        assert subscriber.take(1) == [("..", "e", "x")]
+    seen = subscriber(sockudo, "..")
+    client.trigger([".", ".."], "e", "x")
+    assert taken(seen, 1) == [("..", "e", "x")]
 
 
-def test_batch_arrives_in_order(real_sockudo, client):
+def test_batch_arrives_in_order(sockudo, subscriber, client):
     """Two hundred events of three shapes; {} without info, a list with."""
-    with Subscriber(real_sockudo, "b1", "b2") as subscriber:
-        events = [Event("b1", "e", n) if n % 2 else ("b2", "e", {"n": n}) for n in range(200)]
-        assert client.trigger_batch(events) == {}
-        seen = subscriber.take(200)
-        assert [data for channel, _, data in seen if channel == "b1"] == [str(n) for n in range(1, 200, 2)]
-        assert [data for channel, _, data in seen if channel == "b2"] == [f'{{"n":{n}}}' for n in range(0, 200, 2)]
+    seen = subscriber(sockudo, "b1", "b2")
+    events = [Event("b1", "e", n) if n % 2 else ("b2", "e", {"n": n}) for n in range(200)]
+    assert client.trigger_batch(events) == {}
+    seen.wait_for_count(200)
+    assert seen.data("b1") == [str(n) for n in range(1, 200, 2)]
+    assert seen.data("b2") == [f'{{"n":{n}}}' for n in range(0, 200, 2)]
     answer = client.trigger_batch([Event("b1", "e", 1, info=["subscription_count"]), Event("b2", "e", 2)])
     assert "subscription_count" in answer["batch"][0]
     assert len(answer["batch"]) == 2
 
 
-def test_message_id_is_published_once(real_sockudo, client):
+def test_message_id_is_published_once(sockudo, subscriber, client):
     """A replay gets the same acknowledgement and reaches nobody."""
-    with Subscriber(real_sockudo, "once") as subscriber:
-        first = client.trigger("once", "e", {"n": 1}, message_id="order-789 ü")
-        again = client.trigger("once", "e", {"n": 1}, message_id="order-789 ü")
-        assert first == again == {"channels": {"once": {"acknowledgement_id": "order-789 ü"}}}
-        client.trigger("once", "end", "x")
-        assert subscriber.take(2) == [("once", "e", '{"n":1}'), ("once", "end", "x")]
+    seen = subscriber(sockudo, "once")
+    first = client.trigger("once", "e", {"n": 1}, message_id="order-789 ü")
+    again = client.trigger("once", "e", {"n": 1}, message_id="order-789 ü")
+    assert first == again == {"channels": {"once": {"acknowledgement_id": "order-789 ü"}}}
+    client.trigger("once", "end", "x")
+    assert taken(seen, 2) == [("once", "e", '{"n":1}'), ("once", "end", "x")]
 
 
 def test_message_id_with_another_payload_is_a_conflict(client):
@@ -148,58 +124,63 @@ def test_items_made_by_the_encoder_replay_identically(client):
     assert receipts[0] == receipts[1] == [{"acknowledgement_id": f"r-{n}"} for n in range(20)]
 
 
-def test_idempotency_key_suppresses_a_repeat(real_sockudo, client):
+def test_idempotency_key_suppresses_a_repeat(sockudo, subscriber, client):
     """The HTTP API's own key, in header and body; a key that a batch used first answers the bare 1."""
-    with Subscriber(real_sockudo, "keyed") as subscriber:
-        client.trigger("keyed", "e", "1", idempotency_key="k 1")
-        client.trigger("keyed", "e", "ignored", idempotency_key="k 1")
-        client.trigger_batch([Event("keyed", "e", "2", idempotency_key="k2")])
-        assert client.trigger("keyed", "e", "ignored", idempotency_key="k2") == {}
-        client.trigger("keyed", "e", "3", idempotency_key=True)
-        assert [data for _, _, data in subscriber.take(3)] == ["1", "2", "3"]
+    seen = subscriber(sockudo, "keyed")
+    client.trigger("keyed", "e", "1", idempotency_key="k 1")
+    client.trigger("keyed", "e", "ignored", idempotency_key="k 1")
+    client.trigger_batch([Event("keyed", "e", "2", idempotency_key="k2")])
+    assert client.trigger("keyed", "e", "ignored", idempotency_key="k2") == {}
+    client.trigger("keyed", "e", "3", idempotency_key=True)
+    assert seen.take(3) == ["1", "2", "3"]
 
 
-def test_encrypted_event_is_read_by_whoever_has_the_channels_secret(real_sockudo, client):
+def test_encrypted_event_is_read_by_whoever_has_the_channels_secret(sockudo, subscriber, client):
     """By NaCl alone, from what the socket carried; also in a batch, each channel with its own secret."""
     channels = ["private-encrypted-a", "private-encrypted-b"]
-    with Subscriber(real_sockudo, *channels) as subscriber:
-        client.trigger(channels[0], "e", {"gate": "C71 ü"})
-        client.trigger_batch([(channels[0], "e", "text"), (channels[1], "e", b"bytes")])
-        opened = []
-        for channel, _, data in subscriber.take(3):
-            envelope = json.loads(data)
-            assert set(envelope) == {"nonce", "ciphertext"}
-            secret = hashlib.sha256(channel.encode() + base64.b64decode(MASTER_KEY)).digest()
-            box, decode = SecretBox(secret), base64.b64decode
-            opened.append((channel, box.decrypt(decode(envelope["ciphertext"]), decode(envelope["nonce"])).decode()))
+    seen = subscriber(sockudo, *channels)
+    client.trigger(channels[0], "e", {"gate": "C71 ü"})
+    client.trigger_batch([(channels[0], "e", "text"), (channels[1], "e", b"bytes")])
+    opened = []
+    for channel, _, data in taken(seen, 3):
+        envelope = json.loads(data)
+        assert set(envelope) == {"nonce", "ciphertext"}
+        secret = hashlib.sha256(channel.encode() + base64.b64decode(MASTER_KEY)).digest()
+        box, decode = SecretBox(secret), base64.b64decode
+        opened.append((channel, box.decrypt(decode(envelope["ciphertext"]), decode(envelope["nonce"])).decode()))
     assert opened == [(channels[0], '{"gate":"C71 ü"}'), (channels[0], "text"), (channels[1], "bytes")]
 
 
-def test_unknown_key_is_404(real_sockudo):
+def stranger(sockudo, **wrong):
+    app = replace(sockudo.apps[0], **wrong)
+    return Sockudo(app.id, app.key, app.secret, port=sockudo.port)
+
+
+def test_unknown_key_is_404(sockudo):
     """As Sockudo says it, where others say 401."""
     with pytest.raises(NotFound) as caught:
-        type(real_sockudo)(real_sockudo.port, key="nobodys-key").client().trigger("c", "e", "x")
+        stranger(sockudo, key="nobodys-key").trigger("c", "e", "x")
     assert caught.value.code == "app_not_found"
     assert caught.value.sent is False
 
 
-@pytest.mark.parametrize("wrong", [{"secret": "another-secret"}, {"app_id": "another-app"}])
-def test_wrong_secret_or_app_is_401(real_sockudo, wrong):
+@pytest.mark.parametrize("wrong", [{"secret": "another-secret"}, {"id": "another-app"}])
+def test_wrong_secret_or_app_is_401(sockudo, wrong):
     """Nothing was published."""
     with pytest.raises(AuthFailed) as caught:
-        type(real_sockudo)(real_sockudo.port, **wrong).client().trigger("c", "e", "x")
+        stranger(sockudo, **wrong).trigger("c", "e", "x")
     assert (caught.value.code, caught.value.sent) == ("auth_failed", False)
     assert "another-secret" not in str(caught.value)
 
 
-def test_refusal_in_a_batch_says_that_something_may_be_out(real_sockudo, client):
+def test_refusal_in_a_batch_says_that_something_may_be_out(sockudo, subscriber, client):
     """The server publishes the items before the bad one."""
-    with Subscriber(real_sockudo, "half") as subscriber:
-        with pytest.raises(BadRequest) as caught:
-            client.trigger_batch([("half", "e", "1"), ("nonamespace:x", "e", "2"), ("half", "e", "3")])
-        assert caught.value.sent is True
-        client.trigger("half", "end", "x")
-        assert [data for _, _, data in subscriber.take(2)] == ["1", "x"]
+    seen = subscriber(sockudo, "half")
+    with pytest.raises(BadRequest) as caught:
+        client.trigger_batch([("half", "e", "1"), ("nonamespace:x", "e", "2"), ("half", "e", "3")])
+    assert caught.value.sent is True
+    client.trigger("half", "end", "x")
+    assert seen.take(2) == ["1", "x"]
 
 
 def test_signed_get_with_parameters_that_need_escaping(client):
@@ -209,19 +190,19 @@ def test_signed_get_with_parameters_that_need_escaping(client):
     assert client.send("GET", "/channels/..").status == 200
 
 
-def test_own_session(real_sockudo):
+def test_own_session(sockudo):
     """A requests.Session of the caller's does as well, with dots and escapes in the path."""
     with requests.Session() as session:
-        client = real_sockudo.client(session=session)
+        client = Sockudo.from_url(sockudo.url, session=session)
         assert client.trigger("c", "e", "x") == {}
         assert client.send("GET", "/channels/..").status == 200
 
 
-def test_limits_of_ours_and_of_the_server(real_sockudo, client):
+def test_limits_of_ours_and_of_the_server(sockudo, client):
     """Ours first; raised, the event goes through, as this app has no limit of its own."""
     with pytest.raises(ValidationError, match="data: 81920 bytes, limit 10240"):
         client.trigger("c", "e", "x" * 81_920)
-    assert real_sockudo.client(max_event_bytes=81_920).trigger("c", "e", "x" * 81_920) == {}
+    assert Sockudo.from_url(sockudo.url, max_event_bytes=81_920).trigger("c", "e", "x" * 81_920) == {}
 
 
 def test_two_extras_headers_go_in_a_direct_call(client):
@@ -229,7 +210,7 @@ def test_two_extras_headers_go_in_a_direct_call(client):
     assert client.trigger("c", "e", "x", tags={"a": "b"}, extras={"headers": {"a": 1, "b": 2}}) == {}
 
 
-def test_many_threads(real_sockudo, client):
+def test_many_threads(sockudo, subscriber, client):
     """One client for all of them."""
     failures = []
 
@@ -242,22 +223,39 @@ def test_many_threads(real_sockudo, client):
         finally:
             client.close()
 
-    with Subscriber(real_sockudo, *[f"t{number}" for number in range(8)]) as subscriber:
-        threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-        for thread in threads:
-            thread.start()
-        seen = subscriber.take(160)
-        for thread in threads:
-            thread.join(10)
+    seen = subscriber(sockudo, *[f"t{number}" for number in range(8)])
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    seen.wait_for_count(160)
+    for thread in threads:
+        thread.join(10)
     assert failures == []
-    for number in range(8):
-        assert [data for channel, _, data in seen if channel == f"t{number}"] == [str(n) for n in range(20)]
+    assert seen.by_channel() == {f"t{number}": [str(n) for n in range(20)] for number in range(8)}
 
 
-def test_nobody_there(real_sockudo):
-    """Certainly not sent."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    with pytest.raises(SockudoConnectionError) as caught:
-        real_sockudo.client(port=port).trigger("c", "e", "x")
-    assert caught.value.sent is False
+def test_credentials_that_need_escaping(sockudo, tmp_path):
+    """A key and secret of any characters; an app id of all that a path may hold as it is."""
+    app = App("app-1.x_~!$&'()*+,;=:@", "key +&=%/ü", "secret +&=%/ü")
+    configured = [
+        {"id": each.id, "key": each.key, "secret": each.secret, "enabled": True} for each in (sockudo.apps[0], app)
+    ]
+    settings = {"app_manager": {"array": {"apps": configured}}}
+    with SockudoServer(tmp_path, sockudo.apps, program=sockudo.program, settings=settings) as server:
+        client = Sockudo.from_url(server.url_of(app))
+        assert client.trigger("c", "e", "x") == {}
+        assert client.send("GET", "/channels", query={"info": "subscription_count"}).status == 200
+
+
+def test_stopped_and_frozen_server(sockudo, tmp_path):
+    """Nobody there is certainly not sent; nobody awake is unknown."""
+    with SockudoServer(tmp_path, program=sockudo.program) as server:
+        client = Sockudo.from_url(server.url, timeout=0.5)
+        client.trigger("c", "e", "x")
+        server.pause()
+        with pytest.raises(SockudoConnectionError) as frozen:
+            client.trigger("c", "e", "x")
+        server.resume()
+    with pytest.raises(SockudoConnectionError) as stopped:
+        client.trigger("c", "e", "x")
+    assert (frozen.value.sent, stopped.value.sent) == (True, False)
