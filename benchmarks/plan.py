@@ -1,0 +1,101 @@
+"""How much is measured: a quick run for every day, and the full one whose table is published."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
+
+#: What can be chosen with --only, in the order in which it runs.
+SCENARIOS = ("steps", "enqueue", "latency", "drained", "backlog")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes in events, times in seconds. A round or a pair measures each side once, one after the other."""
+
+    name: str
+    rounds: int  # of the drained rates
+    backlog: int  # events waiting for the worker, and sent by the ceiling's driver at batch 500
+    ceiling_events: int  # for the other batch sizes
+    task_events: int  # for the Celery task per event
+    batches_events: int  # for celery-batches
+    trigger_events: int
+    trigger_batch_events: int
+    enqueue_pairs: int
+    delay_calls: int
+    bulk_events: int
+    latency_pairs: int
+    latency_block_s: float
+    steps_rounds: int
+    deep_backlog: int  # 0: not measured
+    shallow_backlog: int
+    backlog_pairs: int
+    backlog_block_s: float
+
+
+#: Under four minutes on two cores.
+QUICK = Plan(
+    name="quick",
+    rounds=3,
+    backlog=60_000,
+    ceiling_events=20_000,
+    task_events=700,
+    batches_events=2_500,
+    trigger_events=700,
+    trigger_batch_events=10_000,
+    enqueue_pairs=5,
+    delay_calls=1_000,
+    bulk_events=50_000,
+    latency_pairs=5,
+    latency_block_s=1.5,
+    steps_rounds=10,
+    deep_backlog=0,
+    shallow_backlog=0,
+    backlog_pairs=0,
+    backlog_block_s=0.0,
+)
+
+#: About a quarter of an hour: `make bench ARGS=--full`.
+FULL = Plan(
+    name="full",
+    rounds=7,
+    backlog=100_000,
+    ceiling_events=50_000,
+    task_events=2_000,
+    batches_events=8_000,
+    trigger_events=2_000,
+    trigger_batch_events=30_000,
+    enqueue_pairs=11,
+    delay_calls=3_000,
+    bulk_events=100_000,
+    latency_pairs=11,
+    latency_block_s=4.0,
+    steps_rounds=30,
+    deep_backlog=1_000_000,
+    shallow_backlog=10_000,
+    backlog_pairs=5,
+    backlog_block_s=5.0,
+)
+
+#: To see that it runs at all; its numbers mean nothing.
+TINY = Plan(
+    name="tiny",
+    rounds=1,
+    backlog=10_000,
+    ceiling_events=5_000,
+    task_events=200,
+    batches_events=600,
+    trigger_events=100,
+    trigger_batch_events=1_000,
+    enqueue_pairs=1,
+    delay_calls=200,
+    bulk_events=10_000,
+    latency_pairs=1,
+    latency_block_s=0.5,
+    steps_rounds=2,
+    deep_backlog=40_000,
+    shallow_backlog=10_000,
+    backlog_pairs=1,
+    backlog_block_s=0.5,
+)

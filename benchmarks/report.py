@@ -1,0 +1,268 @@
+"""The page `results.md`: each target beside what was measured, hit or missed, and where the time goes. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from .backlog import Backlog
+from .drained import Drained
+from .enqueueing import Enqueued
+from .latency import RATES, Latencies
+from .ratios import Spread, of_pairs, percentile, spread
+from .steps import STEPS, Steps
+
+__all__ = ["Facts", "Results", "Row", "page", "rows"]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What was measured with what: no host names, no paths."""
+
+    date: str
+    command: str
+    machine: str
+    versions: Mapping[str, str]
+    plan: str
+    driver: str
+    item_bytes: int
+    data_bytes: int
+    channels: int
+    spins_ms: Sequence[float]
+    load: float
+    seconds: float
+
+
+@dataclass
+class Results:
+    """What was measured; ``None`` where it was not."""
+
+    steps: Steps | None = None
+    enqueue: Enqueued | None = None
+    latency: Latencies | None = None
+    drained: Drained | None = None
+    backlog: Backlog | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One target: what it says, the ratio (or difference) measured, and whether its median reaches it."""
+
+    what: str
+    target: str
+    measured: str
+    met: bool
+
+
+def rows(results: Results) -> list[Row]:
+    """Every target that this run says something about."""
+    found: list[Row] = []
+    if results.drained is not None:
+        rates = results.drained.rates
+        ceiling = of_pairs(rates["ours"], rates["ceiling 500"])
+        found.append(
+            Row(
+                "drained, beside the ceiling at batch 500",
+                ">= 60 %",
+                f"{ceiling.middle:.0%} ({ceiling.low:.0%} to {ceiling.high:.0%})",
+                ceiling.middle >= 0.60,
+            )
+        )
+        for side, what, least in (
+            ("per_event", "drained, beside a Celery task per event", 60),
+            ("in_batches", "drained, beside celery-batches", 25),
+        ):
+            found.append(_times(what, of_pairs(rates["ours"], rates[side]), least))
+    if results.enqueue is not None:
+        wall = results.enqueue.wall_us
+        found.append(
+            _times("`publish.delay`, beside Celery's own `delay`", of_pairs(wall["celery"], wall["delay"]), 3.5)
+        )
+        found.append(_times("`publish_many`, beside Celery's own `delay`", of_pairs(wall["celery"], wall["many"]), 60))
+    if results.latency is not None:
+        found += [_latency_row(results.latency, rate) for rate in RATES]
+    if results.backlog is not None and results.backlog.deep:
+        ratio = of_pairs(results.backlog.deep, results.backlog.shallow)
+        found.append(
+            Row(
+                f"drained with {results.backlog.depth:,} waiting, beside 10,000",
+                "within 10 %",
+                f"{ratio.middle:.0%} ({ratio.low:.0%} to {ratio.high:.0%})",
+                ratio.middle >= 0.90,
+            )
+        )
+    memory = _memory(results)
+    if memory is not None:
+        found.append(memory)
+    return found
+
+
+def _times(what: str, ratio: Spread, least: float) -> Row:
+    digits = 1 if least < 10 else 0
+    return Row(what, f">= {least:g}x", f"{ratio.text(digits, 'x')}", ratio.middle >= least)
+
+
+def _latency_row(latency: Latencies, rate: int) -> Row:
+    ours, direct = latency.p50_ms[rate]["delay"], latency.p50_ms[rate]["trigger"]
+    what = f"p50 from call to subscriber at {rate}/s"
+    if rate >= 300:
+        ratio = of_pairs(ours, direct)
+        return Row(what, "<= 3x a direct `trigger`", ratio.text(2, "x"), ratio.middle <= 3)
+    extra = spread([mine - other for mine, other in zip(ours, direct, strict=True)])
+    return Row(
+        what,
+        "<= a direct `trigger` + 2 ms",
+        f"{extra.middle:+.1f} ms ({extra.low:+.1f} to {extra.high:+.1f})",
+        extra.middle <= 2,
+    )
+
+
+#: MB by which a worker may have grown from the middle of a drain to its end and still count as flat.
+FLAT_MB = 5.0
+
+
+def _memory(results: Results) -> Row | None:
+    if results.backlog is not None and len(results.backlog.rss_mb) > 2:
+        seen = [megabytes for _, megabytes in results.backlog.rss_mb]
+        text = " / ".join(f"{value:.0f}" for value in (seen[0], seen[len(seen) // 2], seen[-1]))
+        what = "worker memory over a drain of the deep backlog"
+        growth = seen[-1] - seen[len(seen) // 2]
+    elif results.drained is not None and results.drained.rss_mb:
+        middle = [median(column) for column in zip(*results.drained.rss_mb, strict=True)]
+        text = " / ".join(f"{value:.0f}" for value in middle)
+        what = "worker memory at 10 / 50 / 90 % of a drain"
+        growth = middle[2] - middle[1]
+    else:
+        return None
+    return Row(what, f"flat (end within {FLAT_MB:.0f} MB of the middle)", f"{text} MB", growth <= FLAT_MB)
+
+
+def page(results: Results, facts: Facts) -> str:
+    """The whole page, as Markdown."""
+    parts = [_head(facts), _targets(rows(results))]
+    if results.drained is not None:
+        parts.append(_drained(results.drained))
+    if results.enqueue is not None:
+        parts.append(_enqueued(results.enqueue))
+    if results.latency is not None:
+        parts.append(_latencies(results.latency))
+    if results.backlog is not None:
+        parts.append(_backlog(results.backlog))
+    if results.steps is not None:
+        parts.append(_steps(results.steps))
+    return "\n\n".join(parts) + "\n"
+
+
+def _head(facts: Facts) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in facts.versions.items())
+    low, middle, high = (percentile(facts.spins_ms, share) for share in (0.1, 0.5, 0.9))
+    lines = [
+        "# Speed, measured",
+        "",
+        f"Written by `{facts.command}` on {facts.date} ({facts.plan} run, {facts.seconds / 60:.0f} minutes). How it",
+        "measures, and how to read it: [docs/performance.md](../docs/performance.md). The ratios are what this page is",
+        "for: absolute numbers are this machine's.",
+        "",
+        f"- Machine: {facts.machine}; load {facts.load:.1f} when it began. Noise: a fixed piece of Python, run between",
+        f"  the measurements, took {middle:.1f} ms ({low:.1f} to {high:.1f}, 10th to 90th percentile).",
+        f"- Versions: {versions}.",
+        f"- Load: {facts.channels} channels, {facts.data_bytes} bytes of data an event ({facts.item_bytes} bytes in a",
+        f"  batch, with its id). Ceiling: {facts.driver}.",
+        "- Each figure is a median with the least and the most; each ratio is the median of the ratios of pairs that",
+        "  were measured one after the other.",
+    ]
+    return "\n".join(lines)
+
+
+def _targets(found: Sequence[Row]) -> str:
+    lines = ["## Targets", "", "| | target | measured | |", "|---|---|---|---|"]
+    lines += [f"| {row.what} | {row.target} | {row.measured} | {'met' if row.met else '**missed**'} |" for row in found]
+    missed = [row.what for row in found if not row.met]
+    lines += ["", f"Missed: {'; '.join(missed)}." if missed else "All are met."]
+    return "\n".join(lines)
+
+
+_SIDES = {
+    "ours": "this package: one worker with its own settings, batches of up to 500",
+    "per_event": "a Celery task per event, SDK `trigger`",
+    "in_batches": "celery-batches (100 or 0.1 s), SDK `trigger_batch`",
+    "trigger": "SDK `trigger` in a loop, no queue",
+    "trigger_batch": "SDK `trigger_batch` of 100 in a loop, no queue, no deduplication (its default)",
+    "trigger_batch with keys": "the same with its idempotency keys",
+    "ceiling 100": "ceiling, batch 100, 4 in flight",
+    "ceiling 500": "ceiling, batch 500, 4 in flight",
+    "ceiling 1000": "ceiling, batch 1000, 4 in flight",
+}
+
+
+def _drained(drained: Drained) -> str:
+    lines = ["## Events a second, drained", "", "| | events/s | ours is |", "|---|---|---|"]
+    for side, what in _SIDES.items():
+        rates = drained.rates[side]
+        ratio = "" if side == "ours" else of_pairs(drained.rates["ours"], rates).text(2, "x")
+        lines.append(f"| {what} | {spread(rates).text()} | {ratio} |")
+    tried = ", ".join(f"`{name}` {rate:,.0f}/s" for name, rate in drained.tried.items())
+    lines += ["", f"The peers' pools, one run each, the better one then in every round: {tried}."]
+    lines += ["", "Where the time goes, in microseconds of CPU per event (all share the machine's cores):", ""]
+    lines += ["| | server | redis | worker or driver | all |", "|---|---|---|---|---|"]
+    for side, name in (("ours", "this package"), ("ceiling", "ceiling, batch 500")):
+        cost = {part: median([run[part] for run in drained.cpu_us[side]]) for part in drained.cpu_us[side][0]}
+        own = cost.get("worker", cost.get("driver", 0.0))
+        lines.append(
+            f"| {name} | {cost['server']:.1f} | {cost.get('redis', 0.0):.1f} | {own:.1f} | {sum(cost.values()):.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _enqueued(enqueued: Enqueued) -> str:
+    names = {
+        "delay": "`publish.delay`",
+        "many": "`publish_many`",
+        "celery": "Celery's own `delay` of a task that does nothing, same arguments",
+        "round trip": "for scale: a `PING` through redis-py",
+    }
+    lines = [
+        "## What a caller pays, microseconds per event",
+        "",
+        "| | on the clock | of them the caller's CPU |",
+        "|---|---|---|",
+    ]
+    for side, what in names.items():
+        wall, cpu = spread(enqueued.wall_us[side]), spread(enqueued.cpu_us[side])
+        lines.append(f"| {what} | {wall.text(1)} | {cpu.middle:.1f} |")
+    return "\n".join(lines)
+
+
+def _latencies(latency: Latencies) -> str:
+    names = {"delay": "`publish.delay`", "trigger": "SDK `trigger`", "own trigger": "our client's `trigger`"}
+    lines = ["## From call to subscriber, milliseconds", ""]
+    lines += ["| events/s | | p50 | p95 |", "|---|---|---|---|"]
+    for rate in RATES:
+        for side, what in names.items():
+            p50, p95 = latency.p50_ms[rate][side], latency.p95_ms[rate][side]
+            lines.append(f"| {rate} | {what} | {spread(p50).text(1)} | {spread(p95).text(1)} |")
+    return "\n".join(lines)
+
+
+def _backlog(backlog: Backlog) -> str:
+    memory = ", ".join(f"{share:.0%} {megabytes:.0f}" for share, megabytes in backlog.rss_mb)
+    return "\n".join(
+        [
+            "## A deep backlog",
+            "",
+            f"{backlog.depth:,} waiting: {spread(backlog.deep).text()} events/s. "
+            f"10,000 waiting: {spread(backlog.shallow).text()} events/s. "
+            "Both are held at their depth: what is drained is stored anew meanwhile, which costs both the same.",
+            "",
+            f"The worker's resident memory (MB) by share of the deep backlog drained: {memory}.",
+        ]
+    )
+
+
+def _steps(steps: Steps) -> str:
+    lines = ["## Each step alone, microseconds per event", "", "| step | on the clock | own CPU |", "|---|---|---|"]
+    for step, what in STEPS.items():
+        wall, cpu = spread(steps.wall_us[step]), spread(steps.cpu_us[step])
+        lines.append(f"| {what} | {wall.text(2)} | {cpu.middle:.2f} |")
+    return "\n".join(lines)
