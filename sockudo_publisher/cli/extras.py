@@ -17,5 +17,5 @@ def require_demo_extra(what: str) -> None:
     missing = [name for name in DEMO_EXTRA if find_spec(name) is None]
     if missing:
         raise click.UsageError(
-            f"{what} needs {', '.join(missing)}, which is not installed: pip install 'sockudo-publisher[demo]'"
+            f"{what} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[demo]'"
         )

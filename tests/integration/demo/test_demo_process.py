@@ -55,7 +55,9 @@ class Demo:
         """Its next JSON object."""
         assert self.process.stdout is not None
         assert select.select([self.process.stdout], [], [], READY_S)[0], "it says nothing"
-        return json.loads(self.process.stdout.readline())
+        line = self.process.stdout.readline()
+        assert line, self.process.stderr.read().decode() if self.process.stderr else "it has ended"
+        return json.loads(line)
 
     def end_by(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
