@@ -1,0 +1,108 @@
+"""A process is killed at every named point between the call and the settling; each event is seen once, in order."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from sockudo_publisher import faultpoint, publish_many
+from tests.support.oracle import compare, numbers
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+
+WORKER_POINTS = ("leased", "taken", "posted", "settled")
+PRODUCER_POINTS = ("encoded", "appended", "rung")
+
+PRODUCER = """
+import sys
+from sockudo_publisher import publish
+channel, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+for n in range(first, first + count):
+    publish.delay(channel, "n", {"n": n}, key=f"{channel}:{n}")
+    print(n, flush=True)
+"""
+
+
+def test_every_point_has_a_test() -> None:
+    """A new crash point must be killed at here, or in the tests of a stuck or refused item (held, buried)."""
+    assert {*WORKER_POINTS, *PRODUCER_POINTS, "held", "buried"} == set(faultpoint.POINTS)
+
+
+@pytest.mark.parametrize("point", WORKER_POINTS)
+def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, point: str) -> None:
+    """The marker survives SIGKILL; the successor sends exactly that prefix; the server replays what it has taken."""
+    channels = stack.channels(16)
+    seen = stack.subscribe(*channels)
+    # The third time, so that the lanes are in different states when it happens. One drain at a time: the kill is at
+    # the point and cuts no other lane's request (what that does is the business of the tests under faults).
+    victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:3"})
+    promised = {channel: list(range(250)) for channel in channels}
+    publish_many((channel, "n", {"n": n, "pad": "x" * 150}) for n in range(250) for channel in channels)
+
+    assert victim.wait(60) == -signal.SIGKILL, "the fault must have fired"
+    stack.worker()
+
+    seen.wait_for_count(250 * 16, 90)
+    seen.wait_until_quiet(1.0)
+    verdict = compare(promised, numbers(seen.events()))
+    assert verdict.is_exact, verdict
+
+
+@pytest.mark.parametrize("point", ["taken", "posted"])
+def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: Stack, point: str) -> None:
+    """Killed in the search for a refused item: it is dead-lettered once, its neighbours arrive once."""
+    channel = stack.channel()
+    seen = stack.subscribe(channel)
+    taken_id = stack.channel("taken-id")
+    # Somebody else used this id on this channel: the server will call ours a conflict.
+    from sockudo_publisher.apps import app_named
+
+    app_named().client.trigger(channel, "other", '{"n": -1}', message_id=taken_id)
+    events = [{"channel": channel, "name": "n", "data": {"n": n}} for n in range(40)]
+    events[17]["key"] = taken_id
+    publish_many(events)
+    victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:4"})
+    assert victim.wait(60) == -signal.SIGKILL, "the fault must have fired"
+    stack.worker()
+
+    seen.wait_for_count(40, 60)
+    seen.wait_until_quiet(1.0)
+    assert numbers(seen.events())[channel] == [-1, *(n for n in range(40) if n != 17)]
+    dead = [key for key in stack.redis.scan_iter("sockudo:*:dead") if stack.redis.xlen(key)]
+    assert len(dead) == 1
+    ((_, letter),) = stack.redis.xrange(dead[0])
+    assert letter[b"reason"] == b"conflict"
+    assert json.loads(letter[b"item"])["message_id"] == taken_id
+
+
+@pytest.mark.parametrize("point", PRODUCER_POINTS)
+def test_producer_killed_at_point_and_repeated_shows_each_event_once(stack: Stack, point: str) -> None:
+    """A caller that dies and repeats with its own keys: nothing lost, nothing twice; a lost doorbell is found."""
+    channel = stack.channel()
+    seen = stack.subscribe(channel)
+    stack.worker()
+    command = [sys.executable, "-c", PRODUCER, channel, "0", "20"]
+    env = stack.python()
+    died = subprocess.run(
+        command,
+        env={**env, "SOCKUDO_FAULTPOINT": f"{point}:7"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    told = [int(line) for line in died.stdout.split()]
+    assert told == list(range(6)), "six calls returned, the seventh did not"
+
+    seen.wait_for_count(len(told), 30)  # what was promised arrives without anybody's help
+    again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert again.returncode == 0, again.stderr
+    seen.wait_for_count(20, 30)
+    seen.wait_until_quiet(1.0)
+    assert numbers(seen.events())[channel] == list(range(20))
