@@ -40,7 +40,7 @@ def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, poi
     seen = stack.subscribe(*channels)
     # The third time, so that the lanes are in different states when it happens. One drain at a time: the kill is at
     # the point and cuts no other lane's request (what that does is the business of the tests under faults).
-    victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:3"})
+    victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:3"}, wait=False)
     promised = {channel: list(range(250)) for channel in channels}
     publish_many((channel, "n", {"n": n, "pad": "x" * 150}) for n in range(250) for channel in channels)
 
@@ -66,7 +66,7 @@ def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: St
     events = [{"channel": channel, "name": "n", "data": {"n": n}} for n in range(40)]
     events[17]["key"] = taken_id
     publish_many(events)
-    victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:4"})
+    victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:4"}, wait=False)
     assert victim.wait(60) == -signal.SIGKILL, "the fault must have fired"
     stack.worker()
 
