@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 
 import redis
 from celery import Celery
@@ -25,12 +26,12 @@ from .workload import events
 __all__ = ["Drained", "Settled", "measure"]
 
 #: Seconds between two looks at how far a run is. A look at ours is one round trip of eight HGETs.
-LOOK_S = 0.05
+LOOK_S = 0.025
 
 #: Seconds without any progress after which a run is given up.
 STUCK_S = 60.0
 
-#: Ways to run the peers' workers; the better one is taken.
+#: Ways to run the peers' workers; the one with the better median is compared with.
 POOLS = {"prefork 2": ("--pool=prefork", "--concurrency=2"), "threads 8": ("--pool=threads", "--concurrency=8")}
 
 
@@ -39,10 +40,13 @@ class Drained:
     """Events a second of each side, by round; CPU microseconds per event of ours and of the ceiling's."""
 
     rates: dict[str, list[float]] = field(default_factory=dict)
-    tried: dict[str, float] = field(default_factory=dict)  # the pools of the peers, one run each
     cpu_us: dict[str, list[dict[str, float]]] = field(default_factory=dict)
     rss_mb: list[tuple[float, float, float]] = field(default_factory=list)  # at 10, 50 and 90 % of a run of ours
     spins_ms: list[float] = field(default_factory=list)
+
+    def better(self, module: str) -> str:
+        """The side of a peer whose pool had the higher median."""
+        return max((f"{module} {pool}" for pool in POOLS), key=lambda side: median(self.rates[side]))
 
 
 def measure(parts: Parts, plan: Plan, driver: Driver, say: Callable[[str], None]) -> Drained:
@@ -54,13 +58,6 @@ def measure(parts: Parts, plan: Plan, driver: Driver, say: Callable[[str], None]
         result.spins_ms.append(spin_ms())
         say(f"  {side}: {rate:,.0f}/s")
 
-    say("drained: trying the peers' pools")
-    pools = {}
-    for module, count in (("per_event", plan.task_events), ("in_batches", plan.batches_events)):
-        for pool, args in POOLS.items():
-            result.tried[f"{module} {pool}"] = rate = peer(parts, module, count, args)
-            say(f"  {module}, {pool}: {rate:,.0f}/s")
-        pools[module] = POOLS[max(POOLS, key=lambda pool, of=module: result.tried[f"{of} {pool}"])]  # type: ignore[misc]
     for number in range(plan.rounds):
         say(f"drained: round {number + 1} of {plan.rounds}")
         for batch, count in ((500, plan.backlog), (100, plan.ceiling_events), (1000, plan.ceiling_events)):
@@ -78,8 +75,13 @@ def measure(parts: Parts, plan: Plan, driver: Driver, say: Callable[[str], None]
                     run = driver.run(parts.sockudo, parts.directory, count, batch)
                     note(f"ceiling {batch}", run.rate)
                     result.cpu_us.setdefault("ceiling", []).append(run.cpu_us)
+        parts.fresh()
+        mixed = driver.run(parts.sockudo, parts.directory, plan.backlog, 500, mixed=True)
+        note("ceiling 500 mixed", mixed.rate)
+        # Both pools every time: which of them is the better one differs from run to run.
         for module, count in (("per_event", plan.task_events), ("in_batches", plan.batches_events)):
-            note(module, peer(parts, module, count, pools[module]))
+            for pool, args in POOLS.items():
+                note(f"{module} {pool}", peer(parts, module, count, args))
         parts.fresh()
         note("trigger", loop(parts, plan.trigger_events, 1))
         note("trigger_batch", loop(parts, plan.trigger_batch_events, 100))

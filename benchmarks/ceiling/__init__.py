@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from time import time
 from uuid import uuid4
@@ -16,6 +17,8 @@ from uuid import uuid4
 from sockudo_publisher.client.credentials import Credentials
 from sockudo_publisher.client.encoding import Encoder, batch_body
 from sockudo_publisher.embedded import SockudoServer
+from sockudo_publisher.journal.keys import lane_of
+from sockudo_publisher.settings import Settings
 
 from ..rates import middle_rate
 from ..usage import cpu_s
@@ -25,6 +28,9 @@ __all__ = ["IN_FLIGHT", "Driver", "Run", "find_driver", "requests"]
 
 #: Requests under way at a time; more give no more on two cores.
 IN_FLIGHT = 4
+
+#: Lanes of the requests: the workers' default.
+LANES = Settings.lanes
 
 #: Seconds that one run may take.
 MOST_S = 300
@@ -51,11 +57,11 @@ class Driver:
     def name(self) -> str:
         return "compiled driver" if self.is_compiled else f"Python driver of {IN_FLIGHT} processes (no C compiler here)"
 
-    def run(self, server: SockudoServer, directory: Path, count: int, batch: int) -> Run:
-        """Send ``count`` events that the server has not seen, in batches."""
+    def run(self, server: SockudoServer, directory: Path, count: int, batch: int, *, mixed: bool = False) -> Run:
+        """Send ``count`` events that the server has not seen, in batches (``mixed``: see :func:`requests`)."""
         file = directory / "requests"
         with file.open("wb") as out:
-            for request, size in requests(server.url, count, batch):
+            for request, size in requests(server.url, count, batch, mixed=mixed):
                 out.write(struct.pack("=II", len(request), size) + request)
         cpu_before = cpu_s(server.pids)
         done = subprocess.run(
@@ -91,26 +97,31 @@ def find_driver(directory: Path) -> Driver:
     return Driver((sys.executable, str(HERE / "driver.py")), is_compiled=False)
 
 
-def requests(url: str, count: int, batch: int) -> Iterator[tuple[bytes, int]]:
-    """Finished HTTP requests and their numbers of events: what a worker would send, byte for byte but for the ids."""
+def requests(url: str, count: int, batch: int, *, mixed: bool = False) -> Iterator[tuple[bytes, int]]:
+    """Finished HTTP requests and their numbers of events, as workers send them: each of one lane, the lanes in turn.
+
+    ``mixed`` puts all channels into every request. Requests that are under way together then have channels in
+    common and wait for each other in the server, which leaves a core half idle: that is no ceiling, it shows what
+    lanes are worth.
+    """
     app = Credentials.from_url(url)
     path = f"{app.path}/batch_events"
     signer = app.signer()
     encoder = Encoder()
     prefix = uuid4().hex
-    items = (
-        encoder.item(channel, name, encoder.payload(data), message_id=f"{prefix}-{number:x}")
-        for number, (channel, name, data) in enumerate(events(count))
-    )
-    for first in range(0, count, batch):
-        size = min(batch, count - first)
-        body = batch_body([next(items) for _ in range(size)])
+    by_lane: dict[int, list[bytes]] = {}
+    for number, (channel, name, data) in enumerate(events(count)):
+        item = encoder.item(channel, name, encoder.payload(data), message_id=f"{prefix}-{number:x}")
+        by_lane.setdefault(0 if mixed else lane_of(channel, LANES), []).append(item)
+    batches = [[items[first : first + batch] for first in range(0, len(items), batch)] for items in by_lane.values()]
+    for items in (one for turn in zip_longest(*batches) for one in turn if one):
+        body = batch_body(items)
         query = signer.query("POST", path, now=time(), body=body)
         head = (
             f"POST {path}?{query} HTTP/1.1\r\nHost: {app.host}:{app.port}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        yield head.encode() + body, size
+        yield head.encode() + body, len(items)
 
 
 def item_bytes() -> int:
