@@ -1,0 +1,141 @@
+"""What the server remembers of published events, per app and channel: so that a resend is not delivered again.
+
+A record is *pending* while its event is being published and *committed* afterwards. A failed publish takes
+its record away; a commit starts its time anew. Facts: sockudo-server, section 3.5, and its table of what
+was seen. Pure: the clock is an argument of the store, nothing waits here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from .decoding import Message
+
+__all__ = ["Claim", "Conflict", "Decision", "DedupStore", "InProgress", "RecordKey", "Replay", "fingerprint"]
+
+#: App id, channel, key.
+RecordKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Nobody has published this: publish it, then commit or abort."""
+
+    key: RecordKey
+    fingerprint: bytes
+    owner: int
+
+
+@dataclass(frozen=True)
+class Replay:
+    """It is published already: answer with the receipt of that."""
+
+    acknowledgement_id: str
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """The key was used with another payload."""
+
+
+@dataclass(frozen=True)
+class InProgress:
+    """Another request is publishing it, or died while it did."""
+
+
+Decision = Claim | Replay | Conflict | InProgress
+
+
+@dataclass(frozen=True)
+class _Record:
+    state: Literal["pending", "committed"]
+    fingerprint: bytes
+    owner: int
+    acknowledgement_id: str
+    expires_at: float
+
+
+def fingerprint(message: Message, channel: str) -> bytes:
+    """What must be the same in a resend: channel, name, data text, tags, id and extras; nothing else.
+
+    Absent is not the same as empty. The real server's fingerprint depends on the order of unordered maps
+    when ``extras.headers`` has two entries or more; this one does not.
+    """
+    text = json.dumps(
+        [channel, message.name, message.data, message.tags, message.message_id, message.extras],
+        ensure_ascii=False,
+        sort_keys=True,
+    )
+    return hashlib.sha256(text.encode()).digest()
+
+
+class DedupStore:
+    """The records. ``clock`` in seconds, never going back.
+
+    ``capacity`` bounds them: when it is full, new keys are published and not remembered, which is what the
+    real server's memory cache does (it admits by frequency, and newcomers have none).
+    """
+
+    def __init__(self, ttl_s: float, capacity: int, clock: Callable[[], float]) -> None:
+        self._ttl_s = ttl_s
+        self._capacity = capacity
+        self._clock = clock
+        self._owners = 0
+        # By time of the last write, which is by expiry: the time to live is the same for all.
+        self._records: OrderedDict[RecordKey, _Record] = OrderedDict()
+
+    def __len__(self) -> int:
+        self._expire()
+        return len(self._records)
+
+    def begin(self, key: RecordKey, fingerprint: bytes) -> Decision:
+        """Claim the key, or say what is known of it."""
+        self._expire()
+        record = self._records.get(key)
+        if record is None:
+            self._owners += 1
+            claim = Claim(key, fingerprint, self._owners)
+            self._write(claim, "pending", "")
+            return claim
+        if record.fingerprint != fingerprint:
+            return Conflict()
+        return Replay(record.acknowledgement_id) if record.state == "committed" else InProgress()
+
+    def commit(self, claim: Claim, acknowledgement_id: str) -> None:
+        """It is published. Its time starts anew."""
+        self._expire()
+        if self._is_owned(claim):
+            self._write(claim, "committed", acknowledgement_id)
+
+    def abort(self, claim: Claim) -> None:
+        """It could not be published: as if never claimed."""
+        if self._is_owned(claim):
+            del self._records[claim.key]
+
+    def forget(self) -> None:
+        """Everything, as a restart does."""
+        self._records.clear()
+
+    def _is_owned(self, claim: Claim) -> bool:
+        record = self._records.get(claim.key)
+        return record is not None and record.owner == claim.owner and record.state == "pending"
+
+    def _write(self, claim: Claim, state: Literal["pending", "committed"], acknowledgement_id: str) -> None:
+        if claim.key not in self._records and len(self._records) >= self._capacity:
+            return
+        expires_at = self._clock() + self._ttl_s
+        self._records[claim.key] = _Record(state, claim.fingerprint, claim.owner, acknowledgement_id, expires_at)
+        self._records.move_to_end(claim.key)
+
+    def _expire(self) -> None:
+        now = self._clock()
+        while self._records:
+            key, record = next(iter(self._records.items()))
+            if record.expires_at > now:
+                return
+            del self._records[key]

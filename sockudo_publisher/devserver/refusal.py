@@ -1,0 +1,43 @@
+"""A refused request, as a value: status, and the body that the real server sends with it.
+
+Most are JSON (``{"error", "code", "status"}``; sockudo-server, section 1.2); what the real server's web
+framework refuses before its own code sees it is plain text.
+"""
+
+from __future__ import annotations
+
+import json
+
+__all__ = ["Refusal", "TextRefusal"]
+
+
+class Refusal(Exception):
+    """Refused by the server's own rules. ``retry_after`` in seconds, for 503."""
+
+    def __init__(self, status: int, code: str, text: str, *, retry_after: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.code = code
+        self.text = text
+        self.retry_after = retry_after
+
+    media_type = "application/json"
+
+    def body(self) -> bytes:
+        """The bytes of the answer."""
+        return json.dumps(
+            {"error": self.text, "code": self.code, "status": self.status}, ensure_ascii=False, separators=(",", ":")
+        ).encode()
+
+
+class TextRefusal(Refusal):
+    """Refused while the body was read: 400 no JSON, 413 too long, 415 not called JSON, 422 other types."""
+
+    media_type = "text/plain; charset=utf-8"
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(status, "", text)
+
+    def body(self) -> bytes:
+        """The text."""
+        return self.text.encode()

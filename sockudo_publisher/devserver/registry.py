@@ -1,0 +1,58 @@
+"""Who listens to what: the subscriptions of one app's sockets. Pure bookkeeping.
+
+``Socket`` is whatever can be given a frame; the registry never sends by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+__all__ = ["Registry", "Socket"]
+
+
+class Socket(Protocol):
+    """One connection."""
+
+    socket_id: str
+
+    def put(self, frame: str) -> None:
+        """Queue a frame; never waits."""
+
+
+class Registry:
+    """Channels and their sockets, in the order of subscription."""
+
+    def __init__(self) -> None:
+        self._channels: dict[str, dict[Socket, None]] = {}
+        self._sockets: dict[Socket, set[str]] = {}
+
+    def subscribe(self, socket: Socket, channel: str) -> None:
+        """Again is the same as once."""
+        self._channels.setdefault(channel, {})[socket] = None
+        self._sockets.setdefault(socket, set()).add(channel)
+
+    def unsubscribe(self, socket: Socket, channel: str) -> None:
+        """A channel that the socket is not in is no error."""
+        self._sockets.get(socket, set()).discard(channel)
+        members = self._channels.get(channel)
+        if members is not None:
+            members.pop(socket, None)
+            if not members:
+                del self._channels[channel]
+
+    def remove(self, socket: Socket) -> None:
+        """The connection is gone."""
+        for channel in list(self._sockets.get(socket, ())):
+            self.unsubscribe(socket, channel)
+        self._sockets.pop(socket, None)
+
+    def audience(self, channel: str, *, excluding: str | None = None) -> Iterator[Socket]:
+        """Everyone in the channel but the socket with this id."""
+        for socket in self._channels.get(channel, ()):
+            if socket.socket_id != excluding:
+                yield socket
+
+    def count(self, channel: str) -> int:
+        """Sockets in the channel."""
+        return len(self._channels.get(channel, ()))
