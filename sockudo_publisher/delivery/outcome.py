@@ -94,9 +94,9 @@ def classify(result: Result, item_count: int) -> Finding:
             return Finding(Outcome.TOO_LARGE, words, limit=_named_limit(error.text))
         case 400 if error and "already used with a different payload" in error.text:
             return Finding(Outcome.CONFLICT, words)
-        case 400 | 413 | 422 if error or _is_plain_text(result):
+        case 400 | 413 | 422 if (error and error.code) or _is_extractors(result):
             return Finding(Outcome.REFUSED, words)
-        case _:  # other 5xx; a page of some proxy's: it may be out
+        case _:  # other 5xx; the words of a proxy or gateway, who must not condemn an event: it may be out
             return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {words}")
 
 
@@ -131,7 +131,9 @@ def _receipts(body: bytes) -> int:
     if not isinstance(items, list):
         return -1
     for item in items:
-        if not isinstance(item, dict) or not item.get("acknowledgement_id"):
+        receipt = item.get("acknowledgement_id") if isinstance(item, dict) else None
+        # The id, or with versioned messages the serial; a `true` would be somebody else's idea of an answer.
+        if not receipt or not isinstance(receipt, str | int) or isinstance(receipt, bool):
             return -1
     return len(items)
 
@@ -159,8 +161,12 @@ def _retry_after(reply: Reply) -> float | None:
     return max(1.0, float(text))
 
 
-def _is_plain_text(reply: Reply) -> bool:
-    return reply.headers.get("content-type", "").lower().startswith("text/plain")
+def _is_extractors(reply: Reply) -> bool:
+    # Bad JSON (400) and wrong types (422) are told in plain text, before Sockudo's own code runs (axum's
+    # `Json` extractor). Proxies answer 400 in plain text too, and for every event alike.
+    return reply.headers.get("content-type", "").lower().startswith("text/plain") and reply.body.startswith(
+        (b"Failed to parse the request body as JSON", b"Failed to deserialize the JSON body")
+    )
 
 
 def _excerpt(reply: Reply) -> str:
