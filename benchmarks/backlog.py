@@ -9,35 +9,53 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sockudo_publisher import publish_many
+from sockudo_publisher import enqueue, publish_many
+from sockudo_publisher.apps import app_named
+from sockudo_publisher.journal.keys import lane_of
+from sockudo_publisher.journal.pack import Item
 
-from .drained import settled
+from .drained import STUCK_S, settled
 from .parts import Parts, worker
 from .plan import Plan
 from .usage import rss_bytes
 from .workload import events
 
-__all__ = ["Backlog", "measure"]
+__all__ = ["Backlog", "Tenth", "measure"]
 
 #: Seconds before a measurement begins, and between two looks.
 WARM_UP_S = 1.0
-LOOK_S = 0.02
+LOOK_S = 0.002
 
 #: Events by which a journal is filled up again.
 CHUNK = 2000
+
+#: Events a second that are encoded beforehand: more than any worker drains on two cores.
+MOST_RATE = 100_000
+
+#: Parts in which one drain is looked at.
+TENTHS = 10
 
 #: Databases of the one Redis.
 DEEP, SHALLOW = 0, 1
 
 
+@dataclass(frozen=True)
+class Tenth:
+    """How far one drain was, its events a second since the tenth before, and the worker's memory then."""
+
+    share: float
+    rate: float
+    rss_mb: float
+
+
 @dataclass
 class Backlog:
-    """Events a second by pair; the worker's memory over one drain of the deep journal to its end."""
+    """Events a second by pair; one drain of the deep journal to its end."""
 
     deep: list[float] = field(default_factory=list)
     shallow: list[float] = field(default_factory=list)
     depth: int = 0
-    rss_mb: list[tuple[float, float]] = field(default_factory=list)  # (share drained, MB)
+    tenths: list[Tenth] = field(default_factory=list)  # of one drain to the end
 
 
 def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Backlog:
@@ -56,7 +74,7 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Backlog:
         say(f"backlog: pair {pair + 1} of {plan.backlog_pairs}: {result.deep[-1]:,.0f}/s, {result.shallow[-1]:,.0f}/s")
     say("backlog: draining it to its end")
     parts.sockudo.restart()
-    result.rss_mb = to_the_end(parts, stored[DEEP])
+    result.tenths = to_the_end(parts, stored[DEEP])
     return result
 
 
@@ -67,16 +85,36 @@ def fill(parts: Parts, database: int, count: int, stored: dict[int, int]) -> Non
     stored[database] += count
 
 
+def finished(parts: Parts, database: int, first: int, count: int) -> list[dict[int, list[Item]]]:
+    """Encoded chunks to feed a journal with: encoding them meanwhile would be slower than the worker drains."""
+    parts.use(database)
+    app = app_named()
+    lanes = app.producer.lanes()
+    chunks: list[dict[int, list[Item]]] = []
+    for start in range(first, first + count, CHUNK):
+        chunk: dict[int, list[Item]] = {}
+        for channel, name, value in events(CHUNK, start):
+            for item in enqueue.prepare(app, channel, name, value).items:
+                chunk.setdefault(lane_of(channel, lanes), []).append(item)
+        chunks.append(chunk)
+    return chunks
+
+
 def held_at(parts: Parts, database: int, depth: int, block_s: float, stored: dict[int, int]) -> float:
-    """Events a second while the journal is held at a depth."""
+    """Events a second while the journal is held at a depth.
+
+    Raises :class:`RuntimeError` when it was not: a journal that runs empty shows the feeder's rate, not the worker's.
+    """
     parts.use(database)
     with settled(parts.redis.database_url(database)) as look:
         missing = depth - (stored[database] - look())
         if missing > 0:
             fill(parts, database, missing, stored)
+        chunks = finished(parts, database, stored[database], int(MOST_RATE * (block_s + WARM_UP_S)))
+        producer, lowest = app_named().producer, depth
         with worker(parts, database):
             begun = look()
-            while look() < begun + CHUNK:
+            while look() < begun + 1:
                 time.sleep(LOOK_S)
             warm_until = time.monotonic() + WARM_UP_S
             first: tuple[float, int] | None = None
@@ -84,27 +122,34 @@ def held_at(parts: Parts, database: int, depth: int, block_s: float, stored: dic
                 reached, now = look(), time.monotonic()
                 if now >= warm_until and first is None:
                     first = (now, reached)
+                lowest = min(lowest, stored[database] - reached)
                 if first is not None and now - first[0] >= block_s:
-                    return (reached - first[1]) / (now - first[0])
-                if stored[database] - reached <= depth - CHUNK:
-                    publish_many(events(CHUNK, stored[database]))
+                    break
+                if stored[database] - reached <= depth - CHUNK and chunks:
+                    producer.append(chunks.pop())
                     stored[database] += CHUNK
                 else:
                     time.sleep(LOOK_S)
+        if lowest < depth / 2:
+            raise RuntimeError(f"a journal to be held at {depth:,} fell to {lowest:,}: it was not fed fast enough")
+        return (reached - first[1]) / (now - first[0])
 
 
-def to_the_end(parts: Parts, total: int) -> list[tuple[float, float]]:
-    """(share drained, resident MB) of a worker that drains the deep journal until it is empty."""
+def to_the_end(parts: Parts, total: int) -> list[Tenth]:
+    """A worker drains the deep journal until it is empty. The first tenth includes its start."""
     parts.use(DEEP)
     drainer = worker(parts, DEEP)
-    seen: list[tuple[float, float]] = []
+    tenths: list[Tenth] = []
     with settled(parts.redis.database_url(DEEP)) as look, drainer:
         begun = look()
-        most, next_share = total - begun, 0.1
-        while (reached := look() - begun) < most:
-            if reached >= next_share * most:
-                seen.append((next_share, rss_bytes(drainer.pids) / 2**20))
-                next_share += 0.1
-            time.sleep(LOOK_S)
-        seen.append((1.0, rss_bytes(drainer.pids) / 2**20))
-    return seen
+        most, before = total - begun, (time.monotonic(), 0)
+        while len(tenths) < TENTHS:
+            reached, now = look() - begun, time.monotonic()
+            if reached >= (len(tenths) + 1) * most // TENTHS:
+                rate = (reached - before[1]) / (now - before[0])
+                tenths.append(Tenth((len(tenths) + 1) / TENTHS, rate, rss_bytes(drainer.pids) / 2**20))
+                before = (now, reached)
+            elif now - before[0] > STUCK_S:
+                raise RuntimeError(f"only {reached:,} of {most:,} events are done")
+            time.sleep(LOOK_S * 10)
+    return tenths

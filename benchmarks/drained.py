@@ -17,7 +17,6 @@ from sockudo_publisher.settings import DEFAULT_APP, get_settings
 
 from .ceiling import Driver
 from .parts import Parts, peer_worker, worker
-from .peers import sdk
 from .plan import Plan
 from .rates import MIDDLE, at_count, middle_rate
 from .usage import cpu_s, rss_bytes, spin_ms
@@ -176,6 +175,8 @@ def peer(parts: Parts, module: str, count: int, args: tuple[str, ...]) -> float:
 
 def loop(parts: Parts, count: int, batch: int, *, with_keys: bool = False) -> float:
     """The SDK called in a loop, without a queue; ``with_keys``: the server then has to look each event up."""
+    from .peers import sdk  # in the peers' environment alone
+
     todo = list(events(count))
     samples = [(time.monotonic(), 0.0)]
     with sdk.Sockudo.from_url(parts.sockudo.url) as client:

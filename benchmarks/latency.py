@@ -16,7 +16,6 @@ from sockudo_publisher.client.sockudo import Sockudo
 from tests.support.subscriber import Subscriber
 
 from .parts import Parts, worker
-from .peers import sdk
 from .plan import Plan
 from .ratios import percentile
 from .workload import CHANNELS, EVENT, data
@@ -40,6 +39,8 @@ class Latencies:
 
 def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Latencies:
     """One worker, one subscriber of all channels."""
+    from .peers import sdk  # in the peers' environment alone
+
     parts.fresh()
     result = Latencies()
     own = Sockudo.from_url(parts.sockudo.url)

@@ -1,0 +1,48 @@
+"""What the benchmark's page says of a target."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.drained import POOLS, Drained
+from benchmarks.ratios import spread
+from benchmarks.report import Results, at_least, at_most, rows
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"),
+    [
+        pytest.param([3.6, 3.7, 4.0], "met", id="all"),
+        pytest.param([2.0, 3.7, 4.0], "met by the median, not by every pair", id="most"),
+        pytest.param([2.0, 3.0, 4.0], "**missed** by the median, met by some pairs", id="few"),
+        pytest.param([2.0, 3.0, 3.4], "**missed**", id="none"),
+    ],
+)
+def test_pairs_that_disagree_are_told(values, verdict):
+    """A median on the right side of a target is not enough to call it met."""
+    assert at_least("", "", spread(values), 3.5, "").verdict == verdict
+    assert at_most("", "", spread([-value for value in values]), -3.5, "").verdict == verdict
+
+
+def drained(ours, ceiling, per_event=(100.0, 200.0)):
+    """One round, with the two pools of the task per event."""
+    rates = {"ours": [ours], "ceiling 500": [ceiling]}
+    rates |= {f"per_event {pool}": [rate] for pool, rate in zip(POOLS, per_event, strict=True)}
+    rates |= {f"in_batches {pool}": [1000.0] for pool in POOLS}
+    return Results(drained=Drained(rates=rates))
+
+
+def test_a_ceiling_that_is_passed_counts_as_none():
+    """More than the ceiling shows that the driver was held up, not that the worker is fast."""
+    row = rows(drained(70_000.0, 50_000.0))[0]
+    assert row.verdict == "**missed**"
+    assert "not valid" in row.measured
+
+
+def test_a_peer_is_taken_at_its_better_pool():
+    """The faster pool of the peer is what a target compares with."""
+    row = rows(drained(20_000.0, 30_000.0, per_event=(100.0, 400.0)))[1]
+    assert row.measured.startswith("50x")
+    assert row.verdict == "**missed**"
