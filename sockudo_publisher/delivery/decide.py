@@ -39,7 +39,8 @@ class Progress:
 
     ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next;
     ``waited``: the one wait for a running request was spent; ``unknowns``, ``failures``: in a row;
-    ``unknown_before``: an earlier attempt of the head ended unknown, so it may have been delivered.
+    ``unknown_before``: an attempt of what is marked ended unknown, so it may have been delivered;
+    ``is_known``: this run made the mark or has used it, so that it knows of every attempt but the first.
     """
 
     bad: int | None = None
@@ -48,7 +49,20 @@ class Progress:
     unknowns: int = 0
     failures: int = 0
     unknown_before: bool = False
+    is_known: bool = False
     attempts: int = 0
+
+    @classmethod
+    def after_pauses(cls, reason: str, count: int, batch_max_events: int) -> Progress:
+        """How a run begins after ``count`` pauses in a row, the last for ``reason``.
+
+        Earlier runs, of any worker, met them. Without this a run that gives its slot back while the
+        server dies of large requests would begin with the same large request for ever.
+        """
+        if reason != "unknown":
+            return cls(failures=count)
+        most = max(1, batch_max_events >> (count - 1)) if count >= 2 else None
+        return cls(most=most, unknowns=count, failures=count)
 
     @property
     def is_searching(self) -> bool:
@@ -56,7 +70,7 @@ class Progress:
         return self.bad is not None or self.waited
 
     def after_culprit(self) -> Progress:
-        """The culprit has left: what follows it goes next, at full size."""
+        """The head has left, or the culprit: what follows goes next, at full size."""
         return replace(self, bad=None, most=None, waited=False, attempts=0)
 
 
@@ -88,11 +102,12 @@ class RetryHold:
 
 @dataclass(frozen=True)
 class Bury:
-    """The single item cannot be delivered."""
+    """The single item cannot be delivered; ``attempts``: of requests since its search began."""
 
     reason: str
     words: str
     maybe_delivered: bool
+    attempts: int
 
 
 @dataclass(frozen=True)
@@ -120,17 +135,20 @@ Step: TypeAlias = Settle | TryAgain | Hold | RetryHold | Bury | Learn | Pause
 
 def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     """The next step, and what is known when it is done."""
-    now = replace(progress, attempts=progress.attempts + 1)
+    # A mark that this run finds was left by one that died or gave up: its attempt may have ended unknown.
+    unknown_before = attempt.resent and (progress.unknown_before or not progress.is_known)
+    now = replace(progress, attempts=progress.attempts + 1, unknown_before=unknown_before, is_known=True)
+    answered = replace(now, unknowns=0, failures=0)
     first_attempt = not attempt.resent
     match finding.outcome:
         case Outcome.ACCEPTED:
-            return Settle(), _after_accepted(now, attempt.count)
+            return Settle(), _after_accepted(answered, attempt.count)
         case Outcome.STUCK:
-            return _stuck(attempt, now)
+            return _stuck(attempt, answered)
         case Outcome.REFUSED | Outcome.CONFLICT:
-            return _refused(finding, attempt, now)
+            return _refused(finding, attempt, answered)
         case Outcome.TOO_LARGE:
-            return _too_large(finding, attempt, now)
+            return _too_large(finding, attempt, answered)
         case Outcome.UNKNOWN:
             unknowns = now.unknowns + 1
             # After a second unknown in a row half of the batch is asked, down to one item: a server that
@@ -151,21 +169,15 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
 
 
 def _after_accepted(progress: Progress, count: int) -> Progress:
-    bad = progress.bad - count if progress.bad is not None else None
-    if not bad or bad <= 0:
-        return Progress()
-    return Progress(
-        bad=bad,
-        most=_half(bad),
-        waited=progress.waited,
-        unknown_before=progress.unknown_before,
-        attempts=progress.attempts,
-    )
+    bad = progress.bad - count if progress.bad is not None else 0
+    return replace(progress, bad=bad, most=_half(bad)) if bad > 0 else progress.after_culprit()
 
 
 def _stuck(attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
-    if attempt.in_hold:
+    if attempt.in_hold and attempt.count == 1:
         return RetryHold(hold_retry_s(attempt.age_s)), progress
+    # Several items of a held queue are searched too: resent until accepted, those before a second stuck
+    # item would be forgotten when its claim ends, and come twice.
     if not progress.waited:
         return TryAgain(STUCK_WAIT_S), replace(progress, waited=True)
     if attempt.count > 1:
@@ -179,13 +191,15 @@ def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[St
     reason = "conflict" if finding.outcome is Outcome.CONFLICT else "refused"
     # Our bytes never change: a conflict means that somebody else used the id, or (a cut request's
     # claim answers so too) that an earlier attempt of ours is out.
-    bury = Bury(reason, finding.words, maybe_delivered=reason == "conflict" and attempt.resent)
+    maybe_delivered = reason == "conflict" and progress.unknown_before
+    bury = Bury(reason, finding.words, maybe_delivered, progress.attempts)
     return bury, progress.after_culprit()
 
 
 def _too_large(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     if attempt.count == 1:
-        return Bury("too_large", finding.words, maybe_delivered=False), progress.after_culprit()
+        bury = Bury("too_large", finding.words, maybe_delivered=False, attempts=progress.attempts)
+        return bury, progress.after_culprit()
     # Nothing of a batch refused for its size was accepted (the size is checked before the first item).
     unmark = not attempt.resent
     if finding.limit is not None and finding.limit < attempt.count:

@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 if sys.version_info >= (3, 11):
@@ -96,7 +96,10 @@ def drain(
     holder = journal.acquire(lane, channel)
     if holder is None:
         return None  # its holder sees our entries: release.lua
-    run = _Run(journal, holder, post, policy, control, at)
+    progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
+    if channel is not None:
+        progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
+    run = _Run(journal, holder, post, policy, control, at, progress)
     try:
         at("leased")
         return run.deliver()
@@ -119,6 +122,7 @@ class _Run:
         policy: Policy,
         control: Control,
         at: Callable[[str], None],
+        progress: Progress,
     ) -> None:
         self.journal = journal
         self.holder = holder
@@ -126,8 +130,7 @@ class _Run:
         self.policy = policy
         self.control = control
         self.at = at
-        # A held queue starts with its stuck item, alone.
-        self.progress = Progress(most=1 if holder.channel else None)
+        self.progress = progress
         self.limits = Limits()
         self.ring: Ring | None = None
         self.slice_end = time.monotonic() + SLICE_S
@@ -285,10 +288,12 @@ class _Run:
             return batch
         expired = next((i for i, item in enumerate(batch.items()) if 0 < item.expires_ms <= now_ms), None)
         if expired == 0:
-            self.journal.bury(self.holder, batch, self.letter("expired_uncertain", batch, ""), keep=False)
+            letter = DeadLetterFields("expired_uncertain", "", self.progress.attempts, batch.first_ms, True)
+            self.journal.bury(self.holder, batch, letter, keep=False)
         elif state is Standing.OVER:
             words = f"not known to be delivered, and the server's memory of it ({self.policy.window_s:g} s) is over"
-            self.journal.bury(self.holder, batch, self.letter("uncertain", batch, words, maybe_delivered=True))
+            letter = DeadLetterFields("uncertain", words, self.progress.attempts, batch.first_ms, True)
+            self.journal.bury(self.holder, batch, letter)
         else:
             return batch if expired is None else batch.head(expired)
         self.progress = self.progress.after_culprit()
@@ -362,7 +367,7 @@ class _Run:
             bury.reason,
             bury.words,
         )
-        letter = self.letter(bury.reason, batch, bury.words, maybe_delivered=bury.maybe_delivered)
+        letter = DeadLetterFields(bury.reason, bury.words, bury.attempts, batch.first_ms, bury.maybe_delivered)
         self.journal.bury(self.holder, batch, letter)
         self.at("buried")
         return self.take()
@@ -411,7 +416,3 @@ class _Run:
             if self.journal.shared.resume():
                 logger.warning("app %s: the server answers again", self.journal.app)
             self.control.ring_all()
-
-    def letter(self, reason: str, batch: Batch, words: str, *, maybe_delivered: bool = False) -> DeadLetterFields:
-        """What the dead letter says."""
-        return DeadLetterFields(reason, words, self.progress.attempts, batch.first_ms, maybe_delivered)

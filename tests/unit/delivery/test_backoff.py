@@ -1,0 +1,50 @@
+"""The waits: their ranges, their spread, their caps."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockudo_publisher.delivery.backoff import CAP_S, FIRST_S, HOLD_CAP_S, HOLD_FIRST_S, backoff_s, hold_retry_s
+
+pytestmark = pytest.mark.unit
+
+
+@given(st.integers(-3, 10**6))
+def test_backoff_is_between_nothing_and_its_bound(failures: int) -> None:
+    """Doubled from 0.2 s, capped; a huge number of failures is no error."""
+    bound = min(CAP_S, FIRST_S * 2 ** (max(1, min(failures, 64)) - 1))
+    assert 0 <= backoff_s(failures) <= bound
+
+
+@pytest.mark.parametrize("failures", [1, 2, 3, 4, 40])
+def test_backoff_has_full_jitter(failures: int) -> None:
+    """Workers that failed together do not come back together: the whole range is used, evenly."""
+    bound = min(CAP_S, FIRST_S * 2 ** (failures - 1))
+    waits = [backoff_s(failures) / bound for _ in range(2000)]
+    for low in (0.0, 0.25, 0.5, 0.75):
+        share = sum(low <= wait <= low + 0.25 for wait in waits) / len(waits)
+        # 2,000 draws: the standard deviation of a quarter's share is 0.0097; ten of them never happen.
+        assert share == pytest.approx(0.25, abs=0.097)
+
+
+@given(st.floats(0, 1e9))
+def test_hold_retry_is_a_quarter_of_the_age_within_its_bounds(age_s: float) -> None:
+    """From 1 s to 10 s."""
+    assert hold_retry_s(age_s) == pytest.approx(min(HOLD_CAP_S, max(HOLD_FIRST_S, age_s / 4)))
+
+
+@given(st.floats(0, 1e6), st.floats(0, 1e6))
+def test_hold_retry_never_falls_with_age(one: float, other: float) -> None:
+    """The gaps grow."""
+    assert hold_retry_s(min(one, other)) <= hold_retry_s(max(one, other))
+
+
+def test_held_item_is_asked_for_a_bounded_number_of_times_in_a_window() -> None:
+    """Each question costs the server a second of waiting."""
+    age_s, questions = 0.0, 0
+    while age_s < 120:
+        age_s += hold_retry_s(age_s) + 1.06
+        questions += 1
+    assert 15 <= questions <= 25

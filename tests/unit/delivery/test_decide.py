@@ -1,0 +1,417 @@
+"""What follows each outcome: one table per outcome, and the numbers of docs/outcomes.md."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockudo_publisher.delivery import backoff, decide, drain, window
+from sockudo_publisher.delivery.decide import (
+    MISCONFIGURED_S,
+    STUCK_WAIT_S,
+    Attempt,
+    Bury,
+    Hold,
+    Learn,
+    Pause,
+    Progress,
+    RetryHold,
+    Settle,
+    Step,
+    TryAgain,
+)
+from sockudo_publisher.delivery.outcome import Finding, Outcome
+
+pytestmark = pytest.mark.unit
+
+WORDS = "the server's words"
+
+
+def attempt(
+    count: int = 8, *, resent: bool = False, in_hold: bool = False, age_s: float = 0.0, size: int = 8000
+) -> Attempt:
+    return Attempt(count, size, resent, in_hold, age_s)
+
+
+def after(outcome: Outcome, tried: Attempt, progress: Progress | None = None, **said: object) -> tuple[Step, Progress]:
+    return decide.decide(Finding(outcome, WORDS, **said), tried, progress or Progress())  # type: ignore[arg-type]
+
+
+# -- accepted -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "count", "bad", "most"),
+    [
+        pytest.param(Progress(), 8, None, None, id="plain"),
+        pytest.param(Progress(bad=8, most=4, waited=True), 4, 4, 2, id="first half: the culprit is in the second"),
+        pytest.param(Progress(bad=3, most=1), 1, 2, 1, id="one of three"),
+        pytest.param(Progress(bad=2, most=1), 1, 1, 1, id="the culprit is next, alone"),
+        pytest.param(Progress(bad=1, most=1), 1, None, None, id="the culprit itself, freed: the search is over"),
+        pytest.param(Progress(bad=4, most=2), 6, None, None, id="more than the prefix: the search is over"),
+        pytest.param(Progress(waited=True), 8, None, None, id="the earlier request was only slow"),
+        pytest.param(Progress(most=1, unknowns=9, failures=9), 1, None, None, id="the server is back: full size"),
+    ],
+)
+def test_accepted_settles_and_narrows(before: Progress, count: int, bad: int | None, most: int | None) -> None:
+    """A settled prefix leaves the culprit's prefix shorter; without a search, what follows goes at full size."""
+    step, progress = after(Outcome.ACCEPTED, attempt(count), before)
+    assert step == Settle()
+    assert (progress.bad, progress.most) == (bad, most)
+    assert (progress.unknowns, progress.failures) == (0, 0)
+    assert progress.is_searching == (bad is not None)
+
+
+# -- stuck --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("resent", [False, True], ids=["first send", "resend"])
+@pytest.mark.parametrize("count", [1, 2, 500])
+def test_first_stuck_answer_waits_once(count: int, resent: bool) -> None:
+    """The earlier request may still be running, on a first send too; the wait belongs to the search."""
+    step, progress = after(Outcome.STUCK, attempt(count, resent=resent))
+    assert step == TryAgain(STUCK_WAIT_S)
+    assert progress.waited
+    assert progress.is_searching
+    assert (progress.bad, progress.most) == (None, None)
+
+
+@pytest.mark.parametrize(("count", "half"), [(2, 1), (3, 1), (8, 4), (9, 4), (500, 250)])
+@pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
+def test_second_stuck_answer_searches_at_once(count: int, half: int, in_hold: bool) -> None:
+    """Half of the prefix is asked next, without another wait; a held queue may hold a second stuck item too."""
+    step, progress = after(Outcome.STUCK, attempt(count, resent=True, in_hold=in_hold), Progress(waited=True))
+    assert step == TryAgain(0.0)
+    assert (progress.bad, progress.most, progress.waited) == (count, half, True)
+
+
+def test_first_stuck_answer_of_many_in_a_held_queue_waits_too() -> None:
+    """A batch that follows a freed item may be cut as any other."""
+    step, progress = after(Outcome.STUCK, attempt(7, resent=True, in_hold=True))
+    assert step == TryAgain(STUCK_WAIT_S)
+    assert progress.waited
+
+
+def test_single_stuck_item_is_held() -> None:
+    """Its channel waits; what follows it goes next at full size, and may hold another one."""
+    step, progress = after(Outcome.STUCK, attempt(1, resent=True), Progress(bad=1, most=1, waited=True))
+    assert step == Hold(1.0)
+    assert not progress.is_searching
+    assert progress.most is None
+
+
+@pytest.mark.parametrize(("age_s", "wait_s"), [(0, 1), (4, 1), (8, 2), (39, 9.75), (40, 10), (119, 10)])
+def test_held_item_still_stuck_is_tried_at_growing_gaps(age_s: float, wait_s: float) -> None:
+    """A quarter of its age, from 1 to 10 s, without the wait for a running request."""
+    step, _ = after(Outcome.STUCK, attempt(1, resent=True, in_hold=True, age_s=age_s), Progress(most=1))
+    assert step == RetryHold(wait_s)
+
+
+def test_stuck_item_found_by_a_search_in_a_held_queue_waits_there() -> None:
+    """It is held already."""
+    step, _ = after(Outcome.STUCK, attempt(1, resent=True, in_hold=True), Progress(bad=1, most=1, waited=True))
+    assert step == RetryHold(1.0)
+
+
+def test_stuck_item_in_a_search_for_a_poison_item_is_waited_for_then_searched() -> None:
+    """Refused and stuck are different answers to the same question about a prefix."""
+    _, searching = after(Outcome.REFUSED, attempt(8))
+    step, waiting = after(Outcome.STUCK, attempt(4, resent=True), searching)
+    assert step == TryAgain(STUCK_WAIT_S)
+    step, progress = after(Outcome.STUCK, attempt(4, resent=True), waiting)
+    assert step == TryAgain(0.0)
+    assert (progress.bad, progress.most) == (4, 2)
+
+
+# -- refused, conflict --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("outcome", [Outcome.REFUSED, Outcome.CONFLICT])
+@pytest.mark.parametrize(("count", "half"), [(2, 1), (3, 1), (500, 250)])
+def test_refused_batch_is_searched_without_waiting(outcome: Outcome, count: int, half: int) -> None:
+    """Refusals come at once: there is nothing to wait for."""
+    step, progress = after(outcome, attempt(count))
+    assert step == TryAgain(0.0)
+    assert (progress.bad, progress.most) == (count, half)
+    assert progress.is_searching
+
+
+@pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
+def test_single_refused_item_is_buried(in_hold: bool) -> None:
+    """With the server's words and the number of attempts; never delivered."""
+    tried = attempt(1, resent=True, in_hold=in_hold)
+    step, progress = after(Outcome.REFUSED, tried, Progress(bad=1, most=1, attempts=4))
+    assert step == Bury("refused", WORDS, maybe_delivered=False, attempts=5)
+    assert not progress.is_searching
+    assert (progress.most, progress.attempts) == (None, 0)
+
+
+def test_conflict_on_a_first_attempt_was_not_delivered() -> None:
+    """Our bytes never left before: somebody else used the id."""
+    step, _ = after(Outcome.CONFLICT, attempt(1))
+    assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=1)
+
+
+def test_conflict_found_by_a_search_was_not_delivered() -> None:
+    """The attempts of the search itself were all answered: no earlier one ended unknown."""
+    _, progress = after(Outcome.CONFLICT, attempt(2))
+    step, _ = after(Outcome.CONFLICT, attempt(1, resent=True), progress)
+    assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=2)
+
+
+def test_conflict_after_an_unknown_attempt_may_have_been_delivered() -> None:
+    """And so may what that attempt carried behind it."""
+    _, progress = after(Outcome.UNKNOWN, attempt(3))
+    _, progress = after(Outcome.CONFLICT, attempt(3, resent=True), progress)
+    step, progress = after(Outcome.CONFLICT, attempt(1, resent=True), progress)
+    assert step == Bury("conflict", WORDS, maybe_delivered=True, attempts=3)
+    _, progress = after(Outcome.ACCEPTED, attempt(1, resent=True), progress)
+    step, _ = after(Outcome.CONFLICT, attempt(1, resent=True), progress)
+    assert isinstance(step, Bury)
+    assert step.maybe_delivered
+
+
+def test_conflict_on_anothers_attempt_may_have_been_delivered() -> None:
+    """A holder that died says nothing about its attempt: it may have ended unknown."""
+    step, _ = after(Outcome.CONFLICT, attempt(1, resent=True))
+    assert isinstance(step, Bury)
+    assert step.maybe_delivered
+
+
+def test_conflict_on_a_new_batch_after_an_unknown_one_was_not_delivered() -> None:
+    """What was never sent before has no history."""
+    _, progress = after(Outcome.UNKNOWN, attempt(3))
+    _, progress = after(Outcome.ACCEPTED, attempt(3, resent=True), progress)
+    step, _ = after(Outcome.CONFLICT, attempt(1), progress)
+    assert isinstance(step, Bury)
+    assert not step.maybe_delivered
+
+
+# -- too large ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("count", "words", "limit", "events", "size"),
+    [
+        pytest.param(51, "Batch size (51) exceeds limit (50)", 50, 50, None, id="a named limit"),
+        pytest.param(51, "Batch size is too large", None, 25, None, id="about the count, no number"),
+        pytest.param(51, "Batch size (51) exceeds limit (60)", 60, 25, None, id="a limit that is no help"),
+        pytest.param(51, "Failed to buffer the request body", None, None, 4000, id="about bytes"),
+        pytest.param(2, "413 Request Entity Too Large", None, None, 4000, id="a proxy's page"),
+    ],
+)
+@pytest.mark.parametrize("resent", [False, True], ids=["first send", "resend"])
+def test_too_large_batch_teaches(
+    count: int, words: str, limit: int | None, events: int | None, size: int | None, resent: bool
+) -> None:
+    """The named limit, else half; nothing was accepted, so a first attempt leaves no mark."""
+    finding = Finding(Outcome.TOO_LARGE, words, limit=limit)
+    step, progress = decide.decide(finding, attempt(count, resent=resent), Progress())
+    assert step == Learn(events, size, unmark=not resent)
+    assert not progress.is_searching
+    assert progress.most == (max(1, count // 2) if size else None)
+
+
+def test_learned_bytes_have_a_floor() -> None:
+    """A limit below a kilobyte would make every event a batch of its own for an hour."""
+    step, progress = after(Outcome.TOO_LARGE, attempt(3, size=900))
+    assert step == Learn(None, 1024, unmark=True)
+    assert progress.most == 1, "this batch shrinks by number"
+
+
+def test_single_item_that_is_too_large_is_buried() -> None:
+    """There is nothing left to shrink."""
+    step, progress = after(Outcome.TOO_LARGE, attempt(1))
+    assert step == Bury("too_large", WORDS, maybe_delivered=False, attempts=1)
+    assert progress.most is None
+
+
+def test_too_large_in_a_search_keeps_the_search() -> None:
+    """The culprit is still in the prefix."""
+    _, progress = after(Outcome.TOO_LARGE, attempt(8, resent=True), Progress(bad=16, most=8))
+    assert (progress.bad, progress.most) == (16, 4)
+
+
+# -- the server does not answer, or takes nothing -------------------------------------------------------
+
+SEARCHES = [
+    pytest.param(Progress(), id="no search"),
+    pytest.param(Progress(waited=True), id="waited"),
+    pytest.param(Progress(bad=8, most=4, waited=True), id="search"),
+    pytest.param(Progress(bad=1, most=1, waited=True), id="search at its end"),
+]
+
+
+@pytest.mark.parametrize("before", SEARCHES)
+@pytest.mark.parametrize("resent", [False, True], ids=["first send", "resend"])
+@pytest.mark.parametrize(
+    ("outcome", "reason", "unmarks"),
+    [
+        (Outcome.UNKNOWN, "unknown", False),
+        (Outcome.NOT_SENT, "unreachable", True),
+        (Outcome.BUSY, "busy", True),
+        (Outcome.MISCONFIGURED, "misconfigured", True),
+    ],
+)
+@pytest.mark.parametrize("count", [1, 4])
+@pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
+def test_server_trouble_pauses_and_decides_nothing_about_an_item(
+    outcome: Outcome, reason: str, unmarks: bool, resent: bool, before: Progress, count: int, in_hold: bool
+) -> None:
+    """Never a hold, a dead letter or a longer prefix; the marker goes only from what was certainly never sent."""
+    step, progress = after(outcome, attempt(count, resent=resent, in_hold=in_hold), before)
+    assert isinstance(step, Pause)
+    assert (step.reason, step.words) == (reason, WORDS)
+    assert step.unmark == (unmarks and not resent)
+    assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
+    assert (progress.bad, progress.waited) == (before.bad, before.waited)
+    assert progress.failures == 1
+
+
+def test_unknown_after_unknown_shrinks_down_to_one() -> None:
+    """From the second in a row on half is asked; one item alone stays one item, and is never condemned."""
+    progress, count, counts = Progress(), 500, []
+    for _ in range(14):
+        step, progress = after(Outcome.UNKNOWN, attempt(count, resent=True), progress)
+        assert isinstance(step, Pause)
+        count = min(count, progress.most or count)
+        counts.append(count)
+    assert counts == [500, 250, 125, 62, 31, 15, 7, 3, 1, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("answer", [Outcome.STUCK, Outcome.REFUSED, Outcome.CONFLICT, Outcome.TOO_LARGE])
+def test_any_answer_ends_the_row_of_failures(answer: Outcome) -> None:
+    """The server answers: a later unknown is the first in a row again."""
+    before = Progress(unknowns=5, failures=7)
+    _, progress = after(answer, attempt(8, resent=True), before)
+    assert (progress.unknowns, progress.failures) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("wish", "least", "most"),
+    [
+        pytest.param(1.0, 1.0, 1.0, id="a second"),
+        pytest.param(17.0, 17.0, 17.0, id="obeyed as it is"),
+        pytest.param(None, 1.0, 3.0, id="no wish: a second and the backoff"),
+    ],
+)
+def test_busy_obeys_retry_after(wish: float | None, least: float, most: float) -> None:
+    """All lanes of the app together."""
+    step, _ = after(Outcome.BUSY, attempt(), Progress(failures=30), retry_after_s=wish)
+    assert isinstance(step, Pause)
+    assert least <= step.wait_s <= most
+
+
+def test_misconfigured_asks_again_slowly_and_loudly() -> None:
+    """A person has to act."""
+    step, _ = after(Outcome.MISCONFIGURED, attempt())
+    assert step == Pause("misconfigured", MISCONFIGURED_S, WORDS, unmark=True, is_loud=True)
+
+
+@given(st.sampled_from([Outcome.UNKNOWN, Outcome.NOT_SENT]), st.integers(0, 60))
+def test_backoff_grows_with_the_failures(outcome: Outcome, failures: int) -> None:
+    """Between nothing and the bound of that failure."""
+    step, progress = after(outcome, attempt(), Progress(failures=failures))
+    assert isinstance(step, Pause)
+    assert progress.failures == failures + 1
+    assert 0 <= step.wait_s <= min(backoff.CAP_S, backoff.FIRST_S * 2**failures)
+
+
+# -- over the end of a run ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("pauses", "most"), [(1, None), (2, 250), (3, 125), (9, 1), (10, 1), (5000, 1)], ids=str)
+def test_run_after_unknown_pauses_goes_on_shrinking(pauses: int, most: int | None) -> None:
+    """The pause in Redis counts what earlier runs, of any worker, met; a probe is as small as theirs would be."""
+    progress = Progress.after_pauses("unknown", pauses, 500)
+    assert (progress.most, progress.unknowns, progress.failures) == (most, pauses, pauses)
+    assert not progress.is_searching
+
+
+@pytest.mark.parametrize("reason", ["unreachable", "busy", "misconfigured"])
+def test_run_after_other_pauses_keeps_the_size(reason: str) -> None:
+    """Only an unknown fate has to do with the batch; the backoff goes on."""
+    progress = Progress.after_pauses(reason, 7, 500)
+    assert (progress.most, progress.unknowns, progress.failures) == (None, 0, 7)
+
+
+# -- everything -----------------------------------------------------------------------------------------
+
+PROGRESSES = st.builds(
+    Progress,
+    bad=st.none() | st.integers(1, 600),
+    most=st.none() | st.integers(1, 600),
+    waited=st.booleans(),
+    unknowns=st.integers(0, 40),
+    failures=st.integers(0, 40),
+    unknown_before=st.booleans(),
+    attempts=st.integers(0, 100),
+)
+ATTEMPTS = st.builds(
+    Attempt,
+    count=st.integers(1, 500),
+    body_bytes=st.integers(20, 5_000_000),
+    resent=st.booleans(),
+    in_hold=st.booleans(),
+    age_s=st.floats(0, 1e6),
+)
+
+
+@given(
+    finding=st.builds(
+        Finding,
+        outcome=st.sampled_from(Outcome),
+        words=st.sampled_from(["", "Batch size (9) exceeds limit (5)", "x"]),
+        retry_after_s=st.none() | st.floats(1, 100),
+        limit=st.none() | st.integers(1, 1000),
+    ),
+    tried=ATTEMPTS,
+    progress=PROGRESSES,
+)
+def test_decisions_hold_their_bounds(finding: Finding, tried: Attempt, progress: Progress) -> None:
+    """Whatever is known: at least one item goes next, only one item leaves by a search, waits are bounded."""
+    step, then = decide.decide(finding, tried, progress)
+    assert then.most is None or then.most >= 1
+    assert then.bad is None or then.bad >= 1
+    match step:
+        case Bury(attempts=attempts):
+            assert tried.count == 1
+            assert attempts >= 1
+            assert finding.outcome in {Outcome.REFUSED, Outcome.CONFLICT, Outcome.TOO_LARGE}
+        case Hold():
+            assert tried.count == 1
+            assert not tried.in_hold
+            assert finding.outcome is Outcome.STUCK
+        case RetryHold(wait_s):
+            assert tried.count == 1
+            assert tried.in_hold
+            assert backoff.HOLD_FIRST_S <= wait_s <= backoff.HOLD_CAP_S
+        case Learn(events, size, unmark):
+            assert tried.count > 1
+            assert (events is None) != (size is None)
+            assert events is None or 1 <= events < tried.count
+            assert not (unmark and tried.resent)
+        case Pause(unmark=unmark, wait_s=wait_s):
+            assert not (unmark and tried.resent)
+            assert 0 <= wait_s <= 100
+        case TryAgain(wait_s):
+            assert wait_s in {0.0, STUCK_WAIT_S}
+        case Settle():
+            assert finding.outcome is Outcome.ACCEPTED
+
+
+def test_documented_numbers_are_the_constants() -> None:
+    """docs/outcomes.md tells the waits that the code has."""
+    text = (Path(__file__).parents[3] / "docs" / "outcomes.md").read_text(encoding="utf-8")
+    for line in (
+        f"| backoff after the n-th failure in a row | between 0 and min({backoff.CAP_S:g}, {backoff.FIRST_S:g} · 2^",
+        f"| wait before a search for a stuck item, once | {STUCK_WAIT_S:g} s |",
+        f"| between two questions while misconfigured | {MISCONFIGURED_S:g} s |",
+        f"from {backoff.HOLD_FIRST_S:g} to {backoff.HOLD_CAP_S:g} s |",
+        f"| `hold` | up to window - `SOCKUDO_DELIVERY_TIMEOUT` - {window.MARGIN_S:g} s |",
+    ):
+        assert line in text
+    assert drain.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
