@@ -1,0 +1,103 @@
+"""The broker is a hint, the journal is not: what callers see when either is away, and that events arrive all the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.embedded import RedisServer, free_port
+from tests.support.caller import call
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+TIMED = """
+started = time.monotonic()
+try:
+    say(publish.delay(C, "e", {"n": 1}, key=sys.argv[2] if len(sys.argv) > 2 else None).id)
+except JournalUnavailable as error:
+    say([error.stored, error.message_id])
+say(time.monotonic() - started)
+"""
+
+
+def test_refused_broker_costs_a_caller_nothing(stack: Stack) -> None:
+    """`delay` succeeds within a second, and a worker's sweep finds the lane."""
+    seen = stack.subscribe(stack.channel())
+    stack.worker()
+    _, seconds = call(stack, TIMED, SOCKUDO_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert seconds < 1.0
+    assert seen.take(1, 20) == ['{"n":1}']
+
+
+def test_refused_rabbitmq_costs_a_caller_nothing(stack: Stack) -> None:
+    """The same with an AMQP broker's address."""
+    _, seconds = call(stack, TIMED, SOCKUDO_BROKER_URL=f"amqp://guest:guest@127.0.0.1:{free_port()}//")
+    assert seconds < 1.0
+
+
+def test_frozen_broker_costs_a_caller_less_than_a_second(stack: Stack, tmp_path: Path) -> None:
+    """A broker that accepts connections and never answers: `delay` gives up on the doorbell, not on the event."""
+    with RedisServer(tmp_path / "broker", appendonly=False) as broker:
+        broker.pause()
+        said = call(stack, TIMED + TIMED, SOCKUDO_BROKER_URL=broker.url)
+        broker.resume()
+    assert said[1] < 1.0
+    assert said[3] < 0.2, "further rings are skipped for a while"
+
+
+def test_workers_deliver_while_the_broker_is_away(stack: Stack, tmp_path: Path) -> None:
+    """The broker dies under a running worker: the sweep drains in its own process, and comes back with the broker."""
+    with RedisServer(tmp_path / "broker", appendonly=False) as broker:
+        stack.environ["SOCKUDO_BROKER_URL"] = broker.url
+        seen = stack.subscribe(stack.channel())
+        stack.worker()
+        call(stack, 'publish.delay(C, "e", "before")')
+        seen.wait_for_count(1, 20)
+        broker.stop()
+        call(stack, 'publish.delay(C, "e", "without")')
+        seen.wait_for_count(2, 40)
+        broker.start()
+        call(stack, 'publish.delay(C, "e", "after")')
+        seen.wait_for_count(3, 40)
+        assert seen.data() == ["before", "without", "after"]
+
+
+def test_refused_journal_raises_at_once_and_nothing_is_stored(stack: Stack) -> None:
+    """`.stored` is False, and the message id is there to repeat with."""
+    (stored, message_id), seconds = call(stack, TIMED, SOCKUDO_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    assert stored is False
+    assert message_id
+    assert seconds < 2.0
+
+
+def test_frozen_journal_raises_within_two_seconds_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
+    """`.stored` is None: nobody knows; repeated with the message id as key it is seen once."""
+    with RedisServer(tmp_path / "journal") as journal:
+        stack.environ["SOCKUDO_REDIS_URL"] = journal.url
+        seen = stack.subscribe(stack.channel())
+        call(stack, 'publish.delay(C, "warm", "up")')
+        said = call(
+            stack,
+            f"""
+import os, signal
+publish.delay(C, "e", "first")  # connected, so that the next call's command is taken by the kernel
+os.kill({journal.pid}, signal.SIGSTOP)
+started = time.monotonic()
+try: publish.delay(C, "e", "frozen")
+except JournalUnavailable as error: caught = error
+say([caught.stored, bool(caught.message_id), time.monotonic() - started])
+os.kill({journal.pid}, signal.SIGCONT)
+time.sleep(0.2)
+publish.delay(C, "e", "frozen", key=caught.message_id)
+""",
+        )
+        stored, has_id, seconds = said[0]
+        assert stored is None
+        assert has_id
+        assert seconds < 2.0
+        stack.worker()
+        seen.wait_for_count(3, 30)
+        seen.wait_until_quiet(1.0)
+        assert seen.data() == ["up", "first", "frozen"]

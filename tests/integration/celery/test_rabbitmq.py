@@ -1,0 +1,103 @@
+"""RabbitMQ as the broker; the journal stays in Redis."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.embedded import free_ports
+from sockudo_publisher.embedded.process import ChildProcess
+from tests.support.caller import call
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+
+_PROGRAM = shutil.which("rabbitmq-server", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
+
+
+class RabbitMQ(ChildProcess):
+    """A node of its own: data, ports, cookie and port mapper in `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__("rabbitmq", directory / "rabbitmq.log")
+        self.directory = directory
+        self.port, self._dist, self._mapper = free_ports(3)
+
+    @property
+    def url(self) -> str:
+        return f"amqp://guest:guest@127.0.0.1:{self.port}//"
+
+    def _command(self) -> list[str]:
+        # Debian's wrapper changes user; the server's own script beside the library does not.
+        return [
+            "/usr/lib/rabbitmq/bin/rabbitmq-server"
+            if os.path.exists("/usr/lib/rabbitmq/bin/rabbitmq-server")
+            else str(_PROGRAM)
+        ]
+
+    def _environ(self) -> Mapping[str, str]:
+        home = self.directory / "home"
+        home.mkdir(exist_ok=True)
+        return {
+            "PATH": os.environ["PATH"] + ":/usr/lib/rabbitmq/bin:/usr/sbin",
+            "HOME": str(home),
+            "RABBITMQ_NODENAME": f"test{self.port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(self.port),
+            "RABBITMQ_DIST_PORT": str(self._dist),
+            "ERL_EPMD_PORT": str(self._mapper),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
+            "RABBITMQ_PID_FILE": str(self.directory / "pid"),
+            "RABBITMQ_CONF_ENV_FILE": str(self.directory / "none"),
+        }
+
+    def _is_ready(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"AMQP\x00\x00\x09\x01")
+                return connection.recv(1) != b""
+        except OSError:
+            return False
+
+    def stop_port_mapper(self) -> None:
+        """It leaves its process group, so it is asked to go."""
+        mapper = shutil.which("epmd")
+        if mapper:
+            subprocess.run([mapper, "-port", str(self._mapper), "-kill"], capture_output=True, timeout=10, check=False)
+
+
+@pytest.fixture
+def rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+    if _PROGRAM is None:
+        pytest.skip("no rabbitmq-server on PATH")
+    directory = tmp_path / "rabbitmq"
+    directory.mkdir()
+    server = RabbitMQ(directory)
+    try:
+        server.start(timeout_s=90)
+        yield server
+    finally:
+        server.stop(30)
+        server.stop_port_mapper()
+
+
+def test_rabbitmq_as_broker(stack: Stack, rabbitmq: RabbitMQ) -> None:
+    """Doorbells and countdown messages go through RabbitMQ, and it may go away for a while."""
+    stack.environ["SOCKUDO_BROKER_URL"] = rabbitmq.url
+    seen = stack.subscribe(stack.channel())
+    worker = stack.worker()
+    call(stack, 'publish.delay(C, "e", "now")\npublish.apply_async((C, "e", "later"), countdown=1)')
+    seen.wait_for_count(2, 30)
+    assert seen.data() == ["now", "later"]
+    assert stack.redis.llen("sockudo") == 0, "nothing goes through the journal's Redis"
+    assert "sockudo_publisher.drain" in worker.log_text()
+    assert worker.stop(30) == 0
