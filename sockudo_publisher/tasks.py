@@ -250,7 +250,9 @@ def register(app: Celery) -> PublishTask:
     For applications whose chains, groups and links mix ``publish`` with tasks of their own. Returns the
     task as registered with that app.
     """
-    task: PublishTask = app.register_task(PublishTask())
+    # A class of its own: Celery binds a task's class to its app, and `publish` stays with ours.
+    kind = type("PublishTask", (PublishTask,), {"__module__": __name__, "__bound__": False, "_app": None})
+    task: PublishTask = app.register_task(kind())
     return task
 
 
