@@ -90,7 +90,8 @@ def drain(
 
     Raises :class:`JournalUnavailable` when Redis fails; nothing has to be undone then.
     """
-    pause = journal.shared.view().pause
+    view = journal.shared.view()
+    pause = view.pause
     if pause and pause.until_ms > journal.now_ms():
         return None  # who paused the app rings this lane or another; clearing the pause rings them all
     holder = journal.acquire(lane, channel)
@@ -99,7 +100,7 @@ def drain(
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
-    run = _Run(journal, holder, post, policy, control, at, progress)
+    run = _Run(journal, holder, post, policy, control, at, progress, view.limits)
     try:
         at("leased")
         return run.deliver()
@@ -123,6 +124,7 @@ class _Run:
         control: Control,
         at: Callable[[str], None],
         progress: Progress,
+        limits: Limits,
     ) -> None:
         self.journal = journal
         self.holder = holder
@@ -131,7 +133,7 @@ class _Run:
         self.control = control
         self.at = at
         self.progress = progress
-        self.limits = Limits()
+        self.limits = limits
         self.ring: Ring | None = None
         self.slice_end = time.monotonic() + SLICE_S
         self.taken_at = 0.0
