@@ -105,11 +105,11 @@ def drain(
         at("leased")
         return run.deliver()
     except LeaseLost:
-        logger.info("%r is lost: its new holder goes on", holder.lease)
+        logger.info("%r is lost: its new holder goes on", run.holder.lease)
         return None
     finally:
         run.end_probe()
-        journal.forget(holder)
+        journal.forget(run.holder)
 
 
 class _Run:
@@ -323,7 +323,7 @@ class _Run:
         except LeaseLost:
             # With the server's 200 in hand the lease may be taken again, if nobody has it and the
             # marker is still ours: settling now spares a resend.
-            if not self.journal.reacquire(self.holder):
+            if not self.lease_again():
                 raise
             self.settle_again(batch)
             taken = self.take()
@@ -333,6 +333,15 @@ class _Run:
             self.journal.count(self.holder.keys.lane, "resent_after_window", batch.count)
         self.at("settled")
         return taken
+
+    def lease_again(self) -> bool:
+        """Take the lost lease again, if it is free; as a new holder, who knows what a successor has held."""
+        again = self.journal.acquire(self.holder.keys.lane, self.holder.channel)
+        if again is None:
+            return False
+        self.journal.forget(self.holder)
+        self.holder = again
+        return True
 
     def settle_again(self, batch: Batch) -> None:
         """Settle under a new lease; a successor that came between has taken care of the batch."""

@@ -915,3 +915,26 @@ def test_stop_ends_a_pause(world: World) -> None:
     assert not world.is_leased()
     assert not world.is_probing()
     assert world.marker() is None
+
+
+def test_holder_that_takes_its_lease_again_knows_what_was_held_meanwhile(world: World) -> None:
+    """A successor held a channel and was gone: that channel's later items must not overtake the stuck one."""
+    stuck, other = world.channel("stuck"), world.channel("other")
+    world.append(other, 5)
+
+    def lease_is_lost_for_a_while(body: bytes) -> Reply | NoReply:
+        if len(world.server.requests) == 0:
+            reply = world.server.post(body)
+            world.lose_leases()
+            ids = world.append(stuck, 2)
+            world.server.claim(ids[0], stuck)
+            world.drain(journal=world.worker(), control=Control(world))
+            assert world.holds() == [stuck]
+            world.append(stuck, 3)
+            return reply
+        return world.server.post(body)
+
+    world.drain(post=lease_is_lost_for_a_while)
+    assert world.server.seen(stuck) == []
+    world.settle_down()
+    world.check()
