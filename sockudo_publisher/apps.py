@@ -34,7 +34,8 @@ class App:
 @lru_cache(maxsize=64)
 def _build(name: str) -> App:
     settings = get_settings()
-    client = Sockudo.from_url(
+    client = Sockudo.from_setting(
+        "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]",
         settings.url_of(name),
         timeout=settings.timeout,
         encryption_master_key_base64=settings.encryption_master_key_base64,

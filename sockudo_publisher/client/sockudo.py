@@ -113,7 +113,7 @@ class Sockudo:
         Key, secret and app id are percent-decoded. ``host`` and ``port`` replace the URL's. A TLS option
         that contradicts the scheme raises ``ConfigurationError``, as does a malformed URL.
         """
-        return cls._from_url(url, "url", options)
+        return cls.from_setting("url", url, **options)
 
     @classmethod
     def from_env(cls, env: str = "SOCKUDO_URL", **options: Any) -> Sockudo:
@@ -121,10 +121,11 @@ class Sockudo:
         url = os.environ.get(env, "").strip()
         if not url:
             raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port/apps/app-id")
-        return cls._from_url(url, env, options)
+        return cls.from_setting(env, url, **options)
 
     @classmethod
-    def _from_url(cls, url: str, setting: str, options: Mapping[str, Any]) -> Sockudo:
+    def from_setting(cls, setting: str, url: str, **options: Any) -> Sockudo:
+        """As :meth:`from_url`, for a URL that came from a setting, which complaints then name."""
         where = {name: options[name] for name in _WHERE if name in options}
         rest = {name: value for name, value in options.items() if name not in _WHERE}
         client = cls.__new__(cls)

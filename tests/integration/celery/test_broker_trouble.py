@@ -1,4 +1,4 @@
-"""The broker is a hint, the journal is not: what callers see when either is away, and that events arrive all the same."""
+"""The broker is a hint, the journal is not: what callers see when either is away; events arrive all the same."""
 
 from __future__ import annotations
 

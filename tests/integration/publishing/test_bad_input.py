@@ -1,0 +1,142 @@
+"""Bad input raises at the caller, names field, limit and size, and stores nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sockudo_publisher import (
+    BacklogFull,
+    ConfigurationError,
+    Event,
+    ValidationError,
+    publish,
+    publish_many,
+)
+from sockudo_publisher.apps import forget_apps
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+PAYLOAD = "the-payload-itself"
+CIRCLE: list[Any] = []
+CIRCLE.append(CIRCLE)
+
+BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
+    "event name empty": (("c", "", PAYLOAD), {}, "event name: empty, expected 1 to 200 bytes"),
+    "event name long": (("c", "e" * 201, PAYLOAD), {}, "event name: 201 bytes, limit 200"),
+    "event name long in bytes": (("c", "é" * 101, PAYLOAD), {}, "event name: 202 bytes, limit 200"),
+    "channel empty": (("", "e", PAYLOAD), {}, "channel: empty, expected 1 to 200 bytes"),
+    "channel illegal": (("a b", "e", PAYLOAD), {}, "channel: 3 characters, of which some are not allowed"),
+    "channel newline": (("a\n", "e", PAYLOAD), {}, "channel: 2 characters, of which some are not allowed"),
+    "channel long": (("c" * 212, "e", PAYLOAD), {}, "channel: 212 bytes, limit 200"),
+    "too many channels": (([f"c{n}" for n in range(101)], "e", PAYLOAD), {}, "limit 100"),
+    "no channel": (([], "e", PAYLOAD), {}, "channels: none, expected 1 to 100"),
+    "data long": (("c", "e", "x" * 10_241), {}, "data: 10241 bytes, limit 10240"),
+    "data long in bytes": (("c", "e", "é" * 5121), {}, "data: 10242 bytes, limit 10240"),
+    "NaN": (("c", "e", {"x": float("nan")}), {}, "data: not JSON, NaN or an infinite number"),
+    "not UTF-8": (("c", "e", b"\xff\xfe"), {}, "data: 2 bytes that are not UTF-8"),
+    "lone surrogate": (("c", "e", "\ud800"), {}, "data: not UTF-8 (a lone surrogate)"),
+    "not JSON": (("c", "e", {"x": object()}), {}, "data: not JSON, Object of type object"),
+    "circular": (("c", "e", CIRCLE), {}, "data: not JSON, circular or too deep"),
+    "socket id": (("c", "e", PAYLOAD), {"socket_id": "1.2:x"}, "socket_id: 5 characters, expected digits.digits"),
+    "key empty": (("c", "e", PAYLOAD), {"key": ""}, "key: empty, expected 1 to 128 bytes"),
+    "key long": (("c", "e", PAYLOAD), {"key": "k" * 129}, "key: 129 bytes, limit 128"),
+    "encrypted without a key": (("private-encrypted-c", "e", PAYLOAD), {}, "encryption_master_key_base64"),
+    "encrypted among others": ((["private-encrypted-c", "d"], "e", PAYLOAD), {}, "it must be the only one"),
+    "two headers": (
+        ("c", "e", PAYLOAD),
+        {"extras": {"headers": {"a": 1, "b": 2}}},
+        "extras.headers: 2 entries, limit 1",
+    ),
+    "tags": (("c", "e", PAYLOAD), {"tags": {"a": 1}}, "tags: expected text"),
+}
+
+
+@pytest.mark.parametrize(("args", "kwargs", "words"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize("how", ["delay", "apply_async", "countdown", "now"])
+def test_bad_input_raises_at_the_caller_and_stores_nothing(
+    stack: Stack, how: str, args: tuple[Any, ...], kwargs: dict[str, Any], words: str
+) -> None:
+    """By every way to call it: a ValueError that names what is wrong, and an empty Redis."""
+    ways = {
+        "delay": lambda: publish.delay(*args, **kwargs),
+        "apply_async": lambda: publish.apply_async(args, kwargs, expires=60),
+        "countdown": lambda: publish.apply_async(args, kwargs, countdown=60),
+        "now": lambda: publish(*args, **kwargs),
+    }
+    if how == "now" and "extras.headers" in words:
+        pytest.skip("a direct call is never resent, so it may carry them")
+    with pytest.raises(ValidationError) as caught:
+        ways[how]()
+    assert isinstance(caught.value, ValueError)
+    assert words in str(caught.value)
+    assert PAYLOAD not in str(caught.value)
+    assert stack.redis.keys("*:stream") == []
+    assert stack.redis.llen("sockudo") == 0
+
+
+@pytest.mark.parametrize("args", [(), ("c",), ("c", "e"), ("c", "e", 1, 2)])
+def test_wrong_number_of_arguments_is_a_type_error(stack: Stack, args: tuple[Any, ...]) -> None:
+    """As Python has it."""
+    with pytest.raises(TypeError, match="publish"):
+        publish.delay(*args)
+    with pytest.raises(TypeError, match="'nonsense'"):
+        publish.delay("c", "e", 1, nonsense=1)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "http://k:very-secret@h/apps/", "ftp://k:very-secret@h/apps/a", "http://very-secret@h/apps/a", "very-secret"],
+)
+def test_missing_or_malformed_url_is_a_clear_error_without_the_secret(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """It names SOCKUDO_URL and what is expected."""
+    monkeypatch.setenv("SOCKUDO_URL", url)
+    forget_apps()
+    with pytest.raises(ConfigurationError) as caught:
+        publish.delay("c", "e", 1)
+    assert "SOCKUDO_URL" in str(caught.value)
+    assert "very-secret" not in str(caught.value)
+
+
+def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At SOCKUDO_MAX_BACKLOG events a lane `delay` raises BacklogFull; several channels are stored all or say which."""
+    monkeypatch.setenv("SOCKUDO_MAX_BACKLOG", "3")
+    forget_apps()
+    for n in range(3):
+        publish.delay("c", "e", n)
+    with pytest.raises(BacklogFull, match="SOCKUDO_MAX_BACKLOG"):
+        publish.delay("c", "e", 3)
+    with pytest.raises(BacklogFull):
+        publish.delay("c", "e", 3, key="k")
+    (stream,) = stack.redis.keys("*:stream")
+    assert stack.redis.xlen(stream) == 3
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [
+        (("c", "e"), "a tuple of 2 values"),
+        ({"channel": "c", "name": "e"}, "data is missing"),
+        ({"channel": "c", "name": "e", "data": 1, "nonsense": 2}, "unknown field 'nonsense'"),
+        (7, "got int"),
+        (Event("c", "e", 1, idempotency_key="k"), "idempotency_key: not for queued events"),
+        (("c", "", 1), "event name: empty"),
+        (Event("c", "e", float("inf")), "NaN or an infinite number"),
+        (("c", "e", "x" * 10_241), "data: 10241 bytes, limit 10240"),
+    ],
+)
+def test_publish_many_stores_everything_before_a_bad_event_and_says_how_many(
+    stack: Stack, bad: Any, words: str
+) -> None:
+    """`.index` is the bad event's place, `.stored` what is stored: all before it."""
+    events = [*((f"c{n % 5}", "e", n) for n in range(2345)), bad, ("c", "e", "after")]
+    with pytest.raises(ValidationError) as caught:
+        publish_many(events)
+    assert words in str(caught.value)
+    assert (caught.value.index, caught.value.stored) == (2345, 2345)
+    depths = [int(stack.redis.hget(key, "depth") or 0) for key in stack.redis.keys("*:state")]
+    assert sum(depths) == 2345
