@@ -12,7 +12,7 @@ from celery import Celery
 
 from .settings import Settings, get_settings
 
-__all__ = ["QUEUE", "celery_app", "configuration"]
+__all__ = ["QUEUE", "celery_app", "configuration", "configured"]
 
 #: The one queue of this package.
 QUEUE = "sockudo"
@@ -68,6 +68,22 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_redirect_stdouts": False,
     }
 
+
+def configured() -> Celery:
+    """The app with the addresses that the settings name now.
+
+    Celery reads its configuration when the first task is registered, which is when this package is
+    imported; a program that sets ``SOCKUDO_*`` later would else ring somebody else's broker.
+    """
+    settings = get_settings()
+    if celery_app.conf.broker_url != settings.broker_url or celery_app.conf.result_backend != settings.redis_url:
+        now = configuration(settings)
+        celery_app.conf.update({name: now[name] for name in _ADDRESSES})
+    return celery_app
+
+
+#: What of the configuration says where things are.
+_ADDRESSES = ("broker_url", "broker_transport_options", "result_backend")
 
 celery_app = Celery("sockudo_publisher", set_as_current=False)
 celery_app.add_defaults(lambda: configuration(get_settings()))

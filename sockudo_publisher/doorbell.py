@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from .celery_app import QUEUE, celery_app
+from .celery_app import QUEUE, celery_app, configured
 
 __all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
 
@@ -75,8 +75,9 @@ class Doorbell:
             self._connection = self._producer = None
             self._pid = os.getpid()
         if self._producer is None:
+            app = configured()
             options = {
-                **celery_app.conf.broker_transport_options,
+                **app.conf.broker_transport_options,
                 "socket_connect_timeout": CONNECT_S,
                 "socket_timeout": SEND_S,
                 "read_timeout": SEND_S,
@@ -87,8 +88,8 @@ class Doorbell:
                 "interval_step": 0,
                 "interval_max": 0,
             }
-            self._connection = celery_app.connection_for_write(connect_timeout=CONNECT_S, transport_options=options)
-            self._producer = celery_app.amqp.Producer(self._connection, auto_declare=False)
+            self._connection = app.connection_for_write(connect_timeout=CONNECT_S, transport_options=options)
+            self._producer = app.amqp.Producer(self._connection, auto_declare=False)
         return self._producer
 
     def _close(self) -> None:

@@ -71,11 +71,11 @@ def classify(result: Result, item_count: int) -> Finding:
     """Say what one POST proves about its batch of ``item_count`` items. Pure."""
     if isinstance(result, NoReply):
         return Finding(Outcome.UNKNOWN if result.sent else Outcome.NOT_SENT, result.words)
+    if result.status == 200 and _receipts(result.body) == item_count:
+        return Finding(Outcome.ACCEPTED)
     error = _sockudo_error(result.body)
     words = error.text if error else _excerpt(result)
     match result.status:
-        case 200 if _receipts(result.body) == item_count:
-            return Finding(Outcome.ACCEPTED)
         case 200:
             return Finding(Outcome.UNKNOWN, f"200 without a receipt for each of {item_count} items")
         case 502 | 504 if _nothing_went_upstream(result):

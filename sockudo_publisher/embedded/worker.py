@@ -19,10 +19,6 @@ WORKER_STOP_TIMEOUT_S = 45.0
 # Celery's own line, logged at INFO.
 _READY = re.compile(r"\S+@\S+ ready\.$", re.MULTILINE)
 
-# `--pool=prefork` is the option's default, which Celery gives up for the configured pool (celery/bin/worker.py,
-# WorkersPool.convert): the worker would run threads. The older name of the same pool is taken at its word.
-_POOL_OPTIONS = {"prefork": "processes"}
-
 
 class WorkerProcess(ChildProcess):
     """``celery -A sockudo_publisher.workerapp worker``, ready when Celery says so in the log.
@@ -49,7 +45,7 @@ class WorkerProcess(ChildProcess):
         self._env = dict(env)
         self._arguments = [f"--hostname={self.node}@%h", "--loglevel=INFO"]
         if pool is not None:
-            self._arguments.append(f"--pool={_POOL_OPTIONS.get(pool, pool)}")
+            self._arguments.append(f"--pool={pool}")
         if concurrency is not None:
             self._arguments.append(f"--concurrency={concurrency}")
         self._arguments += args

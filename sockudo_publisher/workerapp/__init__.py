@@ -6,12 +6,17 @@ step of the worker. Importing it makes this process a worker's.
 
 from __future__ import annotations
 
+import sys
+
 from .. import tasks as _tasks  # noqa: F401 -- registers publish and drain
 from ..celery_app import celery_app as app
+from .pool import asks_for_prefork
 from .stop import install_stop
 from .sweep import Sweep
 
 __all__ = ["app"]
 
 install_stop()
+if asks_for_prefork(sys.argv):
+    app.conf.worker_pool = "prefork"
 app.steps["worker"].add(Sweep)

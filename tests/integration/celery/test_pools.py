@@ -46,6 +46,8 @@ def test_pool_delivers_and_stops_warmly_under_load(stack: Stack, pool: str) -> N
     numbered = Numbered(stack.channels(16))
     seen = stack.subscribe(*numbered.channels)
     first = stack.worker(**POOLS[pool])
+    if pool == "prefork":
+        assert len(first.pids) > 4, "children, and not threads"
     numbered.publish(2000)
     seen.wait_for_count(2000, 30)
     second = stack.worker(**POOLS[pool])
