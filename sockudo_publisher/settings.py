@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -149,13 +150,21 @@ class _Reader:
         return value
 
 
+#: Most replicas and most milliseconds of SOCKUDO_REDIS_WAIT: beyond, an append would only seem to hang.
+MAX_REPLICAS = 100
+MAX_WAIT_MS = 60_000
+
+
 def _replicas_and_ms(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
-    replicas, separator, ms = text.partition(":")
-    if not (separator and replicas.isdigit() and ms.isdigit() and int(replicas) >= 1 and int(ms) >= 1):
-        raise ConfigurationError("SOCKUDO_REDIS_WAIT: expected replicas:ms, as in 1:100")
-    return int(replicas), int(ms)
+    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
+    replicas, ms = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not (1 <= replicas <= MAX_REPLICAS and 1 <= ms <= MAX_WAIT_MS):
+        raise ConfigurationError(
+            f"SOCKUDO_REDIS_WAIT: expected replicas:ms (1 to {MAX_REPLICAS} replicas, 1 to {MAX_WAIT_MS} ms)"
+        )
+    return replicas, ms
 
 
 def _apps(text: str | None) -> dict[str, str]:
@@ -164,9 +173,9 @@ def _apps(text: str | None) -> dict[str, str]:
     complaint = 'SOCKUDO_APPS: expected a JSON object {"name": "url", ...}'
     try:
         apps = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ConfigurationError(complaint) from None
-    if not isinstance(apps, dict) or not all(isinstance(v, str) and k for k, v in apps.items()):
+    if not isinstance(apps, dict) or not all(isinstance(url, str) and url and name for name, url in apps.items()):
         raise ConfigurationError(complaint)
     if DEFAULT_APP in apps:
         raise ConfigurationError(f"SOCKUDO_APPS: the name {DEFAULT_APP!r} belongs to SOCKUDO_URL")
