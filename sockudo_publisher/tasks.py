@@ -8,21 +8,25 @@ carries the finished item; the worker that runs it appends, under the task's id.
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any
+from typing import Any, NoReturn
 
 from celery import Celery, Task, current_app, states
+from celery._state import get_current_worker_task
+from celery.exceptions import Reject
 from celery.result import AsyncResult, EagerResult
 
 from . import draining, enqueue
 from .apps import App, app_named
 from .call import PublishCall, bind
 from .celery_app import QUEUE, celery_app
+from .client.limits import check_id
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
-from .errors import BacklogFull, JournalUnavailable, ValidationError
+from .errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable, ValidationError
 from .journal.pack import Item
 from .receipts import Receipt
 
@@ -36,7 +40,16 @@ _FAST_OPTIONS = frozenset(
 )
 
 #: What ties a message to other tasks, which live in the caller's own Celery app.
-_CANVAS_OPTIONS = ("chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to")
+_CANVAS_OPTIONS = frozenset({"chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to"})
+
+#: What a message may carry instead of a call: the finished event, or why there is none.
+_FINISHED = frozenset({"prepared", "refused"})
+
+#: What a call is refused with: in a canvas by the step itself, not by the task before it.
+_REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
+
+#: Seconds that a message which can neither be stored nor sent again waits before the broker has it back.
+REQUEUE_WAIT_S = 1.0
 
 #: Shown instead of arguments in messages, events and logs.
 _HIDDEN = "(...)"
@@ -115,25 +128,43 @@ class PublishTask(Task):  # type: ignore[misc]
     ) -> AsyncResult:
         """Store an event now, or send it as a Celery message where an option needs one."""
         options = {name: value for name, value in options.items() if value is not None}
-        if kwargs and "prepared" in kwargs:  # a retry, or a message that is sent on
-            return self._send({"prepared": kwargs["prepared"]}, options)
-        call = bind(args or (), kwargs or {})
+        if kwargs and _FINISHED & kwargs.keys():  # a retry, or a message that is sent on
+            return self._send(dict(kwargs), options)
+        try:
+            return self._store_or_send(args or (), kwargs or {}, options)
+        except _REFUSALS as error:
+            if not _is_next_step(options):
+                raise
+            # Raised here it would fail the task before, which has done its work.
+            return self._send({"refused": _refusal(error)}, options)
+
+    def _store_or_send(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any]) -> AsyncResult:
+        call = bind(args, kwargs)
         app = app_named(call.app)
-        prepared = _prepare(app, call, options)
-        if self._is_eager():
+        if self._is_eager():  # needs no Redis, so its time is not asked
+            prepared = _prepare(app, call, {"task_id": options.get("task_id")})
             return self.apply((), call.kwargs(), **{**options, "task_id": prepared.message_id})
-        if options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE:
-            enqueue.append(app, prepared)
-            return StoredResult(prepared.message_id)
-        if not enqueue.schedule(app, prepared):
-            return StoredResult(prepared.message_id)
+        try:
+            prepared = _prepare(app, call, options)
+            if options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE:
+                enqueue.append(app, prepared)
+                return StoredResult(prepared.message_id)
+            # Stored already: nothing is sent, unless other tasks wait for this one.
+            if not enqueue.schedule(app, prepared) and not _CANVAS_OPTIONS & options.keys():
+                return StoredResult(prepared.message_id)
+        except JournalUnavailable:
+            if not _is_next_step(options):
+                raise
+            # The message waits for the journal; its own expiry and the append's look at the ledger remain.
+            prepared = _prepare(app, call, {"task_id": options.get("task_id")})
         return self._send({"prepared": _to_message(app, prepared)}, {**options, "task_id": prepared.message_id})
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
         """A signature that finds its way to this package's queue from any app, and shows no payload."""
         foreign = _foreign_app()
-        if foreign is not None:
-            starkwargs.setdefault("app", foreign)
+        if foreign is not None and self.app is celery_app:
+            # Bound to their app: results of canvases are looked for where their workers put them.
+            return _bound_to(foreign).signature(args, *starargs, **starkwargs)
         one = super().signature(args, *starargs, **starkwargs)
         for name, value in (("queue", QUEUE), ("argsrepr", _HIDDEN), ("kwargsrepr", _HIDDEN)):
             one.options.setdefault(name, value)
@@ -142,15 +173,19 @@ class PublishTask(Task):  # type: ignore[misc]
     subtask = signature
 
     def _is_eager(self) -> bool:
-        foreign = _foreign_app()
-        return bool(self.app.conf.task_always_eager or (foreign is not None and foreign.conf.task_always_eager))
+        return any(app.conf.task_always_eager for app in (celery_app, self.app, _foreign_app()) if app is not None)
 
     def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
+        """As a Celery message: among other tasks through the app they live in, alone through ours."""
         options = {**options, "argsrepr": _HIDDEN, "kwargsrepr": _HIDDEN}
         options.setdefault("queue", QUEUE)
-        foreign = _foreign_app()
-        if foreign is not None and self.app is not foreign and any(name in options for name in _CANVAS_OPTIONS):
-            return foreign.send_task(self.name, (), kwargs, **options)
+        app = self.app
+        if not _CANVAS_OPTIONS & options.keys():
+            app = celery_app
+        elif app is celery_app:
+            app = _app_of_canvas(options) or _foreign_app() or celery_app
+        if app is not self.app:
+            return _bound_to(app)._send(kwargs, options)
         return super().apply_async((), kwargs, **options)
 
     # -- run by Celery, or called directly ----------------------------------------------------------
@@ -161,20 +196,31 @@ class PublishTask(Task):  # type: ignore[misc]
             return _publish_now(bind(args, kwargs), None)
         if self.request.is_eager:
             return _publish_now(bind(args, kwargs), self.request.id)
+        if "refused" in kwargs:
+            raise _refused(kwargs["refused"])
+        if "prepared" in kwargs:
+            app, prepared = _from_message(kwargs["prepared"])
+        else:
+            call = bind(args, kwargs)
+            app = app_named(call.app)
+            prepared = _prepare(app, call, {"task_id": self.request.id})
         try:
-            if "prepared" in kwargs:
-                app, prepared = _from_message(kwargs["prepared"])
-            else:
-                call = bind(args, kwargs)
-                app = app_named(call.app)
-                prepared = _prepare(app, call, {"task_id": self.request.id})
             # Under the task's id: a message that Celery delivers twice appends once.
             enqueue.append(app, prepared, once_key=self.request.id)
         except (JournalUnavailable, BacklogFull) as error:
-            # Raised for ever: the broker has the event, only the journal has not.
-            wait_s = 1.0 + backoff_s(self.request.retries + 1)
-            raise self.retry(exc=error, countdown=wait_s) from None
+            self._try_again_later(app, prepared, error)
         return prepared.message_id
+
+    def _try_again_later(self, app: App, prepared: enqueue.Prepared, error: Exception) -> NoReturn:
+        """For ever: the broker has the event, only the journal has not. The same bytes, so one nonce."""
+        wait_s = 1.0 + backoff_s(self.request.retries + 1)
+        finished = {"prepared": _to_message(app, prepared)}
+        try:
+            raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s) from None
+        except Reject as no_broker:
+            # Celery would drop a message that it cannot send again (Redis may be the broker too, and full).
+            time.sleep(REQUEUE_WAIT_S)
+            raise Reject(no_broker.reason, requeue=True) from None
 
 
 def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue.Prepared:
@@ -193,6 +239,22 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue
     )
 
 
+def _is_next_step(options: Mapping[str, Any]) -> bool:
+    """Whether a worker calls this for a canvas, after the task before: nobody is there to raise to."""
+    return get_current_worker_task() is not None and ("parent_id" in options or "reply_to" in options)
+
+
+def _refusal(error: Exception) -> dict[str, str]:
+    """A refused call as the arguments of a Celery message: no payload, no secret."""
+    kind = next(kind for kind in _REFUSALS if isinstance(error, kind))
+    return {"type": kind.__name__, "message": str(error)}
+
+
+def _refused(refusal: Mapping[str, str]) -> Exception:
+    kinds: dict[str, type[Exception]] = {kind.__name__: kind for kind in _REFUSALS}
+    return kinds.get(refusal["type"], ValidationError)(refusal["message"])
+
+
 def _expiry_ms(app: App, expires: Any) -> int:
     """A number counts from Redis' time at the call, a datetime is absolute (naive: UTC, as in Celery)."""
     if isinstance(expires, datetime):
@@ -205,7 +267,9 @@ def _expiry_ms(app: App, expires: Any) -> int:
 
 def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
     """POST one event in this process; not ordered with queued events, needs no Redis."""
-    message_id = call.key or message_id or uuid.uuid4().hex
+    if call.key is not None:
+        message_id = check_id(call.key, field="key")
+    message_id = message_id or uuid.uuid4().hex
     answer = app_named(call.app).client.trigger(
         call.channel,
         call.event,
@@ -236,12 +300,49 @@ def _from_message(message: Mapping[str, Any]) -> tuple[App, enqueue.Prepared]:
     return app_named(message["app"]), enqueue.Prepared(message["id"], items, message["key"], message["fingerprint"])
 
 
+#: `publish` as each Celery app knows it; ours is `publish`.
+_by_app: dict[Celery, PublishTask] = {}
+
+#: The apps that called `register`, the last one last.
+_registered: list[Celery] = []
+
+
 def _foreign_app() -> Celery | None:
-    """The application's own Celery app, if it has one; never ours, nor Celery's stand-in."""
+    """The application's own Celery app, if it has one; never ours.
+
+    Celery knows the current app by thread: in the threads of a web server there is its stand-in, and
+    the app that was registered counts.
+    """
     current = current_app._get_current_object()
-    if current is celery_app or current.main == "default":
+    if current is celery_app:
         return None
+    if current.main == "default":
+        return _registered[-1] if _registered else None
     return current
+
+
+def _app_of_canvas(options: Mapping[str, Any]) -> Celery | None:
+    """The app of the tasks that follow; ours is not looked for."""
+    for name in ("chain", "link", "link_error", "chord"):
+        given = options.get(name) or ()
+        for one in given if isinstance(given, (list, tuple)) else (given,):
+            app = getattr(one, "_app", None)
+            if app is not None and app is not celery_app:
+                return app
+    return None
+
+
+def _bound_to(app: Celery) -> PublishTask:
+    """`publish` for calls through another app, whether its workers can run it (`register`) or not."""
+    if app is celery_app:
+        return publish
+    task = _by_app.get(app)
+    if task is None:
+        # A class of its own: Celery binds a task's class to its app, and `publish` stays with ours.
+        kind: Any = type("PublishTask", (PublishTask,), {"__module__": __name__, "__bound__": False, "_app": None})
+        kind.bind(app)
+        task = _by_app.setdefault(app, kind())
+    return task
 
 
 def register(app: Celery) -> PublishTask:
@@ -250,9 +351,9 @@ def register(app: Celery) -> PublishTask:
     For applications whose chains, groups and links mix ``publish`` with tasks of their own. Returns the
     task as registered with that app.
     """
-    # A class of its own: Celery binds a task's class to its app, and `publish` stays with ours.
-    kind = type("PublishTask", (PublishTask,), {"__module__": __name__, "__bound__": False, "_app": None})
-    task: PublishTask = app.register_task(kind())
+    task: PublishTask = app.register_task(_bound_to(app))
+    if app is not celery_app and app not in _registered:
+        _registered.append(app)
     return task
 
 
