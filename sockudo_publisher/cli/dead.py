@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from .exits import ExitCode
 from .output import Output, plain
 
 if TYPE_CHECKING:
@@ -93,17 +95,16 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
     from .. import operations
 
     if every:
+        # As many as there were: what dies again goes to the end of the list, and is not for this run.
+        left = sum(lane.dead for found in operations.status(settings) if found.app == name for lane in found.lanes)
         replayed = 0
-        # What is replayed leaves the list; what cannot be stays and would be met again, hence the bound.
-        while letters := operations.dead_list(settings, name, LIMIT):
-            moved = operations.dead_replay(settings, name, [letter.id for letter in letters], new_id=new_id)
-            replayed += moved
-            if moved < len(letters):
-                break
+        while left > 0 and (letters := operations.dead_list(settings, name, min(left, LIMIT))):
+            replayed += operations.dead_replay(settings, name, [letter.id for letter in letters], new_id=new_id)
+            left -= len(letters)
     else:
-        replayed = operations.dead_replay(settings, name, list(ids), new_id=new_id)
+        replayed = operations.dead_replay(settings, name, ids, new_id=new_id)
     out.say(f"Replayed {replayed:,}.")
-    out.emit(ok=True, app=name, replayed=replayed)
+    _end(out, ids, name, replayed=replayed)
 
 
 @command.command("purge")
@@ -123,9 +124,9 @@ def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: 
         click.confirm(f"Delete {what} of {name} for good?", abort=True, err=True)
     from .. import operations
 
-    purged = operations.dead_purge(settings, name, None if every else list(ids))
+    purged = operations.dead_purge(settings, name, None if every else ids)
     out.say(f"Purged {purged:,}.")
-    out.emit(ok=True, app=name, purged=purged)
+    _end(out, ids, name, purged=purged)
 
 
 def _settings(app: str | None) -> tuple[Settings, str]:
@@ -141,10 +142,19 @@ def _either(ids: tuple[str, ...], every: bool) -> None:
         raise click.UsageError("give one or more IDs, or --all")
 
 
+def _end(out: Output, ids: tuple[str, ...], app: str, **done: int) -> None:
+    """Tell the number; if not all of ``ids`` were there, that is a failure."""
+    absent = max(0, len(set(ids)) - sum(done.values()))
+    out.emit(ok=not absent, app=app, **done, absent=absent)
+    if absent:
+        if not out.as_json:
+            out.complain("Absent", f"{absent:,} of the IDs are no dead letters (any more)", ExitCode.FAILED)
+        raise SystemExit(ExitCode.FAILED)
+
+
 def _values(letter: DeadLetter) -> dict[str, Any]:
     """Everything but the item, which holds the payload."""
-    names = ("id", "app", "channel", "name", "message_id", "reason", "words", "attempts", "first_ms", "dead_ms", "size")
-    return {name: getattr(letter, name) for name in names}
+    return {one.name: getattr(letter, one.name) for one in fields(letter) if one.name != "item"}
 
 
 def _when(ms: int) -> str:

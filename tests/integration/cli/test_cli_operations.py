@@ -9,8 +9,6 @@ import pytest
 
 from sockudo_publisher.embedded import App, SockudoServer, WorkerProcess, find_sockudo
 
-pytest.importorskip("sockudo_publisher.operations")
-
 pytestmark = pytest.mark.integration
 
 #: What the server of these tests refuses: a longer event name, which the publisher lets through.
@@ -135,8 +133,7 @@ class TestDead:
     def test_all_are_replayed(self, letters, run):
         """Once each."""
         code, answer = run("dead", "replay", "--all")
-        assert code == 0
-        assert answer["replayed"] >= 2
+        assert (code, answer["replayed"]) == (0, 2)
 
     def test_purged_letters_are_gone(self, letters, run):
         """One, then the rest."""
@@ -146,8 +143,26 @@ class TestDead:
         assert run("dead", "list")[1]["letters"] == []
 
     def test_an_unknown_letter_is_said_to_be_unknown(self, run):
-        """Whatever it was given."""
-        for name in ("show", "replay"):
-            code, answer = run("dead", name, "0-1-1")
-            assert code in (1, 2), answer
-            assert answer["ok"] is False
+        """Whoever believes that it was replayed would wait for it in vain."""
+        assert run("dead", "show", "0-1-1")[0] == 2
+        for args in (("replay", "0-1-1"), ("purge", "0-1-1", "--yes")):
+            code, answer = run("dead", *args)
+            assert (code, answer["ok"], answer["absent"]) == (1, False, 1)
+            process_code, _ = run("dead", args[0], "nonsense", *args[2:])
+            assert process_code == 2
+
+
+class TestResume:
+    def test_an_app_that_was_not_paused_goes_on(self, run):
+        """Nothing to do is done."""
+        assert run("resume") == (0, {"ok": True, "app": "default", "resumed": False})
+
+    def test_a_pause_is_ended(self, strict_server, environ, run, tmp_path):
+        """Until the worker meets the same trouble again."""
+        environ["SOCKUDO_URL"] = strict_server.url.replace(":secret@", ":a-wrong-secret@")
+        settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
+        with WorkerProcess(settings, directory=tmp_path / "worker"):
+            run("publish", "c", "e", "x")
+            wait_for(lambda: run("status"), lambda told: told[1]["apps"][0]["pause"] is not None)
+        assert run("resume")[1]["resumed"] is True
+        assert run("status")[1]["apps"][0]["pause"] is None

@@ -27,6 +27,7 @@ COMMANDS = [
     ["publish"],
     ["publish-file"],
     ["status"],
+    ["resume"],
     ["dead", "list"],
     ["dead", "show"],
     ["dead", "replay"],
