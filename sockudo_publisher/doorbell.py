@@ -69,6 +69,10 @@ class Doorbell:
             self._lock.release()
         return True
 
+    def after_fork(self) -> None:
+        """A thread that held the lock while another forked is not here to give it back."""
+        self._lock = threading.Lock()
+
     def _open(self) -> Any:
         if self._pid != os.getpid():
             # Not closed: the socket belongs to the parent.
@@ -103,3 +107,4 @@ class Doorbell:
 
 #: The doorbell of this process.
 doorbell = Doorbell()
+os.register_at_fork(after_in_child=doorbell.after_fork)

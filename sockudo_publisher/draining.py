@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
-import threading
+import mmap
 import time
-from typing import Protocol
+from typing import Any
+
+from celery.signals import worker_shutting_down
 
 from .apps import App, app_named
 from .delivery.drain import Ring, drain
@@ -18,32 +20,58 @@ from .errors import SockudoConnectionError
 from .faultpoint import at
 from .settings import Settings, get_settings
 
-__all__ = ["WorkerState", "policy", "run", "state"]
+__all__ = ["StopFlag", "WorkerState", "policy", "run", "state", "stop_with_worker"]
 
 #: Seconds of one nap inside a wait: bounds how long a stop is not seen.
 NAP_S = 0.1
 
 
-class _Flag(Protocol):
-    def is_set(self) -> bool: ...
+class StopFlag:
+    """Set once, from a signal handler, and seen by threads, greenlets and children forked later.
 
-    def set(self) -> None: ...
+    A byte of shared memory without a lock. A ``multiprocessing.Event`` locks to be read: a signal that
+    comes while its own thread reads waits for itself, and a child killed while it reads stops everybody.
+    """
+
+    def __init__(self) -> None:
+        self._byte = mmap.mmap(-1, 1)
+
+    def is_set(self) -> bool:
+        """Whether the worker shuts down."""
+        return self._byte[0] != 0
+
+    def set(self) -> None:
+        """It does."""
+        self._byte[0] = 1
 
 
 class WorkerState:
     """What the drains of this process must know of their worker.
 
-    ``stop``: set when the worker shuts down; the worker app replaces it with one that forked children
-    inherit. ``slots``: how many drains the worker can run at once; 0 = not known, taken for scarce.
+    ``stop``: set when the worker shuts down. ``slots``: how many drains the worker can run at once;
+    0 = not known, taken for scarce.
     """
 
     def __init__(self) -> None:
-        self.stop: _Flag = threading.Event()
+        self.stop = StopFlag()
         self.slots = 0
 
 
 #: The state of this process.
 state = WorkerState()
+
+
+def stop_with_worker() -> None:
+    """Let a warm shutdown (SIGTERM) of this process's worker end its drains between two requests.
+
+    Celery announces it in the worker's main process only, and then waits for the running tasks; a
+    drain may run for as long as there are events.
+    """
+    worker_shutting_down.connect(_set_stop, weak=False, dispatch_uid="sockudo_publisher.stop")
+
+
+def _set_stop(**_: Any) -> None:
+    state.stop.set()
 
 
 class _WorkerControl:

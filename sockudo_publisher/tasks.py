@@ -22,7 +22,7 @@ from celery.result import AsyncResult, EagerResult
 from . import draining, enqueue
 from .apps import App, app_named
 from .call import PublishCall, bind
-from .celery_app import QUEUE, celery_app
+from .celery_app import QUEUE, celery_app, configured
 from .client.limits import check_id
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
@@ -91,7 +91,6 @@ class PublishTask(Task):  # type: ignore[misc]
     """
 
     name = "sockudo_publisher.publish"
-    queue = QUEUE
     typing = False
     serializer = "json"
     acks_late = True
@@ -186,6 +185,8 @@ class PublishTask(Task):  # type: ignore[misc]
             app = _app_of_canvas(options) or _foreign_app() or celery_app
         if app is not self.app:
             return _bound_to(app)._send(kwargs, options)
+        if app is celery_app:
+            configured()
         return super().apply_async((), kwargs, **options)
 
     # -- run by Celery, or called directly ----------------------------------------------------------
@@ -352,6 +353,8 @@ def register(app: Celery) -> PublishTask:
     task as registered with that app.
     """
     task: PublishTask = app.register_task(_bound_to(app))
+    # Where one broker serves both apps, their workers run drains too, and must end with a warm shutdown.
+    draining.stop_with_worker()
     if app is not celery_app and app not in _registered:
         _registered.append(app)
     return task
@@ -360,7 +363,7 @@ def register(app: Celery) -> PublishTask:
 publish: PublishTask = celery_app.register_task(PublishTask())
 
 
-@celery_app.task(name=DRAIN_TASK, queue=QUEUE, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]
+@celery_app.task(name=DRAIN_TASK, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]
 def drain(app: str, lane: int, channel: str | None = None) -> None:
     """Deliver a lane until it is empty. Acknowledged early: a lost doorbell is rung again by the sweep."""
     try:

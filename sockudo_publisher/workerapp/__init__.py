@@ -10,13 +10,13 @@ import sys
 
 from .. import tasks as _tasks  # noqa: F401 -- registers publish and drain
 from ..celery_app import celery_app as app
+from ..draining import stop_with_worker
 from .pool import asks_for_prefork
-from .stop import install_stop
 from .sweep import Sweep
 
 __all__ = ["app"]
 
-install_stop()
+stop_with_worker()
 if asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"
 app.steps["worker"].add(Sweep)

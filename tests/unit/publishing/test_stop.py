@@ -1,0 +1,80 @@
+"""What a process shares with its signal handlers and forked children: the worker's stop, the doorbell's lock."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+INTERRUPTED = """
+import signal, time
+from sockudo_publisher.draining import StopFlag
+flag = StopFlag()
+signals = 0
+def on_signal(*_):
+    global signals
+    signals += 1
+    flag.set()
+signal.signal(signal.SIGALRM, on_signal)
+signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+while signals < 500: flag.is_set()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(flag.is_set())
+"""
+
+
+def test_signal_that_comes_while_the_flag_is_read_sets_it() -> None:
+    """The gevent pool reads it in the thread that takes signals: a lock would wait for itself."""
+    assert run(INTERRUPTED) == "True\n"
+
+
+FORKED = """
+import os
+from sockudo_publisher.draining import StopFlag
+flag = StopFlag()
+started, start = os.pipe()
+going, go = os.pipe()
+if os.fork() == 0:
+    before = flag.is_set()
+    os.write(start, b".")
+    os.read(going, 1)
+    os._exit(0 if (before, flag.is_set()) == (False, True) else 1)
+os.read(started, 1)
+flag.set()
+os.write(go, b".")
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_forked_child_sees_the_flag_that_is_set_later() -> None:
+    """A prefork child learns of the warm shutdown that only its parent is told."""
+    assert run(FORKED) == "0\n"
+
+
+LOCKED = """
+import os, threading, time
+from sockudo_publisher.doorbell import doorbell
+doorbell._lock.acquire()  # as a thread does that waits for a frozen broker
+if os.fork() == 0:
+    started = time.monotonic()
+    doorbell._skip_until = 0
+    doorbell.ring("default", ())
+    os._exit(0 if time.monotonic() - started < 0.4 and doorbell._lock.acquire(timeout=0) else 1)
+print(os.waitstatus_to_exitcode(os.wait()[1]))
+"""
+
+
+def test_child_of_a_process_that_was_ringing_rings_itself() -> None:
+    """A lock that another thread held at the fork is not waited for at every ring of the child."""
+    assert run(LOCKED) == "0\n"
+
+
+def run(source: str) -> str:
+    """What a Python process of its own prints (a fork of pytest's would have its threads)."""
+    environ = {**os.environ, "SOCKUDO_REDIS_URL": "redis://127.0.0.1:1/0"}
+    command = [sys.executable, "-c", source]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=True).stdout
