@@ -39,6 +39,7 @@ def command() -> None:
 @Output.command
 def list_(out: Output, app: str | None, limit: int) -> None:
     """List dead letters, oldest first, without their payloads."""
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
     settings, name = _settings(app)
@@ -46,9 +47,15 @@ def list_(out: Output, app: str | None, limit: int) -> None:
 
     letters = operations.dead_list(settings, name, limit)
     if letters:
-        table = Table(pad_edge=False)
-        for heading in ("id", "died", "reason", "channel", "event", "attempts", "bytes", "words"):
-            table.add_column(heading, justify="right" if heading in ("attempts", "bytes") else "left", overflow="fold")
+        table = Table(pad_edge=False, box=SIMPLE_HEAD)
+        # What one copies, and what would be unreadable in pieces, stays whole.
+        for heading in ("id", "died (UTC)", "reason"):
+            table.add_column(heading, no_wrap=True)
+        for heading in ("channel", "event"):
+            table.add_column(heading, overflow="fold")
+        for heading in ("tries", "bytes"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("words", overflow="fold")
         for letter in letters:
             table.add_row(
                 letter.id, _when(letter.dead_ms), f"[red]{plain(letter.reason)}[/]", plain(letter.channel),
@@ -78,7 +85,7 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
         values["data"] = json.loads(letter.item).get("data")
     for field, value in values.items():
         shown = _when(value) if field in ("first_ms", "dead_ms") else str(value)
-        out.say(f"[dim]{field.removesuffix('_ms'):>11}[/]  {plain(shown)}")
+        out.say(f"[dim]{field.removesuffix('_ms'):>15}[/]  {plain(shown)}")
     out.emit(ok=True, letter=values)
 
 

@@ -49,9 +49,12 @@ def command(out: Output, app: str | None) -> None:
 
 
 def _table(status: AppStatus) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(title=f"{plain(status.app)}", title_justify="left", title_style="bold", pad_edge=False)
+    table = Table(
+        title=f"{plain(status.app)}", title_justify="left", title_style="bold", pad_edge=False, box=SIMPLE_HEAD
+    )
     table.add_column("lane", justify="right")
     for heading in ("waiting", "held", "dead", "oldest"):
         table.add_column(heading, justify="right")
