@@ -6,6 +6,7 @@ Two brokers: a message in the wrong one is never run, so arriving shows the way.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 import redis
 
+from sockudo_publisher import publish_many
 from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.embedded.process import wait_for
 from tests.support.caller import ROOT, call
@@ -228,3 +230,19 @@ except ValidationError as error: say(str(error))
         )
         assert told == [["EagerResult", True], "Receipt", "event name: empty, expected 1 to 200 bytes"]
     assert seen.take(6) == ["with options", "chained", "on"] * 2
+
+
+def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_path: Path) -> None:
+    """Where one Redis is everybody's broker their workers take doorbells too; SIGTERM ends a busy drain in time."""
+    seen = stack.subscribe(stack.channel())
+    environ = {**stack.python(), "MY_BROKER": stack.redis_server.url, "SOCKUDO_BATCH_MAX_EVENTS": "20"}
+    with ForeignWorker(APP, "celery,sockudo", environ, tmp_path, ROOT) as worker:
+        publish_many((stack.channel(), "n", n) for n in range(40_000))
+        seen.wait_for_count(1000, 20)
+        started = time.monotonic()
+        assert worker.stop(30) == 0
+        assert time.monotonic() - started < 10, "the delivery timeout"
+    assert seen.count < 40_000, "there must have been more to drain"
+    stack.worker()
+    seen.wait_for_count(40_000, 40)
+    assert [int(data) for data in seen.data()] == list(range(40_000))
