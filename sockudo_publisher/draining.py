@@ -20,7 +20,7 @@ from .errors import SockudoConnectionError
 from .faultpoint import at
 from .settings import Settings, get_settings
 
-__all__ = ["StopFlag", "WorkerState", "policy", "run", "state", "stop_with_worker"]
+__all__ = ["StopFlag", "WorkerState", "policy", "run", "state", "stop_with_worker", "wait_or_stop"]
 
 #: Seconds of one nap inside a wait: bounds how long a stop is not seen.
 NAP_S = 0.1
@@ -59,6 +59,14 @@ class WorkerState:
 
 #: The state of this process.
 state = WorkerState()
+
+
+def wait_or_stop(seconds: float) -> bool:
+    """Sleep, at most until the worker shuts down; whether it does."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not state.stop.is_set():
+        time.sleep(min(left, NAP_S))
+    return state.stop.is_set()
 
 
 def stop_with_worker() -> None:
@@ -100,9 +108,7 @@ class _WorkerControl:
         return state.slots < get_settings().lanes * len(self._names)
 
     def sleep(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0 and not state.stop.is_set():
-            time.sleep(min(left, NAP_S))
+        wait_or_stop(seconds)
 
     def ring_all(self) -> None:
         journal = self._app.journal

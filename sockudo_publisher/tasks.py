@@ -8,11 +8,10 @@ carries the finished item; the worker that runs it appends, under the task's id.
 from __future__ import annotations
 
 import logging
-import time
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from typing import Any, NoReturn
+from typing import Any
 
 from celery import Celery, Task, current_app, states
 from celery._state import get_current_worker_task
@@ -47,9 +46,6 @@ _FINISHED = frozenset({"prepared", "refused"})
 
 #: What a call is refused with: in a canvas by the step itself, not by the task before it.
 _REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
-
-#: Seconds that a message which can neither be stored nor sent again waits before the broker has it back.
-REQUEUE_WAIT_S = 1.0
 
 #: Shown instead of arguments in messages, events and logs.
 _HIDDEN = "(...)"
@@ -205,23 +201,30 @@ class PublishTask(Task):  # type: ignore[misc]
             call = bind(args, kwargs)
             app = app_named(call.app)
             prepared = _prepare(app, call, {"task_id": self.request.id})
-        try:
-            # Under the task's id: a message that Celery delivers twice appends once.
-            enqueue.append(app, prepared, once_key=self.request.id)
-        except (JournalUnavailable, BacklogFull) as error:
-            self._try_again_later(app, prepared, error)
-        return prepared.message_id
+        while True:
+            try:
+                # Under the task's id: a message that Celery delivers twice appends once.
+                enqueue.append(app, prepared, once_key=self.request.id)
+            except (JournalUnavailable, BacklogFull) as error:
+                self._try_again_later(app, prepared, error)
+            else:
+                return prepared.message_id
 
-    def _try_again_later(self, app: App, prepared: enqueue.Prepared, error: Exception) -> NoReturn:
-        """For ever: the broker has the event, only the journal has not. The same bytes, so one nonce."""
+    def _try_again_later(self, app: App, prepared: enqueue.Prepared, error: Exception) -> None:
+        """Again and again: the broker has the event, only the journal has not. The same bytes, so one nonce.
+
+        Raises ``Retry``. Returns where the broker takes no message either (it may be the same Redis, and
+        full): Celery would drop the event then, and to give it back would end the worker. It waits in its
+        slot for as long as the worker runs; the sweep drains outside the slots meanwhile.
+        """
         wait_s = 1.0 + backoff_s(self.request.retries + 1)
         finished = {"prepared": _to_message(app, prepared)}
         try:
             raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s) from None
         except Reject as no_broker:
-            # Celery would drop a message that it cannot send again (Redis may be the broker too, and full).
-            time.sleep(REQUEUE_WAIT_S)
-            raise Reject(no_broker.reason, requeue=True) from None
+            logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)
+            if draining.wait_or_stop(wait_s):
+                raise Reject(no_broker.reason, requeue=True) from None
 
 
 def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue.Prepared:

@@ -1,0 +1,64 @@
+"""Messages that a worker held when it died, or could not store: they come again, and their event once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.embedded.process import wait_for
+from tests.support.caller import call
+from tests.support.celery_worker import ForeignWorker
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+#: Our worker, with messages given to another after 2 s instead of 10 minutes.
+IMPATIENT = """
+from sockudo_publisher.workerapp import app
+app.conf.broker_transport_options = {**app.conf.broker_transport_options, "visibility_timeout": 2}
+"""
+
+
+def impatient_worker(stack: Stack, directory: Path) -> ForeignWorker:
+    (directory / "impatient.py").write_text(IMPATIENT)
+    return ForeignWorker("impatient", "sockudo", {**stack.python(), "SOCKUDO_LANES": "8"}, directory, directory)
+
+
+def counts(stack: Stack, reason: str) -> int:
+    """The journal's counter, over all lanes."""
+    return sum(int(stack.redis.hget(key, reason) or 0) for key in stack.redis.scan_iter("sockudo:*:counts"))
+
+
+def test_countdown_of_a_killed_worker_is_stored_by_another_once(stack: Stack, tmp_path: Path) -> None:
+    """The message waits in a worker that is killed; another has it after the visibility timeout."""
+    seen = stack.subscribe(stack.channel())
+    with impatient_worker(stack, tmp_path) as first:
+        call(stack, 'publish.apply_async((C, "e", "later"), countdown=4)')
+        assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 20)
+        first.kill()
+    with impatient_worker(stack, tmp_path), impatient_worker(stack, tmp_path):
+        seen.wait_for_count(1, 40)
+        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 40), "nobody holds it any more"
+        seen.wait_until_quiet(1.0)
+    assert seen.data() == ["later"]
+    assert counts(stack, "settled") == 1, "the journal took it once, not only the server"
+
+
+def test_event_that_falls_due_while_redis_is_full_is_kept(stack: Stack, tmp_path: Path) -> None:
+    """It can be neither stored nor sent again, as the broker is the same Redis: it stays with the broker."""
+    with RedisServer(tmp_path / "full") as redis_server:
+        stack.redis_server = redis_server
+        stack.environ["SOCKUDO_REDIS_URL"] = redis_server.url
+        seen = stack.subscribe(stack.channel())
+        with impatient_worker(stack, tmp_path) as worker:
+            call(stack, 'publish.apply_async((C, "e", "later"), countdown=2)')
+            assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 20)
+            stack.redis.config_set("maxmemory", "1mb")
+            assert wait_for(lambda: "does not take it back" in worker.log_text(), 20), worker.log_tail()
+            assert (seen.count, worker.is_running) == (0, True)
+            stack.redis.config_set("maxmemory", "0")
+            seen.wait_for_count(1, 40)
+            seen.wait_until_quiet(1.0)
+    assert seen.data() == ["later"]
