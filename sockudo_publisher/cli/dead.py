@@ -33,39 +33,31 @@ def command() -> None:
     """
 
 
+#: Columns in which the list can be read.
+NARROWEST = 130
+
+
 @command.command("list")
 @_app
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="The most to show.")
 @Output.command
 def list_(out: Output, app: str | None, limit: int) -> None:
     """List dead letters, oldest first, without their payloads."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     settings, name = _settings(app)
     from .. import operations
 
     letters = operations.dead_list(settings, name, limit)
-    if letters:
-        table = Table(pad_edge=False, box=SIMPLE_HEAD)
-        # What one copies, and what would be unreadable in pieces, stays whole.
-        for heading in ("id", "died (UTC)", "reason"):
-            table.add_column(heading, no_wrap=True)
-        for heading in ("channel", "event"):
-            table.add_column(heading, overflow="fold")
-        for heading in ("tries", "bytes"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        table.add_column("words", overflow="fold")
-        for letter in letters:
-            table.add_row(
-                letter.id, _when(letter.dead_ms), f"[red]{plain(letter.reason)}[/]", plain(letter.channel),
-                plain(letter.name), str(letter.attempts), f"{letter.size:,}", plain(letter.words),
-            )  # fmt: skip
-        out.say(table)
-        if len(letters) == limit:
-            out.say(f"The first {limit:,}; more with --limit.")
-    else:
+    for letter in letters:
+        # Two lines and no table: an ID that is cut by a narrow terminal cannot be copied.
+        out.say(
+            f"[bold]{letter.id}[/]  [red]{plain(letter.reason)}[/]  {_when(letter.dead_ms)}, "
+            f"{_number(letter.attempts, 'attempt')}, {_number(letter.size, 'byte')}"
+        )
+        out.say(f"    {plain(letter.channel)}  [bold]{plain(letter.name)}[/]  [dim]{plain(letter.words)}[/]")
+    if not letters:
         out.say("No dead letters.")
+    elif len(letters) == limit:
+        out.say(f"The first {limit:,}; more with --limit.")
     out.emit(ok=True, app=name, letters=[_values(letter) for letter in letters])
 
 
@@ -165,4 +157,10 @@ def _values(letter: DeadLetter) -> dict[str, Any]:
 
 
 def _when(ms: int) -> str:
-    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    if not ms:
+        return "never"  # it was not sent at all
+    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
