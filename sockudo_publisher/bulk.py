@@ -239,6 +239,8 @@ def _event(given: EventLike) -> Event:
         if missing:
             raise ValidationError(f"event: {missing[0]} is missing")
         return Event(**given)
-    if isinstance(given, (tuple, list)):
+    if isinstance(given, tuple):
+        if len(given) == 3:  # a named one
+            return Event(*given)
         raise ValidationError(f"event: a tuple of {len(given)} values, expected (channel, name, data)")
     raise ValidationError(f"event: expected an Event, a tuple or a dict, got {type(given).__name__}")
