@@ -6,6 +6,7 @@ step of the worker. Importing it makes this process a worker's.
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from .. import tasks as _tasks  # noqa: F401 -- registers publish and drain
@@ -20,3 +21,5 @@ stop_with_worker()
 if asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"
 app.steps["worker"].add(Sweep)
+# At DEBUG Celery's pools write the first kilobyte of every message, and payloads with it.
+logging.getLogger("celery.pool").setLevel(logging.INFO)
