@@ -91,10 +91,11 @@ class Journal:
     # -- the lease ----------------------------------------------------------------------------------
 
     def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
-        """The lease of a lane, or of one held channel of it; ``None``: somebody has it."""
+        """The lease of a lane, or of one held channel of it; ``None``: somebody has it, or the hold is over."""
         keys = lane_keys(self.app, lane) if channel is None else hold_keys(self.app, lane, channel)
         asked_at = time.monotonic()
-        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds), (new_owner(), TTL_MS))
+        args = (new_owner(), TTL_MS, channel or "")
+        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds), args)
         if answer[0] != Answer.DONE:
             return None
         lease = Lease(keys, answer[1].decode(), self.link, asked_at)
@@ -186,7 +187,7 @@ class Journal:
             take = evalsha(
                 "take",
                 (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts, *held_keys),
-                (holder.lease.token, TTL_MS, most_items, most_bytes, self._on_expired, *held),
+                (holder.lease.token, TTL_MS, most_items, most_bytes, self._on_expired, holder.channel or "", *held),
             )
             asked_at = time.monotonic()
             answers = self.link.run([*before, *self.shared.read_commands(), take], in_order=True)

@@ -29,6 +29,7 @@ NAMES = (
     "replay",
     "schedule_once",
     "settle",
+    "status",
     "sweep",
     "take",
     "unmark",

@@ -3,10 +3,11 @@
 -- KEYS[1] {app:lane}:lease  string  the holder's token
 -- KEYS[2] {app:lane}:state  hash    fence, the number of the last lease
 -- KEYS[3] {app:lane}:holds  zset    held channels by due time
--- ARGV[1] owner, unique   ARGV[2] ttl_ms
--- Returns {EMPTY}: somebody holds it | {DONE, token, held channel...}
+-- ARGV[1] owner, unique   ARGV[2] ttl_ms   ARGV[3] the channel of a held queue, '' for a lane
+-- Returns {EMPTY}: somebody holds it, or the hold is over | {DONE, token, held channel...}
 -- The token is "FENCE-OWNER": it grows with every lease, and every write names it.
 if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end
+if ARGV[3] ~= '' and not redis.call('ZSCORE', KEYS[3], ARGV[3]) then return {0} end
 local token = redis.call('HINCRBY', KEYS[2], 'fence', 1) .. '-' .. ARGV[1]
 redis.call('SET', KEYS[1], token, 'PX', ARGV[2])
 local answer = redis.call('ZRANGE', KEYS[3], 0, -1)

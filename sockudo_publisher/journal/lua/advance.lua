@@ -32,14 +32,14 @@ local function forget_marker_at(state, marker, id, index)
 end
 
 -- end_if_empty(stream, state, holds, channel): depth is nothing when nothing is left; for a held
--- queue (channel is not '') the hold is over too. Returns true when a hold ended.
+-- queue (channel is not '') the hold is over too, and nothing is left of it. Returns true when a hold ended.
 local function end_if_empty(stream, state, holds, channel)
   if redis.call('XLEN', stream) > 0 then return false end
   if channel == '' then
     redis.call('HSET', state, 'depth', 0)
     return false
   end
-  redis.call('DEL', state)
+  redis.call('DEL', stream, state)
   redis.call('ZREM', holds, channel)
   return true
 end

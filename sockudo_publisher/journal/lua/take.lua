@@ -9,7 +9,8 @@
 -- KEYS[7] counts  hash    counters by reason
 -- KEYS[8...] per held channel the caller knows: its hold's stream, its hold's state
 -- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] most items   ARGV[4] most bytes
--- ARGV[5] 'drop' or 'dead': what becomes of an expired item   ARGV[6...] the held channels of KEYS[8...]
+-- ARGV[5] 'drop' or 'dead': what becomes of an expired item   ARGV[6] the channel of a held queue, '' for a lane
+-- ARGV[7...] the held channels of KEYS[8...]
 -- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far, the head moved
 --   | {UNKNOWN_VERSION, now, version}
 --   | {DONE, now, first_ms, marker, resent, depth, pack...}
@@ -39,9 +40,9 @@ if marker then
 end
 
 local held, any_held = {}, false
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   if redis.call('ZSCORE', KEYS[5], ARGV[i]) then
-    held[ARGV[i]] = {KEYS[8 + (i - 6) * 2], KEYS[9 + (i - 6) * 2]}
+    held[ARGV[i]] = {KEYS[8 + (i - 7) * 2], KEYS[9 + (i - 7) * 2]}
     any_held = true
   end
 end
@@ -152,7 +153,7 @@ if last_id then
   -- Everything up to here has left: the head moves without a request. A marker that ends here ends too.
   advance(stream, state, gone, last_id, last_index, last_whole)
   if marked_all then redis.call('HDEL', state, 'marker') end
-  end_if_empty(stream, state, KEYS[5], '')
+  end_if_empty(stream, state, KEYS[5], ARGV[6])
   return {2, now}
 end
 if version then return {3, now, version} end

@@ -1,0 +1,120 @@
+"""Dead letters: what could not be delivered, unchanged, until a person replays or purges it.
+
+Each lane has a stream of them in its own slot, written by ``bury.lua`` and ``take.lua``; here they are
+merged by the time of their death, moved back (``replay.lua``) and deleted. Item bytes are not parsed.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from .keys import lane_keys
+from .link import RedisLink, checked
+from .pack import Item, pack
+from .scripts import Answer
+
+__all__ = ["DeadLetters", "Letter"]
+
+#: Dead letters read in one go per lane: of the largest usual items (10 KB) these are 1 MB.
+PAGE = 100
+
+
+@dataclass(frozen=True)
+class Letter:
+    """One dead letter: its place, why it died, and its item.
+
+    ``first_ms`` is the start of its first attempt (0: never sent), ``expires_ms`` its expiry (0: none),
+    both Redis' time; ``words`` are the server's; ``maybe_delivered``: an attempt's fate is unknown.
+    """
+
+    lane: int
+    entry_id: str
+    channel: str
+    reason: str
+    words: str
+    attempts: int
+    first_ms: int
+    maybe_delivered: bool
+    expires_ms: int
+    item: bytes = field(repr=False)
+
+    @property
+    def dead_ms(self) -> int:
+        """When it became a dead letter: Redis' time."""
+        return int(self.entry_id.split("-")[0])
+
+
+class DeadLetters:
+    """The dead letters of the first ``lanes`` lanes of an app. All raise :class:`JournalUnavailable`."""
+
+    def __init__(self, link: RedisLink, app: str, lanes: int) -> None:
+        self._link = link
+        self._app = app
+        self._lanes = lanes
+
+    def now_ms(self) -> int:
+        """Redis' time."""
+        seconds, micros = self._link.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def oldest(self, limit: int) -> list[Letter]:
+        """At most ``limit`` of them, oldest first."""
+        lanes = [self._lane(lane, min(limit, PAGE)) for lane in range(self._lanes)]
+        return list(islice(heapq.merge(*lanes, key=lambda letter: letter.dead_ms), limit))
+
+    def _lane(self, lane: int, page: int) -> Iterator[Letter]:
+        after = "-"
+        while entries := self._link.call("XRANGE", lane_keys(self._app, lane).dead, after, "+", "COUNT", page):
+            for entry in entries:
+                yield _letter(lane, entry)
+            after = "(" + entries[-1][0].decode()
+
+    def find(self, lane: int, entry_id: str) -> Letter | None:
+        """One of them, if it is still there."""
+        if not 0 <= lane < self._lanes:
+            return None
+        entries = self._link.call("XRANGE", lane_keys(self._app, lane).dead, entry_id, entry_id)
+        return _letter(lane, entries[0]) if entries else None
+
+    def replay(self, letter: Letter, item: bytes) -> Answer:
+        """Move it to its lane's tail, with these bytes; ``EMPTY``: it is gone, ``RING``: ring the lane.
+
+        Past backlog and ledger. It gets no expiry: whoever replays wants it delivered.
+        """
+        keys = lane_keys(self._app, letter.lane)
+        meta = pack([Item(letter.channel, item)]).meta
+        answer = self._link.script("replay", (keys.stream, keys.state, keys.dead), (letter.entry_id, meta, item))
+        return Answer(answer[0])
+
+    def purge(self, places: Iterable[tuple[int, str]]) -> int:
+        """Delete those at these (lane, entry id); answers how many there were."""
+        commands = [
+            ("XDEL", lane_keys(self._app, lane).dead, entry_id) for lane, entry_id in places if 0 <= lane < self._lanes
+        ]
+        return sum(checked(answer) for answer in self._link.run(commands)) if commands else 0
+
+    def purge_all(self) -> int:
+        """Delete all of them; answers how many there were."""
+        commands = [("XTRIM", lane_keys(self._app, lane).dead, "MAXLEN", 0) for lane in range(self._lanes)]
+        return sum(checked(answer) for answer in self._link.run(commands))
+
+
+def _letter(lane: int, entry: Sequence[Any]) -> Letter:
+    entry_id, fields = entry
+    named = dict(zip(fields[::2], fields[1::2], strict=True))
+    return Letter(
+        lane=lane,
+        entry_id=entry_id.decode(),
+        channel=named[b"channel"].decode(),
+        reason=named[b"reason"].decode(),
+        words=named.get(b"words", b"").decode(errors="replace"),
+        attempts=int(named.get(b"attempts", 0)),
+        first_ms=int(named.get(b"first_ms", 0)),
+        maybe_delivered=named.get(b"maybe_delivered") == b"1",
+        expires_ms=int(named.get(b"expiry", 0)),
+        item=named[b"item"],
+    )

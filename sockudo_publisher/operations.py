@@ -1,0 +1,233 @@
+"""What a person asks of a deployment: how it stands, what died, play it again, go on.
+
+The functions behind the command line. Each connects for itself, to ``settings.redis_url``, and raises
+:class:`JournalUnavailable` when Redis fails. Imports the journal and the doorbell; item bytes, which the
+journal never parses, are read here, for the event's name and message id.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .doorbell import doorbell
+from .errors import ValidationError
+from .journal.dead_letters import DeadLetters, Letter
+from .journal.link import WORKER_TIMEOUT_S, RedisLink
+from .journal.scripts import Answer
+from .journal.shared import Limits, Shared
+from .journal.status import LaneStatus, journal_status, lanes_in_force
+from .settings import Settings
+
+__all__ = [
+    "AppStatus",
+    "DeadLetter",
+    "LaneStatus",
+    "PauseStatus",
+    "dead_list",
+    "dead_purge",
+    "dead_replay",
+    "dead_show",
+    "resume",
+    "status",
+]
+
+logger = logging.getLogger("sockudo_publisher.operations")
+
+#: A dead letter's id as people see it: "lane-entryid".
+_ID = re.compile(r"(\d{1,9})-(\d{1,19}-\d{1,19})")
+
+
+@dataclass(frozen=True)
+class PauseStatus:
+    """Nothing is sent to the app before ``until_ms``; paused since ``since_ms`` (Redis' time).
+
+    ``reason`` is ours, ``words`` are the server's.
+    """
+
+    reason: str
+    since_ms: int
+    until_ms: int
+    words: str
+
+
+@dataclass(frozen=True)
+class AppStatus:
+    """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server."""
+
+    app: str
+    lanes: tuple[LaneStatus, ...]
+    pause: PauseStatus | None
+    counters: dict[str, int]
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An event that could not be delivered. Times are Redis', ms; ``size`` is that of ``item``, in bytes.
+
+    ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain`` or ``expired``; ``words`` are the
+    server's. ``first_ms``: the start of its first attempt, 0 if it was never sent. ``item`` is the exact
+    element of ``{"batch":[...]}``; it holds the payload and is in no repr.
+    """
+
+    id: str
+    app: str
+    channel: str
+    name: str
+    message_id: str
+    reason: str
+    words: str
+    attempts: int
+    first_ms: int
+    dead_ms: int
+    size: int
+    maybe_delivered: bool
+    item: bytes = field(repr=False)
+
+
+def status(settings: Settings) -> list[AppStatus]:
+    """How every configured app stands, in three round trips an app."""
+    link = _link(settings)
+    found = []
+    for app in settings.app_urls():
+        seen = journal_status(link, app, lanes_in_force(link, app, settings.lanes))
+        pause = seen.shared.pause
+        shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.words) if pause else None
+        found.append(AppStatus(app, seen.lanes, shown, seen.counters, seen.shared.limits))
+    return found
+
+
+def dead_list(settings: Settings, app: str, limit: int) -> list[DeadLetter]:
+    """At most ``limit`` dead letters of an app, oldest first."""
+    return [_shown(app, letter) for letter in _letters(settings, app).oldest(limit)]
+
+
+def dead_show(settings: Settings, app: str, id: str) -> DeadLetter:
+    """One dead letter. Raises :class:`ValidationError` when there is none with this id."""
+    letter = _letters(settings, app).find(*_place(id))
+    if letter is None:
+        raise ValidationError(f"id: no dead letter {id} of app {app}")
+    return _shown(app, letter)
+
+
+def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: bool = False) -> int:
+    """Move dead letters to the ends of their lanes, in the order of ``ids``; answers how many were still there.
+
+    Their order towards their channels is given up. They keep their message ids, so that a server that
+    remembers one answers instead of delivering again; ``new_id`` gives them new ones. Raises
+    :class:`ValidationError`, with nothing moved, when one is a ``conflict`` and ``new_id`` is not set: the
+    server knows its id with another payload.
+    """
+    letters = _letters(settings, app)
+    found = [letter for place in _places(ids) if (letter := letters.find(*place)) is not None]
+    conflicts = [_id(letter) for letter in found if letter.reason == "conflict"]
+    if conflicts and not new_id:
+        raise ValidationError(
+            f"ids: {len(conflicts)} of them died of a conflict ({', '.join(conflicts[:3])}): "
+            "the server knows the message id with another payload, so they need new ids (new_id, --new-id)"
+        )
+    moved: list[Letter] = []
+    ring: set[int] = set()
+    try:
+        for letter in found:
+            answer = letters.replay(letter, _with_new_id(letter.item) if new_id else letter.item)
+            if answer is not Answer.EMPTY:
+                moved.append(letter)
+            if answer is Answer.RING:
+                ring.add(letter.lane)
+    finally:
+        if ring:
+            doorbell.ring(app, sorted(ring))
+    for letter in moved:
+        if letter.maybe_delivered:
+            _tell(app, letter, letters.now_ms(), settings.dedup_window, new_id=new_id)
+    return len(moved)
+
+
+def dead_purge(settings: Settings, app: str, ids: Sequence[str] | None) -> int:
+    """Delete dead letters for good, all of the app's with ``None``; answers how many there were."""
+    letters = _letters(settings, app)
+    return letters.purge_all() if ids is None else letters.purge(_places(ids))
+
+
+def resume(settings: Settings, app: str) -> bool:
+    """End an app's pause and ring its lanes; ``False``: it was not paused."""
+    link = _link(settings)
+    resumed = Shared(link, app).resume()
+    if resumed:
+        seen = journal_status(link, app, lanes_in_force(link, app, settings.lanes))
+        doorbell.ring(app, [lane.lane for lane in seen.lanes if lane.depth])
+    return resumed
+
+
+def _link(settings: Settings) -> RedisLink:
+    return RedisLink(settings.redis_url, timeout_s=WORKER_TIMEOUT_S)
+
+
+def _letters(settings: Settings, app: str) -> DeadLetters:
+    link = _link(settings)
+    return DeadLetters(link, app, lanes_in_force(link, app, settings.lanes))
+
+
+def _place(id: str) -> tuple[int, str]:
+    match = _ID.fullmatch(id)
+    if match is None:
+        raise ValidationError("id: not one of a dead letter, expected lane-milliseconds-sequence")
+    return int(match[1]), match[2]
+
+
+def _places(ids: Iterable[str]) -> list[tuple[int, str]]:
+    # An id given twice is one dead letter.
+    return [_place(id) for id in dict.fromkeys(ids)]
+
+
+def _id(letter: Letter) -> str:
+    return f"{letter.lane}-{letter.entry_id}"
+
+
+def _shown(app: str, letter: Letter) -> DeadLetter:
+    event = _event(letter.item)
+    return DeadLetter(
+        id=_id(letter),
+        app=app,
+        channel=letter.channel,
+        name=str(event.get("name", "")),
+        message_id=str(event.get("message_id", "")),
+        reason=letter.reason,
+        words=letter.words,
+        attempts=letter.attempts,
+        first_ms=letter.first_ms,
+        dead_ms=letter.dead_ms,
+        size=len(letter.item),
+        maybe_delivered=letter.maybe_delivered,
+        item=letter.item,
+    )
+
+
+def _event(item: bytes) -> dict[str, Any]:
+    event = json.loads(item)
+    assert isinstance(event, dict), "an item is one element of {'batch': [...]}"
+    return event
+
+
+def _with_new_id(item: bytes) -> bytes:
+    event = {**_event(item), "message_id": uuid.uuid4().hex}
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _tell(app: str, letter: Letter, now_ms: int, window_s: float, *, new_id: bool) -> None:
+    """Say whether the server can still tell a replay of what may have been delivered."""
+    forgotten = new_id or now_ms - letter.first_ms >= window_s * 1000
+    logger.warning(
+        "app %s: dead letter %s (%s) may have been delivered; %s",
+        app,
+        _id(letter),
+        letter.reason,
+        "subscribers may see it twice" if forgotten else "the server may still remember its message id",
+    )
