@@ -1,0 +1,77 @@
+"""The blocks of docs/publishing.md and docs/celery.md, run as a reader would: copied one after the other."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.embedded import RedisServer
+from tests.support.celery_worker import ForeignWorker
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+
+
+def blocks(page: str) -> list[str]:
+    """The Python blocks of a page."""
+    return re.findall(r"^```python\n(.*?)^```", (DOCS / page).read_text(), re.MULTILINE | re.DOTALL)
+
+
+def run(source: str, environ: dict[str, str], directory: Path) -> str:
+    """What it prints."""
+    environ = {**environ, "PYTHONPATH": f"{directory}:{DOCS.parent}"}
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env=environ,
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_publishing_page(stack: Stack, tmp_path: Path) -> None:
+    """Every block runs; what the comments promise is printed, and everything arrives."""
+    seen = stack.subscribe("orders", "customer-12", "chat", "prices", *(f"prices-{n}" for n in range(8)))
+    stack.worker()
+    page = blocks("publishing.md")
+    assert len(page) >= 8
+    printed = run("\n".join(page), stack.python(), tmp_path).splitlines()
+    assert printed[0] == printed[1]
+    assert printed[2] == "SUCCESS"
+    receipts = [line for line in printed if line.startswith("BulkReceipt")]
+    assert receipts == ["BulkReceipt(count=2, already_stored=0)"]
+    assert "10000" in printed
+    assert printed[-3:-1] == ["2", "1 1"]
+    assert "orders" in printed[-1]
+    # 30 s and a minute are not waited for; of the two with one key one is stored.
+    seen.wait_for_count(1 + 2 + 1 + 1 + 1 + 1 + 1 + 10_000 + 2 + 1 + 1, 30)
+    assert seen.data("chat") == ["hello"]
+
+
+def test_celery_page(stack: Stack, tmp_path: Path) -> None:
+    """The application of the page with a worker and a broker of its own, then every other block in one process."""
+    module, *others = blocks("celery.md")
+    assert module.startswith("# shop.py\n")
+    assert len(others) >= 3
+    (tmp_path / "shop.py").write_text(module)
+    seen = stack.subscribe("orders", "invoices")
+    with RedisServer(tmp_path / "their-broker", appendonly=False) as broker:
+        environ = {**stack.python(), "MY_BROKER": broker.url}
+        stack.worker()
+        with ForeignWorker("shop", "celery,sockudo", {**environ, "PYTHONPATH": str(DOCS.parent)}, tmp_path, tmp_path):
+            printed = run("\n".join(others), environ, tmp_path).splitlines()
+            # invoice, linked, group, chord, paid and reminder, from another program, eager
+            seen.wait_for_count(1 + 1 + 3 + 3 + 2 + 1 + 1, 30)
+    assert printed[0].startswith("stored ")
+    assert "orders" in printed[1]
+    assert seen.data("invoices") == ['{"total":30.0}']
