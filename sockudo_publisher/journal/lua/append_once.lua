@@ -9,33 +9,42 @@
 -- ARGV[4...] per key: fingerprint, channel, expiry in ms or 0, item
 -- Returns {FULL, depth} | {CONFLICT, index of the first key used with another payload}
 --   | {DONE or RING, number appended}: keys already appended are passed over
+
+--: Items of one entry, as pack.py has it.
+local MOST_ITEMS = 100
+
 local most, ttl, look = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1'
-local lengths, channels, expiries, items, fresh = {}, {}, {}, {}, {}
-local earliest, seen = 0, {}
+local fresh, seen = {}, {} -- places in ARGV of what is new; what each key says once it is stored
 for k = 3, #KEYS do
   local at = 4 + (k - 3) * 4
   local known = seen[KEYS[k]] or redis.call('GET', KEYS[k])
   if known and string.sub(known, 3) ~= ARGV[at] then return {-4, k - 3} end
   if not known or string.sub(known, 1, 1) ~= 'a' then
+    seen[KEYS[k]] = 'a ' .. ARGV[at]
+    fresh[#fresh + 1] = k
+  end
+end
+if #fresh == 0 then return {1, 0} end
+local depth = tonumber(redis.call('HGET', KEYS[2], 'depth') or '0')
+if most > 0 and depth + #fresh > most then return {-3, depth} end
+if look then return {1, #fresh} end
+for first = 1, #fresh, MOST_ITEMS do
+  local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0
+  for i = first, math.min(first + MOST_ITEMS - 1, #fresh) do
+    local at = 4 + (fresh[i] - 3) * 4
     local expiry = tonumber(ARGV[at + 2])
-    lengths[#lengths + 1] = #ARGV[at + 3]
     channels[#channels + 1] = ARGV[at + 1]
     expiries[#expiries + 1] = expiry
     items[#items + 1] = ARGV[at + 3]
-    fresh[#fresh + 1] = k
-    seen[KEYS[k]] = 'a ' .. ARGV[at]
+    lengths[#lengths + 1] = #ARGV[at + 3]
     if expiry > 0 and (earliest == 0 or expiry < earliest) then earliest = expiry end
   end
+  local meta = {n = lengths, c = channels}
+  if earliest > 0 then meta.x = expiries end
+  redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', #items, 'x', string.format('%.0f', earliest),
+    'm', cjson.encode(meta), 'b', table.concat(items, ','))
 end
-if #items == 0 then return {1, 0} end
-local depth = tonumber(redis.call('HGET', KEYS[2], 'depth') or '0')
-if most > 0 and depth + #items > most then return {-3, depth} end
-if look then return {1, #items} end
-local meta = {n = lengths, c = channels}
-if earliest > 0 then meta.x = expiries end
-redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', #items, 'x', string.format('%.0f', earliest),
-  'm', cjson.encode(meta), 'b', table.concat(items, ','))
 for _, k in ipairs(fresh) do redis.call('SET', KEYS[k], seen[KEYS[k]], 'PX', ttl) end
-redis.call('HINCRBY', KEYS[2], 'depth', #items)
-if redis.call('HSETNX', KEYS[2], 'armed', '1') == 1 then return {4, #items} end
-return {1, #items}
+redis.call('HINCRBY', KEYS[2], 'depth', #fresh)
+if redis.call('HSETNX', KEYS[2], 'armed', '1') == 1 then return {4, #fresh} end
+return {1, #fresh}
