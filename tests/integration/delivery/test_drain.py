@@ -938,3 +938,24 @@ def test_holder_that_takes_its_lease_again_knows_what_was_held_meanwhile(world: 
     assert world.server.seen(stuck) == []
     world.settle_down()
     world.check()
+
+
+def test_run_that_fails_renews_no_lease_and_keeps_no_right_to_probe(world: World) -> None:
+    """An error out of the loop (Redis away, a bug): others take over when the lease has run out."""
+    world.append(world.channel(), 5)
+    world.meet_trouble()
+    world.pass_time(5)
+    journal = world.worker()
+
+    def fails(body: bytes) -> Reply | NoReply:
+        assert world.is_probing()
+        assert len(journal._keeper._leases) == 1
+        raise Died
+
+    with pytest.raises(Died):
+        world.drain(journal=journal, post=fails)
+    assert not world.is_probing()
+    assert journal._keeper._leases == set()
+    world.lose_leases()
+    world.settle_down()
+    world.check()
