@@ -49,6 +49,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # The message id of a countdown event is its result; chords need a backend too.
         "result_backend": settings.redis_url,
         "result_expires": 3600,
+        "redis_socket_connect_timeout": BROKER_TIMEOUT_S,
+        "redis_socket_timeout": BROKER_TIMEOUT_S,
         "task_default_queue": QUEUE,
         "task_serializer": "json",
         "result_serializer": "json",
@@ -87,3 +89,9 @@ _ADDRESSES = ("broker_url", "broker_transport_options", "result_backend")
 
 celery_app = Celery("sockudo_publisher", set_as_current=False)
 celery_app.add_defaults(lambda: configuration(get_settings()))
+# By name: the backend's module is loaded when a result is first wanted.
+celery_app.loader.override_backends = {
+    "redis": "sockudo_publisher.result_backend:RedisResults",
+    "rediss": "sockudo_publisher.result_backend:RedisResults",
+    "sentinel": "sockudo_publisher.result_backend:SentinelResults",
+}

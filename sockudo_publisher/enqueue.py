@@ -126,6 +126,8 @@ def append(app: App, prepared: Prepared, *, once_key: str | None = None) -> Appe
             appended = app.producer.append_once(keyed)
     except JournalUnavailable as error:
         error.message_id = prepared.message_id
+        if lanes is None:
+            error.stored = False  # whatever became of the question: nothing was appended yet
         raise
     at("appended")
     if appended.ring:
@@ -161,11 +163,15 @@ def schedule(app: App, prepared: Prepared) -> bool:
     """
     if prepared.key is None:
         return True
-    lanes = app.producer.lanes()
-    results = [
-        app.producer.schedule_once(lane_of(item.channel, lanes), item.channel, prepared.key, prepared.fingerprint)
-        for item in prepared.items
-    ]
+    try:
+        lanes = app.producer.lanes()
+        results = [
+            app.producer.schedule_once(lane_of(item.channel, lanes), item.channel, prepared.key, prepared.fingerprint)
+            for item in prepared.items
+        ]
+    except JournalUnavailable as error:
+        error.message_id, error.stored = prepared.message_id, False
+        raise
     return any(results)
 
 

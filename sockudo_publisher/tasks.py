@@ -93,7 +93,6 @@ class PublishTask(Task):  # type: ignore[misc]
     reject_on_worker_lost = True
     max_retries = None
     ignore_result = False
-    #: A countdown that ran out while the broker was away is still an event to deliver.
     track_started = False
 
     # -- called by applications ---------------------------------------------------------------------
@@ -228,18 +227,26 @@ class PublishTask(Task):  # type: ignore[misc]
 
 
 def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue.Prepared:
+    message_id = options.get("task_id")
     expires = options.get("expires")
+    expires_ms = 0
+    if expires is not None:
+        try:
+            expires_ms = _expiry_ms(app, expires)
+        except JournalUnavailable as error:
+            error.message_id, error.stored = call.key or message_id or uuid.uuid4().hex, False
+            raise
     return enqueue.prepare(
         app,
         call.channel,
         call.event,
         call.data,
         key=call.key,
-        message_id=options.get("task_id"),
+        message_id=message_id,
         socket_id=call.socket_id,
         tags=call.tags,
         extras=call.extras,
-        expires_ms=0 if expires is None else _expiry_ms(app, expires),
+        expires_ms=expires_ms,
     )
 
 

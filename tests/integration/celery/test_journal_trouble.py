@@ -1,0 +1,86 @@
+"""A journal that is away, as each way to publish meets it: told soon, told rightly, and safe to repeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.embedded import RedisServer
+from tests.support.caller import call
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+WAYS = {
+    "delay": 'publish.delay(C, "e", "x")',
+    "several channels": 'publish.delay([C, C + "2"], "e", "x")',
+    "key": 'publish.delay(C, "e", "x", key="k")',
+    "expires": 'publish.apply_async((C, "e", "x"), expires=60)',
+    "key and countdown": 'publish.apply_async((C, "e", "x"), {"key": "k"}, countdown=1)',
+}
+
+TIMED = """
+started = time.monotonic()
+try: WAY
+except JournalUnavailable as error: say([error.stored, error.message_id, time.monotonic() - started])
+"""
+
+
+@pytest.fixture
+def frozen(stack: Stack, tmp_path: Path) -> Iterator[RedisServer]:
+    """A journal that takes connections and answers nothing; the broker is another Redis, and well."""
+    stack.environ["SOCKUDO_BROKER_URL"] = stack.redis_server.url
+    with RedisServer(tmp_path / "journal") as journal:
+        stack.environ["SOCKUDO_REDIS_URL"] = journal.url
+        journal.pause()
+        yield journal
+        journal.resume()
+
+
+def test_journal_that_is_frozen_from_the_start_has_stored_nothing(stack: Stack, frozen: RedisServer) -> None:
+    """Within two seconds, by every way to publish: not stored for certain, and an id to repeat with."""
+    said = call(stack, "".join(TIMED.replace("WAY", way) for way in WAYS.values()))
+    assert len(said) == len(WAYS)
+    for way, (stored, message_id, seconds) in zip(WAYS, said, strict=True):
+        assert (way, stored) == (way, False)
+        assert message_id
+        assert ("key" in way) == (message_id == "k")
+        assert seconds < 2.0, way
+
+
+def test_countdown_waits_in_the_broker_while_the_journal_is_frozen(stack: Stack, frozen: RedisServer) -> None:
+    """Without a key it needs no journal to be sent; the worker stores it, once, when the journal is back."""
+    seen = stack.subscribe(stack.channel())
+    call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1)')
+    frozen.resume()
+    worker = stack.worker()
+    frozen.pause()
+    call(stack, 'publish.apply_async((C, "e", "later still"), countdown=0.1)')
+    assert worker.is_running
+    frozen.resume()
+    seen.wait_for_count(2, 40)
+    seen.wait_until_quiet(1.0)
+    assert sorted(seen.data()) == ["later", "later still"]
+
+
+def test_encrypted_event_is_resent_in_the_same_bytes(stack: Stack) -> None:
+    """Killed between Sockudo's answer and settling: a new nonce would be another payload, and a dead letter."""
+    stack.environ["SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"] = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
+    channel = f"private-encrypted-{stack.unique}"
+    seen = stack.subscribe(channel)
+    victim = stack.worker(env={"SOCKUDO_FAULTPOINT": "posted"}, wait=False)
+    call(stack, f'publish.apply_async(({channel!r}, "e", "hidden"), countdown=0.1)')
+    assert victim.wait(60) == -9, "the fault must have fired"
+    stack.worker()
+    seen.wait_for_count(1, 20)
+
+    def settled() -> int:
+        return sum(int(stack.redis.hget(key, "settled") or 0) for key in stack.redis.scan_iter("sockudo:*:counts"))
+
+    from sockudo_publisher.embedded.process import wait_for
+
+    assert wait_for(lambda: settled() == 1, 20), "accepted again, as the same payload"
+    assert seen.count == 1
+    assert not [key for key in stack.redis.scan_iter("sockudo:*:dead") if stack.redis.xlen(key)]
