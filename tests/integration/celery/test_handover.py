@@ -1,0 +1,42 @@
+"""A worker that is told to stop gives its lanes back at once, with every pool."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from sockudo_publisher import publish_many
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.integration
+
+POOLS: dict[str, dict[str, Any]] = {
+    "threads": {},
+    "prefork": {"pool": "prefork", "concurrency": 4},
+    "gevent": {"pool": "gevent", "concurrency": 20},
+}
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_stopped_worker_leaves_no_lease_and_another_goes_on_at_once(stack: Stack, pool: str) -> None:
+    """SIGTERM in the middle of a backlog: its leases are gone when it is, not six seconds later."""
+    if pool == "gevent":
+        pytest.importorskip("gevent", reason="gevent is not installed")
+    channels = stack.channels(16)
+    seen = stack.subscribe(*channels)
+    small = {"SOCKUDO_BATCH_MAX_EVENTS": "5"}
+    first = stack.worker(**POOLS[pool], env=small)
+    publish_many((channels[n % 16], "n", n) for n in range(40_000))
+    seen.wait_for_count(500, 20)
+    assert first.stop(20) == 0
+    stopped_at = seen.count
+    assert stopped_at < 40_000, "there must be something left"
+    assert list(stack.redis.scan_iter("sockudo:*:lease")) == []
+    seen.wait_until_quiet(0.2)
+    stack.worker(**POOLS[pool], env=small)
+    ready = time.monotonic()
+    seen.wait_for_count(stopped_at + 1, 20)
+    # A second on an idle machine; a lease left behind would take six.
+    assert seen.events()[stopped_at].at - ready < 3.0
