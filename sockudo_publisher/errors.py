@@ -51,6 +51,17 @@ __all__ = [
 class SockudoError(Exception):
     """Root of everything this package raises on purpose."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled whole, for process pools: the constructors below need more than the message."""
+        return _rebuilt, (type(self), self.args, self.__dict__)
+
+
+def _rebuilt(kind: type[SockudoError], args: tuple[object, ...], state: dict[str, object]) -> SockudoError:
+    error = kind.__new__(kind, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
+
 
 class SockudoHTTPError(SockudoError):
     """The server answered with something else than success.
