@@ -16,4 +16,6 @@ def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Two lanes, empty. An empty lane is not watched: the tests append before they drain."""
     monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
-        yield World(redis_url, client)
+        world = World(redis_url, client)
+        yield world
+        world.close()

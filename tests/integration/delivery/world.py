@@ -81,6 +81,7 @@ class World:
         self.server = ServerModel(self.now, self._server_takes)
         self.policy = Policy()
         self.producer = Producer(redis_url, APP, lanes=lanes, max_backlog=0, key_ttl_ms=1000)
+        self._workers: list[Journal] = []
         self.journal = self.worker()
         self.control = Control(self)
         self.appended: list[tuple[str, str]] = []
@@ -116,7 +117,14 @@ class World:
 
     def worker(self, on_expired: str = "drop") -> Journal:
         """The journal as another process sees it."""
-        return Journal(self.redis_url, APP, lanes=self.lanes, on_expired=on_expired)
+        self._workers.append(Journal(self.redis_url, APP, lanes=self.lanes, on_expired=on_expired))
+        return self._workers[-1]
+
+    def close(self) -> None:
+        """End the connections of every worker, as the ends of their processes would."""
+        for link in (self.producer._link, *(journal.link for journal in self._workers)):
+            while link._free:
+                link._free.pop().disconnect()
 
     def channel(self, name: str = "c", lane: int = 0) -> str:
         """A channel of that lane."""
