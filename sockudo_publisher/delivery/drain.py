@@ -321,11 +321,15 @@ class _Run:
         try:
             taken = self.noted(self.journal.settle_and_take(self.holder, batch, **self.bounds()))
         except LeaseLost:
-            # With the server's 200 in hand the lease may be taken again, if nobody has it and the
-            # marker is still ours: settling now spares a resend.
+            # With the server's 200 in hand the lease may be taken again, if nobody has it: settling now
+            # spares a resend.
+            fence = _fence(self.holder)
             if not self.lease_again():
                 raise
-            self.settle_again(batch)
+            if _fence(self.holder) == fence + 1:
+                self.settle_again(batch)
+            else:
+                self.progress = Progress()  # a successor has moved the head: our positions are old
             taken = self.take()
         except MarkerChanged:
             taken = self.take()
@@ -344,11 +348,11 @@ class _Run:
         return True
 
     def settle_again(self, batch: Batch) -> None:
-        """Settle under a new lease; a successor that came between has taken care of the batch."""
+        """Settle under the next lease; if Redis lost the mark, the batch is taken and sent again."""
         try:
             self.journal.settle(self.holder, batch)
         except MarkerChanged:
-            logger.info("%r: a successor has settled the batch", self.holder.lease)
+            logger.info("%r: the marker is not ours any more", self.holder.lease)
 
     def hold_and_take(self, batch: Batch, retry_in_s: float) -> Taken:
         """The stuck item's channel waits; the others flow on."""
@@ -427,3 +431,8 @@ class _Run:
             if self.journal.shared.resume():
                 logger.warning("app %s: the server answers again", self.journal.app)
             self.control.ring_all()
+
+
+def _fence(holder: Holder) -> int:
+    """The number of a lease: the next one's is one higher, so nobody had the queue between the two."""
+    return int(holder.lease.token.partition("-")[0])

@@ -976,9 +976,10 @@ def test_holder_that_takes_its_lease_again_moves_no_head_back(world: World) -> N
         assert [letter["reason"] for letter in world.letters()] == ["refused"]
         assert world.holds() == [a]
 
-    at = At("taken", 2, frozen)
+    at = At("taken", 3, frozen)
     world.drain(at=at)
     assert at.fired
+    assert world.server.requests.count(["n0", "n1"]) == 2, "both have sent it"
     world.settle_down()
     world.check(without=["n3"])
     assert len(world.letters()) == 1
