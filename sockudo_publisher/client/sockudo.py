@@ -1,40 +1,27 @@
-"""``Sockudo``: the HTTP API of one app, one attempt a call.
+"""``Sockudo``: the HTTP API of one app, under one name.
 
-Puts the modules beside it together: credentials and signing make the request, limits, encoding and
-encryption its body, the transport sends it. Facts: sockudo-server, sections 1 to 4.
+Puts the modules beside it together, a base class for each room of the API, and makes clients from
+fields, a URL or the environment. Facts: sockudo-server, sections 1 to 4; sdk-matrix, F1 to F5.
 """
 
 from __future__ import annotations
 
 import json
-import math
 import os
-import time
-import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import requests
 
-from ..errors import ConfigurationError, ValidationError
-from .answer import json_object
+from ..errors import ConfigurationError
+from .calls import DEFAULT_TIMEOUT
 from .credentials import Credentials
-from .encoding import Encoder, batch_body
-from .event import EventLike, as_event
-from .limits import MAX_EVENT_BYTES, check_idempotency_key
-from .transport import Response, Transport
+from .limits import MAX_EVENT_BYTES
+from .publishing import Publishing
 
 __all__ = ["Sockudo"]
 
-#: Seconds of one attempt; the seed SDK's.
-DEFAULT_TIMEOUT = 5.0
-#: Seconds that a timeout may be set to.
-MAX_TIMEOUT = 3600.0
 
-
-class Sockudo:
+class Sockudo(Publishing):
     """A client of one Sockudo app. Thread-safe, and safe after ``fork``.
 
     ``app_id``, ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1 and 6001 (443 with TLS);
@@ -78,34 +65,6 @@ class Sockudo:
             json_encoder=json_encoder,
         )
 
-    def _start(
-        self,
-        credentials: Credentials,
-        *,
-        timeout: float = DEFAULT_TIMEOUT,
-        encryption_master_key_base64: str | None = None,
-        session: requests.Session | None = None,
-        max_event_bytes: int = MAX_EVENT_BYTES,
-        json_encoder: type[json.JSONEncoder] | None = None,
-    ) -> None:
-        self._credentials = credentials
-        self._signer = credentials.signer()
-        self._path = credentials.path
-        self._timeout = _seconds(timeout)
-        self._transport = Transport(credentials.base_url, session=session)
-        self._headers = {
-            "Content-Type": "application/json",  # without it the server answers 415
-            "X-Pusher-Library": f"sockudo-publisher {_version()}",
-        }
-        if session is None:
-            self._headers["User-Agent"] = f"sockudo-publisher/{_version()}"
-        #: Makes payloads and items with this app's limits and master key.
-        self.encoder = Encoder(
-            max_event_bytes=max_event_bytes,
-            encryption_master_key_base64=encryption_master_key_base64,
-            json_encoder=json_encoder,
-        )
-
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Sockudo:
         """A client from ``http(s)://key:secret@host:port/apps/app-id`` and the options of the constructor.
@@ -135,139 +94,6 @@ class Sockudo:
     def __repr__(self) -> str:
         return f"Sockudo(app_id={self._credentials.app_id!r}, {self._credentials.base_url!r})"
 
-    def trigger(
-        self,
-        channels: str | Sequence[str],
-        event_name: str,
-        data: Any,
-        socket_id: str | None = None,
-        *,
-        info: str | Sequence[str] | None = None,
-        idempotency_key: str | bool | None = None,
-        message_id: str | None = None,
-        tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Publish one event now to 1 to 100 channels; duplicates are merged.
-
-        ``data``: ``str`` and ``bytes`` as they are, else compact JSON. ``socket_id``: who shall not get
-        it. ``info``: ``"user_count,subscription_count"`` or a sequence. ``idempotency_key``: 1 to 128
-        characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the server publishes one id once
-        per channel. An encrypted channel goes alone.
-
-        Returns the server's ``{"channels": {…}}`` when ``info`` or ``message_id`` was given, else ``{}``.
-        """
-        key = _idempotency_key(idempotency_key)
-        body = self.encoder.event(
-            channels,
-            event_name,
-            self.encoder.payload(data),
-            message_id=message_id,
-            socket_id=socket_id,
-            info=info,
-            tags=tags,
-            extras=extras,
-            idempotency_key=key,
-        )
-        headers = None if key is None else {"X-Idempotency-Key": key}
-        return json_object(self.send("POST", "/events", body=body, headers=headers))
-
-    def trigger_batch(self, events: Iterable[EventLike], already_encoded: bool = False) -> dict[str, Any]:
-        """Publish several events, each to its one channel, in one request and in order.
-
-        ``events``: :class:`Event`, ``(channel, name, data)`` tuples or dicts. ``already_encoded``:
-        every ``data`` is finished text (on an encrypted channel: an envelope) and goes as it is.
-        All are checked before anything is sent; ``ValidationError.index`` names the bad one. The server
-        publishes item by item: after an error, the items before the failing one are out.
-
-        Returns the server's ``{"batch": [...]}`` in the order of the events when any asked for ``info``, else ``{}``.
-        """
-        items: list[bytes] = []
-        for event in events:
-            try:
-                items.append(self._item(event, already_encoded))
-            except ValidationError as error:
-                raise ValidationError(f"event {len(items)}: {error}", index=len(items)) from None
-        if not items:
-            return {}
-        return json_object(self.send("POST", "/batch_events", body=batch_body(items)))
-
-    def send(
-        self,
-        method: str,
-        suffix: str,
-        *,
-        query: Mapping[str, str] | None = None,
-        body: bytes | None = None,
-        timeout: float | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> Response:
-        """Make one freshly signed attempt at ``/apps/{id}{suffix}``; return the answer of any status.
-
-        ``suffix`` percent-encoded, with its leading ``/``. ``query`` decoded. ``body``: for POST and
-        the like, and only for them. ``timeout``: seconds for the whole attempt, default the client's.
-        Raises ``SockudoConnectionError``.
-        """
-        if method in _WITHOUT_BODY:
-            if body is not None:
-                raise ValidationError(f"body: none goes with {method}")
-        elif body is None:
-            body = b""  # the server wants body_md5 with every POST
-        path = self._path + suffix
-        signed = self._signer.query(method, path, now=time.time(), body=body, parameters=query)
-        return self._transport.request(
-            method,
-            path,
-            query=signed,
-            body=body,
-            headers={**self._headers, **headers} if headers else self._headers,
-            timeout=self._timeout if timeout is None else _seconds(timeout),
-        )
-
-    def close(self) -> None:
-        """Close this thread's connections; the client stays usable."""
-        self._transport.close()
-
-    def _item(self, value: EventLike, already_encoded: bool) -> bytes:
-        event = as_event(value)
-        if already_encoded and not isinstance(event.data, str | bytes):
-            raise ValidationError(f"data: a {type(event.data).__name__}, expected finished text with already_encoded")
-        return self.encoder.item(
-            event.channel,
-            event.name,
-            self.encoder.payload(event.data),
-            socket_id=event.socket_id,
-            info=event.info,
-            tags=event.tags,
-            extras=event.extras,
-            idempotency_key=_idempotency_key(event.idempotency_key),
-            already_encrypted=already_encoded,
-        )
-
 
 #: Options of ``from_url`` that say where the server is; the rest are the client's.
 _WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster")
-#: The server refuses ``body_md5`` with these.
-_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE"})
-
-
-def _seconds(timeout: float) -> float:
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout):
-        raise ConfigurationError("timeout: expected seconds")
-    if not 0 < timeout <= MAX_TIMEOUT:
-        raise ConfigurationError(f"timeout: {timeout:g} s, must be above 0 and at most {MAX_TIMEOUT:g}")
-    return float(timeout)
-
-
-def _idempotency_key(key: str | bool | None) -> str | None:
-    if key is None or key is False:
-        return None
-    return uuid.uuid4().hex if key is True else check_idempotency_key(key)
-
-
-@lru_cache(maxsize=1)
-def _version() -> str:
-    try:
-        return version("sockudo-publisher")
-    except PackageNotFoundError:  # run from a checkout
-        return "0"

@@ -1,0 +1,135 @@
+"""Signed calls to one app: one attempt, or a whole call with its answer read.
+
+The ground of :class:`~sockudo_publisher.client.sockudo.Sockudo`; the modules beside it add the
+endpoints, a class for each room of the API. Puts credentials, signing and transport together; knows
+no endpoint. Facts: sockudo-server, sections 1 and 2.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import requests
+
+from ..errors import ConfigurationError, ValidationError
+from .answer import json_object
+from .credentials import Credentials
+from .encoding import Encoder
+from .limits import MAX_EVENT_BYTES
+from .transport import Response, Transport
+
+__all__ = ["DEFAULT_TIMEOUT", "Calls"]
+
+#: Seconds of one attempt; the seed SDK's.
+DEFAULT_TIMEOUT = 5.0
+#: Seconds that a timeout may be set to.
+MAX_TIMEOUT = 3600.0
+
+
+class Calls:
+    """What every endpoint needs. Thread-safe, and safe after ``fork``."""
+
+    def _start(
+        self,
+        credentials: Credentials,
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        encryption_master_key_base64: str | None = None,
+        session: requests.Session | None = None,
+        max_event_bytes: int = MAX_EVENT_BYTES,
+        json_encoder: type[json.JSONEncoder] | None = None,
+    ) -> None:
+        self._credentials = credentials
+        self._signer = credentials.signer()
+        self._path = credentials.path
+        self._timeout = _seconds(timeout)
+        self._transport = Transport(credentials.base_url, session=session)
+        self._headers = {
+            "Content-Type": "application/json",  # without it the server answers 415
+            "X-Pusher-Library": f"sockudo-publisher {_version()}",
+        }
+        if session is None:
+            self._headers["User-Agent"] = f"sockudo-publisher/{_version()}"
+        #: Makes payloads and items with this app's limits and master key.
+        self.encoder = Encoder(
+            max_event_bytes=max_event_bytes,
+            encryption_master_key_base64=encryption_master_key_base64,
+            json_encoder=json_encoder,
+        )
+
+    def call(
+        self,
+        method: str,
+        suffix: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Make a call as :meth:`send` and return the server's object, ``{}`` where a success says no more.
+
+        Raises the error of an answer that is not success, and ``SockudoConnectionError``.
+        """
+        return json_object(self.send(method, suffix, query=query, body=body, headers=headers))
+
+    def send(
+        self,
+        method: str,
+        suffix: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Make one freshly signed attempt at ``/apps/{id}{suffix}``; return the answer of any status.
+
+        ``suffix`` percent-encoded, with its leading ``/``. ``query`` decoded. ``body``: for POST and
+        the like, and only for them. ``timeout``: seconds for the whole attempt, default the client's.
+        Raises ``SockudoConnectionError``.
+        """
+        if method in _WITHOUT_BODY:
+            if body is not None:
+                raise ValidationError(f"body: none goes with {method}")
+        elif body is None:
+            body = b""  # the server wants body_md5 with every POST
+        path = self._path + suffix
+        signed = self._signer.query(method, path, now=time.time(), body=body, parameters=query)
+        return self._transport.request(
+            method,
+            path,
+            query=signed,
+            body=body,
+            headers={**self._headers, **headers} if headers else self._headers,
+            timeout=self._timeout if timeout is None else _seconds(timeout),
+        )
+
+    def close(self) -> None:
+        """Close this thread's connections; the client stays usable."""
+        self._transport.close()
+
+
+#: The server refuses ``body_md5`` with these.
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE"})
+
+
+def _seconds(timeout: float) -> float:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not math.isfinite(timeout):
+        raise ConfigurationError("timeout: expected seconds")
+    if not 0 < timeout <= MAX_TIMEOUT:
+        raise ConfigurationError(f"timeout: {timeout:g} s, must be above 0 and at most {MAX_TIMEOUT:g}")
+    return float(timeout)
+
+
+@lru_cache(maxsize=1)
+def _version() -> str:
+    try:
+        return version("sockudo-publisher")
+    except PackageNotFoundError:  # run from a checkout
+        return "0"
