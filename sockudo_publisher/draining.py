@@ -107,6 +107,9 @@ class _WorkerControl:
     def slots_are_scarce(self) -> bool:
         return state.slots < get_settings().lanes * len(self._names)
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         wait_or_stop(seconds)
 

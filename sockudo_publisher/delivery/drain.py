@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -61,6 +60,9 @@ class Control(Protocol):
 
     def slots_are_scarce(self) -> bool:
         """Whether there are fewer slots than lanes: an empty lane is not watched for long then."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
 
     def sleep(self, seconds: float) -> None:
         """Wait, but not longer than until the worker shuts down."""
@@ -135,7 +137,7 @@ class _Run:
         self.progress = progress
         self.limits = limits
         self.ring: Ring | None = None
-        self.slice_end = time.monotonic() + SLICE_S
+        self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
         self.waited_s = 0.0
         self.paused_by_us = False
@@ -189,14 +191,14 @@ class _Run:
 
     def noted(self, taken: Taken) -> Taken:
         """Remember what came with a take: the time, and the limits for the next one."""
-        self.taken_at = time.monotonic()
+        self.taken_at = self.control.monotonic()
         if taken.shared.limits != self.limits:
             self.limits = taken.shared.limits
         return taken
 
     def now_ms(self, taken_ms: int) -> int:
         """Redis' time now, from the take's and our monotonic clock."""
-        return taken_ms + int((time.monotonic() - self.taken_at) * 1000)
+        return taken_ms + int((self.control.monotonic() - self.taken_at) * 1000)
 
     def sendable(self, taken: Taken) -> Batch | None:
         """The next batch that may be sent; waits for one. ``None``: this run is over, the lease is given back."""
@@ -235,9 +237,9 @@ class _Run:
         """Whether the worker stops, or the slice is over and another lane waits for a slot."""
         if self.control.stopping():
             return True
-        if time.monotonic() < self.slice_end or self.progress.is_searching:
+        if self.control.monotonic() < self.slice_end or self.progress.is_searching:
             return False  # a search given up half-way would begin again, and must end inside the window
-        self.slice_end = time.monotonic() + SLICE_S
+        self.slice_end = self.control.monotonic() + SLICE_S
         return self.control.others_wait()
 
     def over(self, taken: Taken, ring: Ring | None) -> None:
@@ -260,8 +262,8 @@ class _Run:
         """Watch the empty queue for a while; a held queue is not watched."""
         if self.holder.channel is not None:
             return False
-        hot_until = time.monotonic() + (SCARCE_HOT_S if self.control.slots_are_scarce() else HOT_S)
-        while time.monotonic() < hot_until and not self.control.stopping():
+        hot_until = self.control.monotonic() + (SCARCE_HOT_S if self.control.slots_are_scarce() else HOT_S)
+        while self.control.monotonic() < hot_until and not self.control.stopping():
             if self.journal.wait_for_entry(self.holder, HOT_LOOK_S):
                 return True
         return False
@@ -323,10 +325,10 @@ class _Run:
         except LeaseLost:
             # With the server's 200 in hand the lease may be taken again, if nobody has it: settling now
             # spares a resend.
-            fence = _fence(self.holder)
+            lost = self.holder.lease
             if not self.lease_again():
                 raise
-            if _fence(self.holder) == fence + 1:
+            if self.holder.lease.is_next_after(lost):
                 self.settle_again(batch)
             else:
                 self.progress = Progress()  # a successor has moved the head: our positions are old
@@ -431,8 +433,3 @@ class _Run:
             if self.journal.shared.resume():
                 logger.warning("app %s: the server answers again", self.journal.app)
             self.control.ring_all()
-
-
-def _fence(holder: Holder) -> int:
-    """The number of a lease: the next one's is one higher, so nobody had the queue between the two."""
-    return int(holder.lease.token.partition("-")[0])

@@ -103,15 +103,6 @@ class Journal:
         held = {name.decode() for name in answer[2:]} if channel is None else set()
         return Holder(keys, lease, held)
 
-    def reacquire(self, holder: Holder) -> bool:
-        """Take a lost lease again if it is free: a holder with a 200 in hand may still settle."""
-        again = self.acquire(holder.keys.lane, holder.channel)
-        if again is None:
-            return False
-        self._keeper.remove(holder.lease)
-        holder.lease = again.lease
-        return True
-
     def release(self, holder: Holder) -> bool:
         """Give the lease back unless there are entries; ``False``: there are, the lease is kept."""
         return self._release(holder, hand_over=False)

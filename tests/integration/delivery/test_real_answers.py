@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sockudo_publisher.client import sockudo as client_module
+from sockudo_publisher.client import calls as client_module
 from sockudo_publisher.client.signing import Signer
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply, classify

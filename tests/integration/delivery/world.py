@@ -58,6 +58,9 @@ class Control:
     def slots_are_scarce(self) -> bool:
         return True
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
         if len(self.slept) == self.stops_after:

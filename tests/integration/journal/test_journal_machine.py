@@ -493,16 +493,23 @@ class JournalMachine(RuleBasedStateMachine):
 
     @precondition(lambda self: [run for run in self.zombies() if not run.crashed and run.batch])
     @rule(data=st.data(), limit=limits)
-    def reacquire(self, data, limit) -> None:
-        """With a 200 in hand the lease may be taken again; `settle` finds out whether the marker is still ours."""
+    def take_lost_lease_again(self, data, limit) -> None:
+        """With a 200 in hand the lease may be taken again, and settles if nobody had it in between."""
         run = data.draw(st.sampled_from([run for run in self.zombies() if not run.crashed and run.batch]))
         free = not self.client.exists(self.key(run))
         over = run.holder.channel is not None and run.holder.channel not in self.lane(run.holder.keys.lane).holds
-        assert run.journal.reacquire(run.holder) == (free and not over)
-        if free and not over:
-            if run.holder.channel is None:
-                assert run.holder.held >= set(self.lane(run.holder.keys.lane).holds), "it knows what others have held"
+        again = run.journal.acquire(run.holder.keys.lane, run.holder.channel)
+        assert (again is not None) == (free and not over)
+        if again is None:
+            return
+        if again.channel is None:
+            assert again.held >= set(self.lane(again.keys.lane).holds), "it knows what others have held"
+        lost, run.holder = run.holder, again
+        run.journal.forget(lost)
+        if again.lease.is_next_after(lost.lease):
             self.settle(run, run.batch, limit, and_take=False)
+        else:
+            run.batch = None
 
     # -- the rest -----------------------------------------------------------------------------------
 
