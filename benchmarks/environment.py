@@ -12,6 +12,9 @@ __all__ = ["PEERS", "enter"]
 
 PEERS = ("sockudo-http-python", "celery-batches")
 
+#: Celery and what comes with it: celery-batches names the versions it works with, and all sides run on these.
+UNPINNED = ("amqp", "billiard", "celery", "kombu", "redis", "vine")
+
 ROOT = Path(__file__).resolve().parents[1]
 DIRECTORY = ROOT / ".venv-peers"
 
@@ -21,15 +24,15 @@ def enter(arguments: list[str]) -> None:
     if Path(sys.prefix) == DIRECTORY:
         return
     python = DIRECTORY / "bin" / "python"
-    freeze = subprocess.run(
-        [sys.executable, "-m", "pip", "freeze", "--exclude-editable"], capture_output=True, text=True, check=True
-    )
+    freeze = [sys.executable, "-m", "pip", "freeze", "--exclude-editable"]
+    installed = subprocess.run(freeze, capture_output=True, text=True, check=True).stdout.splitlines()
+    pins = "".join(f"{pin}\n" for pin in installed if pin.partition("==")[0].lower() not in UNPINNED)
     constraints = DIRECTORY / "constraints.txt"
-    if not python.exists() or not constraints.exists() or constraints.read_text() != freeze.stdout:
+    if not python.exists() or not constraints.exists() or constraints.read_text() != pins:
         print(f"Making {DIRECTORY.name} for {', '.join(PEERS)} ...", flush=True)
         venv.create(DIRECTORY, with_pip=True, clear=True)
         wanted = DIRECTORY / "constraints.wanted.txt"
-        wanted.write_text(freeze.stdout)
+        wanted.write_text(pins)
         pip = [
             str(python),
             "-m",

@@ -24,6 +24,10 @@ SPARE_SLOTS = 4
 #: another worker. Kombu's default is an hour; a redelivered message appends nothing new (ledger).
 VISIBILITY_TIMEOUT_S = 600
 
+#: Seconds between two looks of a worker for such messages. Kombu's own throttle makes every tenth look
+#: count, so that a message would come up to 100 s after its time.
+RESTORE_INTERVAL_S = 10
+
 #: Seconds that the consumer's connection may be silent before it is taken for dead.
 BROKER_TIMEOUT_S = 10.0
 
@@ -35,6 +39,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
     if settings.broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
         options = {
             "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "unacked_restore_interval": RESTORE_INTERVAL_S,
+            "unacked_restore_throttle": 1,
             "socket_connect_timeout": BROKER_TIMEOUT_S,
             "socket_timeout": BROKER_TIMEOUT_S,
             "socket_keepalive": True,
