@@ -56,7 +56,7 @@ bench: $(INSTALLED) ## Measure it beside its peers; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
 stack: $(INSTALLED) ## The parts of docker-compose.yml without Docker; ARGS=--check to check and exit
-	$(BIN)/python -m scripts.stack $(ARGS)
+	$(BIN)/python -m scripts.run_stack $(ARGS)
 
 wheel: $(INSTALLED) ## Build dist/*.whl and dist/*.tar.gz
 	$(BIN)/python -m build --outdir dist

@@ -1,13 +1,12 @@
-"""The parts of docker-compose.yml on this machine, without Docker: `make stack`, or `make stack ARGS=--check`.
+"""The parts of docker-compose.yml on this machine, without Docker.
 
 The command lines, the environment and the configuration files are the composed ones, read from docker-compose.yml and
 worker/; nothing is changed but addresses (every port is found free) and directories. What the settings mean stands
-beside them in those files; `--check` (stack_check.py) shows on the running parts that they do it.
+beside them in those files; stack_check.py shows on the running parts that they do it.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -16,7 +15,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,8 +29,6 @@ import yaml
 from sockudo_publisher.client.credentials import Credentials
 from sockudo_publisher.embedded import (
     ChildProcess,
-    EmbeddedError,
-    PartFailed,
     PartMissing,
     find_redis_server,
     find_sockudo,
@@ -40,9 +36,6 @@ from sockudo_publisher.embedded import (
 )
 
 ROOT = Path(__file__).resolve().parent.parent
-
-#: Seconds between two looks at whether the worker still runs.
-POLL_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -291,46 +284,3 @@ def worker_answers(environment: Mapping[str, str]) -> bool:
         subprocess.run(check, env={**os.environ, **environment}, stdout=quiet, stderr=quiet, check=False).returncode
         == 0
     )
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Start the stack and wait for Ctrl-C, or check it. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="make stack", description=(__doc__ or "").partition("\n\n")[0])
-    parser.add_argument("--check", action="store_true", help="show that it does what it is there for, then stop")
-    options = parser.parse_args(arguments)
-    # The checks import this module for what a stack is.
-    from scripts.stack_check import check
-
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    try:
-        with running() as stack:
-            say_where(stack)
-            return check(stack) if options.check else wait_for_ctrl_c(stack)
-    except KeyboardInterrupt:
-        return 0
-    except EmbeddedError as error:
-        print(error, file=sys.stderr)
-        return 1
-
-
-def say_where(stack: Stack) -> None:
-    """Print what an application, a browser and a person need."""
-    print(f"logs         {stack.directory}")
-    for name in ("SOCKUDO_URL", "SOCKUDO_REDIS_URL"):
-        print(f"{name:<12} {stack.environment[name]}")
-    print(f"subscribers  {stack.websocket_url}")
-    print(f"metrics      http://127.0.0.1:{stack.ports.metrics}/metrics", flush=True)
-
-
-def wait_for_ctrl_c(stack: Stack) -> int:
-    """Until Ctrl-C, or until the worker ends by itself."""
-    print("Ctrl-C stops all of it.", flush=True)
-    if stack.worker is None:
-        raise PartMissing("started without a worker")
-    while stack.worker.is_running:
-        time.sleep(POLL_S)
-    raise PartFailed(f"the worker ended:\n{stack.worker.log_tail()}", stack.worker.log)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -203,7 +203,7 @@ def test_the_whole_stack_does_what_it_is_there_for(programs):
 def test_ctrl_c_ends_all_that_was_started(programs):
     """SIGINT, exit 0, and nobody listens any more."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "scripts.stack"], cwd=stack.ROOT, stdout=subprocess.PIPE, text=True, env=os.environ
+        [sys.executable, "-m", "scripts.run_stack"], cwd=stack.ROOT, stdout=subprocess.PIPE, text=True, env=os.environ
     )
     try:
         printed = []
