@@ -109,7 +109,7 @@ class _Bulk:
             channel, name, data, key = event.channel, event.name, event.data, event.key
             if event.extras is not None:
                 check_queue_extras(event.extras)
-            enqueue.refuse_idempotency_key(event.idempotency_key)
+            enqueue.refuse_direct_options(event)
         if key is None and key_prefix is not None:
             key = f"{key_prefix}:{index}"
         if key is not None:

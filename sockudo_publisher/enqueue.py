@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .apps import App
+from .client.event import Event
 from .client.limits import check_channels, check_id, check_queue_extras
 from .doorbell import doorbell
 from .errors import BacklogFull, JournalUnavailable, ValidationError
@@ -165,17 +166,25 @@ def schedule(app: App, prepared: Prepared) -> bool:
         return True
     try:
         lanes = app.producer.lanes()
-        results = [
-            app.producer.schedule_once(lane_of(item.channel, lanes), item.channel, prepared.key, prepared.fingerprint)
-            for item in prepared.items
+        calls = [
+            (lane_of(item.channel, lanes), item.channel, prepared.key, prepared.fingerprint) for item in prepared.items
         ]
+        if len(calls) > 1:  # a conflict on a later channel must leave no mark on an earlier one
+            for call in calls:
+                app.producer.schedule_once(*call, look=True)
+        results = [app.producer.schedule_once(*call) for call in calls]
     except JournalUnavailable as error:
         error.message_id, error.stored = prepared.message_id, False
         raise
     return any(results)
 
 
-def refuse_idempotency_key(value: object) -> None:
-    """Queued events are identified by ``message_id``; Sockudo's other layer loses items of a resent batch."""
-    if value is not None:
+def refuse_direct_options(event: Event) -> None:
+    """What only a direct call can have: the HTTP API's key, and an answer.
+
+    Queued events are identified by ``message_id``; Sockudo's other layer loses items of a resent batch.
+    """
+    if event.idempotency_key is not None:
         raise ValidationError("idempotency_key: not for queued events, use key= (the server deduplicates on it too)")
+    if event.info is not None:
+        raise ValidationError("info: not for queued events, as nobody reads the server's answer")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import unquote
 
 import uvicorn
@@ -31,9 +32,9 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--app",
         action="append",
-        required=True,
+        default=[],
         metavar="ID:KEY:SECRET",
-        help="may be repeated; percent-encode a ':' or '%%' in a part",
+        help="may be repeated; percent-encode a ':' or '%%' in a part (also: SOCKUDO_DEVSERVER_APPS, by spaces)",
     )
     parser.add_argument("--dedup-ttl", type=float, default=120.0, metavar="SECONDS", help="how long ids are remembered")
     parser.add_argument("--dedup-capacity", type=int, default=1_000_000, metavar="IDS", help="how many ids are")
@@ -43,18 +44,20 @@ def arguments() -> argparse.ArgumentParser:
     return parser
 
 
-def configuration(options: argparse.Namespace) -> ServerConfig:
-    """From the command line. Raises ``ValueError``, which never shows a secret."""
+def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> ServerConfig:
+    """From the command line and the environment. Raises ``ValueError``, which never shows a secret."""
     limits = Limits()
     for text in options.limit:
         limits = limits.with_setting(text)
     apps = []
-    for text in options.app:
+    for text in (*options.app, *environ.get("SOCKUDO_DEVSERVER_APPS", "").split()):
         parts = [unquote(part) for part in text.split(":")]
         if len(parts) != 3 or not all(parts):
             raise ValueError("--app: expected ID:KEY:SECRET")
         app_id, key, secret = parts
         apps.append(AppConfig(app_id, key, secret, limits))
+    if not apps:
+        raise ValueError("--app: none given")
     return ServerConfig.of(apps, dedup_ttl_s=options.dedup_ttl, dedup_capacity=options.dedup_capacity)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -38,8 +39,6 @@ class DevServer(ChildProcess):
         self.port = port or free_port()
         self._arguments = ["--port", str(self.port), "--dedup-ttl", str(dedup_ttl_s)]
         self._arguments += ["--dedup-capacity", str(cache_max_capacity)]
-        for app in self.apps:
-            self._arguments += ["--app", ":".join(quote(part, safe="") for part in (app.id, app.key, app.secret))]
         # Limits are the same for all apps of a development server.
         for name, value in self.apps[0].limits.items():
             self._arguments += ["--limit", f"{name}={value}"]
@@ -65,6 +64,11 @@ class DevServer(ChildProcess):
 
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "sockudo_publisher.devserver", *self._arguments]
+
+    def _environ(self) -> dict[str, str]:
+        # Not among the arguments, which every user of the machine can read.
+        apps = [":".join(quote(part, safe="") for part in (app.id, app.key, app.secret)) for app in self.apps]
+        return {**os.environ, "SOCKUDO_DEVSERVER_APPS": " ".join(apps)}
 
     def _is_ready(self) -> bool:
         return all(is_up(self.port, app) and accepts(self.port, app) for app in self.apps)

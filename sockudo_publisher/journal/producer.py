@@ -122,11 +122,13 @@ class Producer:
         answers = self._send([self._append_once(lane, by_lane[lane], look=False) for lane in lanes])
         return self._read(lanes, answers, [len(by_lane[lane]) for lane in lanes])
 
-    def schedule_once(self, lane: int, channel: str, key: str, fingerprint: str) -> bool:
-        """Remember a key whose event goes into a countdown message; ``False``: it is appended already."""
-        answer = self._link.script(
-            "schedule_once", (ledger_key(self.app, lane, channel, key),), (fingerprint, self._key_ttl_ms)
-        )
+    def schedule_once(self, lane: int, channel: str, key: str, fingerprint: str, *, look: bool = False) -> bool:
+        """Remember a key whose event goes into a countdown message; ``False``: it is appended already.
+
+        ``look``: say so without remembering anything.
+        """
+        args = (fingerprint, self._key_ttl_ms, "1" if look else "0")
+        answer = self._link.script("schedule_once", (ledger_key(self.app, lane, channel, key),), args)
         if answer[0] == Answer.CONFLICT:
             raise IdempotencyConflict(_CONFLICT)
         return bool(answer[0] == Answer.DONE)

@@ -363,6 +363,16 @@ def test_the_dev_server_takes_any_text_as_app(tmp_path):
 
 
 @pytest.mark.integration
+def test_the_dev_server_has_no_secret_among_its_arguments(tmp_path):
+    """Every user of the machine can read a process' arguments."""
+    with DevServer(tmp_path, [App(id="app", key="k1", secret="topsecret")]) as server:
+        arguments = Path(f"/proc/{server.pid}/cmdline")
+        if not arguments.exists():
+            pytest.skip("no /proc: arguments of other processes are read on Linux only")
+        assert "topsecret" not in arguments.read_text()
+
+
+@pytest.mark.integration
 def test_the_dev_server_refuses_what_it_cannot_use(tmp_path):
     """With a word on what it expected, and without the secret."""
     with pytest.raises(PartFailed, match="expected ID:KEY:SECRET") as failure:

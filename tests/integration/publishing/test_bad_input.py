@@ -10,6 +10,7 @@ from sockudo_publisher import (
     BacklogFull,
     ConfigurationError,
     Event,
+    IdempotencyConflict,
     ValidationError,
     publish,
     publish_many,
@@ -124,6 +125,7 @@ def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pyte
         ({"channel": "c", "name": "e", "data": 1, "nonsense": 2}, "unknown field 'nonsense'"),
         (7, "got int"),
         (Event("c", "e", 1, idempotency_key="k"), "idempotency_key: not for queued events"),
+        (Event("c", "e", 1, info="user_count"), "info: not for queued events"),
         (("c", "", 1), "event name: empty"),
         (Event("c", "e", float("inf")), "NaN or an infinite number"),
         (("c", "e", "x" * 10_241), "data: 10241 bytes, limit 10240"),
@@ -140,3 +142,13 @@ def test_publish_many_stores_everything_before_a_bad_event_and_says_how_many(
     assert (caught.value.index, caught.value.stored) == (2345, 2345)
     depths = [int(stack.redis.hget(key, "depth") or 0) for key in stack.redis.keys("*:state")]
     assert sum(depths) == 2345
+
+
+def test_conflicting_countdown_on_several_channels_marks_none_of_them(stack: Stack) -> None:
+    """All channels are looked at before any is marked: the key stays free for another event on the others."""
+    first, second = stack.channels(2)
+    publish.apply_async((second, "e", "one"), {"key": "k"}, countdown=600)
+    with pytest.raises(IdempotencyConflict):
+        publish.apply_async(([first, second], "e", "two"), {"key": "k"}, countdown=600)
+    assert [key for key in stack.redis.keys("*ledger*") if first.encode() in key] == []
+    assert publish.delay(first, "e", "three", key="k").id == "k"
