@@ -54,7 +54,13 @@ def _build(name: str) -> App:
             key_ttl_ms=int(settings.key_ttl * 1000),
             wait=settings.redis_wait,
         ),
-        journal=Journal(settings.redis_url, name, lanes=settings.lanes, on_expired=settings.on_expired),
+        journal=Journal(
+            settings.redis_url,
+            name,
+            lanes=settings.lanes,
+            on_expired=settings.on_expired,
+            max_rate=settings.max_rate,
+        ),
         # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
         # of Redis test guesses.
         fingerprint_key=hashlib.sha256(master_key.encode()).digest() if master_key else b"",

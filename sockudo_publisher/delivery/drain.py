@@ -140,6 +140,7 @@ class _Run:
         self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
         self.waited_s = 0.0
+        self.tokens = 0  # of the rate limit: granted, not spent yet
         self.paused_by_us = False
         self.probing = False
         self.late = False
@@ -184,6 +185,7 @@ class _Run:
     def bounds(self) -> dict[str, int]:
         """The most that the next batch may hold."""
         items = min(self.policy.batch_max_events, self.limits.events or self.policy.batch_max_events)
+        items = min(items, self.tokens or items)
         return {
             "most_items": min(items, self.progress.most or items),
             "most_bytes": min(self.policy.batch_max_bytes, self.limits.bytes or self.policy.batch_max_bytes),
@@ -220,18 +222,45 @@ class _Run:
                     self.probing = True
                     continue
                 wait_s = max(wait_s, PROBE_LOOK_S)
-                if self.waited_s + wait_s > WAIT_IN_PLACE_S:
-                    self.over(taken, Ring(wait_s) if self.paused_by_us else None)
+                if not self.wait(taken, taken.batch, wait_s, Ring(wait_s) if self.paused_by_us else None):
                     return None
-                self.put_back(taken.batch)
-                self.waited_s += wait_s
-                self.control.sleep(wait_s)
             else:
                 batch = self.within_window(taken.batch)
                 if batch is not None:
-                    self.waited_s = 0.0
-                    return batch
+                    short_s = self.unpaid_for_s(batch)
+                    if short_s is None:
+                        self.waited_s = 0.0
+                        return batch
+                    if not self.wait(taken, batch, short_s, Ring(short_s)):
+                        return None
             taken = self.take()
+
+    def wait(self, taken: Taken, batch: Batch, wait_s: float, ring: Ring | None) -> bool:
+        """Put the batch back and wait here; ``False``: too long for that, the queue is given back."""
+        if self.waited_s + wait_s > WAIT_IN_PLACE_S:
+            self.over(taken, ring)
+            return False
+        self.put_back(batch)
+        if wait_s:
+            self.waited_s += wait_s
+            self.control.sleep(wait_s)
+        return True
+
+    def unpaid_for_s(self, batch: Batch) -> float | None:
+        """Pay for a first send under the rate limit: ``None``, paid; else seconds until tokens come.
+
+        0.0: there are some, and the next take is cut to them.
+        """
+        rate = self.journal.rate
+        if rate is None or batch.resent:  # a resend was paid for when it was first sent
+            return None
+        if self.tokens < batch.count:
+            grant = rate.take(batch.count - self.tokens)
+            self.tokens += grant.tokens
+            if self.tokens < batch.count:
+                return 0.0 if self.tokens else grant.wait_s
+        self.tokens -= batch.count
+        return None
 
     def must_yield(self) -> bool:
         """Whether the worker stops, or the slice is over and another lane waits for a slot."""

@@ -14,6 +14,7 @@ from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
 from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .pack import Item, pack
 from .producer import recorded_lanes
+from .rate import Rate
 from .scripts import Answer
 from .shared import Shared, SharedView, read_view
 
@@ -68,13 +69,17 @@ class Holder:
 class Journal:
     """The queues of one app, for those who drain them.
 
-    ``on_expired``: what becomes of an item whose expiry has come before it was ever sent.
+    ``on_expired``: what becomes of an item whose expiry has come before it was ever sent; ``max_rate``:
+    events per second to the app over all workers, 0 = no limit.
     """
 
-    def __init__(self, redis_url: str, app: str, *, lanes: int, on_expired: str = "drop") -> None:
+    def __init__(
+        self, redis_url: str, app: str, *, lanes: int, on_expired: str = "drop", max_rate: float = 0.0
+    ) -> None:
         self.app = app
         self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S)
         self.shared = Shared(self.link, app)
+        self.rate = Rate(self.link, app, max_rate) if max_rate else None
         self._wanted_lanes = lanes
         self._on_expired = on_expired
         self._keeper = LeaseKeeper(self.link)

@@ -96,10 +96,11 @@ class AppKeys:
     probe: str  # string with expiry: who may send while the app is paused
     limits: str  # hash with expiry: events, bytes: batch limits learned from the server
     lanes: str  # string: the number of lanes the journal was laid out with
+    rate: str  # hash with expiry: tokens, at: the bucket of the rate limit
 
     @classmethod
     @lru_cache(maxsize=1024)
     def of(cls, app: str) -> AppKeys:
         """The keys of an app."""
         base = f"{PREFIX}:{{{_encode(app)}}}"
-        return cls(*(f"{base}:{name}" for name in ("pause", "probe", "limits", "lanes")))
+        return cls(*(f"{base}:{name}" for name in ("pause", "probe", "limits", "lanes", "rate")))

@@ -24,6 +24,7 @@ NAMES = (
     "bury",
     "hold",
     "pause",
+    "rate",
     "release",
     "renew",
     "replay",

@@ -47,6 +47,7 @@ class Day:
     batch_max: int
     most_items: int | None
     is_packed: bool
+    max_rate: float
 
 
 DAYS = st.builds(
@@ -62,6 +63,7 @@ DAYS = st.builds(
     batch_max=st.integers(1, 60),
     most_items=st.none() | st.integers(1, 40),
     is_packed=st.booleans(),
+    max_rate=st.sampled_from([0.0, 0.0, 20.0]),
 )
 
 
@@ -146,7 +148,12 @@ def live(world: World, day: Day) -> None:
         control = Control(world)
         try:
             return world.drain(
-                lane, channel, journal=world.worker(), control=control, post=post, at=accidents.at(control)
+                lane,
+                channel,
+                journal=world.worker(max_rate=day.max_rate),
+                control=control,
+                post=post,
+                at=accidents.at(control),
             )
         except Died:
             world.lose_leases()

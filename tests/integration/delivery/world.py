@@ -104,6 +104,8 @@ class World:
         pause = AppKeys.of(APP).pause
         if self.redis.exists(pause):
             self.redis.hincrby(pause, "until", -ms)
+        if self.redis.exists(AppKeys.of(APP).rate):
+            self.redis.hincrby(AppKeys.of(APP).rate, "at", -ms * 1000)
         for lane in range(self.lanes):
             keys = lane_keys(APP, lane)
             states = [keys.state]
@@ -118,9 +120,10 @@ class World:
 
     # -- what is in it --------------------------------------------------------------------------------
 
-    def worker(self, on_expired: str = "drop") -> Journal:
+    def worker(self, on_expired: str = "drop", max_rate: float = 0.0) -> Journal:
         """The journal as another process sees it."""
-        self._workers.append(Journal(self.redis_url, APP, lanes=self.lanes, on_expired=on_expired))
+        journal = Journal(self.redis_url, APP, lanes=self.lanes, on_expired=on_expired, max_rate=max_rate)
+        self._workers.append(journal)
         return self._workers[-1]
 
     def close(self) -> None:
