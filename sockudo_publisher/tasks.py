@@ -167,7 +167,11 @@ class PublishTask(Task):  # type: ignore[misc]
     subtask = signature
 
     def _is_eager(self) -> bool:
-        return any(app.conf.task_always_eager for app in (celery_app, self.app, _foreign_app()) if app is not None)
+        # Each look costs 4 us of a 130 us call, and here the task's app is mostly ours.
+        if celery_app.conf.task_always_eager:
+            return True
+        others = (self.app, _foreign_app())
+        return any(app.conf.task_always_eager for app in others if app is not None and app is not celery_app)
 
     def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
         """As a Celery message: among other tasks through the app they live in, alone through ours."""
