@@ -1,0 +1,302 @@
+"""Webhooks: what the server tells the application, believed only when its signature holds.
+
+The signature is over the bytes of the body as they came, so they are compared before anything is read
+out of them, in constant time. Everything that can be wrong with a request is an ``InvalidWebhook``: a
+body decides nothing else. Pure but for the class at the end. Imports the calls' ground, encryption and
+the error tree. Facts: sockudo-server, section 8; sdk-matrix, F18, F19 and section 3.5.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import math
+import re
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from ..errors import InvalidWebhook, ValidationError
+from .authentication import channel_secret
+from .calls import Calls
+from .encryption import is_encrypted, is_envelope, open_envelope
+
+__all__ = ["Webhook", "WebhookEvent", "Webhooks", "check_age", "check_signature", "header_values", "read_webhook"]
+
+#: The app's key, in plain.
+KEY_HEADER = "X-Pusher-Key"
+#: HMAC-SHA256 of the body in hex.
+SIGNATURE_HEADER = "X-Pusher-Signature"
+#: Seconds after which ``pusher`` takes a webhook for a replay.
+PUSHER_MAX_AGE_S = 300.0
+#: Largest time in milliseconds: the server's i64.
+MAX_TIME_MS = 2**63 - 1
+
+# Upper case too: hex is decoded before it is compared.
+_SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
+
+#: Headers as a web framework has them: a mapping, or (name, value) pairs; names and values text or bytes.
+Headers = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class WebhookEvent:
+    """One thing that happened.
+
+    ``name``: ``channel_occupied``, ``channel_vacated``, ``member_added``, ``member_removed``,
+    ``client_event``, ``cache_miss``, ``subscription_count`` or what a newer server adds. ``channel``:
+    where. ``event``, ``data``, ``socket_id``: of a client event; ``data`` as it was sent, decrypted on
+    encrypted channels. ``user_id``: of a member. Each ``None`` where the server says nothing, or no text.
+    ``raw``: all fields of the event as they came, unknown ones too, nothing decrypted.
+    """
+
+    name: str
+    channel: str | None = None
+    event: str | None = None
+    data: Any = field(default=None, repr=False, hash=False)  # payloads stay out of logs
+    socket_id: str | None = None
+    user_id: str | None = None
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+
+@dataclass(frozen=True)
+class Webhook:
+    """A webhook whose signature held.
+
+    ``time_ms``: when the server made it, Unix milliseconds, the same in each repetition; 0 where the body
+    has none. ``events`` in the server's order. ``raw``: the whole body.
+    """
+
+    time_ms: int
+    events: tuple[WebhookEvent, ...]
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+
+
+def header_values(headers: Headers, name: str) -> tuple[str, ...]:
+    """All values of one header, whatever the case of its name.
+
+    Knows the forms in use: ``X-Pusher-Key``, ``x-pusher-key``, the ``HTTP_X_PUSHER_KEY`` of WSGI and
+    Django, lists of values, bytes (ASGI). Raises ``InvalidWebhook`` for what is no headers.
+    """
+    wanted = name.lower()
+    found: list[str] = []
+    try:
+        for own_name, value in headers.items() if hasattr(headers, "items") else headers:
+            if _name(own_name) == wanted:
+                found += map(_text, value if isinstance(value, list | tuple) else (value,))
+    except (TypeError, ValueError):
+        raise InvalidWebhook(f"headers: a {type(headers).__name__}, expected a mapping or pairs") from None
+    return tuple(value.strip(" \t") for value in found)
+
+
+def _name(name: object) -> str:
+    return _text(name).lower().replace("_", "-").removeprefix("http-")
+
+
+def _text(value: object) -> str:
+    """Header text; what is none (an environment holds all sorts of objects) is empty."""
+    if isinstance(value, bytes | bytearray):
+        return value.decode("latin-1")
+    return value if isinstance(value, str) else ""
+
+
+def check_signature(
+    keys: Iterable[str], signatures: Iterable[str], body: bytes, credentials: Iterable[tuple[str, str]]
+) -> None:
+    """Raise ``InvalidWebhook`` unless one of our (key, secret) pairs has signed the body.
+
+    ``keys``, ``signatures``: what the request says. Keys are no secret; signatures are compared in
+    constant time.
+    """
+    keys = tuple(filter(None, keys))
+    if not keys:
+        raise InvalidWebhook(f"{KEY_HEADER}: missing")
+    given = [bytes.fromhex(text) for text in signatures if _SIGNATURE.fullmatch(text)]
+    if not given:
+        raise InvalidWebhook(f"{SIGNATURE_HEADER}: missing, or not 64 hex digits")
+    ours = [secret for key, secret in credentials if key in keys]
+    if not ours:
+        raise InvalidWebhook(f"{KEY_HEADER}: none of ours")
+    holds = False
+    for secret in ours:
+        expected = hmac.digest(secret.encode(), body, "sha256")
+        for signature in given:
+            holds |= hmac.compare_digest(expected, signature)
+    if not holds:
+        raise InvalidWebhook(f"{SIGNATURE_HEADER}: does not hold")
+
+
+def check_age(time_ms: object, *, now: float, max_age_s: float) -> None:
+    """Raise ``InvalidWebhook`` for a time more than ``max_age_s`` before or after ``now`` (Unix seconds)."""
+    if isinstance(time_ms, bool) or not isinstance(time_ms, int) or not 0 < time_ms <= MAX_TIME_MS:
+        raise InvalidWebhook("time_ms: missing or malformed, and its age matters")
+    age_s = now - time_ms / 1000
+    if abs(age_s) > max_age_s:
+        raise InvalidWebhook(f"time_ms: {age_s:.0f} s ago, limit {max_age_s:g}")
+
+
+def read_webhook(body: bytes, secret_of: Callable[[str], bytes | None]) -> Webhook:
+    """Read a body whose signature holds. ``secret_of``: the secret of an encrypted channel, ``None`` without one.
+
+    Missing fields are no error, as in the seed, unknown ones are kept. Raises ``InvalidWebhook`` for a
+    body that is not JSON in UTF-8 or has another shape, and for data that does not decrypt.
+    """
+    document = _document(body)
+    time_ms = document.get("time_ms", 0)
+    if isinstance(time_ms, bool) or not isinstance(time_ms, int) or not 0 <= time_ms <= MAX_TIME_MS:
+        raise InvalidWebhook("time_ms: malformed, expected milliseconds as a whole number")
+    events = document.get("events", [])
+    if not isinstance(events, list):
+        raise InvalidWebhook(f"events: a {type(events).__name__}, expected a list")
+    return Webhook(time_ms, tuple(_event(index, event, secret_of) for index, event in enumerate(events)), document)
+
+
+def _document(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError):  # a UnicodeDecodeError is a ValueError
+        raise InvalidWebhook(f"body: {len(body)} bytes that are not JSON in UTF-8") from None
+    if not isinstance(document, dict):
+        raise InvalidWebhook(f"body: a {type(document).__name__}, expected an object")
+    return document
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _event(index: int, event: object, secret_of: Callable[[str], bytes | None]) -> WebhookEvent:
+    if not isinstance(event, dict):
+        raise InvalidWebhook(f"events[{index}]: a {type(event).__name__}, expected an object")
+    name = event.get("name")
+    if not isinstance(name, str):
+        raise InvalidWebhook(f"events[{index}].name: missing or no text")
+    text = {key: value if isinstance(value := event.get(key), str) else None for key in _TEXT_FIELDS}
+    data = event.get("data")
+    channel = text["channel"]
+    if channel is not None and is_encrypted(channel) and data is not None:
+        data = _opened(index, name, data, _secret(index, channel, secret_of))
+    return WebhookEvent(name, data=data, raw=event, **text)
+
+
+_TEXT_FIELDS = ("channel", "event", "socket_id", "user_id")
+
+
+def _secret(index: int, channel: str, secret_of: Callable[[str], bytes | None]) -> bytes | None:
+    try:
+        return secret_of(channel)
+    except UnicodeEncodeError:
+        raise InvalidWebhook(f"events[{index}].channel: not UTF-8 (a lone surrogate)") from None
+
+
+def _opened(index: int, name: str, data: Any, secret: bytes | None) -> Any:
+    """The plaintext of an event's data, or the data itself where nobody has encrypted it."""
+    if secret is None:
+        return data  # who has no master key gets everything else, and this as it is
+    if not isinstance(data, str) or not is_envelope(data):
+        if name == "client_event":  # it came from a subscriber, and would pass for something secret
+            raise InvalidWebhook(f"events[{index}].data: in plain on an encrypted channel")
+        return data  # the server's own words: the "{}" of a cache_miss
+    try:
+        return open_envelope(data, secret).decode()
+    except ValidationError:
+        raise InvalidWebhook(f"events[{index}].data: does not decrypt with this channel's secret") from None
+    except UnicodeDecodeError:
+        raise InvalidWebhook(f"events[{index}].data: not UTF-8 once decrypted") from None
+
+
+class Webhooks(Calls):
+    """``webhook`` and ``validate_webhook``."""
+
+    def webhook(
+        self,
+        headers: Headers,
+        body: bytes | str,
+        *,
+        credentials: Sequence[tuple[str, str]] = (),
+        max_age_s: float | None = None,
+    ) -> Webhook:
+        """Check a webhook request and read it.
+
+        ``headers``: the request's, as the framework has them (``request.headers``, Django's
+        ``request.META``, a WSGI environment, pairs). ``body``: its bytes as received, not parsed and put
+        together again. ``credentials``: further ``(key, secret)`` pairs that may have signed, beside this
+        client's own: during a rotation the old ones, also with the same key. ``max_age_s``: refuse what
+        was made more than so many seconds ago (or ahead); off by default, because the server repeats for
+        five minutes with the time of the first attempt.
+
+        The server sends each webhook at least once, and again after 5xx, 408, 409, 425 or 429: answer 2xx
+        soon, and 401 to what is refused here. Data on encrypted channels is decrypted where there is a
+        master key. Raises ``InvalidWebhook``, and nothing else, whatever was sent; ``ValidationError`` for
+        malformed ``credentials`` or ``max_age_s``.
+        """
+        pairs = ((self._credentials.key, self._credentials.secret), *_checked_pairs(credentials))
+        max_age_s = _checked_age(max_age_s)
+        content = _bytes(body)
+        check_signature(header_values(headers, KEY_HEADER), header_values(headers, SIGNATURE_HEADER), content, pairs)
+        webhook = read_webhook(content, lambda channel: channel_secret(self.encoder, channel))
+        if max_age_s is not None:
+            check_age(webhook.time_ms, now=time.time(), max_age_s=max_age_s)
+        return webhook
+
+    def validate_webhook(
+        self, key: str | None, signature: str | None, body: bytes | str, *, max_age_s: float | None = PUSHER_MAX_AGE_S
+    ) -> dict[str, Any] | None:
+        """``pusher``'s call: the body as a ``dict``, nothing decrypted, or ``None`` where anything is wrong.
+
+        ``key``, ``signature``: the values of ``X-Pusher-Key`` and ``X-Pusher-Signature``. ``max_age_s``: 300
+        s as in ``pusher``, before or after now; ``None`` turns it off, for webhooks that were queued.
+        Raises ``ValidationError`` for a malformed ``max_age_s``, and nothing else.
+        """
+        max_age_s = _checked_age(max_age_s)
+        try:
+            content = _bytes(body)
+            own = (self._credentials.key, self._credentials.secret)
+            check_signature([_text(key)], [_text(signature)], content, [own])
+            document = _document(content)
+            if max_age_s is not None:
+                check_age(document.get("time_ms"), now=time.time(), max_age_s=max_age_s)
+        except InvalidWebhook:
+            return None
+        return document
+
+
+def _bytes(body: object) -> bytes:
+    if isinstance(body, str):
+        try:
+            return body.encode()
+        except UnicodeEncodeError:
+            raise InvalidWebhook("body: text that is not UTF-8 (a lone surrogate)") from None
+    if isinstance(body, bytes | bytearray | memoryview):
+        return bytes(body)
+    raise InvalidWebhook(f"body: a {type(body).__name__}, expected the bytes as received")
+
+
+def _checked_pairs(credentials: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Each a key and a secret. An empty secret would let anybody sign."""
+    pairs: list[tuple[str, str]] = []
+    if isinstance(credentials, str | bytes | Mapping) or not isinstance(credentials, Iterable):
+        raise ValidationError(f"credentials: a {type(credentials).__name__}, expected (key, secret) pairs")
+    for pair in credentials:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ValidationError(f"credentials: pair {len(pairs)} is none, expected (key, secret)")
+        key, secret = pair
+        if not (isinstance(key, str) and isinstance(secret, str) and key and secret):
+            raise ValidationError(f"credentials: pair {len(pairs)} has a key or a secret that is empty or no str")
+        try:
+            secret.encode()
+        except UnicodeEncodeError:
+            raise ValidationError(f"credentials: pair {len(pairs)} has a secret that is not UTF-8") from None
+        pairs.append((key, secret))
+    return pairs
+
+
+def _checked_age(max_age_s: float | None) -> float | None:
+    if max_age_s is None:
+        return None
+    if isinstance(max_age_s, bool) or not isinstance(max_age_s, int | float) or not math.isfinite(max_age_s):
+        raise ValidationError("max_age_s: expected seconds, or None")
+    if max_age_s <= 0:
+        raise ValidationError(f"max_age_s: {max_age_s:g} s, must be above 0")
+    return float(max_age_s)
