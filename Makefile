@@ -17,7 +17,7 @@ QUICK := -m "unit or integration"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install format format-check lint types test check demo bench stack wheel test-oldest test-all clean
+.PHONY: help install format format-check lint types test check demo bench faults soak stack wheel test-oldest test-all clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -54,6 +54,13 @@ demo: $(INSTALLED) ## Flight departures through the whole product; ARGS=--once t
 
 bench: $(INSTALLED) ## Measure it beside its peers; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
+
+faults: $(INSTALLED) ## Kill, cut, freeze and spoil everything, and print what came of it; ARGS=--short in CI
+	$(BIN)/python -m tests.faults $(ARGS)
+
+MINUTES ?= 10
+soak: $(INSTALLED) ## Everything at random for MINUTES (10), one table
+	$(BIN)/python -m tests.faults --minutes $(MINUTES) $(ARGS)
 
 stack: $(INSTALLED) ## The parts of docker-compose.yml without Docker; ARGS=--check to check and exit
 	$(BIN)/python -m scripts.run_stack $(ARGS)

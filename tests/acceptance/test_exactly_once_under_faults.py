@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 import signal
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,11 +17,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher import JournalUnavailable, publish, publish_many
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
 from tests.support.oracle import Verdict, compare, numbers
 from tests.support.proxy import Cut, Pass, Proxy
+from tests.support.publisher import Publisher
 from tests.support.subscriber import Subscriber
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
@@ -93,65 +92,6 @@ def faulty(sockudo: SockudoServer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
         yield made
 
 
-class Publisher(threading.Thread):
-    """Publishes 20,000 numbered events in bursts, by `publish_many` and `delay`, and knows what was promised.
-
-    A call that fails is repeated as its error says: with the message id as key.
-    """
-
-    def __init__(self, total: int, burst: int, pause_s: float) -> None:
-        super().__init__(name="publisher", daemon=True)
-        self.total, self.burst, self.pause_s = total, burst, pause_s
-        self.promised: dict[str, list[int]] = defaultdict(list)
-        self.count = 0
-        self.repeats = 0
-        self.longest_call_s = 0.0
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            number = 0
-            while number < self.total:
-                burst = [(CHANNELS[n % len(CHANNELS)], n) for n in range(number, min(number + self.burst, self.total))]
-                self._publish_many(burst[:-20])
-                for channel, n in burst[-20:]:
-                    self._publish(channel, n)
-                for channel, n in burst:
-                    self.promised[channel].append(n)
-                number += len(burst)
-                self.count = number
-                time.sleep(self.pause_s)
-        except BaseException as error:
-            self.error = error
-            raise
-
-    def _publish_many(self, burst: list[tuple[str, int]]) -> None:
-        prefix = f"burst-{burst[0][1]}"
-        while True:
-            try:
-                publish_many(((channel, "n", {"n": n, "pad": "x" * 180}) for channel, n in burst), key_prefix=prefix)
-                return
-            except Exception as error:
-                if not isinstance(getattr(error, "cause", error), JournalUnavailable):
-                    raise
-                self.repeats += 1
-                time.sleep(0.3)
-
-    def _publish(self, channel: str, n: int) -> None:
-        key: str | None = None
-        while True:
-            started = time.monotonic()
-            try:
-                publish.delay(channel, "n", {"n": n, "pad": "x" * 180}, key=key)
-                return
-            except JournalUnavailable as error:
-                key = error.message_id or key
-                self.repeats += 1
-                time.sleep(0.3)
-            finally:
-                self.longest_call_s = max(self.longest_call_s, time.monotonic() - started)
-
-
 def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Verdict:
     """Wait for everything that was promised, then for silence, and compare."""
     publisher.join(timeout_s)
@@ -168,7 +108,7 @@ def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Verdict:
 
 def test_five_killed_workers_lose_and_repeat_nothing(faulty: Faulty) -> None:
     """20,000 events, a worker SIGKILLed five times on the way: each event once, in order per channel."""
-    publisher = Publisher(20_000, burst=2000, pause_s=0.6)
+    publisher = Publisher(CHANNELS, 20_000, burst=2000, pause_s=0.6)
     publisher.start()
     for kill in range(5):
         wait_for_progress(faulty, publisher, (kill + 1) * 3000)
@@ -181,7 +121,7 @@ def test_five_killed_workers_lose_and_repeat_nothing(faulty: Faulty) -> None:
 def test_kills_cuts_restart_and_freeze_together_lose_and_repeat_nothing(faulty: Faulty) -> None:
     """Kills, requests cut in mid-batch, Redis restarted, Sockudo frozen, in one run: each event once, in order."""
     chance = random.Random(20_000)
-    publisher = Publisher(20_000, burst=1600, pause_s=0.8)
+    publisher = Publisher(CHANNELS, 20_000, burst=1600, pause_s=0.8)
     publisher.start()
     wait_for_progress(faulty, publisher, 1600)
 

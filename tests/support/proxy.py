@@ -133,6 +133,10 @@ class Proxy:
             parts._replace(netloc=f"{user}@{LOOPBACK}:{self.port}" if user else f"{LOOPBACK}:{self.port}")
         )
 
+    def target(self) -> int:
+        """The server's port for the next connection."""
+        return self._target
+
     def next(self, *behaviours: Behaviour) -> None:
         """Do this with the next connections, in order; after them `behaviour` again."""
         self._next.extend(behaviours)
@@ -192,7 +196,7 @@ class Proxy:
         server: socket.socket | None = None
         try:
             if forwards:
-                server = socket.create_connection((LOOPBACK, self._target), timeout=CONNECT_S)
+                server = socket.create_connection((LOOPBACK, self.target()), timeout=CONNECT_S)
                 server.settimeout(None)
             _Relay(client, server, connection, self._stop).run()
         except OSError:

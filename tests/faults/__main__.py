@@ -1,0 +1,93 @@
+"""`make faults`: every scenario with its kills, and the table of what came of it. Exit 1 when a bound was broken."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from tests.support.publisher import Publisher
+
+from .run import Row, run
+from .scenarios import SCENARIOS, Scenario, all_at_once
+from .world import Setup, World
+
+COLUMNS = "| scenario | faults | promised | lost | duplicated | reordered | longest call | counted |"
+
+
+def line(row: Row) -> str:
+    """A row of the table, in Markdown."""
+    verdict, bound = row.verdict, row.bound
+    pairs = (
+        (verdict.lost, bound.lost),
+        (verdict.duplicated, bound.duplicated),
+        (verdict.reordered, bound.reordered),
+    )
+    values = [
+        f"{value:,}" if limit == 0 else f"{value:,} ({'any' if limit is None else f'at most {limit}'})"
+        for value, limit in pairs
+    ]
+    done = ", ".join(f"{count} {what}" for what, count in row.done.items()) or "-"
+    counted = ", ".join(f"{name} {count}" for name, count in sorted(row.counts.items()) if name != "settled") or "-"
+    mark = "" if row.is_kept else " **BROKEN**"
+    return (
+        f"| {row.name}{mark} | {done} | {verdict.promised:,} | {' | '.join(values)} "
+        f"| {row.longest_call_s:.2f} s | {counted} |"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is chosen, and print the table as it grows. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="make faults", description=__doc__)
+    parser.add_argument("--short", action="store_true", help="a few faults of each kind: what CI runs")
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="WORDS", help="scenarios whose name has these words"
+    )
+    parser.add_argument("--list", action="store_true", help="the names, and nothing else")
+    parser.add_argument("--seed", type=int, default=None, help="of the faults' choice; printed")
+    parser.add_argument("--json", metavar="FILE", help="write the rows there too")
+    parser.add_argument("--minutes", type=float, help="instead: everything at random for so long, one row (make soak)")
+    options = parser.parse_args(arguments)
+    seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
+    if options.list:
+        print("\n".join(one.name for one in SCENARIOS))
+        return 0
+    chosen = [(one, one.short_times if options.short else one.times) for one in SCENARIOS]
+    if options.minutes:
+        chosen = [(soak(options.minutes), 1)]
+    chosen = [(one, times) for one, times in chosen if times]
+    if options.only:
+        chosen = [(one, times) for one, times in chosen if any(words in one.name for words in options.only)]
+    if not chosen:
+        parser.error("no scenario of that name")
+    print(f"seed {seed}\n\n{COLUMNS}\n|{'---|' * 8}", flush=True)
+    rows = []
+    for scenario, times in chosen:
+        rows.append(run(scenario, times, seed))
+        print(line(rows[-1]), flush=True)
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump([asdict(row) for row in rows], file, indent=2)
+    broken = sum(not row.is_kept for row in rows)
+    took = sum(row.took_s for row in rows)
+    print(f"\n{len(rows)} scenarios in {took / 60:.1f} minutes, {broken} broke their bound.", flush=True)
+    return 1 if broken else 0
+
+
+def soak(minutes: float) -> Scenario:
+    """Everything at random until the time is over."""
+    until = time.monotonic() + minutes * 60
+
+    def act(world: World, publisher: Publisher, _times: int) -> None:
+        while time.monotonic() < until:
+            all_at_once(world, publisher, 1)
+
+    return Scenario(f"soak of {minutes:g} minutes", "at random", act, 1, setup=Setup(workers=3))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

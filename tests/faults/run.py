@@ -1,0 +1,89 @@
+"""One scenario from its start to its verdict."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.oracle import Verdict, compare, numbers
+from tests.support.publisher import Publisher
+
+from .scenarios import Bound, Scenario
+from .world import CHANNELS, TTL_S, World, running
+
+__all__ = ["Row", "run"]
+
+#: A burst every pause: about 2,000 events a second, in batches of up to 250 a lane.
+BURST = 1600
+PAUSE_S = 0.8
+#: Seconds for everything that was promised to arrive, after the last fault: two claims that have to end, and some.
+ARRIVAL_S = 3.0 * TTL_S + 30
+#: Seconds of silence after which nothing more is expected.
+QUIET_S = 2.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a scenario."""
+
+    name: str
+    why: str
+    verdict: Verdict
+    bound: Bound
+    counts: Mapping[str, int]
+    done: Mapping[str, int]
+    longest_call_s: float
+    repeats: int
+    took_s: float
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the bound was kept. What nobody published is never allowed."""
+        seen, most = self.verdict, self.bound
+        pairs = ((seen.lost, most.lost), (seen.duplicated, most.duplicated), (seen.reordered, most.reordered))
+        return not seen.unexpected and all(limit is None or value <= limit for value, limit in pairs)
+
+
+def run(scenario: Scenario, times: int, seed: int, *, total: int = 10**9) -> Row:
+    """Start the parts, publish, do the faults, wait for what was promised, compare."""
+    started = time.monotonic()
+    with (
+        tempfile.TemporaryDirectory(prefix="sockudo-faults-") as directory,
+        running(scenario.setup, Path(directory), seed) as world,
+    ):
+        publisher = Publisher(CHANNELS, total, BURST, PAUSE_S)
+        publisher.start()
+        try:
+            scenario.act(world, publisher, times)
+        finally:
+            publisher.stop.set()
+        publisher.join(60)
+        assert publisher.error is None, publisher.error
+        assert not publisher.is_alive(), "the publisher did not end"
+        verdict = arrived(world, publisher)
+        counts = world.counts()
+        return Row(
+            name=scenario.name,
+            why=scenario.why,
+            verdict=verdict,
+            bound=scenario.bound(counts),
+            counts=counts,
+            done=dict(world.done),
+            longest_call_s=publisher.longest_call_s,
+            repeats=publisher.repeats,
+            took_s=time.monotonic() - started,
+        )
+
+
+def arrived(world: World, publisher: Publisher) -> Verdict:
+    """Wait for everything that was promised, as long as it takes a claim to end; then for silence; then compare."""
+    deadline = time.monotonic() + ARRIVAL_S
+    while time.monotonic() < deadline:
+        if compare(publisher.promised, numbers(world.subscriber.events())).lost == 0:
+            break
+        time.sleep(0.5)
+    world.subscriber.wait_until_quiet(QUIET_S)
+    return compare(publisher.promised, numbers(world.subscriber.events()))

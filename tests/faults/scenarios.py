@@ -1,0 +1,355 @@
+"""The scenarios: what is done to the parts while a caller publishes, and what may come of it.
+
+A scenario is a value: its parts, its faults as a function of the running world, and its *bound*: what may be lost,
+repeated or out of order. `EXACT` is the promise. Where it is impossible (reference in each `why`), the bound says how
+much, from the journal's own counts where the product counts it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import redis
+
+from sockudo_publisher import Sockudo, publish
+from tests.support.proxy import Answer, Behaviour, Cut, Delay, Hang, Truncate
+from tests.support.publisher import Publisher
+
+from .world import CHANNELS, FIRE_S, Setup, World, wait_for_progress
+
+__all__ = ["ALL", "SCENARIOS", "Act", "Bound", "Scenario", "exact"]
+
+#: Does the faults, so many times, while the publisher publishes.
+Act: TypeAlias = Callable[[World, Publisher, int], None]
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The most that may be lost, duplicated and reordered; `None`: any number, the row only shows it."""
+
+    lost: int | None = 0
+    duplicated: int | None = 0
+    reordered: int | None = 0
+
+
+EXACT = Bound()
+
+
+def exact(_counts: Mapping[str, int]) -> Bound:
+    """Each once, in order."""
+    return EXACT
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`act` does its faults `times` times in the full run, `short_times` in the short one.
+
+    0: not in the short one, mostly because tests/acceptance has the same.
+    """
+
+    name: str
+    why: str
+    act: Act
+    times: int
+    short_times: int = 0
+    setup: Setup = field(default_factory=Setup)
+    bound: Callable[[Mapping[str, int]], Bound] = exact
+
+
+# -- what is done -----------------------------------------------------------------------------------
+
+
+def kill_workers(world: World, publisher: Publisher, times: int) -> None:
+    """SIGKILL at any moment, a successor in its place."""
+    for _ in range(times):
+        wait_for_progress(world, 500)
+        world.kill_worker()
+        time.sleep(world.chance.uniform(0.2, 1.5))
+
+
+def killed_at(point: str) -> Act:
+    """Workers that die at a named point, at a random passing of it; no other worker runs meanwhile."""
+
+    def act(world: World, publisher: Publisher, times: int) -> None:
+        for worker in world.workers:
+            worker.kill()
+        for _ in range(times):
+            rare = point in RARE
+            victim = world.start_worker(f"{point}:{1 if rare else world.chance.randint(1, 12)}", wait=rare)
+            deadline = time.monotonic() + FIRE_S
+            while victim.is_running:
+                assert time.monotonic() < deadline, f"{point}: the fault has not fired"
+                if rare:
+                    RARE[point](world)
+                time.sleep(0.5 if rare else 0.02)
+            assert victim.wait(1) == -signal.SIGKILL, victim.log_tail()
+            world.done[f"killed at {point}"] += 1
+        world.workers = [world.start_worker() for _ in world.workers]
+
+    return act
+
+
+def provoke_stuck(world: World) -> None:
+    """Cut requests, so that the server leaves a claim that has to be held."""
+    world.proxy.next(*(Cut(after_s=world.chance.uniform(0.0, 0.02)) for _ in range(3)))
+
+
+def provoke_refused(world: World) -> None:
+    """An event under an id that somebody else has used, on a channel of its own: the server calls it a conflict."""
+    taken = uuid.uuid4().hex
+    Sockudo.from_url(world.sockudo.url).trigger("spoilt", "n", "theirs", message_id=taken)
+    publish.delay("spoilt", "n", "ours", key=taken)
+
+
+#: Points that no event passes by itself.
+RARE: dict[str, Callable[[World], None]] = {"held": provoke_stuck, "buried": provoke_refused}
+
+
+PRODUCER = """
+import sys
+from sockudo_publisher import publish
+channel, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+for n in range(first, first + count):
+    publish.delay(channel, "n", {"n": n}, key=f"{channel}:{n}")
+    print(n, flush=True)
+"""
+
+
+def kill_producers(world: World, publisher: Publisher, times: int) -> None:
+    """A caller dies at each point between its call and its return, and repeats with its own keys."""
+    publisher.stop.set()
+    publisher.join()
+    for number in range(times):
+        channel = CHANNELS[number % len(CHANNELS)]
+        first = 10**6 + number * 100
+        command = [sys.executable, "-c", PRODUCER, channel, str(first), "8"]
+        env = {**os.environ, **world.env}
+        point = ("encoded", "appended", "rung")[number % 3]
+        fault = {"SOCKUDO_FAULTPOINT": f"{point}:{world.chance.randint(1, 8)}"}
+        died = subprocess.run(command, env={**env, **fault}, capture_output=True, timeout=60, check=False)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        subprocess.run(command, env=env, capture_output=True, timeout=60, check=True)
+        publisher.promised[channel] += range(first, first + 8)
+        world.done["callers killed"] += 1
+
+
+def freeze_workers(world: World, publisher: Publisher, times: int) -> None:
+    """SIGSTOP for longer than a lease, then SIGCONT: it wakes up beside its successor."""
+    for _ in range(times):
+        wait_for_progress(world, 500)
+        worker = world.chance.choice(world.workers)
+        worker.pause()
+        time.sleep(world.chance.uniform(7.0, 9.0))
+        worker.resume()
+        world.done["workers frozen"] += 1
+
+
+def cut_requests(world: World, publisher: Publisher, times: int) -> None:
+    """The connection goes while the server is in the middle of a batch."""
+    chance = world.chance
+    until_fired(world, [Cut(after_s=chance.uniform(0.0, 0.012), reset=chance.random() < 0.5) for _ in range(times)])
+
+
+def until_fired(world: World, behaviours: list[Behaviour]) -> None:
+    """Give the next connections these behaviours, a few at a time, until all have happened."""
+    before = world.proxy.fired
+    for index in range(0, len(behaviours), 4):
+        world.proxy.next(*behaviours[index : index + 4])
+        time.sleep(0.5)
+    deadline = time.monotonic() + 60
+    while world.proxy.fired - before < len(behaviours) * 0.6:
+        assert time.monotonic() < deadline, f"{world.proxy.fired - before} of {len(behaviours)} faults have fired"
+        time.sleep(0.1)
+    world.done["requests spoilt"] += world.proxy.fired - before
+
+
+def any_spoilt(chance: random.Random) -> Behaviour:
+    """One way in which a request or its answer goes wrong."""
+    html = b"<html>Bad Gateway</html>"
+    ways: list[Callable[[], Behaviour]] = [
+        lambda: Delay(request_s=chance.uniform(0.1, 1.5)),
+        lambda: Delay(answer_s=chance.uniform(0.1, 1.5)),
+        lambda: Cut(request_bytes=chance.randint(0, 2000), reset=chance.random() < 0.5),
+        lambda: Cut(answer_bytes=0, reset=chance.random() < 0.5),
+        lambda: Cut(answer_bytes=chance.randint(1, 400)),
+        lambda: Truncate(answer_bytes=chance.randint(1, 1500)),
+        lambda: Answer.http(503, b'{"error":"draining","code":"draining"}', content_type="application/json"),
+        lambda: Answer.http(429, b'{"error":"Too many requests"}', "Retry-After: 1", content_type="application/json"),
+        lambda: Answer.http(500, b'{"error":"internal"}', content_type="application/json"),
+        lambda: Answer.http(502, html),
+        lambda: Answer.http(200, html),
+        lambda: Answer.http(200, b'{"batch":[{}]}', content_type="application/json"),
+        lambda: Answer(b"HTTP/1.1 200 OK\r\n\r\nnot json", forward=True),
+        lambda: Answer(b"\x00garbage\xff\r\n\r\n", forward=True),
+    ]
+    return chance.choice(ways)()
+
+
+def spoil_requests(world: World, publisher: Publisher, times: int) -> None:
+    """Delays, resets before and after, truncated answers, 503, 429, 500, 502, HTML, too few receipts, garbage."""
+    until_fired(world, [any_spoilt(world.chance) for _ in range(times)])
+
+
+def hang_requests(world: World, publisher: Publisher, times: int) -> None:
+    """No answer until the delivery timeout; the server has the request, or has it not."""
+    until_fired(world, [Hang(forward=world.chance.random() < 0.5) for _ in range(times)])
+
+
+def restart_redis(world: World, publisher: Publisher, times: int) -> None:
+    """SIGTERM and start, with the append-only file."""
+    for _ in range(times):
+        wait_for_progress(world, 500)
+        world.redis.restart()
+        world.done["Redis restarted"] += 1
+        time.sleep(2)
+
+
+def flush_scripts(world: World, publisher: Publisher, times: int) -> None:
+    """Redis forgets every script between two calls."""
+    with redis.Redis.from_url(world.redis.url) as client:
+        for _ in range(times):
+            client.script_flush()
+            world.done["scripts flushed"] += 1
+            time.sleep(0.05)
+    wait_for_progress(world, 500)
+
+
+def freeze_sockudo(world: World, publisher: Publisher, times: int) -> None:
+    """SIGSTOP for eight seconds, shorter than the window."""
+    for _ in range(times):
+        wait_for_progress(world, 500)
+        world.sockudo.pause()
+        time.sleep(8)
+        world.sockudo.resume()
+        world.done["Sockudo frozen"] += 1
+
+
+def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
+    """Nobody listens, for longer than the window: nothing was sent, so nothing is uncertain."""
+    for _ in range(times):
+        wait_for_progress(world, 500)
+        world.proxy.refuse()
+        time.sleep(26)
+        world.proxy.listen()
+        world.done["connections refused"] += 1
+
+
+def empty_cache(world: World, publisher: Publisher, times: int) -> None:
+    """The server's Redis cache is killed and comes back empty, with requests in flight."""
+    assert world.cache is not None
+    for _ in range(times):
+        wait_for_progress(world, 500)
+        world.cache.kill()
+        time.sleep(0.5)
+        world.cache.start()
+        world.done["caches emptied"] += 1
+        time.sleep(3)
+
+
+def all_at_once(world: World, publisher: Publisher, times: int) -> None:
+    """Kills, cuts, spoilt answers, freezes and restarts, in any order."""
+    for _ in range(times):
+        world.chance.choice(ALL)(world, publisher, world.chance.randint(1, 3))
+
+
+def nothing(world: World, publisher: Publisher, times: int) -> None:
+    """Only traffic."""
+    wait_for_progress(world, 500 * times)
+
+
+#: What may happen at once with nothing lost, repeated or out of order.
+ALL: tuple[Act, ...] = (
+    kill_workers,
+    cut_requests,
+    spoil_requests,
+    freeze_workers,
+    restart_redis,
+    freeze_sockudo,
+    flush_scripts,
+)
+
+
+# -- what may come of it ----------------------------------------------------------------------------
+
+
+def stuck_may_repeat(counts: Mapping[str, int]) -> Bound:
+    """With a Redis cache a stuck item may have been delivered (under-faults, A3 and A5): that one item only."""
+    return Bound(duplicated=counts.get("stuck", 0))
+
+
+def shown_only(_counts: Mapping[str, int]) -> Bound:
+    """The server itself loses, repeats or reorders; the row shows how much."""
+    return Bound(None, None, None)
+
+
+def recorded_not_sent(_counts: Mapping[str, int]) -> Bound:
+    """With history an item cut between recording and broadcast is answered 200 and never sent (under-faults, A7)."""
+    return Bound(lost=None)
+
+
+def forgotten_may_repeat(_counts: Mapping[str, int]) -> Bound:
+    """What was in flight when the server forgot its ids (under-faults, C)."""
+    return Bound(duplicated=None)
+
+
+SCENARIOS: tuple[Scenario, ...] = (
+    Scenario("workers killed at any time", "SIGKILL under load", kill_workers, 20),
+    *(
+        Scenario(f"worker killed at {point}", "SIGKILL at the crash point", killed_at(point), times)
+        for point, times in (("leased", 12), ("taken", 12), ("posted", 12), ("settled", 12), ("held", 6), ("buried", 6))
+    ),
+    Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30),
+    Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6, 1),
+    Scenario("requests cut in mid-batch", "under-faults A1 to A3", cut_requests, 60),
+    Scenario(
+        "requests cut, Redis cache",
+        "the stuck item itself may repeat: A5",
+        cut_requests,
+        40,
+        setup=Setup(cache="redis"),
+        bound=stuck_may_repeat,
+    ),
+    Scenario(
+        "requests cut, history on",
+        "recorded is not delivered: A7",
+        cut_requests,
+        40,
+        setup=Setup(history=True),
+        bound=recorded_not_sent,
+    ),
+    Scenario(
+        "requests cut behind nginx", "nginx finishes them: A10", kill_workers, 15, 3, setup=Setup(nginx=True, workers=3)
+    ),
+    Scenario("answers spoilt in every way", "proxy between worker and server", spoil_requests, 120, 16),
+    Scenario("requests without an answer", "the delivery timeout", hang_requests, 6),
+    Scenario("connections refused past the window", "nothing was sent", refuse_connections, 1),
+    Scenario("Redis restarted", "SIGTERM, append-only file", restart_redis, 6),
+    Scenario("scripts flushed", "SCRIPT FLUSH between any two calls", flush_scripts, 200, 40),
+    Scenario("Sockudo frozen", "8 s, inside the window", freeze_sockudo, 3),
+    Scenario(
+        "the server's cache restarted empty",
+        "what was in flight may repeat: C",
+        empty_cache,
+        4,
+        setup=Setup(cache="redis"),
+        bound=forgotten_may_repeat,
+    ),
+    Scenario(
+        "two nodes, round-robin",
+        "Sockudo keeps no order between nodes: B",
+        nothing,
+        40,
+        setup=Setup(nodes=2),
+        bound=shown_only,
+    ),
+    Scenario("everything at once", "at random", all_at_once, 12, setup=Setup(workers=3)),
+)

@@ -1,0 +1,201 @@
+"""The parts of one scenario: Redis, Sockudo behind a proxy that misbehaves, workers that are killed, a subscriber.
+
+Everything is real and of this scenario's own, since everything is killed, frozen or restarted. The server remembers ids
+for `TTL_S` here instead of 120 s, so that the claim of a cut request ends in a test's time.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import redis
+
+from scripts.stack import Part, Ports, find_nginx, http_answers, nginx_command, services
+from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
+from sockudo_publisher.embedded.ports import free_port
+from tests.support.proxy import Pass, Proxy
+from tests.support.subscriber import Subscriber
+
+#: Seconds that the server remembers an id, and workers trust it to.
+TTL_S = 20
+#: Seconds of one attempt; the window must be longer by 5 s at least.
+DELIVERY_TIMEOUT_S = 10
+CHANNELS = tuple(f"flights-{number}" for number in range(64))
+#: Seconds in which a worker that shall die at a point must have come there.
+FIRE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a scenario runs on."""
+
+    cache: str = "memory"  # the server's memory of ids: "memory" or "redis"
+    history: bool = False
+    nodes: int = 1
+    nginx: bool = False
+    workers: int = 2
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class World:
+    """The running parts, and what was done to them."""
+
+    setup: Setup
+    directory: Path
+    chance: random.Random
+    redis: RedisServer
+    cache: RedisServer | None
+    nodes: list[SockudoServer]
+    proxy: Proxy
+    env: dict[str, str]
+    subscriber: Subscriber
+    ends: ExitStack
+    workers: list[WorkerProcess] = field(default_factory=list)
+    done: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sockudo(self) -> SockudoServer:
+        """The node that the subscriber is connected to."""
+        return self.nodes[0]
+
+    def start_worker(self, faultpoint: str | None = None, *, wait: bool = False) -> WorkerProcess:
+        """Another worker; with `faultpoint` it dies there ("taken:3": the third time)."""
+        env = self.env if faultpoint is None else {**self.env, "SOCKUDO_FAULTPOINT": faultpoint}
+        worker = WorkerProcess(env, directory=self.directory)
+        self.ends.callback(worker.kill)
+        worker.launch()
+        if wait:
+            worker.wait_until_ready()
+        return worker
+
+    def kill_worker(self) -> None:
+        """SIGKILL one at random, and start another in its place."""
+        index = self.chance.randrange(len(self.workers))
+        assert self.workers[index].kill() == -signal.SIGKILL, "it was dead already"
+        self.done["workers killed"] += 1
+        self.workers[index] = self.start_worker()
+
+    def counts(self) -> dict[str, int]:
+        """The journal's counters, over all lanes."""
+        total: Counter[str] = Counter()
+        with redis.Redis.from_url(self.redis.url) as client:
+            for key in client.scan_iter("sockudo:*:counts"):
+                total.update({name.decode(): int(value) for name, value in client.hgetall(key).items()})
+        return dict(total)
+
+
+class RoundRobin(Proxy):
+    """A proxy in front of several nodes, each connection to the next one."""
+
+    def __init__(self, ports: list[int]) -> None:
+        self._ports = itertools.cycle(ports)
+        super().__init__(ports[0])
+
+    def target(self) -> int:
+        return next(self._ports)
+
+
+@contextmanager
+def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
+    """Start the parts, and this process' settings; end them all."""
+    with ExitStack() as ends:
+        journal = ends.enter_context(RedisServer(directory / "redis", appendonly=True))
+        cache = None
+        if setup.cache == "redis" or setup.nodes > 1:
+            cache = ends.enter_context(RedisServer(directory / "cache"))
+        nodes = [
+            ends.enter_context(
+                SockudoServer(
+                    directory / f"sockudo-{number}",
+                    dedup_ttl_s=TTL_S,
+                    cache_redis_url=None if cache is None else cache.url,
+                    history=setup.history,
+                    settings=_cluster(cache) if setup.nodes > 1 and cache else None,
+                )
+            )
+            for number in range(setup.nodes)
+        ]
+        behind = [node.port for node in nodes]
+        if setup.nginx:
+            behind = [_nginx(ends, directory, nodes[0])]
+        proxy = ends.enter_context(RoundRobin(behind))
+        env = {
+            "SOCKUDO_URL": proxy.url(nodes[0].url),
+            "SOCKUDO_REDIS_URL": journal.url,
+            "SOCKUDO_DEDUP_WINDOW": str(TTL_S),
+            "SOCKUDO_DELIVERY_TIMEOUT": str(DELIVERY_TIMEOUT_S),
+            **setup.settings,
+        }
+        _set_environment(ends, env)
+        subscriber = ends.enter_context(Subscriber(nodes[0].ws_url(), *CHANNELS))
+        world = World(setup, directory, random.Random(seed), journal, cache, nodes, proxy, env, subscriber, ends)
+        world.workers = [world.start_worker() for _ in range(setup.workers)]
+        for worker in world.workers:
+            worker.wait_until_ready()
+        yield world
+        proxy.behaviour = Pass()
+
+
+def _cluster(cache: RedisServer) -> dict[str, Any]:
+    """Nodes that broadcast to each other over Redis."""
+    return {"adapter": {"driver": "redis"}, "database": {"redis": {"host": "127.0.0.1", "port": cache.port}}}
+
+
+def _nginx(ends: ExitStack, directory: Path, node: SockudoServer) -> int:
+    """The nginx of docker-compose.yml in front of the node; answers its port."""
+    ports = Ports(redis=0, sockudo=node.port, metrics=0, nginx=free_port())
+    place = directory / "nginx"
+    place.mkdir(mode=0o755, exist_ok=True)
+    for outer in (directory, *directory.parents):  # its workers are `nobody` when it is started by root
+        if outer.stat().st_uid == os.getuid() and outer != Path("/tmp") and outer.is_relative_to("/tmp"):
+            outer.chmod(outer.stat().st_mode | 0o011)
+    ends.enter_context(
+        Part(
+            "nginx",
+            nginx_command(str(find_nginx()), ports, place),
+            {},
+            lambda: http_answers(f"http://127.0.0.1:{ports.nginx}/up/{node.apps[0].id}"),
+            service=services(os.environ)["nginx"],
+            directory=place,
+        )
+    )
+    return ports.nginx
+
+
+def _set_environment(ends: ExitStack, env: Mapping[str, str]) -> None:
+    """The settings for the publisher in this process; what was there comes back."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("SOCKUDO_")}
+
+    def restore() -> None:
+        for name in [name for name in os.environ if name.startswith("SOCKUDO_")]:
+            del os.environ[name]
+        os.environ.update(before)
+        forget_apps()
+
+    for name in before:
+        if name != "SOCKUDO_BIN":
+            del os.environ[name]
+    os.environ.update(env)
+    forget_apps()
+    ends.callback(restore)
+
+
+def wait_for_progress(world: World, events: int, timeout_s: float = 60.0) -> None:
+    """Until the subscriber has seen so many events more: faults shall meet traffic."""
+    wanted = world.subscriber.count + events
+    deadline = time.monotonic() + timeout_s
+    while world.subscriber.count < wanted:
+        assert time.monotonic() < deadline, f"no progress: {world.subscriber.count} events, {world.counts()}"
+        time.sleep(0.02)
