@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 import redis
-from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import HealthCheck, event, example, given, note, settings
 from hypothesis import strategies as st
 
 from sockudo_publisher.delivery import drain as drain_module
@@ -100,13 +101,32 @@ class Accidents:
             self.is_inside = False
 
 
+#: DRAIN_EXAMPLES asks for so many days at random; CI asks the same 60 each time.
+examples = int(os.environ.get("DRAIN_EXAMPLES", "0"))
+
+
 @settings(
-    max_examples=60,
-    derandomize=True,  # CI asks the same days each time
+    max_examples=examples or 60,
+    derandomize=not examples,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(day=DAYS)
+# A lease lost between take and POST: its successor buried and held within the mark, which stayed as it was.
+@example(
+    day=Day(
+        events=([0], [0], [0, 0, 0]),
+        poison=set(),
+        foreign={3},
+        stuck={4},
+        faults=[],
+        accidents=[("taken", 4, "freezes")],
+        batch_max=3,
+        most_items=None,
+        is_packed=True,
+        max_rate=0.0,
+    )
+)
 def test_whatever_happens_each_event_is_seen_once_in_order(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, day: Day
 ) -> None:
