@@ -13,15 +13,26 @@ from typing import Any
 import requests
 
 from ..errors import ConfigurationError
+from .annotations import Annotations
+from .authentication import Authentication
 from .calls import DEFAULT_TIMEOUT
+from .channels import Channels
 from .credentials import Credentials
+from .history import History
 from .limits import MAX_EVENT_BYTES
+from .messages import Messages
+from .presence_history import PresenceHistory
 from .publishing import Publishing
+from .revocations import Revocations
+from .users import Users
+from .webhook import Webhooks
 
 __all__ = ["Sockudo"]
 
 
-class Sockudo(Publishing):
+class Sockudo(
+    Users, Publishing, Channels, History, PresenceHistory, Messages, Annotations, Revocations, Authentication, Webhooks
+):
     """A client of one Sockudo app. Thread-safe, and safe after ``fork``.
 
     ``app_id``, ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1 and 6001 (443 with TLS);

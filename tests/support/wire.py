@@ -29,9 +29,7 @@ class Sent:
         assert len(everything) == len(pairs), "a parameter twice"
         self.method = str(request.method)
         self.path = parts.path.removeprefix(APP)
-        self.query = {
-            name: value for name, value in everything.items() if not name.startswith(("auth_", "body_md5"))
-        }
+        self.query = {name: value for name, value in everything.items() if not name.startswith(("auth_", "body_md5"))}
         self.headers = request.headers
         raw = request.body or b""
         self.body = raw.encode() if isinstance(raw, str) else bytes(raw)

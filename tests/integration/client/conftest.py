@@ -1,4 +1,4 @@
-"""Peers for the client's tests: servers on raw sockets that do what no sound server does."""
+"""Peers for the client's tests: servers on raw sockets that do what no sound server does, and a real one with all."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+
+from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.embedded import App, SockudoServer
+
+#: An app whose users may sign in; and the most that one page holds, for several pages of few events.
+FULL_APP = App("full", "full-key", "full-secret")
+PAGE_SIZE = 10
 
 
 @dataclass
@@ -89,3 +96,36 @@ def peer() -> Iterator[Callable[..., Peer]]:
     """``peer(handle)`` starts a :class:`Peer` that ends with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda handle, **options: stack.enter_context(Peer(handle, **options))
+
+
+@pytest.fixture(scope="session")
+def full_sockudo(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
+    """A real server with history, presence history and user sign-in. Tests use channels of their own.
+
+    Versioned messages and annotations are asked for too: a server that is built with them has them.
+    """
+    app = {
+        "id": FULL_APP.id,
+        "key": FULL_APP.key,
+        "secret": FULL_APP.secret,
+        "enabled": True,
+        "policy": {"features": {"enable_user_authentication": True}, "channels": {"annotations_enabled": True}},
+    }
+    settings = {
+        "history": {"max_page_size": PAGE_SIZE},
+        "presence_history": {"enabled": True, "max_page_size": PAGE_SIZE},
+        "versioned_messages": {"enabled": True},
+        "annotations": {"enabled": True},
+        "app_manager": {"array": {"apps": [app]}},
+    }
+    directory = tmp_path_factory.mktemp("full-sockudo")
+    with SockudoServer(directory, (FULL_APP,), history=True, settings=settings, program=sockudo.program) as server:
+        yield server
+
+
+@pytest.fixture
+def full(full_sockudo: SockudoServer) -> Iterator[Sockudo]:
+    """A client of that server."""
+    client = Sockudo.from_url(full_sockudo.url)
+    yield client
+    client.close()
