@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .bulk import publish_many
     from .client.event import Event
     from .client.sockudo import Sockudo
+    from .client.webhook import Webhook, WebhookEvent
     from .receipts import BulkReceipt, Receipt
     from .settings import Settings
     from .tasks import publish, register
@@ -60,6 +61,8 @@ __all__ = [
     "SockudoError",
     "SockudoHTTPError",
     "ValidationError",
+    "Webhook",
+    "WebhookEvent",
     "__version__",
     "publish",
     "publish_many",
@@ -74,6 +77,8 @@ _LAZY = {
     "Receipt": ".receipts",
     "Settings": ".settings",
     "Sockudo": ".client.sockudo",
+    "Webhook": ".client.webhook",
+    "WebhookEvent": ".client.webhook",
     "publish": ".tasks",
     "publish_many": ".bulk",
     "register": ".tasks",

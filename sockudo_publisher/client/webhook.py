@@ -73,21 +73,21 @@ class Webhook:
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
 
 
-def header_values(headers: Headers, name: str) -> tuple[str, ...]:
-    """All values of one header, whatever the case of its name.
+def header_values(headers: Headers, *names: str) -> tuple[tuple[str, ...], ...]:
+    """All values of each of these headers, whatever the case of their names.
 
     Knows the forms in use: ``X-Pusher-Key``, ``x-pusher-key``, the ``HTTP_X_PUSHER_KEY`` of WSGI and
-    Django, lists of values, bytes (ASGI). Raises ``InvalidWebhook`` for what is no headers.
+    Django, lists of values, bytes (ASGI). Reads ``headers`` once, so an iterator will do. Raises
+    ``InvalidWebhook`` for what is no headers.
     """
-    wanted = name.lower()
-    found: list[str] = []
+    found: dict[str, list[str]] = {name.lower(): [] for name in names}
     try:
         for own_name, value in headers.items() if hasattr(headers, "items") else headers:
-            if _name(own_name) == wanted:
-                found += map(_text, value if isinstance(value, list | tuple) else (value,))
+            if (name := _name(own_name)) in found:
+                found[name] += map(_text, value if isinstance(value, list | tuple) else (value,))
     except (TypeError, ValueError):
         raise InvalidWebhook(f"headers: a {type(headers).__name__}, expected a mapping or pairs") from None
-    return tuple(value.strip(" \t") for value in found)
+    return tuple(tuple(value.strip(" \t") for value in values) for values in found.values())
 
 
 def _name(name: object) -> str:
@@ -234,7 +234,8 @@ class Webhooks(Calls):
         pairs = ((self._credentials.key, self._credentials.secret), *_checked_pairs(credentials))
         max_age_s = _checked_age(max_age_s)
         content = _bytes(body)
-        check_signature(header_values(headers, KEY_HEADER), header_values(headers, SIGNATURE_HEADER), content, pairs)
+        keys, signatures = header_values(headers, KEY_HEADER, SIGNATURE_HEADER)
+        check_signature(keys, signatures, content, pairs)
         webhook = read_webhook(content, lambda channel: channel_secret(self.encoder, channel))
         if max_age_s is not None:
             check_age(webhook.time_ms, now=time.time(), max_age_s=max_age_s)
