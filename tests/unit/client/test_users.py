@@ -10,8 +10,8 @@ ORDERS = {"terminate_user_connections": "terminate_connections", "force_reconnec
 
 
 @pytest.mark.parametrize(("call", "order"), ORDERS.items())
-def test_order(wire, call, order):
-    """Under the app's path, where pusher posts beside it; an object as body, as the Go SDK sends."""
+def test_pusher_terminate_goes_under_the_app(wire, call, order):
+    """pusher posts to /users beside the app, and Sockudo answers 404. An object as body, as the Go SDK sends."""
     wire.answer = lambda _: {"ok": True}
     assert getattr(wire.client, call)("user-123") == {}
     assert (wire.only.method, wire.only.path, wire.only.body) == ("POST", f"/users/user-123/{order}", b"{}")
