@@ -16,7 +16,7 @@ from .client.limits import check_id, check_queue_extras
 from .doorbell import doorbell
 from .errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
 from .faultpoint import at
-from .journal.keys import lane_of
+from .journal.layout import Span
 from .journal.pack import Item
 from .journal.producer import Appended, KeyedItem
 from .receipts import BulkReceipt
@@ -85,7 +85,7 @@ class _Bulk:
         self.already_stored = 0
         self._progress = progress
         self._reported_at = float("-inf")
-        self._lanes = 0
+        self._span = Span(0, 1)
         # One random number a call, and the place in it: an id of its own costs 1.5 us of 10.
         self._id_prefix = uuid.uuid4().hex
         self._plain: dict[int, list[Item]] = {}
@@ -131,7 +131,7 @@ class _Bulk:
             )
         if not self._count:
             self._begin(index)
-        lane = lane_of(channel, self._lanes)
+        lane = self._span.lane_of(channel)
         item = Item(channel, body)
         if key is None:
             self._switch(keyed=False, index=index)
@@ -154,7 +154,7 @@ class _Bulk:
     def _begin(self, index: int) -> None:
         self._first = index
         try:
-            self._lanes = self.app.producer.lanes()
+            self._span = self.app.producer.layout().appending
         except JournalUnavailable as error:
             raise BulkError(index, self.stored, error) from error
 

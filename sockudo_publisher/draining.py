@@ -99,7 +99,7 @@ class _WorkerControl:
             pause = journal.shared.view().pause
             if pause is not None and pause.until_ms > journal.now_ms():
                 continue
-            lanes = [lane for lane in range(journal.lanes()) if (name, lane) != (self._app.name, self._lane)]
+            lanes = [lane for lane in journal.lanes() if (name, lane) != (self._app.name, self._lane)]
             if lanes and journal.waiting(lanes):
                 return True
         return False
@@ -115,7 +115,7 @@ class _WorkerControl:
 
     def ring_all(self) -> None:
         journal = self._app.journal
-        doorbell.ring(self._app.name, journal.not_empty(range(journal.lanes())))
+        doorbell.ring(self._app.name, journal.not_empty(journal.lanes()))
 
 
 def policy(settings: Settings) -> Policy:

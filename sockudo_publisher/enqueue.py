@@ -18,7 +18,7 @@ from .client.limits import check_channels, check_id, check_queue_extras
 from .doorbell import doorbell
 from .errors import BacklogFull, JournalUnavailable, ValidationError
 from .faultpoint import at
-from .journal.keys import lane_of
+from .journal.layout import Span
 from .journal.pack import Item
 from .journal.producer import Appended, KeyedItem
 
@@ -112,22 +112,22 @@ def append(app: App, prepared: Prepared, *, once_key: str | None = None) -> Appe
     :class:`JournalUnavailable` with the message id and the channels that are stored.
     """
     key = prepared.key or once_key
-    lanes: int | None = None
+    span: Span | None = None
     try:
-        lanes = app.producer.lanes()
+        span = app.producer.layout().appending
         if key is None:
             by_lane: dict[int, list[Item]] = {}
             for item in prepared.items:
-                by_lane.setdefault(lane_of(item.channel, lanes), []).append(item)
+                by_lane.setdefault(span.lane_of(item.channel), []).append(item)
             appended = app.producer.append(by_lane)
         else:
             keyed: dict[int, list[KeyedItem]] = {}
             for item in prepared.items:
-                keyed.setdefault(lane_of(item.channel, lanes), []).append(KeyedItem(item, key, prepared.fingerprint))
+                keyed.setdefault(span.lane_of(item.channel), []).append(KeyedItem(item, key, prepared.fingerprint))
             appended = app.producer.append_once(keyed)
     except JournalUnavailable as error:
         error.message_id = prepared.message_id
-        if lanes is None:
+        if span is None:
             error.stored = False  # whatever became of the question: nothing was appended yet
         raise
     at("appended")
@@ -135,15 +135,15 @@ def append(app: App, prepared: Prepared, *, once_key: str | None = None) -> Appe
         doorbell.ring(app.name, appended.ring)
     at("rung")
     if appended.failure is not None:
-        raise _with_names(appended, prepared, lanes)
+        raise _with_names(appended, prepared)
     return appended
 
 
-def _with_names(appended: Appended, prepared: Prepared, lanes: int) -> Exception:
+def _with_names(appended: Appended, prepared: Prepared) -> Exception:
     """The failure of some lanes, saying what the others stored."""
     failure = appended.failure
     assert failure is not None
-    stored = tuple([item.channel for item in prepared.items if lane_of(item.channel, lanes) in appended.lanes])
+    stored = tuple([item.channel for item in prepared.items if item.channel not in appended.refused])
     if isinstance(failure, JournalUnavailable):
         failure.message_id, failure.stored_channels = prepared.message_id, stored
         return failure
@@ -165,9 +165,9 @@ def schedule(app: App, prepared: Prepared) -> bool:
     if prepared.key is None:
         return True
     try:
-        lanes = app.producer.lanes()
+        span = app.producer.layout().appending
         calls = [
-            (lane_of(item.channel, lanes), item.channel, prepared.key, prepared.fingerprint) for item in prepared.items
+            (span.lane_of(item.channel), item.channel, prepared.key, prepared.fingerprint) for item in prepared.items
         ]
         if len(calls) > 1:  # a conflict on a later channel must leave no mark on an earlier one
             for call in calls:

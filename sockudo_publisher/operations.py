@@ -18,15 +18,17 @@ from typing import Any
 from .doorbell import doorbell
 from .errors import ValidationError
 from .journal.dead_letters import DeadLetters, Letter
+from .journal.layout import Layout
 from .journal.link import WORKER_TIMEOUT_S, RedisLink
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
-from .journal.status import LaneStatus, journal_status, lanes_in_force
+from .journal.status import LaneStatus, journal_status, layout_in_force
 from .settings import Settings
 
 __all__ = [
     "AppStatus",
     "DeadLetter",
+    "FlipStatus",
     "LaneStatus",
     "PauseStatus",
     "dead_list",
@@ -57,14 +59,33 @@ class PauseStatus:
 
 
 @dataclass(frozen=True)
+class FlipStatus:
+    """The number of lanes is changing: the ``waiting`` events of the old lanes go first.
+
+    New events are stored in the new lanes meanwhile, and wait there. ``held`` of the waiting ones are in
+    held channels: a stuck event holds up the change.
+    """
+
+    old: int
+    new: int
+    waiting: int
+    held: int
+
+
+@dataclass(frozen=True)
 class AppStatus:
-    """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server."""
+    """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server.
+
+    ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
+    while they hold something.
+    """
 
     app: str
     lanes: tuple[LaneStatus, ...]
     pause: PauseStatus | None
     counters: dict[str, int]
     limits: Limits
+    flip: FlipStatus | None = None
 
 
 @dataclass(frozen=True)
@@ -96,11 +117,24 @@ def status(settings: Settings) -> list[AppStatus]:
     link = _link(settings)
     found = []
     for app in settings.app_urls():
-        seen = journal_status(link, app, lanes_in_force(link, app, settings.lanes))
+        layout = layout_in_force(link, app, settings.lanes)
+        seen = journal_status(link, app, layout.lanes)
         pause = seen.shared.pause
         shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.words) if pause else None
-        found.append(AppStatus(app, seen.lanes, shown, seen.counters, seen.shared.limits))
+        in_force = {*layout.span.lanes, *layout.appending.lanes}
+        lanes = tuple([lane for lane in seen.lanes if lane.lane in in_force or lane.depth or lane.held or lane.dead])
+        flip = _flip(layout, seen.lanes)
+        found.append(AppStatus(app, lanes, shown, seen.counters, seen.shared.limits, flip))
     return found
+
+
+def _flip(layout: Layout, lanes: Sequence[LaneStatus]) -> FlipStatus | None:
+    old = layout.drained_first
+    if old is None:
+        return None
+    left = [lane for lane in lanes if lane.lane in old.lanes]
+    held = sum(lane.held for lane in left)
+    return FlipStatus(old.count, layout.span.count, sum(lane.depth for lane in left) + held, held)
 
 
 def dead_list(settings: Settings, app: str, limit: int) -> list[DeadLetter]:
@@ -161,7 +195,7 @@ def resume(settings: Settings, app: str) -> bool:
     link = _link(settings)
     resumed = Shared(link, app).resume()
     if resumed:
-        seen = journal_status(link, app, lanes_in_force(link, app, settings.lanes))
+        seen = journal_status(link, app, layout_in_force(link, app, settings.lanes).drainable)
         doorbell.ring(app, [lane.lane for lane in seen.lanes if lane.depth])
     return resumed
 
@@ -172,7 +206,7 @@ def _link(settings: Settings) -> RedisLink:
 
 def _letters(settings: Settings, app: str) -> DeadLetters:
     link = _link(settings)
-    return DeadLetters(link, app, lanes_in_force(link, app, settings.lanes))
+    return DeadLetters(link, app, layout_in_force(link, app, settings.lanes).lanes)
 
 
 def _place(id: str) -> tuple[int, str]:

@@ -39,6 +39,11 @@ def command(out: Output, app: str | None) -> None:
         out.say(_table(found))
         if found.pause is not None:
             out.say(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
+        if found.flip is not None:
+            out.say(
+                f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "
+                f"lanes go first, {found.flip.held:,} of them are held"
+            )
         if found.counters:
             out.say("[dim]" + ", ".join(f"{plain(name)} {count:,}" for name, count in sorted(found.counters.items())))
     if not apps:

@@ -49,9 +49,9 @@ class Letter:
 
 
 class DeadLetters:
-    """The dead letters of the first ``lanes`` lanes of an app. All raise :class:`JournalUnavailable`."""
+    """The dead letters of these ``lanes`` of an app. All raise :class:`JournalUnavailable`."""
 
-    def __init__(self, link: RedisLink, app: str, lanes: int) -> None:
+    def __init__(self, link: RedisLink, app: str, lanes: Sequence[int]) -> None:
         self._link = link
         self._app = app
         self._lanes = lanes
@@ -63,7 +63,7 @@ class DeadLetters:
 
     def oldest(self, limit: int) -> list[Letter]:
         """At most ``limit`` of them, oldest first."""
-        lanes = [self._lane(lane, min(limit, PAGE)) for lane in range(self._lanes)]
+        lanes = [self._lane(lane, min(limit, PAGE)) for lane in self._lanes]
         return list(islice(heapq.merge(*lanes, key=lambda letter: letter.dead_ms), limit))
 
     def _lane(self, lane: int, page: int) -> Iterator[Letter]:
@@ -75,7 +75,7 @@ class DeadLetters:
 
     def find(self, lane: int, entry_id: str) -> Letter | None:
         """One of them, if it is still there."""
-        if not 0 <= lane < self._lanes:
+        if lane not in self._lanes:
             return None
         entries = self._link.call("XRANGE", lane_keys(self._app, lane).dead, entry_id, entry_id)
         return _letter(lane, entries[0]) if entries else None
@@ -93,13 +93,13 @@ class DeadLetters:
     def purge(self, places: Iterable[tuple[int, str]]) -> int:
         """Delete those at these (lane, entry id); answers how many there were."""
         commands = [
-            ("XDEL", lane_keys(self._app, lane).dead, entry_id) for lane, entry_id in places if 0 <= lane < self._lanes
+            ("XDEL", lane_keys(self._app, lane).dead, entry_id) for lane, entry_id in places if lane in self._lanes
         ]
         return sum(checked(answer) for answer in self._link.run(commands)) if commands else 0
 
     def purge_all(self) -> int:
         """Delete all of them; answers how many there were."""
-        commands = [("XTRIM", lane_keys(self._app, lane).dead, "MAXLEN", 0) for lane in range(self._lanes)]
+        commands = [("XTRIM", lane_keys(self._app, lane).dead, "MAXLEN", 0) for lane in self._lanes]
         return sum(checked(answer) for answer in self._link.run(commands))
 
 

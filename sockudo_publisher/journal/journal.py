@@ -10,10 +10,10 @@ from typing import Any
 from ..errors import JournalUnavailable
 from .batch import Batch, Position, read_batch
 from .keys import QueueKeys, hold_keys, lane_keys
+from .layout import LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
 from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .pack import Item, pack
-from .producer import recorded_lanes
 from .rate import Rate
 from .scripts import Answer
 from .shared import Shared, SharedView, read_view
@@ -70,23 +70,51 @@ class Journal:
     """The queues of one app, for those who drain them.
 
     ``on_expired``: what becomes of an item whose expiry has come before it was ever sent; ``max_rate``:
-    events per second to the app over all workers, 0 = no limit.
+    events per second to the app over all workers, 0 = no limit; ``key_ttl_ms``: how long a key is
+    remembered, and with it the layout it was stored under.
     """
 
     def __init__(
-        self, redis_url: str, app: str, *, lanes: int, on_expired: str = "drop", max_rate: float = 0.0
+        self,
+        redis_url: str,
+        app: str,
+        *,
+        lanes: int,
+        on_expired: str = "drop",
+        max_rate: float = 0.0,
+        key_ttl_ms: int = 86_400_000,
     ) -> None:
         self.app = app
         self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S)
         self.shared = Shared(self.link, app)
         self.rate = Rate(self.link, app, max_rate) if max_rate else None
+        self._layout = LayoutRecord(self.link, app, lanes)
         self._wanted_lanes = lanes
+        self._open_below = 0
+        self._key_ttl_ms = key_ttl_ms
         self._on_expired = on_expired
         self._keeper = LeaseKeeper(self.link)
 
-    def lanes(self) -> int:
-        """The number of lanes in force."""
-        return recorded_lanes(self.link, self.app, self._wanted_lanes)
+    def lanes(self) -> tuple[int, ...]:
+        """The lanes that may be drained now."""
+        return self._layout.read().drainable
+
+    def ask_for_lanes(self) -> bool:
+        """Begin to change to the number of lanes that the settings want, if it is another; ``False``: ask again."""
+        return self._layout.ask_for(self._wanted_lanes)
+
+    def advance_layout(self) -> tuple[int, ...]:
+        """Go on with a change of the number of lanes; the lanes that may be drained now."""
+        layout = self._layout.advanced()
+        if layout.phase is Phase.STEADY and layout.retired:
+            self._layout.forget_oldest(self.now_ms() - self._key_ttl_ms)
+        return layout.drainable
+
+    def _is_open(self, lane: int) -> bool:
+        """Whether a lane may be drained: not before those of earlier layouts are empty. Once open, always open."""
+        if lane >= self._open_below:
+            self._open_below = self._layout.read().open_below
+        return lane < self._open_below
 
     def now_ms(self) -> int:
         """Redis' time."""
@@ -96,7 +124,12 @@ class Journal:
     # -- the lease ----------------------------------------------------------------------------------
 
     def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
-        """The lease of a lane, or of one held channel of it; ``None``: somebody has it, or the hold is over."""
+        """The lease of a lane, or of one held channel of it.
+
+        ``None``: somebody has it, or the hold is over, or an earlier layout's lanes are drained first.
+        """
+        if not self._is_open(lane):
+            return None
         keys = lane_keys(self.app, lane) if channel is None else hold_keys(self.app, lane, channel)
         asked_at = time.monotonic()
         args = (new_owner(), TTL_MS, channel or "")
@@ -190,13 +223,13 @@ class Journal:
             if before:
                 first_answer = checked(answers[0])
                 if first_answer[0] < 0:
-                    return first_answer, Taken(None, read_view(answers[1:3]), 0)
+                    return first_answer, Taken(None, read_view(answers[1:-1]), 0)
             answer = checked(answers[-1])
             if answer[0] == Answer.LOST:
                 holder.lease.lost = True
                 raise LeaseLost(repr(holder.lease))
             holder.lease.renewed(asked_at)
-            view = read_view(answers[-3:-1])
+            view = read_view(answers[len(before) : -1])
             if answer[0] == Answer.AGAIN:
                 before = ()
                 continue

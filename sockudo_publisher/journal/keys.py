@@ -38,7 +38,7 @@ class QueueKeys:
     lane: int
     channel: str | None
     stream: str  # stream of packs, oldest first
-    state: str  # hash: head, depth, armed, marker, fence, rung
+    state: str  # hash: head, depth, armed, marker, fence, rung, lane (open or closed: layout.py)
     lease: str  # string with expiry: the holder's token
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
     holds: str  # sorted set channel -> due time (ms); of the lane, also for a hold
@@ -95,12 +95,17 @@ class AppKeys:
     pause: str  # hash: reason, words, since, until, count
     probe: str  # string with expiry: who may send while the app is paused
     limits: str  # hash with expiry: events, bytes: batch limits learned from the server
-    lanes: str  # string: the number of lanes the journal was laid out with
+    lanes: str  # string: the layout of the lanes (layout.py)
     rate: str  # hash with expiry: tokens, at: the bucket of the rate limit
+    memory: str  # hash: forgets_until, report, and the beats of the canaries' holder (memory.py)
+    canaries: str  # sorted set "id ask_ms" -> planted_ms: canaries that wait to be asked
+    canary_answers: str  # sorted set "id age_ms remembered" -> asked_ms
+    canary_holder: str  # string with expiry: who plants and asks
 
     @classmethod
     @lru_cache(maxsize=1024)
     def of(cls, app: str) -> AppKeys:
         """The keys of an app."""
         base = f"{PREFIX}:{{{_encode(app)}}}"
-        return cls(*(f"{base}:{name}" for name in ("pause", "probe", "limits", "lanes", "rate")))
+        names = ("pause", "probe", "limits", "lanes", "rate", "memory", "canaries", "canary_answers", "canary_holder")
+        return cls(*(f"{base}:{name}" for name in names))

@@ -6,12 +6,13 @@ One script call per lane and flush. Nothing here retries: a failure tells what i
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable
-from .keys import AppKeys, lane_keys, ledger_key
+from .keys import lane_keys, ledger_key
+from .layout import Layout, LayoutRecord, Span
 from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha, is_out_of_memory
 from .pack import Item, packs
 from .scripts import Answer
@@ -24,8 +25,12 @@ MEMORY_SHARE = 0.9
 #: Seconds between two looks at Redis' memory in one process.
 MEMORY_LOOK_S = 1.0
 
-#: Seconds between two looks at the number of lanes the journal was laid out with.
-LANES_LOOK_S = 5.0
+#: Seconds between two looks at the layout of the lanes. One that is older than that is not wrong, as a
+#: closed lane says so itself; it only costs a round trip.
+LAYOUT_LOOK_S = 5.0
+
+#: How often one flush may find its lanes closed: each time the number of lanes was changed once more.
+MOST_MOVES = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class Appended:
     """What one flush did.
 
     ``lanes`` whose items are stored, those of them to ``ring``, the items appended and the items
-    that their key had stored before; ``failure`` is what ``failed_lane`` answered, which took nothing.
+    that their key had stored before; ``failure`` is what ``failed_lane`` answered, which took nothing,
+    and ``refused`` the channels that are not stored for such failures. Lanes that a change of their
+    number has ``closed`` took nothing either; their items are moved before a caller sees this.
     """
 
     lanes: tuple[int, ...]
@@ -51,13 +58,18 @@ class Appended:
     already_stored: int = 0
     failure: BacklogFull | JournalUnavailable | IdempotencyConflict | None = None
     failed_lane: int | None = None
+    refused: frozenset[str] = frozenset()
+    closed: tuple[int, ...] = ()
+
+
+_Given = TypeVar("_Given", Item, KeyedItem)
 
 
 class Producer:
     """Appends items of one app to its lanes.
 
-    ``lanes`` is what the settings ask for; what the journal was laid out with holds (a change of the
-    number would put a channel's next events beside its waiting ones).
+    ``lanes`` is what the settings ask for; what the journal was laid out with holds, until a worker
+    changes it (:mod:`.layout`): another number would put a channel's next events beside its waiting ones.
     """
 
     def __init__(
@@ -71,23 +83,28 @@ class Producer:
         wait: tuple[int, int] | None = None,
     ) -> None:
         self.app = app
-        self._wanted_lanes = lanes
         self._most = max_backlog
         self._key_ttl_ms = key_ttl_ms
         self._wait = wait
         self._link = RedisLink(redis_url, timeout_s=CALLER_TIMEOUT_S)
+        self._record = LayoutRecord(self._link, app, lanes)
+        self._layout: Layout | None = None
+        self._layout_looked_at = float("-inf")
         self._memory_looked_at = float("-inf")
-        self._lanes_looked_at = float("-inf")
         self._memory_full = False
-        self._lanes = lanes
+
+    def layout(self) -> Layout:
+        """The layout of the lanes, at most a few seconds old; ``layout().appending`` says a channel's lane."""
+        now = time.monotonic()
+        layout = self._layout
+        if layout is None or now - self._layout_looked_at > LAYOUT_LOOK_S:
+            layout = self._layout = self._record.read()
+            self._layout_looked_at = now
+        return layout
 
     def lanes(self) -> int:
-        """The number of lanes in force: what the journal records, recorded by the first to ask."""
-        now = time.monotonic()
-        if now - self._lanes_looked_at > LANES_LOOK_S:
-            self._lanes = recorded_lanes(self._link, self.app, self._wanted_lanes)
-            self._lanes_looked_at = now
-        return self._lanes
+        """The number of lanes that are appended to."""
+        return self.layout().appending.count
 
     def append(self, by_lane: Mapping[int, Sequence[Item]]) -> Appended:
         """Append items, in order, one script call a lane.
@@ -96,15 +113,18 @@ class Producer:
         is short; what single lanes refuse is the result's ``failure``.
         """
         self._refuse_when_memory_is_short()
-        lanes = list(by_lane)
+        return self._follow(by_lane, self._append, _channel_of)
+
+    def _append(self, by_lane: Mapping[int, Sequence[Item]]) -> Appended:
+        marked = self._must_be_marked()
         commands: list[Command] = []
-        for lane in lanes:
+        for lane, items in by_lane.items():
             keys = lane_keys(self.app, lane)
-            args: list[Any] = [self._most, len(by_lane[lane])]
-            for one in packs(by_lane[lane]):
+            args: list[Any] = [self._most, marked, len(items)]
+            for one in packs(items):
                 args += (one.count, one.earliest_expiry_ms, one.meta, one.body)
             commands.append(evalsha("append", (keys.stream, keys.state), args))
-        return self._read(lanes, self._send(commands), [len(by_lane[lane]) for lane in lanes])
+        return self._read(by_lane, self._send(commands), _channel_of)
 
     def append_once(self, by_lane: Mapping[int, Sequence[KeyedItem]]) -> Appended:
         """Append items that carry a key, each at most once per key and channel.
@@ -113,37 +133,110 @@ class Producer:
         result's ``failure``, where the ``index`` of a conflict counts within its lane.
         """
         self._refuse_when_memory_is_short()
-        lanes = list(by_lane)
-        if len(lanes) > 1:
-            look = [self._append_once(lane, by_lane[lane], look=True) for lane in lanes]
-            looked = self._read(lanes, self._link.run(look), [len(by_lane[lane]) for lane in lanes])
-            if looked.failure is not None:
-                return Appended((), (), 0, 0, looked.failure, looked.failed_lane)
-        answers = self._send([self._append_once(lane, by_lane[lane], look=False) for lane in lanes])
-        return self._read(lanes, answers, [len(by_lane[lane]) for lane in lanes])
+        return self._follow(by_lane, self._append_once, _channel_of_keyed)
+
+    def _append_once(self, by_lane: Mapping[int, Sequence[KeyedItem]]) -> Appended:
+        known = self._known_before([(one.item.channel, one.key) for items in by_lane.values() for one in items])
+        if len(by_lane) > 1:
+            look = [self._once_command(lane, items, known, look=True) for lane, items in by_lane.items()]
+            looked = self._read(by_lane, self._link.run(look), _channel_of_keyed)
+            if looked.closed or looked.failure is not None:
+                refused = frozenset(one.item.channel for items in by_lane.values() for one in items)
+                if looked.failure is None:
+                    return Appended((), (), 0, closed=tuple(by_lane))
+                return Appended((), (), 0, 0, looked.failure, looked.failed_lane, refused)
+        commands = [self._once_command(lane, items, known, look=False) for lane, items in by_lane.items()]
+        return self._read(by_lane, self._send(commands), _channel_of_keyed)
 
     def schedule_once(self, lane: int, channel: str, key: str, fingerprint: str, *, look: bool = False) -> bool:
         """Remember a key whose event goes into a countdown message; ``False``: it is appended already.
 
         ``look``: say so without remembering anything.
         """
-        args = (fingerprint, self._key_ttl_ms, "1" if look else "0")
-        answer = self._link.script("schedule_once", (ledger_key(self.app, lane, channel, key),), args)
+        for _ in range(MOST_MOVES):
+            known = self._known_before([(channel, key)]).get((channel, key), b"")
+            keys = (ledger_key(self.app, lane, channel, key), lane_keys(self.app, lane).state)
+            args = (fingerprint, self._key_ttl_ms, "1" if look else "0", self._must_be_marked(), known)
+            answer = self._link.script("schedule_once", keys, args)
+            if answer[0] != Answer.CLOSED:
+                break
+            lane = self._moved().lane_of(channel)
+        else:
+            raise JournalUnavailable(_KEEPS_CHANGING, stored=False)
         if answer[0] == Answer.CONFLICT:
             raise IdempotencyConflict(_CONFLICT)
         return bool(answer[0] == Answer.DONE)
+
+    # -- while the number of lanes changes ----------------------------------------------------------
+
+    def _follow(
+        self,
+        by_lane: Mapping[int, Sequence[_Given]],
+        append: Callable[[Mapping[int, Sequence[_Given]]], Appended],
+        channel_of: Callable[[_Given], str],
+    ) -> Appended:
+        """Append; what closed lanes refuse goes to the lanes where its channels live now."""
+        done = append(by_lane)
+        if not done.closed:
+            return done
+        # Where each item was in what the caller gave: a conflict is named by that place.
+        places = {lane: [(lane, index) for index in range(len(items))] for lane, items in by_lane.items()}
+        try:
+            for _ in range(MOST_MOVES):
+                span = self._moved()
+                moved: dict[int, list[_Given]] = {}
+                moved_places: dict[int, list[tuple[int, int]]] = {}
+                for lane in done.closed:
+                    for one, place in zip(by_lane[lane], places[lane], strict=True):
+                        to = span.lane_of(channel_of(one))
+                        moved.setdefault(to, []).append(one)
+                        moved_places.setdefault(to, []).append(place)
+                by_lane, places = moved, moved_places
+                done = _both(done, append(by_lane), places)
+                if not done.closed:
+                    return done
+        except JournalUnavailable as error:
+            error.stored = None if done.lanes else error.stored
+            raise
+        raise JournalUnavailable(_KEEPS_CHANGING, stored=None if done.lanes else False)
+
+    def _moved(self) -> Span:
+        """A lane was closed: help to close the others, and see where its channels live now."""
+        self._layout = self._record.closed()
+        self._layout_looked_at = time.monotonic()
+        return self._layout.appending
+
+    def _must_be_marked(self) -> str:
+        """Whether a lane without a mark is not one: a Redis that has lost everything knows no later layout."""
+        return "1" if self.layout().appending.first else "0"
+
+    def _known_before(self, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
+        """What the ledgers of earlier layouts say of (channel, key); they change no more."""
+        earlier = self.layout().earlier
+        if not earlier:
+            return {}
+        places = [(channel, key, span.lane_of(channel)) for span in earlier for channel, key in keys]
+        commands: list[Command] = [("GET", ledger_key(self.app, lane, channel, key)) for channel, key, lane in places]
+        found = {}
+        for (channel, key, _), answer in zip(places, self._link.run(commands), strict=True):
+            if checked(answer):
+                found[channel, key] = bytes(answer)  # the latest layout that knows it
+        return found
 
     def now_ms(self) -> int:
         """Redis' time."""
         seconds, micros = self._link.call("TIME")
         return int(seconds) * 1000 + int(micros) // 1000
 
-    def _append_once(self, lane: int, items: Sequence[KeyedItem], *, look: bool) -> Command:
+    def _once_command(
+        self, lane: int, items: Sequence[KeyedItem], known: Mapping[tuple[str, str], bytes], *, look: bool
+    ) -> Command:
         keys = lane_keys(self.app, lane)
         ledger = [ledger_key(self.app, lane, one.item.channel, one.key) for one in items]
-        args: list[Any] = [self._most, self._key_ttl_ms, "1" if look else "0"]
+        args: list[Any] = [self._most, self._must_be_marked(), self._key_ttl_ms, "1" if look else "0"]
         for one in items:
-            args += (one.fingerprint, one.item.channel, one.item.expires_ms, one.item.body)
+            before = known.get((one.item.channel, one.key), b"")
+            args += (one.fingerprint, one.item.channel, one.item.expires_ms, one.item.body, before)
         return evalsha("append_once", (keys.stream, keys.state, *ledger), args)
 
     def _send(self, commands: list[Command]) -> list[Any]:
@@ -157,22 +250,31 @@ class Producer:
             )
         return answers
 
-    def _read(self, lanes: Sequence[int], answers: Sequence[Any], counts: Sequence[int]) -> Appended:
-        stored, ring, appended, already = [], [], 0, 0
+    def _read(
+        self, by_lane: Mapping[int, Sequence[_Given]], answers: Sequence[Any], channel_of: Callable[[_Given], str]
+    ) -> Appended:
+        stored, ring, closed, appended, already = [], [], [], 0, 0
         failure, failed_lane = None, None
-        for lane, answer, count in zip(lanes, answers, counts, strict=True):
+        refused: set[str] = set()
+        for (lane, items), answer in zip(by_lane.items(), answers, strict=True):
             error = self._failure(lane, answer)
             if error is not None:
                 if failure is None:
                     failure, failed_lane = error, lane
+                refused.update(map(channel_of, items))
+                continue
+            if answer[0] == Answer.CLOSED:
+                closed.append(lane)
                 continue
             stored.append(lane)
             if answer[0] == Answer.RING:
                 ring.append(lane)
-            fresh = answer[1] if len(answer) > 1 else count
+            fresh = answer[1] if len(answer) > 1 else len(items)
             appended += fresh
-            already += count - fresh
-        return Appended(tuple(stored), tuple(ring), appended, already, failure, failed_lane)
+            already += len(items) - fresh
+        return Appended(
+            tuple(stored), tuple(ring), appended, already, failure, failed_lane, frozenset(refused), tuple(closed)
+        )
 
     def _failure(self, lane: int, answer: Any) -> BacklogFull | JournalUnavailable | IdempotencyConflict | None:
         if is_out_of_memory(answer):
@@ -197,6 +299,35 @@ class Producer:
             raise BacklogFull(f"Redis has used {MEMORY_SHARE:.0%} of its maxmemory: nothing was stored")
 
 
+def _channel_of(item: Item) -> str:
+    return item.channel
+
+
+def _channel_of_keyed(keyed: KeyedItem) -> str:
+    return keyed.item.channel
+
+
+def _both(first: Appended, then: Appended, places: Mapping[int, Sequence[tuple[int, int]]]) -> Appended:
+    """What two rounds of one flush did; ``places`` are those of the second's items in what the caller gave."""
+    failure, failed_lane = then.failure, then.failed_lane
+    if isinstance(failure, IdempotencyConflict) and failed_lane is not None:
+        failed_lane, failure.index = places[failed_lane][failure.index or 0]
+    if first.failure is not None:
+        failure, failed_lane = first.failure, first.failed_lane
+    return Appended(
+        lanes=(*first.lanes, *then.lanes),
+        ring=(*first.ring, *then.ring),
+        count=first.count + then.count,
+        already_stored=first.already_stored + then.already_stored,
+        failure=failure,
+        failed_lane=failed_lane,
+        refused=first.refused | then.refused,
+        closed=then.closed,
+    )
+
+
+_KEEPS_CHANGING = f"the number of lanes was changed {MOST_MOVES} times meanwhile"
+
 _CONFLICT = "key: used before on this channel with another payload (within SOCKUDO_KEY_TTL)"
 
 
@@ -208,10 +339,3 @@ def memory_share(info: bytes | dict[str, Any]) -> float:
         fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
         used, limit = int(fields.get(b"used_memory", 0)), int(fields.get(b"maxmemory", 0))
     return used / limit if limit else 0.0
-
-
-def recorded_lanes(link: RedisLink, app: str, wanted: int) -> int:
-    """The number of lanes the journal was laid out with; the first to ask lays it out."""
-    key = AppKeys.of(app).lanes
-    _, recorded = link.run([("SET", key, wanted, "NX"), ("GET", key)])
-    return int(checked(recorded))

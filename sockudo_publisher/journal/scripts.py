@@ -23,8 +23,10 @@ NAMES = (
     "append_once",
     "bury",
     "hold",
+    "mark",
     "pause",
     "rate",
+    "relayout",
     "release",
     "renew",
     "replay",
@@ -43,9 +45,10 @@ class Answer(IntEnum):
     """What a script answers; the Lua headers use the same names (a test compares them)."""
 
     LOST = -1  # the lease is no longer ours; nothing was touched
-    MISMATCH = -2  # Redis does not hold that marker; nothing was touched
+    MISMATCH = -2  # Redis does not hold that marker (or layout); nothing was touched
     FULL = -3  # the lane holds the most it may; nothing was appended
     CONFLICT = -4  # the key was used with another payload; nothing was appended
+    CLOSED = -5  # the lane belongs to an earlier layout; nothing was appended
     EMPTY = 0  # no entry
     DONE = 1  # done as asked
     AGAIN = 2  # progress was made without a batch; call again

@@ -10,11 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .keys import AppKeys, lane_keys
+from .keys import lane_keys
+from .layout import Layout, LayoutRecord
 from .link import Command, RedisLink, checked, evalsha
-from .shared import SharedView, read_view
+from .shared import Shared, SharedView, read_view
 
-__all__ = ["JournalStatus", "LaneStatus", "journal_status", "lanes_in_force"]
+__all__ = ["JournalStatus", "LaneStatus", "journal_status", "layout_in_force"]
 
 
 @dataclass(frozen=True)
@@ -43,27 +44,26 @@ class JournalStatus:
     shared: SharedView
 
 
-def lanes_in_force(link: RedisLink, app: str, wanted: int) -> int:
-    """The number of lanes that the journal was laid out with, else ``wanted``. Lays nothing out."""
-    recorded = link.call("GET", AppKeys.of(app).lanes)
-    return int(recorded) if recorded else wanted
+def layout_in_force(link: RedisLink, app: str, wanted: int) -> Layout:
+    """The layout of the journal, else that of ``wanted`` lanes. Lays nothing out."""
+    return LayoutRecord(link, app, wanted).look()
 
 
-def journal_status(link: RedisLink, app: str, lanes: int) -> JournalStatus:
-    """Look at the first ``lanes`` lanes of an app. Raises :class:`JournalUnavailable`."""
-    pause, limits = AppKeys.of(app).pause, AppKeys.of(app).limits
-    commands: list[Command] = [("TIME",), ("HGETALL", pause), ("HMGET", limits, "events", "bytes")]
-    for lane in range(lanes):
+def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalStatus:
+    """Look at these lanes of an app. Raises :class:`JournalUnavailable`."""
+    shared = Shared(link, app).read_commands()
+    commands: list[Command] = [("TIME",), *shared]
+    for lane in lanes:
         keys = lane_keys(app, lane)
         names = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts)
         commands.append(evalsha("status", names, ()))
     answers = [checked(answer) for answer in link.run(commands)]
     now_ms = int(answers[0][0]) * 1000 + int(answers[0][1]) // 1000
-    answers_of_lanes = answers[3:]
-    held = _held(link, app, answers_of_lanes, now_ms)
+    answers_of_lanes = answers[1 + len(shared) :]
+    held = _held(link, app, lanes, answers_of_lanes, now_ms)
     found = []
     counters: Counter[str] = Counter()
-    for lane, answer in enumerate(answers_of_lanes):
+    for lane, answer in zip(lanes, answers_of_lanes, strict=True):
         _, depth, age_ms, dead, leased, armed, _, counts = answer
         held_count, held_age_ms = held.get(lane, (0, -1))
         oldest_ms = max(age_ms, held_age_ms)
@@ -71,12 +71,14 @@ def journal_status(link: RedisLink, app: str, lanes: int) -> JournalStatus:
         found.append(LaneStatus(lane, depth, held_count, dead, oldest_s, bool(leased), bool(armed)))
         for reason, count in zip(counts[::2], counts[1::2], strict=True):
             counters[reason.decode(errors="replace")] += int(count)
-    return JournalStatus(tuple(found), dict(counters), read_view(answers[1:3]))
+    return JournalStatus(tuple(found), dict(counters), read_view(answers[1 : 1 + len(shared)]))
 
 
-def _held(link: RedisLink, app: str, answers: Sequence[Any], now_ms: int) -> dict[int, tuple[int, int]]:
+def _held(
+    link: RedisLink, app: str, lanes: Sequence[int], answers: Sequence[Any], now_ms: int
+) -> dict[int, tuple[int, int]]:
     """Per lane with held channels: the items they hold, and the age of the oldest in ms or -1."""
-    holds = list(_holds(app, answers))
+    holds = list(_holds(app, lanes, answers))
     if not holds:
         return {}
     commands: list[Command] = []
@@ -92,8 +94,8 @@ def _held(link: RedisLink, app: str, answers: Sequence[Any], now_ms: int) -> dic
     return found
 
 
-def _holds(app: str, answers: Sequence[Any]) -> Iterator[tuple[int, str, str]]:
-    for lane, answer in enumerate(answers):
+def _holds(app: str, lanes: Sequence[int], answers: Sequence[Any]) -> Iterator[tuple[int, str, str]]:
+    for lane, answer in zip(lanes, answers, strict=True):
         for channel in answer[6]:
             hold = lane_keys(app, lane).hold(channel.decode())
             yield lane, hold.stream, hold.state

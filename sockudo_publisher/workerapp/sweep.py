@@ -43,6 +43,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
         self._draining: set[tuple[str, int, str | None]] = set()
+        self._asked: set[str] = set()  # apps whose number of lanes is what our settings want, or becomes it
 
     def start(self, _parent: Any) -> None:
         """Begin to sweep."""
@@ -63,6 +64,9 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         while not self._over.wait(EVERY_S) and not draining.state.stop.is_set():
             for name in get_settings().app_urls():
                 try:
+                    # Once a worker's life: in a rolling change old and new ones would ask against each other.
+                    if name not in self._asked and app_named(name).journal.ask_for_lanes():
+                        self._asked.add(name)
                     for lane, channel in sweep_once(name):
                         self._drain_here(name, lane, channel)
                 except JournalUnavailable as error:
@@ -99,10 +103,11 @@ def sweep_once(name: str) -> list[tuple[int, str | None]]:
     While the app is paused nothing is rung; when the pause has run out, one lane, to probe.
     """
     journal = app_named(name).journal
+    open_lanes = journal.advance_layout()
     pause = journal.shared.view().pause
     if pause is not None and pause.until_ms > journal.now_ms():
         return []
-    lanes, due = journal.sweep(range(journal.lanes()))
+    lanes, due = journal.sweep(open_lanes)
     if pause is not None:
         lanes, due = lanes[:1], ([] if lanes else due[:1])
     refused: list[tuple[int, str | None]] = []

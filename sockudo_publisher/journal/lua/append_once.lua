@@ -1,23 +1,26 @@
 #!lua
 -- append_once: append items that carry a key, each at most once per key.
 -- KEYS[1] {app:lane}:stream  stream  packs, oldest first
--- KEYS[2] {app:lane}:state   hash    depth, armed
+-- KEYS[2] {app:lane}:state   hash    depth, armed, lane (mark.lua)
 -- KEYS[3...] {app:lane}:ledger:CHANNEL:KEY  string  "a FINGERPRINT" appended | "s FINGERPRINT" scheduled
 -- ARGV[1] most items the lane may hold, 0 = any number
--- ARGV[2] how long a key is remembered, ms
--- ARGV[3] '1': only look (conflict, backlog), change nothing
--- ARGV[4...] per key: fingerprint, channel, expiry in ms or 0, item
--- Returns {FULL, depth} | {CONFLICT, index of the first key used with another payload}
+-- ARGV[2] '1': only a lane that was marked open, '0': a first layout's lanes need no mark
+-- ARGV[3] how long a key is remembered, ms
+-- ARGV[4] '1': only look (conflict, backlog), change nothing
+-- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger says or ''
+-- Returns {CLOSED} | {FULL, depth} | {CONFLICT, index of the first key used with another payload}
 --   | {DONE or RING, number appended}: keys already appended are passed over
 
 --: Items of one entry, as pack.py has it.
 local MOST_ITEMS = 100
 
-local most, ttl, look = tonumber(ARGV[1]), ARGV[2], ARGV[3] == '1'
+local most, ttl, look = tonumber(ARGV[1]), ARGV[3], ARGV[4] == '1'
+local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
+if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
 local fresh, seen = {}, {} -- places in ARGV of what is new; what each key says once it is stored
 for k = 3, #KEYS do
-  local at = 4 + (k - 3) * 4
-  local known = seen[KEYS[k]] or redis.call('GET', KEYS[k])
+  local at = 5 + (k - 3) * 5
+  local known = seen[KEYS[k]] or redis.call('GET', KEYS[k]) or (ARGV[at + 4] ~= '' and ARGV[at + 4])
   if known and string.sub(known, 3) ~= ARGV[at] then return {-4, k - 3} end
   if not known or string.sub(known, 1, 1) ~= 'a' then
     seen[KEYS[k]] = 'a ' .. ARGV[at]
@@ -25,13 +28,13 @@ for k = 3, #KEYS do
   end
 end
 if #fresh == 0 then return {1, 0} end
-local depth = tonumber(redis.call('HGET', KEYS[2], 'depth') or '0')
+local depth = tonumber(kept[1] or '0')
 if most > 0 and depth + #fresh > most then return {-3, depth} end
 if look then return {1, #fresh} end
 for first = 1, #fresh, MOST_ITEMS do
   local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0
   for i = first, math.min(first + MOST_ITEMS - 1, #fresh) do
-    local at = 4 + (fresh[i] - 3) * 4
+    local at = 5 + (fresh[i] - 3) * 5
     local expiry = tonumber(ARGV[at + 2])
     channels[#channels + 1] = ARGV[at + 1]
     expiries[#expiries + 1] = expiry

@@ -151,7 +151,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.model = Model()
         self.runs: list[Run] = []
         self.numbers = itertools.count()
-        self.dead = DeadLetters(parts.journals[0].link, APP, LANES)
+        self.dead = DeadLetters(parts.journals[0].link, APP, range(LANES))
         self.on_expired = "drop"
 
     @initialize(on_expired=st.sampled_from(["drop", "dead"]))
