@@ -1,4 +1,4 @@
-"""What all workers of an app share: its pause, the right to probe, learned batch limits.
+"""What all workers of an app share: its pause, the right to probe, learned batch limits, the server's memory.
 
 These live under the app, apart from the lanes. They are read in the round trip of a take; a value
 that is a moment old costs one request.
@@ -46,10 +46,14 @@ class Limits:
 
 @dataclass(frozen=True)
 class SharedView:
-    """The pause and the limits as they were at a take."""
+    """The pause, the limits and the server's memory as they were at a take.
+
+    Before ``forgets_until_ms`` (Redis' time) the server is taken not to remember ids (``memory.py``).
+    """
 
     pause: Pause | None
     limits: Limits
+    forgets_until_ms: int = 0
 
 
 class Shared:
@@ -61,7 +65,11 @@ class Shared:
 
     def read_commands(self) -> tuple[Command, ...]:
         """To be sent along with a take; :func:`read_view` reads the answers."""
-        return ("HGETALL", self._keys.pause), ("HMGET", self._keys.limits, "events", "bytes")
+        return (
+            ("HGETALL", self._keys.pause),
+            ("HMGET", self._keys.limits, "events", "bytes"),
+            ("HGET", self._keys.memory, "forgets_until"),
+        )
 
     def view(self) -> SharedView:
         """The same in a round trip of its own."""
@@ -99,7 +107,7 @@ class Shared:
 
 def read_view(answers: Sequence[Any]) -> SharedView:
     """The answers of :meth:`Shared.read_commands`."""
-    fields, limits = checked(answers[0]), checked(answers[1])
+    fields, limits, forgets_until = (checked(answer) for answer in answers)
     if not isinstance(fields, dict):  # RESP2 answers a flat list
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
     pause = None
@@ -112,4 +120,5 @@ def read_view(answers: Sequence[Any]) -> SharedView:
             count=int(fields.get(b"count", 0)),
         )
     events, most_bytes = limits
-    return SharedView(pause, Limits(int(events) if events else None, int(most_bytes) if most_bytes else None))
+    learned = Limits(int(events) if events else None, int(most_bytes) if most_bytes else None)
+    return SharedView(pause, learned, int(forgets_until or 0))

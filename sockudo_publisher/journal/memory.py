@@ -1,0 +1,220 @@
+"""What an app's workers know of the server's memory of ids: canaries, their answers, the verdict.
+
+A canary is an id that was published once on a channel nobody reads (``canaries.py``), to be published
+once more with another payload: a server that remembers it refuses. Everything lives under the app, is
+small and bounded, and may be lost: then it is measured again. What the answers mean is decided in
+``delivery/memory.py``; this room stores.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+from .keys import AppKeys, lane_keys
+from .link import Command, RedisLink, checked
+
+__all__ = ["Beat", "Canary", "CanaryAnswer", "DedupMemory", "MemoryReport"]
+
+#: Answers that are kept: with the longest windows a canary is asked every few seconds for days.
+MOST_ANSWERS = 512
+
+#: Canaries that may wait to be asked; the schedule plants fewer than 40 a window (delivery/memory.py).
+MOST_CANARIES = 256
+
+
+@dataclass(frozen=True)
+class Canary:
+    """An id that the server has accepted; it is asked for once, ``ask_ms`` after ``planted_ms`` (Redis' time)."""
+
+    id: str
+    planted_ms: int
+    ask_ms: int
+
+
+@dataclass(frozen=True)
+class CanaryAnswer:
+    """What became of one canary, asked at ``asked_ms`` when it was ``age_ms`` old."""
+
+    id: str
+    age_ms: int
+    remembered: bool
+    asked_ms: int
+
+
+@dataclass(frozen=True)
+class MemoryReport:
+    """What is known of the server's memory of ids, at ``at_ms`` (Redis' time).
+
+    ``verdict``: ``unknown`` (too few answers yet), ``remembers`` (all that were asked, up to
+    ``remembered_s`` old) or ``forgets`` (at least one was not; holds until ``forgets_until_ms``, a whole
+    window). ``asked`` and ``forgotten``: canaries of the last window; ``forgotten_from_s``: the age of the
+    youngest that was forgotten, 0 for none. ``rate``: events per second that our workers delivered in
+    the busiest moment of the last window, ``window_s``: the ``SOCKUDO_DEDUP_WINDOW`` it is measured against.
+    """
+
+    verdict: Literal["unknown", "remembers", "forgets"] = "unknown"
+    remembered_s: float = 0.0
+    asked: int = 0
+    forgotten: int = 0
+    forgotten_from_s: float = 0.0
+    rate: float = 0.0
+    window_s: float = 0.0
+    forgets_until_ms: int = 0
+    at_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Beat:
+    """What the holder of the canaries finds at one beat.
+
+    ``number`` grows by one a beat; ``settled`` events were delivered in all, ``before`` at the beat
+    before, ``before_ms`` (0: there was none).
+    """
+
+    number: int
+    now_ms: int
+    canaries: tuple[Canary, ...]
+    settled: int
+    before: int
+    before_ms: int
+    peak_rate: float
+    peak_ms: int
+
+
+class DedupMemory:
+    """The record of one app. All methods raise :class:`JournalUnavailable`."""
+
+    def __init__(self, link: RedisLink, app: str) -> None:
+        self._link = link
+        self._app = app
+        self._keys = AppKeys.of(app)
+
+    # -- the holder ---------------------------------------------------------------------------------
+
+    def hold(self, owner: str, ttl_ms: int) -> bool:
+        """Become, or stay, the one worker that plants and asks; ``False``: another is."""
+        key = self._keys.canary_holder
+        if self._link.call("SET", key, owner, "NX", "PX", ttl_ms) is not None:
+            return True
+        if self._link.call("GET", key) != owner.encode():
+            return False
+        # Between the two our right may have run out and be another's, who is given a moment more: two
+        # holders cost a few requests, as each canary is claimed before it is asked.
+        self._link.call("PEXPIRE", key, ttl_ms)
+        return True
+
+    def give_up(self, owner: str) -> None:
+        """Let another worker hold the canaries at once."""
+        if self._link.call("GET", self._keys.canary_holder) == owner.encode():
+            self._link.call("DEL", self._keys.canary_holder)
+
+    def beat(self, lanes: Sequence[int]) -> Beat:
+        """Count a beat and look at everything; ``lanes``: whose delivered events count for the rate."""
+        memory = self._keys.memory
+        counts: list[Command] = [("HGET", lane_keys(self._app, lane).counts, "settled") for lane in lanes]
+        answers = self._link.run(
+            [
+                ("TIME",),
+                ("HINCRBY", memory, "beat", 1),
+                ("HMGET", memory, "settled", "settled_ms", "peak", "peak_ms"),
+                ("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES"),
+                *counts,
+            ],
+            in_order=True,
+        )
+        time, number, kept, canaries = (checked(answer) for answer in answers[:4])
+        before, before_ms, peak, peak_ms = (float(value or 0) for value in kept)
+        now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
+        settled = sum(int(checked(count) or 0) for count in answers[4:])
+        self._link.call("HSET", memory, "settled", settled, "settled_ms", now_ms)
+        return Beat(int(number), now_ms, _canaries(canaries), settled, int(before), int(before_ms), peak, int(peak_ms))
+
+    # -- canaries -----------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Redis' time."""
+        seconds, micros = self._link.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def canaries(self) -> tuple[Canary, ...]:
+        """All that wait to be asked, oldest first."""
+        return _canaries(self._link.call("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES"))
+
+    def planted(self, canaries: Iterable[Canary]) -> None:
+        """The server has accepted these."""
+        pairs: list[Any] = []
+        for one in canaries:
+            pairs += (one.planted_ms, _member(one))
+        if pairs:
+            key = self._keys.canaries
+            commands: list[Command] = [("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_CANARIES - 1)]
+            for answer in self._link.run(commands):
+                checked(answer)
+
+    def claim(self, canaries: Sequence[Canary]) -> list[Canary]:
+        """Those of them that nobody has asked for: now they are the caller's, to ask once or to leave."""
+        answers = self._link.run([("ZREM", self._keys.canaries, _member(one)) for one in canaries]) if canaries else []
+        return [one for one, answer in zip(canaries, answers, strict=True) if checked(answer) == 1]
+
+    # -- what they said -----------------------------------------------------------------------------
+
+    def answered(self, answers: Iterable[CanaryAnswer]) -> None:
+        """Keep these answers."""
+        pairs: list[Any] = []
+        for one in answers:
+            pairs += (one.asked_ms, f"{one.id} {one.age_ms} {int(one.remembered)}")
+        if pairs:
+            key = self._keys.canary_answers
+            commands: list[Command] = [("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_ANSWERS - 1)]
+            for answer in self._link.run(commands):
+                checked(answer)
+
+    def answers(self, since_ms: int) -> list[CanaryAnswer]:
+        """Those that came since then; older ones are forgotten here."""
+        key = self._keys.canary_answers
+        found = self._link.run(
+            [("ZREMRANGEBYSCORE", key, "-inf", since_ms - 1), ("ZRANGE", key, 0, -1, "WITHSCORES")], in_order=True
+        )
+        return [_answer(member, score) for member, score in _scored(checked(found[1]))]
+
+    def record(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
+        """Say it to all workers (``forgets_until`` comes with their takes) and to people."""
+        pairs: list[Any] = ["forgets_until", report.forgets_until_ms, "report", json.dumps(asdict(report))]
+        if peak_ms is not None:
+            pairs += ["peak", report.rate, "peak_ms", peak_ms]
+        self._link.call("HSET", self._keys.memory, *pairs)
+
+    def report(self) -> MemoryReport:
+        """The last that was recorded; all unknown when there is none yet."""
+        text = self._link.call("HGET", self._keys.memory, "report")
+        if not text:
+            return MemoryReport()
+        known = {field.name for field in fields(MemoryReport)}
+        # A newer release may have recorded more.
+        return MemoryReport(**{name: value for name, value in json.loads(text).items() if name in known})
+
+
+def _member(canary: Canary) -> str:
+    return f"{canary.id} {canary.ask_ms}"
+
+
+def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
+    found = []
+    for member, score in _scored(answer):
+        id, ask_ms = member.split(" ")
+        found.append(Canary(id, score, int(ask_ms)))
+    return tuple(found)
+
+
+def _answer(member: str, score: int) -> CanaryAnswer:
+    id, age_ms, remembered = member.split(" ")
+    return CanaryAnswer(id, int(age_ms), remembered == "1", score)
+
+
+def _scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
+    """Members with their scores; RESP2 answers a flat list, RESP3 pairs."""
+    pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
+    return [(member.decode(), int(float(score))) for member, score in pairs]
