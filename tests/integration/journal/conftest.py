@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 import redis
@@ -10,6 +11,7 @@ import redis
 from sockudo_publisher.journal.journal import Journal
 from sockudo_publisher.journal.link import RedisLink
 from sockudo_publisher.journal.producer import Producer
+from tests.integration.journal.one_lane import OneLane
 
 APP = "app"
 LANES = 2
@@ -46,3 +48,24 @@ def producer(make_producer: Callable[..., Producer]) -> Producer:
 @pytest.fixture
 def link(redis_url: str) -> RedisLink:
     return RedisLink(redis_url, timeout_s=2.0)
+
+
+@pytest.fixture
+def lane(redis_url: str) -> Iterator[OneLane]:
+    """A journal of one lane, empty."""
+    lane = OneLane(redis_url)
+    yield lane
+    lane.close()
+
+
+@pytest.fixture
+def make_lane(redis_url: str) -> Iterator[Callable[..., OneLane]]:
+    """The same with options, on any Redis."""
+    with ExitStack() as ends:
+
+        def make(url: str = redis_url, app: str = APP, **options: object) -> OneLane:
+            lane = OneLane(url, app, **options)
+            ends.callback(lane.close)
+            return lane
+
+        yield make

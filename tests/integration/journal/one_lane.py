@@ -1,0 +1,123 @@
+"""A journal of one lane, worked by hand: append, take and settle in a line each, and look at what Redis holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import redis
+
+from sockudo_publisher.journal.batch import Batch
+from sockudo_publisher.journal.dead_letters import DeadLetters
+from sockudo_publisher.journal.journal import Holder, Journal, Taken
+from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.journal.producer import Appended, KeyedItem, Producer
+from tests.integration.journal.raw import Lane, base, hold_base, read_lane
+
+#: More than any test has.
+MANY = 1000
+MANY_BYTES = 10_000_000
+
+PAST = 1
+FUTURE = 4_000_000_000_000
+
+
+class OneLane:
+    """Lane 0 of an app that has no other."""
+
+    def __init__(self, url: str, app: str = "app", *, on_expired: str = "drop", **options: Any) -> None:
+        self.url = url
+        self.app = app
+        self.client = redis.Redis.from_url(url)
+        given = {"max_backlog": 0, "key_ttl_ms": 60_000, **options}
+        self.producer = Producer(url, app, lanes=1, **given)
+        self.journal = Journal(url, app, lanes=1, on_expired=on_expired)
+        self.dead = DeadLetters(self.journal.link, app, range(1))
+        self._holders: list[Holder] = []
+
+    def close(self) -> None:
+        """Renew nothing any more."""
+        for holder in self._holders:
+            self.journal.forget(holder)
+        self.client.close()
+
+    # -- what is in Redis ---------------------------------------------------------------------------
+
+    @property
+    def base(self) -> str:
+        return base(self.app, 0)
+
+    def hold_base(self, channel: str) -> str:
+        return hold_base(self.app, 0, channel)
+
+    @property
+    def now(self) -> Lane:
+        return read_lane(self.client, self.app, 0)
+
+    @property
+    def bodies(self) -> list[bytes]:
+        return self.now.queue.bodies
+
+    def state(self, field: str) -> bytes | None:
+        return self.client.hget(f"{self.base}:state", field)
+
+    def everything(self) -> dict[bytes, bytes]:
+        """Every key with its value, without its time to live."""
+        return {key: self.client.dump(key) for key in self.client.scan_iter(count=1000)}
+
+    def entries(self) -> list[dict[bytes, bytes]]:
+        return [fields for _, fields in self.client.xrange(f"{self.base}:stream")]
+
+    # -- producers ----------------------------------------------------------------------------------
+
+    def append(self, *bodies: bytes, channel: str = "c", expires_ms: int = 0) -> Appended:
+        """One pack."""
+        return self.producer.append({0: [Item(channel, body, expires_ms) for body in bodies]})
+
+    def append_to(self, *given: tuple[str, bytes]) -> Appended:
+        """One pack, of (channel, body)."""
+        return self.producer.append({0: [Item(channel, body) for channel, body in given]})
+
+    def append_once(self, *given: tuple[str, bytes], channel: str = "c", fingerprint: str = "f") -> Appended:
+        """Of (key, body)."""
+        return self.producer.append_once({0: [KeyedItem(Item(channel, body), key, fingerprint) for key, body in given]})
+
+    # -- holders ------------------------------------------------------------------------------------
+
+    def acquire(self, channel: str | None = None) -> Holder:
+        holder = self.journal.acquire(0, channel)
+        assert holder is not None
+        self._holders.append(holder)
+        return holder
+
+    def expire_lease(self, holder: Holder) -> None:
+        """Its time is over, and it does not know."""
+        assert self.client.delete(holder.keys.lease)
+
+    def taken(self, holder: Holder, most_items: int = MANY, most_bytes: int = MANY_BYTES) -> Taken:
+        return self.journal.take(holder, most_items=most_items, most_bytes=most_bytes)
+
+    def take(self, holder: Holder, most_items: int = MANY, most_bytes: int = MANY_BYTES) -> Batch:
+        """A batch that has to be there."""
+        batch = self.taken(holder, most_items, most_bytes).batch
+        assert batch is not None
+        return batch
+
+    def hold_first(self, holder: Holder, retry_in_s: float = 0.0) -> None:
+        """The item at the lane's head is stuck."""
+        self.journal.hold(holder, self.take(holder), retry_in_s=retry_in_s)
+
+    def drain(self, channel: str | None = None) -> list[bytes]:
+        """Deliver everything, held channels too, and give the leases back."""
+        holder = self.acquire(channel)
+        found: list[bytes] = []
+        while (batch := self.taken(holder).batch) is not None:
+            found += bodies_of(batch)
+            self.journal.settle(holder, batch)
+        held = self.now.holds if channel is None else ()
+        assert self.journal.release(holder)
+        return found + [body for name in held for body in self.drain(name)]
+
+
+def bodies_of(batch: Batch | None) -> list[bytes]:
+    """Of nothing too."""
+    return [] if batch is None else [item.body for item in batch.items()]
