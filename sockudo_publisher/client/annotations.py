@@ -62,7 +62,8 @@ class Annotations(Calls):
         ``annotation_type``: ``"namespace:summarizer.v1"``, up to 256 bytes; the summarizer is ``total``,
         ``flag``, ``distinct``, ``unique`` or ``multiple``. ``name`` (1 to 1,024 bytes, as ``"👍"``) is needed by
         the last three, ``client_id`` (1 to 200 bytes) by ``flag``, ``distinct`` and ``unique``. ``count``: 1 or
-        more. ``data``: JSON of up to 64 KiB. ``socket_id``: a V2 connection, whose rights then count.
+        more. ``data``: JSON of up to 64 KiB; Sockudo 5.2.0 cannot read any, and answers 422. ``socket_id``: a
+        V2 connection, whose rights then count.
 
         Raises ``ValidationError``, and ``NotFound`` for a message that is not there. Not repeated by
         itself: a repeat would count twice.

@@ -47,8 +47,9 @@ class Messages(Calls):
 
     The three that change something take, beside what they set: ``client_id`` (1 to 200 bytes) and
     ``socket_id`` (a V2 connection, whose rights then count), ``description`` (1 to 1,024 bytes) and
-    ``metadata`` (JSON of up to 64 KiB) of the new version, and ``op_id`` (1 to 64 bytes): the server does
-    an operation of one id once, so that only with it a call may be repeated.
+    ``metadata`` (JSON of up to 64 KiB; Sockudo 5.2.0 cannot read any, and answers 422) of the new version, and
+    ``op_id`` (1 to 64 bytes): the server does an operation of one id once, so that only with it a call may
+    be repeated.
     """
 
     def get_message(self, channel: str, message_serial: int | str) -> VersionedMessageAnswer:
