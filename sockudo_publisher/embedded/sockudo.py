@@ -168,5 +168,7 @@ def _app_settings(app: App, dedup_ttl_s: int) -> dict[str, Any]:
         "key": app.key,
         "secret": app.secret,
         "enabled": True,  # false by default, and then no WebSocket is let in
-        "policy": {"limits": dict(app.limits), "idempotency": {"enabled": True, "ttl_seconds": dedup_ttl_s}},
+        "policy": merged(
+            {"limits": dict(app.limits), "idempotency": {"enabled": True, "ttl_seconds": dedup_ttl_s}}, app.policy
+        ),
     }
