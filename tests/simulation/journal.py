@@ -1,0 +1,618 @@
+"""The journal in memory: what its Lua scripts do to a lane, one call one step.
+
+Flat where Redis has packs: a queue is a list of items with a growing position each, the marker names the last position
+that may have been sent. What packs add (parts of entries, ``head``, ``gone``) is invisible to a holder, and
+tests/integration/simulation drives this and the real journal side by side to show it.
+
+:class:`Face` is what one drain sees of it, with the names and errors of ``journal.Journal``; each call passes through
+``trip``, where a simulation takes time, loses answers and dies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from sockudo_publisher.journal.journal import SWEEP_GAP_MS, DeadLetterFields, Holder, MarkerChanged, Taken
+from sockudo_publisher.journal.keys import hold_keys, lane_keys
+from sockudo_publisher.journal.lease import TTL_MS, Lease, LeaseLost
+from sockudo_publisher.journal.rate import Grant, burst
+from sockudo_publisher.journal.shared import PROBE_MARGIN_S, Limits, Pause, SharedView
+
+__all__ = ["APP", "Body", "Broken", "Face", "JournalModel", "ModelBatch", "ModelItem", "Queue"]
+
+APP = "app"
+
+
+class Broken(AssertionError):
+    """Something that must never be was seen."""
+
+
+class ModelItem(NamedTuple):
+    """An event in the journal; ``number`` names it."""
+
+    channel: str
+    body: bytes
+    expires_ms: int = 0
+    number: int = 0
+
+
+class Entry(NamedTuple):
+    """An item at its place; ``clock``: since when it may have been sent, if it was held."""
+
+    position: int
+    item: ModelItem
+    clock: int | None = None
+
+
+class Marker(NamedTuple):
+    """Every item up to ``end`` may have been sent since ``first_ms``."""
+
+    first_ms: int
+    end: int
+
+
+@dataclass
+class Queue:
+    """A lane, or the held items of a channel."""
+
+    entries: list[Entry] = field(default_factory=list)
+    depth: int = 0
+    marker: Marker | None = None
+    token: str = ""
+    leased_until_ms: float = -1.0
+    fence: int = 0
+    is_armed: bool = False
+    rung_ms: int = 0
+
+
+@dataclass
+class Lane:
+    """A lane with what it holds back and has given up."""
+
+    queue: Queue = field(default_factory=Queue)
+    held: dict[str, Queue] = field(default_factory=dict)
+    due_ms: dict[str, int] = field(default_factory=dict)  # held channels
+    #: A hold's state goes with its last item, its lease runs on.
+    leases: dict[str, tuple[str, float]] = field(default_factory=dict)
+    letters: list[tuple[ModelItem, DeadLetterFields]] = field(default_factory=list)
+    given_up: list[ModelItem] = field(default_factory=list)  # with a letter or without
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def count(self, reason: str, number: int = 1) -> None:
+        self.counts[reason] = self.counts.get(reason, 0) + number
+
+
+class Body:
+    """What would be the bytes of a request."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Sequence[ModelItem]) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return sum(len(item.body) + 1 for item in self.items) + 11
+
+
+class ModelBatch:
+    """As ``journal.batch.Batch``."""
+
+    __slots__ = ("count", "depth", "entries", "first_ms", "marker", "now_ms", "resent")
+
+    def __init__(self, entries: Sequence[Entry], marker: Marker, now_ms: int, resent: bool, depth: int) -> None:
+        self.entries = entries
+        self.count = len(entries)
+        self.marker = marker
+        self.first_ms = marker.first_ms
+        self.now_ms = now_ms
+        self.resent = resent
+        self.depth = depth
+
+    @property
+    def body(self) -> Body:
+        return Body([entry.item for entry in self.entries])
+
+    @property
+    def first_item(self) -> ModelItem:
+        return self.entries[0].item
+
+    def items(self) -> Iterator[ModelItem]:
+        return (entry.item for entry in self.entries)
+
+    def head(self, count: int) -> ModelBatch:
+        if count >= self.count:
+            return self
+        return ModelBatch(self.entries[:count], self.marker, self.now_ms, self.resent, self.depth)
+
+
+@dataclass
+class JournalModel:
+    """All that Redis holds for one app. ``now_s``: its clock."""
+
+    now_s: Callable[[], float]
+    lane_count: int = 1
+    on_expired: str = "drop"
+    lanes: list[Lane] = field(default_factory=list)
+    pause: Pause | None = None
+    prober: str = ""
+    probe_until_ms: float = -1.0
+    limits: Limits = field(default_factory=Limits)
+    tokens: float | None = None
+    tokens_at_s: float = 0.0
+    owners: int = 0
+    positions: int = 0
+
+    def __post_init__(self) -> None:
+        self.lanes = [Lane() for _ in range(self.lane_count)]
+
+    def now_ms(self) -> int:
+        """Redis' time."""
+        return int(self.now_s() * 1000)
+
+    def snapshot(self) -> dict[str, Any]:
+        """What a disk would have."""
+        kept = ("lanes", "pause", "prober", "probe_until_ms", "limits", "tokens", "tokens_at_s")
+        return deepcopy({name: getattr(self, name) for name in kept})
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Begin again from what the disk had."""
+        for name, value in deepcopy(snapshot).items():
+            setattr(self, name, value)
+
+    def queue(self, lane: int, channel: str | None) -> Queue:
+        """A queue; one that is not there is empty, and what is written to it is lost with it."""
+        if channel is None:
+            return self.lanes[lane].queue
+        return self.lanes[lane].held.get(channel) or Queue()
+
+    def holder_of(self, lane: int, channel: str | None) -> str:
+        """The token of the lease in force, or ''."""
+        if channel is None:
+            queue = self.lanes[lane].queue
+            return queue.token if queue.leased_until_ms > self.now_s() * 1000 else ""
+        token, until = self.lanes[lane].leases.get(channel, ("", -1.0))
+        return token if until > self.now_s() * 1000 else ""
+
+    def lease(self, lane: int, channel: str | None, token: str) -> None:
+        """Give or prolong it; '' ends it."""
+        until = self.now_s() * 1000 + TTL_MS if token else -1.0
+        if channel is None:
+            queue = self.lanes[lane].queue
+            queue.token, queue.leased_until_ms = token, until
+        else:
+            self.lanes[lane].leases[channel] = (token, until)
+
+    # -- the scripts, by their names --------------------------------------------------------------------
+
+    def append(self, lane: int, items: Iterable[ModelItem]) -> bool:
+        """Whether the lane must be rung."""
+        queue = self.lanes[lane].queue
+        for item in items:
+            self.positions += 1
+            queue.entries.append(Entry(self.positions, item))
+            queue.depth += 1
+        rested = not queue.is_armed
+        queue.is_armed = True
+        return rested
+
+    def acquire(self, lane: int, channel: str | None) -> str | None:
+        if self.holder_of(lane, channel):
+            return None
+        if channel is not None and channel not in self.lanes[lane].due_ms:
+            return None
+        queue = self.queue(lane, channel)
+        queue.fence += 1
+        self.owners += 1
+        token = f"{queue.fence}-{self.owners}"
+        self.lease(lane, channel, token)
+        return token
+
+    def renew(self, lane: int, channel: str | None, token: str) -> bool:
+        if self.holder_of(lane, channel) != token:
+            return False
+        self.lease(lane, channel, token)
+        return True
+
+    def release(self, lane: int, channel: str | None, token: str, hand_over: bool) -> bool | None:
+        """``None``: lost; ``False``: kept, there are entries."""
+        if self.holder_of(lane, channel) != token:
+            return None
+        queue = self.queue(lane, channel)
+        if queue.entries:
+            if not hand_over:
+                self.lease(lane, channel, token)
+                return False
+        else:
+            queue.is_armed = False
+        self.lease(lane, channel, "")
+        return True
+
+    def take(
+        self, lane: int, channel: str | None, token: str, held: set[str], most_items: int, most_bytes: int
+    ) -> ModelBatch | str | None:
+        """A batch; ``None``: nothing there; "again": only what has left so far; "lost"."""
+        if self.holder_of(lane, channel) != token:
+            return "lost"
+        self.lease(lane, channel, token)
+        now = self.now_ms()
+        place, queue = self.lanes[lane], self.queue(lane, channel)
+        marker, depth = queue.marker, queue.depth
+        waiting = {name for name in held if name in place.due_ms}
+        taken: list[Entry] = []
+        left: set[int] = set()
+        size, clock, all_marked = 0, None, False
+        for entry in queue.entries:
+            if marker is not None and entry.position > marker.end:
+                all_marked = True
+                break
+            item = entry.item
+            if taken and entry.clock != clock:
+                break
+            if not taken:
+                clock = entry.clock
+            if len(taken) >= most_items:
+                break
+            if item.channel in waiting:
+                self.positions += 1
+                behind = Entry(self.positions, item, marker.first_ms if marker else None)
+                place.held[item.channel].entries.append(behind)
+                place.held[item.channel].depth += 1
+                left.add(entry.position)
+            elif marker is None and clock is None and 0 < item.expires_ms <= now:
+                place.count("expired")
+                if self.on_expired == "dead":
+                    place.letters.append((item, DeadLetterFields("expired")))
+                left.add(entry.position)
+            else:
+                if taken and size + len(item.body) + 1 > most_bytes:
+                    break
+                taken.append(entry)
+                size += len(item.body) + 1
+        else:
+            all_marked = True
+        if left:
+            queue.entries = [entry for entry in queue.entries if entry.position not in left]
+            queue.depth -= len(left)
+        if taken:
+            resent = marker is not None or clock is not None
+            if marker is None:
+                marker = queue.marker = Marker(now if clock is None else clock, taken[-1].position)
+            return ModelBatch(taken, marker, now, resent, depth)
+        if left or (marker is not None and all_marked):
+            if all_marked:
+                queue.marker = None
+            self._end_if_empty(lane, channel, queue)
+            return "again"
+        return None
+
+    def settle(self, lane: int, channel: str | None, token: str, batch: ModelBatch) -> str:
+        """ "done", "lost" or "mismatch"."""
+        refusal = self._refusal(lane, channel, token, batch)
+        if refusal:
+            return refusal
+        queue = self.queue(lane, channel)
+        end = batch.entries[-1].position
+        if not queue.entries or queue.entries[0].position != batch.entries[0].position:
+            raise Broken("a batch is settled that is not the head of its queue")
+        self._advance(queue, end)
+        queue.depth -= batch.count
+        self.lanes[lane].count("settled", batch.count)
+        self._end_if_empty(lane, channel, queue)
+        return "done"
+
+    def hold(self, lane: int, token: str, batch: ModelBatch, retry_in_ms: int) -> str:
+        refusal = self._refusal(lane, None, token, batch)
+        if refusal:
+            return refusal
+        place, item = self.lanes[lane], batch.first_item
+        self.positions += 1
+        queue = place.held.setdefault(item.channel, Queue())
+        queue.entries.append(Entry(self.positions, item, batch.marker.first_ms))
+        queue.depth += 1
+        place.due_ms[item.channel] = self.now_ms() + retry_in_ms
+        self._advance(place.queue, batch.entries[0].position)
+        place.queue.depth -= 1
+        place.count("stuck")
+        self._end_if_empty(lane, None, place.queue)
+        return "done"
+
+    def bury(
+        self, lane: int, channel: str | None, token: str, batch: ModelBatch, letter: DeadLetterFields, keep: bool
+    ) -> str:
+        refusal = self._refusal(lane, channel, token, batch)
+        if refusal:
+            return refusal
+        queue = self.queue(lane, channel)
+        self.lanes[lane].given_up.append(batch.first_item)
+        if keep:
+            self.lanes[lane].letters.append((batch.first_item, letter))
+        self._advance(queue, batch.entries[0].position)
+        queue.depth -= 1
+        self.lanes[lane].count(letter.reason)
+        self._end_if_empty(lane, channel, queue)
+        return "done"
+
+    def unmark(self, lane: int, channel: str | None, token: str, batch: ModelBatch) -> str:
+        if self.holder_of(lane, channel) != token:
+            return "lost"
+        queue = self.queue(lane, channel)
+        if queue.marker != batch.marker:
+            return "mismatch"
+        queue.marker = None
+        return "done"
+
+    def _refusal(self, lane: int, channel: str | None, token: str, batch: ModelBatch) -> str:
+        if self.holder_of(lane, channel) != token:
+            return "lost"
+        if self.queue(lane, channel).marker != batch.marker:
+            return "mismatch"
+        self.lease(lane, channel, token)
+        return ""
+
+    def _advance(self, queue: Queue, end: int) -> None:
+        queue.entries = [entry for entry in queue.entries if entry.position > end]
+        if queue.marker is not None and (not queue.entries or queue.entries[0].position > queue.marker.end):
+            queue.marker = None
+
+    def _end_if_empty(self, lane: int, channel: str | None, queue: Queue) -> None:
+        if queue.entries:
+            return
+        if channel is None:
+            queue.depth = 0
+            return
+        self.lanes[lane].held.pop(channel, None)
+        self.lanes[lane].due_ms.pop(channel, None)
+
+    def sweep(self, lane: int) -> tuple[bool, list[str]]:
+        """Whether to ring the lane, and the held channels that are due."""
+        now, place = self.now_ms(), self.lanes[lane]
+        queue = place.queue
+        ring = bool(queue.entries) and not self.holder_of(lane, None) and now - queue.rung_ms >= SWEEP_GAP_MS
+        if ring:
+            queue.rung_ms, queue.is_armed = now, True
+        due = sorted((at, channel) for channel, at in place.due_ms.items() if at <= now)
+        for _, channel in due:
+            place.due_ms[channel] = now + SWEEP_GAP_MS
+        return ring, [channel for _, channel in due]
+
+    def view(self) -> SharedView:
+        return SharedView(self.pause, self.limits)
+
+    def pause_app(self, reason: str, wait_ms: int, words: str) -> int:
+        now = self.now_ms()
+        before = self.pause
+        since, count = (before.since_ms, before.count) if before else (now, 0)
+        self.pause = Pause(reason, words, since, now + wait_ms, count + 1)
+        return count + 1
+
+    def try_probe(self, token: str, timeout_s: float) -> bool:
+        now = self.now_s() * 1000
+        if self.probe_until_ms > now:
+            return False
+        self.prober, self.probe_until_ms = token, now + int((timeout_s + PROBE_MARGIN_S) * 1000)
+        return True
+
+    def end_probe(self) -> None:
+        self.prober, self.probe_until_ms = "", -1.0
+
+    def resume(self) -> bool:
+        was_paused = self.pause is not None
+        self.pause = None
+        self.end_probe()
+        return was_paused
+
+    def learn(self, limits: Limits) -> None:
+        def smaller(new: int | None, old: int | None) -> int | None:
+            return old if new is None else min(new, old or new)
+
+        self.limits = Limits(smaller(limits.events, self.limits.events), smaller(limits.bytes, self.limits.bytes))
+
+    def take_tokens(self, per_s: float, wanted: int) -> Grant:
+        now, most = self.now_s(), burst(per_s)
+        tokens = float(most)
+        if self.tokens is not None:
+            tokens = min(most, self.tokens + max(0.0, now - self.tokens_at_s) * per_s)
+        granted = min(wanted, math.floor(tokens))
+        self.tokens, self.tokens_at_s = tokens - granted, now
+        if granted == wanted:
+            return Grant(granted, 0.0)
+        enough = max(1, min(wanted - granted, most // 2))
+        return Grant(granted, math.ceil((enough - self.tokens) * 1000 / per_s) / 1000)
+
+
+class _Link:
+    """The wire of the real ``Lease``: it renews itself through it."""
+
+    def __init__(self, face: Face, lane: int, channel: str | None) -> None:
+        self._face, self._lane, self._channel = face, lane, channel
+
+    def script(self, name: str, _keys: Sequence[str], args: Sequence[Any]) -> list[int]:
+        assert name == "renew"
+        return [1 if self._face.trip(name, lambda: self._face.model.renew(self._lane, self._channel, args[0])) else -1]
+
+
+def _here(_name: str, act: Callable[[], Any]) -> Any:
+    return act()
+
+
+class Face:
+    """The journal as one drain sees it. ``trip`` makes the way to Redis and back.
+
+    ``monotonic``: the clock that a lease trusts; ``keep``, ``forgotten``: a lease begins and ends to be renewed.
+    """
+
+    def __init__(
+        self,
+        model: JournalModel,
+        trip: Callable[[str, Callable[[], Any]], Any] = _here,
+        *,
+        monotonic: Callable[[], float] = lambda: 0.0,
+        keep: Callable[[Holder], None] = lambda holder: None,
+        forgotten: Callable[[Holder], None] = lambda holder: None,
+        wait: Callable[[int, float], bool] | None = None,
+        rate: float = 0.0,
+    ) -> None:
+        self.app = APP
+        self.model = model
+        self.trip = trip
+        self.shared = self
+        self.rate = SimpleNamespace(take=lambda n: trip("rate", lambda: model.take_tokens(rate, n))) if rate else None
+        self.taken: Taken | None = None  # the last: what the loop knows of a pause
+        self.holder: Holder | None = None
+        self._monotonic = monotonic
+        self._keep = keep
+        self._forgotten = forgotten
+        self._wait = wait
+
+    # -- as journal.shared.Shared; one name means something else there ------------------------------------
+
+    def view(self) -> SharedView:
+        return self.trip("view", self.model.view)
+
+    def pause(self, reason: str, wait_s: float, words: str = "") -> int:
+        return self.trip("pause", lambda: self.model.pause_app(reason, int(wait_s * 1000), words))
+
+    def try_probe(self, token: str, timeout_s: float) -> bool:
+        return self.trip("try_probe", lambda: self.model.try_probe(token, timeout_s))
+
+    def end_probe(self) -> None:
+        self.trip("end_probe", self.model.end_probe)
+
+    def resume(self) -> bool:
+        return self.trip("resume", self.model.resume)
+
+    def learn(self, limits: Limits) -> None:
+        self.view()
+        self.trip("learn", lambda: self.model.learn(limits))
+
+    # -- as journal.journal.Journal ---------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        return self.trip("now", self.model.now_ms)
+
+    def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
+        asked_at = self._monotonic()
+
+        def act() -> tuple[str, set[str]] | None:
+            token = self.model.acquire(lane, channel)
+            return None if token is None else (token, set(self.model.lanes[lane].due_ms))
+
+        answer = self.trip("acquire", act)
+        if answer is None:
+            return None
+        token, held = answer
+        keys = lane_keys(APP, lane) if channel is None else hold_keys(APP, lane, channel)
+        lease = Lease(keys, token, _Link(self, lane, channel), asked_at)  # type: ignore[arg-type]
+        self.holder = Holder(keys, lease, held if channel is None else set())
+        self._keep(self.holder)
+        return self.holder
+
+    def release(self, holder: Holder) -> bool:
+        return self._release(holder, False)
+
+    def hand_over(self, holder: Holder) -> None:
+        self._release(holder, True)
+
+    def _release(self, holder: Holder, hand_over: bool) -> bool:
+        lane, channel, token = _of(holder)
+        answer = self.trip("release", lambda: self.model.release(lane, channel, token, hand_over))
+        if answer is False:
+            return False
+        self._forgotten(holder)
+        if answer is None:
+            raise LeaseLost(repr(holder.lease))
+        return True
+
+    def forget(self, holder: Holder) -> None:
+        self._forgotten(holder)
+
+    def take(self, holder: Holder, *, most_items: int, most_bytes: int) -> Taken:
+        return self._take(holder, None, most_items, most_bytes)
+
+    def settle_and_take(self, holder: Holder, batch: ModelBatch, *, most_items: int, most_bytes: int) -> Taken:
+        return self._take(holder, batch, most_items, most_bytes)
+
+    def _take(self, holder: Holder, settled: ModelBatch | None, most_items: int, most_bytes: int) -> Taken:
+        lane, channel, token = _of(holder)
+        while True:
+            asked_at = self._monotonic()
+
+            def act(settle: ModelBatch | None = settled) -> Any:
+                refusal = "done" if settle is None else self.model.settle(lane, channel, token, settle)
+                if refusal != "done":
+                    return refusal, None, None, 0
+                answer = self.model.take(lane, channel, token, holder.held, most_items, most_bytes)
+                return "done", answer, self.model.view(), self.model.now_ms()
+
+            refusal, answer, view, now_ms = self.trip("take" if settled is None else "settle+take", act)
+            _raise_unless_done(refusal, holder)
+            if answer == "lost":
+                _raise_unless_done("lost", holder)
+            holder.lease.renewed(asked_at)
+            settled = None
+            if answer != "again":
+                self.taken = Taken(answer, view, now_ms)
+                return self.taken
+
+    def settle(self, holder: Holder, batch: ModelBatch) -> None:
+        lane, channel, token = _of(holder)
+        answer = self.trip("settle", lambda: self.model.settle(lane, channel, token, batch))
+        _raise_unless_done(answer, holder)
+
+    def unmark(self, holder: Holder, batch: ModelBatch) -> None:
+        lane, channel, token = _of(holder)
+        _raise_unless_done(self.trip("unmark", lambda: self.model.unmark(lane, channel, token, batch)), holder)
+
+    def hold(self, holder: Holder, batch: ModelBatch, *, retry_in_s: float) -> None:
+        lane, _, token = _of(holder)
+        answer = self.trip("hold", lambda: self.model.hold(lane, token, batch, int(retry_in_s * 1000)))
+        _raise_unless_done(answer, holder)
+        holder.held.add(batch.first_item.channel)
+
+    def bury(self, holder: Holder, batch: ModelBatch, letter: DeadLetterFields, *, keep: bool = True) -> None:
+        lane, channel, token = _of(holder)
+        answer = self.trip("bury", lambda: self.model.bury(lane, channel, token, batch, letter, keep))
+        _raise_unless_done(answer, holder)
+
+    def count(self, lane: int, reason: str, number: int = 1) -> None:
+        self.trip("count", lambda: self.model.lanes[lane].count(reason, number))
+
+    def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
+        lane, channel, _ = _of(holder)
+        assert channel is not None, "a lane is rung, not scheduled"
+        due_ms = self.now_ms() + int(wait_s * 1000)
+
+        def act() -> None:
+            if channel in self.model.lanes[lane].due_ms:
+                self.model.lanes[lane].due_ms[channel] = due_ms
+
+        self.trip("retry_hold_in", act)
+
+    def wait_for_entry(self, holder: Holder, wait_s: float) -> bool:
+        lane, channel, _ = _of(holder)
+        if self._wait is not None:
+            return self._wait(lane, wait_s)
+        return bool(self.model.queue(lane, channel).entries)
+
+    def waiting(self, lanes: Sequence[int]) -> bool:
+        model = self.model
+        return self.trip(
+            "waiting", lambda: any(model.queue(n, None).entries and not model.holder_of(n, None) for n in lanes)
+        )
+
+
+def _of(holder: Holder) -> tuple[int, str | None, str]:
+    return holder.keys.lane, holder.keys.channel, holder.lease.token
+
+
+def _raise_unless_done(answer: str, holder: Holder) -> None:
+    if answer == "lost":
+        holder.lease.lost = True
+        raise LeaseLost(repr(holder.lease))
+    if answer == "mismatch":
+        raise MarkerChanged(repr(holder.lease))

@@ -1,0 +1,170 @@
+"""What must be true, whatever happens; and the duplicates that nobody can prevent, by name.
+
+Broken promises are raised as :class:`Broken` at the step that broke them, or at the end.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sockudo_publisher.delivery.window import Policy
+from tests.simulation.journal import Broken, Face, JournalModel, ModelItem
+from tests.simulation.plan import PACES_S, Fault, Plan
+from tests.simulation.server import Request, ServerModel
+
+__all__ = ["Oracle"]
+
+#: Seconds that the workers may need to get over a trouble of each kind, beside its own length: a lease (6 s), a lost
+#: probe (timeout + 2 s), a backoff, a search.
+RECOVERY_S = 10.0
+SLOW_RECOVERY = {"crash": 45.0, "redis down": 45.0, "redis loses its last second": 45.0, "answer of redis lost": 45.0}
+
+#: Troubles in which the journal's own memory is at fault, or its holder cannot know what was written.
+REDIS_TROUBLES = {"redis down", "redis loses its last second", "answer of redis lost", "answer of redis late"}
+
+#: The counters that say how an event left the journal, each one of them.
+WAYS_OUT = ("settled", "refused", "conflict", "too_large", "uncertain", "expired", "expired_uncertain")
+
+
+@dataclass
+class Oracle:
+    """Watches one world. ``excuse_s``: for how long its troubles may keep the workers from the server."""
+
+    plan: Plan
+    policy: Policy
+    journal: JournalModel
+    server: ServerModel
+    excuse_s: float = field(init=False)
+    order: dict[int, int] = field(default_factory=dict)  # event -> its place among the appends
+    channels: dict[int, str] = field(default_factory=dict)
+    delivered: Counter[int] = field(default_factory=Counter)
+    latest: dict[str, int] = field(default_factory=dict)  # channel -> the place of the last event it saw
+    posted: set[int] = field(default_factory=set)
+    ghosts: set[int] = field(default_factory=set)
+    lost_by_redis: set[int] = field(default_factory=set)
+    has_rolled_back: bool = False
+    late: set[int] = field(default_factory=set)
+    #: Why what was delivered twice was.
+    causes: Counter[str] = field(default_factory=Counter)
+    orphans: int = 0
+
+    def __post_init__(self) -> None:
+        spans = [one.span_s + SLOW_RECOVERY.get(one.kind, RECOVERY_S) for one in self.plan.accidents]
+        events = sum(len(numbers) for _, numbers in self.plan.events)
+        rate = events / self.plan.max_rate if self.plan.max_rate else 0.0
+        self.excuse_s = sum(spans) + sum(map(self._excuse_s, self.plan.faults)) + rate
+
+    def _excuse_s(self, fault: Fault) -> float:
+        timeout = self.policy.delivery_timeout_s + RECOVERY_S
+        if fault.kind == "slow":
+            return timeout + PACES_S[fault.at % len(PACES_S)] * self.plan.batch_max
+        return timeout if fault.kind in ("request lost", "wanders") else RECOVERY_S
+
+    @property
+    def may_be_late(self) -> bool:
+        """Whether the troubles can have lasted until the server forgot."""
+        margin = self.policy.delivery_timeout_s + 5.0 if self.policy.on_uncertain == "hold" else 0.0
+        return self.excuse_s > self.policy.window_s - margin - 30.0
+
+    def appended(self, item: ModelItem) -> None:
+        self.order[item.number] = len(self.order)
+        self.channels[item.number] = item.channel
+
+    # -- at each step -----------------------------------------------------------------------------------
+
+    def sends(self, face: Face, items: list[ModelItem]) -> None:
+        """A request begins."""
+        self.posted.update(item.number for item in items)
+        holder = face.holder
+        assert holder is not None
+        token = holder.lease.token
+        if self.has_rolled_back:
+            return
+        if self.journal.holder_of(holder.keys.lane, holder.keys.channel) != token:
+            raise Broken("a request begins under a lease that has run out")
+        if face.taken is not None and face.taken.shared.pause and self.journal.prober != token:
+            raise Broken("a request begins in a pause, and not by its prober")
+
+    def delivers(self, item: ModelItem, request: Request, now: float) -> str:
+        """Subscribers see an event; answers why, if not for the first time."""
+        number = item.number
+        self.delivered[number] += 1
+        if self.delivered[number] > 1:
+            cause = self._cause(number, request, now)
+            if not cause:
+                raise Broken(f"event {number} is delivered twice, and nothing excuses it")
+            self.causes[cause] += 1
+            return cause
+        place = self.order[number]
+        if place < self.latest.get(item.channel, -1):
+            given_up = {buried.number for lane in self.journal.lanes for buried in lane.given_up}
+            if number not in given_up and not self.has_rolled_back:
+                raise Broken(f"event {number} of channel {item.channel} is delivered after a later one")
+        else:
+            self.latest[item.channel] = place
+        return ""
+
+    def _cause(self, number: int, request: Request, now: float) -> str:
+        if number in self.server.forgot:
+            return "the server forgot it before its time"
+        if self.has_rolled_back:
+            return "Redis lost when it was first sent"
+        if request.arrives_late:
+            return "a request arrived long after it had begun"
+        if request.pace_s:
+            return "the server took longer than it remembers"
+        if self.policy.on_uncertain == "resend":
+            if number in self.ghosts:
+                return "its claim outlived the request that published it"
+            if request.age_s > self.policy.window_s and self.may_be_late:
+                self.late.add(number)
+                return "the window was over"
+            if request.age_s + now - request.sent_at > self.server.ttl_s and self.may_be_late:
+                return "the window ended during the request"
+        return ""
+
+    # -- at the end -------------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Everything is at rest: nothing lost, nothing left, culprits buried once and alone, all counted."""
+        letters = [(item.number, letter) for lane in self.journal.lanes for item, letter in lane.letters]
+        counts: Counter[str] = Counter()
+        for lane in self.journal.lanes:
+            counts.update(lane.counts)
+            if lane.queue.depth != 0 or lane.queue.marker is not None:
+                raise Broken(f"an empty lane has depth {lane.queue.depth}, marker {lane.queue.marker}")
+            if lane.queue.is_armed and not self.plan.kinds() & (REDIS_TROUBLES | {"crash", "freeze"}):
+                raise Broken("an empty lane is armed: the next event would not ring")
+        expiring = dict(self.plan.expires_s)
+        buried = Counter(number for number, _ in letters)
+        for number, letter in letters:
+            allowed = {
+                "refused": number in self.plan.poison,
+                "conflict": number in self.plan.foreign,
+                "expired": number in expiring,
+                "uncertain": self.policy.on_uncertain == "hold" and self._may_be_uncertain(number),
+            }
+            if not allowed.get(letter.reason, False):
+                raise Broken(f"event {number} is a dead letter: {letter.reason}")
+            if buried[number] > 1 and not self.has_rolled_back:
+                raise Broken(f"event {number} is a dead letter {buried[number]} times")
+        missing = [n for n in self.order if n not in self.delivered and n not in buried and n not in self.lost_by_redis]
+        expired = counts["expired"] + counts["expired_uncertain"]
+        if [number for number in missing if number not in expiring] or len(missing) > expired:
+            raise Broken(f"events {missing} are lost")
+        if counts["expired_uncertain"] and not all(self._may_be_uncertain(number) for number in expiring):
+            raise Broken("an event that expired was called uncertain")
+        left = sum(counts[how] for how in WAYS_OUT)
+        if left != len(self.order) and not self.has_rolled_back:
+            raise Broken(f"{len(self.order)} events came, {left} left: {dict(counts)}")
+        # Counted after the settling: a death between the two is not.
+        if counts["resent_after_window"] < len(self.late) and not self.plan.kinds() & (REDIS_TROUBLES | {"crash"}):
+            raise Broken(f"{len(self.late)} events came again after the window, {dict(counts)}")
+        if counts["resent_after_window"] and not (self.may_be_late or self.orphans):
+            raise Broken("something was resent after the window, though nothing kept it")
+
+    def _may_be_uncertain(self, number: int) -> bool:
+        """Whether an attempt may have carried it, and troubles can have lasted long enough."""
+        might_be_sent = number in self.posted or self.plan.kinds() & (REDIS_TROUBLES | {"crash", "freeze"})
+        return bool(might_be_sent) and (self.may_be_late or self.orphans > 0)
