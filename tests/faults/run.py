@@ -20,7 +20,7 @@ __all__ = ["Row", "run"]
 BURST = 1600
 PAUSE_S = 0.8
 #: Seconds for everything that was promised to arrive, after the last fault: two claims that have to end, and some.
-ARRIVAL_S = 3.0 * TTL_S + 30
+ARRIVAL_S = 2.0 * TTL_S + 60
 #: Seconds of silence after which nothing more is expected.
 QUIET_S = 2.0
 

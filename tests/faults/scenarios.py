@@ -24,7 +24,7 @@ from sockudo_publisher import Sockudo, publish
 from tests.support.proxy import Answer, Behaviour, Cut, Delay, Hang, Truncate
 from tests.support.publisher import Publisher
 
-from .world import CHANNELS, FIRE_S, Setup, World, wait_for_progress
+from .world import CHANNELS, FIRE_S, TTL_S, Setup, World, wait_for_progress
 
 __all__ = ["ALL", "SCENARIOS", "Act", "Bound", "Scenario", "exact"]
 
@@ -72,8 +72,9 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
     """SIGKILL at any moment, a successor in its place."""
     for _ in range(times):
         wait_for_progress(world, 500)
-        world.kill_worker()
-        time.sleep(world.chance.uniform(0.2, 1.5))
+        # One after the other: with all of them away for longer than the window, everything in flight is uncertain.
+        world.kill_worker().wait_until_ready()
+        time.sleep(world.chance.uniform(0.0, 1.5))
 
 
 def killed_at(point: str) -> Act:
@@ -238,7 +239,7 @@ def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
     for _ in range(times):
         wait_for_progress(world, 500)
         world.proxy.refuse()
-        time.sleep(26)
+        time.sleep(TTL_S + 6)
         world.proxy.listen()
         world.done["connections refused"] += 1
 

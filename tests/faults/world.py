@@ -28,7 +28,7 @@ from tests.support.proxy import Pass, Proxy
 from tests.support.subscriber import Subscriber
 
 #: Seconds that the server remembers an id, and workers trust it to.
-TTL_S = 20
+TTL_S = 40
 #: Seconds of one attempt; the window must be longer by 5 s at least.
 DELIVERY_TIMEOUT_S = 10
 CHANNELS = tuple(f"flights-{number}" for number in range(64))
@@ -80,12 +80,13 @@ class World:
             worker.wait_until_ready()
         return worker
 
-    def kill_worker(self) -> None:
-        """SIGKILL one at random, and start another in its place."""
+    def kill_worker(self) -> WorkerProcess:
+        """SIGKILL one at random, and start another in its place; answers the new one."""
         index = self.chance.randrange(len(self.workers))
         assert self.workers[index].kill() == -signal.SIGKILL, "it was dead already"
         self.done["workers killed"] += 1
         self.workers[index] = self.start_worker()
+        return self.workers[index]
 
     def counts(self) -> dict[str, int]:
         """The journal's counters, over all lanes."""
