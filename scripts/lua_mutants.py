@@ -4,8 +4,8 @@
 
 First the tests of ``tests/integration/journal`` run once, unchanged, to learn which of them call which
 script and how long they take; then, for each mutant, those that call its script, shortest first, until one
-fails. The state machine is left out (too slow, and what only it finds should have a plain test); with
-``--machine`` it gets a try at what survived. A line that cannot be deleted alone takes the lines with it
+fails. The state machines are left out (too slow, and what only they find should have a plain test); with
+``--machine`` the journal's gets a try at what survived. A line that cannot be deleted alone takes the lines with it
 that belong to it, a block its whole body. ``--conditions`` also lets every condition be always true, then
 always false. Nothing is written: a mutant lives in the memory of a forked process, with a Redis of its own.
 
@@ -165,7 +165,7 @@ def learn(directory: Path) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
 
     def work(place: Path) -> int:
         recorder = Recorder()
-        code = run_pytest([TESTS, f"--ignore={MACHINE}"], place, recorder)
+        code = run_pytest([TESTS, "--ignore-glob=*_machine.py"], place, recorder)
         found = {test: sorted(names) for test, names in recorder.calls.items()}
         (place / "calls").write_text(json.dumps([found, recorder.seconds]))
         return code

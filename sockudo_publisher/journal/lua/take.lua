@@ -15,8 +15,9 @@
 --   | {UNKNOWN_VERSION, now, version}
 --   | {DONE, now, first_ms, marker, resent, depth, pack...}
 --   pack: entry id, item count, meta, body, first index, end index, skipped indexes ("3,7" or "")
--- The marker "FIRST_MS ENTRY INDEX" says: every item from the head up to (ENTRY, INDEX) may have been
--- sent since FIRST_MS. While there is one, nothing behind it is read: a marked prefix never grows.
+-- The marker "FIRST_MS ENTRY INDEX [MOVES]" says: every item from the head up to (ENTRY, INDEX) may have been
+-- sent since FIRST_MS; MOVES counts how often items of it have left. While there is one, nothing behind it is
+-- read: a marked prefix never grows.
 -- include now
 -- include advance
 
@@ -35,7 +36,7 @@ local kept = redis.call('HMGET', state, 'head', 'marker', 'depth')
 local head, marker, depth = tonumber(kept[1] or '0'), kept[2], kept[3]
 local first_ms, end_id, end_index
 if marker then
-  first_ms, end_id, end_index = string.match(marker, '^(%d+) (%S+) (%d+)$')
+  first_ms, end_id, end_index = string.match(marker, '^(%d+) (%S+) (%d+)')
   end_index = tonumber(end_index)
 end
 
@@ -94,7 +95,7 @@ local function look(id, meta_text, body, start, stop)
       leave(id, index)
       skipped[#skipped + 1] = index
     else
-      if count > 0 and bytes + length + 1 > most_bytes then full = true break end
+      if count > 0 and bytes + length > most_bytes then full = true break end
       count = count + 1
       taken = taken + 1
       bytes = bytes + length + 1
@@ -143,6 +144,9 @@ if count > 0 then
   if not marker then
     first_ms = clock or string.format('%.0f', now)
     marker = first_ms .. ' ' .. last_id .. ' ' .. string.format('%.0f', last_index)
+    redis.call('HSET', state, 'marker', marker)
+  elseif moved > 0 then
+    marker = moved_marker(marker)
     redis.call('HSET', state, 'marker', marker)
   end
   local answer = {1, now, first_ms, marker, resent, depth}

@@ -98,6 +98,14 @@ class TestAppendOnce:
         assert lane.bodies == [b"2", b"1", b"3"]
         assert len(lane.entries()) == 2
 
+    def test_a_known_key_wakes_no_lane_that_rests(self, lane: OneLane) -> None:
+        """There is nothing to drain: nothing is rung, armed or counted."""
+        lane.append_once(("k", b"1"))
+        lane.drain()
+        before = lane.everything()
+        assert lane.append_once(("k", b"1")).ring == ()
+        assert lane.everything() == before
+
     def test_a_key_twice_in_one_call_is_one_event(self, lane: OneLane) -> None:
         """Its second place is like a second call."""
         done = lane.append_once(("k", b"1"), ("k", b"1"))

@@ -248,6 +248,8 @@ class TestKeepingALease:
         assert holder.lease._trusted_from == now + 1
 
 
+# Python 3.12 warns of what is tested here: a fork while threads run (the keeper's), as under gunicorn's preload.
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 class TestFork:
     def test_a_child_has_connections_and_leases_of_its_own(self, lane: OneLane) -> None:
         """It talks at the same time as its parent, is refused the parent's lease, and renews none of them."""
