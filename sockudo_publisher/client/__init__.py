@@ -3,7 +3,9 @@
 Imports neither Celery nor Redis. Each module is one concept: ``event`` (what a caller gives),
 ``limits`` (what may be published), ``encoding`` and ``encryption`` (the exact bytes), ``credentials``
 and ``signing`` (where and as whom), ``deadline`` and ``transport`` (one HTTP attempt), ``answer``
-(what came back), ``sockudo`` (the client that puts them together). Facts about the server are in
-``docs/``; each module names its sections. Nothing is imported here, so that who only encodes events
-loads no HTTP client.
+(what came back) and ``answers`` (its types); ``calls`` makes a signed call, and ``publishing``,
+``authentication``, ``webhook``, ``channels``, ``users``, ``history``, ``presence_history``, ``messages``,
+``annotations`` and ``revocations`` are the rooms of the API; ``sockudo`` puts them together. Facts about
+the server are in ``docs/``; each module names its sections. Nothing is imported here, so that who only
+encodes events loads no HTTP client.
 """

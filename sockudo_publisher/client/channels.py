@@ -23,7 +23,9 @@ class Channels(Calls):
     All are queries: signed without ``body_md5``, which Sockudo refuses with GET. They may be repeated.
     """
 
-    def channels_info(self, prefix_filter: str | None = None, attributes: str | Sequence[str] = ()) -> ChannelsAnswer:
+    def channels_info(
+        self, prefix_filter: str | None = None, attributes: str | Sequence[str] | None = ()
+    ) -> ChannelsAnswer:
         """The occupied channels, as ``{"channels": {name: {…}}}``.
 
         ``prefix_filter``: only names that begin so, up to 200 bytes; ``None`` or ``""`` for all.
@@ -37,7 +39,7 @@ class Channels(Calls):
         query = without_none({"filter_by_prefix": prefix, "info": attribute_list(attributes)})
         return cast(ChannelsAnswer, self.call("GET", "/channels", query=query))
 
-    def channel_info(self, channel: str, attributes: str | Sequence[str] = ()) -> ChannelAnswer:
+    def channel_info(self, channel: str, attributes: str | Sequence[str] | None = ()) -> ChannelAnswer:
         """One channel, as ``{"occupied": bool, …}``; it need not exist.
 
         ``attributes``: ``subscription_count``, ``user_count`` (presence channels) and ``cache`` (cache
@@ -55,11 +57,11 @@ class Channels(Calls):
         """
         return cast(UsersAnswer, self.call("GET", channel_path(channel, "/users")))
 
-    def channels(self, filter_by_prefix: str | None = None, info: str | Sequence[str] = ()) -> ChannelsAnswer:
+    def channels(self, filter_by_prefix: str | None = None, info: str | Sequence[str] | None = ()) -> ChannelsAnswer:
         """:meth:`channels_info` under the seed's name."""
         return self.channels_info(filter_by_prefix, info)
 
-    def channel(self, name: str, info: str | Sequence[str] = ()) -> ChannelAnswer:
+    def channel(self, name: str, info: str | Sequence[str] | None = ()) -> ChannelAnswer:
         """:meth:`channel_info` under the seed's name."""
         return self.channel_info(name, info)
 

@@ -63,8 +63,10 @@ def channel_path(channel: str, suffix: str = "") -> str:
     return f"/channels/{segment(check_channel(channel), field='channel')}{suffix}"
 
 
-def attribute_list(attributes: str | Sequence[str], *, field: str = "attributes") -> str | None:
+def attribute_list(attributes: str | Sequence[str] | None, *, field: str = "attributes") -> str | None:
     """The ``info`` of a query, from a comma-joined text or a sequence; ``None`` where none is asked for."""
+    if attributes is None:
+        return None
     if isinstance(attributes, bytes | Mapping) or not isinstance(attributes, Iterable):
         raise ValidationError(
             f"{field}: a {type(attributes).__name__}, expected a comma-joined str or a sequence of str"

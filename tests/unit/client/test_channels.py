@@ -2,7 +2,7 @@
 
 import pytest
 
-from sockudo_publisher.errors import ValidationError
+from sockudo_publisher.errors import BadRequest, NotFound, ServerError, ValidationError
 
 pytestmark = pytest.mark.unit
 
@@ -102,3 +102,12 @@ def test_bad_input_is_refused_before_anything_is_sent(wire, call, complaint):
     with pytest.raises(ValidationError, match=complaint):
         call(wire.client)
     assert wire.sent == []
+
+
+@pytest.mark.parametrize(("status", "kind"), [(400, BadRequest), (404, NotFound), (501, ServerError)])
+def test_p6_failures_raise(wire, status, kind):
+    """The official SDK hands back a result that the caller must look at."""
+    wire.answer = lambda _: (status, {"error": "words", "code": "a_code", "status": status})
+    with pytest.raises(kind, match="words") as caught:
+        wire.client.channels_info()
+    assert (caught.value.status, caught.value.code) == (status, "a_code")

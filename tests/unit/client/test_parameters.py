@@ -33,6 +33,7 @@ class Attribute(str, enum.Enum):
     ("attributes", "text"),
     [
         ((), None),
+        (None, None),
         ([], None),
         ("", None),
         (" , ", None),

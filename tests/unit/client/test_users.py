@@ -1,8 +1,13 @@
 """Orders about one user, on the wire."""
 
+from urllib.parse import unquote
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sockudo_publisher.errors import ValidationError
+from tests.support.wire import wired
 
 pytestmark = pytest.mark.unit
 
@@ -22,6 +27,15 @@ def test_g10_user_id_is_signed_as_it_is_sent(wire, call, order):
     """The Go SDK sends ``a b/ü`` escaped and signs it unescaped. The wire checks the signature over the sent path."""
     getattr(wire.client, call)("a b/ü")
     assert wire.only.path == f"/users/a%20b%2F%C3%BC/{order}"
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=50).filter(lambda text: text not in (".", "..")))
+def test_any_user_id_is_one_segment(user_id):
+    """Whatever it holds, it stays between its two slashes, and the server reads it back whole."""
+    with wired() as wire:
+        wire.client.terminate_user_connections(user_id)
+    users, escaped, order = wire.only.path.removeprefix("/").split("/")
+    assert (users, unquote(escaped), order) == ("users", user_id, "terminate_connections")
 
 
 def test_g12_user_id_of_200_bytes(wire):
