@@ -50,10 +50,15 @@ class Entry(NamedTuple):
 
 
 class Marker(NamedTuple):
-    """Every item up to ``end`` may have been sent since ``first_ms``."""
+    """Every item up to ``end`` may have been sent since ``first_ms``; ``moves``: how often some have left."""
 
     first_ms: int
     end: int
+    moves: int = 0
+
+    def moved(self) -> Marker:
+        """After some have left."""
+        return self._replace(moves=self.moves + 1)
 
 
 @dataclass
@@ -282,6 +287,8 @@ class JournalModel:
             resent = marker is not None or clock is not None
             if marker is None:
                 marker = queue.marker = Marker(now if clock is None else clock, taken[-1].position)
+            elif left:
+                marker = queue.marker = marker.moved()
             return ModelBatch(taken, marker, now, resent, depth)
         if left or (marker is not None and all_marked):
             if all_marked:
@@ -356,8 +363,9 @@ class JournalModel:
 
     def _advance(self, queue: Queue, end: int) -> None:
         queue.entries = [entry for entry in queue.entries if entry.position > end]
-        if queue.marker is not None and (not queue.entries or queue.entries[0].position > queue.marker.end):
-            queue.marker = None
+        if queue.marker is not None:
+            is_all = not queue.entries or queue.entries[0].position > queue.marker.end
+            queue.marker = None if is_all else queue.marker.moved()
 
     def _end_if_empty(self, lane: int, channel: str | None, queue: Queue) -> None:
         if queue.entries:

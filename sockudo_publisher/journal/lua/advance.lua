@@ -26,9 +26,21 @@ local function advance(stream, state, gone, id, index, whole)
   end
 end
 
--- forget_marker_at(state, marker, id, index): the marker goes when its end is reached.
-local function forget_marker_at(state, marker, id, index)
-  if string.match(marker, '^%S+ (.+)$') == id .. ' ' .. index then redis.call('HDEL', state, 'marker') end
+-- moved_marker(marker): the same marker after some of its items have left. Its text is another: a Redis that
+-- lost its last second has those items again, and must not let them be trimmed on the word of the later marker.
+local function moved_marker(marker)
+  local first_ms, id, index, moves = string.match(marker, '^(%d+) (%S+) (%d+) ?(%d*)$')
+  return string.format('%s %s %s %d', first_ms, id, index, (tonumber(moves) or 0) + 1)
+end
+
+-- move_marker(state, marker, id, index): the head has come to (id, index); at its end the marker goes.
+local function move_marker(state, marker, id, index)
+  local end_id, end_index = string.match(marker, '^%d+ (%S+) (%d+)')
+  if end_id == id and end_index == tostring(index) then
+    redis.call('HDEL', state, 'marker')
+  else
+    redis.call('HSET', state, 'marker', moved_marker(marker))
+  end
 end
 
 -- end_if_empty(stream, state, holds, channel): depth is nothing when nothing is left; for a held

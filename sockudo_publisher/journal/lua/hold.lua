@@ -16,7 +16,7 @@ redis.call('XADD', KEYS[7], '*', 'v', '1', 'n', '1', 'x', ARGV[8], 'm', ARGV[9],
 redis.call('HINCRBY', KEYS[8], 'depth', 1)
 redis.call('ZADD', KEYS[5], now_ms() + ARGV[11], ARGV[7])
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
-forget_marker_at(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
+move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
 redis.call('HINCRBY', KEYS[2], 'depth', -1)
 redis.call('HINCRBY', KEYS[6], 'stuck', 1)
 end_if_empty(KEYS[1], KEYS[2], KEYS[5], '')

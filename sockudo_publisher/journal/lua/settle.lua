@@ -10,7 +10,7 @@ if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
-forget_marker_at(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
+move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
 redis.call('HINCRBY', KEYS[2], 'depth', -ARGV[7])
 redis.call('HINCRBY', KEYS[6], ARGV[8], ARGV[7])
 if end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[9]) then return {6} end
