@@ -152,6 +152,12 @@ def test_iterator_bears_empty_pages_but_not_without_end():
     assert next(numbers) == MAX_EMPTY_PAGES + 1
 
 
+def test_iterator_counts_empty_pages_alone():
+    """A history of more pages than that is read to its end."""
+    pages = MAX_EMPTY_PAGES + 10
+    assert list(every_item(Server(pages, 1), {})) == list(range(pages))
+
+
 def test_iterator_ends_with_an_answer_that_says_nothing():
     """A 2xx without items or cursor is the end, not a KeyError."""
     assert list(every_item(lambda _: {}, {})) == []
