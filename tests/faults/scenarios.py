@@ -72,9 +72,10 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
     """SIGKILL at any moment, a successor in its place."""
     for _ in range(times):
         wait_for_progress(world, 500)
-        # One after the other: with all of them away for longer than the window, everything in flight is uncertain.
+        # With time for a lease to end (6 s) and for a search: a lane whose every holder dies in its search until the
+        # window is over is uncertain, and rightly counted so.
         world.kill_worker().wait_until_ready()
-        time.sleep(world.chance.uniform(0.0, 1.5))
+        time.sleep(world.chance.uniform(4.0, 9.0))
 
 
 def killed_at(point: str) -> Act:
@@ -85,7 +86,9 @@ def killed_at(point: str) -> Act:
             worker.kill()
         for _ in range(times):
             rare = point in RARE
-            victim = world.start_worker(f"{point}:{1 if rare else world.chance.randint(1, 12)}", wait=rare)
+            # A lane that is held stays so: that point is passed once a lane.
+            passing = 1 if rare else world.chance.randint(1, 6 if point == "leased" else 12)
+            victim = world.start_worker(f"{point}:{passing}", wait=rare)
             deadline = time.monotonic() + FIRE_S
             while victim.is_running:
                 assert time.monotonic() < deadline, f"{point}: the fault has not fired"
@@ -303,7 +306,7 @@ def forgotten_may_repeat(_counts: Mapping[str, int]) -> Bound:
 
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("workers killed at any time", "SIGKILL under load", kill_workers, 20),
+    Scenario("workers killed at any time", "SIGKILL under load", kill_workers, 12),
     *(
         Scenario(f"worker killed at {point}", "SIGKILL at the crash point", killed_at(point), times)
         for point, times in (("leased", 12), ("taken", 12), ("posted", 12), ("settled", 12), ("held", 6), ("buried", 6))
@@ -328,7 +331,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         bound=recorded_not_sent,
     ),
     Scenario(
-        "requests cut behind nginx", "nginx finishes them: A10", kill_workers, 15, 3, setup=Setup(nginx=True, workers=3)
+        "requests cut behind nginx", "nginx finishes them: A10", kill_workers, 8, 2, setup=Setup(nginx=True, workers=3)
     ),
     Scenario("answers spoilt in every way", "proxy between worker and server", spoil_requests, 120, 16),
     Scenario("requests without an answer", "the delivery timeout", hang_requests, 6),
