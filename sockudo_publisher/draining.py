@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import mmap
 import time
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from celery.signals import worker_shutting_down
 
 from .apps import App, app_named
+from .delivery.canaries import Canaries
 from .delivery.drain import Ring, drain
 from .delivery.outcome import NoReply, Reply
 from .delivery.window import Policy
 from .doorbell import doorbell
 from .errors import SockudoConnectionError
 from .faultpoint import at
+from .journal.memory import DedupMemory
+from .recorded import recorded
 from .settings import Settings, get_settings
 
-__all__ = ["StopFlag", "WorkerState", "policy", "run", "state", "stop_with_worker", "wait_or_stop"]
+__all__ = ["StopFlag", "WorkerState", "canaries", "policy", "run", "state", "stop_with_worker", "wait_or_stop"]
 
 #: Seconds of one nap inside a wait: bounds how long a stop is not seen.
 NAP_S = 0.1
@@ -129,18 +134,39 @@ def policy(settings: Settings) -> Policy:
     )
 
 
+def canaries(app: App) -> Canaries:
+    """The canaries of an app: one worker's beat plants and asks them, and whoever probes after trouble."""
+    window_s = get_settings().dedup_window
+    return Canaries(app.name, DedupMemory(app.journal.link, app.name), partial(_post, app), window_s=window_s)
+
+
 def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
     """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`."""
     app = app_named(app_name)
-    settings = get_settings()
+    return drain(
+        app.journal,
+        lane,
+        channel,
+        post=partial(_post, app),
+        policy=policy(get_settings()),
+        control=_WorkerControl(app, lane),
+        at=at,
+        ask=canaries(app).after_trouble,
+        find=lambda items: recorded(items, partial(_get, app)),
+    )
 
-    def post(body: bytes) -> Reply | NoReply:
-        try:
-            response = app.client.send("POST", "/batch_events", body=body, timeout=settings.delivery_timeout)
-        except SockudoConnectionError as error:
-            return NoReply(sent=error.sent, words=str(error))
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Reply(response.status, response.body, headers)
 
-    control = _WorkerControl(app, lane)
-    return drain(app.journal, lane, channel, post=post, policy=policy(settings), control=control, at=at)
+def _post(app: App, body: bytes) -> Reply | NoReply:
+    """One attempt at a batch."""
+    try:
+        response = app.client.send("POST", "/batch_events", body=body, timeout=get_settings().delivery_timeout)
+    except SockudoConnectionError as error:
+        return NoReply(sent=error.sent, words=str(error))
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status, response.body, headers)
+
+
+def _get(app: App, path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
+    """One look, with the client's short timeout."""
+    response = app.client.send("GET", path, query=parameters)
+    return response.status, response.body

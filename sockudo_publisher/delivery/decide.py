@@ -13,7 +13,20 @@ from typing import Final, TypeAlias
 from .backoff import backoff_s, hold_retry_s
 from .outcome import Finding, Outcome
 
-__all__ = ["Attempt", "Bury", "Hold", "Learn", "Pause", "Progress", "RetryHold", "Settle", "Step", "TryAgain", "decide"]
+__all__ = [
+    "Attempt",
+    "Bury",
+    "Hold",
+    "Learn",
+    "Pause",
+    "Progress",
+    "RetryHold",
+    "Settle",
+    "Step",
+    "TryAgain",
+    "after_canary",
+    "decide",
+]
 
 #: Seconds to wait, once, before a stuck batch is searched: the earlier request may still be running.
 STUCK_WAIT_S: Final = 2.0
@@ -155,17 +168,36 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
             # dies of large requests still answers small ones. One item alone, still unknown: its trouble.
             most = max(1, attempt.count // 2) if unknowns >= 2 else now.most
             after = replace(now, unknowns=unknowns, failures=now.failures + 1, most=most, unknown_before=True)
-            return Pause("unknown", backoff_s(after.failures), finding.words, unmark=False), after
+            return _pause(finding, after.failures, unmark=False), after
+        case Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
+            after = replace(now, failures=now.failures + 1)
+            return _pause(finding, after.failures, unmark=first_attempt), after
+
+
+def after_canary(finding: Finding, progress: Progress) -> tuple[Pause | None, Progress]:
+    """What follows when a canary went first after trouble. ``None``: the server answers, the batch may go.
+
+    The batch itself was not sent: what is known of it stays.
+    """
+    match finding.outcome:
+        case Outcome.UNKNOWN | Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
+            failures = progress.failures + 1
+            return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
+        case _:
+            return None, progress
+
+
+def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
+    match finding.outcome:
         case Outcome.NOT_SENT:
-            after = replace(now, failures=now.failures + 1)
-            return Pause("unreachable", backoff_s(after.failures), finding.words, unmark=first_attempt), after
+            return Pause("unreachable", backoff_s(failures), finding.words, unmark)
         case Outcome.BUSY:
-            after = replace(now, failures=now.failures + 1)
-            wait_s = finding.retry_after_s if finding.retry_after_s is not None else 1.0 + backoff_s(after.failures)
-            return Pause("busy", wait_s, finding.words, unmark=first_attempt), after
+            wait_s = finding.retry_after_s if finding.retry_after_s is not None else 1.0 + backoff_s(failures)
+            return Pause("busy", wait_s, finding.words, unmark)
         case Outcome.MISCONFIGURED:
-            after = replace(now, failures=now.failures + 1)
-            return Pause("misconfigured", MISCONFIGURED_S, finding.words, unmark=first_attempt, is_loud=True), after
+            return Pause("misconfigured", MISCONFIGURED_S, finding.words, unmark, is_loud=True)
+        case _:
+            return Pause("unknown", backoff_s(failures), finding.words, unmark)
 
 
 def _after_accepted(progress: Progress, count: int) -> Progress:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -21,16 +21,24 @@ from ..errors import JournalUnavailable
 from ..journal.batch import Batch
 from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
+from ..journal.pack import Item
 from ..journal.shared import Limits
-from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, decide
+from .canaries import Asked
+from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
 from .outcome import Finding, NoReply, Reply, classify
 from .window import Policy, Standing, standing
 
-__all__ = ["Control", "Post", "Ring", "drain"]
+__all__ = ["AskCanaries", "Control", "Find", "Post", "Ring", "drain"]
 
 logger = logging.getLogger("sockudo_publisher.delivery")
 
 Post = Callable[[bytes], "Reply | NoReply"]
+
+#: Asks, after trouble since that time (Redis', ms), whether the server answers and what it remembers.
+AskCanaries = Callable[[int], Asked]
+
+#: Says of each item whether the server has recorded it in history; ``False`` where nobody can tell.
+Find = Callable[[Sequence[Item]], Sequence[bool]]
 
 #: Seconds after which a drain looks whether another lane waits for its slot.
 SLICE_S = 5.0
@@ -87,10 +95,14 @@ def drain(
     policy: Policy,
     control: Control,
     at: Callable[[str], None],
+    ask: AskCanaries | None = None,
+    find: Find | None = None,
 ) -> Ring | None:
     """Deliver a lane, or one held channel of it. ``None``: empty, or not ours; else when to ring it.
 
-    Raises :class:`JournalUnavailable` when Redis fails; nothing has to be undone then.
+    ``ask``: goes first after a pause; ``find``: is asked about items of unknown fate. Without them
+    nothing is known beyond the settings. Raises :class:`JournalUnavailable` when Redis fails; nothing
+    has to be undone then.
     """
     view = journal.shared.view()
     pause = view.pause
@@ -102,7 +114,7 @@ def drain(
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
-    run = _Run(journal, holder, post, policy, control, at, progress, view.limits)
+    run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, find)
     try:
         at("leased")
         return run.deliver()
@@ -127,6 +139,8 @@ class _Run:
         at: Callable[[str], None],
         progress: Progress,
         limits: Limits,
+        ask: AskCanaries | None,
+        find: Find | None,
     ) -> None:
         self.journal = journal
         self.holder = holder
@@ -136,6 +150,10 @@ class _Run:
         self.at = at
         self.progress = progress
         self.limits = limits
+        self.ask = ask
+        self.find = find
+        self.forgets_until_ms = 0
+        self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until one is sent
         self.ring: Ring | None = None
         self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
@@ -150,7 +168,10 @@ class _Run:
         taken = self.take()
         while (batch := self.sendable(taken)) is not None:
             finding, attempt = self.send(batch)
+            was_searching = self.progress.bad is not None
             step, self.progress = decide(finding, attempt, self.progress)
+            if self.progress.bad is not None and not was_searching:
+                self.journal.count(self.holder.keys.lane, "searched")
             if not isinstance(step, Pause):
                 self.end_pause()
             match step:
@@ -196,6 +217,7 @@ class _Run:
         self.taken_at = self.control.monotonic()
         if taken.shared.limits != self.limits:
             self.limits = taken.shared.limits
+        self.forgets_until_ms = taken.shared.forgets_until_ms
         return taken
 
     def now_ms(self, taken_ms: int) -> int:
@@ -208,7 +230,8 @@ class _Run:
             if self.must_yield():
                 self.over(taken, Ring(0.0))
                 return None
-            if taken.batch is None:
+            head = taken.batch
+            if head is None:
                 if taken.unknown_version is not None:
                     self.leave_to_newer(taken)
                     return None
@@ -220,12 +243,13 @@ class _Run:
                     self.holder.lease.token, self.policy.delivery_timeout_s
                 ):
                     self.probing = True
+                    taken = self.ask_first(taken)
                     continue
                 wait_s = max(wait_s, PROBE_LOOK_S)
-                if not self.wait(taken, taken.batch, wait_s, Ring(wait_s) if self.paused_by_us else None):
+                if not self.wait(taken, head, wait_s, Ring(wait_s) if self.paused_by_us else None):
                     return None
             else:
-                batch = self.within_window(taken.batch)
+                batch = self.within_window(head)
                 if batch is not None:
                     short_s = self.unpaid_for_s(batch)
                     if short_s is None:
@@ -312,23 +336,71 @@ class _Run:
         assert taken.shared.pause is not None
         return float(taken.shared.pause.until_ms - self.now_ms(taken.now_ms)) / 1000
 
+    def ask_first(self, taken: Taken) -> Taken:
+        """We probe: a canary goes before the batch, and old ones say whether the server's memory survived."""
+        batch, pause = taken.batch, taken.shared.pause
+        assert batch is not None, "nothing is probed with an empty queue"
+        assert pause is not None, "nothing is probed without a pause"
+        if self.ask is None or self.forgets_until_ms > self.now_ms(taken.now_ms):
+            return taken  # what is forgotten need not be asked for
+        # The pause came at the end of an attempt, which is when the server's trouble was seen, not when it began.
+        began_ms = pause.since_ms - int(self.policy.delivery_timeout_s * 1000)
+        asked = self.ask(min(began_ms, batch.first_ms) if batch.resent else began_ms)
+        step, self.progress = after_canary(asked.finding, self.progress)
+        if step is not None:
+            return self.pause_and_take(batch, step)
+        if asked.forgotten:
+            # For all workers it is in the journal; for us it holds from now on.
+            self.forgets_until_ms = self.now_ms(taken.now_ms) + int(self.policy.window_s * 1000)
+        return taken
+
     def within_window(self, batch: Batch) -> Batch | None:
         """What of a batch may be sent under the policy; ``None``: its first item left instead, take again."""
         now_ms = self.now_ms(batch.now_ms)
-        state = standing(resent=batch.resent, first_ms=batch.first_ms, now_ms=now_ms, policy=self.policy)
+        remembers = self.forgets_until_ms <= now_ms
+        state = standing(
+            resent=batch.resent, first_ms=batch.first_ms, now_ms=now_ms, policy=self.policy, remembers=remembers
+        )
         self.late = state is Standing.LATE
         if state is Standing.SAFE:
             return batch
+        if self.find is not None:
+            unrecorded = self.unrecorded(batch, self.find)
+            if unrecorded is None:
+                return None
+            batch = unrecorded
         expired = next((i for i, item in enumerate(batch.items()) if 0 < item.expires_ms <= now_ms), None)
         if expired == 0:
             letter = DeadLetterFields("expired_uncertain", "", self.progress.attempts, batch.first_ms, True)
             self.journal.bury(self.holder, batch, letter, keep=False)
         elif state is Standing.OVER:
-            words = f"not known to be delivered, and the server's memory of it ({self.policy.window_s:g} s) is over"
+            over = f"the server's memory of it ({self.policy.window_s:g} s) is over"
+            words = f"not known to be delivered, and {over if remembers else 'the server does not remember ids'}"
             letter = DeadLetterFields("uncertain", words, self.progress.attempts, batch.first_ms, True)
             self.journal.bury(self.holder, batch, letter)
         else:
             return batch if expired is None else batch.head(expired)
+        self.progress = self.progress.after_culprit()
+        return None
+
+    def unrecorded(self, batch: Batch, find: Find) -> Batch | None:
+        """The uncertain items up to the first that history has; ``None``: it has the first ones, they are settled.
+
+        Recorded is not delivered: they are counted apart.
+        """
+        items = list(batch.items())
+        unasked = [item for item in items if item not in self.recorded]
+        if unasked:
+            self.recorded.update(zip(unasked, find(unasked), strict=True))
+        first = self.recorded[items[0]]
+        count = next((i for i, item in enumerate(items) if self.recorded[item] is not first), len(items))
+        if not first:
+            return batch.head(count)
+        logger.warning("app %s: %d uncertain events are in history, taken for accepted", self.journal.app, count)
+        try:
+            self.journal.settle(self.holder, batch.head(count), counter="settled_by_history")
+        except MarkerChanged:
+            logger.info("%r: the marker is not ours any more", self.holder.lease)
         self.progress = self.progress.after_culprit()
         return None
 
@@ -337,6 +409,7 @@ class _Run:
     def send(self, batch: Batch) -> tuple[Finding, Attempt]:
         """POST a batch, while the lease surely lasts."""
         self.at("taken")
+        self.recorded.clear()
         body = batch.body
         self.holder.lease.ensure_fresh()
         result = self.post(body)

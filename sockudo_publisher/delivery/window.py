@@ -1,8 +1,8 @@
 """The time during which a resend is safe: the server still remembers the ids. Pure.
 
 The window of a marked item starts with its first attempt and lasts as long as the server is trusted
-to remember (``SOCKUDO_DEDUP_WINDOW``). After it, an item of unknown fate is *uncertain*: sent again
-it may arrive twice, left alone not at all. The policy chooses.
+to remember: ``SOCKUDO_DEDUP_WINDOW``, or not at all when canaries say so. After it, an item of
+unknown fate is *uncertain*: sent again it may arrive twice, left alone not at all. The policy chooses.
 """
 
 from __future__ import annotations
@@ -37,10 +37,16 @@ class Standing(Enum):
     OVER = "over"  # uncertain, and the policy is to park: at most once
 
 
-def standing(*, resent: bool, first_ms: int, now_ms: int, policy: Policy) -> Standing:
-    """Whether a batch may be sent now, given that its first attempt began at ``first_ms``."""
+def standing(*, resent: bool, first_ms: int, now_ms: int, policy: Policy, remembers: bool = True) -> Standing:
+    """Whether a batch may be sent now, given that its first attempt began at ``first_ms``.
+
+    ``remembers``: nothing says that the server forgets ids within the window (``memory.py``). Where it
+    does, the window is nothing: what was sent once is uncertain at once.
+    """
     if not resent:
         return Standing.SAFE
+    if not remembers:
+        return Standing.OVER if policy.on_uncertain == "hold" else Standing.LATE
     age_s = (now_ms - first_ms) / 1000
     if policy.on_uncertain == "hold":
         return Standing.OVER if age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S else Standing.SAFE

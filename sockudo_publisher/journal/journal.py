@@ -41,6 +41,11 @@ class DeadLetterFields:
     first_ms: int = 0
     maybe_delivered: bool = False
 
+    @property
+    def counter(self) -> str:
+        """Where it is counted: by its reason, but what the policy `hold` parks under that policy's name."""
+        return "held_uncertain" if self.reason == "uncertain" else self.reason
+
 
 @dataclass(frozen=True)
 class Taken:
@@ -185,11 +190,11 @@ class Journal:
         _raise_unless_done(settled, holder)
         return taken
 
-    def settle(self, holder: Holder, batch: Batch) -> None:
-        """``batch`` was accepted: it leaves the queue. Raises as :meth:`settle_and_take`."""
-        _raise_unless_done(checked(self.link.run([self._settle_command(holder, batch)])[0]), holder)
+    def settle(self, holder: Holder, batch: Batch, *, counter: str = "settled") -> None:
+        """``batch`` was accepted: it leaves the queue, counted. Raises as :meth:`settle_and_take`."""
+        _raise_unless_done(checked(self.link.run([self._settle_command(holder, batch, counter)])[0]), holder)
 
-    def _settle_command(self, holder: Holder, batch: Batch) -> Command:
+    def _settle_command(self, holder: Holder, batch: Batch, counter: str = "settled") -> Command:
         keys, end = holder.keys, batch.end
         return evalsha(
             "settle",
@@ -202,7 +207,7 @@ class Journal:
                 end.index,
                 "1" if end.is_end else "0",
                 batch.count,
-                "settled",
+                counter,
                 holder.channel or "",
             ),
         )
@@ -283,7 +288,7 @@ class Journal:
                 batch.marker,
                 *_position(batch.head(1).end),
                 holder.channel or "",
-                letter.reason,
+                letter.counter,
                 "1" if keep else "0",
                 *_letter(letter, item),
             ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from sockudo_publisher.delivery.decide import (
     Settle,
     Step,
     TryAgain,
+    after_canary,
 )
 from sockudo_publisher.delivery.outcome import Finding, Outcome
 
@@ -415,3 +417,25 @@ def test_documented_numbers_are_the_constants() -> None:
     ):
         assert line in text
     assert drain.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
+
+
+@pytest.mark.parametrize("outcome", list(Outcome))
+def test_canary_that_goes_first_decides_for_the_batch_only_when_it_gets_no_way(outcome: Outcome) -> None:
+    """Trouble that lasts pauses as the batch itself would; what is known of the batch stays."""
+    known = Progress(bad=8, most=4, unknowns=1, failures=2, unknown_before=True, is_known=True, attempts=3)
+    step, after = after_canary(Finding(outcome, "words", retry_after_s=7.0), known)
+    reasons = {
+        Outcome.UNKNOWN: "unknown",
+        Outcome.NOT_SENT: "unreachable",
+        Outcome.BUSY: "busy",
+        Outcome.MISCONFIGURED: "misconfigured",
+    }
+    if outcome not in reasons:
+        assert (step, after) == (None, known)
+        return
+    assert step is not None
+    assert (step.reason, step.words, step.unmark) == (reasons[outcome], "words", True)
+    assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
+    if outcome is Outcome.BUSY:
+        assert step.wait_s == 7.0
+    assert after == replace(known, failures=3)

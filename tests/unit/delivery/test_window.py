@@ -60,3 +60,12 @@ def test_hold_never_starts_a_resend_that_could_end_outside_the_window(age_ms: in
     if state is Standing.SAFE:
         resend = replace(hold, on_uncertain="resend")
         assert standing(resent=True, first_ms=START_MS, now_ms=now_ms, policy=resend) is Standing.SAFE
+
+
+@pytest.mark.parametrize("age_ms", [-50, 0, 1, 10**9])
+def test_nothing_sent_before_is_safe_where_the_server_does_not_remember(age_ms: int) -> None:
+    """The window is nothing: uncertain at once, whatever the clock says; a first send is safe."""
+    times = {"first_ms": START_MS, "now_ms": START_MS + age_ms, "remembers": False}
+    assert standing(resent=True, policy=RESEND, **times) is Standing.LATE
+    assert standing(resent=True, policy=HOLD, **times) is Standing.OVER
+    assert standing(resent=False, policy=HOLD, **times) is Standing.SAFE

@@ -1,0 +1,412 @@
+"""The loop where the server forgets ids: canaries after trouble, the window that is nothing, history."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from sockudo_publisher.delivery.canaries import CHANNEL, Asked, Canaries
+from sockudo_publisher.delivery.drain import Ring, drain
+from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
+from sockudo_publisher.delivery.window import Policy
+from sockudo_publisher.journal.keys import AppKeys
+from sockudo_publisher.journal.memory import Canary, DedupMemory, MemoryReport
+from sockudo_publisher.journal.pack import Item
+from tests.integration.delivery.world import APP, Control, Died, World
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+WINDOW_S = 120.0
+
+
+class Edge:
+    """What a worker gives the loop beside `post`: the app's canaries, and a history."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.canaries = Canaries(APP, DedupMemory(world.journal.link, APP), self.post, window_s=WINDOW_S)
+        self.asked_since: list[int] = []
+        self.history: set[str] = set()
+        self.looked: list[list[str]] = []
+        #: Answers of the server to canaries, before it answers by itself.
+        self.replies: list[Reply | NoReply] = []
+
+    def post(self, body: bytes) -> Reply | NoReply:
+        return self.replies.pop(0) if self.replies else self.world.server.post(body)
+
+    def ask(self, since_ms: int) -> Asked:
+        self.asked_since.append(since_ms)
+        return self.canaries.after_trouble(since_ms)
+
+    def find(self, items: Sequence[Item]) -> list[bool]:
+        ids = [json.loads(item.body)["message_id"] for item in items]
+        self.looked.append(ids)
+        return [one in self.history for one in ids]
+
+    def plant(self, *ages_s: float) -> None:
+        """Canaries that the server has accepted so long ago."""
+        now_ms = self.canaries.memory.now_ms()
+        for age_s in ages_s:
+            one = Canary(f"planted-{age_s}", now_ms - int(age_s * 1000), 10**6)
+            event = {"channel": CHANNEL, "name": "canary", "data": "planted", "extras": {"ephemeral": True}}
+            body = json.dumps({"batch": [{**event, "message_id": one.id}]}).encode()
+            assert isinstance(self.world.server.post(body), Reply)
+            self.canaries.memory.planted([one])
+
+    def drain(self, lane: int = 0, *, at: Callable[[str], None] = lambda point: None) -> Ring | None:
+        """One drain by a new worker."""
+        return drain(
+            self.world.worker(),
+            lane,
+            post=self.world.server.post,
+            policy=self.world.policy,
+            control=self.world.control,
+            at=at,
+            ask=self.ask,
+            find=self.find,
+        )
+
+    def sent(self) -> list[list[str]]:
+        """The requests without those of canaries."""
+        return [
+            [one["message_id"] for one in batch]
+            for body in self.world.server.bodies
+            if (batch := json.loads(body)["batch"])[0]["channel"] != CHANNEL
+        ]
+
+    def report(self) -> MemoryReport:
+        return self.canaries.memory.report()
+
+
+@pytest.fixture
+def edge(world: World) -> Edge:
+    return Edge(world)
+
+
+def die(point: str) -> None:
+    if point == "posted":
+        raise Died(point)
+
+
+def left_unknown(edge: Edge, count: int) -> list[str]:
+    """Events whose first attempt ended unknown: all of them were accepted."""
+    ids = edge.world.append(edge.world.channel(), count)
+    with pytest.raises(Died):
+        edge.drain(at=die)
+    edge.world.lose_leases()
+    return ids
+
+
+def forgets(world: World) -> None:
+    """The canaries have found out."""
+    until_ms = world.journal.now_ms() + 100_000
+    DedupMemory(world.journal.link, APP).record(MemoryReport("forgets", forgets_until_ms=until_ms))
+
+
+# -- a server that does not remember -------------------------------------------------------------------
+
+
+def test_unknown_outcome_is_uncertain_at_once_where_the_server_forgets(world: World, edge: Edge) -> None:
+    """Policy `resend`: sent again, counted as after the window."""
+    left_unknown(edge, 10)
+    forgets(world)
+    edge.drain()
+    assert world.counts() == {"settled": 10, "resent_after_window": 10}
+
+
+def test_unknown_outcome_is_parked_at_once_where_the_server_forgets(world: World, edge: Edge) -> None:
+    """Policy `hold`: a dead letter that says why; what was never sent goes out."""
+    ids = left_unknown(edge, 3)
+    fresh = world.append(world.channel(), 2)
+    forgets(world)
+    world.policy = Policy(on_uncertain="hold")
+    edge.drain()
+    assert edge.sent() == [ids, fresh]
+    assert world.counts() == {"settled": 2, "held_uncertain": 3}
+    assert {letter["words"] for letter in world.letters()} == {
+        "not known to be delivered, and the server does not remember ids"
+    }
+
+
+def test_verdict_that_has_run_out_changes_nothing(world: World, edge: Edge) -> None:
+    """It holds for a window."""
+    left_unknown(edge, 3)
+    past_ms = world.journal.now_ms() - 1
+    edge.canaries.memory.record(MemoryReport("forgets", forgets_until_ms=past_ms))
+    edge.drain()
+    assert world.counts() == {"settled": 3}
+    world.check()
+
+
+# -- after trouble -------------------------------------------------------------------------------------
+
+
+def meet_trouble(edge: Edge, reply: Reply | NoReply = NoReply(sent=True)) -> list[str]:  # noqa: B008 -- frozen
+    """Ten events were accepted, their answer was lost, and the app waits."""
+    world = edge.world
+    ids = world.append(world.channel(), 10)
+
+    def answer_is_lost(body: bytes) -> Reply | NoReply:
+        world.server.post(body)
+        return reply
+
+    world.drain(journal=world.worker(), control=Control(world, stops_after=1), post=answer_is_lost)
+    assert world.pause() is not None
+    world.pass_time(60)
+    return ids
+
+
+def test_canaries_are_asked_before_anything_is_resent(world: World, edge: Edge) -> None:
+    """The server came back empty: all of it is uncertain, and said so to every worker and to people."""
+    edge.plant(70, 80, 90, 100)
+    meet_trouble(edge)
+    world.server.forget()
+    world.policy = Policy(on_uncertain="hold")
+    edge.drain()
+    assert len(edge.sent()) == 1, "the first attempt only"
+    assert world.counts() == {"held_uncertain": 10}
+    assert world.journal.shared.view().forgets_until_ms > world.journal.now_ms()
+    assert (edge.report().verdict, edge.report().forgotten) == ("forgets", 3)
+    assert world.pause() is not None, "only a probe of events ends it"
+    world.append(world.channel(), 1)
+    edge.drain()
+    assert world.pause() is None
+    assert len(edge.asked_since) == 1, "what is forgotten is not asked for again"
+
+
+def test_server_that_kept_its_memory_is_resent_to(world: World, edge: Edge) -> None:
+    """Three canaries older than the trouble say so, each is gone; one new is planted."""
+    edge.plant(70, 80, 95, 100, 110)
+    ids = meet_trouble(edge)
+    edge.drain()
+    assert edge.sent() == [ids, ids]
+    left = [one.id for one in edge.canaries.memory.canaries()]
+    assert [one for one in left if one.startswith("planted")] == ["planted-110", "planted-100"]
+    assert len(left) == 3
+    since_ms = edge.asked_since[0]
+    assert world.journal.now_ms() - since_ms > 30_000, "trouble began before it was seen"
+    assert world.counts() == {"settled": 10}
+    world.check()
+
+
+def test_every_prober_asks_and_not_only_one_with_something_to_resend(world: World, edge: Edge) -> None:
+    """The pause that it ends lets other lanes resend theirs."""
+    edge.plant(100)
+    ids = meet_trouble(edge)
+    world.server.forget()
+    world.append(world.channel(lane=1), 1)
+    world.policy = Policy(on_uncertain="hold")
+    edge.drain(lane=1)
+    assert world.pause() is None
+    world.drain(lane=0, journal=world.worker())
+    assert world.counts() == {"held_uncertain": len(ids)}
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        pytest.param(Reply(500, b"", {}), "unknown", id="500"),
+        pytest.param(NoReply(sent=False), "unreachable", id="not sent"),
+        pytest.param(Reply(503, b"", {}), "busy", id="busy"),
+        pytest.param(Reply(401, b"", {}), "misconfigured", id="misconfigured"),
+    ],
+)
+def test_trouble_that_lasts_costs_a_new_canary_only(
+    world: World, edge: Edge, reply: Reply | NoReply, reason: str
+) -> None:
+    """The pause goes on, the old canaries are kept for the end, the batch keeps its mark."""
+    edge.plant(70, 80)
+    ids = meet_trouble(edge)
+    marker = world.marker()
+    edge.replies = [reply]
+    world.control.stops_after = 1
+    edge.drain()
+    assert world.pause() == reason
+    assert edge.sent() == [ids]
+    assert len(edge.canaries.memory.canaries()) == 2
+    assert marker is not None
+    assert not world.is_probing()
+
+    world.control = Control(world)
+    world.pass_time(10)
+    edge.drain()
+    assert world.counts() == {"settled": 10}
+    world.check()
+
+
+def test_fresh_batch_is_unmarked_when_the_canary_fails(world: World, edge: Edge) -> None:
+    """It was never sent."""
+    world.append(world.channel(), 3)
+    world.meet_trouble()
+    world.pass_time(60)
+    edge.replies = [Reply(500, b"", {})]
+    world.control.stops_after = 1
+    edge.drain()
+    assert world.marker() is None
+    assert edge.sent() == []
+    world.control = Control(world)
+    world.pass_time(10)
+    edge.drain()
+    world.check()
+
+
+def test_canaries_that_get_no_clear_answer_keep_the_app_waiting(world: World, edge: Edge) -> None:
+    """The new one was accepted, the questions failed: trouble lasts."""
+    edge.plant(70)
+    ids = meet_trouble(edge)
+    planted = Reply(200, json.dumps({"batch": [{"acknowledgement_id": "x"}]}).encode(), {})
+    edge.replies = [planted, Reply(500, b"", {})]
+    world.control.stops_after = 1
+    edge.drain()
+    assert world.pause() == "unknown"
+    assert edge.sent() == [ids]
+
+
+def test_without_canaries_the_setting_is_all_there_is(world: World, edge: Edge) -> None:
+    """Nothing to ask: what the settings say holds."""
+    ids = meet_trouble(edge)
+    edge.drain()
+    assert edge.sent() == [ids, ids]
+    world.check()
+
+
+# -- history -------------------------------------------------------------------------------------------
+
+
+def test_uncertain_events_in_history_are_settled_and_counted_apart(world: World, edge: Edge) -> None:
+    """Runs of recorded ones leave, the others are sent again, in order; each item is looked up until one is sent."""
+    ids = left_unknown(edge, 10)
+    edge.history = {ids[n] for n in (0, 1, 2, 5, 9)}
+    forgets(world)
+    edge.drain()
+    assert edge.sent() == [ids, ids[3:5], ids[6:9]]
+    assert edge.looked == [ids, ids[5:], ids[9:]]
+    assert world.counts() == {"settled": 5, "resent_after_window": 5, "settled_by_history": 5}
+    assert world.depth() == 0
+    assert world.marker() is None
+
+
+def test_hold_policy_parks_only_what_history_does_not_have(world: World, edge: Edge) -> None:
+    """Recorded is accepted."""
+    ids = left_unknown(edge, 6)
+    edge.history = {ids[n] for n in (1, 2, 5)}
+    world.policy = Policy(on_uncertain="hold")
+    world.pass_time(200)
+    edge.drain()
+    assert edge.sent() == [ids]
+    assert edge.looked == [ids]
+    assert world.counts() == {"held_uncertain": 3, "settled_by_history": 3}
+    assert [json.loads(one["item"])["message_id"] for one in world.letters()] == [ids[n] for n in (0, 3, 4)]
+
+
+def test_history_is_not_looked_at_while_the_server_remembers(world: World, edge: Edge) -> None:
+    """A resend is free then, and proves more."""
+    left_unknown(edge, 3)
+    edge.drain()
+    assert edge.looked == []
+    world.check()
+
+
+# -- the beat ------------------------------------------------------------------------------------------
+
+
+def beats(edge: Edge, count: int) -> list[MemoryReport]:
+    """So many beats of five seconds each."""
+    reports = []
+    for _ in range(count):
+        reports.append(edge.canaries.beat(range(edge.world.lanes)))
+        age_canaries(edge.world, 5.0)
+    return reports
+
+
+def age_canaries(world: World, seconds: float) -> None:
+    """So much later for all that is known of canaries."""
+    ms, keys = int(seconds * 1000), AppKeys.of(APP)
+    world.pass_time(seconds)
+    for key in (keys.canaries, keys.canary_answers):
+        for member in world.redis.zrange(key, 0, -1):
+            world.redis.zincrby(key, -ms, member)
+    for name in ("settled_ms", "peak_ms"):
+        if world.redis.hget(keys.memory, name):
+            world.redis.hincrby(keys.memory, name, -ms)
+    until_ms = int(world.redis.hget(keys.memory, "forgets_until") or 0)
+    if until_ms:
+        report = edge_report(world)
+        world.redis.hset(keys.memory, "forgets_until", until_ms - ms)
+        report["forgets_until_ms"] = until_ms - ms
+        world.redis.hset(keys.memory, "report", json.dumps(report))
+
+
+def edge_report(world: World) -> dict[str, object]:
+    found = json.loads(world.redis.hget(AppKeys.of(APP).memory, "report") or b"{}")
+    assert isinstance(found, dict)
+    return found
+
+
+def test_beats_of_a_window_say_that_the_server_remembers(world: World, edge: Edge) -> None:
+    """Ten answers after a while, then the age grows to nine tenths of the window; each id is asked once."""
+    world.server.ttl_s = WINDOW_S
+    reports = beats(edge, 48)
+    assert [report.verdict for report in reports[:5]] == ["unknown"] * 5
+    assert {report.verdict for report in reports[24:]} == {"remembers"}
+    assert 100 < reports[-1].remembered_s <= 112
+    assert reports[-1].asked >= 24
+    asked = [
+        item["message_id"] for body in world.server.bodies if (item := json.loads(body)["batch"][0])["data"] == "asked"
+    ]
+    assert len(asked) == len(set(asked))
+    assert len(world.server.requests) < 48 * 3, "cheap"
+
+
+def test_memory_that_is_lost_is_told_at_the_next_beats_and_forgiven_after_a_window(world: World, edge: Edge) -> None:
+    """One forgotten id counts for a whole window."""
+    world.server.ttl_s = WINDOW_S
+    beats(edge, 30)
+    world.server.forget()
+    assert beats(edge, 1)[-1].verdict == "forgets"
+    reports = beats(edge, 60)
+    verdicts = [report.verdict for report in reports]
+    assert verdicts[:24] == ["forgets"] * 24
+    assert verdicts[-1] == "remembers"
+    assert verdicts == sorted(verdicts), "one change"
+
+
+def test_rate_is_what_the_workers_delivered(world: World, edge: Edge) -> None:
+    """Events per second of the busiest beat: the advice is made for it."""
+    beats(edge, 2)
+    world.append(world.channel(), 5000)
+    world.policy = Policy(batch_max_events=1000)
+    edge.drain()
+    assert 500 < beats(edge, 1)[0].rate <= 1001
+    assert 500 < beats(edge, 3)[-1].rate <= 1001
+
+
+def test_unclear_answers_are_no_verdict(world: World, edge: Edge) -> None:
+    """A canary that got none is dropped: its second payload may have been stored."""
+    edge.plant(10)
+    edge.canaries.memory.claim(edge.canaries.memory.canaries())
+    edge.canaries.memory.planted([Canary("old", world.journal.now_ms() - 10_000, 1)])
+    edge.replies = [Reply(500, b"", {}), Reply(500, b"", {})]
+    report = edge.canaries.beat(range(2))
+    assert (report.verdict, report.asked) == ("unknown", 0)
+    assert edge.canaries.memory.canaries() == (), "neither asked again nor planted"
+
+
+def test_stale_canaries_are_dropped_unasked(world: World, edge: Edge) -> None:
+    """Their holder was away too long."""
+    edge.plant(119)
+    edge.canaries.memory.planted([Canary("old", world.journal.now_ms() - 119_000, 1)])
+    asked = len(world.server.requests)
+    report = edge.canaries.beat(range(2))
+    assert report.asked == 0
+    assert len(world.server.requests) == asked + 1, "one request: the new canaries"
+    assert all(one.planted_ms > world.journal.now_ms() - 10_000 for one in edge.canaries.memory.canaries())
+
+
+def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:
+    """`after_trouble` tells the loop what became of its request."""
+    edge.replies = [Reply(500, b"", {})]
+    assert edge.canaries.after_trouble(0).finding.outcome is Outcome.UNKNOWN
+    assert edge.canaries.after_trouble(0) == Asked(Finding(Outcome.ACCEPTED))
