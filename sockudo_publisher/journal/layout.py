@@ -246,8 +246,11 @@ class LayoutRecord:
             self._link.run([*commands, ("DEL", lane_keys(self._app, old).counts)])
 
     def _read(self) -> tuple[bytes, Layout]:
-        _, text = self._link.run([("SET", self._key, self._wanted, "NX"), ("GET", self._key)])
-        return checked(text), read_layout(text)
+        laid_out, text = self._link.run([("SET", self._key, self._wanted, "NX"), ("GET", self._key)])
+        if not checked(text):
+            checked(laid_out)  # full, or a replica
+            raise JournalUnavailable("the layout of the lanes is gone", stored=False)
+        return text, read_layout(text)
 
     def _are_empty(self, span: Span, *, dead_too: bool = False) -> bool:
         commands: list[Command] = []

@@ -99,13 +99,16 @@ class RedisLink:
         else:
             connection.disconnect()
 
-    def run(self, commands: Sequence[Command], *, in_order: bool = False) -> list[Any]:
+    def run(self, commands: Sequence[Command], *, in_order: bool = False, then: Command | None = None) -> list[Any]:
         """Send commands in one round trip and return their answers, errors included as values.
 
         Scripts that Redis does not know are loaded and called again; with ``in_order`` so is every
-        command after them, because they were written to come after. Raises
-        :class:`JournalUnavailable` when the connection fails.
+        command after them, because they were written to come after. ``then`` is one more command, about
+        all of them, and is sent again after what was. Raises :class:`JournalUnavailable` when the
+        connection fails.
         """
+        if then is not None:
+            commands = [*commands, then]
         connection = self._connect()
         try:
             answers = _exchange(connection, commands)
@@ -113,6 +116,8 @@ class RedisLink:
             if missing:
                 _exchange(connection, [("SCRIPT", "LOAD", one.text) for one in all_scripts()])
                 again = list(range(missing[0], len(commands))) if in_order else missing
+                if then is not None and not in_order:
+                    again.append(len(commands) - 1)
                 repeated = _exchange(connection, [commands[i] for i in again])
                 for i, answer in zip(again, repeated, strict=True):
                     answers[i] = answer

@@ -70,6 +70,9 @@ class Producer:
 
     ``lanes`` is what the settings ask for; what the journal was laid out with holds, until a worker
     changes it (:mod:`.layout`): another number would put a channel's next events beside its waiting ones.
+    ``wait`` (replicas, ms): an append has succeeded when so many replicas have it. If they do not within
+    that time, it raises ``JournalUnavailable(stored=None)``: the event is stored, and will be delivered
+    unless a failover loses it. Repeated with its message id as key it is delivered once either way.
     """
 
     def __init__(
@@ -86,7 +89,9 @@ class Producer:
         self._most = max_backlog
         self._key_ttl_ms = key_ttl_ms
         self._wait = wait
-        self._link = RedisLink(redis_url, timeout_s=CALLER_TIMEOUT_S)
+        # Redis answers WAIT when its time is over, at the latest.
+        wait_s = wait[1] / 1000 if wait else 0.0
+        self._link = RedisLink(redis_url, timeout_s=CALLER_TIMEOUT_S + wait_s)
         self._record = LayoutRecord(self._link, app, lanes)
         self._layout: Layout | None = None
         self._layout_looked_at = float("-inf")
@@ -242,7 +247,7 @@ class Producer:
     def _send(self, commands: list[Command]) -> list[Any]:
         if self._wait is None:
             return self._link.run(commands)
-        *answers, replicas = self._link.run([*commands, ("WAIT", *self._wait)])
+        *answers, replicas = self._link.run(commands, then=("WAIT", *self._wait))
         if checked(replicas) < self._wait[0]:
             raise JournalUnavailable(
                 f"SOCKUDO_REDIS_WAIT: {replicas} replicas have it within {self._wait[1]} ms, wanted {self._wait[0]}",

@@ -1,0 +1,247 @@
+"""The journal's Redis and its replica: what a failover takes, with `SOCKUDO_REDIS_WAIT` and without it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import redis
+
+from sockudo_publisher import JournalUnavailable, publish
+from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.journal.producer import Producer
+from tests.support.oracle import compare, numbers
+from tests.support.publisher import Publisher
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+
+class Pair:
+    """A primary and its replica, each with its append-only file."""
+
+    def __init__(self, directory: Path, ends: ExitStack) -> None:
+        self.directory = directory
+        self._ends = ends
+        self._count = 0
+        self.primary = self._start("primary")
+        self.replica = self.new_replica()
+
+    def new_replica(self) -> RedisServer:
+        """Another replica of the primary, in step with it."""
+        self._count += 1
+        port = str(self.primary.port)
+        replica = self._start(f"replica{self._count}", "--replicaof", "127.0.0.1", port)
+        client = self.client(self.primary)
+        client.set("begun", self._count)
+        assert wait_for(lambda: client.wait(1, 500) == 1, 30)
+        return replica
+
+    def _start(self, name: str, *args: str, port: int | None = None) -> RedisServer:
+        more = ["--repl-diskless-sync-delay", "0", *args]
+        server = RedisServer(self.directory / name, port, args=more)
+        self._ends.callback(server.kill)
+        return server.start()
+
+    def client(self, server: RedisServer) -> redis.Redis:
+        client = redis.Redis.from_url(server.url)
+        self._ends.callback(client.close)
+        return client
+
+    def fail_over(self) -> None:
+        """The primary is killed; what the replica has is served at the primary's address from now on."""
+        self.primary.kill()
+        self.replica.stop()
+        name = self.replica.directory.name
+        self.primary = self._start(name, port=self.primary.port)
+
+    def cut_off(self) -> None:
+        """The replica is frozen and gets nothing any more: what is on the way to a frozen one it would read later."""
+        self.replica.pause()
+        self.client(self.primary).client_kill_filter(_type="replica")
+
+    def promote(self) -> None:
+        """The primary is killed; the replica goes on at its own address."""
+        self.primary.kill()
+        self.client(self.replica).replicaof("NO", "ONE")
+        self.primary = self.replica
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with ExitStack() as ends:
+        yield Pair(tmp_path, ends)
+
+
+@pytest.fixture
+def producer(pair: Pair) -> Callable[..., Producer]:
+    def make(wait: tuple[int, int] | None) -> Producer:
+        return Producer(pair.primary.url, "app", lanes=1, max_backlog=0, key_ttl_ms=60_000, wait=wait)
+
+    return make
+
+
+def append(producer: Producer, number: int) -> None:
+    appended = producer.append({producer.layout().appending.lane_of("c"): [Item("c", b"%d" % number)]})
+    assert appended.failure is None
+
+
+def bodies(url: str) -> list[bytes]:
+    """What a worker finds in the lane."""
+    journal = Journal(url, "app", lanes=1)
+    holder = journal.acquire(0)
+    assert holder is not None
+    batch = journal.take(holder, most_items=1000, most_bytes=10**6).batch
+    journal.hand_over(holder)
+    return [item.body for item in batch.items()] if batch else []
+
+
+def test_with_wait_what_a_caller_was_told_survives_the_primary(pair: Pair, producer: Callable[..., Producer]) -> None:
+    """SIGKILL right after each append has returned: the replica has all of them, in order."""
+    one = producer((1, 5000))
+    for n in range(50):
+        append(one, n)
+    pair.promote()
+    assert bodies(pair.primary.url) == [b"%d" % n for n in range(50)]
+
+
+def test_without_wait_a_failover_takes_what_the_replica_did_not_have(
+    pair: Pair, producer: Callable[..., Producer]
+) -> None:
+    """`delay` had returned: as durable as the Redis it is in. What is left is in order, and goes on."""
+    safe, fast = producer((1, 5000)), producer(None)
+    for n in range(5):
+        append(safe, n)
+    pair.cut_off()
+    for n in range(5, 9):
+        append(fast, n)
+    pair.primary.kill()
+    pair.replica.resume()
+    pair.promote()
+    assert bodies(pair.primary.url) == [b"%d" % n for n in range(5)]
+
+
+def test_wait_that_is_not_reached_says_that_nobody_knows(pair: Pair, producer: Callable[..., Producer]) -> None:
+    """`stored` is None, though the primary has it: a failover may still take it. It names the setting and numbers."""
+    one = producer((1, 1200))  # longer than callers wait for an ordinary answer
+    append(one, 0)
+    pair.replica.pause()
+    began = time.monotonic()
+    with pytest.raises(JournalUnavailable, match=r"SOCKUDO_REDIS_WAIT: 0 replicas have it within 1200 ms") as caught:
+        append(one, 1)
+    assert time.monotonic() - began >= 1.2
+    assert caught.value.stored is None
+    pair.replica.resume()
+    append(one, 2)
+    assert bodies(pair.primary.url) == [b"0", b"1", b"2"]
+
+
+def test_wait_is_about_the_append_also_when_scripts_were_flushed(pair: Pair, producer: Callable[..., Producer]) -> None:
+    """The append is sent twice then, and so is the question who has it."""
+    one = producer((1, 5000))
+    append(one, 0)
+    client = pair.client(pair.primary)
+    client.script_flush()
+    client.config_resetstat()
+    append(one, 1)
+    stats = client.info("commandstats")
+    assert (stats["cmdstat_evalsha"]["calls"], stats["cmdstat_wait"]["calls"]) == (2, 2)
+
+
+@pytest.fixture
+def on_pair(stack: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Stack:
+    """The stack with its journal on the primary, and the broker apart."""
+    own = {"SOCKUDO_REDIS_URL": pair.primary.url, "SOCKUDO_BROKER_URL": stack.redis_server.url}
+    stack.environ.update(own)
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    forget_apps()
+    return stack
+
+
+def test_event_that_missed_its_replicas_is_delivered_once_when_repeated(
+    on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the error says: with its message id as key, after the replica came back."""
+    monkeypatch.setenv("SOCKUDO_REDIS_WAIT", "1:100")
+    forget_apps()
+    channel = on_pair.channel()
+    seen = on_pair.subscribe(channel)
+    on_pair.worker()
+    publish.delay(channel, "n", {"n": 0})
+    pair.replica.pause()
+    with pytest.raises(JournalUnavailable) as caught:
+        publish.delay(channel, "n", {"n": 1})
+    assert caught.value.message_id
+    seen.wait_for_count(2, 60)
+    pair.replica.resume()
+    publish.delay(channel, "n", {"n": 1}, key=caught.value.message_id)
+    publish.delay(channel, "n", {"n": 2})
+    seen.wait_for_count(3, 60)
+    seen.wait_until_quiet(1.0)
+    assert numbers(seen.events())[channel] == [0, 1, 2]
+
+
+def test_failover_under_traffic_with_wait_loses_and_repeats_nothing(
+    on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers and callers find the new primary at the old address; settled batches it never heard of are resent."""
+    monkeypatch.setenv("SOCKUDO_REDIS_WAIT", "1:2000")
+    forget_apps()
+    channels = on_pair.channels(16)
+    seen = on_pair.subscribe(*channels)
+    on_pair.worker()
+    publisher = Publisher(channels, 1_000_000, 40, 0.02)
+    publisher.start()
+    assert wait_for(lambda: seen.count > 200, 60)
+    pair.fail_over()
+    pair.replica = pair.new_replica()
+    before = seen.count
+    assert wait_for(lambda: seen.count > before + 200, 60)
+    publisher.stop.set()
+    publisher.join(60)
+    assert publisher.error is None
+    assert publisher.repeats > 0, "the fault must have been noticed"
+    wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60)
+    seen.wait_until_quiet(1.0)
+    verdict = compare(publisher.promised, numbers(seen.events()))
+    assert verdict.is_exact, verdict
+
+
+def test_journal_on_a_replica_is_refused_and_goes_on_when_it_is_promoted(
+    on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is stored, and callers are told so; the worker waits, and drains what was there all along."""
+    channel = on_pair.channel()
+    seen = on_pair.subscribe(channel)
+    publish.delay(channel, "n", {"n": 0})
+    assert wait_for(lambda: pair.client(pair.primary).wait(1, 1000) == 1, 30)
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", pair.replica.url)
+    on_pair.environ["SOCKUDO_REDIS_URL"] = pair.replica.url
+    forget_apps()
+    with pytest.raises(JournalUnavailable, match="Redis refused: ReadOnlyError") as caught:
+        publish.delay(channel, "n", {"n": 1})
+    assert caught.value.stored is False
+    worker = on_pair.worker()
+    assert wait_for(lambda: "ReadOnlyError" in worker.log_text(), 60)
+    assert worker.is_running
+    pair.promote()
+    publish.delay(channel, "n", {"n": 1}, key=caught.value.message_id)
+    seen.wait_for_count(2, 60)
+    assert numbers(seen.events())[channel] == [0, 1]
+
+
+def test_empty_replica_says_why_it_stores_nothing(tmp_path: Path) -> None:
+    """Not even the number of lanes is in it."""
+    with RedisServer(tmp_path, args=["--replicaof", "127.0.0.1", "1"]) as orphan:
+        producer = Producer(orphan.url, "app", lanes=1, max_backlog=0, key_ttl_ms=60_000)
+        with pytest.raises(JournalUnavailable, match="Redis refused") as caught:
+            append(producer, 0)
+    assert caught.value.stored is False
