@@ -1,0 +1,296 @@
+"""pusher-js itself, in Node, against the real server: our endpoint authorizes it, and it reads what we encrypt.
+
+It comes from npm as package-lock.json pins it, once, into the user's cache. Where there is no node or npm, or the
+package cannot be had, the tests are skipped and say why; in CI they fail, unless `WITHOUT_NODE` says that it is known.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NoReturn
+from urllib.parse import parse_qs
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+import pytest
+
+from examples.auth_endpoint import application
+from sockudo_publisher import Sockudo, ValidationError
+from sockudo_publisher.embedded import App, SockudoServer
+
+pytestmark = pytest.mark.integration
+
+HERE = Path(__file__).parent
+LIBRARY = "pusher-js"
+MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
+#: Seconds for npm to install two packages.
+INSTALL_S = 120.0
+#: Seconds for what is expected to be printed, on a machine with a lot to do.
+SOON_S = 60.0
+#: The longest text whose envelope has 10,240 bytes at most (sdk-matrix, F20).
+LONGEST = 7619
+
+
+def absent(reason: str) -> NoReturn:
+    """Say so; in CI it is a failure."""
+    if os.environ.get("CI") == "true" and not os.environ.get("WITHOUT_NODE"):
+        pytest.fail(f"{reason} (CI=true, and WITHOUT_NODE is not set)")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """The directory that pusher-js is in, installed if it is not there yet."""
+    npm = shutil.which("npm")
+    if shutil.which("node") is None or npm is None:
+        absent("no node or no npm on PATH: pusher-js cannot be tried")
+    lock = (HERE / "package-lock.json").read_bytes()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sockudo-publisher"
+    installed = cache / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
+    if not installed.is_dir():
+        cache.mkdir(parents=True, exist_ok=True)
+        # Whole or not at all: another run may be at it too, and any may be stopped.
+        with tempfile.TemporaryDirectory(dir=cache, prefix="node-new-") as directory:
+            fresh = Path(directory) / "whole"
+            fresh.mkdir()
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(HERE / name, fresh)
+            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
+            try:
+                done = subprocess.run(
+                    command, cwd=fresh, capture_output=True, text=True, timeout=INSTALL_S, check=False
+                )
+            except subprocess.TimeoutExpired:
+                absent(f"npm ci: not done within {INSTALL_S:g} s")
+            if done.returncode != 0:
+                absent(f"npm ci: {done.stderr.strip()[:500]}")
+            try:
+                fresh.rename(installed)
+            except OSError:
+                assert installed.is_dir(), "another run has installed it meanwhile"
+    return installed / "node_modules"
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class AuthEndpoint:
+    """The example's endpoint around a client, in a thread; keeps the forms that it was sent."""
+
+    def __init__(self, client: Sockudo) -> None:
+        self.forms: list[tuple[str, bytes]] = []
+        wsgi = application(client)
+
+        def recording(environ: Any, start_response: Any) -> Any:
+            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+            self.forms.append((environ["PATH_INFO"], body))
+            return wsgi({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
+
+        self._server = make_server("127.0.0.1", 0, recording, handler_class=Quiet)
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def channels(self) -> list[str]:
+        """The channels that were asked for."""
+        return [parse_qs(body.decode())["channel_name"][0] for path, body in self.forms if path == "/pusher/auth"]
+
+    def __enter__(self) -> AuthEndpoint:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class Page:
+    """subscribe.cjs in Node; what it prints, in order."""
+
+    def __init__(self, node_modules: Path, **wish: Any) -> None:
+        self.said: list[dict[str, Any]] = []
+        wish = {"library": LIBRARY, "modules": str(node_modules), **wish}
+        self._process = subprocess.Popen(
+            ["node", str(HERE / "subscribe.cjs"), json.dumps(wish)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_errors)]
+        self.complaints = ""
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self.said.append(json.loads(line))
+
+    def _read_errors(self) -> None:
+        assert self._process.stderr
+        self.complaints = self._process.stderr.read()
+
+    def wait_for(self, key: str, count: int) -> list[dict[str, Any]]:
+        """Until so many lines have this key."""
+        deadline = time.monotonic() + SOON_S
+        while len(lines := [line for line in self.said if key in line]) < count:
+            lives = self._process.poll() is None
+            assert lives or len([line for line in self.said if key in line]) >= count, (self.said, self.complaints)
+            assert time.monotonic() < deadline, self.said
+            time.sleep(0.02)
+        return lines
+
+    def events(self, count: int) -> list[tuple[str | None, str, Any]]:
+        """Until the page was given so many events."""
+        return [(line["channel"], line["event"], line["data"]) for line in self.wait_for("event", count)]
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin
+        self._process.stdin.close()  # it ends by itself then
+        try:
+            self._process.wait(SOON_S)
+        finally:
+            self._process.kill()
+            for reader in self._readers:
+                reader.join(SOON_S)
+            for stream in (self._process.stdout, self._process.stderr):
+                assert stream
+                stream.close()
+
+
+@pytest.fixture(scope="module")
+def server(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
+    app = App("js", "js-key", "js-secret", policy={"features": {"enable_user_authentication": True}})
+    with SockudoServer(tmp_path_factory.mktemp("js"), [app], program=sockudo.program) as own:
+        yield own
+
+
+@pytest.fixture
+def client(server: SockudoServer) -> Iterator[Sockudo]:
+    made = Sockudo.from_url(server.url, encryption_master_key_base64=MASTER_KEY)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def endpoint(client: Sockudo) -> Iterator[AuthEndpoint]:
+    with AuthEndpoint(client) as running:
+        yield running
+
+
+@pytest.fixture
+def page(node_modules: Path, server: SockudoServer, endpoint: AuthEndpoint) -> Iterator[Any]:
+    """`page(*channels)`: a page of Ada's that has asked for them; ends with the test."""
+    with ExitStack() as ends:
+
+        def visit(*channels: str, **wish: Any) -> Page:
+            wish = {"token": "token-of-ada", "key": "js-key", "port": server.port, "auth": endpoint.url, **wish}
+            return ends.enter_context(Page(node_modules, channels=channels, **wish))
+
+        yield visit
+
+
+def as_page_gets_it(data: Any) -> Any:
+    """pusher-js gives a page the value of JSON text, and text that is none as it is."""
+    if not isinstance(data, str):
+        return data
+    try:
+        return json.loads(data)
+    except ValueError:
+        return data
+
+
+PAYLOADS = [
+    'plain "text"\n',
+    {"a": [1, None, 1.5, True], "nested": {"<b>": "&"}},
+    '{"json":"as text"}',
+    "ą§¶™€łü€ß£ 😀 \u2028",
+    {"ü": "日本語"},
+    ["a", 1],
+    12.5,
+    "",
+    "x" * LONGEST,
+    "€" * (LONGEST // 3),
+]
+
+
+def test_encrypted_events_are_read_by_pusher_js(client: Sockudo, page: Any) -> None:
+    """Text, JSON, any characters, up to the limit; one by one and as a batch, each channel with its own secret."""
+    channels = ["private-encrypted-js", "private-encrypted-js_=@,.;2"]
+    visited = page(*channels)
+    visited.wait_for("subscribed", 2)
+    for index, data in enumerate(PAYLOADS):
+        client.trigger(channels[index % 2], f"e{index}", data)
+    client.trigger_batch([(channel, "batch", data) for channel in channels for data in PAYLOADS[:3]])
+    expected = [(channels[index % 2], f"e{index}", as_page_gets_it(data)) for index, data in enumerate(PAYLOADS)]
+    expected += [(channel, "batch", as_page_gets_it(data)) for channel in channels for data in PAYLOADS[:3]]
+    seen = visited.events(len(expected))
+    for channel in channels:
+        assert [event for event in seen if event[0] == channel] == [event for event in expected if event[0] == channel]
+
+
+def test_one_byte_more_is_refused_before_it_is_sent(client: Sockudo) -> None:
+    """10,240 bytes of envelope is the limit, and the longest text above reaches it."""
+    with pytest.raises(ValidationError, match=r"data: .* bytes, limit 10240"):
+        client.trigger("private-encrypted-js", "e", "x" * (LONGEST + 1))
+
+
+def test_what_another_key_has_encrypted_is_not_read(
+    server: SockudoServer, client: Sockudo, endpoint: AuthEndpoint, page: Any
+) -> None:
+    """pusher-js asks for the channel's secret again, in case it has changed, and then drops the event."""
+    channel = "private-encrypted-other"
+    visited = page(channel)
+    visited.wait_for("subscribed", 1)
+    other_key = base64.b64encode(b"another 32 bytes master key !!!!").decode()
+    stranger = Sockudo.from_url(server.url, encryption_master_key_base64=other_key)
+    stranger.trigger(channel, "wrong", "secret")
+    stranger.close()
+    deadline = time.monotonic() + SOON_S
+    while endpoint.channels() != [channel] * 2:
+        assert time.monotonic() < deadline, endpoint.channels()
+        time.sleep(0.02)
+    client.trigger(channel, "right", "x")
+    assert visited.events(1) == [(channel, "right", "x")]
+
+
+def test_private_and_presence_channels(client: Sockudo, endpoint: AuthEndpoint, page: Any) -> None:
+    """The form that pusher-js posts is the form that is read; the member is the session's."""
+    visited = page("private-js", "presence-js", "private-mail-of-bob")
+    subscribed = {line["subscribed"]: line["me"] for line in visited.wait_for("subscribed", 2)}
+    assert subscribed == {"private-js": None, "presence-js": {"id": "ada", "info": {"name": "Ada"}}}
+    (refused,) = visited.wait_for("refused", 1)
+    assert (refused["refused"], refused["error"]["status"]) == ("private-mail-of-bob", 403)
+    socket_id = visited.wait_for("connected", 1)[0]["connected"]
+    form = next(body for path, body in endpoint.forms if b"private-js" in body)
+    assert client.authorize_private_channel(form) == client.authenticate("private-js", socket_id)
+    form = next(body for path, body in endpoint.forms if b"presence-js" in body)
+    member = {"user_id": "ada", "user_info": {"name": "Ada"}}
+    assert client.authorize_presence_channel(form, member) == client.authenticate("presence-js", socket_id, member)
+    client.trigger(["private-js", "presence-js"], "e", {"a": 1})
+    assert sorted(visited.events(2)) == [("presence-js", "e", {"a": 1}), ("private-js", "e", {"a": 1})]
+
+
+def test_users_sign_in(client: Sockudo, page: Any) -> None:
+    """And get what is sent to them."""
+    visited = page(sign_in=True)
+    assert visited.wait_for("signed_in", 1)[0] == {"signed_in": "ada"}
+    client.trigger("#server-to-user-ada", "to-you", {"ü": 1})
+    assert visited.events(1) == [(None, "to-you", {"ü": 1})]
