@@ -1,0 +1,90 @@
+"""Whether doorbells have a way, and anybody who hears them. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from .finding import Finding, broken, fine, risk, unknown
+
+__all__ = ["BROKER_CHECKS", "BrokerFacts", "Worker", "judge_broker"]
+
+BROKER_CHECKS = ("broker", "workers")
+
+#: Nodes that a line names; more are counted.
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A worker that listens on our queue. ``version`` is ``None`` for one that could not be asked for more."""
+
+    node: str
+    version: str | None = None
+    lanes: int = 0
+    apps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class BrokerFacts:
+    """``transport`` is the broker's kind (``redis``, ``amqp``); ``failure`` why it was not reached.
+
+    ``workers`` is ``None`` when the broker was reached and the question failed on the way.
+    """
+
+    transport: str
+    failure: str = ""
+    workers: tuple[Worker, ...] | None = None
+
+
+def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str) -> list[Finding]:
+    """A finding for each of :data:`BROKER_CHECKS`; ``app``, ``lanes`` and ``version`` are those of this process."""
+    if facts.failure:
+        return [
+            # Events flow without it, as every worker sweeps; only later.
+            broken(
+                "broker",
+                f"{facts.transport}: {facts.failure}: workers hear no doorbells and find events by their sweep alone",
+                "start the broker, or correct SOCKUDO_BROKER_URL",
+            ),
+            unknown("workers", "they are asked through the broker, which was not reached", "see broker"),
+        ]
+    reached = fine("broker", f"{facts.transport}: takes connections")
+    if facts.workers is None:
+        how = "`celery -A sockudo_publisher.workerapp inspect active_queues`: who has the queue `sockudo`"
+        return [reached, unknown("workers", "Celery's remote control did not work", how)]
+    return [reached, _workers(facts.workers, app, lanes, version)]
+
+
+def _workers(workers: tuple[Worker, ...], app: str, lanes: int, version: str) -> Finding:
+    name = "workers"
+    if not workers:
+        return broken(
+            name,
+            "none answers: what is published waits",
+            "`sockudo-publisher worker`, with the same SOCKUDO_* settings as here",
+        )
+    seen = f"{len(workers)} alive"
+    silent = [worker.node for worker in workers if worker.version is None]
+    if silent:
+        return risk(name, f"{seen}, of which {_named(silent)} cannot say its version", "run this release everywhere")
+    deaf = [worker.node for worker in workers if app not in worker.apps]
+    if len(deaf) == len(workers):
+        return broken(name, f"{seen}, none of them knows the app {app}", "SOCKUDO_URL and SOCKUDO_APPS of the workers")
+    if deaf:
+        change = "SOCKUDO_URL and SOCKUDO_APPS of the workers: the same for all"
+        return risk(name, f"{seen}, {_named(deaf)} does not know the app {app}", change)
+    others = Counter(worker.version for worker in workers if worker.version != version)
+    if others:
+        found = ", ".join(f"{count} of {other}" for other, count in sorted(others.items(), key=str))
+        return risk(name, f"{seen}, {found}; here it is {version}", "finish the upgrade: one release everywhere")
+    odd = sorted({worker.lanes for worker in workers} - {lanes})
+    if odd:
+        found = ", ".join(map(str, odd))
+        return risk(name, f"{seen}, with {found} lanes; here it is {lanes}", "SOCKUDO_LANES: the same everywhere")
+    return fine(name, f"{seen}, version {version}")
+
+
+def _named(nodes: list[str]) -> str:
+    more = len(nodes) - MOST_NAMED
+    return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")

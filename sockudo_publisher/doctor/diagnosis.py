@@ -1,0 +1,144 @@
+"""All checks of one app, side by side and within a time limit, whatever hangs.
+
+Redis, the broker and Sockudo are looked at in a thread each; a thread that is not done when its time is
+up (a name server that does not answer, say) is left behind, and what it was to find out is unknown.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .. import __version__
+from ..client.credentials import Credentials
+from ..client.sockudo import Sockudo
+from ..settings import DEFAULT_APP, Settings
+from .access import Access, judge_access
+from .broker_health import BrokerFacts, judge_broker
+from .delivering import DeliveryFacts, judge_delivering
+from .finding import Finding, State
+from .limits import LimitFacts, judge_limits
+from .look_at_broker import look_at_broker
+from .look_at_journal import JournalFacts, look_at_journal
+from .look_at_redis import look_at_redis
+from .look_at_sockudo import SockudoFacts, Wanted, look_at_sockudo
+from .redis_health import RedisFacts, judge_redis
+from .remembering import judge_remembering
+
+__all__ = ["Diagnosis", "diagnose"]
+
+#: Seconds in which all questions must be asked: those to Sockudo take four when all is well.
+WITHIN_S = 22.0
+#: Seconds beyond, for the last answer.
+MARGIN_S = 3.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """All findings about one app, in a fixed order."""
+
+    app: str
+    findings: tuple[Finding, ...]
+
+    @property
+    def is_unreachable(self) -> bool:
+        """Whether Redis or Sockudo could not be reached."""
+        return any(
+            finding.name in ("redis.reachable", "sockudo.reachable") and finding.state is State.BROKEN
+            for finding in self.findings
+        )
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nothing is broken or at risk. What is unknown stays open."""
+        return not any(finding.state in (State.BROKEN, State.RISK) for finding in self.findings)
+
+
+def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
+    """Look at everything that the app needs, for at most :data:`WITHIN_S` + :data:`MARGIN_S` seconds.
+
+    Raises :class:`ConfigurationError` for settings that cannot be understood.
+    """
+    setting = "SOCKUDO_URL" if app == DEFAULT_APP else f"SOCKUDO_APPS[{app!r}]"
+    url = settings.url_of(app)
+    credentials = Credentials.from_url(url, setting=setting)
+    client = Sockudo.from_setting(setting, url, encryption_master_key_base64=settings.encryption_master_key_base64)
+    wanted = Wanted(settings.batch_max_events, settings.batch_max_bytes, settings.max_event_bytes)
+    sockudo = SockudoFacts(Access(setting, credentials.app_id, failure=f"no answer within {WITHIN_S:g} s"))
+    until = time.monotonic() + WITHIN_S
+    replicas = settings.redis_wait[0] if settings.redis_wait else 0
+
+    def redis_and_journal() -> tuple[RedisFacts, JournalFacts]:
+        redis = look_at_redis(settings.redis_url, replicas_wanted=replicas)
+        return redis, JournalFacts() if redis.failure else look_at_journal(settings.redis_url, app)
+
+    looks_at_redis = _Look(redis_and_journal)
+    looks_at_broker = _Look(lambda: look_at_broker(settings))
+    looks_at_sockudo = _Look(lambda: look_at_sockudo(sockudo, client, credentials, wanted, until=until))
+
+    last = until + MARGIN_S
+    slow = f"no answer within {WITHIN_S:g} s"
+    redis, journal = looks_at_redis.result(last) or (RedisFacts(failure=slow), JournalFacts())
+    broker = looks_at_broker.result(last) or BrokerFacts("broker", failure=slow)
+    looks_at_sockudo.result(last)
+    return Diagnosis(
+        app,
+        (
+            *judge_redis(redis),
+            *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__),
+            *judge_access(sockudo.access),
+            *judge_limits(
+                LimitFacts(
+                    batch_events=sockudo.batch_events,
+                    batch_bytes=sockudo.batch_bytes,
+                    event_bytes=sockudo.event_bytes,
+                    event_name=sockudo.event_name,
+                    channel_name=sockudo.channel_name,
+                    learned=journal.learned,
+                )
+            ),
+            *judge_remembering(
+                sockudo.canaries, tuple(sockudo.answers), journal.measured, window_s=settings.dedup_window
+            ),
+            *judge_delivering(
+                DeliveryFacts(
+                    cuts=None if sockudo.cuts is None else tuple(sockudo.cuts),
+                    through=sockudo.through,
+                    answered=sockudo.answered,
+                    limit=sockudo.rate_limit,
+                    limited=sockudo.rate_limited,
+                    history=sockudo.history,
+                    pause=journal.pause,
+                )
+            ),
+        ),
+    )
+
+
+class _Look(Generic[T]):
+    """One look in a thread of its own."""
+
+    def __init__(self, look: Callable[[], T]) -> None:
+        self._look = look
+        self._found: T | None = None
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sockudo-doctor", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._found = self._look()
+        except BaseException as error:  # noqa: BLE001 -- raised where the result is asked for
+            self._error = error
+
+    def result(self, last: float) -> T | None:
+        """What was found, or ``None`` at the instant ``last`` of ``time.monotonic()``."""
+        self._thread.join(max(0.0, last - time.monotonic()))
+        if self._error is not None:
+            raise self._error
+        return self._found

@@ -1,0 +1,113 @@
+"""Ask the broker for a connection, and the workers behind it who they are. Decides nothing.
+
+Other Celery apps may use the same broker. So first all nodes are asked for their queues, a question that
+each of them knows, and then those that have ours for what only ours can say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from celery import Celery
+
+from ..celery_app import QUEUE, configuration
+from ..settings import Settings
+from .broker_health import BrokerFacts, Worker
+
+__all__ = ["look_at_broker"]
+
+#: Seconds to connect, and for each answer of the broker.
+CONNECT_S = 3.0
+#: Seconds in which workers may answer: first a short look, since it always lasts its whole time, then a long one.
+ANSWERS_S = (1.5, 6.0)
+
+# In workerapp, which makes the process that imports it a worker's.
+ABOUT = "sockudo_publisher_about"
+
+
+def look_at_broker(settings: Settings) -> BrokerFacts:
+    """Whether the broker takes a connection, and which workers have our queue."""
+    # kombu masks passwords in its words, not users, and other transports have other secrets: the kind alone is shown.
+    transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
+    with Celery("sockudo_publisher.doctor", set_as_current=False) as app:
+        app.conf.update(configuration(settings))
+        options = {
+            **app.conf.broker_transport_options,
+            "socket_connect_timeout": CONNECT_S,
+            "socket_timeout": CONNECT_S,
+            "read_timeout": max(ANSWERS_S),
+            "write_timeout": CONNECT_S,
+            "retry_on_timeout": False,
+            "max_retries": 1,
+            "interval_start": 0,
+            "interval_step": 0,
+            "interval_max": 0,
+        }
+        try:
+            connection = app.connection_for_write(connect_timeout=CONNECT_S, transport_options=options)
+        except Exception as error:  # noqa: BLE001 -- whatever kombu makes of a URL
+            return BrokerFacts(transport, failure=f"not a broker's URL ({type(error).__name__})")
+        try:
+            connection.connect()
+            connection.default_channel  # noqa: B018 -- with Redis the connection is only made here
+        except Exception as error:  # noqa: BLE001 -- whatever the broker's client raises
+            connection.release()
+            return BrokerFacts(transport, failure=_words(error))
+        try:
+            return BrokerFacts(transport, workers=_workers(app, connection))
+        except Exception:  # noqa: BLE001 -- idem
+            return BrokerFacts(transport)
+        finally:
+            connection.release()
+
+
+def _workers(app: Celery, connection: Any) -> tuple[Worker, ...]:
+    nodes: list[str] = []
+    for within_s in ANSWERS_S:
+        nodes = sorted(node for node, queues in _asked(app, connection, "active_queues", within_s) if _has_ours(queues))
+        if nodes:
+            break
+    else:
+        return ()
+    told = {
+        node: answer
+        for node, answer in _asked(app, connection, ABOUT, max(ANSWERS_S), nodes)
+        if isinstance(answer, Mapping) and "error" not in answer
+    }
+    return tuple(_worker(node, told.get(node)) for node in nodes)
+
+
+def _asked(
+    app: Celery, connection: Any, command: str, within_s: float, nodes: list[str] | None = None
+) -> list[tuple[str, Any]]:
+    """The answers to one command, by node; two nodes of one name (a mistake of the deployment's) both count."""
+    options: dict[str, Any] = {} if nodes is None else {"destination": nodes, "limit": len(nodes)}
+    replies = app.control.broadcast(command, reply=True, timeout=within_s, connection=connection, **options)
+    return [pair for reply in replies or () for pair in reply.items()]
+
+
+def _has_ours(queues: Any) -> bool:
+    return isinstance(queues, list) and any(
+        isinstance(queue, Mapping) and queue.get("name") == QUEUE for queue in queues
+    )
+
+
+def _worker(node: str, told: Mapping[str, Any] | None) -> Worker:
+    if told is None:
+        return Worker(node)
+    return Worker(node, str(told.get("version")), int(told.get("lanes", 0)), tuple(map(str, told.get("apps", ()))))
+
+
+def _words(error: BaseException) -> str:
+    """What happened, in words that hold no URL."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if "auth" in type(cause).__name__.lower() or "AccessRefused" in type(cause).__name__:
+            return "refuses the user or password"
+        if isinstance(cause, TimeoutError) or "Timeout" in type(cause).__name__:
+            return f"no answer within {CONNECT_S:g} s"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return f"cannot be reached ({type(error).__name__})"

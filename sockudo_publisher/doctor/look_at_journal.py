@@ -1,0 +1,41 @@
+"""What the workers have left in Redis to be read: a pause, learned limits, their measure of the server's memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import JournalUnavailable
+from ..journal.link import RedisLink
+from ..journal.memory import DedupMemory, MemoryReport
+from ..journal.shared import Shared
+from .delivering import PauseFacts
+from .remembering import is_fresh
+
+__all__ = ["JournalFacts", "look_at_journal"]
+
+#: Seconds to connect, and for each answer.
+ANSWER_S = 3.0
+
+
+@dataclass(frozen=True)
+class JournalFacts:
+    """``pause`` is ``None`` when it could not be read; ``learned``: events of a batch;
+    ``measured`` within the last window, or ``None``.
+    """
+
+    pause: PauseFacts | None = None
+    learned: int | None = None
+    measured: MemoryReport | None = None
+
+
+def look_at_journal(url: str, app: str) -> JournalFacts:
+    """Read them for one app."""
+    link = RedisLink(url, timeout_s=ANSWER_S)
+    try:
+        view = Shared(link, app).view()
+        pause = PauseFacts() if view.pause is None else PauseFacts(view.pause.reason, view.pause.words)
+        memory = DedupMemory(link, app)
+        report = memory.report()
+        return JournalFacts(pause, view.limits.events, report if is_fresh(report, memory.now_ms()) else None)
+    except JournalUnavailable:
+        return JournalFacts()

@@ -1,0 +1,277 @@
+"""Ask Sockudo: one question after the other, until the time is up or nobody answers. Decides nothing.
+
+What the server is to take goes to :data:`CHANNEL`, at most about 1,600 events of a few bytes; each takes
+a place in the server's memory of ids, as any event does. The order puts the questions that say most
+first, and asks for the canaries last, when they have the age that a run can give them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from requests.utils import get_environ_proxies, select_proxy
+
+from ..client.credentials import Credentials
+from ..client.encoding import batch_body
+from ..client.limits import MAX_CHANNEL_BYTES, MAX_EVENT_NAME_BYTES
+from ..client.sockudo import Sockudo
+from ..client.transport import Response
+from ..delivery.outcome import Outcome, Reply, classify
+from ..errors import SockudoConnectionError
+from .access import Access, is_open
+from .delivering import Cut
+from .dropped_request import drop_batch
+from .limits import Asked, batch_limit
+from .remembering import Canaries, NodeAnswer
+from .said import Said, said
+
+__all__ = ["CHANNEL", "SockudoFacts", "look_at_sockudo"]
+
+#: The channel of everything that is published here; nobody is expected to subscribe to it.
+CHANNEL = "sockudo-publisher-doctor"
+#: Seconds for one answer: five are what a client waits by default.
+ANSWER_S = 5.0
+#: Ids that are planted and asked for: below ten, chance decides near a cache's limit.
+CANARIES = 10
+#: Events of a batch that is cut. Sockudo looks for its client every 64 events; 300 are 10 ms of work for it.
+CUT_EVENTS = 300
+#: Fewer show nothing: such a batch is mostly finished before its client's end is noticed.
+FEWEST_CUT_EVENTS = 150
+#: Seconds after the last byte of a batch at which its client goes away, a batch each. Of batches of 300 sent
+#: straight to a server on the same machine one in ten was finished all the same, so five agree by chance in 1e-5.
+CUTS_S = (0.0005, 0.001, 0.001, 0.002, 0.001)
+#: Seconds that a batch may go on after its client has gone: a look, and a later one before it is called stopped.
+GOES_ON_S = (0.4, 2.0)
+#: Payloads under one id, a connection each. Two, three and four nodes that take turns all show.
+TURNS = "ABBBBAABBA"
+#: Bytes of a body that are asked for at most, whatever SOCKUDO_BATCH_MAX_BYTES is.
+MOST_BYTES = 16 * 1024 * 1024
+
+
+@dataclass
+class SockudoFacts:
+    """Filled in as the answers come, so that what is known when the time is up is there."""
+
+    access: Access
+    through: str = ""
+    canaries: Canaries | None = None
+    batch_events: Asked | None = None
+    batch_bytes: Asked | None = None
+    event_bytes: Asked | None = None
+    event_name: Asked | None = None
+    channel_name: Asked | None = None
+    history: Said | None = None
+    cuts: list[Cut] | None = None
+    answers: list[NodeAnswer] = field(default_factory=list)
+    answered: bool = False
+    rate_limit: int | None = None
+    rate_limited: bool = False
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What our settings may send: events and bytes of a batch, bytes of an event's data."""
+
+    batch_events: int
+    batch_bytes: int
+    event_bytes: int
+
+
+class _NoMore(Exception):
+    """Nobody answers any more, or the time is up, or all are refused for their number."""
+
+
+def look_at_sockudo(
+    facts: SockudoFacts, client: Sockudo, credentials: Credentials, wanted: Wanted, *, until: float
+) -> None:
+    """Fill in ``facts``, until the instant ``until`` of ``time.monotonic()`` at the latest."""
+    questions = _Questions(facts, client, until)
+    proxy = select_proxy(credentials.base_url, get_environ_proxies(credentials.base_url))
+    facts.through = proxy.partition(":")[0] if proxy else ""
+    try:
+        _access(facts, questions)
+        if not is_open(facts.access):
+            return
+        planted = _plant(facts, questions)
+        _limits(facts, questions, wanted)
+        facts.history = said(questions.ask("GET", f"/channels/{CHANNEL}/history"))
+        if not proxy:
+            _cut(facts, questions, credentials)
+        _take_turns(facts, questions)
+        _ask_for(facts, questions, planted)
+    except _NoMore:
+        return
+
+
+class _Questions:
+    """Signed requests within the time that is left; notes what every answer says of the rate limit."""
+
+    def __init__(self, facts: SockudoFacts, client: Sockudo, until: float) -> None:
+        self._facts = facts
+        self._client = client
+        self._until = until
+
+    def left_s(self) -> float:
+        return min(ANSWER_S, self._until - time.monotonic())
+
+    def send(self, method: str, suffix: str, body: bytes | None = None) -> Response:
+        """One answer. Raises ``SockudoConnectionError``, and :class:`_NoMore` when the time is up or for a 429."""
+        left = self.left_s()
+        if left <= 0:
+            raise _NoMore
+        response = self._client.send(method, suffix, body=body, timeout=left)
+        self._facts.answered = True
+        limit = response.headers.get("X-RateLimit-Limit", "")
+        if limit.isascii() and limit.isdigit():
+            self._facts.rate_limit = int(limit)
+        if response.status == 429:
+            self._facts.rate_limited = True
+        return response
+
+    def ask(self, method: str, suffix: str, body: bytes | None = None) -> Response:
+        """The same, after which nothing more is asked when nobody answers."""
+        try:
+            response = self.send(method, suffix, body)
+        except SockudoConnectionError:
+            raise _NoMore from None
+        if response.status == 429:
+            raise _NoMore
+        return response
+
+    def batch(self, *items: Mapping[str, Any]) -> Response:
+        return self.ask("POST", "/batch_events", batch_body([_json(item) for item in items]))
+
+    def outcome(self, *items: Mapping[str, Any]) -> Outcome:
+        response = self.batch(*items)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return classify(Reply(response.status, response.body, headers), len(items)).outcome
+
+    def remembers(self, id: str) -> bool | None:
+        """Whether the server refuses another payload under this id; it is asked once, since that stores the other."""
+        return {Outcome.CONFLICT: True, Outcome.ACCEPTED: False}.get(self.outcome(_event(id, "asked")))
+
+
+def _json(item: Mapping[str, Any]) -> bytes:
+    return json.dumps(item, separators=(",", ":")).encode()
+
+
+def _event(id: str, data: str = "canary") -> dict[str, Any]:
+    # Ephemeral: where history is on, it keeps none of this.
+    event = {"name": "probe", "channel": CHANNEL, "data": data, "message_id": id}
+    return {**event, "extras": {"ephemeral": True}}
+
+
+def _access(facts: SockudoFacts, questions: _Questions) -> None:
+    before = time.time()
+    try:
+        response = questions.send("POST", "/batch_events", b'{"batch":[]}')
+    except SockudoConnectionError as error:
+        facts.access = Access(facts.access.setting, facts.access.app_id, failure=str(error))
+        return
+    ahead = _ahead_s(response.headers.get("Date"), before, time.time())
+    facts.access = Access(facts.access.setting, facts.access.app_id, said=said(response), ahead_s=ahead)
+
+
+def _ahead_s(date: str | None, before: float, after: float) -> float | None:
+    """By how much a ``Date``, which has whole seconds, cannot be of the time between ``before`` and ``after``."""
+    if date is None:
+        return None
+    try:
+        told = parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return told - after if told > after else min(0.0, told + 1 - before)
+
+
+def _plant(facts: SockudoFacts, questions: _Questions) -> tuple[list[str], float]:
+    ids = [uuid.uuid4().hex for _ in range(CANARIES)]
+    response = questions.batch(*map(_event, ids))
+    facts.canaries = Canaries(planted=len(ids), receipts=_receipts(response))
+    return ids, time.monotonic()
+
+
+def _receipts(response: Response) -> int:
+    try:
+        items = json.loads(response.body)["batch"]
+        return sum(1 for item in items if item.get("acknowledgement_id"))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return 0
+
+
+def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
+    """Ask with what is refused whole, after the limit in question was looked at (``limits``)."""
+    nameless = {"channel": CHANNEL, "data": "x"}
+    batch = [nameless, *([_event("x")] * (wanted.batch_events - 1))]
+    facts.batch_events = Asked(wanted.batch_events, said(questions.batch(*batch)))
+    nowhere = {"name": "probe", "channel": "not a channel"}
+    data = "x" * min(wanted.event_bytes, MOST_BYTES)
+    facts.event_bytes = Asked(len(data), said(questions.batch({**nowhere, "data": data})))
+    name = "n" * MAX_EVENT_NAME_BYTES
+    facts.event_name = Asked(len(name), said(questions.batch({**nowhere, "data": "x", "name": name})))
+    channel = (CHANNEL + "-" * MAX_CHANNEL_BYTES)[:MAX_CHANNEL_BYTES]
+    facts.channel_name = Asked(len(channel), said(questions.batch({**_event(""), "channel": channel})))
+    size = min(wanted.batch_bytes, MOST_BYTES)
+    body = batch_body([_json(nameless)])
+    body = body[:-2] + b" " * (size - len(body)) + body[-2:]
+    try:
+        facts.batch_bytes = Asked(size, said(questions.send("POST", "/batch_events", body)))
+    except SockudoConnectionError:
+        facts.batch_bytes = Asked(size, None)  # a proxy may hang up instead of reading all of it
+
+
+def _cut(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
+    count = CUT_EVENTS
+    asked = facts.batch_events
+    if asked is not None and asked.said is not None and (limit := batch_limit(asked.said)) is not None:
+        count = min(count, limit)
+    if count < FEWEST_CUT_EVENTS:
+        return
+    facts.cuts = []
+    for after_s in CUTS_S:
+        ids = [uuid.uuid4().hex for _ in range(count)]
+        body = batch_body([_json(_event(id)) for id in ids])
+        left = questions.left_s()
+        if left <= max(GOES_ON_S) or not drop_batch(credentials, body, after_s=after_s, within_s=left):
+            return
+        facts.cuts.append(_fate(questions, ids))
+        if facts.cuts[-1] is Cut.STOPPED:
+            return  # it is proven, and each further one would leave a stuck event
+
+
+def _fate(questions: _Questions, ids: list[str]) -> Cut:
+    """How far a batch came. Asking for an id that is yet to come ends the batch there: the one before it is next."""
+    for id, wait_s in zip((ids[-1], ids[-2]), GOES_ON_S, strict=True):
+        time.sleep(wait_s)
+        remembered = questions.remembers(id)
+        if remembered is None:
+            return Cut.UNCLEAR
+        if remembered:
+            return Cut.FINISHED
+    return {True: Cut.STOPPED, False: Cut.NOT_BEGUN, None: Cut.UNCLEAR}[questions.remembers(ids[0])]
+
+
+def _take_turns(facts: SockudoFacts, questions: _Questions) -> None:
+    id = uuid.uuid4().hex
+    for payload in TURNS:
+        outcome = questions.outcome(_event(id, payload))
+        if outcome in (Outcome.ACCEPTED, Outcome.CONFLICT):
+            facts.answers.append(NodeAnswer(payload, refused=outcome is Outcome.CONFLICT))
+
+
+def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:
+    ids, at = planted
+    assert facts.canaries is not None
+    answers = [answer for id in ids if (answer := questions.remembers(id)) is not None]
+    facts.canaries = Canaries(
+        planted=facts.canaries.planted,
+        receipts=facts.canaries.receipts,
+        asked=len(answers),
+        remembered=sum(answers),
+        age_s=time.monotonic() - at,
+    )

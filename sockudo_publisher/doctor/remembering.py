@@ -1,0 +1,108 @@
+"""Whether the server remembers message ids, and whether all that answer remember together. Pure.
+
+Facts: an id that is published again with another payload is refused as long as it is remembered; a
+memory cache that is full (by default at 10,000 ids) remembers no new one, in silence; nodes with memory
+caches remember each for itself (sockudo-server, section 3; seen on 5.2.0). Whether a cache *will* be
+full cannot be asked: that is what the workers' canaries measure all the time (``delivery/memory.py``, whose
+words and advice are used here).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ..delivery.memory import advice, summary
+from ..journal.memory import MemoryReport
+from .finding import Finding, broken, fine, risk, unknown
+
+__all__ = ["MEMORY_CHECKS", "Canaries", "NodeAnswer", "is_fresh", "judge_remembering"]
+
+MEMORY_CHECKS = ("sockudo.memory", "sockudo.nodes")
+
+_SHARED = '[cache] driver = "redis" on every node, with one Redis (noeviction, persistent) for all'
+
+
+@dataclass(frozen=True)
+class Canaries:
+    """Of ``planted`` events ``receipts`` were acknowledged; of ``asked`` ids ``remembered`` were, ``age_s`` later."""
+
+    planted: int
+    receipts: int
+    asked: int = 0
+    remembered: int = 0
+    age_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class NodeAnswer:
+    """One id was published again with one of two payloads; ``refused``: as one that belongs to the other payload."""
+
+    payload: str
+    refused: bool
+
+
+def judge_remembering(
+    canaries: Canaries | None, answers: Sequence[NodeAnswer], measured: MemoryReport | None, *, window_s: float
+) -> list[Finding]:
+    """A finding for each of :data:`MEMORY_CHECKS`, in their order; ``window_s``: our ``SOCKUDO_DEDUP_WINDOW``."""
+    several = memories_differ(answers)
+    return [_memory(canaries, measured, window_s, several=several), _nodes(answers, canaries, several=several)]
+
+
+def memories_differ(answers: Sequence[NodeAnswer]) -> bool:
+    """Whether more than one memory answered: one memory can hold an id for one payload only."""
+    return len({answer.payload for answer in answers if answer.refused}) > 1
+
+
+def is_fresh(report: MemoryReport, now_ms: int) -> bool:
+    """Whether workers have measured within the last window (Redis' time): later, it says nothing about now."""
+    return report.at_ms > 0 and now_ms - report.at_ms <= report.window_s * 1000
+
+
+def _memory(canaries: Canaries | None, measured: MemoryReport | None, window_s: float, *, several: bool) -> Finding:
+    name = "sockudo.memory"
+    how = "`sockudo-publisher status`: what the workers measure"
+    if canaries is not None and canaries.receipts < canaries.planted:
+        return broken(
+            name,
+            f"{canaries.receipts} receipts for {canaries.planted} events: this server has no `message_id`",
+            "run Sockudo 5.0 or later",
+        )
+    if measured is not None and measured.verdict == "forgets":
+        why = f"the workers have measured: {summary(measured)}; a resend may be delivered twice"
+        return broken(name, why, _SHARED if several else advice(measured))
+    if canaries is None or canaries.asked == 0:
+        return unknown(name, "no id could be asked for", how)
+    seen = f"{canaries.remembered} of {canaries.asked} ids remembered after {canaries.age_s:.0f} s"
+    if canaries.remembered < canaries.asked:
+        change = _SHARED
+        if not several:
+            change = advice(replace(measured or MemoryReport(window_s=window_s), verdict="forgets"))
+            if canaries.remembered == 0:
+                change += "; and [idempotency] enabled = true"
+        return broken(name, f"{seen}: a resend may be delivered twice", change)
+    if measured is not None and measured.verdict == "remembers":
+        return fine(
+            name, f"{seen}; measured by the workers: {summary(measured)}, at up to {measured.rate:,.0f} events/s"
+        )
+    return fine(name, f"{seen}; how many there is room for only the workers' canaries show, in time")
+
+
+def _nodes(answers: Sequence[NodeAnswer], canaries: Canaries | None, *, several: bool) -> Finding:
+    name = "sockudo.nodes"
+    how = "the server's adapter and cache settings: more than one node needs the Redis cache"
+    if several:
+        return broken(
+            name,
+            "several nodes answer, each with a memory of its own: a resend to another one is delivered twice",
+            f"{_SHARED}; better one node (SOCKUDO_URL: its own address)",
+        )
+    if not answers:
+        return unknown(name, "no id could be asked for again and again", how)
+    if not any(answer.refused for answer in answers):
+        return unknown(name, "the server does not remember, so who answers cannot be told", how)
+    if canaries is not None and canaries.remembered < canaries.asked:
+        return risk(name, "some ids are forgotten and others not: several nodes, or one memory that is full", how)
+    # Nodes with one cache look like one; with them Sockudo keeps neither order nor completeness (docs/reliability.md).
+    return fine(name, f"one memory behind {len(answers)} connections; nodes that share a Redis cache look the same")
