@@ -117,17 +117,17 @@ class _Bulk:
         encoder = self.app.encoder
         payload = encoder.payload(data)
         message_id = key or f"{self._id_prefix}-{index:x}"
-        if event is None:
-            body = encoder.item(channel, name, payload, message_id=message_id)
+        if event is None and key is None:
+            body = encoder.plain_item(channel, name, payload, message_id)
         else:
             body = encoder.item(
                 channel,
                 name,
                 payload,
                 message_id=message_id,
-                socket_id=event.socket_id,
-                tags=event.tags,
-                extras=event.extras,
+                socket_id=event.socket_id if event else None,
+                tags=event.tags if event else None,
+                extras=event.extras if event else None,
             )
         if not self._count:
             self._begin(index)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import uuid
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -56,7 +56,7 @@ def prepare(
         check_id(key, field="key")
         message_id = key
     elif message_id is None:
-        message_id = uuid.uuid4().hex
+        message_id = os.urandom(16).hex()  # as a UUID4 without its six fixed bits, at a third of the price
     if extras is not None:
         check_queue_extras(extras)
     names = (channels,) if isinstance(channels, str) else check_channels(channels)

@@ -11,12 +11,14 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import Any
 
 from celery import Celery, Task, current_app, states
 from celery._state import get_current_worker_task
 from celery.exceptions import Reject
 from celery.result import AsyncResult, EagerResult
+from vine import promise
 
 from . import draining, enqueue
 from .apps import App, app_named
@@ -54,8 +56,19 @@ _HIDDEN = "(...)"
 class StoredResult(EagerResult):  # type: ignore[misc]
     """The result of ``publish.delay``: the event is stored; ``id`` and ``get()`` are its message id."""
 
+    _state = states.SUCCESS
+    _traceback = None
+    _name = "sockudo_publisher.publish"
+
     def __init__(self, message_id: str) -> None:
-        super().__init__(message_id, message_id, states.SUCCESS, name="sockudo_publisher.publish")
+        self.id = self._result = message_id
+
+    @cached_property
+    def on_ready(self) -> Any:
+        """Celery's promise for ``then``; made when it is asked for, as it costs half of the result."""
+        ready = promise()
+        ready(self)
+        return ready
 
     def get(self, *_args: Any, **_kwargs: Any) -> str:
         """The message id, at once, inside a task too."""
@@ -101,7 +114,13 @@ class PublishTask(Task):  # type: ignore[misc]
         """Store an event. ``result.id`` is its message id."""
         if self._is_eager():
             return self.apply_async(args, kwargs)
-        # The same as apply_async without options, without the looks at them.
+        # The same as apply_async without options, without the looks at them; and what most calls are, without reading
+        # them into an object.
+        if len(args) == 3 and not kwargs:
+            app = app_named()
+            prepared = enqueue.prepare(app, *args)
+            enqueue.append(app, prepared)
+            return StoredResult(prepared.message_id)
         call = bind(args, kwargs)
         app = app_named(call.app)
         prepared = enqueue.prepare(
@@ -167,10 +186,9 @@ class PublishTask(Task):  # type: ignore[misc]
     subtask = signature
 
     def _is_eager(self) -> bool:
-        # Each look costs 4 us of a 130 us call, and here the task's app is mostly ours.
-        if celery_app.conf.task_always_eager:
+        if _ours_is_eager():
             return True
-        others = (self.app, _foreign_app())
+        others = (self.app, _foreign_app())  # the task's app is mostly ours
         return any(app.conf.task_always_eager for app in others if app is not None and app is not celery_app)
 
     def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
@@ -228,6 +246,17 @@ class PublishTask(Task):  # type: ignore[misc]
             logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)
             if draining.wait_or_stop(wait_s):
                 raise Reject(no_broker.reason, requeue=True) from None
+
+
+def _ours_is_eager() -> bool:
+    """``celery_app.conf.task_always_eager`` by the one name that our own configuration has for it.
+
+    Celery tries the old names too, in each of its maps: 7 us of a 120 us call.
+    """
+    for settings in celery_app.conf.maps:
+        if "task_always_eager" in settings:
+            return bool(settings["task_always_eager"])
+    return False
 
 
 def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue.Prepared:

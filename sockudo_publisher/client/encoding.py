@@ -99,6 +99,18 @@ class Encoder:
         ``payload`` is what :meth:`payload` returned. ``already_encrypted``: it is a finished envelope.
         Raises ``ValidationError``.
         """
+        text = self._head_and_data(channel, name, payload, already_encrypted=already_encrypted)
+        if message_id is not None:
+            text += f',"message_id":{encode_basestring(check_id(message_id))}'
+        if socket_id is None and info is None and tags is None and extras is None and idempotency_key is None:
+            return (text + "}").encode()
+        return (text + _options(socket_id, info, tags, extras, idempotency_key) + "}").encode()
+
+    def plain_item(self, channel: str, name: str, payload: str, message_id: str) -> bytes:
+        """As :meth:`item` with nothing but an id, which is ours (hex digits, ``-``): it needs no check, no escaping."""
+        return f'{self._head_and_data(channel, name, payload)},"message_id":"{message_id}"}}'.encode()
+
+    def _head_and_data(self, channel: str, name: str, payload: str, *, already_encrypted: bool = False) -> str:
         if type(channel) is not str:
             channel = check_channel(channel)
         if type(name) is not str:
@@ -109,12 +121,7 @@ class Encoder:
         size = len(payload) if payload.isascii() else _utf8_length("data", payload)
         if size > self.max_event_bytes:
             check_data_bytes(size, self.max_event_bytes)
-        text = head + encode_basestring(payload)
-        if message_id is not None:
-            text += f',"message_id":{encode_basestring(check_id(message_id))}'
-        if socket_id is None and info is None and tags is None and extras is None and idempotency_key is None:
-            return (text + "}").encode()
-        return (text + _options(socket_id, info, tags, extras, idempotency_key) + "}").encode()
+        return head + encode_basestring(payload)
 
     def event(
         self,
