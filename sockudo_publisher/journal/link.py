@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, cast
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
 from ..errors import JournalUnavailable
@@ -150,7 +150,8 @@ def checked(answer: Any) -> Any:
 
 def is_out_of_memory(answer: object) -> bool:
     """Whether Redis refused a write for want of memory."""
-    return isinstance(answer, ResponseError) and "OOM" in f"{type(answer).__name__} {answer}"
+    # redis-py takes the code off the words where it is the first of them; behind a script's it may not be.
+    return isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer))
 
 
 def _has_ended(connection: Any) -> bool:
