@@ -15,11 +15,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .delivery.memory import advice, current
 from .doorbell import doorbell
 from .errors import ValidationError
 from .journal.dead_letters import DeadLetters, Letter
 from .journal.layout import Layout
 from .journal.link import WORKER_TIMEOUT_S, RedisLink
+from .journal.memory import DedupMemory, MemoryReport
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
 from .journal.status import LaneStatus, journal_status, layout_in_force
@@ -40,6 +42,9 @@ __all__ = [
 ]
 
 logger = logging.getLogger("sockudo_publisher.operations")
+
+#: Counters that are shown also while they are 0: whoever watches for them shall see that they are watched.
+RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "held_uncertain", "settled_by_history")
 
 #: A dead letter's id as people see it: "lane-entryid".
 _ID = re.compile(r"(\d{1,9})-(\d{1,19}-\d{1,19})")
@@ -76,6 +81,7 @@ class FlipStatus:
 class AppStatus:
     """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server.
 
+    ``memory``: what canaries say of the server's memory of ids, ``advice`` what to change about it, or ``""``.
     ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
     while they hold something.
     """
@@ -85,6 +91,8 @@ class AppStatus:
     pause: PauseStatus | None
     counters: dict[str, int]
     limits: Limits
+    memory: MemoryReport = field(default_factory=MemoryReport)
+    advice: str = ""
     flip: FlipStatus | None = None
 
 
@@ -113,7 +121,7 @@ class DeadLetter:
 
 
 def status(settings: Settings) -> list[AppStatus]:
-    """How every configured app stands, in three round trips an app."""
+    """How every configured app stands, in five round trips an app."""
     link = _link(settings)
     found = []
     for app in settings.app_urls():
@@ -124,7 +132,11 @@ def status(settings: Settings) -> list[AppStatus]:
         in_force = {*layout.span.lanes, *layout.appending.lanes}
         lanes = tuple([lane for lane in seen.lanes if lane.lane in in_force or lane.depth or lane.held or lane.dead])
         flip = _flip(layout, seen.lanes)
-        found.append(AppStatus(app, lanes, shown, seen.counters, seen.shared.limits, flip))
+        counters = {**dict.fromkeys(RARE_COUNTERS, 0), **seen.counters}
+        kept = DedupMemory(link, app)
+        memory = current(kept.report(), kept.now_ms())
+        limits = seen.shared.limits
+        found.append(AppStatus(app, lanes, shown, counters, limits, memory, advice(memory), flip))
     return found
 
 
@@ -178,9 +190,11 @@ def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: boo
     finally:
         if ring:
             doorbell.ring(app, sorted(ring))
+    forgets = any(letter.maybe_delivered for letter in moved) and _forgets(settings, app, letters.now_ms())
+    window_s = 0.0 if forgets else settings.dedup_window
     for letter in moved:
         if letter.maybe_delivered:
-            _tell(app, letter, letters.now_ms(), settings.dedup_window, new_id=new_id)
+            _tell(app, letter, letters.now_ms(), window_s, new_id=new_id)
     return len(moved)
 
 
@@ -253,6 +267,10 @@ def _event(item: bytes) -> dict[str, Any]:
 def _with_new_id(item: bytes) -> bytes:
     event = {**_event(item), "message_id": uuid.uuid4().hex}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _forgets(settings: Settings, app: str, now_ms: int) -> bool:
+    return DedupMemory(_link(settings), app).report().forgets_until_ms > now_ms
 
 
 def _tell(app: str, letter: Letter, now_ms: int, window_s: float, *, new_id: bool) -> None:

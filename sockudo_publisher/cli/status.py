@@ -24,7 +24,8 @@ __all__ = ["command"]
 def command(out: Output, app: str | None) -> None:
     """Show every app's lanes: how many events wait, how long the oldest has, what is held or dead.
 
-    Exit code 1 when something needs a person: an app is paused, or dead letters wait.
+    Exit code 1 when something needs a person: an app is paused, dead letters wait, or the server does not
+    remember message ids (it says which of its settings to change).
     """
     from ..settings import get_settings
 
@@ -32,13 +33,18 @@ def command(out: Output, app: str | None) -> None:
     if app is not None:
         settings.url_of(app)
     from .. import operations
+    from ..delivery.memory import summary
 
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
-    risk = any(found.pause is not None or any(lane.dead for lane in found.lanes) for found in apps)
+    risk = any(found.pause or found.advice or any(lane.dead for lane in found.lanes) for found in apps)
     for found in apps:
         out.say(_table(found))
         if found.pause is not None:
             out.say(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
+        colour = "bold red" if found.advice else "dim"
+        out.say(f"[{colour}]{plain(summary(found.memory))}[/]")
+        if found.advice:
+            out.say(plain(found.advice))
         if found.flip is not None:
             out.say(
                 f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "

@@ -21,6 +21,8 @@ __all__ = [
     "ages_to_plant",
     "askable",
     "beat_s",
+    "capacity",
+    "current",
     "due",
     "judge",
     "rate_seen",
@@ -116,6 +118,11 @@ def judge(answers: Sequence[CanaryAnswer], now_ms: int, window_s: float, before:
         forgets_until_ms=until_ms if forgets else 0,
         at_ms=now_ms,
     )
+
+
+def current(report: MemoryReport, now_ms: int) -> MemoryReport:
+    """The report while it says something about now: nobody asks any more when all workers are gone."""
+    return report if now_ms - report.at_ms <= report.window_s * 1000 else MemoryReport(window_s=report.window_s)
 
 
 def rate_seen(beat: Beat, window_s: float) -> tuple[float, int]:

@@ -18,6 +18,7 @@ from sockudo_publisher.delivery.memory import (
     askable,
     beat_s,
     capacity,
+    current,
     due,
     judge,
     rate_seen,
@@ -124,6 +125,14 @@ def test_forgotten_id_counts_for_a_whole_window() -> None:
     assert judge(good, NOW_MS + 109_999, WINDOW_S, report).verdict == "forgets"
     later = judge(good, NOW_MS + 110_000, WINDOW_S, report)
     assert (later.verdict, later.forgets_until_ms) == ("remembers", 0)
+
+
+def test_report_of_workers_that_are_gone_says_nothing_any_more() -> None:
+    """A window old, or never made."""
+    report = judged(answer(5, False))
+    assert current(report, NOW_MS + 120_000) is report
+    assert current(report, NOW_MS + 120_001).verdict == "unknown"
+    assert current(MemoryReport(), NOW_MS) == MemoryReport()
 
 
 # -- the rate and the advice --------------------------------------------------------------------------

@@ -1,0 +1,43 @@
+"""A worker, a journal and a real Sockudo whose memory of ids each test chooses."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.embedded import RedisServer, SockudoServer
+from tests.support.stack import Stack
+
+MakeStack = Callable[..., Stack]
+
+
+@pytest.fixture
+def make_stack(
+    redis_server: RedisServer,
+    redis_url: str,
+    sockudo: SockudoServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[MakeStack]:
+    """``make_stack(environ, **server)``: a server of the test's own, and settings; `sockudo` says if there is any."""
+    with ExitStack() as ends:
+
+        def make(environ: dict[str, str], **options: object) -> Stack:
+            server = ends.enter_context(SockudoServer(tmp_path / "sockudo", **options))  # type: ignore[arg-type]
+            stack = Stack(redis_server, server, tmp_path, ends)
+            stack.environ.update(environ)
+            for name in [name for name in os.environ if name.startswith("SOCKUDO_") and name != "SOCKUDO_BIN"]:
+                monkeypatch.delenv(name)
+            for name, value in stack.environ.items():
+                monkeypatch.setenv(name, value)
+            forget_apps()
+            return stack
+
+        yield make
+    monkeypatch.undo()
+    forget_apps()
