@@ -55,7 +55,6 @@ class Answer(IntEnum):
     UNKNOWN_VERSION = 3  # the head was written by a newer release; left alone
     RING = 4  # done, and the lane must be rung
     KEPT = 5  # not released: entries came meanwhile, go on draining
-    ENDED = 6  # done, and that was the last item: the hold is over
 
 
 @dataclass(frozen=True)

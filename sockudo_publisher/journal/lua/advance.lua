@@ -44,14 +44,13 @@ local function move_marker(state, marker, id, index)
 end
 
 -- end_if_empty(stream, state, holds, channel): depth is nothing when nothing is left; for a held
--- queue (channel is not '') the hold is over too, and nothing is left of it. Returns true when a hold ended.
+-- queue (channel is not '') the hold is over too, and nothing is left of it.
 local function end_if_empty(stream, state, holds, channel)
-  if redis.call('XLEN', stream) > 0 then return false end
+  if redis.call('XLEN', stream) > 0 then return end
   if channel == '' then
     redis.call('HSET', state, 'depth', 0)
-    return false
+  else
+    redis.call('DEL', stream, state)
+    redis.call('ZREM', holds, channel)
   end
-  redis.call('DEL', stream, state)
-  redis.call('ZREM', holds, channel)
-  return true
 end

@@ -6,7 +6,7 @@
 -- ARGV[6] '1': that is the entry's end   ARGV[7] the channel of a held queue, '' for a lane
 -- ARGV[8] counter   ARGV[9] '1': keep it as a dead letter, '0': only count it
 -- ARGV[10...] the dead letter's fields and values
--- Returns {LOST} | {MISMATCH} | {DONE} | {ENDED}: the hold is over
+-- Returns {LOST} | {MISMATCH} | {DONE}
 -- include advance
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
@@ -16,5 +16,5 @@ advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
 redis.call('HINCRBY', KEYS[2], 'depth', -1)
 redis.call('HINCRBY', KEYS[6], ARGV[8], 1)
-if end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[7]) then return {6} end
+end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[7])
 return {1}

@@ -11,6 +11,7 @@ from sockudo_publisher.errors import BacklogFull, IdempotencyConflict
 from sockudo_publisher.journal.keys import ledger_key
 from sockudo_publisher.journal.pack import MOST_BYTES, MOST_ITEMS, Item
 from sockudo_publisher.journal.producer import KeyedItem
+from sockudo_publisher.journal.scripts import Answer
 from tests.integration.journal.one_lane import FUTURE, OneLane
 
 pytestmark = pytest.mark.integration
@@ -230,3 +231,68 @@ class TestScheduleOnce:
         lane.append_once(("k", b"1"))
         assert not lane.producer.schedule_once(0, "c", "k", "f")
         assert lane.client.get(ledger_key(lane.app, 0, "c", "k")) == b"a f"
+
+
+class TestClosedLanes:
+    """A lane of an earlier layout takes nothing any more, whoever asks and whatever for."""
+
+    @pytest.fixture(params=["closed", None], ids=["closed", "never opened"])
+    def closed(self, request: pytest.FixtureRequest, lane: OneLane) -> tuple[OneLane, str]:
+        """Closed by a change; or one of a later layout, where Redis has lost its mark."""
+        if request.param is not None:
+            lane.journal.link.script("mark", (f"{lane.base}:state",), (request.param,))
+        return lane, "0" if request.param else "1"
+
+    def test_append(self, closed: tuple[OneLane, str]) -> None:
+        """Nothing is stored, counted or rung."""
+        lane, must_be_marked = closed
+        keys = (f"{lane.base}:stream", f"{lane.base}:state")
+        before = lane.everything()
+        args = (0, must_be_marked, 1, 1, 0, '{"n":[1],"c":["c"]}', "1")
+        assert lane.journal.link.script("append", keys, args) == [Answer.CLOSED]
+        assert lane.everything() == before
+
+    @pytest.mark.parametrize("look", ["0", "1"])
+    def test_append_once(self, closed: tuple[OneLane, str], look: str) -> None:
+        """Nothing is remembered; a look says so as well."""
+        lane, must_be_marked = closed
+        keys = (f"{lane.base}:stream", f"{lane.base}:state", ledger_key(lane.app, 0, "c", "k"))
+        before = lane.everything()
+        args = (0, must_be_marked, 1000, look, "f", "c", 0, "1", "")
+        assert lane.journal.link.script("append_once", keys, args) == [Answer.CLOSED]
+        assert lane.everything() == before
+
+    @pytest.mark.parametrize("look", ["0", "1"])
+    def test_schedule_once(self, closed: tuple[OneLane, str], look: str) -> None:
+        """The countdown is remembered where its event will be appended."""
+        lane, must_be_marked = closed
+        keys = (ledger_key(lane.app, 0, "c", "k"), f"{lane.base}:state")
+        before = lane.everything()
+        args = ("f", 1000, look, must_be_marked, "")
+        assert lane.journal.link.script("schedule_once", keys, args) == [Answer.CLOSED]
+        assert lane.everything() == before
+
+    def test_an_opened_lane_takes_what_it_is_given(self, lane: OneLane) -> None:
+        """In a later layout too."""
+        lane.journal.link.script("mark", (f"{lane.base}:state",), ("open",))
+        keys = (f"{lane.base}:stream", f"{lane.base}:state")
+        args = (0, "1", 1, 1, 0, '{"n":[1],"c":["c"]}', "1")
+        assert lane.journal.link.script("append", keys, args) == [Answer.RING]
+        args = ("f", 1000, "0", "1", "")
+        keys = (ledger_key(lane.app, 0, "c", "k"), f"{lane.base}:state")
+        assert lane.journal.link.script("schedule_once", keys, args) == [Answer.DONE]
+        assert lane.bodies == [b"1"]
+
+    @pytest.mark.parametrize(("said", "what"), [(b"a f", "appended"), (b"s f", "scheduled"), (b"a g", "conflict")])
+    def test_what_an_earlier_layout_remembers_counts(self, lane: OneLane, said: bytes, what: str) -> None:
+        """As if the lane's own ledger said it."""
+        link, own = lane.journal.link, ledger_key(lane.app, 0, "c", "k")
+        keys = (f"{lane.base}:stream", f"{lane.base}:state", own)
+        schedule = ("f", 1000, "0", "0", said)
+        expected = {"appended": Answer.EMPTY, "scheduled": Answer.DONE, "conflict": Answer.CONFLICT}
+        assert link.script("schedule_once", (own, f"{lane.base}:state"), schedule) == [expected[what]]
+        lane.client.delete(own)
+        answer = link.script("append_once", keys, (0, "0", 1000, "0", "f", "c", 0, "1", said))
+        expected = {"appended": [Answer.DONE, 0], "scheduled": [Answer.RING, 1], "conflict": [Answer.CONFLICT, 0]}
+        assert answer == expected[what]
+        assert lane.bodies == ([b"1"] if what == "scheduled" else [])
