@@ -13,7 +13,9 @@ from .errors import (
     AuthFailed,
     BacklogFull,
     BadRequest,
+    BadStatus,
     BulkError,
+    CallError,
     ConfigurationError,
     Forbidden,
     IdempotencyConflict,
@@ -21,6 +23,11 @@ from .errors import (
     JournalUnavailable,
     NotFound,
     PayloadTooLarge,
+    PusherBadAuth,
+    PusherBadRequest,
+    PusherBadStatus,
+    PusherError,
+    PusherForbidden,
     RateLimited,
     ServerError,
     SockudoConnectionError,
@@ -32,6 +39,7 @@ from .errors import (
 if TYPE_CHECKING:
     from .bulk import publish_many
     from .client.event import Event
+    from .client.retries import Retries
     from .client.sockudo import Sockudo
     from .client.webhook import Webhook, WebhookEvent
     from .receipts import BulkReceipt, Receipt
@@ -42,8 +50,10 @@ __all__ = [
     "AuthFailed",
     "BacklogFull",
     "BadRequest",
+    "BadStatus",
     "BulkError",
     "BulkReceipt",
+    "CallError",
     "ConfigurationError",
     "Event",
     "Forbidden",
@@ -52,8 +62,14 @@ __all__ = [
     "JournalUnavailable",
     "NotFound",
     "PayloadTooLarge",
+    "PusherBadAuth",
+    "PusherBadRequest",
+    "PusherBadStatus",
+    "PusherError",
+    "PusherForbidden",
     "RateLimited",
     "Receipt",
+    "Retries",
     "ServerError",
     "Settings",
     "Sockudo",
@@ -75,6 +91,7 @@ _LAZY = {
     "BulkReceipt": ".receipts",
     "Event": ".client.event",
     "Receipt": ".receipts",
+    "Retries": ".client.retries",
     "Settings": ".settings",
     "Sockudo": ".client.sockudo",
     "Webhook": ".client.webhook",

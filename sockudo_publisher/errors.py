@@ -4,15 +4,17 @@
 
     Exception
     └── SockudoError
-        ├── SockudoHTTPError            the server answered, and not with success
-        │   ├── BadRequest         400
-        │   ├── AuthFailed         401
-        │   ├── Forbidden          403
-        │   ├── NotFound           404
-        │   ├── PayloadTooLarge    413
-        │   ├── RateLimited        429
-        │   └── ServerError        5xx
-        ├── SockudoConnectionError      no answer; ``.sent`` tells whether the request may have arrived
+        ├── CallError                   a call failed; ``.sent`` tells whether an event may be out
+        │   ├── SockudoHTTPError        the server answered, and not with success
+        │   │   ├── BadRequest         400
+        │   │   ├── AuthFailed         401
+        │   │   ├── Forbidden          403
+        │   │   └── BadStatus          any other
+        │   │       ├── NotFound           404
+        │   │       ├── PayloadTooLarge    413
+        │   │       ├── RateLimited        429
+        │   │       └── ServerError        5xx
+        │   └── SockudoConnectionError  no answer
         ├── ValidationError (ValueError)    the caller's input; nothing was stored or sent
         ├── ConfigurationError (ValueError) a setting; names the variable, never its value
         ├── IdempotencyConflict (ValueError) a ``key=`` used before with another payload
@@ -20,6 +22,12 @@
         ├── BacklogFull                 the lane or Redis is full; nothing was stored
         ├── BulkError                   ``publish_many`` stopped; says what is stored
         └── InvalidWebhook              a webhook whose signature or body does not hold
+
+The names of ``pusher`` are other names of these: ``PusherError`` (``SockudoError``),
+``PusherBadRequest`` (``BadRequest``), ``PusherBadAuth`` (``AuthFailed``), ``PusherForbidden``
+(``Forbidden``) and ``PusherBadStatus`` (``BadStatus``), each caught by the same ``except`` as there.
+``pusher`` lets the errors of ``requests`` through where there is no answer; here these are a
+``SockudoConnectionError``, and so a ``PusherError`` too.
 
 No message holds a payload or a secret. This module imports nothing of the package.
 """
@@ -30,7 +38,9 @@ __all__ = [
     "AuthFailed",
     "BacklogFull",
     "BadRequest",
+    "BadStatus",
     "BulkError",
+    "CallError",
     "ConfigurationError",
     "Forbidden",
     "IdempotencyConflict",
@@ -38,6 +48,11 @@ __all__ = [
     "JournalUnavailable",
     "NotFound",
     "PayloadTooLarge",
+    "PusherBadAuth",
+    "PusherBadRequest",
+    "PusherBadStatus",
+    "PusherError",
+    "PusherForbidden",
     "RateLimited",
     "ServerError",
     "SockudoConnectionError",
@@ -63,14 +78,51 @@ def _rebuilt(kind: type[SockudoError], args: tuple[object, ...], state: dict[str
     return error
 
 
-class SockudoHTTPError(SockudoError):
+class CallError(SockudoError):
+    """A call to Sockudo that did not succeed.
+
+    ``sent``: ``False`` when certainly nothing was delivered, ``True`` when an event may have been; of
+    all attempts of the call together. ``attempts``: how many there were. ``permanent``: the same call
+    fails again until something is mended.
+
+    Of ``trigger_batch`` alone: ``accepted``, how many events the server took for sure, the first ones;
+    ``doubtful``, the indices after them that may be out. All others were not published. ``None`` elsewhere.
+    """
+
+    sent: bool
+    permanent: bool = False
+    attempts: int = 1
+    accepted: int | None = None
+    doubtful: range | None = None
+    _earlier_sent: bool = False
+
+    def after(self, attempts: int, *, earlier_sent: bool) -> None:
+        """Let the error of the last attempt speak for all ``attempts``, of which an earlier one may have arrived."""
+        self.attempts = attempts
+        if earlier_sent and not self.sent:
+            self.sent = self._earlier_sent = True
+
+    def __str__(self) -> str:
+        return self._words() + ("; an earlier attempt may have arrived" if self._earlier_sent else "")
+
+    def _words(self) -> str:
+        return super().__str__()
+
+
+#: Answers given before anything is published: to a wrong address, signature, app or method, and by the rate limiter.
+_BEFORE_PUBLISHING = frozenset({401, 403, 404, 429})
+#: Answers that say nothing about the request itself: a repeat may fare better.
+_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class SockudoHTTPError(CallError):
     """The server answered with something else than success.
 
     ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have
     none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
     ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
-    is published (401, 403, 404, 429), ``True`` (unknown) for the others: a failed batch has
-    delivered the items before the failing one (sockudo-server, section 4.4).
+    is published (401, 403, 404, 429, and 503 ``draining``), ``True`` (unknown) for the others: a failed
+    batch has delivered the items before the failing one (sockudo-server, section 4.4).
     """
 
     def __init__(
@@ -81,13 +133,10 @@ class SockudoHTTPError(SockudoError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
+        self.sent = status not in _BEFORE_PUBLISHING and (status, code) != (503, "draining")
+        self.permanent = status not in _PASSING
 
-    @property
-    def sent(self) -> bool:
-        """Whether an event of the request may have been delivered."""
-        return self.status not in (401, 403, 404, 429)
-
-    def __str__(self) -> str:
+    def _words(self) -> str:
         return f"HTTP {self.status} {self.code or ''}: {self.message}".replace(" :", ":")
 
 
@@ -103,19 +152,23 @@ class Forbidden(SockudoHTTPError):
     """403."""
 
 
-class NotFound(SockudoHTTPError):
+class BadStatus(SockudoHTTPError):
+    """Any other status than success, 400, 401 and 403."""
+
+
+class NotFound(BadStatus):
     """404: also what an unknown app key answers."""
 
 
-class PayloadTooLarge(SockudoHTTPError):
+class PayloadTooLarge(BadStatus):
     """413: one event's data, or the whole body."""
 
 
-class RateLimited(SockudoHTTPError):
+class RateLimited(BadStatus):
     """429: nothing happened; see ``retry_after``."""
 
 
-class ServerError(SockudoHTTPError):
+class ServerError(BadStatus):
     """5xx: unknown whether the event was delivered."""
 
 
@@ -131,20 +184,22 @@ _BY_STATUS: dict[int, type[SockudoHTTPError]] = {
 
 def error_for_status(status: int, code: str | None, message: str, retry_after: float | None = None) -> SockudoHTTPError:
     """The error class that belongs to an HTTP status."""
-    kind = _BY_STATUS.get(status, ServerError if status >= 500 else SockudoHTTPError)
+    kind = _BY_STATUS.get(status, ServerError if status >= 500 else BadStatus)
     return kind(status, code, message, retry_after)
 
 
-class SockudoConnectionError(SockudoError):
+class SockudoConnectionError(CallError):
     """No usable answer came.
 
     ``sent`` is ``False`` when the request certainly never left (refused, DNS, connect timeout, TLS
-    failure) and ``True`` when its fate is unknown (timeout or reset after sending).
+    failure) and ``True`` when its fate is unknown (timeout or reset after sending). ``permanent``: no
+    repeat will help, as with a certificate that is not accepted.
     """
 
-    def __init__(self, message: str, *, sent: bool) -> None:
+    def __init__(self, message: str, *, sent: bool, permanent: bool = False) -> None:
         super().__init__(message)
         self.sent = sent
+        self.permanent = permanent
 
 
 class ValidationError(SockudoError, ValueError):
@@ -211,3 +266,11 @@ class BulkError(SockudoError):
 
 class InvalidWebhook(SockudoError):
     """The webhook's key, signature or body does not hold."""
+
+
+# The names of ``pusher`` 3.3, for code that changes one import. There, PusherBadStatus is what is none of the others.
+PusherError = SockudoError
+PusherBadRequest = BadRequest
+PusherBadAuth = AuthFailed
+PusherForbidden = Forbidden
+PusherBadStatus = BadStatus

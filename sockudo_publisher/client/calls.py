@@ -17,17 +17,20 @@ from typing import Any
 
 import requests
 
-from ..errors import ConfigurationError, ValidationError
+from ..errors import CallError, ConfigurationError, ValidationError
 from .answer import json_object
 from .credentials import Credentials
 from .encoding import Encoder
 from .limits import MAX_EVENT_BYTES
+from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
 from .transport import Response, Transport
 
-__all__ = ["DEFAULT_TIMEOUT", "Calls"]
+__all__ = ["DEFAULT_RETRIES", "DEFAULT_TIMEOUT", "Calls"]
 
 #: Seconds of one attempt; the seed SDK's.
 DEFAULT_TIMEOUT = 5.0
+#: Two further attempts at what was not sent, or may be sent twice, within 20 s.
+DEFAULT_RETRIES = Retries()
 #: Seconds that a timeout may be set to.
 MAX_TIMEOUT = 3600.0
 
@@ -44,8 +47,10 @@ class Calls:
         session: requests.Session | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
         json_encoder: type[json.JSONEncoder] | None = None,
+        retries: RetriesLike = DEFAULT_RETRIES,
     ) -> None:
         self._credentials = credentials
+        self._retries = as_retries(retries)
         self._signer = credentials.signer()
         self._path = credentials.path
         self._timeout = _seconds(timeout)
@@ -71,12 +76,35 @@ class Calls:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+        retries: CallRetries = CLIENTS,
     ) -> dict[str, Any]:
         """Make a call as :meth:`send` and return the server's object, ``{}`` where a success says no more.
 
-        Raises the error of an answer that is not success, and ``SockudoConnectionError``.
+        ``repeatable``: a second request that arrives does no harm, so that one whose fate is unknown may be
+        tried again; ``GET`` and ``HEAD`` always are. ``retries``: as of the constructor, for this call. Each
+        attempt sends the same bytes under a fresh signature. Raises the ``CallError`` of the last attempt,
+        whose ``sent`` speaks for all of them.
         """
-        return json_object(self.send(method, suffix, query=query, body=body, headers=headers))
+        policy = self._retries if retries is CLIENTS else as_retries(retries)
+        repeatable = repeatable or method in _QUERIES
+        started = time.monotonic()
+        timeout: float | None = None
+        attempt = 1
+        maybe_sent = False
+        while True:
+            try:
+                return json_object(self.send(method, suffix, query=query, body=body, timeout=timeout, headers=headers))
+            except CallError as error:
+                elapsed = time.monotonic() - started
+                wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)
+                error.after(attempt, earlier_sent=maybe_sent)
+                maybe_sent = error.sent
+                if wait is None:
+                    raise
+            time.sleep(wait)
+            attempt += 1
+            timeout = min(self._timeout, max(LEAST_ATTEMPT_S, started + policy.total_s - time.monotonic()))
 
     def send(
         self,
@@ -115,6 +143,8 @@ class Calls:
         self._transport.close()
 
 
+#: Methods whose requests change nothing.
+_QUERIES = frozenset({"GET", "HEAD"})
 #: The server refuses ``body_md5`` with these.
 _WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE"})
 

@@ -15,7 +15,7 @@ import requests
 from ..errors import ConfigurationError
 from .annotations import Annotations
 from .authentication import Authentication
-from .calls import DEFAULT_TIMEOUT
+from .calls import DEFAULT_RETRIES, DEFAULT_TIMEOUT
 from .channels import Channels
 from .credentials import Credentials
 from .history import History
@@ -23,6 +23,7 @@ from .limits import MAX_EVENT_BYTES
 from .messages import Messages
 from .presence_history import PresenceHistory
 from .publishing import Publishing
+from .retries import RetriesLike
 from .revocations import Revocations
 from .users import Users
 from .webhook import Webhooks
@@ -64,6 +65,7 @@ class Sockudo(
         session: requests.Session | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
         json_encoder: type[json.JSONEncoder] | None = None,
+        retries: RetriesLike = DEFAULT_RETRIES,
     ) -> None:
         self._start(
             Credentials.from_parts(
@@ -74,6 +76,7 @@ class Sockudo(
             session=session,
             max_event_bytes=max_event_bytes,
             json_encoder=json_encoder,
+            retries=retries,
         )
 
     @classmethod

@@ -42,6 +42,8 @@ _NOT_SENT = (
     ConnectionRefusedError,
     ssl.SSLCertVerificationError,
 )
+# Of these, the ones that the next attempt meets again.
+_PERMANENT = (ssl.SSLCertVerificationError, urllib3.exceptions.LocationParseError)
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,10 @@ class Transport:
         if sent is None:  # connections that are not ours keep no such note
             sent = not any(isinstance(cause, _NOT_SENT) for cause in causes) or self._may_resend(method)
         where = "its fate is unknown" if sent else "not sent"
-        return SockudoConnectionError(f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent)
+        permanent = any(isinstance(cause, _PERMANENT) for cause in causes)
+        return SockudoConnectionError(
+            f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent, permanent=permanent
+        )
 
     def _may_resend(self, method: str) -> bool:
         """Whether the caller's adapter may have sent the request before the failure that it reports."""

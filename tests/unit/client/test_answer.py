@@ -52,13 +52,13 @@ def test_a_success_that_is_not_json_proves_nothing(body):
 @pytest.mark.parametrize(
     ("status", "kind", "sent"),
     [
-        (301, errors.SockudoHTTPError, True),
+        (301, errors.BadStatus, True),
         (400, errors.BadRequest, True),
         (401, errors.AuthFailed, False),
         (403, errors.Forbidden, False),
         (404, errors.NotFound, False),
         (413, errors.PayloadTooLarge, True),
-        (422, errors.SockudoHTTPError, True),
+        (422, errors.BadStatus, True),
         (429, errors.RateLimited, False),
         (500, errors.ServerError, True),
         (503, errors.ServerError, True),
