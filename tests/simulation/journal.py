@@ -274,7 +274,7 @@ class JournalModel:
                     place.letters.append((item, DeadLetterFields("expired")))
                 left.add(entry.position)
             else:
-                if taken and size + len(item.body) + 1 > most_bytes:
+                if taken and size + len(item.body) > most_bytes:
                     break
                 taken.append(entry)
                 size += len(item.body) + 1

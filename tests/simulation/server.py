@@ -46,8 +46,8 @@ class ServerModel:
     """One node and its memory of ids.
 
     ``at(when, what)`` and ``now`` are the scheduler's. ``capacity``: how many ids are remembered; once there are so
-    many, no new one is. ``on_delivered(item, request)``: subscribers see it. ``forgot``: ids that it has forgotten before
-    their time.
+    many, no new one is. ``on_delivered(item, request)``: subscribers see it. ``forgot``: ids that it has forgotten
+    before their time.
     """
 
     now: Callable[[], float]
