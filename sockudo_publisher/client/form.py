@@ -62,7 +62,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
     parts = text.split("&", MAX_FORM_FIELDS)
     if len(parts) > MAX_FORM_FIELDS:
         raise ValidationError(f"form body: more than {MAX_FORM_FIELDS} fields, limit {MAX_FORM_FIELDS}")
-    pairs = (part.partition("=") for part in parts if part)
+    pairs = (part.partition("=") for part in parts)
     return [(_decoded("form body", name), value) for name, _, value in pairs]
 
 

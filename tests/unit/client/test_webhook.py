@@ -393,6 +393,7 @@ def test_what_the_server_says_about_encrypted_channels_is_not_encrypted():
     assert event(DECRYPTING, name="cache_miss", channel=channel, data="{}").data == "{}"
     assert event(DECRYPTING, name="channel_occupied", channel=channel).data is None
     assert event(DECRYPTING, name="channel_vacated", channel=channel, data=None).data is None
+    assert event(DECRYPTING, name="client_event", channel=channel).data is None
 
 
 def test_lone_surrogates_in_names():
@@ -428,9 +429,11 @@ def test_age_limit_itself():
     """To the millisecond."""
     check_age(1_000_000, now=1300.0, max_age_s=300)
     check_age(1_600_000, now=1300.0, max_age_s=300)
-    for time_ms in (999_999, 1_600_001, 0, -1, None, "1", True, 2**63, 1e3):
+    for time_ms in (999_999, 1_600_001, 0, -1, None, "1", True, 2**63, 1e3, 10**400):
         with pytest.raises(InvalidWebhook):
             check_age(time_ms, now=1300.0, max_age_s=300)
+    with pytest.raises(InvalidWebhook, match="missing"):
+        check_age(0, now=100.0, max_age_s=300)
 
 
 @pytest.mark.parametrize("max_age_s", [0, -1, float("nan"), float("inf"), "1", True])
