@@ -1,0 +1,58 @@
+"""Uncertain events and a real server that keeps history."""
+
+from __future__ import annotations
+
+import pytest
+
+from sockudo_publisher import draining, operations, publish_many
+from sockudo_publisher.apps import app_named
+from sockudo_publisher.delivery.drain import drain
+from sockudo_publisher.delivery.outcome import NoReply, Reply
+from sockudo_publisher.journal.memory import DedupMemory, MemoryReport
+from sockudo_publisher.settings import get_settings
+from tests.integration.canary.conftest import MakeStack
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+APP = "default"
+
+
+class Died(BaseException):
+    """A worker that is no more."""
+
+
+@pytest.mark.parametrize("on_uncertain", ["resend", "hold"])
+def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
+    make_stack: MakeStack, on_uncertain: str
+) -> None:
+    """Ten of two channels were accepted, their answer was lost, and the server is said to forget."""
+    stack = make_stack({"SOCKUDO_ON_UNCERTAIN": on_uncertain, "SOCKUDO_LANES": "1"}, history=True)
+    names = stack.channels(2)
+    subscriber = stack.subscribe(*names)
+    app = app_named()
+    publish_many((names[n % 2], "tick", {"n": n}) for n in range(10))
+
+    def die(point: str) -> None:
+        if point == "posted":
+            raise Died
+
+    def post(body: bytes) -> Reply | NoReply:
+        return draining._post(app, body)
+
+    control = draining._WorkerControl(app, 0)
+    with pytest.raises(Died):
+        drain(app.journal, 0, post=post, policy=draining.policy(get_settings()), control=control, at=die)
+    for key in stack.redis.scan_iter("sockudo:*:lease"):
+        stack.redis.delete(key)
+    publish_many((name, "tick", {"n": 10}) for name in names)
+    until_ms = app.journal.now_ms() + 60_000
+    DedupMemory(app.journal.link, APP).record(MemoryReport("forgets", forgets_until_ms=until_ms))
+    draining.run(APP, 0)
+    counters = operations.status(get_settings())[0].counters
+    assert counters["settled_by_history"] == 10
+    assert counters["settled"] == 2
+    assert counters["resent_after_window"] == counters["held_uncertain"] == 0
+    subscriber.wait_for_count(12)
+    subscriber.wait_until_quiet()
+    assert subscriber.count == 12
+    assert {name: len(data) for name, data in subscriber.by_channel().items()} == dict.fromkeys(names, 6)
