@@ -27,6 +27,7 @@ from .parameters import (
     without_none,
 )
 from .paths import segment
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["Annotations"]
 
@@ -42,6 +43,7 @@ class Annotations(Calls):
 
     Serials are texts of the server's: 1 to 128 bytes without space, or an ``int`` of up to 64 bits. Nothing
     of an annotation is encrypted, whatever its channel. Answers have the server's names, in camelCase here.
+    ``retries``: as of the client, for this call.
     """
 
     def publish_annotation(
@@ -56,6 +58,7 @@ class Annotations(Calls):
         count: int | None = None,
         data: Any = None,
         encoding: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> AnnotationPublished:
         """Annotate a message. Returns ``{"annotationSerial": str}``.
 
@@ -65,8 +68,8 @@ class Annotations(Calls):
         more. ``data``: JSON of up to 64 KiB; Sockudo 5.2.0 cannot read any, and answers 422. ``socket_id``: a
         V2 connection, whose rights then count.
 
-        Raises ``ValidationError``, and ``NotFound`` for a message that is not there. Not repeated by
-        itself: a repeat would count twice.
+        Raises ``ValidationError``, and ``NotFound`` for a message that is not there. Tried again only when
+        it was certainly not sent: a repeat would count twice.
         """
         kind = checked_text("annotation_type", annotation_type, MAX_TYPE_BYTES)
         if _TYPE.fullmatch(kind) is None:
@@ -81,7 +84,7 @@ class Annotations(Calls):
             "encoding": None if encoding is None else checked_text("encoding", encoding, MAX_TEXT_BYTES),
         }
         path = message_path(channel, message_serial, "/annotations")
-        return cast(AnnotationPublished, self.call("POST", path, body=json_body(fields)))
+        return cast(AnnotationPublished, self.call("POST", path, body=json_body(fields), retries=retries))
 
     def delete_annotation(
         self,
@@ -90,16 +93,18 @@ class Annotations(Calls):
         annotation_serial: int | str,
         *,
         socket_id: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> AnnotationDeleted:
         """Take an annotation back. Returns ``{"annotationSerial": str, "deletedAnnotationSerial": str}``.
 
-        ``socket_id``: a V2 connection, whose rights then count. May be repeated: what is deleted stays so.
-        Raises ``ValidationError``, and ``NotFound`` for an annotation that is not of this message.
+        ``socket_id``: a V2 connection, whose rights then count. Tried again as ``retries`` says, also when the
+        fate of an attempt is unknown: what is deleted stays so. Raises ``ValidationError``, and ``NotFound``
+        for an annotation that is not of this message.
         """
         serial = segment(checked_opaque_serial("annotation_serial", annotation_serial), field="annotation_serial")
         query = without_none({"socket_id": None if socket_id is None else check_socket_id(socket_id)})
         path = message_path(channel, message_serial, f"/annotations/{serial}")
-        return cast(AnnotationDeleted, self.call("DELETE", path, query=query))
+        return cast(AnnotationDeleted, self.call("DELETE", path, query=query, repeatable=True, retries=retries))
 
     def list_annotations(
         self,
@@ -110,6 +115,7 @@ class Annotations(Calls):
         from_serial: int | str | None = None,
         limit: int | None = None,
         socket_id: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> AnnotationsPage:
         """One page of a message's annotations and their deletions, oldest first.
 
@@ -125,4 +131,4 @@ class Annotations(Calls):
             "socket_id": None if socket_id is None else check_socket_id(socket_id),
         }
         path = message_path(channel, message_serial, "/annotations")
-        return cast(AnnotationsPage, self.call("GET", path, query=without_none(given)))
+        return cast(AnnotationsPage, self.call("GET", path, query=without_none(given), retries=retries))

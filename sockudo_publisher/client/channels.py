@@ -13,6 +13,7 @@ from .answers import ChannelAnswer, ChannelsAnswer, UsersAnswer
 from .calls import Calls
 from .limits import MAX_CHANNEL_BYTES
 from .parameters import attribute_list, channel_path, checked_text, without_none
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["Channels"]
 
@@ -20,11 +21,16 @@ __all__ = ["Channels"]
 class Channels(Calls):
     """``channels_info``, ``channel_info`` and ``users_info``, and the seed's names for them.
 
-    All are queries: signed without ``body_md5``, which Sockudo refuses with GET. They may be repeated.
+    All are queries: signed without ``body_md5``, which Sockudo refuses with GET, and tried again as
+    ``retries`` says, here or of the client, also when the fate of the first attempt is unknown.
     """
 
     def channels_info(
-        self, prefix_filter: str | None = None, attributes: str | Sequence[str] | None = ()
+        self,
+        prefix_filter: str | None = None,
+        attributes: str | Sequence[str] | None = (),
+        *,
+        retries: CallRetries = CLIENTS,
     ) -> ChannelsAnswer:
         """The occupied channels, as ``{"channels": {name: {…}}}``.
 
@@ -37,9 +43,11 @@ class Channels(Calls):
         """
         prefix = checked_text("prefix_filter", prefix_filter, MAX_CHANNEL_BYTES) if prefix_filter else None
         query = without_none({"filter_by_prefix": prefix, "info": attribute_list(attributes)})
-        return cast(ChannelsAnswer, self.call("GET", "/channels", query=query))
+        return cast(ChannelsAnswer, self.call("GET", "/channels", query=query, retries=retries))
 
-    def channel_info(self, channel: str, attributes: str | Sequence[str] | None = ()) -> ChannelAnswer:
+    def channel_info(
+        self, channel: str, attributes: str | Sequence[str] | None = (), *, retries: CallRetries = CLIENTS
+    ) -> ChannelAnswer:
         """One channel, as ``{"occupied": bool, …}``; it need not exist.
 
         ``attributes``: ``subscription_count``, ``user_count`` (presence channels) and ``cache`` (cache
@@ -48,26 +56,34 @@ class Channels(Calls):
         ``user_count`` of a channel that has none.
         """
         query = without_none({"info": attribute_list(attributes)})
-        return cast(ChannelAnswer, self.call("GET", channel_path(channel), query=query))
+        return cast(ChannelAnswer, self.call("GET", channel_path(channel), query=query, retries=retries))
 
-    def users_info(self, channel: str) -> UsersAnswer:
+    def users_info(self, channel: str, *, retries: CallRetries = CLIENTS) -> UsersAnswer:
         """The members of a presence channel, each once, as ``{"users": [{"id": str}, …]}``, in no order.
 
         Raises ``ValidationError``, and ``BadRequest`` for a channel that is no presence channel.
         """
-        return cast(UsersAnswer, self.call("GET", channel_path(channel, "/users")))
+        return cast(UsersAnswer, self.call("GET", channel_path(channel, "/users"), retries=retries))
 
-    def channels(self, filter_by_prefix: str | None = None, info: str | Sequence[str] | None = ()) -> ChannelsAnswer:
+    def channels(
+        self,
+        filter_by_prefix: str | None = None,
+        info: str | Sequence[str] | None = (),
+        *,
+        retries: CallRetries = CLIENTS,
+    ) -> ChannelsAnswer:
         """:meth:`channels_info` under the seed's name."""
-        return self.channels_info(filter_by_prefix, info)
+        return self.channels_info(filter_by_prefix, info, retries=retries)
 
-    def channel(self, name: str, info: str | Sequence[str] | None = ()) -> ChannelAnswer:
+    def channel(
+        self, name: str, info: str | Sequence[str] | None = (), *, retries: CallRetries = CLIENTS
+    ) -> ChannelAnswer:
         """:meth:`channel_info` under the seed's name."""
-        return self.channel_info(name, info)
+        return self.channel_info(name, info, retries=retries)
 
-    def get_channel_users(self, name: str) -> UsersAnswer:
+    def get_channel_users(self, name: str, *, retries: CallRetries = CLIENTS) -> UsersAnswer:
         """:meth:`users_info` under the seed's name."""
-        return self.users_info(name)
+        return self.users_info(name, retries=retries)
 
     #: The other Sockudo SDKs' names.
     list_channels = channels

@@ -28,6 +28,7 @@ from .parameters import (
     refuse_reversed,
     without_none,
 )
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["History", "every_item", "page_query", "reset_body"]
 
@@ -36,7 +37,12 @@ MAX_EMPTY_PAGES = 1000
 
 
 class History(Calls):
-    """``channel_history`` and its iterator, ``history_state``, ``reset_history`` and ``purge_history``."""
+    """``channel_history`` and its iterator, ``history_state``, ``reset_history`` and ``purge_history``.
+
+    ``retries``: as of the client, for this call; of an iterator, for each page. Queries are tried again also
+    when the fate of an attempt is unknown; a reset or purge only when it was certainly not sent, as what was
+    published since would be deleted too.
+    """
 
     def channel_history(
         self,
@@ -49,6 +55,7 @@ class History(Calls):
         end_serial: int | str | None = None,
         start_time_ms: int | None = None,
         end_time_ms: int | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> HistoryPage:
         """One page of a channel's events, newest first unless ``direction`` is ``"oldest_first"``.
 
@@ -63,7 +70,7 @@ class History(Calls):
         not of this query or whose events are no longer kept.
         """
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
-        return cast(HistoryPage, self.call("GET", channel_path(channel, "/history"), query=query))
+        return cast(HistoryPage, self.call("GET", channel_path(channel, "/history"), query=query, retries=retries))
 
     #: The other Sockudo SDKs' name.
     get_channel_history = channel_history
@@ -79,6 +86,7 @@ class History(Calls):
         end_serial: int | str | None = None,
         start_time_ms: int | None = None,
         end_time_ms: int | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> Iterator[HistoryItem]:
         """Every event of a channel, one page asked for at a time, when it is needed.
 
@@ -91,21 +99,27 @@ class History(Calls):
         """
         path = channel_path(channel, "/history")
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
-        return cast(Iterator[HistoryItem], every_item(lambda page: self.call("GET", path, query=page), query))
+        return cast(
+            Iterator[HistoryItem], every_item(lambda page: self.call("GET", path, query=page, retries=retries), query)
+        )
 
-    def history_state(self, channel: str) -> HistoryStateAnswer:
+    def history_state(self, channel: str, *, retries: CallRetries = CLIENTS) -> HistoryStateAnswer:
         """What is kept of a channel: ``{"channel": …, "stream": {"next_serial", "retained", "state", …}}``."""
-        return cast(HistoryStateAnswer, self.call("GET", channel_path(channel, "/history/state")))
+        return cast(HistoryStateAnswer, self.call("GET", channel_path(channel, "/history/state"), retries=retries))
 
-    def reset_history(self, channel: str, reason: str, requested_by: str | None = None) -> HistoryReset:
+    def reset_history(
+        self, channel: str, reason: str, requested_by: str | None = None, *, retries: CallRetries = CLIENTS
+    ) -> HistoryReset:
         """Delete a channel's history and begin a new stream, at serial 1. All cursors end.
 
-        ``reason`` and ``requested_by`` (1 to 1,024 bytes) are for the server's log. Not repeated by itself:
-        a repeat would delete what was published since. Returns ``{"ok": True, "purged_messages": int,
-        "previous_stream_id", "new_stream_id", "stream", …}``.
+        ``reason`` and ``requested_by`` (1 to 1,024 bytes) are for the server's log. Returns ``{"ok": True,
+        "purged_messages": int, "previous_stream_id", "new_stream_id", "stream", …}``.
         """
         body = reset_body(channel, "reset", reason, requested_by)
-        return cast(HistoryReset, self.call("POST", channel_path(channel, "/history/reset"), body=json_body(body)))
+        return cast(
+            HistoryReset,
+            self.call("POST", channel_path(channel, "/history/reset"), body=json_body(body), retries=retries),
+        )
 
     def purge_history(
         self,
@@ -116,6 +130,7 @@ class History(Calls):
         *,
         before_serial: int | str | None = None,
         before_time_ms: int | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> HistoryPurge:
         """Delete a channel's events, of the same stream: all, or those before a serial or a time.
 
@@ -133,7 +148,10 @@ class History(Calls):
             if (value is not None) != (mode == name):
                 raise ValidationError(f"{name}: {'missing' if mode == name else 'not allowed'} with mode={mode!r}")
         body = {**reset_body(channel, "purge", reason, requested_by), "mode": mode, **bounds}
-        return cast(HistoryPurge, self.call("POST", channel_path(channel, "/history/purge"), body=json_body(body)))
+        return cast(
+            HistoryPurge,
+            self.call("POST", channel_path(channel, "/history/purge"), body=json_body(body), retries=retries),
+        )
 
 
 def page_query(

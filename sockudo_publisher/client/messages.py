@@ -30,6 +30,7 @@ from .parameters import (
     without_none,
 )
 from .paths import segment
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["Messages", "message_path"]
 
@@ -48,13 +49,15 @@ class Messages(Calls):
     The three that change something take, beside what they set: ``client_id`` (1 to 200 bytes) and
     ``socket_id`` (a V2 connection, whose rights then count), ``description`` (1 to 1,024 bytes) and
     ``metadata`` (JSON of up to 64 KiB; Sockudo 5.2.0 cannot read any, and answers 422) of the new version, and
-    ``op_id`` (1 to 64 bytes): the server does an operation of one id once, so that only with it a call may
-    be repeated.
+    ``op_id`` (1 to 64 bytes): the server does an operation of one id once, so that only with it a call whose fate
+    is unknown is tried again. ``retries``: as of the client, for this call.
     """
 
-    def get_message(self, channel: str, message_serial: int | str) -> VersionedMessageAnswer:
+    def get_message(
+        self, channel: str, message_serial: int | str, *, retries: CallRetries = CLIENTS
+    ) -> VersionedMessageAnswer:
         """A message as it is now: ``{"channel": …, "item": {…}}``."""
-        return cast(VersionedMessageAnswer, self.call("GET", message_path(channel, message_serial)))
+        return cast(VersionedMessageAnswer, self.call("GET", message_path(channel, message_serial), retries=retries))
 
     def get_message_versions(
         self,
@@ -64,6 +67,7 @@ class Messages(Calls):
         limit: int | None = None,
         direction: Literal["newest_first", "oldest_first"] | None = None,
         cursor: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> VersionsPage:
         """One page of a message's versions, newest first by default: ``{"items": […], "has_more", …}``.
 
@@ -78,7 +82,7 @@ class Messages(Calls):
             "cursor": None if cursor is None else checked_opaque_serial("cursor", cursor),
         }
         path = message_path(channel, message_serial, "/versions")
-        return cast(VersionsPage, self.call("GET", path, query=without_none(given)))
+        return cast(VersionsPage, self.call("GET", path, query=without_none(given), retries=retries))
 
     def update_message(
         self,
@@ -94,6 +98,7 @@ class Messages(Calls):
         description: str | None = None,
         metadata: Any = None,
         op_id: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> Mutation:
         """Replace what is given and keep the rest; ``clear_fields`` names what shall be gone.
 
@@ -108,7 +113,7 @@ class Messages(Calls):
         }
         if set(without_none(fields)) <= {"socket_id"}:
             raise ValidationError("update: nothing to change, expected data, name, extras, clear_fields or the like")
-        return self._mutation(channel, message_serial, "update", fields)
+        return self._mutation(channel, message_serial, "update", fields, retries)
 
     def delete_message(
         self,
@@ -123,6 +128,7 @@ class Messages(Calls):
         description: str | None = None,
         metadata: Any = None,
         op_id: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> Mutation:
         """Mark a message as deleted: a new version, whose predecessors stay until their retention ends.
 
@@ -133,7 +139,7 @@ class Messages(Calls):
             **self._replaced(channel, data, extras, clear_fields),
             **_about(client_id, socket_id, description, metadata, op_id),
         }
-        return self._mutation(channel, message_serial, "delete", fields)
+        return self._mutation(channel, message_serial, "delete", fields, retries)
 
     def append_message(
         self,
@@ -147,6 +153,7 @@ class Messages(Calls):
         description: str | None = None,
         metadata: Any = None,
         op_id: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> Mutation:
         """Put text after a message's ``data``. Give an ``op_id``: without one, a repeat appends it twice.
 
@@ -161,7 +168,7 @@ class Messages(Calls):
             **self._replaced(channel, data, extras, ()),
             **_about(client_id, socket_id, description, metadata, op_id),
         }
-        return self._mutation(channel, message_serial, "append", fields)
+        return self._mutation(channel, message_serial, "append", fields, retries)
 
     def _replaced(
         self,
@@ -193,9 +200,17 @@ class Messages(Calls):
         item = self.encoder.item(channel, "message", self.encoder.payload(data))
         return cast(str, json.loads(item)["data"])
 
-    def _mutation(self, channel: str, message_serial: int | str, operation: str, fields: Mapping[str, Any]) -> Mutation:
+    def _mutation(
+        self,
+        channel: str,
+        message_serial: int | str,
+        operation: str,
+        fields: Mapping[str, Any],
+        retries: CallRetries,
+    ) -> Mutation:
         path = message_path(channel, message_serial, f"/{operation}")
-        return cast(Mutation, self.call("POST", path, body=json_body(fields)))
+        repeatable = fields["op_id"] is not None  # by it the server knows a repeat
+        return cast(Mutation, self.call("POST", path, body=json_body(fields), repeatable=repeatable, retries=retries))
 
 
 def message_path(channel: str, message_serial: int | str, suffix: str = "") -> str:

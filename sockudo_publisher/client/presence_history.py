@@ -22,6 +22,7 @@ from .calls import Calls
 from .history import every_item, page_query, reset_body
 from .limits import check_channel
 from .parameters import Direction, channel_path, checked_serial, checked_time_ms, json_body, without_none
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["PresenceHistory"]
 
@@ -33,6 +34,7 @@ class PresenceHistory(Calls):
     """``channel_presence_history`` and its iterator, ``channel_presence_snapshot``, state and reset.
 
     Each takes a channel whose name begins with ``presence-``, and raises ``ValidationError`` for another.
+    ``retries`` as with channel history.
     """
 
     def channel_presence_history(
@@ -46,6 +48,7 @@ class PresenceHistory(Calls):
         end_serial: int | str | None = None,
         start_time_ms: int | None = None,
         end_time_ms: int | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> PresenceHistoryPage:
         """One page of who came and who left, newest first unless ``direction`` is ``"oldest_first"``.
 
@@ -53,7 +56,7 @@ class PresenceHistory(Calls):
         ``cause``, ``user_id``, ``serial`` and ``published_at_ms``.
         """
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
-        return cast(PresenceHistoryPage, self.call("GET", _path(channel), query=query))
+        return cast(PresenceHistoryPage, self.call("GET", _path(channel), query=query, retries=retries))
 
     def iter_channel_presence_history(
         self,
@@ -66,14 +69,23 @@ class PresenceHistory(Calls):
         end_serial: int | str | None = None,
         start_time_ms: int | None = None,
         end_time_ms: int | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> Iterator[PresenceHistoryItem]:
         """All of it, a page at a time; as :meth:`iter_channel_history`."""
         path = _path(channel)
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
-        return cast(Iterator[PresenceHistoryItem], every_item(lambda page: self.call("GET", path, query=page), query))
+        return cast(
+            Iterator[PresenceHistoryItem],
+            every_item(lambda page: self.call("GET", path, query=page, retries=retries), query),
+        )
 
     def channel_presence_snapshot(
-        self, channel: str, *, at_serial: int | str | None = None, at_time_ms: int | None = None
+        self,
+        channel: str,
+        *,
+        at_serial: int | str | None = None,
+        at_time_ms: int | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> PresenceSnapshot:
         """Who was there, after everything up to a serial or a time (both inclusive); by default, now.
 
@@ -85,18 +97,20 @@ class PresenceHistory(Calls):
             "at_time_ms": None if at_time_ms is None else checked_time_ms("at_time_ms", at_time_ms),
         }
         query = {name: str(value) for name, value in without_none(given).items()}
-        return cast(PresenceSnapshot, self.call("GET", _path(channel, "/snapshot"), query=query))
+        return cast(PresenceSnapshot, self.call("GET", _path(channel, "/snapshot"), query=query, retries=retries))
 
-    def presence_history_state(self, channel: str) -> PresenceHistoryStateAnswer:
+    def presence_history_state(self, channel: str, *, retries: CallRetries = CLIENTS) -> PresenceHistoryStateAnswer:
         """What is kept: ``{"channel": …, "stream": {"next_serial", "retained", "state", …}}``."""
-        return cast(PresenceHistoryStateAnswer, self.call("GET", _path(channel, "/state")))
+        return cast(PresenceHistoryStateAnswer, self.call("GET", _path(channel, "/state"), retries=retries))
 
     def reset_presence_history(
-        self, channel: str, reason: str, requested_by: str | None = None
+        self, channel: str, reason: str, requested_by: str | None = None, *, retries: CallRetries = CLIENTS
     ) -> PresenceHistoryReset:
         """Delete it and begin a new stream; who is on the channel stays. As :meth:`reset_history`."""
         body = reset_body(channel, "reset", reason, requested_by)
-        return cast(PresenceHistoryReset, self.call("POST", _path(channel, "/reset"), body=json_body(body)))
+        return cast(
+            PresenceHistoryReset, self.call("POST", _path(channel, "/reset"), body=json_body(body), retries=retries)
+        )
 
 
 def _path(channel: str, suffix: str = "") -> str:

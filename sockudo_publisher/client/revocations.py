@@ -12,6 +12,7 @@ from ..errors import ValidationError
 from .answers import Revocation
 from .calls import Calls
 from .parameters import MAX_TEXT_BYTES, checked_limit, checked_text, checked_time_ms, json_body
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["Revocations"]
 
@@ -30,12 +31,14 @@ class Revocations(Calls):
         ttl_seconds: int | None = None,
         expires_at: int | None = None,
         reason: str | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> Revocation:
         """Refuse a token, or every token of a client, from now on, and close the connections made with them.
 
         ``jti``, ``client_id``: 1 to 128 bytes, at least one of them. For how long: ``ttl_seconds`` (1 or more)
         or until ``expires_at`` (seconds since 1970), by default a day, which is the longest a token lives.
-        ``reason``: 1 to 1,024 bytes. Connections close with code 4009. May be repeated.
+        ``reason``: 1 to 1,024 bytes. Connections close with code 4009. A repeat changes
+        nothing, so it is tried again as ``retries`` says also when the fate of an attempt is unknown.
 
         The server remembers it in its cache: with the memory cache, until it restarts.
         Returns ``{"revoked_jti": bool, "revoked_client_id": bool, "closed_connections": int}``.
@@ -51,4 +54,6 @@ class Revocations(Calls):
             "expires_at": None if expires_at is None else checked_time_ms("expires_at", expires_at),
             "reason": None if reason is None else checked_text("reason", reason, MAX_TEXT_BYTES),
         }
-        return cast(Revocation, self.call("POST", "/revocations", body=json_body(body)))
+        return cast(
+            Revocation, self.call("POST", "/revocations", body=json_body(body), repeatable=True, retries=retries)
+        )

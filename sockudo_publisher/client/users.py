@@ -11,10 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ValidationError
+from .answers import TriggerAnswer
 from .limits import MAX_CHANNEL_BYTES
 from .parameters import checked_text, checked_user_id
 from .paths import segment
 from .publishing import Publishing
+from .retries import CLIENTS, CallRetries
 
 __all__ = ["Users"]
 
@@ -35,7 +37,7 @@ class Users(Publishing):
         message_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> TriggerAnswer:
         """Publish one event to every connection of a signed-in user; to nobody where there is none.
 
         ``user_id``: 1 to 184 bytes of ``A-Z a-z 0-9 - _ = @ , . ; :``, because it becomes part of a
@@ -57,26 +59,27 @@ class Users(Publishing):
                 raise ValidationError(f"user_id: {_LETTERS}") from None
             raise
 
-    def terminate_user_connections(self, user_id: str) -> dict[str, Any]:
+    def terminate_user_connections(self, user_id: str, *, retries: CallRetries = CLIENTS) -> dict[str, Any]:
         """Close every connection of a user, with code 4009; clients do not reconnect by themselves.
 
         ``user_id``: 1 to 200 bytes, any characters; not ``.`` or ``..``, which no path can hold. Returns
-        ``{}``, also where the user has no connection. May be repeated: who is to be out stays out, and a
-        repeat closes as well what the user opened since. Raises ``ValidationError``.
+        ``{}``, also where the user has no connection. Tried again as ``retries`` says, also when the fate of an
+        attempt is unknown: who is to be out stays out, and a repeat closes what the user opened since as
+        well. Raises ``ValidationError``.
         """
-        return self._order(user_id, "terminate_connections")
+        return self._order(user_id, "terminate_connections", retries)
 
-    def force_reconnect_user(self, user_id: str) -> dict[str, Any]:
+    def force_reconnect_user(self, user_id: str, *, retries: CallRetries = CLIENTS) -> dict[str, Any]:
         """Close every connection of a user, with code 4200; clients reconnect at once.
 
-        As :meth:`terminate_user_connections` in all else. May be repeated: at worst a client reconnects
+        As :meth:`terminate_user_connections` in all else: with a repeat, at worst a client reconnects
         twice. Sockudo from 5.0 on.
         """
-        return self._order(user_id, "force_reconnect")
+        return self._order(user_id, "force_reconnect", retries)
 
-    def _order(self, user_id: str, order: str) -> dict[str, Any]:
+    def _order(self, user_id: str, order: str, retries: CallRetries) -> dict[str, Any]:
         user = segment(checked_user_id(user_id), field="user_id")
-        return self.call("POST", f"/users/{user}/{order}", body=b"{}")
+        return self.call("POST", f"/users/{user}/{order}", body=b"{}", repeatable=True, retries=retries)
 
 
 _LETTERS = "some characters are not allowed in a channel name, of which it becomes a part (A-Z a-z 0-9 - _ = @ , . ; :)"
