@@ -1,0 +1,100 @@
+"""The worker's step that keeps asking: one holder, who is followed; silent while the app is paused; ends at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from sockudo_publisher import draining
+from sockudo_publisher.apps import App, app_named, forget_apps
+from sockudo_publisher.delivery.canaries import CHANNEL
+from sockudo_publisher.embedded import DevServer
+from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.journal.keys import AppKeys
+from sockudo_publisher.journal.memory import DedupMemory
+from sockudo_publisher.workerapp.canary import CanaryStep, beat_once
+from tests.support.subscriber import Subscriber
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+
+NAME = "default"
+
+
+@pytest.fixture
+def app(redis_url: str, devserver: DevServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """An app with a window of six seconds, and so a beat of a quarter."""
+    for name, value in {
+        "SOCKUDO_URL": devserver.url,
+        "SOCKUDO_REDIS_URL": redis_url,
+        "SOCKUDO_DEDUP_WINDOW": "6",
+        "SOCKUDO_DELIVERY_TIMEOUT": "0.9",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(draining.state, "stop", draining.StopFlag())
+    forget_apps()
+    yield app_named()
+    monkeypatch.undo()
+    forget_apps()
+
+
+def beats(app: App) -> int:
+    return int(app.journal.link.call("HGET", AppKeys.of(NAME).memory, "beat") or 0)
+
+
+def test_one_owner_beats_until_it_gives_up(app: App) -> None:
+    """The others look, and find that it is another's."""
+    assert beat_once(NAME, "a")
+    assert not beat_once(NAME, "b")
+    assert beat_once(NAME, "a")
+    assert beats(app) == 2
+    DedupMemory(app.journal.link, NAME).give_up("a")
+    assert beat_once(NAME, "b")
+
+
+def test_holder_that_died_is_followed(app: App) -> None:
+    """Its right runs out."""
+    assert beat_once(NAME, "dead")
+    assert wait_for(lambda: beat_once(NAME, "heir"), 30)
+
+
+def test_paused_app_is_not_asked(app: App) -> None:
+    """Nothing is sent to it by anybody but the prober."""
+    app.journal.shared.pause("unknown", 0.0)
+    assert not beat_once(NAME, "a")
+    app.journal.shared.resume()
+    assert beat_once(NAME, "a")
+
+
+def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserver: DevServer) -> None:
+    """Only the canaries' channel sees anything: planted ones, as all are remembered. Then the right is free."""
+    with Subscriber(devserver.ws_url(), CHANNEL, secret=devserver.apps[0].secret) as subscriber:
+        steps = [CanaryStep(None), CanaryStep(None)]
+        for step in steps:
+            step.start(None)
+        memory = DedupMemory(app.journal.link, NAME)
+        assert wait_for(lambda: memory.report().verdict == "remembers", 40)
+        for step in steps:
+            step.stop(None)
+        assert not [thread for thread in threading.enumerate() if thread.name == "sockudo-canary"]
+        assert set(subscriber.data()) == {"planted"}
+        assert len(subscriber.data()) >= 10
+    assert memory.hold("next", 1000)
+
+
+def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever fails is said, and the next beat comes."""
+    asked: list[object] = []
+
+    def fail(app: object) -> object:
+        asked.append(app)
+        raise RuntimeError("ours")
+
+    step = CanaryStep(None)
+    with monkeypatch.context() as patch:
+        patch.setattr("sockudo_publisher.workerapp.canary.draining.canaries", fail)
+        step.start(None)
+        assert wait_for(lambda: len(asked) >= 3, 30)
+    assert wait_for(lambda: beats(app) >= 1, 30)
+    step.stop(None)
