@@ -297,14 +297,12 @@ class Journal:
 
     def count(self, lane: int, reason: str, number: int = 1) -> None:
         """Add to a counter of the lane."""
-        self.link.call("HINCRBY", lane_keys(self.app, lane).counts, reason, number)
+        self.link.script("count", (lane_keys(self.app, lane).counts,), (reason, number))
 
     def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
         """A held channel's next attempt is due in ``wait_s``."""
         assert holder.channel is not None, "a lane is rung, not scheduled"
-        due_ms = self.now_ms() + int(wait_s * 1000)
-        # XX: only while the hold exists.
-        self.link.call("ZADD", holder.keys.holds, "XX", due_ms, holder.channel)
+        self.link.script("postpone", (holder.keys.holds,), (holder.channel, int(wait_s * 1000)))
 
     # -- waiting and looking ------------------------------------------------------------------------
 

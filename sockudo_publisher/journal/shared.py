@@ -12,6 +12,7 @@ from typing import Any
 
 from .keys import AppKeys
 from .link import Command, RedisLink, checked
+from .scripts import Answer
 
 __all__ = ["Limits", "Pause", "Shared", "SharedView"]
 
@@ -83,7 +84,7 @@ class Shared:
     def try_probe(self, token: str, timeout_s: float) -> bool:
         """Become the one who asks whether the server is back, for one attempt."""
         ttl_ms = int((timeout_s + PROBE_MARGIN_S) * 1000)
-        return self._link.call("SET", self._keys.probe, token, "NX", "PX", ttl_ms) is not None
+        return bool(self._link.script("probe", (self._keys.probe,), (token, ttl_ms))[0] == Answer.DONE)
 
     def end_probe(self) -> None:
         """Let another probe."""
@@ -96,13 +97,12 @@ class Shared:
 
     def learn(self, limits: Limits) -> None:
         """Remember limits that the server has shown; the smaller of old and new holds."""
-        known = self.view().limits
         fields: list[Any] = []
-        for name, new, old in (("events", limits.events, known.events), ("bytes", limits.bytes, known.bytes)):
+        for name, new in (("events", limits.events), ("bytes", limits.bytes)):
             if new is not None:
-                fields += (name, min(new, old or new))
+                fields += (name, new)
         if fields:
-            self._link.run([("HSET", self._keys.limits, *fields), ("EXPIRE", self._keys.limits, LIMITS_TTL_S)])
+            self._link.script("learn", (self._keys.limits,), (LIMITS_TTL_S, *fields))
 
 
 def read_view(answers: Sequence[Any]) -> SharedView:

@@ -1,0 +1,7 @@
+#!lua flags=allow-oom
+-- count: add to a counter of a lane. A script because a full Redis refuses the bare command.
+-- KEYS[1] {app:lane}:counts  hash  counters by reason
+-- ARGV[1] reason   ARGV[2] number
+-- Returns {DONE}
+redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])
+return {1}

@@ -1,0 +1,11 @@
+#!lua flags=allow-oom
+-- learn: remember batch limits that the server has shown; the smaller of old and new holds.
+-- KEYS[1] {app}:limits  hash  events, bytes
+-- ARGV[1] ttl_s   ARGV[2...] per limit: its name, its number
+-- Returns {DONE}
+for i = 2, #ARGV, 2 do
+  local known = redis.call('HGET', KEYS[1], ARGV[i])
+  if not known or tonumber(ARGV[i + 1]) < tonumber(known) then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1]) end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return {1}
