@@ -24,7 +24,7 @@ from .journal.link import WORKER_TIMEOUT_S, RedisLink
 from .journal.memory import DedupMemory, MemoryReport
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
-from .journal.status import LaneStatus, journal_status, layout_in_force
+from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from .settings import Settings
 
 __all__ = [
@@ -83,7 +83,8 @@ class AppStatus:
 
     ``memory``: what canaries say of the server's memory of ids, ``advice`` what to change about it, or ``""``.
     ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
-    while they hold something.
+    while they hold something. ``configured`` is ``False`` for a name that is in no setting any more and
+    still has events: nobody delivers them.
     """
 
     app: str
@@ -94,6 +95,7 @@ class AppStatus:
     memory: MemoryReport = field(default_factory=MemoryReport)
     advice: str = ""
     flip: FlipStatus | None = None
+    configured: bool = True
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,11 @@ class DeadLetter:
 
 
 def status(settings: Settings) -> list[AppStatus]:
-    """How every configured app stands, in five round trips an app."""
+    """How every configured app stands, in five round trips an app, and every other that still has events."""
     link = _link(settings)
+    configured = settings.app_urls()
     found = []
-    for app in settings.app_urls():
+    for app in (*configured, *(name for name in known_apps(link) if name not in configured)):
         layout = layout_in_force(link, app, settings.lanes)
         seen = journal_status(link, app, layout.lanes)
         pause = seen.shared.pause
@@ -136,7 +139,11 @@ def status(settings: Settings) -> list[AppStatus]:
         kept = DedupMemory(link, app)
         memory = current(kept.report(), kept.now_ms())
         limits = seen.shared.limits
-        found.append(AppStatus(app, lanes, shown, counters, limits, memory, advice(memory), flip))
+        if app in configured or any(lane.depth or lane.held or lane.dead for lane in lanes):
+            advised = advice(memory) if app in configured else ""
+            found.append(
+                AppStatus(app, lanes, shown, counters, limits, memory, advised, flip, configured=app in configured)
+            )
     return found
 
 

@@ -24,8 +24,9 @@ __all__ = ["command"]
 def command(out: Output, app: str | None) -> None:
     """Show every app's lanes: how many events wait, how long the oldest has, what is held or dead.
 
-    Exit code 1 when something needs a person: an app is paused, dead letters wait, or the server does not
-    remember message ids (it says which of its settings to change).
+    Exit code 1 when something needs a person: an app is paused, dead letters wait, events wait under a name
+    that is not configured any more, or the server does not remember message ids (it says which of its
+    settings to change).
     """
     from ..settings import get_settings
 
@@ -36,7 +37,9 @@ def command(out: Output, app: str | None) -> None:
     from ..delivery.memory import summary
 
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
-    risk = any(found.pause or found.advice or any(lane.dead for lane in found.lanes) for found in apps)
+    risk = any(
+        found.pause or found.advice or not found.configured or any(lane.dead for lane in found.lanes) for found in apps
+    )
     for found in apps:
         out.say(_table(found))
         if found.pause is not None:
@@ -45,6 +48,11 @@ def command(out: Output, app: str | None) -> None:
         out.say(f"[{colour}]{plain(summary(found.memory))}[/]")
         if found.advice:
             out.say(plain(found.advice))
+        if not found.configured:
+            out.say(
+                "[bold red]not configured[/]: nobody delivers these events. Name the app again "
+                "(SOCKUDO_URL or SOCKUDO_APPS, the URL may be another name's too) until they are gone"
+            )
         if found.flip is not None:
             out.say(
                 f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "

@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
 
-__all__ = ["AppKeys", "QueueKeys", "hold_keys", "lane_keys", "lane_of", "ledger_key"]
+__all__ = ["APPS", "AppKeys", "QueueKeys", "hold_keys", "lane_keys", "lane_of", "ledger_key"]
 
 PREFIX = "sockudo"
+
+#: set: the names of all apps that have lanes in this Redis.
+APPS = f"{PREFIX}:apps"
 
 
 @lru_cache(maxsize=65_536)

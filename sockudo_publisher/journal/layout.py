@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Any
 
 from ..errors import JournalUnavailable
-from .keys import AppKeys, lane_keys, lane_of
+from .keys import APPS, AppKeys, lane_keys, lane_of
 from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
 
@@ -246,7 +246,12 @@ class LayoutRecord:
             self._link.run([*commands, ("DEL", lane_keys(self._app, old).counts)])
 
     def _read(self) -> tuple[bytes, Layout]:
-        laid_out, text = self._link.run([("SET", self._key, self._wanted, "NX"), ("GET", self._key)])
+        commands: list[Command] = [
+            ("SET", self._key, self._wanted, "NX"),
+            ("GET", self._key),
+            ("SADD", APPS, self._app),
+        ]
+        laid_out, text, _ = self._link.run(commands)
         if not checked(text):
             checked(laid_out)  # full, or a replica
             raise JournalUnavailable("the layout of the lanes is gone", stored=False)

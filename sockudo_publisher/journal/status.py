@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .keys import lane_keys
+from .keys import APPS, lane_keys
 from .layout import Layout, LayoutRecord
 from .link import Command, RedisLink, checked, evalsha
 from .shared import Shared, SharedView, read_view
 
-__all__ = ["JournalStatus", "LaneStatus", "journal_status", "layout_in_force"]
+__all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,11 @@ class JournalStatus:
     lanes: tuple[LaneStatus, ...]
     counters: dict[str, int]
     shared: SharedView
+
+
+def known_apps(link: RedisLink) -> tuple[str, ...]:
+    """The names of all apps that ever had lanes in this Redis: one may be configured no more, and hold events."""
+    return tuple(sorted(name.decode() for name in link.call("SMEMBERS", APPS)))
 
 
 def layout_in_force(link: RedisLink, app: str, wanted: int) -> Layout:
