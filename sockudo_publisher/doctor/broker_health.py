@@ -17,7 +17,7 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker that listens on our queue. ``version`` is ``None`` for one that could not be asked for more."""
+    """A worker that listens on our queue. ``version`` is ``None`` for one that does not know our question."""
 
     node: str
     version: str | None = None
@@ -64,21 +64,25 @@ def _workers(workers: tuple[Worker, ...], app: str, lanes: int, version: str) ->
             "none answers: what is published waits",
             "`sockudo-publisher worker`, with the same SOCKUDO_* settings as here",
         )
-    seen = f"{len(workers)} alive"
-    silent = [worker.node for worker in workers if worker.version is None]
-    if silent:
-        return risk(name, f"{seen}, of which {_named(silent)} cannot say its version", "run this release everywhere")
-    deaf = [worker.node for worker in workers if app not in worker.apps]
-    if len(deaf) == len(workers):
-        return broken(name, f"{seen}, none of them knows the app {app}", "SOCKUDO_URL and SOCKUDO_APPS of the workers")
+    ours = [worker for worker in workers if worker.version is not None]
+    seen = f"{len(ours)} alive"
+    if not ours:
+        # A registered app's workers run what they are given, but only ours sweep for lost doorbells.
+        why = f"{len(workers)} of another app or release listen on the queue `sockudo`, none of ours"
+        return risk(name, why, "`sockudo-publisher worker` of this release beside them")
+    if len(ours) < len(workers):
+        seen += f" (and {len(workers) - len(ours)} of another app or release)"
+    deaf = [worker.node for worker in ours if app not in worker.apps]
+    change = "SOCKUDO_URL and SOCKUDO_APPS of the workers: the same for all"
+    if len(deaf) == len(ours):
+        return broken(name, f"{seen}, none of them knows the app {app}", change)
     if deaf:
-        change = "SOCKUDO_URL and SOCKUDO_APPS of the workers: the same for all"
         return risk(name, f"{seen}, {_named(deaf)} does not know the app {app}", change)
-    others = Counter(worker.version for worker in workers if worker.version != version)
+    others = Counter(worker.version for worker in ours if worker.version != version)
     if others:
         found = ", ".join(f"{count} of {other}" for other, count in sorted(others.items(), key=str))
         return risk(name, f"{seen}, {found}; here it is {version}", "finish the upgrade: one release everywhere")
-    odd = sorted({worker.lanes for worker in workers} - {lanes})
+    odd = sorted({worker.lanes for worker in ours} - {lanes})
     if odd:
         found = ", ".join(map(str, odd))
         return risk(name, f"{seen}, with {found} lanes; here it is {lanes}", "SOCKUDO_LANES: the same everywhere")

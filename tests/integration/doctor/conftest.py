@@ -1,0 +1,107 @@
+"""Looking at real parts, one at a time: what a look found, judged, by the finding's name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher.client.credentials import Credentials
+from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.doctor.access import Access, judge_access
+from sockudo_publisher.doctor.delivering import DeliveryFacts, judge_delivering
+from sockudo_publisher.doctor.finding import Finding
+from sockudo_publisher.doctor.limits import LimitFacts, judge_limits
+from sockudo_publisher.doctor.look_at_redis import look_at_redis
+from sockudo_publisher.doctor.look_at_sockudo import SockudoFacts, Wanted, look_at_sockudo
+from sockudo_publisher.doctor.redis_health import judge_redis
+from sockudo_publisher.doctor.remembering import judge_remembering
+from sockudo_publisher.embedded import PartMissing, RedisServer, SockudoServer, find_sockudo
+
+Findings = dict[str, Finding]
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment's proxies are not these tests'."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def redis_as(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
+    """Start a Redis of the test's own."""
+    running = []
+
+    def start(*args: str, **options: object) -> RedisServer:
+        directory = tmp_path / f"redis-{len(running)}"
+        directory.mkdir()
+        try:
+            server = RedisServer(directory, args=args, **options)  # type: ignore[arg-type]
+        except PartMissing as missing:
+            pytest.skip(str(missing))
+        running.append(server)
+        return server.start()
+
+    yield start
+    for server in running:
+        server.kill()
+
+
+@pytest.fixture
+def sockudo_as(tmp_path: Path, sockudo: SockudoServer) -> Iterator[Callable[..., SockudoServer]]:
+    """Start a real Sockudo of the test's own (skipped where `sockudo` is)."""
+    assert find_sockudo() is not None
+    running = []
+
+    def start(*args: object, **options: object) -> SockudoServer:
+        server = SockudoServer(tmp_path / f"sockudo-{len(running)}", *args, **options)  # type: ignore[arg-type]
+        running.append(server)
+        return server.start()
+
+    yield start
+    for server in running:
+        server.kill()
+
+
+def redis_findings(url: str, **options: int) -> Findings:
+    """What is found of the Redis of this URL."""
+    return by_name(judge_redis(look_at_redis(url, **options)))
+
+
+def sockudo_findings(
+    url: str, *, wanted: Wanted | None = None, within_s: float = 60.0, app_id: str = "app"
+) -> Findings:
+    """What is found of the Sockudo of this URL, as `diagnosis` would put it together."""
+    facts = SockudoFacts(Access("SOCKUDO_URL", app_id, failure="not asked"))
+    credentials = Credentials.from_url(url)
+    wanted = wanted or Wanted(500, 4 * 1024 * 1024, 10_240)
+    until = time.monotonic() + within_s
+    look_at_sockudo(facts, Sockudo.from_url(url), credentials, wanted, until=until)
+    limits = LimitFacts(facts.batch_events, facts.batch_bytes, facts.event_bytes, facts.event_name, facts.channel_name)
+    delivery = DeliveryFacts(
+        cuts=facts.cuts,
+        through=facts.through,
+        answered=facts.answered,
+        limit=facts.rate_limit,
+        limited=facts.rate_limited,
+        history=facts.history,
+    )
+    return by_name(
+        [
+            *judge_access(facts.access),
+            *judge_limits(limits),
+            *judge_remembering(facts.canaries, facts.answers, None, window_s=120.0),
+            *judge_delivering(delivery),
+        ]
+    )
+
+
+def by_name(findings: list[Finding]) -> Findings:
+    """Each name once."""
+    found = {finding.name: finding for finding in findings}
+    assert len(found) == len(findings)
+    return found

@@ -1,0 +1,80 @@
+"""Which workers the doctor finds behind a real broker."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher import __version__
+from sockudo_publisher.doctor import look_at_broker as room
+from sockudo_publisher.doctor.broker_health import judge_broker
+from sockudo_publisher.doctor.look_at_broker import look_at_broker
+from sockudo_publisher.embedded import free_port
+from sockudo_publisher.settings import Settings
+from tests.support.celery_worker import ForeignWorker
+
+from .conftest import by_name
+
+ROOT = Path(__file__).resolve().parents[3]
+
+pytestmark = pytest.mark.integration
+
+
+def found(broker_url, *, app="default", lanes=8):
+    facts = look_at_broker(Settings(redis_url=broker_url))
+    return by_name(judge_broker(facts, app=app, lanes=lanes, version=__version__))
+
+
+def test_our_workers_are_counted_and_others_are_not(stack):
+    """A worker of ours says its version; one of another Celery app on the same broker is none of ours."""
+    environ = {**stack.python(), "MY_BROKER": stack.redis_server.url, "MY_REGISTER": "0"}
+    other = ForeignWorker("tests.integration.celery.their_app", "theirs", environ, stack.directory, ROOT)
+    with other:
+        stack.worker(concurrency=2)
+        told = found(stack.redis_server.url)
+        assert told["broker"].state.value == "fine"
+        assert (told["workers"].state.value, told["workers"].why) == ("fine", f"1 alive, version {__version__}")
+        assert found(stack.redis_server.url, lanes=4)["workers"].state.value == "risk"
+        unknown_app = found(stack.redis_server.url, app="other")["workers"]
+        assert unknown_app.state.value == "broken"
+        assert "SOCKUDO_APPS" in unknown_app.change
+
+
+def test_no_worker_is_broken(redis_url, monkeypatch):
+    """What is published waits for one."""
+    monkeypatch.setattr(room, "ANSWERS_S", (0.2, 0.5))
+    told = found(redis_url)
+    assert told["broker"].state.value == "fine"
+    assert told["workers"].state.value == "broken"
+    assert "sockudo-publisher worker" in told["workers"].change
+
+
+def test_a_broker_that_is_away_is_broken():
+    """Without its URL's secret; the workers are unknown then."""
+    told = found(f"redis://:of-mine@127.0.0.1:{free_port()}/0")
+    assert told["broker"].state.value == "broken"
+    assert "refused" in told["broker"].why
+    assert "of-mine" not in told["broker"].why
+    assert told["workers"].state.value == "unknown"
+
+
+@pytest.mark.parametrize("url", ["amqp://guest:of-mine@127.0.0.1:{port}//", "nonsense://of-mine@host"])
+def test_other_brokers_are_told_apart(url):
+    """RabbitMQ that is away, and a transport that does not exist."""
+    told = found(url.format(port=free_port()))
+    assert told["broker"].state.value == "broken"
+    assert "of-mine" not in told["broker"].why + told["broker"].change
+
+
+def test_a_frozen_broker_is_told_in_time(redis_as, monkeypatch):
+    """It takes connections and says nothing."""
+    monkeypatch.setattr(room, "CONNECT_S", 1.0)
+    server = redis_as()
+    server.pause()
+    start = time.monotonic()
+    told = found(server.url)
+    assert time.monotonic() - start < 20
+    assert told["broker"].state.value == "broken"
+    assert "no answer" in told["broker"].why
