@@ -121,8 +121,9 @@ class SockudoHTTPError(CallError):
     ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have
     none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
     ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
-    is published (401, 403, 404, 429, and 503 ``draining``), ``True`` (unknown) for the others: a failed
-    batch has delivered the items before the failing one (sockudo-server, section 4.4).
+    is published (401, 403, 404, 429, 503 ``draining``, a batch of too many, a body too large),
+    ``True`` (unknown) for the others: a failed batch has delivered the items before the failing one
+    (sockudo-server, section 4.4).
     """
 
     def __init__(
@@ -133,7 +134,12 @@ class SockudoHTTPError(CallError):
         self.code = code
         self.message = message
         self.retry_after = retry_after
-        self.sent = status not in _BEFORE_PUBLISHING and (status, code) != (503, "draining")
+        self.sent = not (
+            status in _BEFORE_PUBLISHING
+            or (status, code) == (503, "draining")
+            # A long event name has the same code, and fails in the middle: only the words tell them apart.
+            or (code == "limit_exceeded" and message.lower().startswith("batch size"))
+        )
         self.permanent = status not in _PASSING
 
     def _words(self) -> str:

@@ -22,19 +22,19 @@ MAX_MESSAGE_CHARACTERS = 300
 _SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
 
 
-def json_object(response: Response) -> dict[str, Any]:
+def json_object(response: Response, *, decoder: type[json.JSONDecoder] | None = None) -> dict[str, Any]:
     """The server's object, or ``{}`` where a success says no more than that.
 
     A success may be ``{"ok": true}``, empty, or a bare ``1`` (an idempotency key that a batch used
     first). Raises the error of the status, or ``SockudoConnectionError`` (``sent=True``) for a 2xx
-    that is not JSON: some proxy spoke, and nothing is known.
+    that is not JSON: some proxy spoke, and nothing is known. ``decoder``: reads it instead of ``json``'s.
     """
     if not 200 <= response.status < 300:
         raise error_of(response)
     if not response.body.strip():
         return {}
     try:
-        answer = json.loads(response.body)
+        answer = json.loads(response.body, cls=decoder)
     except (ValueError, RecursionError):
         answer = None
     else:
@@ -62,7 +62,22 @@ def error_of(response: Response) -> SockudoHTTPError:
     message = _SIGNED_QUERY.sub("auth_…", " ".join(message.split()))
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
-    return error_for_status(response.status, code, message, retry_after(response, now=time.time()))
+    error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))
+    if code is None and _before_publishing(response):
+        error.sent = False
+    return error
+
+
+def _before_publishing(response: Response) -> bool:
+    """Whether an answer without a code of Sockudo's own was given before its publishing code ran.
+
+    Bodies too large, of another type or not readable are refused by the framework's extractor, or by a
+    proxy, before any item is looked at (sockudo-server, section 1.2). A proxy that is told to says by
+    ``X-Upstream-Bytes-Sent: 0`` that it could not connect (docs/deployment.md).
+    """
+    if response.status in (502, 504):
+        return response.headers.get("X-Upstream-Bytes-Sent", "").strip() == "0"
+    return response.status in (413, 415)
 
 
 def retry_after(response: Response, *, now: float) -> float | None:

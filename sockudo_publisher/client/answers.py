@@ -13,6 +13,8 @@ __all__ = [
     "AnnotationDeleted",
     "AnnotationPublished",
     "AnnotationsPage",
+    "BatchAnswer",
+    "BatchItemAnswer",
     "CachedEvent",
     "ChannelAnswer",
     "ChannelCounts",
@@ -34,11 +36,44 @@ __all__ = [
     "Revocation",
     "StreamState",
     "StreamStateAnswer",
+    "TriggerAnswer",
     "UserAnswer",
     "UsersAnswer",
     "VersionedMessageAnswer",
     "VersionsPage",
 ]
+
+
+# -- publishing ----------------------------------------------------------------------------------------
+
+
+class BatchItemAnswer(TypedDict, total=False):
+    """What became of one event on one channel.
+
+    ``acknowledgement_id``: of an event with ``message_id`` or ``info``; the id, or with versioned messages
+    the serial of the message. Empty where nothing was asked, and where the server skipped the event as a
+    repeat of its ``idempotency_key``. The serials are those of versioned messages.
+    """
+
+    acknowledgement_id: str
+    message_serial: str
+    history_serial: int
+    delivery_serial: int
+    version_serial: str
+    user_count: int
+    subscription_count: int
+
+
+class TriggerAnswer(TypedDict, total=False):
+    """An event's channels, by name; nothing when neither ``info`` nor ``message_id`` was given."""
+
+    channels: dict[str, BatchItemAnswer]
+
+
+class BatchAnswer(TypedDict, total=False):
+    """One answer an event, in their order; nothing when none had ``info`` or an id."""
+
+    batch: list[BatchItemAnswer]
 
 
 # -- channels ------------------------------------------------------------------------------------------

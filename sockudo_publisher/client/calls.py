@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import time
+import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -21,6 +23,7 @@ from ..errors import CallError, ConfigurationError, ValidationError
 from .answer import json_object
 from .credentials import Credentials
 from .encoding import Encoder
+from .encryption import encode_master_key
 from .limits import MAX_EVENT_BYTES
 from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
 from .transport import Response, Transport
@@ -44,17 +47,37 @@ class Calls:
         *,
         timeout: float = DEFAULT_TIMEOUT,
         encryption_master_key_base64: str | None = None,
+        encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
+        verify: str | bool = True,
+        cert: str | tuple[str, str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
         json_encoder: type[json.JSONEncoder] | None = None,
+        json_decoder: type[json.JSONDecoder] | None = None,
         retries: RetriesLike = DEFAULT_RETRIES,
+        backend: None = None,
     ) -> None:
+        if backend is not None:
+            raise ConfigurationError("backend: not taken; a requests.Session as session= may bring its own adapter")
+        if encryption_master_key is not None:
+            if encryption_master_key_base64 is not None:
+                raise ConfigurationError("encryption_master_key: given together with encryption_master_key_base64")
+            encryption_master_key_base64 = encode_master_key(encryption_master_key)
+            _warn("encryption_master_key is deprecated, give encryption_master_key_base64")
+        for name, kind, base in (
+            ("json_encoder", json_encoder, json.JSONEncoder),
+            ("json_decoder", json_decoder, json.JSONDecoder),
+        ):
+            if kind is not None and not (isinstance(kind, type) and issubclass(kind, base)):
+                raise ConfigurationError(f"{name}: expected a subclass of json.{base.__name__}")
+        _check_size("max_event_bytes", max_event_bytes)
         self._credentials = credentials
         self._retries = as_retries(retries)
         self._signer = credentials.signer()
         self._path = credentials.path
         self._timeout = _seconds(timeout)
-        self._transport = Transport(credentials.base_url, session=session)
+        self._transport = Transport(credentials.base_url, session=session, verify=verify, cert=cert)
+        self._json_decoder = json_decoder
         self._headers = {
             "Content-Type": "application/json",  # without it the server answers 415
             "X-Pusher-Library": f"sockudo-publisher {_version()}",
@@ -143,6 +166,7 @@ class Calls:
         self._transport.close()
 
 
+_PACKAGE = __name__.partition(".")[0] + "."
 #: Methods whose requests change nothing.
 _QUERIES = frozenset({"GET", "HEAD"})
 #: The server refuses ``body_md5`` with these.
@@ -155,6 +179,21 @@ def _seconds(timeout: float) -> float:
     if not 0 < timeout <= MAX_TIMEOUT:
         raise ConfigurationError(f"timeout: {timeout:g} s, must be above 0 and at most {MAX_TIMEOUT:g}")
     return float(timeout)
+
+
+def _check_size(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigurationError(f"{name}: expected a number of bytes")
+
+
+def _warn(words: str) -> None:
+    """Warn at the line outside of this package that brought it about."""
+    level = 2
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
+        frame = frame.f_back
+        level += 1
+    warnings.warn(words, DeprecationWarning, stacklevel=level - 1)
 
 
 @lru_cache(maxsize=1)

@@ -21,6 +21,7 @@ from ..errors import ConfigurationError, ValidationError
 __all__ = [
     "ENCRYPTED_PREFIX",
     "decode_master_key",
+    "encode_master_key",
     "is_encrypted",
     "is_envelope",
     "open_envelope",
@@ -54,6 +55,20 @@ def decode_master_key(text: str) -> bytes:
     if len(key) != MASTER_KEY_BYTES:
         raise ConfigurationError(f"{field}: {len(key)} bytes, must be {MASTER_KEY_BYTES}")
     return key
+
+
+def encode_master_key(key: str | bytes) -> str:
+    """The base64 form of a master key given raw, 32 bytes, as older SDKs take it. Raises ``ConfigurationError``."""
+    field = "encryption_master_key"
+    if not isinstance(key, str | bytes):
+        raise ConfigurationError(f"{field}: a {type(key).__name__}, expected 32 bytes")
+    try:
+        raw = key.encode() if isinstance(key, str) else key
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"{field}: not UTF-8") from None
+    if len(raw) != MASTER_KEY_BYTES:
+        raise ConfigurationError(f"{field}: {len(raw)} bytes, must be {MASTER_KEY_BYTES}")
+    return base64.b64encode(raw).decode()
 
 
 def shared_secret(channel: str, master_key: bytes) -> bytes:

@@ -23,7 +23,8 @@ class Event:
     ``socket_id``: the subscriber (``"123.456"``) that shall not receive it.
     ``info``: what the answer shall tell about the channel (``"user_count,subscription_count"`` or a sequence).
     ``tags``: text to text, for tag filters. ``extras``: a JSON object, keys in the server's camelCase.
-    ``key``: the caller's own identity of the event in queued publishes (1 to 128 bytes).
+    ``key``: the caller's own identity of the event (1 to 128 bytes), which the server knows as its
+    ``message_id``: in queued publishes and in ``trigger_batch``.
     ``idempotency_key``: the HTTP API's key, for direct calls; ``True`` makes one.
 
     Nothing is checked here; whoever encodes the event does, and raises ``ValidationError``.

@@ -16,6 +16,7 @@ from ..errors import ValidationError
 from .encryption import is_encrypted
 
 __all__ = [
+    "MAX_BATCH_BYTES",
     "MAX_CHANNELS",
     "MAX_CHANNEL_BYTES",
     "MAX_EVENT_BYTES",
@@ -30,6 +31,7 @@ __all__ = [
     "check_idempotency_key",
     "check_queue_extras",
     "check_socket_id",
+    "unordered_extras",
 ]
 
 #: Channels of one publish: the seed's limit; the server has none unless the app sets one.
@@ -44,6 +46,8 @@ MAX_ID_BYTES = 128
 MAX_EVENT_BYTES = 10_240
 #: Bytes of ``tags`` and of ``extras`` as JSON, each: keeps one event far below any batch's bound.
 MAX_OBJECT_BYTES = 65_536
+#: Bytes of one batch's body: the server's default for any request (its ``http_api.request_limit_in_mb``).
+MAX_BATCH_BYTES = 10 * 1024 * 1024
 #: Checked names that are remembered, per kind; a miss costs about 1 µs.
 CACHED_NAMES = 8192
 
@@ -117,24 +121,34 @@ def check_data_bytes(size: int, limit: int) -> None:
 
 
 def check_queue_extras(extras: Mapping[str, Any] | None) -> None:
-    """Refuse extras whose resend the server would call a conflict: a map of two or more entries.
+    """Refuse extras whose resend the server would call a conflict: see :func:`unordered_extras`."""
+    found = unordered_extras(extras)
+    if found is not None:
+        field, count = found
+        raise ValidationError(
+            f"{field}: {count} entries, limit 1 in queued publishes "
+            "(the server takes an identical resend for another payload)"
+        )
+
+
+def unordered_extras(extras: Mapping[str, Any] | None) -> tuple[str, int] | None:
+    """The name and size of a map in ``extras`` that keeps the server from knowing a resend, if there is one.
 
     Its fingerprint of a payload serialises ``headers``, ``ai.transport`` and ``ai.codec`` in the order
-    of an unordered map, so that identical requests differ (39 of 40 replays refused; sockudo-server,
-    section 3.5). Direct calls may carry them, as they are never resent under a ``message_id`` of ours.
+    of an unordered map, so that identical requests differ where these have two or more entries (39 of 40
+    replays refused; sockudo-server, section 3.5). Direct calls may carry them, and are then not repeated
+    under a ``message_id``.
     """
     if not extras:
-        return
+        return None
     ai = extras.get("ai")
     maps = {"extras.headers": extras.get("headers")}
     if isinstance(ai, Mapping):
         maps |= {"extras.ai.transport": ai.get("transport"), "extras.ai.codec": ai.get("codec")}
     for field, value in maps.items():
         if isinstance(value, Mapping) and len(value) > 1:
-            raise ValidationError(
-                f"{field}: {len(value)} entries, limit 1 in queued publishes "
-                "(the server takes an identical resend for another payload)"
-            )
+            return field, len(value)
+    return None
 
 
 def _text(field: str, value: object) -> str:

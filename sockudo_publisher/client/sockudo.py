@@ -19,7 +19,7 @@ from .calls import DEFAULT_RETRIES, DEFAULT_TIMEOUT
 from .channels import Channels
 from .credentials import Credentials
 from .history import History
-from .limits import MAX_EVENT_BYTES
+from .limits import MAX_BATCH_BYTES, MAX_EVENT_BYTES
 from .messages import Messages
 from .presence_history import PresenceHistory
 from .publishing import Publishing
@@ -36,11 +36,23 @@ class Sockudo(
 ):
     """A client of one Sockudo app. Thread-safe, and safe after ``fork``.
 
-    ``app_id``, ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1 and 6001 (443 with TLS);
-    ``host`` may hold the port. ``use_tls`` (also ``ssl`` or ``secure``): https. ``cluster="eu"``: the
-    host ``api-eu.sockudo.com``. ``timeout``: seconds for a whole attempt. ``session``: a
-    ``requests.Session`` of the caller's, used as it is. ``max_event_bytes``: bytes of one event's
-    ``data`` as sent. ``json_encoder``: a ``json.JSONEncoder`` subclass for ``data``.
+    Where: ``app_id`` (any text without ``/``), ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1
+    and 6001 (443 with TLS); ``host`` may hold the port. ``use_tls`` (also ``ssl`` or ``secure``): https,
+    off by default (in ``pusher`` it is on). ``cluster="eu"``: the host ``api-eu.sockudo.com``.
+
+    How: ``timeout``: seconds for a whole attempt, from the lookup of the host to the last byte, 5 by default.
+    ``retries``: a :class:`Retries`, a number of attempts after the first, ``None`` for none; by default two
+    more within 20 s, of what was certainly not sent or may be sent twice. ``verify``: path of the CA file
+    instead of the system's; certificates are always verified. ``cert``: the client's own certificate with
+    its key, one path or (certificate, key). ``session``: a ``requests.Session`` of the caller's, used as it
+    is, also for several threads if it can; without one, each thread of each process has its own, with the
+    proxies of the environment.
+
+    What: ``max_event_bytes``: bytes of one event's ``data`` as sent, 10,240 by default. ``max_batch_events``
+    (no limit but the server's) and ``max_batch_bytes`` (10 MiB) of one batch request.
+    ``encryption_master_key_base64``: 32 bytes for ``private-encrypted-`` channels; the raw
+    ``encryption_master_key`` of ``pusher`` is deprecated. ``json_encoder``, ``json_decoder``: subclasses of
+    ``json``'s for ``data`` and for answers. ``backend`` of ``pusher`` is refused: ``session`` is its like.
 
     Raises ``ConfigurationError`` for malformed or contradicting arguments. Calls raise
     ``ValidationError`` before anything is sent, ``SockudoHTTPError`` for an answer that is not
@@ -62,10 +74,17 @@ class Sockudo(
         cluster: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         encryption_master_key_base64: str | None = None,
+        encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
+        verify: str | bool = True,
+        cert: str | tuple[str, str] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
+        max_batch_events: int | None = None,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
         json_encoder: type[json.JSONEncoder] | None = None,
+        json_decoder: type[json.JSONDecoder] | None = None,
         retries: RetriesLike = DEFAULT_RETRIES,
+        backend: None = None,
     ) -> None:
         self._start(
             Credentials.from_parts(
@@ -73,10 +92,17 @@ class Sockudo(
             ),
             timeout=timeout,
             encryption_master_key_base64=encryption_master_key_base64,
+            encryption_master_key=encryption_master_key,
             session=session,
+            verify=verify,
+            cert=cert,
             max_event_bytes=max_event_bytes,
+            max_batch_events=max_batch_events,
+            max_batch_bytes=max_batch_bytes,
             json_encoder=json_encoder,
+            json_decoder=json_decoder,
             retries=retries,
+            backend=backend,
         )
 
     @classmethod

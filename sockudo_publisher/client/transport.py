@@ -59,20 +59,30 @@ class Transport:
     """Sends requests to one server. Thread-safe, and safe after ``fork``.
 
     Each thread of each process has a session of its own. Proxies and CA bundle of the environment
-    (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE``, …) are looked up once, here. With the
+    (``HTTPS_PROXY``, ``NO_PROXY``, ``REQUESTS_CA_BUNDLE``, …) are looked up once, here. ``verify``: the CA
+    file or directory instead; certificates are always verified. ``cert``: the client's certificate with its
+    key, one file or (certificate, key), not encrypted. Both as in requests, for https alone. With the
     caller's own ``session`` all of that is the session's business; the deadline then bounds the
     connect, each read and the body, but a head that drips can stretch it.
     """
 
-    def __init__(self, base_url: str, *, session: requests.Session | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        session: requests.Session | None = None,
+        verify: str | bool = True,
+        cert: str | tuple[str, str] | None = None,
+    ) -> None:
         self.base_url = base_url
         self._own_session = session
         self._local = threading.local()
+        _check_tls(base_url, session, verify, cert)
         if session is None:
             scheme = base_url.partition(":")[0]
             self._proxy = select_proxy(base_url, get_environ_proxies(base_url))
             self._proxies = {scheme: self._proxy} if self._proxy else {}
-            self._tls = self._tls_context() if scheme == "https" else None
+            self._tls = _tls_context(verify, cert) if scheme == "https" else None
 
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"
@@ -144,13 +154,6 @@ class Transport:
             self._local.session = (pid, session)
         return session
 
-    def _tls_context(self) -> ssl.SSLContext:
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        try:
-            return tls_context(bundle)
-        except OSError:
-            raise ConfigurationError("REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE: no readable CA bundle") from None
-
     def _error(self, failure: Exception, attempt: Attempt, timeout: float, method: str) -> SockudoConnectionError:
         causes = _causes(failure)
         sent = attempt.sent
@@ -171,6 +174,44 @@ class Transport:
             return False
         allowed = retries.allowed_methods
         return not allowed or method in allowed
+
+
+def _check_tls(
+    base_url: str, session: requests.Session | None, verify: object, cert: str | tuple[str, str] | None
+) -> None:
+    if verify is not True:
+        if not isinstance(verify, str | os.PathLike):
+            raise ConfigurationError("verify: cannot be switched off; expected the path of a CA file or directory")
+        _check_tls_option("verify", base_url, session)
+    if cert is not None:
+        _check_tls_option("cert", base_url, session)
+
+
+def _check_tls_option(name: str, base_url: str, session: requests.Session | None) -> None:
+    if session is not None:
+        raise ConfigurationError(f"{name}: given together with session, which has its own")
+    if not base_url.startswith("https:"):
+        raise ConfigurationError(f"{name}: given without TLS")
+
+
+def _tls_context(verify: str | bool, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
+    """The context of all connections: who the server may be, and who we are."""
+    source = "verify"
+    if verify is True:
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
+        source, verify = "REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE", bundle or True
+    try:
+        context = tls_context(verify)
+    except OSError:
+        raise ConfigurationError(f"{source}: no readable CA bundle") from None
+    if cert is not None:
+        chain, key = (cert, None) if isinstance(cert, str | os.PathLike) else cert
+        try:
+            # Without a password of its own OpenSSL would ask for one at the terminal.
+            context.load_cert_chain(chain, key, password=lambda: b"")
+        except (OSError, TypeError, ValueError):
+            raise ConfigurationError("cert: no readable certificate with its key, unencrypted") from None
+    return context
 
 
 class _Session(requests.Session):

@@ -217,5 +217,6 @@ def test_send_refuses_a_body_where_the_server_does(make, recorder, method):
 def test_signature_of_trigger_is_the_public_one():
     """The names and the order that the documentation promises."""
     names = ["channels", "event_name", "data", "socket_id", "info", "idempotency_key", "message_id", "tags", "extras"]
-    assert list(inspect.signature(Sockudo.trigger).parameters) == ["self", *names]
-    assert list(inspect.signature(Sockudo.trigger_batch).parameters) == ["self", "events", "already_encoded"]
+    assert list(inspect.signature(Sockudo.trigger).parameters) == ["self", *names, "retries"]
+    names = ["events", "already_encoded", "batch", "split", "retries"]
+    assert list(inspect.signature(Sockudo.trigger_batch).parameters) == ["self", *names]
