@@ -106,8 +106,8 @@ class Authentication(Calls):
 
         ``form_body``: ``application/x-www-form-urlencoded`` with ``channel_name`` and ``socket_id``, as
         received. Where whether this user may depends on the channel, decide about the one that is signed:
-        read the form once and give its values to :meth:`authenticate`. Raises ``ValidationError`` for a field missing, repeated or undecodable, and for a channel
-        that does not start with ``private-``.
+        read the form once and give its values to :meth:`authenticate`. Raises ``ValidationError`` for a
+        field missing, repeated or undecodable, and for a channel that does not start with ``private-``.
         """
         socket_id, channel = _socket_and_channel(form_body, PRIVATE_PREFIX)
         return self._authorized(socket_id, channel, None)
