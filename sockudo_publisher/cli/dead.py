@@ -52,6 +52,7 @@ def list_(out: Output, app: str | None, limit: int) -> None:
         out.say(
             f"[bold]{letter.id}[/]  [red]{plain(letter.reason)}[/]  {_when(letter.dead_ms)}, "
             f"{_number(letter.attempts, 'attempt')}, {_number(letter.size, 'byte')}"
+            + ("  [yellow]may have been delivered[/]" if letter.maybe_delivered else "")
         )
         out.say(f"    {plain(letter.channel)}  [bold]{plain(letter.name)}[/]  [dim]{plain(letter.words)}[/]")
     if not letters:
