@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import JournalUnavailable
 from .batch import Batch, Position, read_batch
 from .keys import QueueKeys, hold_keys, lane_keys
-from .layout import LayoutRecord, Phase
+from .layout import Layout, LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
 from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .pack import Item, pack
@@ -102,7 +102,7 @@ class Journal:
 
     def lanes(self) -> tuple[int, ...]:
         """The lanes that may be drained now."""
-        return self._layout.read().drainable
+        return self._seen(self._layout.read()).drainable
 
     def ask_for_lanes(self) -> bool:
         """Begin to change to the number of lanes that the settings want, if it is another; ``False``: ask again."""
@@ -110,7 +110,7 @@ class Journal:
 
     def advance_layout(self) -> tuple[int, ...]:
         """Go on with a change of the number of lanes; the lanes that may be drained now."""
-        layout = self._layout.advanced()
+        layout = self._seen(self._layout.advanced())
         if layout.phase is Phase.STEADY and layout.retired:
             self._layout.forget_oldest(self.now_ms() - self._key_ttl_ms)
         return layout.drainable
@@ -118,8 +118,13 @@ class Journal:
     def _is_open(self, lane: int) -> bool:
         """Whether a lane may be drained: not before those of earlier layouts are empty. Once open, always open."""
         if lane >= self._open_below:
-            self._open_below = self._layout.read().open_below
+            self._seen(self._layout.read())
         return lane < self._open_below
+
+    def _seen(self, layout: Layout) -> Layout:
+        # Each look counts, also one that says less than the last: after a failover, or in an emptied Redis.
+        self._open_below = layout.open_below
+        return layout
 
     def now_ms(self) -> int:
         """Redis' time."""

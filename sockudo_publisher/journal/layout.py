@@ -258,14 +258,21 @@ class LayoutRecord:
         return text, read_layout(text)
 
     def _are_empty(self, span: Span, *, dead_too: bool = False) -> bool:
+        """Whether nothing waits in any of these lanes or in their held channels.
+
+        Each lane is seen at one moment:
+        items move between its stream, its holds and its dead letters.
+        """
         commands: list[Command] = []
         for lane in span.lanes:
             keys = lane_keys(self._app, lane)
-            # In this order: what leaves a closed lane's stream for a hold is in the hold from then on.
-            commands += [("XLEN", keys.stream), ("ZCARD", keys.holds)]
-            if dead_too:
-                commands.append(("XLEN", keys.dead))
-        return not any(checked(answer) for answer in self._link.run(commands))
+            names = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts)
+            commands.append(evalsha("status", names, ()))
+        for answer in self._link.run(commands):
+            _, _, oldest_ms, dead, _, _, held, _ = checked(answer)
+            if oldest_ms >= 0 or held or (dead_too and dead):
+                return False
+        return True
 
     def _mark(self, lane: int, what: str) -> Command:
         return evalsha("mark", (lane_keys(self._app, lane).state,), (what,))
