@@ -1,0 +1,144 @@
+"""``sockudo-publisher doctor`` as a process: exit codes, both languages, and its time when everything hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from scripts import stack as composed
+from sockudo_publisher import __version__
+from sockudo_publisher.client.credentials import Credentials
+from sockudo_publisher.embedded import PartMissing, RedisServer, SockudoServer, free_port
+
+pytestmark = pytest.mark.integration
+
+#: Seconds in which a command must be over when nothing answers; its own start on a slow machine included.
+BOUND_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def running():
+    """Everything of docker-compose.yml."""
+    try:
+        composed.programs()
+    except PartMissing as missing:
+        pytest.skip(str(missing))
+    with composed.running() as started:
+        yield started
+
+
+def doctor(environ, *args):
+    """Exit code, what it said, and how long it took."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+    start = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, "-m", "sockudo_publisher.cli", "doctor", *args],
+        env={**ours, **environ},
+        capture_output=True,
+        text=True,
+        timeout=BOUND_S,
+        check=False,
+    )
+    assert "Traceback" not in result.stderr, result.stderr
+    return result.returncode, result.stdout, time.monotonic() - start
+
+
+def findings(environ, *args):
+    code, told, _ = doctor(environ, "--json", *args)
+    answer = json.loads(told)
+    assert answer["ok"] is (code == 0)
+    return code, {finding["name"]: finding for finding in answer["findings"]}
+
+
+def test_the_composed_stack_is_fine(running):
+    """All of it, with a worker that says its version: exit code 0, for people and for programs."""
+    code, told = findings(running.environment)
+    assert {finding["state"] for finding in told.values()} == {"fine"}, told
+    assert code == 0
+    assert __version__ in told["workers"]["why"]
+    assert not any(finding["change"] for finding in told.values())
+    code, text, _ = doctor(running.environment)
+    assert code == 0
+    assert [line.split()[1] for line in text.splitlines()] == list(told)
+    secrets = [Credentials.from_url(running.url).secret, "development-password"]
+    assert not any(secret in text + json.dumps(told) for secret in secrets)
+
+
+def test_a_risk_ends_with_1(running):
+    """Past the nginx: the change stands below its line."""
+    environ = {**running.environment, "SOCKUDO_URL": running.direct_url}
+    code, text, _ = doctor(environ)
+    assert code == 1, text
+    lines = text.splitlines()
+    at = next(n for n, line in enumerate(lines) if "sockudo.dropped_requests" in line)
+    assert lines[at].startswith("risk")
+    assert "change: put the nginx" in lines[at + 1]
+
+
+def test_another_app_is_asked_for_by_name(running):
+    """Its own URL; the workers do not know it."""
+    apps = {"second": running.url.replace(":development-secret@", ":of-mine@")}
+    code, told = findings({**running.environment, "SOCKUDO_APPS": json.dumps(apps)}, "--app", "second")
+    assert code == 1
+    assert "SOCKUDO_APPS['second']" in told["sockudo.signature"]["change"]
+    assert told["workers"]["state"] == "broken"
+    assert "of-mine" not in json.dumps(told)
+
+
+@pytest.mark.parametrize("away", ["SOCKUDO_URL", "SOCKUDO_REDIS_URL"])
+def test_a_part_that_is_away_ends_with_3(running, away):
+    """What can be found out without it is."""
+    url = {
+        "SOCKUDO_URL": "http://key:of-mine@127.0.0.1:{}/apps/app",
+        "SOCKUDO_REDIS_URL": "redis://:of-mine@127.0.0.1:{}",
+    }
+    code, told = findings({**running.environment, away: url[away].format(free_port())})
+    assert code == 3
+    here, there = ("redis", "sockudo") if away == "SOCKUDO_URL" else ("sockudo", "redis")
+    assert told[f"{there}.reachable"]["state"] == "broken"
+    assert told[f"{here}.reachable"]["state"] == "fine"
+    assert "of-mine" not in json.dumps(told)
+
+
+def test_when_everything_hangs_it_ends_in_time(tmp_path, sockudo):
+    """Redis, which is the broker too, and Sockudo frozen: exit code 3, in less than half a minute of its own."""
+    with RedisServer(tmp_path) as redis, SockudoServer(tmp_path / "sockudo") as server:
+        environ = {"SOCKUDO_URL": server.url, "SOCKUDO_REDIS_URL": redis.url}
+        redis.pause()
+        server.pause()
+        code, text, seconds = doctor(environ, "--json")
+        assert (code, seconds < BOUND_S / 2) == (3, True), (seconds, text)
+        told = {finding["name"]: finding["state"] for finding in json.loads(text)["findings"]}
+        assert {name for name, state in told.items() if state == "broken"} == {
+            "redis.reachable",
+            "broker",
+            "sockudo.reachable",
+        }
+        assert "fine" not in told.values()
+
+
+@pytest.mark.parametrize(
+    ("environ", "args", "words"),
+    [
+        ({}, [], "SOCKUDO_URL"),
+        ({"SOCKUDO_URL": "http://key:of-mine@127.0.0.1:1/apps/app"}, ["--app", "no"], "SOCKUDO_APPS"),
+        ({"SOCKUDO_URL": "htp://key:of-mine@h/apps/app"}, [], "SOCKUDO_URL"),
+        (
+            {"SOCKUDO_URL": "http://key:s@127.0.0.1:1/apps/app", "SOCKUDO_REDIS_URL": "radish://:of-mine@h"},
+            [],
+            "SOCKUDO_REDIS_URL",
+        ),
+    ],
+    ids=["no url", "no such app", "malformed url", "malformed redis url"],
+)
+def test_settings_that_are_none_end_with_2(environ, args, words):
+    """The variable is named, its value is not."""
+    code, told, _ = doctor(environ, "--json", *args)
+    assert code == 2
+    assert words in json.loads(told)["error"]["message"]
+    assert "of-mine" not in told
