@@ -65,17 +65,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not chosen:
         parser.error("no scenario of that name")
     print(f"seed {seed}\n\n{COLUMNS}\n|{'---|' * 8}", flush=True)
-    rows = []
+    rows: list[Row] = []
+    unplayed = 0
     for scenario, times in chosen:
-        rows.append(run(scenario, times, seed))
-        print(line(rows[-1]), flush=True)
+        try:
+            rows.append(run(scenario, times, seed))
+        except AssertionError as error:  # the scenario could not be played: no verdict, and not a good sign
+            unplayed += 1
+            print(f"| {scenario.name} **NOT PLAYED** | {error} |", flush=True)
+        else:
+            print(line(rows[-1]), flush=True)
     if options.json:
         with open(options.json, "w") as file:
             json.dump([asdict(row) for row in rows], file, indent=2)
     broken = sum(not row.is_kept for row in rows)
     took = sum(row.took_s for row in rows)
-    print(f"\n{len(rows)} scenarios in {took / 60:.1f} minutes, {broken} broke their bound.", flush=True)
-    return 1 if broken else 0
+    played = f"{len(rows)} scenarios in {took / 60:.1f} minutes, {broken} broke their bound"
+    print(f"\n{played}, {unplayed} could not be played.", flush=True)
+    return 1 if broken or unplayed else 0
 
 
 def soak(minutes: float) -> Scenario:

@@ -33,7 +33,7 @@ TTL_S = 40
 DELIVERY_TIMEOUT_S = 10
 CHANNELS = tuple(f"flights-{number}" for number in range(64))
 #: Seconds in which a worker that shall die at a point must have come there.
-FIRE_S = 60.0
+FIRE_S = 120.0
 
 
 @dataclass(frozen=True)
