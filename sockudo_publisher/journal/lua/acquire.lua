@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- acquire: take the lease of a queue, if nobody has it.
--- KEYS[1] {app:lane}:lease  string  the holder's token
--- KEYS[2] {app:lane}:state  hash    fence, the number of the last lease
--- KEYS[3] {app:lane}:holds  zset    held channels by due time
+-- KEYS[1] lease  string  the holder's token
+-- KEYS[2] state  hash    fence, the number of the last lease
+-- KEYS[3] holds  zset    held channels by due time
 -- ARGV[1] owner, unique   ARGV[2] ttl_ms   ARGV[3] the channel of a held queue, '' for a lane
 -- Returns {EMPTY}: somebody holds it, or the hold is over | {DONE, token, held channel...}
 -- The token is "FENCE-OWNER": it grows with every lease, and every write names it.

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
 -- release: give the lease back, unless entries came meanwhile.
--- KEYS[1] {app:lane}:lease   string  the holder's token
--- KEYS[2] {app:lane}:stream  stream  packs, oldest first
--- KEYS[3] {app:lane}:state   hash    armed
+-- KEYS[1] lease   string  the holder's token
+-- KEYS[2] stream  stream  packs, oldest first
+-- KEYS[3] state   hash    armed
 -- ARGV[1] token   ARGV[2] ttl_ms, if the lease is kept
 -- ARGV[3] '1': hand over, give it back whatever there is; the lane stays armed, the caller rings
 -- Returns {LOST} | {KEPT}: go on draining | {DONE}

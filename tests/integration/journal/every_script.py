@@ -1,0 +1,111 @@
+"""A walk through every script of the journal, with what has to come of it. For tests of what lies below."""
+
+from __future__ import annotations
+
+from sockudo_publisher.errors import IdempotencyConflict
+from sockudo_publisher.journal.journal import DeadLetterFields, Journal
+from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.journal.producer import KeyedItem
+from sockudo_publisher.journal.rate import Rate
+from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.shared import Limits
+from sockudo_publisher.journal.status import journal_status
+from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
+
+ODD = '#server-to-user-"q\\{é}:% \u2028'
+
+
+def walk(lane: OneLane) -> None:
+    """Append, drain, hold, bury, replay, pause, learn and change the number of lanes; every answer is looked at."""
+    produce(lane)
+    drain(lane)
+    hold(lane)
+    replay(lane)
+    share(lane)
+    change_lanes(lane)
+
+
+def produce(lane: OneLane) -> None:
+    assert lane.append_to(("a", b"1"), (ODD, b"22"), ("a", b"333")).ring == (0,)
+    assert lane.append(b"4", channel="a", expires_ms=PAST).ring == ()
+    assert lane.producer.schedule_once(0, ODD, "k", "f")
+    items = [KeyedItem(Item(ODD, b"55555", FUTURE), "k", "f"), KeyedItem(Item("a", b"6"), "k", "f")]
+    assert lane.producer.append_once({0: items}).count == 2
+    assert lane.producer.append_once({0: items}).already_stored == 2
+    done = lane.append_once(("k", b"7"), channel="a", fingerprint="another")
+    assert isinstance(done.failure, IdempotencyConflict)
+    assert lane.journal.waiting([0])
+    assert lane.journal.not_empty([0]) == [0]
+    assert lane.journal.sweep([0]) == ([0], [])
+    [shown] = journal_status(lane.journal.link, lane.app, [0]).lanes
+    assert (shown.depth, shown.held, shown.dead, shown.leased, shown.armed) == (6, 0, 0, False, True)
+    assert shown.oldest_age_s is not None
+
+
+def drain(lane: OneLane) -> None:
+    holder = lane.acquire()
+    batch = lane.take(holder, most_items=2)
+    lane.journal.unmark(holder, batch)
+    batch = lane.take(holder, most_items=3)
+    assert batch.body == b'{"batch":[1,22,333]}'
+    lane.journal.settle(holder, batch.head(1))
+    lane.journal.hold(holder, lane.take(holder), retry_in_s=1000)
+    taken = lane.journal.settle_and_take(holder, lane.take(holder), most_items=9, most_bytes=999)
+    assert bodies_of(taken.batch) == [b"6"], "4 has expired, 55555 is held"
+    lane.journal.bury(holder, taken.batch, DeadLetterFields("refused", "words", 1, 17, maybe_delivered=True))
+    assert not lane.journal.wait_for_entry(holder, 0.01)
+    holder.lease.renew()
+    assert lane.journal.release(holder)
+    lane.journal.count(0, "searched", 2)
+    seen = journal_status(lane.journal.link, lane.app, [0])
+    assert seen.counters == {"settled": 2, "stuck": 1, "expired": 1, "refused": 1, "searched": 2}
+    [shown] = seen.lanes
+    assert (shown.depth, shown.held, shown.dead, shown.leased, shown.armed) == (0, 2, 1, False, False)
+    assert shown.oldest_age_s is not None
+
+
+def hold(lane: OneLane) -> None:
+    own = lane.acquire(ODD)
+    batch = lane.take(own)
+    assert (bodies_of(batch), batch.resent) == ([b"22"], True)
+    lane.journal.retry_hold_in(own, 0.0)
+    lane.journal.hand_over(own)
+    assert lane.journal.sweep([0]) == ([], [(0, ODD)])
+    assert lane.drain(ODD) == [b"22", b"55555"]
+    assert lane.now.holds == {}
+
+
+def replay(lane: OneLane) -> None:
+    [letter] = lane.dead.oldest(10)
+    assert (letter.channel, letter.item, letter.reason, letter.words) == ("a", b"6", "refused", "words")
+    assert lane.dead.find(0, letter.entry_id) == letter
+    assert lane.dead.replay(letter, letter.item) is Answer.RING
+    assert lane.dead.replay(letter, letter.item) is Answer.EMPTY
+    assert lane.drain() == [b"6"]
+    assert lane.dead.purge_all() == 0
+
+
+def share(lane: OneLane) -> None:
+    shared = lane.journal.shared
+    assert shared.pause("away", 0.0, "words é") == 1
+    assert shared.pause("away", 1.0, "words é") == 2
+    pause = shared.view().pause
+    assert pause is not None
+    assert (pause.reason, pause.words, pause.count) == ("away", "words é", 2)
+    assert pause.until_ms >= pause.since_ms + 1000
+    assert shared.try_probe("me", 1.0)
+    assert not shared.try_probe("another", 1.0)
+    assert shared.resume()
+    assert not shared.resume()
+    assert shared.view().pause is None
+    shared.learn(Limits(events=20, bytes=3000))
+    shared.learn(Limits(events=30, bytes=2000))
+    assert shared.view().limits == Limits(events=20, bytes=2000)
+    assert Rate(lane.journal.link, lane.app, 10.0).take(4).tokens == 4
+
+
+def change_lanes(lane: OneLane) -> None:
+    journal = Journal(lane.url, lane.app, lanes=2)
+    assert journal.ask_for_lanes()
+    assert journal.advance_layout() == (0, 1, 2)
+    assert journal.lanes() == (0, 1, 2)
