@@ -43,6 +43,7 @@ def _parts() -> dict[str, str | None]:
         "nginx": shutil.which("nginx", path=path),
         "rabbitmq": shutil.which("rabbitmq-server", path=path),
         "browser": browser,
+        "node": shutil.which("node"),
     }
 
 
