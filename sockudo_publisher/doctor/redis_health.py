@@ -100,7 +100,10 @@ def _role(info: Mapping[str, Any], replicas_wanted: int) -> Finding:
         )
     if mode == "cluster":
         return risk(name, "Redis Cluster: not tested", "SOCKUDO_REDIS_URL: a Redis that is no cluster's node")
-    replicas = int(info.get("connected_slaves", 0))
+    replicas = _number(info, "connected_slaves")
+    if info.get("role") != "master" or replicas is None:
+        how = "`redis-cli ROLE`: master, with as many replicas as SOCKUDO_REDIS_WAIT wants"
+        return unknown(name, "INFO names no role or no number of replicas", how)
     if replicas < replicas_wanted:
         return broken(
             name,
@@ -121,7 +124,9 @@ def _persistence(info: Mapping[str, Any], config: Mapping[str, str] | None) -> F
             "the last snapshot failed: Redis may refuse writes (stop-writes-on-bgsave-error)",
             'mend what its log says (often a full disk), or `save ""` where the AOF is on',
         )
-    if not info.get("aof_enabled"):
+    if _number(info, "aof_enabled") is None:
+        return unknown(name, "INFO does not say whether there is an append-only file", "`redis-cli INFO persistence`")
+    if not info["aof_enabled"]:
         what = "a restart loses the events since the last snapshot"
         if config is not None and config.get("save") == "":
             what = "a restart loses every event that waits"
@@ -158,7 +163,9 @@ def _eviction(info: Mapping[str, Any]) -> Finding:
 
 def _memory(info: Mapping[str, Any]) -> Finding:
     name = "redis.memory"
-    used, most = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
+    used, most = _number(info, "used_memory"), _number(info, "maxmemory")
+    if used is None or most is None:
+        return unknown(name, "INFO does not say how much memory there is", "`redis-cli INFO memory`")
     if most == 0:
         return risk(
             name,
@@ -187,6 +194,11 @@ def _clock(ahead_s: float | None) -> Finding:
             "synchronise the clocks of both hosts (NTP)",
         )
     return fine(name, f"within {CLOCK_S:g} s of this host's")
+
+
+def _number(info: Mapping[str, Any], name: str) -> int | None:
+    value = info.get(name)
+    return value if isinstance(value, int) else None
 
 
 def _size(count: int) -> str:
