@@ -217,7 +217,8 @@ class _Run:
         self.taken_at = self.control.monotonic()
         if taken.shared.limits != self.limits:
             self.limits = taken.shared.limits
-        self.forgets_until_ms = taken.shared.forgets_until_ms
+        # Never earlier: what a canary told this run may not have found room in the journal.
+        self.forgets_until_ms = max(self.forgets_until_ms, taken.shared.forgets_until_ms)
         return taken
 
     def now_ms(self, taken_ms: int) -> int:
