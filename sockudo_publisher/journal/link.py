@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Any, TypeAlias, cast
 
 import redis
+from hiredis import pack_command
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
@@ -162,8 +163,8 @@ def _has_ended(connection: Any) -> bool:
 
 
 def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    packed = connection.pack_command(*commands[0]) if len(commands) == 1 else connection.pack_commands(commands)
-    connection.send_packed_command(packed, check_health=False)
+    # redis-py packs with the same function, after looks at each argument that ours have passed: 4 us of a 100 us call.
+    connection.send_packed_command([b"".join(map(pack_command, commands))], check_health=False)
     answers: list[Any] = []
     for _ in commands:
         try:
