@@ -27,6 +27,7 @@ COMMANDS = [
     ["publish"],
     ["publish-file"],
     ["status"],
+    ["doctor"],
     ["resume"],
     ["dead", "list"],
     ["dead", "show"],
@@ -109,7 +110,7 @@ def test_wrong_usage_ends_with_2(run, args):
 
 
 @pytest.mark.parametrize(
-    "command", [["publish", "c", "e", "d"], ["status", "--app", "no"], ["dead", "list"], ["worker"]]
+    "command", [["publish", "c", "e", "d"], ["status", "--app", "no"], ["dead", "list"], ["worker"], ["doctor"]]
 )
 def test_missing_settings_end_with_2(run, command):
     """The variable is named."""
