@@ -373,12 +373,12 @@ class _Run:
         expired = next((i for i, item in enumerate(batch.items()) if 0 < item.expires_ms <= now_ms), None)
         if expired == 0:
             letter = DeadLetterFields("expired_uncertain", "", self.progress.attempts, batch.first_ms, True)
-            self.journal.bury(self.holder, batch, letter, keep=False)
+            self.bury(batch, letter, keep=False)
         elif state is Standing.OVER:
             over = f"the server's memory of it ({self.policy.window_s:g} s) is over"
             words = f"not known to be delivered, and {over if remembers else 'the server does not remember ids'}"
             letter = DeadLetterFields("uncertain", words, self.progress.attempts, batch.first_ms, True)
-            self.journal.bury(self.holder, batch, letter)
+            self.bury(batch, letter)
         else:
             return batch if expired is None else batch.head(expired)
         self.progress = self.progress.after_culprit()
@@ -467,7 +467,10 @@ class _Run:
             self.holder.keys.lane,
             batch.first_item.channel,
         )
-        self.journal.hold(self.holder, batch, retry_in_s=retry_in_s)
+        try:
+            self.journal.hold(self.holder, batch, retry_in_s=retry_in_s)
+        except MarkerChanged:
+            logger.info("%r: the marker is not ours any more", self.holder.lease)
         self.at("held")
         return self.take()
 
@@ -488,9 +491,16 @@ class _Run:
             bury.words,
         )
         letter = DeadLetterFields(bury.reason, bury.words, bury.attempts, batch.first_ms, bury.maybe_delivered)
-        self.journal.bury(self.holder, batch, letter)
+        self.bury(batch, letter)
         self.at("buried")
         return self.take()
+
+    def bury(self, batch: Batch, letter: DeadLetterFields, *, keep: bool = True) -> None:
+        """The first item leaves; if Redis lost the mark, it is taken and asked about again."""
+        try:
+            self.journal.bury(self.holder, batch, letter, keep=keep)
+        except MarkerChanged:
+            logger.info("%r: the marker is not ours any more", self.holder.lease)
 
     def learn_and_take(self, batch: Batch, learn: Learn) -> Taken:
         """The next batches, of all workers, respect what the server has shown."""

@@ -80,6 +80,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--seed", type=int, help="show what happens with this one")
     parser.add_argument("--whole", action="store_true", help="with --seed: do not make a failing plan smaller")
+    parser.add_argument("--brief", action="store_true", help="of a seed that breaks say only how")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default 1)")
     given = parser.parse_args()
     if given.seed is not None:
@@ -102,6 +103,10 @@ def main() -> int:
     print("duplicates that nobody can prevent: " + (", ".join(f"{n} {c}" for c, n in causes.most_common()) or "none"))
     if failed is None:
         return 0
+    if given.brief:
+        with virtual_time():
+            print(f"seed {failed} breaks: {failure_of(plan_of(failed))}")
+        return 1
     print(f"\nseed {failed} breaks; python -m tests.simulation --seed {failed} shows it again\n")
     show(failed, whole=False)
     return 1

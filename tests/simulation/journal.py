@@ -147,6 +147,7 @@ class JournalModel:
     prober: str = ""
     probe_until_ms: float = -1.0
     limits: Limits = field(default_factory=Limits)
+    forgets_until_ms: int = 0
     tokens: float | None = None
     tokens_at_s: float = 0.0
     owners: int = 0
@@ -161,7 +162,7 @@ class JournalModel:
 
     def snapshot(self) -> dict[str, Any]:
         """What a disk would have."""
-        kept = ("lanes", "pause", "prober", "probe_until_ms", "limits", "tokens", "tokens_at_s")
+        kept = ("lanes", "pause", "prober", "probe_until_ms", "limits", "forgets_until_ms", "tokens", "tokens_at_s")
         return deepcopy({name: getattr(self, name) for name in kept})
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -297,7 +298,7 @@ class JournalModel:
             return "again"
         return None
 
-    def settle(self, lane: int, channel: str | None, token: str, batch: ModelBatch) -> str:
+    def settle(self, lane: int, channel: str | None, token: str, batch: ModelBatch, counter: str = "settled") -> str:
         """ "done", "lost" or "mismatch"."""
         refusal = self._refusal(lane, channel, token, batch)
         if refusal:
@@ -308,7 +309,7 @@ class JournalModel:
             raise Broken("a batch is settled that is not the head of its queue")
         self._advance(queue, end)
         queue.depth -= batch.count
-        self.lanes[lane].count("settled", batch.count)
+        self.lanes[lane].count(counter, batch.count)
         self._end_if_empty(lane, channel, queue)
         return "done"
 
@@ -389,7 +390,7 @@ class JournalModel:
         return ring, [channel for _, channel in due]
 
     def view(self) -> SharedView:
-        return SharedView(self.pause, self.limits)
+        return SharedView(self.pause, self.limits, self.forgets_until_ms)
 
     def pause_app(self, reason: str, wait_ms: int, words: str) -> int:
         now = self.now_ms()
@@ -567,9 +568,9 @@ class Face:
                 self.taken = Taken(answer, view, now_ms)
                 return self.taken
 
-    def settle(self, holder: Holder, batch: ModelBatch) -> None:
+    def settle(self, holder: Holder, batch: ModelBatch, *, counter: str = "settled") -> None:
         lane, channel, token = _of(holder)
-        answer = self.trip("settle", lambda: self.model.settle(lane, channel, token, batch))
+        answer = self.trip("settle", lambda: self.model.settle(lane, channel, token, batch, counter))
         _raise_unless_done(answer, holder)
 
     def unmark(self, holder: Holder, batch: ModelBatch) -> None:

@@ -24,7 +24,16 @@ SLOW_RECOVERY = {"crash": 45.0, "redis down": 45.0, "redis loses its last second
 REDIS_TROUBLES = {"redis down", "redis loses its last second", "answer of redis lost", "answer of redis late"}
 
 #: The counters that say how an event left the journal, each one of them.
-WAYS_OUT = ("settled", "refused", "conflict", "too_large", "uncertain", "expired", "expired_uncertain")
+WAYS_OUT = (
+    "settled",
+    "settled_by_history",
+    "refused",
+    "conflict",
+    "too_large",
+    "uncertain",
+    "expired",
+    "expired_uncertain",
+)
 
 
 @dataclass
@@ -63,7 +72,9 @@ class Oracle:
 
     @property
     def may_be_late(self) -> bool:
-        """Whether the troubles can have lasted until the server forgot."""
+        """Whether the troubles can have lasted until the server forgot, or it forgot by itself."""
+        if self.plan.asks and self.server.forgot_at >= 0.0:
+            return True
         margin = self.policy.delivery_timeout_s + 5.0 if self.policy.on_uncertain == "hold" else 0.0
         return self.excuse_s > self.policy.window_s - margin - 30.0
 

@@ -103,6 +103,8 @@ class Plan:
     finishes_requests: bool = False  # as behind our nginx: a request goes on when its client is gone
     rings_lost: float = 0.0
     is_scarce: bool = True
+    asks: bool = False  # canaries are asked after trouble, and say what the server has forgotten
+    finds: bool = False  # history is on, and is asked about items of unknown fate
 
     def kinds(self) -> set[str]:
         """The names of all that happens."""
@@ -165,6 +167,8 @@ def plan_of(seed: int) -> Plan:
         finishes_requests=chance() < 0.4,
         rings_lost=0.5 if chance() < 0.2 else 0.0,
         is_scarce=chance() < 0.9,
+        asks=chance() < 0.25,
+        finds=chance() < 0.15,
     )
 
 
@@ -176,7 +180,8 @@ def smaller(plan: Plan) -> Iterator[Plan]:
             for n in range(len(things)):
                 yield replace(plan, **{name: things[:n] + things[n + 1 :]})
     for name, simple in (("rings_lost", 0.0), ("lanes", 1), ("most_items", None), ("capacity", None), ("max_rate", 0.0),
-                         ("processes", 1), ("finishes_requests", False), ("is_scarce", True)):  # fmt: skip
+                         ("processes", 1), ("finishes_requests", False), ("is_scarce", True),
+                         ("asks", False), ("finds", False)):  # fmt: skip
         if getattr(plan, name) != simple:
             yield replace(plan, **{name: simple})
     for n, (when, channels) in enumerate(plan.events):

@@ -62,6 +62,7 @@ class ServerModel:
     dies_above: int | None = None
     memory: dict[int, Record] = field(default_factory=dict)
     forgot: set[int] = field(default_factory=set)
+    forgot_at: float = float("-inf")
     running: dict[Request, None] = field(default_factory=dict)
 
     def claim(self, number: int) -> None:
@@ -79,6 +80,7 @@ class ServerModel:
     def forget(self) -> None:
         """The memory is empty."""
         self.forgot.update(self.memory)
+        self.forgot_at = self.now()
         self.memory.clear()
 
     def known(self, number: int) -> Record | None:

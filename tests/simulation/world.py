@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random as global_random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import Any
 
 from sockudo_publisher.delivery import drain as drain_module
-from sockudo_publisher.delivery.outcome import NoReply, Reply
+from sockudo_publisher.delivery.canaries import Asked
+from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.journal import lease as lease_module
@@ -236,6 +237,8 @@ class World:
                 policy=self.policy,
                 control=Control(self, task, face, lane),
                 at=_pass,
+                ask=self._asker(task) if self.plan.asks else None,
+                find=self._finder(task) if self.plan.finds else None,  # type: ignore[arg-type]
             )
         except JournalUnavailable:
             self.say(f"{task}: the journal is away")
@@ -359,6 +362,35 @@ class World:
             self._client_gone(request)
             request.reply = LOST
         return LOST if kind == "answer lost" else request.reply
+
+    def _asker(self, task: Task) -> Callable[[int], Asked]:
+        """Canaries that were planted all the time, as ``delivery.canaries`` does; all of them tell the truth."""
+
+        def ask(since_ms: int) -> Asked:
+            self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
+            now = self.scheduler.now
+            if now < self.server_down_until:
+                return Asked(Finding(Outcome.NOT_SENT, "refused"))
+            forgotten = self.server.forgot_at * 1000 >= since_ms
+            if forgotten:
+                if now < self.redis_down_until:
+                    raise JournalUnavailable("away", stored=False)
+                self.journal.forgets_until_ms = int((now + self.policy.window_s) * 1000)
+            self.say(f"{task}: canaries since {since_ms}: {'forgotten' if forgotten else 'remembered'}")
+            return Asked(Finding(Outcome.ACCEPTED), forgotten)
+
+        return ask
+
+    def _finder(self, task: Task) -> Callable[[Sequence[ModelItem]], Sequence[bool]]:
+        """Channel history: what was delivered is in it."""
+
+        def find(items: Sequence[ModelItem]) -> Sequence[bool]:
+            self.scheduler.sleep(task, 0.01)
+            if self.scheduler.now < self.server_down_until:
+                return [False] * len(items)
+            return [item.number in self.oracle.delivered for item in items]
+
+        return find
 
     def _cut(self, request: Request, at: int, *, is_ghost: bool = False) -> None:
         request.cut_at, request.is_ghost = at, is_ghost

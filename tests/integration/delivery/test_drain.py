@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 
 import pytest
 
@@ -299,6 +300,41 @@ def test_marker_that_redis_lost_is_not_settled(world: World) -> None:
     world.drain(post=redis_fails_over)
     assert [len(request) for request in world.server.requests] == [10, 10]
     world.check()
+
+
+@pytest.mark.parametrize("culprit", ["stuck", "poison", "uncertain"])
+def test_culprit_whose_marker_redis_lost_is_asked_about_again(world: World, culprit: str) -> None:
+    """After a failover nobody leaves on the word of another marker, and the drain goes on."""
+    ids = world.append(world.channel(), 3)
+    if culprit == "stuck":
+        world.server.claim(ids[1], world.channel())
+    elif culprit == "poison":
+        world.server.poison = {ids[1]}
+    else:
+        world.policy = Policy(on_uncertain="hold")
+        world.meet_trouble(NoReply(sent=True))
+        world.lose_leases()
+        world.pass_time(300)
+    state, lost = lane_keys(APP, 0).state, []
+    bury, hold = world.journal.bury, world.journal.hold
+
+    def redis_fails_over(act: Callable[..., None]) -> Callable[..., None]:
+        def leave(*args: object, **options: object) -> None:
+            if not lost:
+                lost.append(world.redis.hdel(state, "marker"))
+            act(*args, **options)
+
+        return leave
+
+    world.journal.bury, world.journal.hold = redis_fails_over(bury), redis_fails_over(hold)  # type: ignore[method-assign]
+    world.settle_down()
+    assert lost == [1]
+    if culprit == "uncertain":
+        assert [letter["reason"] for letter in world.letters()] == []
+        assert world.server.seen(world.channel()) == ids, "nothing says any more that it may have been sent"
+    else:
+        world.check(without=world.server.poison)
+        assert len(world.letters()) == len(world.server.poison)
 
 
 def test_item_that_redis_gives_back_is_not_settled_past(world: World) -> None:
