@@ -1,0 +1,89 @@
+"""The looks side by side: bounded, whole, and honest about a bug."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from sockudo_publisher.doctor import diagnosis
+from sockudo_publisher.doctor.access import ACCESS_CHECKS
+from sockudo_publisher.doctor.broker_health import BROKER_CHECKS, BrokerFacts
+from sockudo_publisher.doctor.delivering import DELIVERY_CHECKS
+from sockudo_publisher.doctor.diagnosis import diagnose
+from sockudo_publisher.doctor.limits import LIMIT_CHECKS
+from sockudo_publisher.doctor.redis_health import REDIS_CHECKS, RedisFacts
+from sockudo_publisher.doctor.remembering import MEMORY_CHECKS
+from sockudo_publisher.errors import ConfigurationError
+from sockudo_publisher.settings import Settings
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = Settings(url="http://key:of-mine@127.0.0.1:1/apps/app")
+
+
+@pytest.fixture
+def looks(monkeypatch):
+    """Looks that find nobody, at once; a test puts its own in their place."""
+    monkeypatch.setattr(diagnosis, "look_at_redis", lambda *_, **__: RedisFacts(failure="away"))
+    monkeypatch.setattr(diagnosis, "look_at_broker", lambda *_: BrokerFacts("redis", failure="away"))
+    monkeypatch.setattr(diagnosis, "look_at_sockudo", lambda *_, **__: None)
+    return monkeypatch
+
+
+def test_every_check_has_its_line_in_the_same_order(looks):
+    """Also when nothing is known: programs may rely on the names."""
+    found = diagnose(SETTINGS)
+    assert tuple(finding.name for finding in found.findings) == (
+        *REDIS_CHECKS,
+        *BROKER_CHECKS,
+        *ACCESS_CHECKS,
+        *LIMIT_CHECKS,
+        *MEMORY_CHECKS,
+        *DELIVERY_CHECKS,
+    )
+    assert (found.is_well, found.is_unreachable) == (False, True)
+    assert "of-mine" not in str(found)
+
+
+@pytest.mark.parametrize("name", ["look_at_redis", "look_at_broker", "look_at_sockudo"])
+def test_a_look_that_never_ends_is_left_behind(looks, name):
+    """A name server that does not answer, say: no timeout of ours reaches into it."""
+    end = threading.Event()
+    looks.setattr(diagnosis, "WITHIN_S", 0.1)
+    looks.setattr(diagnosis, "MARGIN_S", 0.1)
+    looks.setattr(diagnosis, name, lambda *_, **__: end.wait(60))
+    start = time.monotonic()
+    found = diagnose(SETTINGS)
+    assert time.monotonic() - start < 30
+    assert found.is_unreachable
+    end.set()
+
+
+@pytest.mark.parametrize("name", ["look_at_redis", "look_at_broker", "look_at_sockudo"])
+def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
+    """A setting that is wrong, or a bug: not a line among others."""
+
+    def look(*_, **__):
+        raise ConfigurationError("SOCKUDO_X: wrong")
+
+    looks.setattr(diagnosis, name, look)
+    with pytest.raises(ConfigurationError, match="SOCKUDO_X"):
+        diagnose(SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "app", "words"),
+    [
+        (Settings(), "default", "SOCKUDO_URL"),
+        (SETTINGS, "other", "SOCKUDO_APPS"),
+        (Settings(apps={"other": "http://key@h/apps/a"}), "other", r"SOCKUDO_APPS\['other'\]"),
+        (Settings(url=SETTINGS.url, encryption_master_key_base64="short"), "default", "(?i)master"),
+    ],
+    ids=["no url", "no such app", "malformed", "master key"],
+)
+def test_settings_are_looked_at_first(looks, settings, app, words):
+    """Nothing is asked with settings that cannot be understood."""
+    with pytest.raises(ConfigurationError, match=words):
+        diagnose(settings, app)
