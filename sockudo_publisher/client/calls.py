@@ -117,7 +117,8 @@ class Calls:
         maybe_sent = False
         while True:
             try:
-                return json_object(self.send(method, suffix, query=query, body=body, timeout=timeout, headers=headers))
+                response = self.send(method, suffix, query=query, body=body, timeout=timeout, headers=headers)
+                return json_object(response, decoder=self._json_decoder)
             except CallError as error:
                 elapsed = time.monotonic() - started
                 wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)
@@ -193,7 +194,7 @@ def _warn(words: str) -> None:
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         frame = frame.f_back
         level += 1
-    warnings.warn(words, DeprecationWarning, stacklevel=level - 1)
+    warnings.warn(words, DeprecationWarning, stacklevel=level)
 
 
 @lru_cache(maxsize=1)

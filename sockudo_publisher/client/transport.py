@@ -205,8 +205,8 @@ def _tls_context(verify: str | bool, cert: str | tuple[str, str] | None) -> ssl.
     except OSError:
         raise ConfigurationError(f"{source}: no readable CA bundle") from None
     if cert is not None:
-        chain, key = (cert, None) if isinstance(cert, str | os.PathLike) else cert
         try:
+            chain, key = (cert, None) if isinstance(cert, str | os.PathLike) else cert
             # Without a password of its own OpenSSL would ask for one at the terminal.
             context.load_cert_chain(chain, key, password=lambda: b"")
         except (OSError, TypeError, ValueError):

@@ -1,8 +1,11 @@
 """The client's construction and its refusals: everything here ends before a request is made."""
 
+import base64
 import inspect
 import json
 import math
+import traceback
+from decimal import Decimal
 
 import pytest
 import requests
@@ -22,11 +25,12 @@ class Recorder(requests.adapters.BaseAdapter):
     def __init__(self):
         super().__init__()
         self.requests = []
+        self.status, self.body = 200, b"{}"
 
     def send(self, request, **_):
         self.requests.append(request)
         response = requests.Response()
-        response.status_code, response._content = 200, b"{}"
+        response.status_code, response._content = self.status, self.body
         return response
 
     def close(self):
@@ -105,6 +109,117 @@ def test_repr_shows_no_secret():
     text = repr(Sockudo("a", "the-key", "the-secret", encryption_master_key_base64=KEY))
     assert "the-" not in text
     assert KEY not in text
+
+
+def makers(options):
+    """By fields and by URL."""
+    yield lambda: Sockudo("a", "the-key", "the-secret", use_tls=True, **options)
+    yield lambda: Sockudo.from_url("https://the-key:the-secret@h/apps/a", **options)
+
+
+def test_raw_master_key_is_taken_with_a_warning():
+    """As pusher still does: text or bytes, the same key; the warning points at the caller's line."""
+    raw = base64.b64decode(KEY)
+    for make, key in (
+        (lambda: Sockudo("a", "k", "s", encryption_master_key=raw), raw),
+        (lambda: Sockudo.from_url("http://k:s@h/apps/a", encryption_master_key=raw), raw),
+        (lambda: Sockudo("a", "k", "s", encryption_master_key="a" * 32), b"a" * 32),
+    ):
+        with pytest.warns(DeprecationWarning, match="give encryption_master_key_base64") as caught:
+            client = make()
+        assert [warning.filename for warning in caught] == [__file__]
+        assert client.encoder._master_key == key
+    assert Sockudo("a", "k", "s", encryption_master_key_base64=KEY).encoder._master_key == raw
+
+
+@pytest.mark.filterwarnings("ignore:encryption_master_key is deprecated")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"encryption_master_key": "a" * 31}, "encryption_master_key: 31 bytes, must be 32"),
+        ({"encryption_master_key": "ü" * 32}, "encryption_master_key: 64 bytes, must be 32"),
+        ({"encryption_master_key": "\ud800" * 32}, "encryption_master_key: not UTF-8"),
+        ({"encryption_master_key": 5}, "encryption_master_key: a int, expected 32 bytes"),
+        (
+            {"encryption_master_key": "a" * 32, "encryption_master_key_base64": KEY},
+            "encryption_master_key: given together with encryption_master_key_base64",
+        ),
+        ({"backend": object}, "backend: not taken; a requests.Session as session="),
+        ({"json_encoder": json.JSONEncoder()}, "json_encoder: expected a subclass of json.JSONEncoder"),
+        ({"json_decoder": json.loads}, "json_decoder: expected a subclass of json.JSONDecoder"),
+        ({"verify": False}, "verify: cannot be switched off"),
+        ({"verify": None}, "verify: cannot be switched off"),
+        ({"verify": "/nowhere/ca.pem"}, "verify: no readable CA bundle"),
+        ({"cert": "/nowhere/client.pem"}, "cert: no readable certificate"),
+        ({"cert": 5}, "cert: no readable certificate"),
+        ({"cert": ("a", "b", "c")}, "cert: no readable certificate"),
+        ({"verify": __file__, "session": requests.Session()}, "verify: given together with session"),
+        ({"cert": __file__, "session": requests.Session()}, "cert: given together with session"),
+    ],
+    ids=str,
+)
+def test_options_that_contradict_or_cannot_be(options, words):
+    """Said at once, by the option's name, and without its value."""
+    for make in makers(options):
+        with pytest.raises(ConfigurationError, match=f"^{words}") as caught:
+            make()
+        assert "aaa" not in str(caught.value)
+        assert "nowhere" not in str(caught.value)
+
+
+@pytest.mark.parametrize("option", ["verify", "cert"])
+def test_tls_options_without_tls(option):
+    """Whoever gives them believes that there is TLS."""
+    for make in (
+        lambda **options: Sockudo("a", "k", "s", **options),
+        lambda **options: Sockudo.from_url("http://k:s@h/apps/a", **options),
+    ):
+        with pytest.raises(ConfigurationError, match=f"^{option}: given without TLS"):
+            make(**{option: __file__})
+
+
+@pytest.mark.parametrize("name", ["notification_host", "notification_ssl", "backend_options", "max_retries"])
+def test_options_of_others_are_not_swallowed(name):
+    """An option that does nothing would be worse than none."""
+    for make in makers({name: True}):
+        with pytest.raises(TypeError, match=name):
+            make()
+
+
+def test_decoder_of_the_caller(make, recorder):
+    """Reads the answers, as in pusher."""
+
+    class Decimals(json.JSONDecoder):
+        def __init__(self):
+            super().__init__(parse_int=Decimal)
+
+    recorder.body = b'{"channels":{"c":{"subscription_count":3}}}'
+    answer = make(json_decoder=Decimals).channels_info()
+    assert isinstance(answer["channels"]["c"]["subscription_count"], Decimal)
+    assert isinstance(make().channels_info()["channels"]["c"]["subscription_count"], int)
+
+
+def test_nothing_shows_a_secret(make, recorder, caplog):
+    """Neither repr, nor errors, nor what urllib3 and we log."""
+    caplog.set_level("DEBUG")
+    secrets = ("the-secret", KEY)
+    client = make(encryption_master_key_base64=KEY)
+    client.trigger("private-encrypted-c", "e", {"x": 1})
+    client.channels_info()
+    recorder.status = 401
+    texts = [repr(client), str(client), repr(vars(client)), repr(client.encoder), repr(client._transport), caplog.text]
+    for call in (
+        lambda: client.trigger("c", "e", 1),
+        lambda: client.trigger("private-encrypted-c d", "e", 1),
+        lambda: Sockudo("a", "the-secret\n", "the-secret\n"),
+        lambda: Sockudo.from_url("http://the-key:the-secret@h:the-secret/apps/3"),
+        lambda: Sockudo("a", "k", "the-secret", encryption_master_key_base64=KEY + "="),
+    ):
+        with pytest.raises(SockudoError) as caught:
+            call()
+        texts += [str(caught.value), repr(caught.value), "".join(traceback.format_exception_only(caught.value))]
+    for text in texts:
+        assert not any(secret in text for secret in secrets)
 
 
 REFUSED = {
