@@ -17,7 +17,7 @@ from ..errors import ValidationError
 from .answers import Mutation, VersionedMessageAnswer, VersionsPage
 from .calls import Calls
 from .encryption import is_encrypted
-from .limits import check_channel, check_event_name, check_socket_id
+from .limits import check_channel, check_event_name, check_socket_id, unordered_extras
 from .parameters import (
     MAX_TEXT_BYTES,
     MAX_USER_ID_BYTES,
@@ -49,8 +49,9 @@ class Messages(Calls):
     The three that change something take, beside what they set: ``client_id`` (1 to 200 bytes) and
     ``socket_id`` (a V2 connection, whose rights then count), ``description`` (1 to 1,024 bytes) and
     ``metadata`` (JSON of up to 64 KiB; Sockudo 5.2.0 cannot read any, and answers 422) of the new version, and
-    ``op_id`` (1 to 64 bytes): the server does an operation of one id once, so that only with it a call whose fate
-    is unknown is tried again. ``retries``: as of the client, for this call.
+    ``op_id`` (1 to 64 bytes): the server does an operation of one id once, so that only with it a call whose
+    fate is unknown is tried again (and not with ``extras`` as at :meth:`trigger`). ``retries``: as of the
+    client, for this call.
     """
 
     def get_message(
@@ -209,7 +210,8 @@ class Messages(Calls):
         retries: CallRetries,
     ) -> Mutation:
         path = message_path(channel, message_serial, f"/{operation}")
-        repeatable = fields["op_id"] is not None  # by it the server knows a repeat
+        # By an op_id the server knows a repeat; unless it sees another payload in the same extras, ordered otherwise.
+        repeatable = fields["op_id"] is not None and unordered_extras(fields["extras"]) is None
         return cast(Mutation, self.call("POST", path, body=json_body(fields), repeatable=repeatable, retries=retries))
 
 

@@ -37,6 +37,7 @@ class Users(Publishing):
         message_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: Mapping[str, Any] | None = None,
+        retries: CallRetries = CLIENTS,
     ) -> TriggerAnswer:
         """Publish one event to every connection of a signed-in user; to nobody where there is none.
 
@@ -53,6 +54,7 @@ class Users(Publishing):
                 message_id=message_id,
                 tags=tags,
                 extras=extras,
+                retries=retries,
             )
         except ValidationError as error:
             if str(error).startswith("channel: "):

@@ -34,6 +34,7 @@ SAFE = {
     "unannotate": lambda c, r: c.delete_annotation("room", 7, 8, retries=r),
     "update with op_id": lambda c, r: c.update_message("room", 7, data="x", op_id="1", retries=r),
     "delete with op_id": lambda c, r: c.delete_message("room", 7, op_id="1", retries=r),
+    "to a user with an id": lambda c, r: c.send_to_user("user", "e", "x", message_id="1", retries=r),
     "append with op_id": lambda c, r: c.append_message("room", 7, "x", op_id="1", retries=r),
 }
 UNSAFE = {
@@ -44,6 +45,10 @@ UNSAFE = {
     "history reset": lambda c, r: c.reset_history("room", "a test", retries=r),
     "history purge": lambda c, r: c.purge_history("room", "all", "a test", retries=r),
     "presence reset": lambda c, r: c.reset_presence_history("presence-room", "a test", retries=r),
+    "update with unordered extras": lambda c, r: c.update_message(
+        "room", 7, data="x", op_id="1", extras={"headers": {"a": 1, "b": 2}}, retries=r
+    ),
+    "to a user": lambda c, r: c.send_to_user("user", "e", "x", retries=r),
 }
 
 
