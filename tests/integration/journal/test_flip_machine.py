@@ -32,7 +32,7 @@ CHANNELS = [f"c{n}" for n in range(7)]
 
 examples = int(os.environ.get("JOURNAL_EXAMPLES", "0"))
 PROFILE = settings(
-    max_examples=examples or 80,
+    max_examples=examples or 50,
     stateful_step_count=60,
     derandomize=not examples,
     database=None,
