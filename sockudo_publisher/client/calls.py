@@ -26,7 +26,7 @@ from .encoding import Encoder
 from .encryption import encode_master_key
 from .limits import MAX_EVENT_BYTES
 from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
-from .transport import Response, Transport
+from .transport import FilePath, Response, Transport
 
 __all__ = ["DEFAULT_RETRIES", "DEFAULT_TIMEOUT", "Calls"]
 
@@ -49,8 +49,8 @@ class Calls:
         encryption_master_key_base64: str | None = None,
         encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
-        verify: str | bool = True,
-        cert: str | tuple[str, str] | None = None,
+        verify: FilePath | bool = True,
+        cert: FilePath | tuple[FilePath, FilePath] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
         json_encoder: type[json.JSONEncoder] | None = None,
         json_decoder: type[json.JSONDecoder] | None = None,

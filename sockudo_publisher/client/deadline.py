@@ -11,6 +11,7 @@ variable: one per thread, and one per greenlet however late gevent was patched i
 
 from __future__ import annotations
 
+import os
 import queue
 import socket
 import ssl
@@ -104,7 +105,7 @@ class _DeadlineSSLSocket(ssl.SSLSocket):
         return super().send(*args, **kwargs)
 
 
-def tls_context(verify: str | bool) -> ssl.SSLContext:
+def tls_context(verify: str | os.PathLike[str] | bool) -> ssl.SSLContext:
     """A client context, made once: loading the CA bundle at each connection would cost 10 ms and more.
 
     ``verify``: a CA file or directory, or ``True`` for the bundle that requests uses.

@@ -25,6 +25,7 @@ from .presence_history import PresenceHistory
 from .publishing import Publishing
 from .retries import RetriesLike
 from .revocations import Revocations
+from .transport import FilePath
 from .users import Users
 from .webhook import Webhooks
 
@@ -76,8 +77,8 @@ class Sockudo(
         encryption_master_key_base64: str | None = None,
         encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
-        verify: str | bool = True,
-        cert: str | tuple[str, str] | None = None,
+        verify: FilePath | bool = True,
+        cert: FilePath | tuple[FilePath, FilePath] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
         max_batch_events: int | None = None,
         max_batch_bytes: int = MAX_BATCH_BYTES,

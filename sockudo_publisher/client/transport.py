@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import requests
 import urllib3.exceptions
@@ -24,7 +24,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from ..errors import ConfigurationError, SockudoConnectionError
 from .deadline import Attempt, DeadlineAdapter, attempt_until, is_socks, tls_context
 
-__all__ = ["MAX_RESPONSE_BYTES", "Response", "Transport"]
+__all__ = ["MAX_RESPONSE_BYTES", "FilePath", "Response", "Transport"]
 
 #: Bytes of one answer that are read; a batch of 500 answers about 60 kB, a history page a few hundred.
 MAX_RESPONSE_BYTES = 16 * 1024 * 1024
@@ -44,6 +44,9 @@ _NOT_SENT = (
 )
 # Of these, the ones that the next attempt meets again.
 _PERMANENT = (ssl.SSLCertVerificationError, urllib3.exceptions.LocationParseError)
+
+#: Where a file is, as requests takes it.
+FilePath: TypeAlias = "str | os.PathLike[str]"
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,8 @@ class Transport:
         base_url: str,
         *,
         session: requests.Session | None = None,
-        verify: str | bool = True,
-        cert: str | tuple[str, str] | None = None,
+        verify: FilePath | bool = True,
+        cert: FilePath | tuple[FilePath, FilePath] | None = None,
     ) -> None:
         self.base_url = base_url
         self._own_session = session
@@ -177,7 +180,7 @@ class Transport:
 
 
 def _check_tls(
-    base_url: str, session: requests.Session | None, verify: object, cert: str | tuple[str, str] | None
+    base_url: str, session: requests.Session | None, verify: object, cert: FilePath | tuple[FilePath, FilePath] | None
 ) -> None:
     if verify is not True:
         if not isinstance(verify, str | os.PathLike):
@@ -194,7 +197,7 @@ def _check_tls_option(name: str, base_url: str, session: requests.Session | None
         raise ConfigurationError(f"{name}: given without TLS")
 
 
-def _tls_context(verify: str | bool, cert: str | tuple[str, str] | None) -> ssl.SSLContext:
+def _tls_context(verify: FilePath | bool, cert: FilePath | tuple[FilePath, FilePath] | None) -> ssl.SSLContext:
     """The context of all connections: who the server may be, and who we are."""
     source = "verify"
     if verify is True:
