@@ -34,7 +34,7 @@ def server(sockudo: SockudoServer, tmp_path: Path) -> Iterator[SockudoServer]:
         "key": APP.key,
         "secret": APP.secret,
         "enabled": True,
-        "policy": {"features": {"enable_user_authentication": True}},
+        "policy": {"features": {"enable_user_authentication": True}, "limits": {"max_event_batch_size": 100}},
     }
     settings = {"presence_history": {"enabled": True}, "app_manager": {"array": {"apps": [app]}}}
     with SockudoServer(tmp_path, (APP,), history=True, settings=settings, program=sockudo.program) as server:
@@ -87,7 +87,7 @@ def test_page(server: SockudoServer, subscriber: SubscriberFactory, monkeypatch:
     seen._wait(lambda: any(event.event == "end" for event in seen.events()), "the last event")
     names = {channel: [e.event for e in seen.events() if e.channel == channel] for channel in seen.by_channel()}
     assert names["my-channel"].count("shipped") == 2  # 789 once though sent twice, and 790
-    assert names["channel-2"] == ["my-event", "event-2", "event-3"]
+    assert names["channel-2"] == ["my-event", "event-2", "event-3", *["tick"] * 300]
     assert names["private-encrypted-orders"] == ["shipped"]
     jane.wait_closed()
     assert jane.data() == ['{"hello":"Jane"}']
