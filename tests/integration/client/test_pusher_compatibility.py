@@ -1,0 +1,247 @@
+"""Users of ``pusher`` 3.3 change one import: the same program with the one and the other, against a real server.
+
+What ``pusher`` documents is written down here once, as functions of the class; where it works on Sockudo, both must
+do the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import inspect
+import json
+import time
+
+import pusher
+import pusher.errors
+import pytest
+from pusher.http import process_response
+
+import sockudo_publisher
+from sockudo_publisher import Sockudo
+from sockudo_publisher import Sockudo as Pusher
+from tests.support.signed_in import join
+
+pytestmark = pytest.mark.integration
+
+BOTH = pytest.mark.parametrize("client_class", [pusher.Pusher, Pusher], ids=["pusher", "ours"])
+KEY = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
+
+
+@pytest.fixture
+def make(full_sockudo):
+    """A client of the class, made as ``pusher`` documents it."""
+    app = full_sockudo.apps[0]
+
+    def make(client_class, **options):
+        # pusher takes digits only for an app id.
+        app_id = app.id if client_class is Sockudo else "1"
+        client = client_class(
+            app_id, app.key, app.secret, ssl=False, host="127.0.0.1", port=full_sockudo.port, **options
+        )
+        if client_class is not Sockudo:
+            client._pusher_client._app_id = app.id
+        return client
+
+    return make
+
+
+def public(kind):
+    return {name for name, value in vars(kind).items() if not name.startswith("_") and callable(getattr(kind, name))}
+
+
+@pytest.mark.parametrize("name", sorted(public(pusher.Pusher)))
+def test_every_method_takes_the_same_arguments(name):
+    """By position and by name; what ours has beyond them has defaults."""
+    theirs, ours = (inspect.signature(getattr(kind, name)).parameters for kind in (pusher.Pusher, Sockudo))
+    positional = [parameter for parameter in ours.values() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    wanted = [name for name, parameter in theirs.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    given = [parameter.name for parameter in positional]
+    if name == "trigger_batch":  # `batch` is a name of ours too, the first argument's is `events`
+        assert "batch" in ours
+        wanted[1] = "events"
+    assert given[: len(wanted)] == wanted
+    for parameter in ours.values():
+        if parameter.name not in wanted:
+            assert parameter.default is not parameter.empty or parameter.kind is parameter.VAR_KEYWORD
+    for wants, has in zip(wanted, positional, strict=False):
+        if wants in theirs and theirs[wants].default is not inspect.Parameter.empty and wants != "user_data":
+            assert has.default is not has.empty
+
+
+def test_the_constructor_takes_the_same_names():
+    """All of them; the adapters of ``pusher`` are refused with a word about ``session``."""
+    theirs = inspect.signature(pusher.Pusher.__init__).parameters
+    ours = inspect.signature(Sockudo.__init__).parameters
+    assert set(theirs) - {"backend_options"} <= set(ours)
+    assert list(ours)[1:4] == ["app_id", "key", "secret"]
+    Pusher(
+        *("4", "key", "secret"),
+        **{"ssl": True, "host": None, "port": None, "timeout": 5, "cluster": "eu", "json_encoder": None},
+        **{"json_decoder": None, "backend": None, "encryption_master_key": None, "encryption_master_key_base64": None},
+    )
+    Pusher(app_id="4", key="key", secret="secret", cluster="cluster")
+    with pytest.raises(ValueError, match="session="):
+        Pusher("4", "key", "secret", backend=object)
+
+
+@BOTH
+def test_construction_by_url_and_environment(client_class, monkeypatch):
+    """As both of its docstrings show."""
+    client_class.from_url("http://mykey:mysecret@api.example.com/apps/432")
+    monkeypatch.setenv("PUSHER_URL", "https://mykey:mysecret@api.example.com/apps/432")
+    client_class.from_env("PUSHER_URL", timeout=3)
+    monkeypatch.delenv("PUSHER_URL")
+    with pytest.raises(Exception, match="PUSHER_URL"):
+        client_class.from_env("PUSHER_URL")
+
+
+@BOTH
+def test_publishing(client_class, make, full_sockudo, subscriber):
+    """One channel, several without a sender, a batch of dicts: what they return, and what arrives."""
+    seen = subscriber(full_sockudo, "a_channel", "another_channel")
+    client = make(client_class)
+    assert client.trigger("a_channel", "an_event", {"some": "data"}) in ({}, {"ok": True})
+    client.trigger(["a_channel", "another_channel"], "an_event", {"some": "data"}, "1234.12")
+    client.trigger(channels=("a_channel",), event_name="an_event", data="text", socket_id=None)
+    assert seen.take(4)
+    batch = [
+        {"channel": "a_channel", "name": "an_event", "data": {"some": "data"}, "socket_id": "1234.12"},
+        {"channel": "a_channel", "name": "an_event", "data": "text"},
+    ]
+    before = json.dumps(batch)
+    assert client.trigger_batch(batch) == {}
+    assert (
+        client.trigger_batch([{"channel": "a_channel", "name": "an_event", "data": "[1]"}], already_encoded=True) == {}
+    )
+    arrived = [json.loads(data) if data[0] in "{[" else data for data in seen.take(7)]
+    assert arrived == [{"some": "data"}] * 3 + ["text", {"some": "data"}, "text", [1]]
+    if client_class is Sockudo:
+        assert json.dumps(batch) == before, "pusher puts its own text into the caller's dicts"
+
+
+@BOTH
+def test_send_to_user(client_class, make):
+    """Nobody of that name is there: no error."""
+    assert make(client_class).send_to_user("user-1", "an_event", {"some": "data"}) in ({}, {"ok": True})
+
+
+def test_queries(make, full_sockudo, subscriber):
+    """Their shapes; with ``pusher`` itself each answers 401, as it signs a digest that a GET must not have."""
+    join(subscriber(full_sockudo), full_sockudo.apps[0], "presence-chatroom", "1035")
+    ours, theirs = make(Pusher), make(pusher.Pusher)
+    listed = ours.channels_info("presence-", ["user_count"])
+    assert listed["channels"]["presence-chatroom"] == {"user_count": 1}
+    assert ours.channels_info(prefix_filter="presence-chat", attributes=[])["channels"] == {"presence-chatroom": {}}
+    channel = ours.channel_info("presence-chatroom", ["user_count"])
+    assert (channel["user_count"], channel["occupied"]) == (1, True)
+    assert ours.users_info("presence-chatroom") == {"users": [{"id": "1035"}]}
+    for query in (
+        lambda: theirs.channels_info("presence-", ["user_count"]),
+        lambda: theirs.channel_info("presence-chatroom"),
+        lambda: theirs.users_info("presence-chatroom"),
+    ):
+        with pytest.raises(pusher.errors.PusherBadAuth):
+            query()
+
+
+def test_terminate(make):
+    """With ``pusher`` it is 404: its path lacks the app."""
+    assert make(Pusher).terminate_user_connections("user-1") == {}
+    with pytest.raises(pusher.errors.PusherBadStatus):
+        make(pusher.Pusher).terminate_user_connections("user-1")
+
+
+MEMBER = {"user_id": "1", "user_info": {"twitter": "@pusher ü"}}
+AUTHENTICATED = {
+    "private": lambda client: client.authenticate(channel="private-channel", socket_id="1234.12"),
+    "positional": lambda client: client.authenticate("private-channel", "1234.12"),
+    "presence": lambda client: client.authenticate("presence-channel", "1234.12", MEMBER),
+    "presence by name": lambda client: client.authenticate(
+        channel="presence-channel", socket_id="1234.12", custom_data=MEMBER
+    ),
+    "encrypted": lambda client: client.authenticate("private-encrypted-channel", "1234.12"),
+    "user": lambda client: client.authenticate_user("1234.12", {"id": "1", "name": "ü"}),
+}
+
+
+@pytest.mark.parametrize("call", AUTHENTICATED.values(), ids=AUTHENTICATED.keys())
+def test_authentication(call):
+    """The same fields with the same meaning; only the spacing of JSON differs, and ``bytes`` are text."""
+    theirs, ours = (
+        call(client_class("4", "key", "secret", encryption_master_key_base64=KEY))
+        for client_class in (pusher.Pusher, Pusher)
+    )
+    assert list(ours) == [name for name in ("auth", "channel_data", "user_data", "shared_secret") if name in theirs]
+    json.dumps(ours)
+    for name, value in theirs.items():
+        if name in ("channel_data", "user_data"):
+            assert json.loads(ours[name]) == json.loads(value)
+        elif name == "shared_secret":
+            assert ours[name] == value.decode()
+        elif not {"channel_data", "user_data"} & set(theirs):
+            assert ours[name] == value
+
+
+@BOTH
+def test_webhooks(client_class):
+    """A dict of what was sent, or ``None``: key, signature and age."""
+    client = client_class("4", "key", "secret")
+    now = int(time.time() * 1000)
+    body = json.dumps({"time_ms": now, "events": [{"name": "event_name", "some": "data"}]})
+    signature = hmac.new(b"secret", body.encode(), hashlib.sha256).hexdigest()
+    webhook = client.validate_webhook(key="key", signature=signature, body=body)
+    assert webhook["events"] == [{"name": "event_name", "some": "data"}]
+    assert client.validate_webhook("other", signature, body) is None
+    assert client.validate_webhook("key", "0" * 64, body) is None
+
+
+# What pusher raises, by name: refused input is a ValueError in both.
+@BOTH
+@pytest.mark.parametrize(
+    "bad",
+    [
+        lambda client: client.trigger("bad channel", "e", 1),
+        lambda client: client.trigger(["c"] * 1 + [f"c{n}" for n in range(101)], "e", 1),
+        lambda client: client.trigger("c", "x" * 201, 1),
+        lambda client: client.trigger("c", "e", "x" * 40_000),
+        lambda client: client.trigger("c", "e", 1, socket_id="1234"),
+        lambda client: client.authenticate("private-c", "1234"),
+        lambda client: client.authenticate("bad channel", "1.1"),
+        lambda client: client.authenticate_user("1.1", {}),
+        lambda client: client.channel_info("bad channel"),
+        lambda client: client.users_info("bad channel"),
+    ],
+)
+def test_bad_input_is_a_value_error(client_class, bad):
+    """Before anything is sent."""
+    with pytest.raises(ValueError):  # noqa: PT011
+        bad(client_class("4", "key", "secret", host="127.0.0.1", port=1, ssl=False))
+
+
+ERRORS = ["PusherBadRequest", "PusherBadAuth", "PusherForbidden", "PusherBadStatus"]
+STATUSES = [400, 401, 403, 404, 413, 422, 429, 500, 503, 301]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_errors_are_caught_by_the_same_names(status):
+    """Each status by exactly the clause that ``pusher`` has for it, and by ``PusherError``."""
+    with pytest.raises(pusher.errors.PusherError) as theirs:
+        process_response(status, "words")
+    ours = sockudo_publisher.errors.error_for_status(status, None, "words")
+    for name in [*ERRORS, "PusherError"]:
+        caught_there = isinstance(theirs.value, getattr(pusher.errors, name))
+        assert isinstance(ours, getattr(sockudo_publisher, name)) is caught_there
+        assert getattr(sockudo_publisher, name) is getattr(sockudo_publisher.errors, name)
+
+
+def test_errors_of_the_real_server(make, full_sockudo):
+    """401 and 404, and no server at all, through the names of ``pusher``."""
+    app = full_sockudo.apps[0]
+    where = {"ssl": False, "host": "127.0.0.1", "port": full_sockudo.port}
+    with pytest.raises(sockudo_publisher.PusherBadAuth):
+        Pusher(app.id, app.key, "wrong", **where).trigger("c", "e", 1)
+    with pytest.raises(sockudo_publisher.PusherBadStatus):
+        Pusher(app.id, "unknown", app.secret, **where).trigger("c", "e", 1)
+    with pytest.raises(sockudo_publisher.PusherError):
+        Pusher("4", "k", "s", ssl=False, host="127.0.0.1", port=1, retries=None).trigger("c", "e", 1)
