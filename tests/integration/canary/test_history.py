@@ -6,6 +6,7 @@ import pytest
 
 from sockudo_publisher import draining, operations, publish_many
 from sockudo_publisher.apps import app_named
+from sockudo_publisher.delivery.canaries import CHANNEL
 from sockudo_publisher.delivery.drain import drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.journal.memory import DedupMemory, MemoryReport
@@ -55,4 +56,6 @@ def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
     subscriber.wait_for_count(12)
     subscriber.wait_until_quiet()
     assert subscriber.count == 12
+    draining.canaries(app).beat([0])
+    assert app.client.channel_history(CHANNEL)["items"] == [], "canaries are kept by no history"
     assert {name: len(data) for name, data in subscriber.by_channel().items()} == dict.fromkeys(names, 6)

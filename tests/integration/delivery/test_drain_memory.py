@@ -338,6 +338,23 @@ def test_history_is_looked_at_again_after_an_attempt(world: World, edge: Edge) -
     assert world.counts() == {"settled_by_history": 3}
 
 
+def test_search_that_history_ends_leaves_the_next_batch_whole(world: World, edge: Edge) -> None:
+    """Half of it is asked for after a refusal; then history has the rest, culprit and all."""
+    ids = left_unknown(edge, 8)
+    fresh = world.append(world.channel(), 10)
+    forgets(world)
+    world.server.forget()
+    world.server.poison = {ids[7]}
+
+    def recorded_after_the_first_half(items: Sequence[Item]) -> list[bool]:
+        return [len(edge.sent()) == 3] * len(items)
+
+    edge.find = recorded_after_the_first_half  # type: ignore[method-assign]
+    edge.drain()
+    assert edge.sent() == [ids, ids, ids[:4], fresh]
+    assert world.counts() == {"settled": 14, "resent_after_window": 4, "searched": 1, "settled_by_history": 4}
+
+
 def test_event_in_history_is_settled_though_it_has_expired(world: World, edge: Edge) -> None:
     """It was accepted in time; one that was not found is counted as expired."""
     channel = world.channel()
@@ -464,6 +481,14 @@ def test_old_questions_do_not_keep_the_server_busy(world: World, edge: Edge) -> 
     edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 20_000 - n, 1) for n in range(20))
     edge.canaries.beat(range(2))
     assert len(world.server.requests) == MOST_ASKED + 1
+
+
+def test_stale_canaries_do_not_keep_others_from_being_asked(world: World, edge: Edge) -> None:
+    """More of them than are asked in a beat."""
+    now_ms = world.journal.now_ms()
+    edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 118_000, 1) for n in range(MOST_ASKED))
+    edge.canaries.memory.planted([Canary("due", now_ms - 5_000, 1)])
+    assert edge.canaries.beat(range(2)).asked == 1
 
 
 def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:

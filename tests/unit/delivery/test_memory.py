@@ -116,6 +116,12 @@ def test_verdict(answers: list[CanaryAnswer], verdict: str, remembered_s: float)
     assert (report.verdict, report.remembered_s) == (verdict, remembered_s)
 
 
+def test_answers_older_than_the_window_say_nothing() -> None:
+    """Neither good nor bad."""
+    assert judged(*[answer(5, ago_s=120)] * 20) == replace(judged(), verdict="unknown")
+    assert judged(*[answer(5, ago_s=119)] * 20).asked == 20
+
+
 def test_forgotten_id_counts_for_a_whole_window() -> None:
     """Also when its answer is not kept any more, and not longer."""
     report = judged(answer(40, False, ago_s=10), answer(5, False, ago_s=20))

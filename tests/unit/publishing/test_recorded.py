@@ -69,6 +69,13 @@ def test_time_is_bounded() -> None:
     assert late == [True, True, False]
 
 
+def test_time_is_bounded_within_a_channel_too() -> None:
+    """A slow server's long history is left."""
+    server, clock = Server(a=[str(n) for n in range(30)]), iter(range(100))
+    assert recorded([item("a", "29")], server.query, lambda: next(clock) * MOST_S / 3) == [False]
+    assert len(server.asked) == 2
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b"null", b"\xff", b'{"items":[1,null]}', b'{"items":null}', b"[" * 10**5])
 def test_answers_of_others_are_no_history(body: bytes) -> None:
     """A proxy's page, or nonsense."""
