@@ -84,10 +84,15 @@ def _numbers(values: Sequence[int]) -> str:
 
 
 def _names(values: Sequence[str]) -> str:
-    # A valid channel name has no character that JSON escapes, but the user part of a
-    # '#server-to-user-' name may have any.
-    if len(values) == 1 and values[0].isascii() and '"' not in values[0] and "\\" not in values[0]:
-        return f'["{values[0]}"]'
+    # A valid channel name has no character that JSON escapes; what is valid is not this room's to know.
+    if (
+        len(values) == 1
+        and (name := values[0]).isascii()
+        and name.isprintable()
+        and '"' not in name
+        and "\\" not in name
+    ):
+        return f'["{name}"]'
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 

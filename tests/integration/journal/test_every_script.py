@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import redis
 from redis.crc import key_slot
+from redis.exceptions import NoScriptError
 
 from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.embedded.ports import free_port
@@ -19,6 +20,7 @@ from sockudo_publisher.journal import scripts
 from sockudo_publisher.journal.link import Command, RedisLink
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
+from sockudo_publisher.journal.scripts import Answer
 from tests.integration.journal.every_script import walk
 from tests.integration.journal.one_lane import OneLane
 from tests.unit.journal.lua_header import Header, read_header
@@ -31,19 +33,29 @@ APPS = ["app", "{app}", "an app/with:{odd} names", "}{", "%7B:0}", "ü", "a:0"]
 MakeLane = Callable[..., OneLane]
 
 
+class Call(NamedTuple):
+    """One script call: what was sent, and what came back."""
+
+    name: str
+    keys: list[str]
+    args: list[Any]
+    answer: Any
+
+
 @pytest.fixture
-def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str], list[Any]]]:
-    """Every script call that is sent from now on: its name, keys, arguments."""
-    found: list[tuple[str, list[str], list[Any]]] = []
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
+    """Every script call from now on."""
+    found: list[Call] = []
     names = {one.sha1: one.name for one in scripts.all_scripts()}
     exchange = link_module._exchange
 
     def recorded(connection: Any, commands: Sequence[Command]) -> list[Any]:
-        for command in commands:
+        answers = exchange(connection, commands)
+        for command, answer in zip(commands, answers, strict=True):
             if command[0] == "EVALSHA":
                 _, sha1, count, *rest = command
-                found.append((names[sha1], rest[:count], rest[count:]))
-        return exchange(connection, commands)
+                found.append(Call(names[sha1], rest[:count], rest[count:], answer))
+        return answers
 
     monkeypatch.setattr(link_module, "_exchange", recorded)
     return found
@@ -71,11 +83,11 @@ def key_pattern(words: str, repeated: int) -> list[re.Pattern[str]]:
     return [re.compile(re.sub("CHANNEL|KEY", "[^:]+", name))]
 
 
-def test_calls_are_what_the_headers_say(lane: OneLane, calls: list[tuple[str, list[str], list[Any]]]) -> None:
-    """The numbers of keys and arguments, and which key is which: for every script, at least once."""
+def test_calls_are_what_the_headers_say(lane: OneLane, calls: list[Call]) -> None:
+    """The numbers of keys and arguments, which key is which, and what is answered: for every script, at least once."""
     walk(lane)
-    assert {name for name, _, _ in calls} == set(scripts.NAMES), "a new script belongs into the walk"
-    for name, keys, args in calls:
+    assert {name for name, *_ in calls} == set(scripts.NAMES), "a new script belongs into the walk"
+    for name, keys, args, answer in calls:
         header = read_header(name)
         assert numbers_fit(header, "KEYS", len(keys)), (name, keys)
         assert numbers_fit(header, "ARGV", len(args)), (name, args)
@@ -84,10 +96,12 @@ def test_calls_are_what_the_headers_say(lane: OneLane, calls: list[tuple[str, li
             patterns += key_pattern(header.keys[-1].text, header.keys[-1].repeats)
         for key, pattern in zip(keys, patterns, strict=False):
             assert pattern.fullmatch(key), (name, key, pattern.pattern)
+        if not isinstance(answer, NoScriptError):  # it is loaded, and called again
+            assert Answer(answer[0]).name in header.answers, (name, answer)
 
 
 def test_keys_have_the_types_that_the_headers_name(
-    lane: OneLane, calls: list[tuple[str, list[str], list[Any]]], monkeypatch: pytest.MonkeyPatch
+    lane: OneLane, calls: list[Call], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Looked at after every round trip, as most are gone at the end."""
     kinds: dict[str, str] = {}
@@ -95,14 +109,14 @@ def test_keys_have_the_types_that_the_headers_name(
 
     def looked(self: RedisLink, commands: Sequence[Command], **options: Any) -> list[Any]:
         answers = run(self, commands, **options)
-        for _, keys, _ in calls[-3:]:
+        for _, keys, *_ in calls[-3:]:
             kinds.update({key: kind for key in keys if (kind := lane.client.type(key).decode()) != "none"})
         return answers
 
     monkeypatch.setattr(RedisLink, "run", looked)
     walk(lane)
     named = 0
-    for name, keys, _ in calls:
+    for name, keys, *_ in calls:
         for slot, key in zip(read_header(name).keys, keys, strict=False):
             said = re.match(r"\S+ +(string|hash|stream|zset)\b", slot.text)
             if said and key in kinds:
@@ -112,13 +126,11 @@ def test_keys_have_the_types_that_the_headers_name(
 
 
 @pytest.mark.parametrize("app", APPS)
-def test_all_keys_of_a_call_are_in_one_slot(
-    make_lane: MakeLane, app: str, calls: list[tuple[str, list[str], list[Any]]]
-) -> None:
+def test_all_keys_of_a_call_are_in_one_slot(make_lane: MakeLane, app: str, calls: list[Call]) -> None:
     """By the hash tag of app and lane, whatever the app's name: a Redis Cluster refuses anything else."""
     walk(make_lane(app=app))
     assert calls
-    for name, keys, _ in calls:
+    for name, keys, *_ in calls:
         assert len({key_slot(key.encode()) for key in keys}) == 1, (name, keys)
         assert all(key.count("{") == key.count("}") == 1 for key in keys), "one tag, and nothing that looks like one"
 
@@ -144,9 +156,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 @pytest.mark.parametrize("app", ["app", "an app/with:{odd} names"])
-def test_every_script_runs_in_a_cluster(
-    make_lane: MakeLane, cluster: RedisServer, app: str, calls: list[tuple[str, list[str], list[Any]]]
-) -> None:
+def test_every_script_runs_in_a_cluster(make_lane: MakeLane, cluster: RedisServer, app: str, calls: list[Call]) -> None:
     """It refuses a script whose keys are in two slots, or that touches a key it was not given."""
     lane = make_lane(cluster.url, app)
     lane.client.flushall()
@@ -155,8 +165,8 @@ def test_every_script_runs_in_a_cluster(
     with pytest.raises(redis.ResponseError, match="slot"):
         lane.client.eval("#!lua\nredis.call('GET', KEYS[1]) return redis.call('GET', 'two')", 1, "one")
     walk(lane)
-    assert {name for name, _, _ in calls} == set(scripts.NAMES)
-    for key in {key for _, keys, _ in calls for key in keys}:
+    assert {name for name, *_ in calls} == set(scripts.NAMES)
+    for key in {key for _, keys, *_ in calls for key in keys}:
         assert lane.client.execute_command("CLUSTER", "KEYSLOT", key) == key_slot(key.encode())
 
 
