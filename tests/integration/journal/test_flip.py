@@ -127,6 +127,24 @@ def test_producer_refused_by_a_half_closed_layout_closes_the_rest(
     assert link.call("XLEN", lane_keys(APP, 1).stream) == 0
 
 
+def test_keyed_call_over_a_half_closed_layout_is_stored_whole(
+    record: LayoutRecord, link: RedisLink, stale: Producer, journal: Journal
+) -> None:
+    """Looked at in an open lane and refused by a closed one: nothing was appended yet, and all of it is now."""
+    span = stale.layout().appending
+    assert record.ask_for(3)
+    link.script("mark", (lane_keys(APP, 1).state,), ("closed",))
+    by_lane: dict[int, list[KeyedItem]] = {}
+    for channel in CHANNELS:
+        by_lane.setdefault(span.lane_of(channel), []).append(KeyedItem(Item(channel, channel.encode()), "k", "f"))
+    assert len(by_lane) == 2
+    appended = stale.append_once(by_lane)
+    assert (appended.count, appended.already_stored, appended.failure) == (len(CHANNELS), 0, None)
+    found = [body for lane in journal.advance_layout() for body in settle_all(journal, lane)]
+    found += [body for lane in journal.advance_layout() for body in settle_all(journal, lane)]
+    assert sorted(found) == sorted(channel.encode() for channel in CHANNELS)
+
+
 def test_late_helper_opens_no_closed_lane(
     record: LayoutRecord, link: RedisLink, make_producer: Callable[..., Producer]
 ) -> None:
