@@ -184,6 +184,9 @@ def _options(
     if tags is not None:
         text += f',"tags":{_object("tags", tags, values=str)}'
     if extras is not None:
+        if isinstance(extras, Mapping) and "idempotency_key" in extras:
+            # Passed on and not looked at: SDKs that send it so deduplicate nothing (sdk-matrix, P1).
+            raise ValidationError("extras: idempotency_key, which the server knows as idempotencyKey")
         text += f',"extras":{_object("extras", extras)}'
     if idempotency_key is not None:
         text += f',"idempotency_key":{encode_basestring(check_idempotency_key(idempotency_key))}'
