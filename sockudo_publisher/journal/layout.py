@@ -242,7 +242,7 @@ class LayoutRecord:
         for old in span.lanes:
             found = self._link.call("HGETALL", lane_keys(self._app, old).counts)
             pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-            commands: list[Command] = [("HINCRBY", into, reason, count) for reason, count in pairs]
+            commands = [evalsha("count", (into,), (reason, count)) for reason, count in pairs]
             self._link.run([*commands, ("DEL", lane_keys(self._app, old).counts)])
 
     def _read(self) -> tuple[bytes, Layout]:

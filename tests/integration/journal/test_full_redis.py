@@ -186,6 +186,9 @@ class TestDraining:
         record = LayoutRecord(small.journal.link, small.app, 1)
         assert record.ask_for(2)
         assert record.advanced().span.count == 2
+        assert record.forget_oldest(small.journal.now_ms() + 1)
+        counters = journal_status(small.journal.link, small.app, record.read().lanes).counters
+        assert counters == {"settled": 1}, "of the lanes that are forgotten"
 
 
 def test_answers_of_a_full_redis_are_not_mistaken(small: OneLane) -> None:
