@@ -48,7 +48,8 @@ def fill(lane: OneLane) -> None:
 
 def set_share(lane: OneLane, share: float) -> None:
     """Let what is used be this share of the limit. So much that connections that come and go do not matter."""
-    lane.client.set("ballast", b"x" * 20_000_000)
+    if not lane.client.exists("ballast"):
+        lane.client.setrange("ballast", 20_000_000, "x")
     lane.client.config_set("maxmemory", int(lane.client.info("memory")["used_memory"] / share))
 
 
