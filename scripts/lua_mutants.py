@@ -38,8 +38,14 @@ LUA = ROOT / "sockudo_publisher" / "journal" / "lua"
 TESTS = "tests/integration/journal"
 MACHINE = f"{TESTS}/test_journal_machine.py"
 
-#: Lines that may go without a test noticing, each with the reason why it stays: ``(file, line) -> why``.
-NEEDLESS: dict[tuple[str, str], str] = {}
+#: What no test notices, each with the reason why it is so: ``(file, what, line) -> why``.
+NEEDLESS: dict[tuple[str, str, str], str] = {
+    (
+        "advance.lua",
+        "always true",
+        "if redis.call('EXISTS', gone) == 1 then",
+    ): "spares the usual case, a queue that nothing has left out of turn, the reading of an empty hash",
+}
 
 #: Seconds for the tests of one mutant: one that never ends is found too.
 MUTANT_S = 60.0
@@ -60,6 +66,11 @@ class Mutant:
 
     def __str__(self) -> str:
         return f"{self.name}.lua:{self.line}: {self.what}: {self.source}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """As :data:`NEEDLESS` names it: without numbers of lines, which change."""
+        return f"{self.name}.lua", re.sub(r" to line \d+", "", self.what), self.source
 
 
 def mutants(name: str, text: str, compiles: Callable[[str], bool], *, conditions: bool) -> Iterator[Mutant]:
@@ -245,7 +256,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for name in names:
                 compiles = _compiler(client, name, parts[name])
                 made += mutants(name, scripts._read(name), compiles, conditions=options.conditions)
-        made = [mutant for mutant in made if (f"{mutant.name}.lua", mutant.source) not in NEEDLESS]
+        made = [mutant for mutant in made if mutant.key not in NEEDLESS]
         print(f"{len(made)} mutants; {sum(map(len, by_script.values()))} pairs of test and script", flush=True)
         tried = [(mutant, _tests_of(parts[mutant.name], by_script)) for mutant in made]
         for mutant in (mutant for mutant, tests in tried if not tests):

@@ -7,7 +7,7 @@
 local now, gap = now_ms(), tonumber(ARGV[1])
 local answer = {1}
 if redis.call('EXISTS', KEYS[3]) == 0 and redis.call('XLEN', KEYS[1]) > 0
-    and now - tonumber(redis.call('HGET', KEYS[2], 'rung') or '0') >= gap then
+    and math.abs(now - tonumber(redis.call('HGET', KEYS[2], 'rung') or '0')) >= gap then -- clocks are set back, too
   redis.call('HSET', KEYS[2], 'rung', string.format('%.0f', now), 'armed', '1')
   answer[1] = 4
 end
