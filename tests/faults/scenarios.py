@@ -78,8 +78,9 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
         time.sleep(world.chance.uniform(4.0, 9.0))
 
 
-#: Seconds in which a worker gets every lane on: the leases of a dead one end (6 s), the sweep rings, a search.
-RECOVERY_S = 10.0
+#: Seconds in which a worker gets every lane on: the leases of a dead one end (6 s), the sweep rings, a search that
+#: nobody breaks off (each "in progress" of the server takes a second).
+RECOVERY_S = 18.0
 
 
 def killed_at(point: str) -> Act:
@@ -320,7 +321,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("workers killed at any time", "SIGKILL under load", kill_workers, 12),
     *(
         Scenario(f"worker killed at {point}", "SIGKILL at the crash point", killed_at(point), times)
-        for point, times in (("leased", 8), ("taken", 10), ("posted", 10), ("settled", 10), ("held", 4), ("buried", 5))
+        for point, times in (("leased", 6), ("taken", 8), ("posted", 8), ("settled", 6), ("held", 3), ("buried", 4))
     ),
     Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30),
     Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6, 1),
