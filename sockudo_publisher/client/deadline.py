@@ -198,6 +198,11 @@ class DeadlineAdapter(HTTPAdapter):
         manager.pool_classes_by_scheme = {"http": _DeadlineHTTPPool, "https": _DeadlineHTTPSPool}
         return manager
 
+    def close(self) -> None:
+        """Close the connections now. urllib3 leaves it to the collector, and a failure's traceback may hold them."""
+        super().close()
+        self._pool.close()
+
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
         """The one pool of this adapter."""
         return self._pool

@@ -355,6 +355,29 @@ def test_a_kept_alive_connection_that_dies_under_the_request_is_not_tried_again(
     assert (server.connections, len(server.requests)) == (1, 2)
 
 
+def test_close_ends_the_connection_after_a_failure_too(peer):
+    """At once: the traceback of a failed attempt is a circle, which holds the session until it is collected."""
+    ended = threading.Event()
+
+    def handle(server, connection):
+        server.read_request(connection)
+        if len(server.requests) > 1:
+            connection.sendall(OK)
+            server.read_request(connection)
+            ended.set()
+
+    server = peer(handle)
+    transport = Transport(f"http://127.0.0.1:{server.port}")
+    gc.disable()
+    try:
+        failure(transport, sent=True)
+        assert post(transport, timeout=5).status == 200
+        transport.close()
+        assert ended.wait(8)
+    finally:
+        gc.enable()
+
+
 def test_the_transport_works_on_after_a_failure(start):
     """A failed attempt leaves nothing behind."""
 
