@@ -29,6 +29,9 @@ TTL_MS = 6000
 #: How often a holder renews, also during a POST.
 RENEW_EVERY_S = 2.0
 
+#: Renewals before one POST: each of them was answered too late to be trusted when it was read.
+MOST_RENEWALS = 3
+
 #: A POST starts only while the last renewal is younger than this; half the lease is then left.
 FRESH_S = 3.0
 
@@ -72,11 +75,19 @@ class Lease:
         self.renewed(asked_at)
 
     def ensure_fresh(self) -> None:
-        """Before a POST: at least half of the lease is left, or it is renewed first."""
-        if self.lost:
-            raise LeaseLost(repr(self))
-        if time.monotonic() - self._trusted_from > FRESH_S:
+        """Before a POST: at least half of the lease is left, or it is renewed first.
+
+        A process may be frozen while its renewal is answered, too: it looks again.
+        """
+        for _ in range(MOST_RENEWALS):
+            if self.lost or self._is_fresh():
+                break
             self.renew()
+        if self.lost or not self._is_fresh():
+            raise LeaseLost(repr(self))
+
+    def _is_fresh(self) -> bool:
+        return time.monotonic() - self._trusted_from <= FRESH_S
 
 
 class LeaseKeeper:

@@ -99,7 +99,10 @@ def main() -> int:
                 pool.shutdown(cancel_futures=True)
                 break
     took = time.perf_counter() - start
-    print(f"{seeds} seeds, {steps} steps in {took:.1f} s: {seeds / took:.0f} seeds/s in {given.jobs} process(es)")
+    told = f"{seeds} seeds, {steps} steps in {took:.1f} s: {seeds / took:.0f} seeds/s in {given.jobs} process(es)"
+    if given.jobs == 1:  # what other work on the machine does not slow down
+        told += f"; {seeds / time.process_time():.0f} seeds per second of processor time"
+    print(told)
     print("duplicates that nobody can prevent: " + (", ".join(f"{n} {c}" for c, n in causes.most_common()) or "none"))
     if failed is None:
         return 0

@@ -85,6 +85,7 @@ class Lane:
     #: A hold's state goes with its last item, its lease runs on.
     leases: dict[str, tuple[str, float]] = field(default_factory=dict)
     letters: list[tuple[ModelItem, DeadLetterFields]] = field(default_factory=list)
+    was_held: list[ModelItem] = field(default_factory=list)
     given_up: list[ModelItem] = field(default_factory=list)  # with a letter or without
     counts: dict[str, int] = field(default_factory=dict)
 
@@ -319,6 +320,7 @@ class JournalModel:
             return refusal
         place, item = self.lanes[lane], batch.first_item
         self.positions += 1
+        place.was_held.append(item)
         queue = place.held.setdefault(item.channel, Queue())
         queue.entries.append(Entry(self.positions, item, batch.marker.first_ms))
         queue.depth += 1

@@ -23,6 +23,9 @@ SLOW_RECOVERY = {"crash": 45.0, "redis down": 45.0, "redis loses its last second
 #: Troubles in which the journal's own memory is at fault, or its holder cannot know what was written.
 REDIS_TROUBLES = {"redis down", "redis loses its last second", "answer of redis lost", "answer of redis late"}
 
+#: Troubles that may part a take from its request: what was marked may never have been sent.
+MAY_BE_MARKED = REDIS_TROUBLES | {"crash", "freeze", "freeze before an answer"}
+
 #: The counters that say how an event left the journal, each one of them.
 WAYS_OUT = (
     "settled",
@@ -86,6 +89,10 @@ class Oracle:
 
     def sends(self, face: Face, items: list[ModelItem]) -> None:
         """A request begins."""
+        batch = face.taken.batch if face.taken is not None else None
+        is_resent = batch is not None and batch.resent
+        if is_resent and items[0].number not in self.posted and not self.plan.kinds() & MAY_BE_MARKED:
+            raise Broken(f"event {items[0].number} counts as sent before, and never was")
         self.posted.update(item.number for item in items)
         holder = face.holder
         assert holder is not None
@@ -145,8 +152,11 @@ class Oracle:
             counts.update(lane.counts)
             if lane.queue.depth != 0 or lane.queue.marker is not None:
                 raise Broken(f"an empty lane has depth {lane.queue.depth}, marker {lane.queue.marker}")
-            if lane.queue.is_armed and not self.plan.kinds() & (REDIS_TROUBLES | {"crash", "freeze"}):
+            if lane.queue.is_armed and not self.plan.kinds() & MAY_BE_MARKED:
                 raise Broken("an empty lane is armed: the next event would not ring")
+            for item in lane.was_held:
+                if item.number not in self.server.stuck:
+                    raise Broken(f"event {item.number} was held, and is not stuck")
         expiring = dict(self.plan.expires_s)
         buried = Counter(number for number, _ in letters)
         for number, letter in letters:
@@ -177,5 +187,5 @@ class Oracle:
 
     def _may_be_uncertain(self, number: int) -> bool:
         """Whether an attempt may have carried it, and troubles can have lasted long enough."""
-        might_be_sent = number in self.posted or self.plan.kinds() & (REDIS_TROUBLES | {"crash", "freeze"})
+        might_be_sent = number in self.posted or self.plan.kinds() & MAY_BE_MARKED
         return bool(might_be_sent) and (self.may_be_late or self.orphans > 0)

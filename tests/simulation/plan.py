@@ -29,6 +29,7 @@ FAULTS = (
 ACCIDENTS = (
     ("crash", 6),
     ("freeze", 4),
+    ("freeze before an answer", 2),  # of Redis: what it said is old when it is read
     ("stop", 3),
     ("server down", 3),
     ("server restarts and forgets", 1),
@@ -45,6 +46,7 @@ ACCIDENTS = (
 #: Those that last.
 LASTING = {
     "freeze",
+    "freeze before an answer",
     "server down",
     "server restarts and forgets",
     "server restarts and remembers",

@@ -62,6 +62,8 @@ class ServerModel:
     dies_above: int | None = None
     memory: dict[int, Record] = field(default_factory=dict)
     forgot: set[int] = field(default_factory=set)
+    #: Items that were said to be in progress.
+    stuck: set[int] = field(default_factory=set)
     forgot_at: float = float("-inf")
     running: dict[Request, None] = field(default_factory=dict)
 
@@ -184,6 +186,7 @@ class Request:
             known = server.known(number)
             if known is not None and known.is_pending:
                 if self.waited:
+                    server.stuck.add(number)
                     self.finish(model.STUCK)
                     return
                 self.waited = True

@@ -266,6 +266,10 @@ class World:
                 if accident.kind == "answer of redis lost":
                     sleep(task, WORKER_TIMEOUT_S)
                     raise JournalUnavailable("lost", stored=None)
+                if accident.kind == "freeze before an answer":
+                    task.process.frozen_until = scheduler.now + accident.span_s
+                    sleep(task, 0.001)
+                    return answer
                 sleep(task, min(accident.span_s, WORKER_TIMEOUT_S - 0.1))
             return answer
 
@@ -475,7 +479,7 @@ class World:
             case "redis loses its last second":
                 snapshot, known = self.journal.snapshot(), set(self.oracle.order)
                 self.scheduler.at(now + self.chance(), lambda: self._roll_back(snapshot, known))
-            case "answer of redis lost" | "answer of redis late":
+            case "answer of redis lost" | "answer of redis late" | "freeze before an answer":
                 self.answer_faults[task] = accident
             case "claim":
                 if self.server.known(accident.event) is None:

@@ -1,0 +1,194 @@
+"""A short run of the simulation, what it must see to be worth anything, and worlds that once broke."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sockudo_publisher.delivery import decide as decide_module
+from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery.decide import Settle, TryAgain
+from sockudo_publisher.delivery.outcome import Outcome
+from sockudo_publisher.journal.keys import lane_keys
+from sockudo_publisher.journal.lease import Lease, LeaseLost
+from tests.simulation.journal import Broken
+from tests.simulation.plan import ACCIDENTS, FAULTS, Accident, Fault, Plan, plan_of, smaller
+from tests.simulation.world import World, _clock, run, virtual_time
+
+pytestmark = pytest.mark.unit
+
+#: Seeds of the short run.
+SEEDS = 1500
+
+
+@pytest.fixture(autouse=True)
+def simulated() -> Iterator[None]:
+    with virtual_time():
+        yield
+
+
+@pytest.fixture(scope="module")
+def worlds() -> list[World]:
+    """The short run."""
+    with virtual_time():
+        return [run(plan_of(seed)) for seed in range(SEEDS)]
+
+
+def test_whatever_happens_the_promise_holds(worlds: list[World]) -> None:
+    """Nothing lost, nothing twice but for the named cases, order per channel, everything at rest and counted."""
+    assert all(world.is_at_rest for world in worlds)
+
+
+def test_run_meets_everything_that_can_happen(worlds: list[World]) -> None:
+    """Every fault and accident, every way out of the journal, every cause of a duplicate but the rarest."""
+    kinds, ways, causes = set(), Counter[str](), Counter[str]()
+    for world in worlds:
+        left = {one.kind for one in world.accidents}
+        kinds |= {one.kind for one in world.plan.accidents if one.kind not in left}
+        kinds |= {fault.kind for number, fault in world.faults.items() if number <= world.requests}
+        for lane in world.journal.lanes:
+            ways.update(lane.counts)
+        causes.update(world.oracle.causes)
+    assert kinds == {name for name, _ in (*FAULTS, *ACCIDENTS)}
+    expected = {"settled", "settled_by_history", "refused", "conflict", "uncertain", "expired", "stuck", "searched"}
+    assert expected <= set(ways), ways
+    assert ways["resent_after_window"] > 0
+    assert len(causes) >= 4, causes
+
+
+def test_seed_replays_exactly() -> None:
+    """The same lines at the same times; another seed has others."""
+    told: list[list[str]] = [[], [], []]
+    for lines, seed in zip(told, (7, 7, 8), strict=True):
+        run(plan_of(seed), lines.append)
+    assert told[0] == told[1]
+    assert len(told[0]) > 10
+    assert told[0] != told[2]
+
+
+def test_smaller_plans_are_plans_with_one_thing_less() -> None:
+    """The search for a short failing plan ends: none is the plan itself, and all of them run."""
+    plan = next(plan for plan in map(plan_of, range(100)) if len(plan.accidents) > 1 and plan.faults)
+    for one in smaller(plan):
+        assert one != plan
+        run(one)
+
+
+# -- bugs that it must find (more of them, on the files themselves: scripts/mutants) ---------------------
+
+
+def _first_broken(seeds: Sequence[int]) -> str:
+    for seed in seeds:
+        try:
+            run(plan_of(seed))
+        except Broken as error:
+            return str(error)
+    return ""
+
+
+def test_settling_before_200_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unknown attempt taken for an accepted one loses events."""
+
+    def decide(finding: Any, attempt: Any, progress: Any) -> Any:
+        if finding.outcome is Outcome.UNKNOWN:
+            return Settle(), progress
+        return decide_module.decide(finding, attempt, progress)
+
+    monkeypatch.setattr(drain_module, "decide", decide)
+    assert "lost" in _first_broken(range(200))
+
+
+def test_resending_until_accepted_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the search what was before a stuck item comes again."""
+
+    def decide(finding: Any, attempt: Any, progress: Any) -> Any:
+        if finding.outcome is Outcome.STUCK and not attempt.in_hold:
+            return TryAgain(2.0), progress
+        return decide_module.decide(finding, attempt, progress)
+
+    monkeypatch.setattr(drain_module, "decide", decide)
+    assert "twice" in _first_broken(range(400))
+
+
+def test_sending_under_a_lost_lease_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was frozen between take and request has to look before it sends."""
+    monkeypatch.setattr(Lease, "ensure_fresh", lambda self: None)
+    plan = Plan(seed=1, events=((0.0, (0, 0)),), batch_max=1, accidents=(Accident(9, "freeze before an answer", 20.0),))
+    messages = []
+    for step in range(1, 12):
+        try:
+            run(replace(plan, accidents=(Accident(step, "freeze before an answer", 20.0),)))
+        except Broken as error:
+            messages.append(str(error))
+    assert "a request begins under a lease that has run out" in messages
+
+
+# -- what it has found ------------------------------------------------------------------------------------
+
+
+def test_item_that_redis_gives_back_is_not_settled_past() -> None:
+    """Seed 40846: Redis lost its last second, in which items had left from under an unchanged marker."""
+    run(
+        Plan(
+            seed=40846,
+            processes=1,
+            batch_max=100,
+            events=((0.0, (2, 0, 3, 3)),),
+            on_uncertain="hold",
+            on_expired="dead",
+            foreign=(1,),
+            faults=(Fault(request=5, kind="slow", at=1),),
+            accidents=(Accident(step=9, kind="redis loses its last second"),),
+        )
+    )
+
+
+def test_hold_under_a_lost_marker_does_not_end_the_drain() -> None:
+    """Seed 5176: the mark was gone when the stuck item was to be held."""
+    run(
+        Plan(
+            seed=5176,
+            processes=1,
+            batch_max=100,
+            events=((0.0, (0, 0, 0, 0, 0, 0, 0, 0)),),
+            accidents=(
+                Accident(step=2, kind="claim", event=5),
+                Accident(step=19, kind="redis loses its last second"),
+            ),
+        )
+    )
+
+
+class _FrozenInRenewals:
+    """A wire whose reader is frozen for seven seconds before each of the first answers."""
+
+    def __init__(self, world: World, times: int) -> None:
+        self.world = world
+        self.times = times
+        self.calls = 0
+
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Any]) -> list[int]:
+        assert name == "renew"
+        self.calls += 1
+        if self.calls <= self.times:
+            self.world.scheduler.now += 7.0
+        return [1]
+
+
+@pytest.mark.parametrize(("frozen", "is_lost"), [(0, False), (1, False), (2, False), (3, True)])
+def test_renewal_that_was_read_too_late_is_repeated(frozen: int, is_lost: bool) -> None:
+    """A lease is trusted from the question on: an answer older than that proves nothing; three of them, it is lost."""
+    world = World(Plan(seed=0))
+    _clock.scheduler = world.scheduler
+    wire = _FrozenInRenewals(world, frozen)
+    lease = Lease(lane_keys("app", 0), "1-me", wire, asked_at=-10.0)  # type: ignore[arg-type]
+    if is_lost:
+        with pytest.raises(LeaseLost):
+            lease.ensure_fresh()
+    else:
+        lease.ensure_fresh()
+        assert wire.calls == frozen + 1
