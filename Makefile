@@ -17,7 +17,7 @@ QUICK := -m "unit or integration"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install format format-check lint types test check demo bench faults soak stack wheel test-oldest test-all clean
+.PHONY: help install format format-check lint types test check mutants demo bench faults soak stack wheel test-oldest test-all clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -48,6 +48,9 @@ test: $(INSTALLED) ## Run the tests, on whatever real parts can be had (it says 
 	$(BIN)/python -m pytest $(ARGS)
 
 check: format-check lint types test ## All that CI checks
+
+mutants: $(INSTALLED) ## Plant known bugs, one by one, in a copy: a test must find each within a minute
+	$(BIN)/python -m scripts.mutants $(ARGS)
 
 demo: $(INSTALLED) ## Flight departures through the whole product; ARGS=--once to check and exit
 	$(BIN)/sockudo-publisher demo $(ARGS)

@@ -1,0 +1,220 @@
+"""Breakages of the delivery: decisions, loop and lease by the simulation, scripts by their own tests."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+__all__ = ["MUTANTS"]
+
+DECIDE = "sockudo_publisher/delivery/decide.py"
+DRAIN = "sockudo_publisher/delivery/drain.py"
+OUTCOME = "sockudo_publisher/delivery/outcome.py"
+WINDOW = "sockudo_publisher/delivery/window.py"
+LEASE = "sockudo_publisher/journal/lease.py"
+LUA = "sockudo_publisher/journal/lua"
+
+#: The simulation; a seed that breaks is told, not made smaller.
+SIMULATION = ("-m", "tests.simulation", "--brief", "--seeds", "10000")
+
+#: The journal beside its model.
+JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/simulation/test_journal_model.py")
+
+#: The loop over a real Redis that loses what it was told last.
+FAILOVER = (
+    "-m",
+    "pytest",
+    "-q",
+    "-x",
+    "-p",
+    "no:cacheprovider",
+    "tests/integration/delivery/test_drain.py",
+    "-k",
+    "redis",
+)
+
+MUTANTS = (
+    Mutant(
+        name="settle before 200",
+        why="an event whose request was lost would leave the journal undelivered",
+        file=DECIDE,
+        old="return _pause(finding, after.failures, unmark=False), after",
+        new="return Settle(), after",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="take the mark off after an unknown attempt",
+        why="the next request may carry other items in front, and the window of what is out never begins",
+        file=DECIDE,
+        old="return _pause(finding, after.failures, unmark=False), after",
+        new="return _pause(finding, after.failures, unmark=True), after",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="resend a stuck batch until it is accepted",
+        why="when its claim ends, all before it is forgotten too and comes twice",
+        file=DECIDE,
+        old="    if attempt.count > 1:\n"
+        "        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))\n"
+        "    return Hold",
+        new="    if attempt.count > 1:\n        return TryAgain(STUCK_WAIT_S), progress\n    return Hold",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="bury the first item of a refused batch",
+        why="the culprit is somewhere behind it: an innocent event is lost",
+        file=DECIDE,
+        old="    if attempt.count > 1:\n"
+        "        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))\n"
+        "    reason",
+        new="    reason",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="hold the first item of a stuck batch",
+        why="a channel waits for two minutes though its item is not the one that is stuck",
+        file=DECIDE,
+        old="    if not progress.waited:\n"
+        "        return TryAgain(STUCK_WAIT_S), replace(progress, waited=True)\n"
+        "    if attempt.count > 1:",
+        new="    if False:",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="send without a look at the lease",
+        why="a process that was frozen repeats what its successor has delivered and the server forgotten",
+        file=DRAIN,
+        old="        self.holder.lease.ensure_fresh()\n",
+        new="",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="trust a lease from the answer on",
+        why="an answer that came late makes the lease look younger than it is",
+        file=LEASE,
+        old="self._trusted_from = max(self._trusted_from, asked_at)",
+        new="self._trusted_from = time.monotonic()",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="probe without the right to",
+        why="every lane of every worker sends into a server that is down",
+        file=DRAIN,
+        old="if wait_s <= 0 and self.journal.shared.try_probe(\n"
+        "                    self.holder.lease.token, self.policy.delivery_timeout_s\n"
+        "                ):",
+        new="if wait_s <= 0:",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="leave the mark on what is not sent in a pause",
+        why="an event that never left would be called uncertain, and parked or counted as a repeat",
+        file=DRAIN,
+        old="        self.put_back(batch)\n        if wait_s:",
+        new="        if wait_s:",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="take the mark off what was sent before",
+        why="the window of an event that may be out begins anew with each attempt",
+        file=DRAIN,
+        old="        if not batch.resent:\n            try:",
+        new="        if True:\n            try:",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="a cut request counts as not sent",
+        why="what the server has taken may be sent in other company, its window does not begin",
+        file=OUTCOME,
+        old="Outcome.UNKNOWN if result.sent else Outcome.NOT_SENT",
+        new="Outcome.NOT_SENT",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="an item in progress counts as a busy server",
+        why="nobody looks for it: the app waits until its claim ends, and repeats all before it",
+        file=OUTCOME,
+        old="return Finding(Outcome.STUCK, words)",
+        new="return Finding(Outcome.BUSY, words)",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="forget the window under `hold`",
+        why="at most once becomes at least once",
+        file=WINDOW,
+        old="age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S",
+        new="age_s > 100 * policy.window_s",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="do not count what comes again after the window",
+        why="a duplicate that nobody hears of",
+        file=DRAIN,
+        old="        if self.late:\n",
+        new="        if False:\n",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="a failover ends the drain at a culprit",
+        why="an error instead of another take, and the lane waits for the lease to run out",
+        file=DRAIN,
+        old="            self.journal.bury(self.holder, batch, letter, keep=keep)\n        except MarkerChanged:",
+        new="            self.journal.bury(self.holder, batch, letter, keep=keep)\n        except ZeroDivisionError:",
+        test=FAILOVER,
+    ),
+    Mutant(
+        name="settle past what Redis gives back",
+        why="a stuck item that was held in Redis' lost second is trimmed with what is behind it",
+        file=f"{LUA}/advance.lua",
+        old="    redis.call('HSET', state, 'marker', moved_marker(marker))\n",
+        new="",
+        test=FAILOVER,
+    ),
+    Mutant(
+        name="settle without the fencing check",
+        why="a holder that lost its lease trims what its successor has not sent",
+        file=f"{LUA}/settle.lua",
+        old="if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end\n",
+        new="",
+        test=JOURNAL,
+    ),
+    Mutant(
+        name="settle under any marker",
+        why="a Redis that lost its last second trims what was never sent",
+        file=f"{LUA}/settle.lua",
+        old="if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end\n",
+        new="",
+        test=FAILOVER,
+    ),
+    Mutant(
+        name="extend a resent prefix",
+        why="new events travel beside what may be out, under its time",
+        file=f"{LUA}/take.lua",
+        old="    if id == end_id then stop = end_index end\n",
+        new="",
+        test=JOURNAL,
+    ),
+    Mutant(
+        name="give a lease that somebody has",
+        why="two workers send one channel at the same time",
+        file=f"{LUA}/acquire.lua",
+        old="if redis.call('EXISTS', KEYS[1]) == 1 then return {0} end\n",
+        new="",
+        test=JOURNAL,
+    ),
+    Mutant(
+        name="hold an item without its time",
+        why="its window begins anew, and what was sent counts as never sent",
+        file=f"{LUA}/hold.lua",
+        old="'b', ARGV[10],\n  't', string.match(ARGV[3], '^(%d+)'))",
+        new="'b', ARGV[10])",
+        test=JOURNAL,
+    ),
+    Mutant(
+        name="release a lane that has entries",
+        why="they wait for the sweep, or for the next event",
+        file=f"{LUA}/release.lua",
+        old="if redis.call('XLEN', KEYS[2]) > 0 then",
+        new="if false then",
+        test=JOURNAL,
+    ),
+)
