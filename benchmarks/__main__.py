@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     # Only here: the peers are installed in the environment that has just been entered.
     from sockudo_publisher.embedded.sockudo import sockudo_version
 
-    from . import backlog, drained, enqueueing, latency, steps
+    from . import backlog, drained, enqueueing, holds, latency, steps
     from .ceiling import find_driver, item_bytes
     from .parts import parts
     from .report import Facts, Results, page
@@ -56,6 +56,9 @@ def main(arguments: list[str]) -> int:
         if "drained" in only:
             results.drained = drained.measure(real, plan, driver, say)
             spins += results.drained.spins_ms
+        if "holds" in only:
+            results.holds = holds.measure(real, plan, say)
+            spins.append(spin_ms())
         if "backlog" in only and plan.deep_backlog:
             results.backlog = backlog.measure(real, plan, say)
             spins.append(spin_ms())

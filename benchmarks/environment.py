@@ -10,7 +10,7 @@ from pathlib import Path
 
 __all__ = ["PEERS", "enter"]
 
-PEERS = ("sockudo-http-python", "celery-batches")
+PEERS = ("sockudo-http-python", "celery-batches", "pusher")
 
 #: Celery and what comes with it: celery-batches names the versions it works with, and all sides run on these.
 UNPINNED = ("amqp", "billiard", "celery", "kombu", "redis", "vine")

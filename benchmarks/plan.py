@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "enqueue", "latency", "drained", "backlog")
+SCENARIOS = ("steps", "enqueue", "latency", "drained", "holds", "backlog")
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Plan:
     shallow_backlog: int
     backlog_pairs: int
     backlog_block_s: float
+    holds_pairs: int
 
 
 #: Under four minutes on two cores.
@@ -54,6 +55,7 @@ QUICK = Plan(
     shallow_backlog=0,
     backlog_pairs=0,
     backlog_block_s=0.0,
+    holds_pairs=3,
 )
 
 #: About a quarter of an hour: `make bench ARGS=--full`.
@@ -76,6 +78,7 @@ FULL = Plan(
     shallow_backlog=10_000,
     backlog_pairs=5,
     backlog_block_s=5.0,
+    holds_pairs=7,
 )
 
 #: To see that it runs at all; its numbers mean nothing.
@@ -98,4 +101,5 @@ TINY = Plan(
     shallow_backlog=10_000,
     backlog_pairs=1,
     backlog_block_s=0.5,
+    holds_pairs=1,
 )

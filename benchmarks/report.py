@@ -9,6 +9,7 @@ from statistics import median
 from .backlog import Backlog
 from .drained import Drained
 from .enqueueing import Enqueued
+from .holds import Holds
 from .latency import RATES, Latencies
 from .ratios import Spread, of_pairs, percentile, spread
 from .steps import STEPS, Steps
@@ -42,6 +43,7 @@ class Results:
     enqueue: Enqueued | None = None
     latency: Latencies | None = None
     drained: Drained | None = None
+    holds: Holds | None = None
     backlog: Backlog | None = None
 
 
@@ -100,6 +102,10 @@ def rows(results: Results) -> list[Row]:
             found.append(at_least(f"{name}, beside Celery's own `delay`", f">= {least:g}x", ratio, least, text))
     if results.latency is not None:
         found += [_latency_row(results.latency, rate) for rate in RATES]
+    if results.holds is not None:
+        ratio = of_pairs(results.holds.held, results.holds.free)
+        what = "drained with 1 channel of 64 held, beside none"
+        found.append(at_least(what, ">= 90 %", ratio, 0.90, _percent(ratio)))
     if results.backlog is not None and results.backlog.deep:
         ratio = of_pairs(results.backlog.deep, results.backlog.shallow)
         what = f"drained with {results.backlog.depth:,} waiting, beside 10,000"
