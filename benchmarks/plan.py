@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "enqueue", "latency", "drained", "holds", "backlog")
+SCENARIOS = ("steps", "client", "enqueue", "latency", "drained", "holds", "backlog")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,9 @@ class Plan:
     latency_pairs: int
     latency_block_s: float
     steps_rounds: int
+    client_pairs: int
+    client_calls: int
+    client_batches: int  # of 100 events
     deep_backlog: int  # 0: not measured
     shallow_backlog: int
     backlog_pairs: int
@@ -51,6 +54,9 @@ QUICK = Plan(
     latency_pairs=5,
     latency_block_s=1.5,
     steps_rounds=10,
+    client_pairs=7,
+    client_calls=200,
+    client_batches=50,
     deep_backlog=0,
     shallow_backlog=0,
     backlog_pairs=0,
@@ -74,6 +80,9 @@ FULL = Plan(
     latency_pairs=11,
     latency_block_s=4.0,
     steps_rounds=30,
+    client_pairs=15,
+    client_calls=500,
+    client_batches=100,
     deep_backlog=1_000_000,
     shallow_backlog=10_000,
     backlog_pairs=5,
@@ -97,6 +106,9 @@ TINY = Plan(
     latency_pairs=1,
     latency_block_s=0.5,
     steps_rounds=2,
+    client_pairs=1,
+    client_calls=20,
+    client_batches=5,
     deep_backlog=40_000,
     shallow_backlog=10_000,
     backlog_pairs=1,

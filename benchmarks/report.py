@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from .backlog import Backlog
+from .client import BATCH, PEERS_OF_THE_CLIENT, Called
 from .drained import Drained
 from .enqueueing import Enqueued
 from .holds import Holds
@@ -40,6 +41,7 @@ class Results:
     """What was measured; ``None`` where it was not."""
 
     steps: Steps | None = None
+    client: Called | None = None
     enqueue: Enqueued | None = None
     latency: Latencies | None = None
     drained: Drained | None = None
@@ -100,6 +102,13 @@ def rows(results: Results) -> list[Row]:
             ratio = of_pairs(wall["celery"], wall[side])
             text = ratio.text(1, "x")
             found.append(at_least(f"{name}, beside Celery's own `delay`", f">= {least:g}x", ratio, least, text))
+    if results.client is not None:
+        for kind, name in (("trigger", "`trigger`"), ("trigger_batch", f"`trigger_batch` of {BATCH}")):
+            for peer in PEERS_OF_THE_CLIENT:
+                cpu = results.client.cpu_us[kind]
+                ratio = of_pairs(cpu[peer], cpu["ours"])
+                what = f"our client's {name}, CPU beside `{peer}`"
+                found.append(at_least(what, ">= 1x as fast", ratio, 1.0, ratio.text(2, "x")))
     if results.latency is not None:
         found += [_latency_row(results.latency, rate) for rate in RATES]
     if results.holds is not None:
@@ -155,6 +164,8 @@ def page(results: Results, facts: Facts) -> str:
         parts.append(_drained(results.drained))
     if results.enqueue is not None:
         parts.append(_enqueued(results.enqueue))
+    if results.client is not None:
+        parts.append(_called(results.client))
     if results.latency is not None:
         parts.append(_latencies(results.latency))
     if results.backlog is not None:
@@ -243,6 +254,23 @@ def _enqueued(enqueued: Enqueued) -> str:
     for side, what in names.items():
         wall, cpu = spread(enqueued.wall_us[side]), spread(enqueued.cpu_us[side])
         lines.append(f"| {what} | {wall.text(1)} | {cpu.middle:.1f} |")
+    return "\n".join(lines)
+
+
+def _called(called: Called) -> str:
+    names = {"ours": "this package's client", "pusher": "`pusher`", "sockudo-http-python": "`sockudo-http-python`"}
+    lines = [
+        "## A direct call, microseconds of the caller",
+        "",
+        "Beside a server that answers at once and closes, as Sockudo does.",
+        "",
+        "| | | on the clock | of them CPU |",
+        "|---|---|---|---|",
+    ]
+    for kind, title in (("trigger", "`trigger`"), ("trigger_batch", f"`trigger_batch` of {BATCH}")):
+        for side, what in names.items():
+            wall, cpu = spread(called.wall_us[kind][side]), spread(called.cpu_us[kind][side])
+            lines.append(f"| {title} | {what} | {wall.text()} | {cpu.text()} |")
     return "\n".join(lines)
 
 

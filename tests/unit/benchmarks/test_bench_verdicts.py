@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from benchmarks.client import Called
 from benchmarks.drained import POOLS, Drained
 from benchmarks.ratios import spread
 from benchmarks.report import Results, at_least, at_most, rows
@@ -46,3 +47,11 @@ def test_a_peer_is_taken_at_its_better_pool():
     row = rows(drained(20_000.0, 30_000.0, per_event=(100.0, 400.0)))[1]
     assert row.measured.startswith("50x")
     assert row.verdict == "**missed**"
+
+
+def test_the_client_has_to_be_faster_than_both_peers():
+    """A row for each call and peer; slower than one of them is a miss of that row alone."""
+    sides = {"ours": [500.0, 510.0], "pusher": [800.0, 816.0], "sockudo-http-python": [400.0, 408.0]}
+    found = rows(Results(client=Called(cpu_us={"trigger": sides, "trigger_batch": {**sides, "ours": [100.0, 102.0]}})))
+    assert [row.median_meets for row in found] == [True, False, True, True]
+    assert [row.measured.split("x")[0] for row in found] == ["1.60", "0.80", "8.00", "4.00"]
