@@ -1,0 +1,25 @@
+"""The tests that the documents name exist: a promise that nothing shows is found here."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+NAMED = re.compile(r"`((?:acceptance|faults|integration|unit|simulation)/[\w/]+\.py)::(\w+)`")
+
+pytestmark = pytest.mark.unit
+
+
+def test_every_test_that_a_document_names_exists() -> None:
+    """By file and by function."""
+    named = {match for page in ROOT.glob("docs/**/*.md") for match in NAMED.findall(page.read_text())}
+    assert len(named) > 20, "the crash points name their tests"
+    missing = [
+        f"{file}::{name}"
+        for file, name in sorted(named)
+        if not (ROOT / "tests" / file).is_file() or f"def {name}(" not in (ROOT / "tests" / file).read_text()
+    ]
+    assert missing == []
