@@ -21,9 +21,9 @@ DELIVERY_CHECKS = ("sockudo.dropped_requests", "sockudo.rate_limit", "sockudo.hi
 #: Requests in one of the limiter's windows (a minute by default) that no deployment of one node reaches:
 #: eight lanes with forty batches a second each.
 GENEROUS = 20_000
-#: Cut requests that must have been carried to their end before that is believed: one in four is on a server
-#: without a proxy, when it is faster than our going away.
-BELIEVED = 4
+#: Cut requests that must have been carried to their end before that is believed: one in ten is without a proxy, when
+#: the server is faster than our going away.
+BELIEVED = 3
 
 _NGINX = (
     "put the nginx of docker-compose.yml (worker/nginx.conf: `proxy_ignore_client_abort on`, "

@@ -1,6 +1,6 @@
 """Ask Sockudo: one question after the other, until the time is up or nobody answers. Decides nothing.
 
-What the server is to take goes to :data:`CHANNEL`, at most about 1,600 events of a few bytes; each takes
+What the server is to take goes to :data:`CHANNEL`, at most about 700 events; each new id takes
 a place in the server's memory of ids, as any event does. The order puts the questions that say most
 first, and asks for the canaries last, when they have the age that a run can give them.
 """
@@ -39,15 +39,17 @@ CHANNEL = "sockudo-publisher-doctor"
 ANSWER_S = 5.0
 #: Ids that are planted and asked for: below ten, chance decides near a cache's limit.
 CANARIES = 10
-#: Events of a batch that is cut. Sockudo looks for its client every 64 events; 300 are 10 ms of work for it.
-CUT_EVENTS = 300
-#: Fewer show nothing: such a batch is mostly finished before its client's end is noticed.
-FEWEST_CUT_EVENTS = 150
-#: Seconds after the last byte of a batch at which its client goes away, a batch each. Of batches of 300 sent
-#: straight to a server on the same machine one in ten was finished all the same, so five agree by chance in 1e-5.
-CUTS_S = (0.0005, 0.001, 0.001, 0.002, 0.001)
-#: Seconds that a batch may go on after its client has gone: a look, and a later one before it is called stopped.
-GOES_ON_S = (0.4, 2.0)
+#: Events of a batch that is cut; a batch of fewer may be over before our going away can reach the server.
+CUT_EVENTS = 500
+FEWEST_CUT_EVENTS = 200
+#: New ids at its end: Sockudo notices once in 64 of them that its client has gone. Before them stands one id again
+#: and again: for a replay the server works as long and notices nothing, so that we have time to go.
+CUT_NEW = 130
+#: Bytes of the replayed event's data, the next where the server or a proxy refuses one. 8,000 make it 0.15 s
+#: of work (two shared cores): of 30 such batches 28 stopped in the middle, also beside four busy processes.
+CUT_BYTES = (8000, 4000, 2000)
+#: Batches that are cut, and seconds after the last byte of each.
+CUTS_S = (0.002, 0.001, 0.005, 0.002)
 #: Payloads under one id, a connection each. Two, three and four nodes that take turns all show.
 TURNS = "ABBBBAABBA"
 #: Bytes of a body that are asked for at most, whatever SOCKUDO_BATCH_MAX_BYTES is.
@@ -117,12 +119,12 @@ class _Questions:
         self._client = client
         self._until = until
 
-    def left_s(self) -> float:
-        return min(ANSWER_S, self._until - time.monotonic())
+    def remaining_s(self) -> float:
+        return self._until - time.monotonic()
 
     def send(self, method: str, suffix: str, body: bytes | None = None) -> Response:
         """One answer. Raises ``SockudoConnectionError``, and :class:`_NoMore` when the time is up or for a 429."""
-        left = self.left_s()
+        left = min(ANSWER_S, self.remaining_s())
         if left <= 0:
             raise _NoMore
         response = self._client.send(method, suffix, body=body, timeout=left)
@@ -206,9 +208,7 @@ def _receipts(response: Response) -> int:
 
 def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
     """Ask with what is refused whole, after the limit in question was looked at (``limits``)."""
-    nameless = {"channel": CHANNEL, "data": "x"}
-    batch = [nameless, *([_event("x")] * (wanted.batch_events - 1))]
-    facts.batch_events = Asked(wanted.batch_events, said(questions.batch(*batch)))
+    facts.batch_events = Asked(wanted.batch_events, said(_ask_for_room(questions, wanted.batch_events)))
     nowhere = {"name": "probe", "channel": "not a channel"}
     data = "x" * min(wanted.event_bytes, MOST_BYTES)
     facts.event_bytes = Asked(len(data), said(questions.batch({**nowhere, "data": data})))
@@ -217,7 +217,7 @@ def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
     channel = (CHANNEL + "-" * MAX_CHANNEL_BYTES)[:MAX_CHANNEL_BYTES]
     facts.channel_name = Asked(len(channel), said(questions.batch({**_event(""), "channel": channel})))
     size = min(wanted.batch_bytes, MOST_BYTES)
-    body = batch_body([_json(nameless)])
+    body = batch_body([_json(_NAMELESS)])
     body = body[:-2] + b" " * (size - len(body)) + body[-2:]
     try:
         facts.batch_bytes = Asked(size, said(questions.send("POST", "/batch_events", body)))
@@ -225,28 +225,55 @@ def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
         facts.batch_bytes = Asked(size, None)  # a proxy may hang up instead of reading all of it
 
 
+#: What the server refuses after it has looked at the batch's size.
+_NAMELESS = {"channel": CHANNEL, "data": "x"}
+
+
+def _ask_for_room(questions: _Questions, count: int) -> Response:
+    return questions.batch(_NAMELESS, *([_event("x")] * (count - 1)))
+
+
 def _cut(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
-    count = CUT_EVENTS
-    asked = facts.batch_events
-    if asked is not None and asked.said is not None and (limit := batch_limit(asked.said)) is not None:
-        count = min(count, limit)
+    limit = batch_limit(said(_ask_for_room(questions, CUT_EVENTS)))  # ours may be smaller
+    count = CUT_EVENTS if limit is None else min(CUT_EVENTS, limit)
     if count < FEWEST_CUT_EVENTS:
         return
+    for size in CUT_BYTES:
+        start = time.monotonic()
+        _, body = _long_batch(count, size)
+        try:
+            taken = questions.send("POST", "/batch_events", body).status == 200
+        except SockudoConnectionError:
+            taken = False
+        took_s = time.monotonic() - start
+        if taken:
+            break
+    else:
+        return
+    # A batch may go on after its client has gone: a look, and a later one before it is called stopped.
+    goes_on_s = (0.3 + 2 * took_s, 1.0 + 6 * took_s)
     facts.cuts = []
     for after_s in CUTS_S:
-        ids = [uuid.uuid4().hex for _ in range(count)]
-        body = batch_body([_json(_event(id)) for id in ids])
-        left = questions.left_s()
-        if left <= max(GOES_ON_S) or not drop_batch(credentials, body, after_s=after_s, within_s=left):
+        ids, body = _long_batch(count, size)
+        if questions.remaining_s() <= sum(goes_on_s) + ANSWER_S:
             return
-        facts.cuts.append(_fate(questions, ids))
+        if not drop_batch(credentials, body, after_s=after_s, within_s=ANSWER_S):
+            return
+        facts.cuts.append(_fate(questions, ids, goes_on_s))
         if facts.cuts[-1] is Cut.STOPPED:
             return  # it is proven, and each further one would leave a stuck event
 
 
-def _fate(questions: _Questions, ids: list[str]) -> Cut:
+def _long_batch(count: int, size: int) -> tuple[list[str], bytes]:
+    """Its ids, of which the first comes again and again, and its body."""
+    ids = [uuid.uuid4().hex for _ in range(1 + CUT_NEW)]
+    first = _json(_event(ids[0], "x" * size))
+    return ids, batch_body([first] * (count - CUT_NEW) + [_json(_event(id)) for id in ids[1:]])
+
+
+def _fate(questions: _Questions, ids: list[str], goes_on_s: tuple[float, float]) -> Cut:
     """How far a batch came. Asking for an id that is yet to come ends the batch there: the one before it is next."""
-    for id, wait_s in zip((ids[-1], ids[-2]), GOES_ON_S, strict=True):
+    for id, wait_s in zip((ids[-1], ids[-2]), goes_on_s, strict=True):
         time.sleep(wait_s)
         remembered = questions.remembers(id)
         if remembered is None:

@@ -31,9 +31,9 @@ def of(findings, state) -> set[str]:
 
 
 @pytest.fixture
-def few_cuts(monkeypatch):
+def no_cuts(monkeypatch):
     """Cut requests have tests of their own."""
-    monkeypatch.setattr(room, "CUTS_S", ())
+    monkeypatch.setattr(room, "FEWEST_CUT_EVENTS", room.CUT_EVENTS + 1)
 
 
 def test_a_server_without_a_proxy_stops_when_its_client_goes(sockudo):
@@ -59,7 +59,7 @@ def test_with_the_composed_nginx_requests_are_finished():
         )
 
 
-def test_only_our_channel_is_published_to(sockudo, subscriber, few_cuts):
+def test_only_our_channel_is_published_to(sockudo, subscriber, no_cuts):
     """What the server takes is all for our channel; limits are asked for with what it refuses whole."""
     seen = subscriber(sockudo, CHANNEL)
     with Proxy(sockudo.port) as proxy:
@@ -104,7 +104,7 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("ahead_s", "state"), [(-700, "broken"), (-100, "risk"), (0, "fine"), (100, "risk"), (700, "broken")]
     )
-    def test_clocks_that_differ(self, sockudo, few_cuts, monkeypatch, ahead_s, state):
+    def test_clocks_that_differ(self, sockudo, no_cuts, monkeypatch, ahead_s, state):
         """Beyond ten minutes it refuses; that is not a wrong secret."""
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() - ahead_s)
@@ -173,7 +173,7 @@ def test_limits_that_we_would_run_into(sockudo_as):
     """Batches, events and names: each with the server's setting and ours; history and the limiter, too."""
     app = App(
         limits={
-            "max_event_batch_size": 300,
+            "max_event_batch_size": 400,
             "max_event_payload_in_kb": 5,
             "max_event_name_length": 100,
             "max_channel_name_length": 120,
@@ -190,7 +190,7 @@ def test_limits_that_we_would_run_into(sockudo_as):
     found = sockudo_findings(server.url)
     changes = {name: finding.change for name, finding in found.items()}
     assert "max_event_batch_size = 500" in changes["sockudo.batch_events"]
-    assert "SOCKUDO_BATCH_MAX_EVENTS=300" in changes["sockudo.batch_events"]
+    assert "SOCKUDO_BATCH_MAX_EVENTS=400" in changes["sockudo.batch_events"]
     assert "request_limit_in_mb = 5" in changes["sockudo.batch_bytes"]
     assert "max_event_payload_in_kb = 10" in changes["sockudo.event_bytes"]
     assert "SOCKUDO_MAX_EVENT_BYTES=5120" in changes["sockudo.event_bytes"]
@@ -203,13 +203,13 @@ def test_limits_that_we_would_run_into(sockudo_as):
         *("sockudo.batch_events", "sockudo.batch_bytes", "sockudo.names"),
         *("sockudo.rate_limit", "sockudo.history", "sockudo.dropped_requests"),
     }
-    suited = sockudo_findings(server.url, wanted=Wanted(300, 1_000_000, 5120))
+    suited = sockudo_findings(server.url, wanted=Wanted(400, 1_000_000, 5120))
     assert of(suited, "risk") == {
         *("sockudo.names", "sockudo.rate_limit", "sockudo.history", "sockudo.dropped_requests")
     }
 
 
-def test_a_server_as_it_comes_is_a_risk(sockudo_as, few_cuts):
+def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
     """Its rate limiter is on: a hundred requests a minute; after so many it refuses."""
     server = sockudo_as(settings={"rate_limiter": {"enabled": True}})
     first = sockudo_findings(server.url)["sockudo.rate_limit"]
@@ -224,7 +224,7 @@ def test_a_server_as_it_comes_is_a_risk(sockudo_as, few_cuts):
     assert states(limited)["sockudo.reachable"] == "fine"
 
 
-def test_a_memory_that_is_full_is_broken(sockudo_as, few_cuts):
+def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts):
     """At the server's default of 10,000 ids it remembers no new one; the setting and a number are told."""
     server = sockudo_as(cache_max_capacity=10_000)
     assert states(sockudo_findings(server.url))["sockudo.memory"] == "fine"
@@ -239,7 +239,7 @@ def test_a_memory_that_is_full_is_broken(sockudo_as, few_cuts):
     assert "max_capacity" in found.change
 
 
-def test_no_memory_at_all_is_broken(sockudo_as, few_cuts):
+def test_no_memory_at_all_is_broken(sockudo_as, no_cuts):
     """Idempotency switched off: answers look as always."""
     app = App()
     off = {"policy": {"idempotency": {"enabled": False}}}
@@ -262,7 +262,7 @@ class RoundRobin(Proxy):
         return next(self._turn)
 
 
-def test_nodes_with_memories_of_their_own_are_broken(sockudo, sockudo_as, few_cuts):
+def test_nodes_with_memories_of_their_own_are_broken(sockudo, sockudo_as, no_cuts):
     """Two of them behind a balancer: a resend to the other one is delivered again."""
     other = sockudo_as()
     with RoundRobin(sockudo.port, other.port) as balancer:

@@ -311,9 +311,9 @@ F, S, N, U = Cut.FINISHED, Cut.STOPPED, Cut.NOT_BEGUN, Cut.UNCLEAR
 @pytest.mark.parametrize(
     ("cuts", "through", "state"),
     [
-        pytest.param([F, F, F, F, F], "", "fine", id="all finished"),
-        pytest.param([F, F, F, F, N], "", "fine", id="one too early"),
-        pytest.param([F, F, F, N, U], "", "unknown", id="too few"),
+        pytest.param([F, F, F, F], "", "fine", id="all finished"),
+        pytest.param([F, F, F, N], "", "fine", id="one too early"),
+        pytest.param([F, F, N, U], "", "unknown", id="too few"),
         pytest.param([F, F, F, F, S], "", "risk", id="one stopped"),
         pytest.param([S], "", "risk", id="the first stopped"),
         pytest.param([N, N, N, N, N], "", "unknown", id="none begun"),
