@@ -212,8 +212,10 @@ class ValidationError(SockudoError, ValueError):
     """Bad input, found at the caller before anything was stored or sent.
 
     ``index`` is the position of the bad event in a batch or in ``publish_many`` (else ``None``);
-    ``stored`` how many events before it ``publish_many`` has stored.
+    ``stored`` how many events before it ``publish_many`` has stored. ``sent`` is ``False``.
     """
+
+    sent = False
 
     def __init__(self, message: str, *, index: int | None = None, stored: int = 0) -> None:
         super().__init__(message)
@@ -222,7 +224,9 @@ class ValidationError(SockudoError, ValueError):
 
 
 class ConfigurationError(SockudoError, ValueError):
-    """A missing or malformed setting. Names the setting and never echoes its value."""
+    """A missing or malformed setting. Names the setting and never echoes its value. ``sent`` is ``False``."""
+
+    sent = False
 
 
 class IdempotencyConflict(SockudoError, ValueError):

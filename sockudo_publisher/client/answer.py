@@ -48,17 +48,17 @@ def json_object(response: Response, *, decoder: type[json.JSONDecoder] | None = 
 def error_of(response: Response) -> SockudoHTTPError:
     """The error of an answer that is not success, with the server's code and words where it gave any."""
     code: str | None = None
-    message = ""
     try:
         answer = json.loads(response.body)
     except (ValueError, RecursionError):
-        message = response.body.decode(errors="replace")
+        answer = None
+    if isinstance(answer, dict):
+        # The rate limiter has "error" and "message", everything else "error" and "code".
+        words = [answer[name] for name in ("error", "message") if isinstance(answer.get(name), str)]
+        message = ": ".join(words)
+        code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
-        if isinstance(answer, dict):
-            # The rate limiter has "error" and "message", everything else "error" and "code".
-            words = [answer[name] for name in ("error", "message") if isinstance(answer.get(name), str)]
-            message = ": ".join(words)
-            code = answer.get("code") if isinstance(answer.get("code"), str) else None
+        message = answer if isinstance(answer, str) else response.body.decode(errors="replace")
     message = _SIGNED_QUERY.sub("auth_…", " ".join(message.split()))
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"

@@ -1,6 +1,7 @@
 """What an answer means: the server's JSON, or the error of its status."""
 
 import json
+import pickle
 
 import pytest
 from requests.structures import CaseInsensitiveDict
@@ -79,7 +80,8 @@ def test_error_of_each_status(status, kind, sent):
         (b'{"error":"Too Many Requests","message":"slow down"}', None, "Too Many Requests: slow down"),
         (b"plain\n text", None, "plain text"),
         (b"", None, ""),
-        (b"[1]", None, ""),
+        (b"[1]", None, "[1]"),
+        (b'"words"', None, "words"),
         (b'{"error":5,"code":6}', None, ""),
         (b"\xff", None, "\ufffd"),
     ],
@@ -120,3 +122,58 @@ def test_retry_after(value, seconds):
 def test_retry_after_is_in_the_error():
     """In any case of letters."""
     assert error_of(answer(429, b"", **{"retry-after": "7"})).retry_after == 7.0
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "sent"),
+    [
+        (503, b'{"error":"x","code":"draining"}', {}, False),
+        (503, b'{"error":"x","code":"backpressure"}', {}, True),
+        (503, b'{"error":"x","code":"service_unavailable"}', {}, True),
+        (400, b'{"error":"Batch size (51) exceeds limit (50)","code":"limit_exceeded"}', {}, False),
+        (400, b'{"error":"Event name exceeds limit (200)","code":"limit_exceeded"}', {}, True),
+        (413, b'{"error":"x","code":"payload_too_large"}', {}, True),
+        (413, b"length limit exceeded", {}, False),
+        (415, b"Expected request with Content-Type: application/json", {}, False),
+        (502, b"<html>", {}, True),
+        (502, b"<html>", {"X-Upstream-Bytes-Sent": "0"}, False),
+        (504, b"<html>", {"X-Upstream-Bytes-Sent": "0"}, False),
+        (504, b"<html>", {"X-Upstream-Bytes-Sent": "1024"}, True),
+        (500, b"<html>", {"X-Upstream-Bytes-Sent": "0"}, True),
+        (502, b'{"error":"x","code":"internal_error"}', {"X-Upstream-Bytes-Sent": "0"}, True),
+    ],
+)
+def test_answers_that_tell_whether_anything_was_published(status, body, headers, sent):
+    """By status, code and words; a proxy's own answer by its header, and never with a code of Sockudo's."""
+    assert error_of(Response(status, CaseInsensitiveDict(headers), body)).sent is sent
+
+
+def test_decoder_of_the_caller_reads_a_success():
+    """And where it fails, nothing is known."""
+
+    class Numbers(json.JSONDecoder):
+        def __init__(self):
+            super().__init__(parse_int=str)
+
+    assert json_object(answer(200, b'{"a":1}'), decoder=Numbers) == {"a": "1"}
+
+
+def test_the_last_error_speaks_for_earlier_attempts():
+    """And says so; what it knew by itself stays."""
+    error = error_of(answer(401, b'{"error":"words","code":"auth_failed"}'))
+    error.after(2, earlier_sent=False)
+    assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: words")
+    error.after(3, earlier_sent=True)
+    assert (error.sent, error.attempts) == (True, 3)
+    assert str(error) == "HTTP 401 auth_failed: words; an earlier attempt may have arrived"
+    again = pickle.loads(pickle.dumps(error))
+    assert (again.sent, str(again)) == (True, str(error))
+    unknown = errors.SockudoConnectionError("words", sent=True)
+    unknown.after(2, earlier_sent=True)
+    assert str(unknown) == "words"
+
+
+def test_input_that_is_refused_is_not_sent():
+    """Errors of the caller's own have the attribute too."""
+    assert errors.ValidationError("x").sent is False
+    assert errors.ConfigurationError("x").sent is False
