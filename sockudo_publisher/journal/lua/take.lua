@@ -115,7 +115,7 @@ while not full and not marked_all and not version do
     if fields[2] ~= '1' then version = fields[2] break end
     local n, expiry, meta, body, since = tonumber(fields[4]), fields[6], fields[8], fields[10], fields[12]
     if count > 0 and since ~= clock then full = true break end
-    if count == 0 then clock = since end
+    clock = since
     local start, stop = first and head or 0, n
     first = false
     if id == end_id then stop = end_index end
@@ -156,7 +156,11 @@ end
 if last_id then
   -- Everything up to here has left: the head moves without a request. A marker that ends here ends too.
   advance(stream, state, gone, last_id, last_index, last_whole)
-  if marked_all then redis.call('HDEL', state, 'marker') end
+  if marked_all then
+    redis.call('HDEL', state, 'marker')
+  elseif marker then
+    redis.call('HSET', state, 'marker', moved_marker(marker))
+  end
   end_if_empty(stream, state, KEYS[5], ARGV[6])
   return {2, now}
 end

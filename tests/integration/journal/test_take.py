@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -119,6 +120,17 @@ class TestCuts:
         holder = lane.acquire()
         assert lane.take(holder, most_bytes=4 * 4 + 3).count == 4
         assert lane.take(holder, most_bytes=4 * 4 + 2).count == 3
+
+    def test_a_batch_that_ends_with_its_entry_is_marked_to_there(self, lane: OneLane) -> None:
+        """Not to the next one's beginning, which is the same place under another name: its settle ends the marker."""
+        lane.append(*numbers(2))
+        lane.append(*numbers(2, start=2))
+        holder = lane.acquire()
+        batch = lane.take(holder, most_bytes=4 * 2 + 3)
+        [(entry, _), _] = lane.client.xrange(f"{lane.base}:stream")
+        assert batch.marker == b"%d %s 2" % (batch.first_ms, entry)
+        lane.journal.settle(holder, batch)
+        assert lane.state("marker") is None
 
     def test_an_item_larger_than_the_limit_goes_alone(self, lane: OneLane) -> None:
         """Else it would never go."""
@@ -315,6 +327,8 @@ class TestHeldChannels:
         held = lane.now.holds["a"]
         assert [(one.body, one.expires_ms) for one in held.items] == [(b"1", 0), (b"3", FUTURE), (b"5", 0)]
         assert [one.clock is not None for one in held.items] == [True, True, False]
+        metas = [json.loads(fields[b"m"]) for _, fields in lane.client.xrange(f"{lane.hold_base('a')}:stream")]
+        assert ["x" in meta for meta in metas] == [False, True, False]
         assert held.depth == 3
         assert lane.state("depth") == b"1"
 
@@ -385,6 +399,37 @@ class TestHeldChannels:
         assert bodies_of(lane.take(holder)) == [b"last"]
         assert len(calls) == 2
         assert lane.now.holds["a"].bodies == [b"first", *numbers(1500)]
+
+    @pytest.mark.parametrize("count", [1000, 1500])
+    def test_a_marker_outlives_a_call_that_moved_only(self, lane: OneLane, count: int) -> None:
+        """What is behind the thousand may have been sent as well; and the marker tells that items of it have left."""
+        lane.append_to(*[("a", body) for body in numbers(count)], ("b", b"last"))
+        holder = lane.acquire()
+        first = lane.take(holder, most_items=5000)
+        lane.client.zadd(f"{lane.base}:holds", {"a": 0})
+        holder.held.add("a")
+        batch = lane.take(holder, most_items=5000)
+        assert (bodies_of(batch), batch.resent, batch.first_ms) == ([b"last"], True, first.first_ms)
+        assert batch.marker == first.marker + b" %d" % (1 if count == 1000 else 2)
+        assert len({one.clock for one in lane.now.holds["a"].items}) == 1
+        lane.journal.settle(holder, batch)
+        assert lane.state("marker") is None
+
+    def test_a_thousand_moves_that_redis_loses_are_not_settled_past(self, lane: OneLane) -> None:
+        """It has the items again, before the batch that was taken behind them: settling that would trim them."""
+        lane.append_to(*[("a", body) for body in numbers(1000)], ("b", b"last"))
+        holder = lane.acquire()
+        lane.take(holder, most_items=5000)
+        lane.client.zadd(f"{lane.base}:holds", {"a": 0})
+        holder.held.add("a")
+        kept = lane.everything()
+        batch = lane.take(holder, most_items=5000)
+        lane.client.delete(*lane.client.scan_iter())
+        for key, value in kept.items():
+            lane.client.restore(key, 0, value)
+        with pytest.raises(MarkerChanged):
+            lane.journal.settle(holder, batch)
+        assert lane.bodies == [*numbers(1000), b"last"]
 
     def test_five_thousand_looks_a_call(self, lane: OneLane) -> None:
         """Items that left before the head are passed over, in bounded steps too."""
