@@ -49,7 +49,8 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
         except Exception as error:  # noqa: BLE001 -- whatever kombu makes of a URL
             return BrokerFacts(transport, failure=f"not a broker's URL ({type(error).__name__})")
         try:
-            connection.connect()
+            # connect() waits two seconds before its second and last try.
+            connection.ensure_connection(max_retries=1, interval_start=0, interval_step=0, timeout=CONNECT_S)
             connection.default_channel  # noqa: B018 -- with Redis the connection is only made here
         except Exception as error:  # noqa: BLE001 -- whatever the broker's client raises
             connection.release()

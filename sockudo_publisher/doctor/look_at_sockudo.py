@@ -39,6 +39,8 @@ CHANNEL = "sockudo-publisher-doctor"
 ANSWER_S = 5.0
 #: Ids that are planted and asked for: below ten, chance decides near a cache's limit.
 CANARIES = 10
+#: Seconds before they are asked for: a full memory cache forgets a new id a moment after it took it, not at once.
+LEAST_AGE_S = 1.0
 #: Events of a batch that is cut; a batch of fewer may be over before our going away can reach the server.
 CUT_EVENTS = 500
 FEWEST_CUT_EVENTS = 200
@@ -294,6 +296,7 @@ def _take_turns(facts: SockudoFacts, questions: _Questions) -> None:
 def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:
     ids, at = planted
     assert facts.canaries is not None
+    time.sleep(max(0.0, min(at + LEAST_AGE_S - time.monotonic(), questions.remaining_s())))
     answers = [answer for id in ids if (answer := questions.remembers(id)) is not None]
     facts.canaries = Canaries(
         planted=facts.canaries.planted,
