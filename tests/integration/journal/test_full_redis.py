@@ -42,7 +42,7 @@ def small(small_redis: RedisServer, make_lane) -> OneLane:
 def fill(lane: OneLane) -> None:
     """From now on no command may use more memory, and scripts only those that say so."""
     lane.client.config_set("maxmemory", 1)
-    with pytest.raises(redis.OutOfMemoryError):
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
         lane.client.set("ballast", "x")
 
 

@@ -37,6 +37,11 @@ def die(lane: OneLane, message_id: str, reason: str = "refused", **fields: objec
     return f"0-{lane.dead.oldest(1000)[-1].entry_id}"
 
 
+def said_by_operations(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """Not by the doorbell, whose broker may be slow."""
+    return [record for record in caplog.records if record.name == "sockudo_publisher.operations"]
+
+
 def status_of(settings: Settings) -> tuple[operations.AppStatus, operations.AppStatus]:
     """The default app's, and the other's."""
     found = {app.app: app for app in operations.status(settings)}
@@ -216,7 +221,7 @@ class TestReplay:
         id = die(lane, "m-1", "uncertain", first_ms=first_ms, maybe_delivered=True)
         with caplog.at_level(logging.WARNING, "sockudo_publisher.operations"):
             operations.dead_replay(settings, "default", [id], new_id=new_id)
-        [record] = caplog.records
+        [record] = said_by_operations(caplog)
         assert record.getMessage().endswith(said)
         assert id in record.getMessage()
 
@@ -227,7 +232,7 @@ class TestReplay:
         id = die(lane, "m-1")
         with caplog.at_level(logging.WARNING, "sockudo_publisher.operations"):
             operations.dead_replay(settings, "default", [id])
-        assert not caplog.records
+        assert not said_by_operations(caplog)
 
 
 class TestPurge:
