@@ -42,7 +42,8 @@ class Event:
     idempotency_key: str | bool | None = None
 
 
-#: What the batch calls take: an :class:`Event`, a ``(channel, name, data)`` tuple, or a mapping with an event's fields.
+#: What the batch calls take: an :class:`Event`, a ``(channel, name, data)`` tuple, or a mapping with an event's fields,
+#: where ``key`` may have the name that it has on the wire, ``message_id``.
 EventLike = Event | tuple[str, str, Any] | Mapping[str, Any]
 
 _FIELDS = frozenset(f.name for f in fields(Event))
@@ -61,6 +62,10 @@ def as_event(value: EventLike) -> Event:
             raise ValidationError(f"event: a tuple of {len(value)}, expected (channel, name, data)")
         return Event(*value)
     if isinstance(value, Mapping):
+        if "message_id" in value:
+            if "key" in value:
+                raise ValidationError("event: message_id given together with key, which it is another name of")
+            value = {"key" if name == "message_id" else name: field for name, field in value.items()}
         missing = [name for name in _REQUIRED if name not in value]
         if missing:
             raise ValidationError(f"event: no {' and no '.join(missing)}")

@@ -112,9 +112,9 @@ class Publishing(Calls):
         """Publish several events, each to its one channel, in one request and in order.
 
         ``events`` (also ``batch``, as in ``pusher``): :class:`Event`, ``(channel, name, data)`` tuples or
-        dicts; they are not changed. An event's ``key`` goes as its ``message_id``. ``already_encoded``: every
-        ``data`` is finished text (on an encrypted channel: an envelope) and goes as it is. All are checked
-        before anything is sent; ``ValidationError.index`` names the bad one.
+        dicts; they are not changed. An event's ``key`` goes as its ``message_id``, which a dict may call it
+        too. ``already_encoded``: every ``data`` is finished text (on an encrypted channel: an envelope) and
+        goes as it is. All are checked before anything is sent; ``ValidationError.index`` names the bad one.
 
         Limits: those of ``max_batch_events`` and ``max_batch_bytes`` (10 MiB, the server's own), here, as
         ``ValidationError``; an app's own, which only the server knows, as its ``BadRequest``

@@ -68,3 +68,13 @@ def test_an_event_is_immutable_and_keeps_its_payload_out_of_its_repr():
         event.channel = "d"
     with pytest.raises(TypeError):
         Event("c", "e", 1, "1.1")
+
+
+def test_message_id_is_another_name_of_key_in_a_mapping():
+    """The name on the wire, which ``trigger`` has too; both are one too many, and the mapping stays as it was."""
+    given = {"channel": "c", "name": "e", "data": 1, "message_id": "m"}
+    before = dict(given)
+    assert as_event(given) == Event("c", "e", 1, key="m")
+    assert given == before
+    with pytest.raises(ValidationError, match="message_id given together with key"):
+        as_event({**given, "key": "m"})
