@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from sockudo_publisher.embedded import EmbeddedError
 from tests.support.publisher import Publisher
 
 from .run import Row, run
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for scenario, times in chosen:
         try:
             rows.append(run(scenario, times, seed))
-        except AssertionError as error:  # the scenario could not be played: no verdict, and not a good sign
+        except (AssertionError, EmbeddedError) as error:  # the scenario could not be played: no verdict, and not a good sign
             unplayed += 1
             print(f"| {scenario.name} **NOT PLAYED** | {error} |", flush=True)
         else:

@@ -342,9 +342,8 @@ SCENARIOS: tuple[Scenario, ...] = (
         setup=Setup(history=True),
         bound=recorded_not_sent,
     ),
-    Scenario(
-        "requests cut behind nginx", "nginx finishes them: A10", kill_workers, 8, 2, setup=Setup(nginx=True, workers=3)
-    ),
+    Scenario("requests cut, behind nginx", "nginx finishes them: A10", cut_requests, 60, 12, setup=Setup(nginx=True)),
+    Scenario("workers killed, behind nginx", "the same", kill_workers, 8, setup=Setup(nginx=True, workers=3)),
     Scenario("answers spoilt in every way", "proxy between worker and server", spoil_requests, 120, 16),
     Scenario("requests without an answer", "the delivery timeout", hang_requests, 6),
     Scenario("connections refused past the window", "nothing was sent", refuse_connections, 1),
