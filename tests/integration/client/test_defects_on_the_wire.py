@@ -109,6 +109,21 @@ def test_p10_dripping_answer_ends_with_the_timeout(peer):
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize(
+    "head", [b"204 No Content", b"200 OK\r\nContent-Length: 0", b"202 Accepted\r\nContent-Length: 0"]
+)
+def test_java_success_without_a_body(peer, head):
+    """There it is an error of its own, with nothing to read."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 " + head + b"\r\nConnection: close\r\n\r\n")
+
+    client = client_of(peer(handle), retries=None)
+    assert client.trigger("c", "e", 1) == {}
+    assert client.trigger_batch([("c", "e", 1)]) == {}
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_g9_redirect_is_not_followed(peer, status):
     """There the POST becomes a GET without a body, and the call reports success."""

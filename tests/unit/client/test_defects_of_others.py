@@ -13,6 +13,7 @@ import threading
 import pytest
 import requests
 
+from sockudo_publisher.client import calls
 from sockudo_publisher.client.encryption import open_envelope, shared_secret
 from sockudo_publisher.client.event import Event
 from sockudo_publisher.client.retries import Retries
@@ -97,6 +98,33 @@ def test_p4_what_passes_is_retried(status):
         failing(wire, (status, {}))
         wire.client.trigger("c", "e", 1, message_id="m")
         assert len(wire.sent) == 2
+
+
+def test_p3_changes_without_an_identity_are_not_repeated():
+    """There every POST is: text is appended twice, an annotation counts twice."""
+    with wired(retries=SOON) as wire:
+        for change in (
+            lambda: wire.client.append_message("c", 7, "more"),
+            lambda: wire.client.publish_annotation("c", 7, "likes:total.v1"),
+        ):
+            wire.sent.clear()
+            failing(wire, (500, {}))
+            with pytest.raises(ServerError):
+                change()
+            assert len(wire.sent) == 1
+
+
+def test_g4_queries_are_repeated_and_waits_are_made(monkeypatch):
+    """There queries never are, and publishes three times at once, into a server that is just coming back."""
+    waits = []
+    monkeypatch.setattr(calls.time, "sleep", waits.append)
+    with wired() as wire:
+        failing(wire, (503, {}), (429, {}))
+        wire.client.channels_info()
+        assert len(wire.sent) == 3
+    assert len(waits) == 2
+    assert all(0 <= wait <= 0.4 for wait in waits)
+    assert any(waits)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429, 500])
