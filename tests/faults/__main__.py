@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for scenario, times in chosen:
         try:
             rows.append(run(scenario, times, seed))
-        except (AssertionError, EmbeddedError) as error:  # the scenario could not be played: no verdict, and not a good sign
+        except (AssertionError, EmbeddedError) as error:  # not played: no verdict, no good sign
             unplayed += 1
             print(f"| {scenario.name} **NOT PLAYED** | {error} |", flush=True)
         else:
