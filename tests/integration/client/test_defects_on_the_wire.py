@@ -50,7 +50,7 @@ def test_p2_p4_slow_answer_is_one_request(peer):
 
     server = peer(handle)
     with pytest.raises(SockudoConnectionError) as caught:
-        client_of(server, timeout=0.3, retries=SOON).trigger("c", "e", 1)
+        client_of(server, timeout=1.0, retries=SOON).trigger("c", "e", 1)
     assert (caught.value.sent, caught.value.attempts, len(server.requests)) == (True, 1, 1)
 
 
@@ -99,13 +99,13 @@ def test_p10_dripping_answer_ends_with_the_timeout(peer):
 
     def handle(server, connection):
         server.read_request(connection)
-        server.drip(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n" + b" " * 60, every_s=0.05)
+        server.drip(connection, b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\n\r\n" + b" " * 60, every_s=0.2)
 
     server = peer(handle)
     began = time.monotonic()
     with pytest.raises(SockudoConnectionError, match=r"no complete answer within 0\.5 s"):
         client_of(server, timeout=0.5).trigger("c", "e", 1)
-    assert time.monotonic() - began < 2.0
+    assert time.monotonic() - began < 10  # the whole answer would take twenty
     assert len(server.requests) == 1
 
 
