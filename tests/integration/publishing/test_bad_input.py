@@ -68,7 +68,7 @@ def test_bad_input_raises_at_the_caller_and_stores_nothing(
         "now": lambda: publish(*args, **kwargs),
     }
     if how == "now" and "extras.headers" in words:
-        pytest.skip("a direct call is never resent, so it may carry them")
+        pytest.skip("a direct call may carry them: it is not resent when its fate is unknown")
     with pytest.raises(ValidationError) as caught:
         ways[how]()
     assert isinstance(caught.value, ValueError)
