@@ -397,8 +397,8 @@ class JournalModel:
     def pause_app(self, reason: str, wait_ms: int, words: str) -> int:
         now = self.now_ms()
         before = self.pause
-        since, count = (before.since_ms, before.count) if before else (now, 0)
-        self.pause = Pause(reason, words, since, now + wait_ms, count + 1)
+        since, ends, count = (before.since_ms, before.until_ms, before.count) if before else (now, 0, 0)
+        self.pause = Pause(reason, words, since, max(now + wait_ms, ends), count + 1)
         return count + 1
 
     def try_probe(self, token: str, timeout_s: float) -> bool:
@@ -473,6 +473,7 @@ class Face:
         self.trip = trip
         self.shared = self
         self.rate = SimpleNamespace(take=lambda n: trip("rate", lambda: model.take_tokens(rate, n))) if rate else None
+        self.found: dict[int, bool] = {}  # what history was last said to have
         self.taken: Taken | None = None  # the last: what the loop knows of a pause
         self.holder: Holder | None = None
         self._monotonic = monotonic

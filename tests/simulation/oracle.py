@@ -5,10 +5,12 @@ Broken promises are raised as :class:`Broken` at the step that broke them, or at
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 
 from sockudo_publisher.delivery.window import Policy
+from sockudo_publisher.journal.rate import burst
 from tests.simulation.journal import Broken, Face, JournalModel, ModelItem
 from tests.simulation.plan import PACES_S, Fault, Plan
 from tests.simulation.server import Request, ServerModel
@@ -60,6 +62,9 @@ class Oracle:
     #: Why what was delivered twice was.
     causes: Counter[str] = field(default_factory=Counter)
     orphans: int = 0
+    first_sends: int = 0
+    rests_from: float = 0.0
+    rests_until: float = 0.0
 
     def __post_init__(self) -> None:
         spans = [one.span_s + SLOW_RECOVERY.get(one.kind, RECOVERY_S) for one in self.plan.accidents]
@@ -87,22 +92,47 @@ class Oracle:
 
     # -- at each step -----------------------------------------------------------------------------------
 
-    def sends(self, face: Face, items: list[ModelItem]) -> None:
+    def sends(self, face: Face, items: list[ModelItem], now: float) -> None:
         """A request begins."""
-        batch = face.taken.batch if face.taken is not None else None
-        is_resent = batch is not None and batch.resent
-        if is_resent and items[0].number not in self.posted and not self.plan.kinds() & MAY_BE_MARKED:
-            raise Broken(f"event {items[0].number} counts as sent before, and never was")
-        self.posted.update(item.number for item in items)
-        holder = face.holder
+        holder, taken = face.holder, face.taken
         assert holder is not None
-        token = holder.lease.token
+        assert taken is not None
+        batch = taken.batch
+        assert batch is not None
+        is_safe = not self.plan.kinds() & MAY_BE_MARKED
+        if batch.resent and items[0].number not in self.posted and is_safe:
+            raise Broken(f"event {items[0].number} counts as sent before, and never was")
+        if not batch.resent:
+            self._spends(len(items), now)
+        elif taken.now_ms - batch.first_ms > self.policy.window_s * 1000:
+            for item in items:
+                if 0 < item.expires_ms <= taken.now_ms:
+                    raise Broken(f"event {item.number} is uncertain and has expired, and is sent again")
+        if batch.resent and self.policy.on_uncertain == "hold" and taken.shared.forgets_until_ms > taken.now_ms:
+            raise Broken("what may be out is sent again to a server that does not remember")
+        if any(face.found.get(item.number) for item in items):
+            raise Broken("what is in history is sent again")
+        self.posted.update(item.number for item in items)
+        if taken.now_ms / 1000 > self.rests_from and now < self.rests_until and is_safe:
+            raise Broken("a request begins while the server has asked for a rest")
         if self.has_rolled_back:
             return
+        token = holder.lease.token
         if self.journal.holder_of(holder.keys.lane, holder.keys.channel) != token:
             raise Broken("a request begins under a lease that has run out")
-        if face.taken is not None and face.taken.shared.pause and self.journal.prober != token:
+        if taken.shared.pause and self.journal.prober != token:
             raise Broken("a request begins in a pause, and not by its prober")
+
+    def _spends(self, count: int, now: float) -> None:
+        """First sends, under a rate: never more than the bucket has given."""
+        self.first_sends += count
+        rate = self.plan.max_rate
+        if rate and self.first_sends > burst(rate) + rate * now + 1 and not self.has_rolled_back:
+            raise Broken(f"{self.first_sends} events are sent in {now:.1f} s at a rate of {rate}")
+
+    def asked_for_rest(self, now: float) -> None:
+        """The server's answer: not for a second. It takes a moment until all know."""
+        self.rests_from, self.rests_until = now + 0.1, now + 0.95
 
     def delivers(self, item: ModelItem, request: Request, now: float) -> str:
         """Subscribers see an event; answers why, if not for the first time."""
@@ -144,8 +174,10 @@ class Oracle:
 
     # -- at the end -------------------------------------------------------------------------------------
 
-    def check(self) -> None:
+    def check(self, requests: int) -> None:
         """Everything is at rest: nothing lost, nothing left, culprits buried once and alone, all counted."""
+        if requests > self._most_requests():
+            raise Broken(f"{requests} requests where {self._most_requests():.0f} are enough")
         letters = [(item.number, letter) for lane in self.journal.lanes for item, letter in lane.letters]
         counts: Counter[str] = Counter()
         for lane in self.journal.lanes:
@@ -184,6 +216,17 @@ class Oracle:
             raise Broken(f"{len(self.late)} events came again after the window, {dict(counts)}")
         if counts["resent_after_window"] and not (self.may_be_late or self.orphans):
             raise Broken("something was resent after the window, though nothing kept it")
+
+    def _most_requests(self) -> float:
+        """How many a world without troubles needs: its batches, and a binary search for each culprit."""
+        plan = self.plan
+        if plan.faults or plan.accidents or plan.most_items is not None or plan.capacity is not None or plan.max_rate:
+            return math.inf
+        sizes = [len(numbers) for _, numbers in plan.events]
+        batches = sum(math.ceil(size / plan.batch_max) + plan.lanes for size in sizes)
+        largest = min(plan.batch_max, sum(sizes))
+        culprits = len(plan.poison) + len(plan.foreign)
+        return batches + culprits * (math.ceil(math.log2(largest)) + 2)
 
     def _may_be_uncertain(self, number: int) -> bool:
         """Whether an attempt may have carried it, and troubles can have lasted long enough."""

@@ -169,7 +169,7 @@ class World:
                 raise self.failure
             if not self.is_at_rest:
                 raise Broken(f"no rest after {self.scheduler.steps} steps, {self.scheduler.now:.0f} s")
-            self.oracle.check()
+            self.oracle.check(self.requests)
         finally:
             self.scheduler.end()
 
@@ -238,7 +238,7 @@ class World:
                 control=Control(self, task, face, lane),
                 at=_pass,
                 ask=self._asker(task) if self.plan.asks else None,
-                find=self._finder(task) if self.plan.finds else None,  # type: ignore[arg-type]
+                find=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]
             )
         except JournalUnavailable:
             self.say(f"{task}: the journal is away")
@@ -315,8 +315,10 @@ class World:
             if self.trace is not None:
                 told = f" ({fault.kind})" if fault else ""
                 self.say(f"{task}: POST {self.requests} {[item.number for item in items]}{told}")
-            self.oracle.sends(face, items)
+            self.oracle.sends(face, items, self.scheduler.now)
             answer = self._post(task, face, items, fault)
+            if fault is not None and fault.kind in ("draining", "busy"):
+                self.oracle.asked_for_rest(self.scheduler.now)
             if self.trace is not None:
                 self.say(f"{task}: answer {answer.status if isinstance(answer, Reply) else answer.words}")
             return answer
@@ -385,14 +387,15 @@ class World:
 
         return ask
 
-    def _finder(self, task: Task) -> Callable[[Sequence[ModelItem]], Sequence[bool]]:
+    def _finder(self, task: Task, face: Face) -> Callable[[Sequence[ModelItem]], Sequence[bool]]:
         """Channel history: what was delivered is in it."""
 
         def find(items: Sequence[ModelItem]) -> Sequence[bool]:
             self.scheduler.sleep(task, 0.01)
             if self.scheduler.now < self.server_down_until:
                 return [False] * len(items)
-            return [item.number in self.oracle.delivered for item in items]
+            face.found = {item.number: item.number in self.oracle.delivered for item in items}
+            return [face.found[item.number] for item in items]
 
         return find
 

@@ -6,5 +6,7 @@
 -- include now
 local now = now_ms()
 redis.call('HSETNX', KEYS[1], 'since', string.format('%.0f', now))
-redis.call('HSET', KEYS[1], 'reason', ARGV[1], 'words', ARGV[3], 'until', string.format('%.0f', now + ARGV[2]))
+-- Another lane's request may end later and ask for less: whoever asked for longer is obeyed.
+local ends = math.max(now + ARGV[2], tonumber(redis.call('HGET', KEYS[1], 'until') or '0'))
+redis.call('HSET', KEYS[1], 'reason', ARGV[1], 'words', ARGV[3], 'until', string.format('%.0f', ends))
 return {1, redis.call('HINCRBY', KEYS[1], 'count', 1)}

@@ -302,6 +302,22 @@ def test_marker_that_redis_lost_is_not_settled(world: World) -> None:
     world.check()
 
 
+def test_shorter_pause_of_another_lane_does_not_end_a_longer_one(world: World) -> None:
+    """Two requests end badly at about the same time: the server that asked for a minute is left alone for it."""
+    journal = world.journal
+    journal.shared.pause("busy", 60.0, "Retry-After: 60")
+    assert journal.shared.pause("unreachable", 0.2) == 2
+    pause = journal.shared.view().pause
+    assert pause is not None
+    assert pause.reason == "unreachable"
+    assert pause.until_ms - journal.now_ms() > 30_000
+    journal.shared.pause("busy", 300.0)
+    pause = journal.shared.view().pause
+    assert pause is not None
+    assert pause.until_ms - journal.now_ms() > 200_000
+    journal.shared.resume()
+
+
 @pytest.mark.parametrize("culprit", ["stuck", "poison", "uncertain"])
 def test_culprit_whose_marker_redis_lost_is_asked_about_again(world: World, culprit: str) -> None:
     """After a failover nobody leaves on the word of another marker, and the drain goes on."""

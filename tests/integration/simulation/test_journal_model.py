@@ -158,6 +158,11 @@ class Pair:
     def pause(self) -> None:
         reason, wait_s = self.random.choice(["unknown", "busy"]), self.random.choice([1.0, 5.0])
         assert self.real.shared.pause(reason, wait_s, "words") == self.face.pause(reason, wait_s, "words")
+        real, model = self.real.shared.view().pause, self.face.view().pause
+        assert real is not None
+        assert model is not None
+        # The model's clock is pushed, and may be a few milliseconds away.
+        assert real.until_ms == pytest.approx(model.until_ms - self.ahead_s * 1000, abs=1500)
 
     def shared(self) -> None:
         match self.random.choice(["probe", "probe", "end", "resume", "learn"]):
