@@ -103,7 +103,7 @@ def killed_at(point: str) -> Act:
                 assert time.monotonic() < deadline, f"{point}: the fault has not fired"
                 if rare:
                     RARE[point](world)
-                time.sleep(1.5 if rare else 0.02)
+                time.sleep(4.0 if rare else 0.02)
             assert victim.wait(1) == -signal.SIGKILL, victim.log_tail()
             world.done[f"killed at {point}"] += 1
             healthy = world.start_worker(wait=True)
@@ -115,7 +115,10 @@ def killed_at(point: str) -> Act:
 
 
 def provoke_stuck(world: World) -> None:
-    """Cut a request, so that the server leaves a claim that has to be held; most cuts come too early or too late."""
+    """Cut a request, so that the server leaves a claim that has to be held; most cuts come too early or too late.
+
+    Not too often: a search that is cut again and again does not end inside the window.
+    """
     world.proxy.next(Cut(after_s=world.chance.uniform(0.0, 0.008)))
 
 
