@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random as global_random
+import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from random import Random
@@ -44,12 +46,21 @@ ANSWERS = {
 
 
 class _Clock:
-    """In the place of the ``time`` module where the lease looks at it."""
+    """In the place of the ``time`` module where the lease looks at it.
+
+    Other threads (the lease keeper of a worker that has just ended) go on in real time.
+    """
 
     def __init__(self) -> None:
         self.scheduler: Scheduler | None = None
+        self.thread: int | None = None
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def monotonic(self) -> float:
+        if threading.get_ident() != self.thread:
+            return time.monotonic()
         assert self.scheduler is not None, "only a running world has a time"
         return self.scheduler.now
 
@@ -62,6 +73,7 @@ def virtual_time() -> Iterator[None]:
     """While this lasts worlds may run: leases look at their clock, and nothing is logged."""
     kept, state = lease_module.time, global_random.getstate()
     was_disabled = drain_module.logger.disabled
+    _clock.thread = threading.get_ident()
     lease_module.time = _clock  # type: ignore[assignment]
     drain_module.logger.disabled = True
     try:

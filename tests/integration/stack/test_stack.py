@@ -189,7 +189,7 @@ def test_the_signed_request_line_arrives_unchanged(nginx):
 def test_the_whole_stack_does_what_it_is_there_for(programs):
     """`make stack ARGS=--check`: from the journal through the worker and nginx to a subscriber."""
     result = subprocess.run(
-        [sys.executable, "-m", "scripts.stack", "--check"],
+        [sys.executable, "-m", "scripts.run_stack", "--check"],
         cwd=stack.ROOT,
         capture_output=True,
         text=True,
