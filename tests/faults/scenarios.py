@@ -185,12 +185,13 @@ FIRED_SHARE = 0.3
 def until_fired(world: World, behaviours: list[Behaviour]) -> None:
     """Give the next connections these behaviours, a few at a time, until enough have happened.
 
-    Not all will: a request may have been answered before its cut comes.
+    Not all will: a request may have been answered before its cut comes. In between something has to arrive: when
+    everything fails for longer than the server remembers, all that is in flight is uncertain.
     """
     before = world.proxy.fired
     for index in range(0, len(behaviours), 4):
         world.proxy.next(*behaviours[index : index + 4])
-        time.sleep(0.5)
+        wait_for_progress(world, 500)
     deadline = time.monotonic() + 60
     while world.proxy.fired - before < len(behaviours) * FIRED_SHARE:
         assert time.monotonic() < deadline, f"{world.proxy.fired - before} of {len(behaviours)} faults have fired"
