@@ -14,11 +14,10 @@ from typing import Any, cast
 from ..errors import ValidationError
 from .answers import AnnotationDeleted, AnnotationPublished, AnnotationsPage
 from .calls import Calls
-from .limits import check_socket_id
+from .limits import MAX_USER_ID_BYTES, check_socket_id
 from .messages import message_path
 from .parameters import (
     MAX_TEXT_BYTES,
-    MAX_USER_ID_BYTES,
     checked_json,
     checked_limit,
     checked_opaque_serial,

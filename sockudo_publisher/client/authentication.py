@@ -16,20 +16,17 @@ from typing import Any, TypedDict
 
 from ..errors import ValidationError
 from .calls import Calls
-from .encoding import Encoder
-from .encryption import is_encrypted, shared_secret
+from .encryption import is_encrypted
 from .form import form_fields
-from .limits import check_channel, check_socket_id
+from .limits import MAX_USER_ID_BYTES, check_channel, check_socket_id
 from .signing import Signer
 
-__all__ = ["Authentication", "ChannelAuth", "UserAuth", "channel_auth", "channel_secret", "user_auth"]
+__all__ = ["Authentication", "ChannelAuth", "UserAuth", "channel_auth", "user_auth"]
 
 #: Channels that need a signature. Encrypted ones are private by name.
 PRIVATE_PREFIX = "private-"
 #: Channels that need a signature and a member.
 PRESENCE_PREFIX = "presence-"
-#: Bytes of a user's id, in ``user_data`` and in presence data: the seed's limit (the server has none).
-MAX_USER_ID_BYTES = 199
 
 
 class _Auth(TypedDict):
@@ -65,12 +62,6 @@ def user_auth(signer: Signer, socket_id: str, user_data: str) -> str:
     return f"{signer.key}:{signer.sign(f'{socket_id}::user::{user_data}')}"
 
 
-def channel_secret(encoder: Encoder, channel: str) -> bytes | None:
-    """The secret of one encrypted channel; ``None`` without a master key."""
-    master_key = encoder._master_key
-    return None if master_key is None else shared_secret(channel, master_key)
-
-
 class Authentication(Calls):
     """``authenticate``, ``authenticate_user``, and the same from raw form bodies."""
 
@@ -79,7 +70,7 @@ class Authentication(Calls):
 
         ``channel``: starts with ``private-`` or ``presence-``. ``socket_id``: as the browser sent it
         (``"123.456"``). ``custom_data``: for presence channels the member, a mapping with ``user_id``
-        (text, 1 to 199 bytes) and, if wanted, ``user_info`` (any JSON), or an object with these
+        (text, 1 to 200 bytes) and, if wanted, ``user_info`` (any JSON), or an object with these
         attributes. On another channel anything given is signed along as JSON, as ``pusher`` does; Sockudo
         signs no data there and refuses such a subscription, so leave it out.
 
@@ -130,7 +121,7 @@ class Authentication(Calls):
     def authenticate_user(self, socket_id: str, user_data: Mapping[str, Any]) -> UserAuth:
         """Let one socket sign in as a user (``pusher:signin``); the app needs ``enable_user_authentication``.
 
-        ``user_data``: a mapping with ``id`` (text, 1 to 199 bytes) and anything else that JSON holds;
+        ``user_data``: a mapping with ``id`` (text, 1 to 200 bytes) and anything else that JSON holds;
         ``watchlist`` is a list of user ids. Returns ``auth`` and ``user_data``, the very text that was
         signed. Raises ``ValidationError``.
         """
@@ -153,7 +144,7 @@ class Authentication(Calls):
         if channel_data is not None:
             answer["channel_data"] = channel_data
         if is_encrypted(channel):
-            secret = channel_secret(self.encoder, channel)
+            secret = self.encoder.channel_secret(channel)
             if secret is None:
                 raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
             answer["shared_secret"] = base64.b64encode(secret).decode()

@@ -152,14 +152,19 @@ class Encoder:
     def __repr__(self) -> str:
         return f"Encoder(max_event_bytes={self.max_event_bytes}, encrypts={self._master_key is not None})"
 
+    def channel_secret(self, channel: str) -> bytes | None:
+        """The 32-byte secret of one encrypted channel; ``None`` without a master key."""
+        return None if self._master_key is None else shared_secret(channel, self._master_key)
+
     def _encrypted(self, channel: str, payload: str, *, already_encrypted: bool = False) -> str:
         if already_encrypted:
             if not is_envelope(payload):  # or a payload meant to be secret would go out in the clear
                 raise ValidationError("data: already_encoded on an encrypted channel, but no encryption envelope")
             return payload
-        if self._master_key is None:
+        secret = self.channel_secret(channel)
+        if secret is None:
             raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
-        return seal(payload.encode(), shared_secret(channel, self._master_key))
+        return seal(payload.encode(), secret)
 
 
 @lru_cache(maxsize=CACHED_NAMES)

@@ -23,6 +23,7 @@ __all__ = [
     "MAX_EVENT_NAME_BYTES",
     "MAX_ID_BYTES",
     "MAX_OBJECT_BYTES",
+    "MAX_USER_ID_BYTES",
     "check_channel",
     "check_channels",
     "check_data_bytes",
@@ -42,6 +43,8 @@ MAX_CHANNEL_BYTES = 200
 MAX_EVENT_NAME_BYTES = 200
 #: Bytes of ``message_id`` and of idempotency keys: the server's ``max_key_length``.
 MAX_ID_BYTES = 128
+#: Bytes of a user's id, in sign-ins, presence data and orders: the Pusher protocol's (the seed SDK stops one short).
+MAX_USER_ID_BYTES = 200
 #: Bytes of one event's ``data`` as sent, unless the client is told otherwise: the seed's 10 KB.
 MAX_EVENT_BYTES = 10_240
 #: Bytes of ``tags`` and of ``extras`` as JSON, each: keeps one event far below any batch's bound.

@@ -17,10 +17,9 @@ from ..errors import ValidationError
 from .answers import Mutation, VersionedMessageAnswer, VersionsPage
 from .calls import Calls
 from .encryption import is_encrypted
-from .limits import check_channel, check_event_name, check_socket_id, unordered_extras
+from .limits import MAX_USER_ID_BYTES, check_channel, check_event_name, check_socket_id, unordered_extras
 from .parameters import (
     MAX_TEXT_BYTES,
-    MAX_USER_ID_BYTES,
     channel_path,
     checked_json,
     checked_limit,

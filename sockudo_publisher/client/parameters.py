@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from ..errors import ValidationError
-from .limits import MAX_OBJECT_BYTES, check_channel
+from .limits import MAX_OBJECT_BYTES, MAX_USER_ID_BYTES, check_channel
 from .paths import segment
 
 __all__ = [
@@ -43,8 +43,6 @@ MAX_U64 = 2**64 - 1
 MAX_TIME_MS = 2**63 - 1
 #: Bytes of a cursor, encoded: the server's ``MAX_HISTORY_CURSOR_ENCODED_BYTES``.
 MAX_CURSOR_BYTES = 16 * 1024
-#: Bytes of the id of a user: the Pusher protocol's.
-MAX_USER_ID_BYTES = 200
 #: Bytes of an opaque serial, of a message, a version or an annotation: the server's ``MAX_VERSIONED_SERIAL_LENGTH``.
 MAX_OPAQUE_SERIAL_BYTES = 128
 #: Bytes of a list of attributes, joined: far above all that a server knows.

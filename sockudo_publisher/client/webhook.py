@@ -18,7 +18,6 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from ..errors import InvalidWebhook, ValidationError
-from .authentication import channel_secret
 from .calls import Calls
 from .encryption import is_encrypted, is_envelope, open_envelope
 
@@ -236,7 +235,7 @@ class Webhooks(Calls):
         content = _bytes(body)
         keys, signatures = header_values(headers, KEY_HEADER, SIGNATURE_HEADER)
         check_signature(keys, signatures, content, pairs)
-        webhook = read_webhook(content, lambda channel: channel_secret(self.encoder, channel))
+        webhook = read_webhook(content, self.encoder.channel_secret)
         if max_age_s is not None:
             check_age(webhook.time_ms, now=time.time(), max_age_s=max_age_s)
         return webhook

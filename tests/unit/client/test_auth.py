@@ -15,7 +15,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.authentication import MAX_USER_ID_BYTES
 from sockudo_publisher.client.form import MAX_FORM_BYTES, MAX_FORM_FIELDS, form_fields
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.errors import ValidationError
@@ -207,8 +206,8 @@ LOOP["user_info"] = LOOP
         ({"user_id": None}, "user_id: a NoneType"),
         ({"user_id": b"1"}, "user_id: a bytes"),
         ({"user_id": ""}, "user_id: empty"),
-        ({"user_id": "x" * 200}, "user_id: 200 bytes, limit 199"),
-        ({"user_id": "é" * 100}, "user_id: 200 bytes, limit 199"),
+        ({"user_id": "x" * 201}, "user_id: 201 bytes, limit 200"),
+        ({"user_id": "é" * 101}, "user_id: 202 bytes, limit 200"),
         ({"user_id": "\ud800"}, "user_id: not UTF-8"),
         ({"user_id": "1", "user_info": "\ud800"}, "not UTF-8"),
         ({"user_id": "1", "user_info": float("nan")}, "not JSON, NaN"),
@@ -227,10 +226,9 @@ def test_members_refused(member, complaint):
         assert complaint in str(refusal.value)
 
 
-@pytest.mark.parametrize("user_id", ["x", "x" * 199, "é" * 99, "a b/ü:#\n", Colour.RED])
+@pytest.mark.parametrize("user_id", ["x", "x" * 200, "é" * 100, "a b/ü:#\n", Colour.RED])
 def test_user_ids_of_any_characters(user_id):
-    """Up to 199 bytes of UTF-8."""
-    assert MAX_USER_ID_BYTES == 199
+    """Up to 200 bytes of UTF-8."""
     data = CLIENT.authenticate("presence-a", "1.1", {"user_id": user_id})["channel_data"]
     assert json.loads(data) == {"user_id": str.__str__(user_id)}
     assert json.loads(CLIENT.authenticate_user("1.1", {"id": user_id})["user_data"]) == {"id": str.__str__(user_id)}
@@ -270,7 +268,7 @@ def test_json_encoder_of_the_client_is_used():
         ({"user_id": "1"}, "user_data.id: missing"),
         ({"id": 1}, "user_data.id: a int, expected a str"),
         ({"id": ""}, "user_data.id: empty"),
-        ({"id": "x" * 200}, "user_data.id: 200 bytes, limit 199"),
+        ({"id": "x" * 201}, "user_data.id: 201 bytes, limit 200"),
         ({"id": "1", "x": float("inf")}, "user_data: not JSON"),
         ({"id": "1", "x": b""}, "user_data: not JSON, Object of type bytes"),
     ],
