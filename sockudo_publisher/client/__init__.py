@@ -1,9 +1,10 @@
-"""The Sockudo HTTP API: one attempt a call, no queue.
+"""The Sockudo HTTP API, without the queue.
 
 Imports neither Celery nor Redis. Each module is one concept: ``event`` (what a caller gives),
 ``limits`` (what may be published), ``encoding`` and ``encryption`` (the exact bytes), ``credentials``
 and ``signing`` (where and as whom), ``deadline`` and ``transport`` (one HTTP attempt), ``answer``
-(what came back) and ``answers`` (its types); ``calls`` makes a signed call, and ``publishing``,
+(what came back) and ``answers`` (its types), ``retries`` (whether again), ``form``, ``parameters`` and
+``paths`` (what else is read and written); ``calls`` makes a signed call, and ``publishing``,
 ``authentication``, ``webhook``, ``channels``, ``users``, ``history``, ``presence_history``, ``messages``,
 ``annotations`` and ``revocations`` are the rooms of the API; ``sockudo`` puts them together. Facts about
 the server are in ``docs/``; each module names its sections. Nothing is imported here, so that who only
