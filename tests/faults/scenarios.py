@@ -193,7 +193,7 @@ def until_fired(world: World, behaviours: list[Behaviour]) -> None:
         world.proxy.next(*behaviours[index : index + 4])
         wait_for_progress(world, 500)
     deadline = time.monotonic() + 60
-    while world.proxy.fired - before < len(behaviours) * FIRED_SHARE:
+    while world.proxy.fired - before < int(len(behaviours) * FIRED_SHARE):
         assert time.monotonic() < deadline, f"{world.proxy.fired - before} of {len(behaviours)} faults have fired"
         time.sleep(0.1)
     world.done["requests spoilt"] += world.proxy.fired - before
@@ -285,7 +285,7 @@ def empty_cache(world: World, publisher: Publisher, times: int) -> None:
 def all_at_once(world: World, publisher: Publisher, times: int) -> None:
     """Kills, cuts, spoilt answers, freezes and restarts, in any order."""
     for _ in range(times):
-        world.chance.choice(ALL)(world, publisher, world.chance.randint(1, 3))
+        world.chance.choice(ALL)(world, publisher, world.chance.randint(1, 4))
 
 
 def nothing(world: World, publisher: Publisher, times: int) -> None:
