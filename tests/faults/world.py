@@ -83,7 +83,9 @@ class World:
     def kill_worker(self) -> WorkerProcess:
         """SIGKILL one at random, and start another in its place; answers the new one."""
         index = self.chance.randrange(len(self.workers))
-        assert self.workers[index].kill() == -signal.SIGKILL, "it was dead already"
+        worker = self.workers[index]
+        code = worker.kill()
+        assert code == -signal.SIGKILL, f"{worker.node} had ended by itself ({code}): {worker.log_tail()}"
         self.done["workers killed"] += 1
         self.workers[index] = self.start_worker()
         return self.workers[index]
