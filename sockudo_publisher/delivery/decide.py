@@ -31,6 +31,11 @@ __all__ = [
 #: Seconds to wait, once, before a stuck batch is searched: the earlier request may still be running.
 STUCK_WAIT_S: Final = 2.0
 
+#: The server works, and says something of this batch.
+VERDICTS: Final = frozenset(
+    (Outcome.ACCEPTED, Outcome.STUCK, Outcome.REFUSED, Outcome.CONFLICT, Outcome.TOO_LARGE),
+)
+
 #: Seconds between two probes of an app that refuses our key or address.
 MISCONFIGURED_S: Final = 5.0
 
@@ -150,18 +155,25 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
     """The next step, and what is known when it is done."""
     # A mark that this run finds was left by one that died or gave up: its attempt may have ended unknown.
     unknown_before = attempt.resent and (progress.unknown_before or not progress.is_known)
-    now = replace(progress, attempts=progress.attempts + 1, unknown_before=unknown_before, is_known=True)
-    answered = replace(now, unknowns=0, failures=0)
+    is_verdict = finding.outcome in VERDICTS
+    now = replace(
+        progress,
+        attempts=progress.attempts + 1,
+        unknown_before=unknown_before,
+        is_known=True,
+        unknowns=0 if is_verdict else progress.unknowns,
+        failures=0 if is_verdict else progress.failures,
+    )
     first_attempt = not attempt.resent
     match finding.outcome:
         case Outcome.ACCEPTED:
-            return Settle(), _after_accepted(answered, attempt.count)
+            return Settle(), _after_accepted(now, attempt.count)
         case Outcome.STUCK:
-            return _stuck(attempt, answered)
+            return _stuck(attempt, now)
         case Outcome.REFUSED | Outcome.CONFLICT:
-            return _refused(finding, attempt, answered)
+            return _refused(finding, attempt, now)
         case Outcome.TOO_LARGE:
-            return _too_large(finding, attempt, answered)
+            return _too_large(finding, attempt, now)
         case Outcome.UNKNOWN:
             unknowns = now.unknowns + 1
             # After a second unknown in a row half of the batch is asked, down to one item: a server that

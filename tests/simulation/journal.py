@@ -386,6 +386,8 @@ class JournalModel:
         ring = bool(queue.entries) and not self.holder_of(lane, None) and now - queue.rung_ms >= SWEEP_GAP_MS
         if ring:
             queue.rung_ms, queue.is_armed = now, True
+        if not place.due_ms:
+            return ring, []
         due = sorted((at, channel) for channel, at in place.due_ms.items() if at <= now)
         for _, channel in due:
             place.due_ms[channel] = now + SWEEP_GAP_MS

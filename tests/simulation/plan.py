@@ -56,7 +56,8 @@ LASTING = {
 }
 
 #: Seconds that they last, where they do: shorter and longer than a lease (6 s), a timeout (30 s), a window (120 s).
-SPANS_S = (0.5, 3.0, 7.0, 7.0, 20.0, 45.0, 130.0, 300.0)
+#: The last is rare: a world in which nothing moves for minutes takes as long as ten others, and shows no more.
+SPANS_S = (0.5, 0.5, 3.0, 3.0, 7.0, 7.0, 7.0, 20.0, 45.0, 130.0)
 
 #: Seconds until what wanders arrives: its client has given up, or the server has forgotten.
 WANDERS_S = (35.0, 60.0, 130.0, 300.0)

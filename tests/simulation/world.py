@@ -141,7 +141,7 @@ class World:
         self.requests = 0
         self.faults: dict[int, Fault] = {fault.request: fault for fault in plan.faults}
         self.accidents = list(plan.accidents)
-        self.next_accident = plan.accidents[0].step if plan.accidents else -1
+        self._watch()
         self.answer_faults: dict[Task, Accident] = {}
         self.redis_down_until = -1.0
         self.server_down_until = -1.0
@@ -448,14 +448,15 @@ class World:
 
     # -- what the plan does -----------------------------------------------------------------------------
 
-    def _step(self, number: int, task: Task) -> None:
-        if number != self.next_accident:
-            return
-        while self.accidents and self.accidents[0].step == number:
+    def _watch(self) -> None:
+        self.scheduler.watched = self.accidents[0].step if self.accidents else 0
+
+    def _step(self, task: Task) -> None:
+        while self.accidents and self.accidents[0].step == self.scheduler.steps:
             accident = self.accidents.pop(0)
             self.say(f"ACCIDENT at {task}: {accident.kind} {accident.span_s}")
             self._happen(accident, task)
-        self.next_accident = self.accidents[0].step if self.accidents else -1
+        self._watch()
 
     def _happen(self, accident: Accident, task: Task) -> None:
         now, span, process = self.scheduler.now, accident.span_s, task.process
@@ -531,8 +532,12 @@ class World:
             self.is_at_rest = True
             return
         self.scheduler.at(now + EVERY_S, self._sweep)
-        is_up = any(one.is_alive and not one.is_stopping and one.frozen_until <= now for one in self.processes)
-        if not is_up or now < self.redis_down_until:
+        if now < self.redis_down_until:
+            return
+        for one in self.processes:
+            if one.is_alive and not one.is_stopping and one.frozen_until <= now:
+                break
+        else:  # nobody is up
             return
         pause = self.journal.pause
         if pause is not None and pause.until_ms > self.journal.now_ms():
@@ -551,13 +556,12 @@ class World:
             self.ring(lane, channel)
 
     def _rests(self) -> bool:
-        return (
-            self.to_append == 0
-            and self.on_their_way == 0
-            and not self.server.running
-            and not any(place.queue.entries or place.due_ms for place in self.journal.lanes)
-            and not any(process.tasks for process in self.processes)
-        )
+        if self.to_append or self.on_their_way or self.server.running:
+            return False
+        for place in self.journal.lanes:
+            if place.queue.entries or place.due_ms:
+                return False
+        return not any(process.tasks for process in self.processes)
 
 
 def _pass(_point: str) -> None:
