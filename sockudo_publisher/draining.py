@@ -88,7 +88,7 @@ def _set_stop(**_: Any) -> None:
 
 
 class _WorkerControl:
-    """The loop's view of the worker (``delivery.drain.Control``)."""
+    """The loop's view of the worker (``delivery.control.Control``)."""
 
     def __init__(self, app: App, lane: int) -> None:
         self._app = app

@@ -9,6 +9,7 @@ __all__ = ["MUTANTS"]
 DECIDE = "sockudo_publisher/delivery/decide.py"
 DRAIN = "sockudo_publisher/delivery/drain.py"
 OUTCOME = "sockudo_publisher/delivery/outcome.py"
+UNCERTAIN = "sockudo_publisher/delivery/uncertain.py"
 WINDOW = "sockudo_publisher/delivery/window.py"
 LEASE = "sockudo_publisher/journal/lease.py"
 LUA = "sockudo_publisher/journal/lua"
@@ -99,9 +100,7 @@ MUTANTS = (
         name="probe without the right to",
         why="every lane of every worker sends into a server that is down",
         file=DRAIN,
-        old="if wait_s <= 0 and self.journal.shared.try_probe(\n"
-        "                    self.holder.lease.token, self.policy.delivery_timeout_s\n"
-        "                ):",
+        old="if wait_s <= 0 and self.probe.begin(self.holder.lease.token):",
         new="if wait_s <= 0:",
         test=SIMULATION,
     ),
@@ -180,9 +179,9 @@ MUTANTS = (
     Mutant(
         name="resend an uncertain event past its expiry",
         why="nobody wants it any more, and it may come twice",
-        file=DRAIN,
-        old="return batch if expired is None else batch.head(expired)",
-        new="return batch",
+        file=UNCERTAIN,
+        old="return SendFirst(wanted)",
+        new="return SendFirst(alike)",
         test=SIMULATION,
     ),
     Mutant(

@@ -10,35 +10,34 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TypeAlias
 
 if sys.version_info >= (3, 11):
     from typing import assert_never
 else:
     from typing_extensions import assert_never
 
-from ..errors import JournalUnavailable
 from ..journal.batch import Batch
 from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
 from ..journal.pack import Item
 from ..journal.shared import Limits
-from .canaries import Asked
+from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
 from .outcome import Finding, NoReply, Reply, classify
+from .probe import AskCanaries, Probe
+from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate
 from .window import Policy, Standing, standing
 
-__all__ = ["AskCanaries", "Control", "Find", "Post", "Ring", "drain"]
+__all__ = ["Find", "Post", "Ring", "drain"]
 
 logger = logging.getLogger("sockudo_publisher.delivery")
 
-Post = Callable[[bytes], "Reply | NoReply"]
-
-#: Asks, after trouble since that time (Redis', ms), whether the server answers and what it remembers.
-AskCanaries = Callable[[int], Asked]
+#: Sends the body of a batch.
+Post: TypeAlias = Callable[[bytes], Reply | NoReply]
 
 #: Says of each item whether the server has recorded it in history; ``False`` where nobody can tell.
-Find = Callable[[Sequence[Item]], Sequence[bool]]
+Find: TypeAlias = Callable[[Sequence[Item]], Sequence[bool]]
 
 #: Seconds after which a drain looks whether another lane waits for its slot.
 SLICE_S = 5.0
@@ -55,28 +54,6 @@ HOT_LOOK_S = 0.2
 
 #: Seconds between two looks at a pause whose probe is another's.
 PROBE_LOOK_S = 0.2
-
-
-class Control(Protocol):
-    """What the loop asks of the process it runs in."""
-
-    def stopping(self) -> bool:
-        """Whether the worker shuts down: give everything back."""
-
-    def others_wait(self) -> bool:
-        """Whether another lane has entries and no holder: this slot could serve it."""
-
-    def slots_are_scarce(self) -> bool:
-        """Whether there are fewer slots than lanes: an empty lane is not watched for long then."""
-
-    def monotonic(self) -> float:
-        """Seconds of a clock that never goes back."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait, but not longer than until the worker shuts down."""
-
-    def ring_all(self) -> None:
-        """Ring every lane that has entries: the server is back."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +99,7 @@ def drain(
         logger.info("%r is lost: its new holder goes on", run.holder.lease)
         return None
     finally:
-        run.end_probe()
+        run.probe.end()
         journal.forget(run.holder)
 
 
@@ -150,7 +127,7 @@ class _Run:
         self.at = at
         self.progress = progress
         self.limits = limits
-        self.ask = ask
+        self.probe = Probe(journal, policy, control, ask)
         self.find = find
         self.forgets_until_ms = 0
         self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until one is sent
@@ -159,8 +136,6 @@ class _Run:
         self.taken_at = 0.0
         self.waited_s = 0.0
         self.tokens = 0  # of the rate limit: granted, not spent yet
-        self.paused_by_us = False
-        self.probing = False
         self.late = False
 
     def deliver(self) -> Ring | None:
@@ -173,7 +148,7 @@ class _Run:
             if self.progress.bad is not None and not was_searching:
                 self.journal.count(self.holder.keys.lane, "searched")
             if not isinstance(step, Pause):
-                self.end_pause()
+                self.probe.answered()
             match step:
                 case Settle():
                     taken = self.settle_and_take(batch)
@@ -238,16 +213,13 @@ class _Run:
                     return None
                 if not self.entry_came() and self.journal.release(self.holder):
                     return None
-            elif taken.shared.pause and not self.probing:
-                wait_s = self.pause_left_s(taken)
-                if wait_s <= 0 and self.journal.shared.try_probe(
-                    self.holder.lease.token, self.policy.delivery_timeout_s
-                ):
-                    self.probing = True
-                    taken = self.ask_first(taken)
+            elif (pause := taken.shared.pause) and not self.probe.is_ours:
+                wait_s = (pause.until_ms - self.now_ms(taken.now_ms)) / 1000
+                if wait_s <= 0 and self.probe.begin(self.holder.lease.token):
+                    taken = self.ask_first(taken, head, pause.since_ms)
                     continue
                 wait_s = max(wait_s, PROBE_LOOK_S)
-                if not self.wait(taken, head, wait_s, Ring(wait_s) if self.paused_by_us else None):
+                if not self.wait(taken, head, wait_s, Ring(wait_s) if self.probe.paused_by_us else None):
                     return None
             else:
                 batch = self.within_window(head)
@@ -300,7 +272,7 @@ class _Run:
         """Give the lease back with entries left; ``ring`` says whether and when the caller rings."""
         if taken.batch is not None:
             self.put_back(taken.batch)
-        self.end_probe()
+        self.probe.end()
         self.ring = ring
         self.journal.hand_over(self.holder)
 
@@ -332,21 +304,13 @@ class _Run:
         )
         self.over(taken, None)
 
-    def pause_left_s(self, taken: Taken) -> float:
-        """Seconds until the app may be probed."""
-        assert taken.shared.pause is not None
-        return float(taken.shared.pause.until_ms - self.now_ms(taken.now_ms)) / 1000
-
-    def ask_first(self, taken: Taken) -> Taken:
-        """We probe: a canary goes before the batch, and old ones say whether the server's memory survived."""
-        batch, pause = taken.batch, taken.shared.pause
-        assert batch is not None, "nothing is probed with an empty queue"
-        assert pause is not None, "nothing is probed without a pause"
-        if self.ask is None or self.forgets_until_ms > self.now_ms(taken.now_ms):
+    def ask_first(self, taken: Taken, batch: Batch, paused_ms: int) -> Taken:
+        """We probe: canaries go first. The same take if the batch may follow, else the next one."""
+        if self.forgets_until_ms > self.now_ms(taken.now_ms):
             return taken  # what is forgotten need not be asked for
-        # The pause came at the end of an attempt, which is when the server's trouble was seen, not when it began.
-        began_ms = pause.since_ms - int(self.policy.delivery_timeout_s * 1000)
-        asked = self.ask(min(began_ms, batch.first_ms) if batch.resent else began_ms)
+        asked = self.probe.ask(paused_ms, batch.first_ms if batch.resent else None)
+        if asked is None:
+            return taken
         step, self.progress = after_canary(asked.finding, self.progress)
         if step is not None:
             return self.pause_and_take(batch, step)
@@ -356,7 +320,7 @@ class _Run:
         return taken
 
     def within_window(self, batch: Batch) -> Batch | None:
-        """What of a batch may be sent under the policy; ``None``: its first item left instead, take again."""
+        """What of a batch may be sent under the policy; ``None``: its first items left instead, take again."""
         now_ms = self.now_ms(batch.now_ms)
         remembers = self.forgets_until_ms <= now_ms
         state = standing(
@@ -365,45 +329,38 @@ class _Run:
         self.late = state is Standing.LATE
         if state is Standing.SAFE:
             return batch
-        if self.find is not None:
-            unrecorded = self.unrecorded(batch, self.find)
-            if unrecorded is None:
-                return None
-            batch = unrecorded
-        expired = next((i for i, item in enumerate(batch.items()) if 0 < item.expires_ms <= now_ms), None)
-        if expired == 0:
-            letter = DeadLetterFields("expired_uncertain", "", self.progress.attempts, batch.first_ms, True)
-            self.bury(batch, letter, keep=False)
-        elif state is Standing.OVER:
-            over = f"the server's memory of it ({self.policy.window_s:g} s) is over"
-            words = f"not known to be delivered, and {over if remembers else 'the server does not remember ids'}"
-            letter = DeadLetterFields("uncertain", words, self.progress.attempts, batch.first_ms, True)
-            self.bury(batch, letter)
-        else:
-            return batch if expired is None else batch.head(expired)
+        items = list(batch.items())
+        expires_ms = [item.expires_ms for item in items]
+        step = fate(expires_ms, self.found(items), state=state, now_ms=now_ms, policy=self.policy, remembers=remembers)
+        match step:
+            case SendFirst(count):
+                return batch.head(count)
+            case SettleFirst(count):
+                self.settle_recorded(batch.head(count))
+            case LeaveFirst(reason, words, keep):
+                letter = DeadLetterFields(reason, words, self.progress.attempts, batch.first_ms, maybe_delivered=True)
+                self.bury(batch, letter, keep=keep)
+            case _:
+                assert_never(step)
         self.progress = self.progress.after_culprit()
         return None
 
-    def unrecorded(self, batch: Batch, find: Find) -> Batch | None:
-        """The uncertain items up to the first that history has; ``None``: it has the first ones, they are settled.
-
-        Recorded is not delivered: they are counted apart.
-        """
-        items = list(batch.items())
+    def found(self, items: Sequence[Item]) -> list[bool]:
+        """Of each uncertain item, whether history has it; asked once, until something is sent."""
+        if self.find is None:
+            return [False] * len(items)
         unasked = [item for item in items if item not in self.recorded]
         if unasked:
-            self.recorded.update(zip(unasked, find(unasked), strict=True))
-        first = self.recorded[items[0]]
-        count = next((i for i, item in enumerate(items) if self.recorded[item] is not first), len(items))
-        if not first:
-            return batch.head(count)
-        logger.warning("app %s: %d uncertain events are in history, taken for accepted", self.journal.app, count)
+            self.recorded.update(zip(unasked, self.find(unasked), strict=True))
+        return [self.recorded[item] for item in items]
+
+    def settle_recorded(self, batch: Batch) -> None:
+        """Items that history has leave the journal, counted apart."""
+        logger.warning("app %s: %d uncertain events are in history, taken for accepted", self.journal.app, batch.count)
         try:
-            self.journal.settle(self.holder, batch.head(count), counter="settled_by_history")
+            self.journal.settle(self.holder, batch, counter="settled_by_history")
         except MarkerChanged:
             logger.info("%r: the marker is not ours any more", self.holder.lease)
-        self.progress = self.progress.after_culprit()
-        return None
 
     # -- the request --------------------------------------------------------------------------------
 
@@ -519,30 +476,7 @@ class _Run:
 
     def pause_and_take(self, batch: Batch, pause: Pause) -> Taken:
         """All workers of the app wait; then one asks."""
-        level = logging.ERROR if pause.is_loud else logging.WARNING
-        words = (pause.reason, pause.wait_s, pause.words)
-        logger.log(level, "app %s: nothing is sent (%s) for %.1f s: %s", self.journal.app, *words)
-        self.journal.shared.pause(pause.reason, pause.wait_s, pause.words)
-        self.end_probe()
-        self.paused_by_us = True
+        self.probe.pause(pause)
         if pause.unmark:
             self.put_back(batch)
         return self.take()
-
-    def end_probe(self) -> None:
-        """Let another probe, if we did."""
-        if self.probing:
-            self.probing = False
-            try:
-                self.journal.shared.end_probe()
-            except JournalUnavailable:
-                logger.info("app %s: the right to probe runs out by itself", self.journal.app)
-
-    def end_pause(self) -> None:
-        """Our probe was answered: the server works, everybody goes on."""
-        self.paused_by_us = False
-        if self.probing:
-            self.probing = False
-            if self.journal.shared.resume():
-                logger.warning("app %s: the server answers again", self.journal.app)
-            self.control.ring_all()

@@ -85,7 +85,7 @@ def virtual_time() -> Iterator[None]:
 
 
 class Control:
-    """``delivery.drain.Control`` of one task."""
+    """``delivery.control.Control`` of one task."""
 
     def __init__(self, world: World, task: Task, face: Face, lane: int) -> None:
         self.world = world

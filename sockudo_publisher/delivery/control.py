@@ -1,0 +1,29 @@
+"""What the drain loop asks of the process that it runs in."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+__all__ = ["Control"]
+
+
+class Control(Protocol):
+    """The clock, the wish to stop, the other lanes."""
+
+    def stopping(self) -> bool:
+        """Whether the worker shuts down: give everything back."""
+
+    def others_wait(self) -> bool:
+        """Whether another lane has entries and no holder: this slot could serve it."""
+
+    def slots_are_scarce(self) -> bool:
+        """Whether there are fewer slots than lanes: an empty lane is not watched for long then."""
+
+    def monotonic(self) -> float:
+        """Seconds of a clock that never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, but not longer than until the worker shuts down."""
+
+    def ring_all(self) -> None:
+        """Ring every lane that has entries: the server is back."""

@@ -1,0 +1,79 @@
+"""What becomes of the head of a batch whose fate nobody knows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sockudo_publisher.delivery.uncertain import Fate, LeaveFirst, SendFirst, SettleFirst, fate
+from sockudo_publisher.delivery.window import Policy, Standing
+
+NOW_MS = 1_000_000
+PAST_MS, FUTURE_MS = NOW_MS - 1, NOW_MS + 1
+
+
+def of(
+    expires_ms: Sequence[int], recorded: Sequence[bool], state: Standing = Standing.LATE, *, remembers: bool = True
+) -> Fate:
+    return fate(expires_ms, recorded, state=state, now_ms=NOW_MS, policy=Policy(window_s=90.0), remembers=remembers)
+
+
+@pytest.mark.parametrize(
+    ("expires_ms", "recorded", "state", "expected"),
+    [
+        pytest.param([0, 0], [False, False], Standing.LATE, SendFirst(2), id="resend-sends-all"),
+        pytest.param([0, FUTURE_MS], [False, False], Standing.LATE, SendFirst(2), id="what-expires-later-is-sent"),
+        pytest.param([0, PAST_MS, 0], [False] * 3, Standing.LATE, SendFirst(1), id="up-to-an-expired-one"),
+        pytest.param([0, NOW_MS], [False] * 2, Standing.LATE, SendFirst(1), id="expired-at-this-millisecond"),
+        pytest.param(
+            [PAST_MS, 0], [False] * 2, Standing.LATE, LeaveFirst("expired_uncertain", "", keep=False), id="expired"
+        ),
+        pytest.param(
+            [PAST_MS], [False], Standing.OVER, LeaveFirst("expired_uncertain", "", keep=False), id="expired-under-hold"
+        ),
+        pytest.param([0, 0, 0], [True, True, False], Standing.LATE, SettleFirst(2), id="history-has-two"),
+        pytest.param([0, 0], [True, True], Standing.OVER, SettleFirst(2), id="history-has-all-under-hold"),
+        pytest.param([PAST_MS], [True], Standing.LATE, SettleFirst(1), id="history-comes-before-expiry"),
+        pytest.param([0, 0], [False, True], Standing.LATE, SendFirst(1), id="up-to-a-recorded-one"),
+        pytest.param([0, 0, PAST_MS], [False, True, False], Standing.LATE, SendFirst(1), id="recorded-then-expired"),
+    ],
+)
+def test_head_is_settled_left_or_sent(
+    expires_ms: list[int], recorded: list[bool], state: Standing, expected: Fate
+) -> None:
+    assert of(expires_ms, recorded, state) == expected
+
+
+def test_hold_parks_the_first_and_says_which_memory_is_over() -> None:
+    over = of([0, 0], [False, False], Standing.OVER)
+    assert over == LeaveFirst(
+        "uncertain", "not known to be delivered, and the server's memory of it (90 s) is over", keep=True
+    )
+    forgotten = of([0, 0], [False, False], Standing.OVER, remembers=False)
+    assert forgotten == LeaveFirst(
+        "uncertain", "not known to be delivered, and the server does not remember ids", keep=True
+    )
+
+
+@given(
+    items=st.lists(st.tuples(st.sampled_from([0, PAST_MS, FUTURE_MS]), st.booleans()), min_size=1, max_size=8),
+    state=st.sampled_from([Standing.LATE, Standing.OVER]),
+)
+def test_items_go_one_way_each_and_only_those_that_may(items: list[tuple[int, bool]], state: Standing) -> None:
+    left = list(items)
+    while left:
+        match of([at for at, _ in left], [known for _, known in left], state):
+            case SendFirst(count):
+                assert state is Standing.LATE
+                assert not any(known or at == PAST_MS for at, known in left[:count])
+            case SettleFirst(count):
+                assert all(known for _, known in left[:count])
+            case LeaveFirst(reason=reason):
+                count = 1
+                assert not left[0][1]
+                assert (reason == "expired_uncertain") == (left[0][0] == PAST_MS)
+        assert count > 0
+        left = left[count:]
