@@ -6,9 +6,11 @@ import argparse
 import json
 import random
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 from sockudo_publisher.embedded import EmbeddedError
 from tests.support.publisher import Publisher
@@ -52,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=None, help="of the faults' choice; printed")
     parser.add_argument("--json", metavar="FILE", help="write the rows there too")
     parser.add_argument("--minutes", type=float, help="instead: everything at random for so long, one row (make soak)")
+    parser.add_argument(
+        "--evidence", metavar="DIR", default=tempfile.gettempdir(), help="where to tell of events that came twice"
+    )
     options = parser.parse_args(arguments)
     seed = options.seed if options.seed is not None else random.SystemRandom().randrange(10**6)
     if options.list:
@@ -76,6 +81,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"| {scenario.name} **NOT PLAYED** | {error} |", flush=True)
         else:
             print(line(rows[-1]), flush=True)
+            if rows[-1].evidence:
+                file = Path(options.evidence, f"faults-{seed}-{len(rows)}.txt")
+                file.write_text(f"{rows[-1].name}\n\n{rows[-1].evidence}\n")
+                print(f"what happened when: {file}", file=sys.stderr, flush=True)
     if options.json:
         with open(options.json, "w") as file:
             json.dump([asdict(row) for row in rows], file, indent=2)

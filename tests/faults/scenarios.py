@@ -34,11 +34,15 @@ Act: TypeAlias = Callable[[World, Publisher, int], None]
 
 @dataclass(frozen=True)
 class Bound:
-    """The most that may be lost, duplicated and reordered; `None`: any number, the row only shows it."""
+    """The most that may be lost, duplicated and reordered; `None`: any number, the row only shows it.
+
+    ``soon``: of the duplicates, those that came while the server still had to remember their ids.
+    """
 
     lost: int | None = 0
     duplicated: int | None = 0
     reordered: int | None = 0
+    soon: int | None = 0
 
 
 EXACT = Bound()
@@ -105,7 +109,7 @@ def killed_at(point: str) -> Act:
                     RARE[point](world)
                 time.sleep(4.0 if rare else 0.02)
             assert victim.wait(1) == -signal.SIGKILL, victim.log_tail()
-            world.done[f"killed at {point}"] += 1
+            world.did(f"killed at {point}")
             healthy = world.start_worker(wait=True)
             time.sleep(RECOVERY_S)
             healthy.stop()
@@ -158,7 +162,7 @@ def kill_producers(world: World, publisher: Publisher, times: int) -> None:
         assert died.returncode == -signal.SIGKILL, died.stderr
         subprocess.run(command, env=env, capture_output=True, timeout=60, check=True)
         publisher.promised[channel] += range(first, first + 8)
-        world.done["callers killed"] += 1
+        world.did("callers killed")
 
 
 def freeze_workers(world: World, publisher: Publisher, times: int) -> None:
@@ -169,7 +173,7 @@ def freeze_workers(world: World, publisher: Publisher, times: int) -> None:
         worker.pause()
         time.sleep(world.chance.uniform(7.0, 9.0))
         worker.resume()
-        world.done["workers frozen"] += 1
+        world.did("workers frozen")
 
 
 def cut_requests(world: World, publisher: Publisher, times: int) -> None:
@@ -196,7 +200,7 @@ def until_fired(world: World, behaviours: list[Behaviour]) -> None:
     while world.proxy.fired - before < int(len(behaviours) * FIRED_SHARE):
         assert time.monotonic() < deadline, f"{world.proxy.fired - before} of {len(behaviours)} faults have fired"
         time.sleep(0.1)
-    world.done["requests spoilt"] += world.proxy.fired - before
+    world.did("requests spoilt", world.proxy.fired - before)
 
 
 def any_spoilt(chance: random.Random) -> Behaviour:
@@ -236,7 +240,7 @@ def restart_redis(world: World, publisher: Publisher, times: int) -> None:
     for _ in range(times):
         wait_for_progress(world, 500)
         world.redis.restart()
-        world.done["Redis restarted"] += 1
+        world.did("Redis restarted")
         time.sleep(2)
 
 
@@ -245,7 +249,7 @@ def flush_scripts(world: World, publisher: Publisher, times: int) -> None:
     with redis.Redis.from_url(world.redis.url) as client:
         for _ in range(times):
             client.script_flush()
-            world.done["scripts flushed"] += 1
+            world.did("scripts flushed")
             time.sleep(0.05)
     wait_for_progress(world, 500)
 
@@ -257,7 +261,7 @@ def freeze_sockudo(world: World, publisher: Publisher, times: int) -> None:
         world.sockudo.pause()
         time.sleep(8)
         world.sockudo.resume()
-        world.done["Sockudo frozen"] += 1
+        world.did("Sockudo frozen")
 
 
 def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
@@ -267,7 +271,7 @@ def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
         world.proxy.refuse()
         time.sleep(TTL_S + 6)
         world.proxy.listen()
-        world.done["connections refused"] += 1
+        world.did("connections refused")
 
 
 def empty_cache(world: World, publisher: Publisher, times: int) -> None:
@@ -278,7 +282,7 @@ def empty_cache(world: World, publisher: Publisher, times: int) -> None:
         world.cache.kill()
         time.sleep(0.5)
         world.cache.start()
-        world.done["caches emptied"] += 1
+        world.did("caches emptied")
         time.sleep(3)
 
 
@@ -315,7 +319,7 @@ def stuck_may_repeat(counts: Mapping[str, int]) -> Bound:
 
 def shown_only(_counts: Mapping[str, int]) -> Bound:
     """The server itself loses, repeats or reorders; the row shows how much."""
-    return Bound(None, None, None)
+    return Bound(None, None, None, None)
 
 
 def recorded_not_sent(_counts: Mapping[str, int]) -> Bound:
@@ -325,7 +329,7 @@ def recorded_not_sent(_counts: Mapping[str, int]) -> Bound:
 
 def forgotten_may_repeat(_counts: Mapping[str, int]) -> Bound:
     """What was in flight when the server forgot its ids (under-faults, C)."""
-    return Bound(duplicated=None)
+    return Bound(duplicated=None, soon=None)
 
 
 SCENARIOS: tuple[Scenario, ...] = (

@@ -64,6 +64,12 @@ class World:
     ends: ExitStack
     workers: list[WorkerProcess] = field(default_factory=list)
     done: Counter[str] = field(default_factory=Counter)
+    timeline: list[tuple[float, str]] = field(default_factory=list)  # monotonic seconds, what was done
+
+    def did(self, what: str, times: int = 1) -> None:
+        """A fault has happened."""
+        self.done[what] += times
+        self.timeline.append((time.monotonic(), what if times == 1 else f"{times} {what}"))
 
     @property
     def sockudo(self) -> SockudoServer:
@@ -86,7 +92,7 @@ class World:
         worker = self.workers[index]
         code = worker.kill()
         assert code == -signal.SIGKILL, f"{worker.node} had ended by itself ({code}): {worker.log_tail()}"
-        self.done["workers killed"] += 1
+        self.did("workers killed")
         self.workers[index] = self.start_worker()
         return self.workers[index]
 
