@@ -24,7 +24,7 @@ PAUSE_S = 0.8
 ARRIVAL_S = 2.0 * TTL_S + 60
 #: Seconds of silence after which nothing more is expected.
 QUIET_S = 2.0
-#: Seconds by which a copy may come earlier than the server forgets its id: it counts from the claim, we from the arrival.
+#: Seconds that a copy may come before its id is forgotten: the server counts from its claim, we from the arrival.
 EARLY_S = 1.0
 
 
