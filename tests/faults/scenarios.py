@@ -179,27 +179,30 @@ def freeze_workers(world: World, publisher: Publisher, times: int) -> None:
 def cut_requests(world: World, publisher: Publisher, times: int) -> None:
     """The connection goes while the server is in the middle of a batch."""
     chance = world.chance
-    until_fired(world, [Cut(after_s=chance.uniform(0.0, 0.012), reset=chance.random() < 0.5) for _ in range(times)])
+    until_fired(world, lambda: Cut(after_s=chance.uniform(0.0, 0.012), reset=chance.random() < 0.5), times)
 
 
 #: Share of the faults given that must have happened for the scenario to count.
 FIRED_SHARE = 0.3
 
 
-def until_fired(world: World, behaviours: list[Behaviour]) -> None:
-    """Give the next connections these behaviours, a few at a time, until enough have happened.
+def until_fired(world: World, make: Callable[[], Behaviour], times: int) -> None:
+    """Give the next connections such behaviours, a few at a time; more, until enough have happened.
 
     Not all will: a request may have been answered before its cut comes. In between something has to arrive: when
     everything fails for longer than the server remembers, all that is in flight is uncertain.
     """
     before = world.proxy.fired
-    for index in range(0, len(behaviours), 4):
-        world.proxy.next(*behaviours[index : index + 4])
+    deadline = time.monotonic() + FIRE_S
+    given = 0
+    while given < times or world.proxy.fired - before < FIRED_SHARE * times:
+        assert time.monotonic() < deadline or given < times, (
+            f"{world.proxy.fired - before} of {given} faults have fired"
+        )
+        some = min(4, max(1, times - given))
+        world.proxy.next(*(make() for _ in range(some)))
+        given += some
         wait_for_progress(world, 500)
-    deadline = time.monotonic() + 60
-    while world.proxy.fired - before < int(len(behaviours) * FIRED_SHARE):
-        assert time.monotonic() < deadline, f"{world.proxy.fired - before} of {len(behaviours)} faults have fired"
-        time.sleep(0.1)
     world.did("requests spoilt", world.proxy.fired - before)
 
 
@@ -227,12 +230,12 @@ def any_spoilt(chance: random.Random) -> Behaviour:
 
 def spoil_requests(world: World, publisher: Publisher, times: int) -> None:
     """Delays, resets before and after, truncated answers, 503, 429, 500, 502, HTML, too few receipts, garbage."""
-    until_fired(world, [any_spoilt(world.chance) for _ in range(times)])
+    until_fired(world, lambda: any_spoilt(world.chance), times)
 
 
 def hang_requests(world: World, publisher: Publisher, times: int) -> None:
     """No answer until the delivery timeout; the server has the request, or has it not."""
-    until_fired(world, [Hang(forward=world.chance.random() < 0.5) for _ in range(times)])
+    until_fired(world, lambda: Hang(forward=world.chance.random() < 0.5), times)
 
 
 def restart_redis(world: World, publisher: Publisher, times: int) -> None:
