@@ -385,13 +385,9 @@ class _Run:
         except LeaseLost:
             # With the server's 200 in hand the lease may be taken again, if nobody has it: settling now
             # spares a resend.
-            lost = self.holder.lease
             if not self.lease_again():
                 raise
-            if self.holder.lease.is_next_after(lost):
-                self.settle_again(batch)
-            else:
-                self.progress = Progress()  # a successor has moved the head: our positions are old
+            self.settle_again(batch)
             taken = self.take()
         except MarkerChanged:
             taken = self.take()
@@ -410,11 +406,11 @@ class _Run:
         return True
 
     def settle_again(self, batch: Batch) -> None:
-        """Settle under the next lease; if Redis lost the mark, the batch is taken and sent again."""
+        """Settle under a new lease, if the marker is still the one that we sent under."""
         try:
             self.journal.settle(self.holder, batch)
         except MarkerChanged:
-            logger.info("%r: the marker is not ours any more", self.holder.lease)
+            self.progress = Progress()  # a successor has moved the head: what we know of it is old
 
     def hold_and_take(self, batch: Batch, retry_in_s: float) -> Taken:
         """The stuck item's channel waits; the others flow on."""

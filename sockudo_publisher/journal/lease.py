@@ -53,14 +53,6 @@ class Lease:
     def __repr__(self) -> str:
         return f"<Lease {self.keys.app}:{self.keys.lane} {self.keys.channel or ''} {self.token}>"
 
-    def is_next_after(self, other: Lease) -> bool:
-        """Whether nobody had the queue between that lease and this one: what that holder knew still holds."""
-        return self._fence == other._fence + 1
-
-    @property
-    def _fence(self) -> int:
-        return int(self.token.partition("-")[0])
-
     def renewed(self, asked_at: float) -> None:
         """A script that extends the lease has answered; it was asked at ``asked_at`` (monotonic)."""
         self._trusted_from = max(self._trusted_from, asked_at)

@@ -494,7 +494,7 @@ class JournalMachine(RuleBasedStateMachine):
     @precondition(lambda self: [run for run in self.zombies() if not run.crashed and run.batch])
     @rule(data=st.data(), limit=limits)
     def take_lost_lease_again(self, data, limit) -> None:
-        """With a 200 in hand the lease may be taken again, and settles if nobody had it in between."""
+        """With a 200 in hand the lease may be taken again, and settles if the marker has not moved."""
         run = data.draw(st.sampled_from([run for run in self.zombies() if not run.crashed and run.batch]))
         free = not self.client.exists(self.key(run))
         over = run.holder.channel is not None and run.holder.channel not in self.lane(run.holder.keys.lane).holds
@@ -506,10 +506,7 @@ class JournalMachine(RuleBasedStateMachine):
             assert again.held >= set(self.lane(again.keys.lane).holds), "it knows what others have held"
         lost, run.holder = run.holder, again
         run.journal.forget(lost)
-        if again.lease.is_next_after(lost.lease):
-            self.settle(run, run.batch, limit, and_take=False)
-        else:
-            run.batch = None
+        self.settle(run, run.batch, limit, and_take=False)
 
     # -- the rest -----------------------------------------------------------------------------------
 
