@@ -15,7 +15,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from ..errors import InvalidWebhook, ValidationError
 from .calls import Calls
@@ -245,6 +245,8 @@ class Webhooks(Calls):
     ) -> dict[str, Any] | None:
         """``pusher``'s call: the body as a ``dict``, nothing decrypted, or ``None`` where anything is wrong.
 
+        Read by the client's ``json_decoder``, as in ``pusher``, where one was given.
+
         ``key``, ``signature``: the values of ``X-Pusher-Key`` and ``X-Pusher-Signature``. ``max_age_s``: 300
         s as in ``pusher``, before or after now; ``None`` turns it off, for webhooks that were queued.
         Raises ``ValidationError`` for a malformed ``max_age_s``, and nothing else.
@@ -257,7 +259,9 @@ class Webhooks(Calls):
             document = _document(content)
             if max_age_s is not None:
                 check_age(document.get("time_ms"), now=time.time(), max_age_s=max_age_s)
-        except InvalidWebhook:
+            if self._json_decoder is not None:  # last: its numbers need not be ours
+                return cast("dict[str, Any]", json.loads(content, cls=self._json_decoder))
+        except (InvalidWebhook, ValueError):  # a decoder may refuse more than we do
             return None
         return document
 

@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from decimal import Decimal
 from email.message import Message
 from types import MappingProxyType
 
@@ -457,6 +458,23 @@ def test_validate_webhook_gives_the_dict():
     for given_body in (content, content.decode()):
         assert CLIENT.validate_webhook(KEY, sign(content), given_body) == body
         assert CLIENT.validate_webhook(key=KEY, signature=sign(content).upper(), body=given_body) == body
+
+
+def test_validate_webhook_reads_with_the_clients_decoder():
+    """As pusher does; the age is read before, whatever the decoder makes of a number."""
+
+    class Decimals(json.JSONDecoder):
+        def __init__(self):
+            super().__init__(parse_int=Decimal)
+
+    class Refusing(json.JSONDecoder):
+        def decode(self, text):
+            raise ValueError(text)
+
+    content = json.dumps(aged(1) | {"events": [{"user_count": 3}]}).encode()
+    document = Sockudo("1", KEY, SECRET, json_decoder=Decimals).validate_webhook(KEY, sign(content), content)
+    assert isinstance(document["events"][0]["user_count"], Decimal)
+    assert Sockudo("1", KEY, SECRET, json_decoder=Refusing).validate_webhook(KEY, sign(content), content) is None
 
 
 def test_validate_webhook_takes_300_seconds():
