@@ -53,7 +53,8 @@ class Sockudo(
     (no limit but the server's) and ``max_batch_bytes`` (10 MiB) of one batch request.
     ``encryption_master_key_base64``: 32 bytes for ``private-encrypted-`` channels; the raw
     ``encryption_master_key`` of ``pusher`` is deprecated. ``json_encoder``, ``json_decoder``: subclasses of
-    ``json``'s for ``data``, and for answers and ``validate_webhook``. ``backend`` of ``pusher`` is refused: ``session`` is its like.
+    ``json``'s for ``data``, and for answers and ``validate_webhook``. ``backend`` of ``pusher`` is refused:
+    ``session`` is its like.
 
     Raises ``ConfigurationError`` for malformed or contradicting arguments. Calls raise
     ``ValidationError`` before anything is sent, ``SockudoHTTPError`` for an answer that is not
