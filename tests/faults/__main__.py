@@ -16,8 +16,8 @@ from sockudo_publisher.embedded import EmbeddedError
 from tests.support.publisher import Publisher
 
 from .run import Row, run
-from .scenarios import SCENARIOS, Scenario, all_at_once
-from .world import Setup, World
+from .scenarios import SCENARIOS, Scenario, all_at_once, late_may_repeat
+from .world import DEFAULT_TTL_S, Setup, World
 
 COLUMNS = "| scenario | faults | promised | lost | duplicated | reordered | longest call | counted |"
 
@@ -96,14 +96,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def soak(minutes: float) -> Scenario:
-    """Everything at random until the time is over."""
+    """Everything at random until the time is over, with the server's default memory."""
     until = time.monotonic() + minutes * 60
 
     def act(world: World, publisher: Publisher, _times: int) -> None:
         while time.monotonic() < until:
             all_at_once(world, publisher, 1)
 
-    return Scenario(f"soak of {minutes:g} minutes", "at random", act, 1, setup=Setup(workers=3))
+    setup = Setup(workers=3, ttl_s=DEFAULT_TTL_S)
+    return Scenario(f"soak of {minutes:g} minutes", "at random", act, 1, setup=setup, bound=late_may_repeat)
 
 
 if __name__ == "__main__":

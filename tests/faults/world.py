@@ -1,7 +1,6 @@
 """The parts of one scenario: Redis, Sockudo behind a proxy that misbehaves, workers that are killed, a subscriber.
 
-Everything is real and of this scenario's own, since everything is killed, frozen or restarted. The server remembers ids
-for `TTL_S` here instead of 120 s, so that the claim of a cut request ends in a test's time.
+Everything is real and of this scenario's own, since everything is killed, frozen or restarted.
 """
 
 from __future__ import annotations
@@ -27,8 +26,10 @@ from sockudo_publisher.embedded.ports import free_port
 from tests.support.proxy import Pass, Proxy
 from tests.support.subscriber import Subscriber
 
-#: Seconds that the server remembers an id, and workers trust it to.
+#: Seconds that the server remembers an id in most scenarios, so that a claim ends in a test's time.
 TTL_S = 40
+#: The server's own default.
+DEFAULT_TTL_S = 120
 #: Seconds of one attempt; the window must be longer by 5 s at least.
 DELIVERY_TIMEOUT_S = 10
 CHANNELS = tuple(f"flights-{number}" for number in range(64))
@@ -45,6 +46,7 @@ class Setup:
     nodes: int = 1
     nginx: bool = False
     workers: int = 2
+    ttl_s: int = TTL_S  # how long the server remembers an id, and the workers trust it to
     settings: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -128,7 +130,7 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
             ends.enter_context(
                 SockudoServer(
                     directory / f"sockudo-{number}",
-                    dedup_ttl_s=TTL_S,
+                    dedup_ttl_s=setup.ttl_s,
                     cache_redis_url=None if cache is None else cache.url,
                     history=setup.history,
                     settings=_cluster(cache) if setup.nodes > 1 and cache else None,
@@ -143,7 +145,7 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
         env = {
             "SOCKUDO_URL": proxy.url(nodes[0].url),
             "SOCKUDO_REDIS_URL": journal.url,
-            "SOCKUDO_DEDUP_WINDOW": str(TTL_S),
+            "SOCKUDO_DEDUP_WINDOW": str(setup.ttl_s),
             "SOCKUDO_DELIVERY_TIMEOUT": str(DELIVERY_TIMEOUT_S),
             **setup.settings,
         }
