@@ -1,0 +1,85 @@
+"""The harness' own judgement: what came twice, how soon, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+
+from tests.support.oracle import Verdict
+from tests.support.subscriber import Received
+
+from .evidence import repeats, tell
+from .run import Row
+from .scenarios import EXACT, Bound, forgotten_may_repeat, late_may_repeat, recorded_not_sent, shown_only
+from .world import World
+
+
+def seen(channel: str, number: int, at: float) -> Received:
+    return Received(channel, "n", json.dumps({"n": number}), at, b"")
+
+
+def row(verdict: Verdict, bound: Bound, soon: int = 0) -> Row:
+    return Row("name", "why", verdict, soon, bound, {}, {}, 0.0, 0, 0.0)
+
+
+def test_each_copy_counts_from_the_one_before() -> None:
+    again = repeats(
+        [seen("a", 1, 10.0), seen("b", 1, 11.0), seen("a", 1, 52.0), seen("a", 1, 52.5), seen("a", 2, 53.0)]
+    )
+    assert [(one.channel, one.number, one.after_s) for one in again] == [("a", 1, 42.0), ("a", 1, 0.5)]
+
+
+EXACTLY = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=0)
+LOST = Verdict(promised=9, lost=1, duplicated=0, reordered=0, unexpected=0)
+TWICE = Verdict(promised=9, lost=0, duplicated=2, reordered=0, unexpected=0)
+REORDERED = Verdict(promised=9, lost=0, duplicated=0, reordered=1, unexpected=0)
+FOREIGN = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=1)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "bound", "soon", "is_kept"),
+    [
+        (EXACTLY, EXACT, 0, True),
+        (LOST, EXACT, 0, False),
+        (TWICE, EXACT, 0, False),
+        (REORDERED, EXACT, 0, False),
+        (FOREIGN, shown_only({}), 0, False),
+        (TWICE, late_may_repeat({"resent_after_window": 2}), 0, True),
+        (TWICE, late_may_repeat({"resent_after_window": 1}), 0, False),
+        (TWICE, late_may_repeat({"resent_after_window": 2}), 1, False),
+        (LOST, late_may_repeat({"resent_after_window": 2}), 0, False),
+        (LOST, recorded_not_sent({}), 0, True),
+        (TWICE, recorded_not_sent({}), 0, False),
+        (TWICE, forgotten_may_repeat({}), 2, True),
+        (LOST, forgotten_may_repeat({}), 0, False),
+        (REORDERED, shown_only({}), 0, True),
+    ],
+)
+def test_a_bound_is_kept_or_broken(verdict: Verdict, bound: Bound, soon: int, is_kept: bool) -> None:
+    assert row(verdict, bound, soon).is_kept is is_kept
+
+
+def test_faults_copies_and_warnings_are_told_in_the_order_of_time(tmp_path: Path) -> None:
+    now, wall = time.monotonic(), time.time()
+    stamp = datetime.fromtimestamp(wall + 3).strftime("%Y-%m-%d %H:%M:%S")
+    (tmp_path / "worker-w1.log").write_text(
+        f"[{stamp},500: INFO/MainProcess] ready\n"
+        f"[{stamp},500: WARNING/MainProcess] app default: nothing is sent (unknown)\n"
+        "no line of a log\n"
+    )
+    timeline = [(now + 1, "workers killed"), (now + 9, "Redis restarted")]
+    world = cast("World", SimpleNamespace(directory=tmp_path, timeline=timeline))
+    again = repeats([seen("a", number, now + at) for at in (0.0, 5.0) for number in (7, 8)])
+    told = [line.split(maxsplit=1)[1] for line in tell(world, again, started_at=now).splitlines()]
+    assert told == [
+        "FAULT   workers killed",
+        "worker-w1 WARNING: app default: nothing is sent (unknown)",
+        "REPEAT  a: 2 (7..8), 5.0 s after their first at 0.0",
+        "FAULT   Redis restarted",
+    ]
