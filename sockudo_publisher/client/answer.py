@@ -1,25 +1,24 @@
 """What an answer of Sockudo means to a direct call: the server's JSON, or the error of its status.
 
-Pure. Imports the error tree and the transport's ``Response``. Facts: sockudo-server, sections 1.2 and 1.3.
+Pure. Imports the error tree, the redaction and the transport's ``Response``.
+Facts: sockudo-server, sections 1.2 and 1.3.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ..errors import SockudoConnectionError, SockudoHTTPError, error_for_status
+from ..redaction import without_signature
 from .transport import Response
 
 __all__ = ["error_of", "json_object", "retry_after"]
 
 #: Characters of the server's words that an error carries; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
-# A proxy's page may quote the URL that it could not serve, and with it key and signature.
-_SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
 
 
 def json_object(response: Response, *, decoder: type[json.JSONDecoder] | None = None) -> dict[str, Any]:
@@ -59,7 +58,7 @@ def error_of(response: Response) -> SockudoHTTPError:
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
         message = answer if isinstance(answer, str) else response.body.decode(errors="replace")
-    message = _SIGNED_QUERY.sub("auth_…", " ".join(message.split()))
+    message = without_signature(message)
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))

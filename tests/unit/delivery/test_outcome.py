@@ -289,6 +289,21 @@ def test_any_answer_has_an_outcome_and_only_receipts_settle(
         assert all(one["acknowledgement_id"] for one in answered)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(404, b"<p>No /apps/1/e?auth_key=KEY&amp;auth_signature=deadbeef&amp;body_md5=x here</p>", HTML),
+        json_reply(400, {"error": "no route for ?auth_key=KEY&auth_signature=deadbeef", "code": "invalid_input"}),
+    ],
+    ids=["page", "json"],
+)
+def test_words_that_quote_our_request_lose_its_signature(reply: Reply) -> None:
+    """They go to the log, to `status`, into Redis."""
+    words = classify(reply, 1).words
+    assert "auth_…" in words
+    assert not any(secret in words for secret in ("KEY", "deadbeef", "body_md5"))
+
+
 @given(st.integers(1, 40), st.integers(0, 45))
 def test_receipts_are_counted(sent: int, answered: int) -> None:
     """One too few or too many and nothing is settled."""
