@@ -7,7 +7,7 @@ from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
 from redis.retry import Retry
 
 from ..errors import ConfigurationError
@@ -38,7 +38,13 @@ def look_at_redis(url: str, *, replicas_wanted: int = 0) -> RedisFacts:
         for name in ("appendfsync", "save"):
             told = _told(client.config_get, name)
             config = config if told is None else {**(config or {}), **told}
-        return RedisFacts(info=info, config=config, ahead_s=_ahead_s(client), replicas_wanted=replicas_wanted)
+        return RedisFacts(
+            info=info,
+            config=config,
+            ahead_s=_ahead_s(client),
+            replicas_wanted=replicas_wanted,
+            wait_denied=bool(replicas_wanted) and _is_wait_denied(client),
+        )
     except AuthenticationError:
         return RedisFacts(failure="refuses the user or password", refused=True)
     except BusyLoadingError:
@@ -64,6 +70,14 @@ def _told(ask: Any, *arguments: str) -> dict[str, Any] | None:
     except ResponseError:
         return None
     return answer
+
+
+def _is_wait_denied(client: Any) -> bool:
+    try:
+        client.wait(0, 1)  # for no replica: it answers at once
+    except NoPermissionError:
+        return True
+    return False
 
 
 def _ahead_s(client: Any) -> float | None:

@@ -41,7 +41,7 @@ class RedisFacts:
 
     ``failure``: why it was not reached (then nothing else is known). ``info`` and ``config`` are ``None`` where
     an ACL denies the command. ``ahead_s``: how far its clock is ahead of this host's. ``replicas_wanted``: of
-    ``SOCKUDO_REDIS_WAIT``.
+    ``SOCKUDO_REDIS_WAIT``; ``wait_denied``: by an ACL, looked at only where it is wanted.
     """
 
     failure: str = ""
@@ -50,6 +50,7 @@ class RedisFacts:
     config: Mapping[str, str] | None = field(default=None, repr=False)
     ahead_s: float | None = None
     replicas_wanted: int = 0
+    wait_denied: bool = False
 
 
 def judge_redis(facts: RedisFacts) -> list[Finding]:
@@ -68,7 +69,7 @@ def judge_redis(facts: RedisFacts) -> list[Finding]:
         found += [unknown(name, "Redis does not let us run INFO", how) for name in REDIS_CHECKS[1:-1]]
     else:
         info = facts.info
-        found += [_version(info), _role(info, facts.replicas_wanted), _persistence(info, facts.config)]
+        found += [_version(info), _role(info, facts), _persistence(info, facts.config)]
         found += [_eviction(info), _memory(info)]
     found.append(_clock(facts.ahead_s))
     return found
@@ -88,8 +89,8 @@ def _version(info: Mapping[str, Any]) -> Finding:
     return fine(name, f"Redis {text}")
 
 
-def _role(info: Mapping[str, Any], replicas_wanted: int) -> Finding:
-    name = "redis.role"
+def _role(info: Mapping[str, Any], facts: RedisFacts) -> Finding:
+    name, replicas_wanted = "redis.role", facts.replicas_wanted
     mode = info.get("redis_mode", "standalone")
     if mode == "sentinel":
         return broken(name, "this is a Sentinel, not a Redis", "SOCKUDO_REDIS_URL: the primary's address")
@@ -109,6 +110,12 @@ def _role(info: Mapping[str, Any], replicas_wanted: int) -> Finding:
             name,
             f"{replicas} replicas are connected, SOCKUDO_REDIS_WAIT waits for {replicas_wanted} at each append",
             f"connect the replicas, or SOCKUDO_REDIS_WAIT={replicas}:100" if replicas else "connect the replicas",
+        )
+    if facts.wait_denied:
+        return broken(
+            name,
+            "Redis does not let us run WAIT, which SOCKUDO_REDIS_WAIT needs at each append",
+            "`ACL SETUSER <user> +wait`, or no SOCKUDO_REDIS_WAIT",
         )
     return fine(name, f"primary, {replicas} replica{'' if replicas == 1 else 's'}")
 

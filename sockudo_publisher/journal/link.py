@@ -21,7 +21,7 @@ from redis.retry import Retry
 from ..errors import JournalUnavailable
 from .scripts import all_scripts, script
 
-__all__ = ["Command", "RedisLink", "evalsha"]
+__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory"]
 
 Command: TypeAlias = tuple[Any, ...]
 
@@ -77,7 +77,7 @@ class RedisLink:
                     connection.disconnect()
                     connection.connect()
         except (RedisError, OSError) as error:
-            raise JournalUnavailable(f"Redis cannot be reached: {_kind(error)}", stored=False) from None
+            raise JournalUnavailable(f"Redis cannot be reached: {error_words(error)}", stored=False) from None
         return connection
 
     def _begin_process(self) -> None:
@@ -124,7 +124,7 @@ class RedisLink:
                     answers[i] = answer
         except (RedisError, OSError) as error:
             connection.disconnect()
-            raise JournalUnavailable(f"Redis did not answer: {_kind(error)}", stored=None) from None
+            raise JournalUnavailable(f"Redis did not answer: {error_words(error)}", stored=None) from None
         except BaseException:
             # A greenlet killed or a signal raised between question and answer: the next user of this
             # connection would read our answer.
@@ -145,7 +145,7 @@ class RedisLink:
 def checked(answer: Any) -> Any:
     """The answer itself, or the error that Redis answered as :class:`JournalUnavailable`."""
     if isinstance(answer, Exception):
-        raise JournalUnavailable(f"Redis refused: {_kind(answer)}", stored=False)
+        raise JournalUnavailable(f"Redis refused: {error_words(answer)}", stored=False)
     return answer
 
 
@@ -174,7 +174,7 @@ def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     return answers
 
 
-def _kind(error: Exception) -> str:
+def error_words(error: Exception) -> str:
     """A word on the error without its text where that could hold a URL or a value."""
     text = str(error).split("\n", 1)[0]
     return f"{type(error).__name__}: {text}"[:200] if isinstance(error, ResponseError) else type(error).__name__

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable
 from .keys import lane_keys, ledger_key
 from .layout import Layout, LayoutRecord, Span
-from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha, is_out_of_memory
+from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, error_words, evalsha, is_out_of_memory
 from .pack import Item, packs
 from .scripts import Answer
 
@@ -248,7 +248,9 @@ class Producer:
         if self._wait is None:
             return self._link.run(commands)
         *answers, replicas = self._link.run(commands, then=("WAIT", *self._wait))
-        if checked(replicas) < self._wait[0]:
+        if isinstance(replicas, Exception):  # by an ACL, say: that says nothing of the appends before it
+            raise JournalUnavailable(f"SOCKUDO_REDIS_WAIT: Redis refused: {error_words(replicas)}", stored=None)
+        if replicas < self._wait[0]:
             raise JournalUnavailable(
                 f"SOCKUDO_REDIS_WAIT: {replicas} replicas have it within {self._wait[1]} ms, wanted {self._wait[0]}",
                 stored=None,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import redis
 
 from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.embedded.process import wait_for
@@ -177,6 +178,21 @@ def test_wait_without_replicas_says_that_nobody_knows(make_lane, redis_url: str)
     fails(lambda: lane.append_once(("k", b"2")), stored=None)
     fails(lambda: lane.append_once(("k", b"2")), stored=None)
     assert lane.bodies == [b"1", b"2"], "stored, once"
+
+
+def test_wait_that_redis_refuses_says_that_nobody_knows(make_lane, redis_url: str, client: redis.Redis) -> None:
+    """An ACL without the command: what was appended before it is stored all the same."""
+    client.acl_setuser("no-wait", enabled=True, nopass=True, categories=["+@all"], commands=["-wait"], keys=["*"])
+    try:
+        lane = make_lane(redis_url.replace("redis://", "redis://no-wait:x@"), wait=(1, 20))
+        with pytest.raises(JournalUnavailable, match="SOCKUDO_REDIS_WAIT: Redis refused: NoPermissionError") as raised:
+            lane.append(b"1")
+        assert raised.value.stored is None
+        fails(lambda: lane.append_once(("k", b"2")), stored=None)
+        fails(lambda: lane.append_once(("k", b"2")), stored=None)
+        assert lane.bodies == [b"1", b"2"], "stored, once"
+    finally:
+        client.acl_deluser("no-wait")
 
 
 def test_connections_beyond_what_is_kept_are_closed(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,8 +28,14 @@ INFO = {
 CONFIG = {"appendfsync": "everysec", "save": ""}
 
 
-def judged(name, *, config=CONFIG, ahead_s=0.0, replicas_wanted=0, **info):
-    facts = RedisFacts(info={**INFO, **info}, config=config, ahead_s=ahead_s, replicas_wanted=replicas_wanted)
+def judged(name, *, config=CONFIG, ahead_s=0.0, replicas_wanted=0, wait_denied=False, **info):
+    facts = RedisFacts(
+        info={**INFO, **info},
+        config=config,
+        ahead_s=ahead_s,
+        replicas_wanted=replicas_wanted,
+        wait_denied=wait_denied,
+    )
     findings = {finding.name: finding for finding in judge_redis(facts)}
     assert tuple(findings) == REDIS_CHECKS
     others = {other for other, finding in findings.items() if finding.state.value != "fine"} - {name}
@@ -49,6 +55,9 @@ def judged(name, *, config=CONFIG, ahead_s=0.0, replicas_wanted=0, **info):
         pytest.param("redis.role", {"redis_mode": "cluster"}, "risk", "Cluster", id="cluster"),
         pytest.param("redis.role", {"role": "slave", "master_host": "h"}, "broken", "replica of h", id="replica"),
         pytest.param("redis.role", {"replicas_wanted": 1}, "fine", "1 replica", id="enough replicas"),
+        pytest.param(
+            "redis.role", {"replicas_wanted": 1, "wait_denied": True}, "broken", "run WAIT", id="WAIT is denied"
+        ),
         pytest.param("redis.role", {"replicas_wanted": 2}, "broken", "SOCKUDO_REDIS_WAIT", id="too few replicas"),
         pytest.param("redis.persistence", {"loading": 1}, "risk", "loading", id="loading"),
         pytest.param("redis.persistence", {"aof_enabled": 0}, "risk", "every event", id="nothing kept"),
