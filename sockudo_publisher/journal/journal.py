@@ -186,20 +186,26 @@ class Journal:
         """
         return self._take(holder, (), most_items, most_bytes)[1]
 
-    def settle_and_take(self, holder: Holder, batch: Batch, *, most_items: int, most_bytes: int) -> Taken:
+    def settle_and_take(
+        self, holder: Holder, batch: Batch, *, most_items: int, most_bytes: int, late: bool = False
+    ) -> Taken:
         """``batch`` was accepted: it leaves the queue, and the next is taken in the same round trip.
+
+        ``late``: it was sent again after its window, which is counted with it.
 
         Raises :class:`LeaseLost`, :class:`MarkerChanged` (take again) or :class:`JournalUnavailable`.
         """
-        settled, taken = self._take(holder, (self._settle_command(holder, batch),), most_items, most_bytes)
+        settling = self._settle_command(holder, batch, late=late)
+        settled, taken = self._take(holder, (settling,), most_items, most_bytes)
         _raise_unless_done(settled, holder)
         return taken
 
-    def settle(self, holder: Holder, batch: Batch, *, counter: str = "settled") -> None:
+    def settle(self, holder: Holder, batch: Batch, *, counter: str = "settled", late: bool = False) -> None:
         """``batch`` was accepted: it leaves the queue, counted. Raises as :meth:`settle_and_take`."""
-        _raise_unless_done(checked(self.link.run([self._settle_command(holder, batch, counter)])[0]), holder)
+        settling = self._settle_command(holder, batch, counter, late=late)
+        _raise_unless_done(checked(self.link.run([settling])[0]), holder)
 
-    def _settle_command(self, holder: Holder, batch: Batch, counter: str = "settled") -> Command:
+    def _settle_command(self, holder: Holder, batch: Batch, counter: str = "settled", *, late: bool) -> Command:
         keys, end = holder.keys, batch.end
         return evalsha(
             "settle",
@@ -214,6 +220,7 @@ class Journal:
                 batch.count,
                 counter,
                 holder.channel or "",
+                "1" if late else "0",
             ),
         )
 

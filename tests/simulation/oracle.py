@@ -35,7 +35,7 @@ WAYS_OUT = (
     "refused",
     "conflict",
     "too_large",
-    "uncertain",
+    "held_uncertain",
     "expired",
     "expired_uncertain",
 )
@@ -211,8 +211,7 @@ class Oracle:
         left = sum(counts[how] for how in WAYS_OUT)
         if left != len(self.order) and not self.has_rolled_back:
             raise Broken(f"{len(self.order)} events came, {left} left: {dict(counts)}")
-        # Counted after the settling: a death between the two is not.
-        if counts["resent_after_window"] < len(self.late) and not self.plan.kinds() & (REDIS_TROUBLES | {"crash"}):
+        if counts["resent_after_window"] < len(self.late) and not self.has_rolled_back:
             raise Broken(f"{len(self.late)} events came again after the window, {dict(counts)}")
         if counts["resent_after_window"] and not (self.may_be_late or self.orphans):
             raise Broken("something was resent after the window, though nothing kept it")

@@ -4,6 +4,7 @@
 -- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] the marker that take answered
 -- ARGV[4] entry   ARGV[5] index: the prefix ends before it   ARGV[6] '1': that is the entry's end
 -- ARGV[7] items in the prefix   ARGV[8] counter   ARGV[9] the channel of a held queue, '' for a lane
+-- ARGV[10] '1': they were sent again after their window, and are counted as that, too
 -- Returns {LOST} | {MISMATCH} | {DONE}
 -- include advance
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
@@ -13,5 +14,6 @@ advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
 redis.call('HINCRBY', KEYS[2], 'depth', -ARGV[7])
 redis.call('HINCRBY', KEYS[6], ARGV[8], ARGV[7])
+if ARGV[10] == '1' then redis.call('HINCRBY', KEYS[6], 'resent_after_window', ARGV[7]) end
 end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[9])
 return {1}

@@ -34,6 +34,14 @@ class TestSettle:
         assert lane.queue.entries == (2 if count < 3 else 1 if count < 5 else 0)
         assert five.state("head") == {1: b"1", 2: b"2", 4: b"1"}.get(count)
 
+    def test_what_came_late_is_counted_with_it(self, five: OneLane) -> None:
+        """In the same step: a death behind it does not lose the count."""
+        holder = five.acquire()
+        five.journal.settle(holder, five.take(holder).head(2), late=True)
+        taken = five.journal.settle_and_take(holder, five.take(holder), late=True, most_items=10, most_bytes=1000)
+        assert taken.batch is None
+        assert five.now.counts == {"settled": 5, "resent_after_window": 5}
+
     @pytest.mark.parametrize("count", [1, 2, 3, 4])
     def test_the_rest_stays_marked_with_its_time(self, five: OneLane, count: int) -> None:
         """It may have been sent with what was accepted; under a text of its own."""
