@@ -1,14 +1,16 @@
 """The canaries' beat: one worker per app asks all the time whether the server still remembers ids.
 
-Every worker has the thread; which of them plants and asks is a right in Redis that runs out. Its I/O is
-its own: it drains nothing, holds up nothing, and ends with the worker. While the app is paused nothing is
-sent here either; whoever probes asks the canaries then (``delivery/drain.py``).
+Every worker has a thread for each app, so that one whose server hangs keeps no other waiting; which worker
+plants and asks is a right in Redis that runs out. A thread's I/O is its own: it drains nothing, holds up
+nothing, and ends with the worker. While the app is paused nothing is sent here either; whoever probes asks
+the canaries then (``delivery/drain.py``).
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 import uuid
 from typing import Any
 
@@ -27,6 +29,9 @@ logger = logging.getLogger("sockudo_publisher.canary")
 #: Beats that the right to plant and ask lasts: a holder that died is followed after so many.
 BEATS_HELD = 3
 
+#: Seconds that the worker waits for the threads at its end; what is in flight is dropped then.
+STOP_S = 5.0
+
 #: Milliseconds that it lasts at least, with the shortest windows.
 LEAST_HELD_MS = 2000
 
@@ -38,30 +43,32 @@ class CanaryStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def __init__(self, _parent: Any, **_: Any) -> None:
         self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._owner = uuid.uuid4().hex
 
     def start(self, _parent: Any) -> None:
         """Begin to ask."""
-        self._thread = threading.Thread(target=self._run, name="sockudo-canary", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._run, args=(name,), name=f"sockudo-canary-{name}", daemon=True)
+            for name in get_settings().app_urls()
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def stop(self, _parent: Any) -> None:
         """End it; another worker may go on at once."""
         self._over.set()
-        if self._thread is not None:
-            self._thread.join(timeout=5)
+        until = time.monotonic() + STOP_S
+        for thread in self._threads:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
 
     terminate = stop
 
-    def _run(self) -> None:
-        settings = get_settings()
-        names = tuple(settings.app_urls())
-        while not self._over.wait(beat_s(settings.dedup_window)) and not draining.state.stop.is_set():
-            for name in names:
-                self._guarded(name, beat_once)
-        for name in names:
-            self._guarded(name, _give_up)
+    def _run(self, name: str) -> None:
+        every_s = beat_s(get_settings().dedup_window)
+        while not self._over.wait(every_s) and not draining.state.stop.is_set():
+            self._guarded(name, beat_once)
+        self._guarded(name, _give_up)
 
     def _guarded(self, name: str, act: Any) -> None:
         try:

@@ -8,9 +8,11 @@ and Sockudo only.
 from __future__ import annotations
 
 import logging
+import random
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import bootsteps
 
@@ -23,6 +25,8 @@ from ..settings import get_settings
 __all__ = ["Sweep", "sweep_once"]
 
 logger = logging.getLogger("sockudo_publisher.sweep")
+
+_Queue = TypeVar("_Queue")
 
 #: Seconds between two sweeps of one worker.
 EVERY_S = 1.0
@@ -100,7 +104,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 def sweep_once(name: str) -> list[tuple[int, str | None]]:
     """Ring what has to be rung; answers what the broker would not take.
 
-    While the app is paused nothing is rung; when the pause has run out, one lane, to probe.
+    While the app is paused nothing is rung; when the pause has run out, one lane, to probe: any, since the
+    head of one may be what only a newer release can send.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
@@ -109,7 +114,7 @@ def sweep_once(name: str) -> list[tuple[int, str | None]]:
         return []
     lanes, due = journal.sweep(open_lanes)
     if pause is not None:
-        lanes, due = lanes[:1], ([] if lanes else due[:1])
+        lanes, due = _one(lanes), ([] if lanes else _one(due))
     refused: list[tuple[int, str | None]] = []
     if lanes and not doorbell.ring(name, lanes):
         refused += [(lane, None) for lane in lanes]
@@ -117,3 +122,7 @@ def sweep_once(name: str) -> list[tuple[int, str | None]]:
         if not doorbell.ring(name, (lane,), channel=channel):
             refused.append((lane, channel))
     return refused
+
+
+def _one(of: Sequence[_Queue]) -> list[_Queue]:
+    return random.sample(of, min(1, len(of)))

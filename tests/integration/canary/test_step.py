@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 
@@ -15,6 +16,7 @@ from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.workerapp.canary import CanaryStep, beat_once
+from tests.support.proxy import Hang, Proxy
 from tests.support.subscriber import Subscriber
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
@@ -77,7 +79,7 @@ def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserv
         assert wait_for(lambda: memory.report().verdict == "remembers", 40)
         for step in steps:
             step.stop(None)
-        assert not [thread for thread in threading.enumerate() if thread.name == "sockudo-canary"]
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("sockudo-canary")]
         assert set(subscriber.data()) == {"planted"}
         assert len(subscriber.data()) >= 10
     assert memory.hold("next", 1000)
@@ -98,3 +100,24 @@ def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPat
         assert wait_for(lambda: len(asked) >= 3, 30)
     assert wait_for(lambda: beats(app) >= 1, 30)
     step.stop(None)
+
+
+def test_hung_server_of_one_app_holds_up_no_other(
+    app: App, devserver: DevServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each app has a beat of its own: while one question waits in vain, the other app's go on."""
+    with Proxy(devserver.port, Hang()) as proxy:
+        monkeypatch.setenv("SOCKUDO_APPS", json.dumps({"hung": proxy.url(devserver.url)}))
+        monkeypatch.setenv("SOCKUDO_DELIVERY_TIMEOUT", "5")
+        monkeypatch.setenv("SOCKUDO_DEDUP_WINDOW", "12")
+        forget_apps()
+        step = CanaryStep(None)
+        step.start(None)
+        try:
+            assert wait_for(lambda: len(proxy.connections) > 0, 30)
+            before = beats(app_named())
+            assert wait_for(lambda: beats(app_named()) >= before + 3, 30)
+            assert len(proxy.connections) == 1
+            assert not proxy.connections[0].closed, "it still waits for its answer"
+        finally:
+            step.stop(None)

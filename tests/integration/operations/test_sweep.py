@@ -1,0 +1,68 @@
+"""The sweep of an app that was paused: one queue is rung to probe, and not always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+import redis
+
+from sockudo_publisher import publish_many
+from sockudo_publisher.apps import app_named, forget_apps
+from sockudo_publisher.journal.keys import lane_keys
+from sockudo_publisher.workerapp.sweep import sweep_once
+
+pytestmark = pytest.mark.integration
+
+NAME = "default"
+LANES = 4
+
+
+class Bell:
+    """In the doorbell's place: no broker is needed to see who is rung."""
+
+    def __init__(self) -> None:
+        self.rung: list[tuple[int, ...]] = []
+
+    def ring(self, app: str, lanes: Sequence[int], *, channel: str | None = None, after_s: float = 0.0) -> bool:
+        self.rung.append(tuple(lanes))
+        return True
+
+
+@pytest.fixture
+def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
+    """Four lanes with events; nobody hears."""
+    for name, value in {
+        "SOCKUDO_URL": "http://key:secret@127.0.0.1:9/apps/app-id",
+        "SOCKUDO_REDIS_URL": redis_url,
+        "SOCKUDO_LANES": str(LANES),
+    }.items():
+        monkeypatch.setenv(name, value)
+    forget_apps()
+    bell = Bell()
+    for module in ("bulk", "workerapp.sweep"):
+        monkeypatch.setattr(f"sockudo_publisher.{module}.doorbell", bell)
+    publish_many((f"c-{n}", "n", {}) for n in range(64))
+    yield bell
+    monkeypatch.undo()
+    forget_apps()
+
+
+def test_lane_that_probes_is_any(bell: Bell, redis_url: str) -> None:
+    """The head of one may be what only a newer release can send: rung alone each time, it would keep the app paused."""
+    app_named().journal.shared.pause("unknown", 0.0)
+    bell.rung.clear()
+    with redis.Redis.from_url(redis_url) as client:
+        for _ in range(40):
+            for lane in range(LANES):
+                client.hdel(lane_keys(NAME, lane).state, "rung")
+            assert sweep_once(NAME) == []
+    assert {len(lanes) for lanes in bell.rung} == {1}
+    assert len(set(bell.rung)) >= 2, "forty draws of four lanes"
+
+
+def test_without_a_pause_all_are_rung(bell: Bell) -> None:
+    """At once."""
+    bell.rung.clear()
+    assert sweep_once(NAME) == []
+    assert bell.rung == [tuple(range(LANES))]
