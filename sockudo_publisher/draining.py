@@ -14,6 +14,7 @@ from typing import Any
 from celery.signals import worker_shutting_down
 
 from .apps import App, app_named
+from .delivery.backoff import QUICK_S
 from .delivery.canaries import Canaries
 from .delivery.drain import Ring, drain
 from .delivery.outcome import NoReply, Reply
@@ -136,8 +137,14 @@ def policy(settings: Settings) -> Policy:
 
 def canaries(app: App) -> Canaries:
     """The canaries of an app: one worker's beat plants and asks them, and whoever probes after trouble."""
-    window_s = get_settings().dedup_window
-    return Canaries(app.name, DedupMemory(app.journal.link, app.name), partial(_post, app), window_s=window_s)
+    settings = get_settings()
+    return Canaries(
+        app.name,
+        DedupMemory(app.journal.link, app.name),
+        partial(_post, app),
+        window_s=settings.dedup_window,
+        timeout_s=min(QUICK_S, settings.delivery_timeout),
+    )
 
 
 def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
@@ -147,7 +154,7 @@ def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
         app.journal,
         lane,
         channel,
-        post=partial(_post, app),
+        post=partial(_post, app, timeout_s=get_settings().delivery_timeout),
         policy=policy(get_settings()),
         control=_WorkerControl(app, lane),
         at=at,
@@ -156,10 +163,10 @@ def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
     )
 
 
-def _post(app: App, body: bytes) -> Reply | NoReply:
+def _post(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
     """One attempt at a batch."""
     try:
-        response = app.client.send("POST", "/batch_events", body=body, timeout=get_settings().delivery_timeout)
+        response = app.client.send("POST", "/batch_events", body=body, timeout=timeout_s)
     except SockudoConnectionError as error:
         return NoReply(sent=error.sent, words=str(error))
     headers = {name.lower(): value for name, value in response.headers.items()}

@@ -44,15 +44,26 @@ class Asked:
 
 
 class Canaries:
-    """The canaries of one app. ``post`` sends a body to ``/batch_events``; ``window_s``: SOCKUDO_DEDUP_WINDOW."""
+    """The canaries of one app.
+
+    ``post`` sends a body to ``/batch_events`` with a timeout in seconds; ``window_s``: SOCKUDO_DEDUP_WINDOW;
+    ``timeout_s``: of each request of a beat.
+    """
 
     def __init__(
-        self, app: str, memory: DedupMemory, post: Callable[[bytes], Reply | NoReply], *, window_s: float
+        self,
+        app: str,
+        memory: DedupMemory,
+        post: Callable[[bytes, float], Reply | NoReply],
+        *,
+        window_s: float,
+        timeout_s: float,
     ) -> None:
         self.app = app
         self.memory = memory
         self._post = post
         self._window_s = window_s
+        self._timeout_s = timeout_s
 
     def beat(self, lanes: Sequence[int]) -> MemoryReport:
         """Ask who is due, plant new ones, say what is known. Raises :class:`JournalUnavailable`."""
@@ -60,22 +71,24 @@ class Canaries:
         stale = [one for one in seen.canaries if not askable(one, seen.now_ms, self._window_s)]
         self.memory.claim(stale)
         asked = [one for one in due(seen.canaries, seen.now_ms) if one not in stale]
-        self._ask(self.memory.claim(asked[:MOST_ASKED]))
-        self._plant(ages_to_plant(seen.number, self._window_s))
+        self._ask(self.memory.claim(asked[:MOST_ASKED]), self._timeout_s)
+        self._plant(ages_to_plant(seen.number, self._window_s), self._timeout_s)
         rate, peak_ms = rate_seen(seen, self._window_s)
         return self._record(rate, peak_ms)
 
-    def after_trouble(self, since_ms: int) -> Asked:
+    def after_trouble(self, since_ms: int, timeout_s: float) -> Asked:
         """The server was in trouble from ``since_ms`` (Redis' time): does it answer, and did it forget?
+
+        ``timeout_s``: of each of 1 to 4 requests.
 
         A new canary goes first: while that fails the old ones, of which there are few, are not spent. With
         none to ask, nothing was forgotten.
         """
         canaries = after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
-        planted = self._plant((beat_s(self._window_s),))
+        planted = self._plant((beat_s(self._window_s),), timeout_s)
         if planted.outcome is not Outcome.ACCEPTED:
             return Asked(planted)
-        answers, findings = self._ask(self.memory.claim(canaries))
+        answers, findings = self._ask(self.memory.claim(canaries), timeout_s)
         try:
             self._record()
         except JournalUnavailable as error:  # full, perhaps: who asked is told all the same
@@ -86,10 +99,10 @@ class Canaries:
         logger.warning("app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
         return Asked(planted, forgotten=forgotten > 0)
 
-    def _plant(self, ages_s: Sequence[float]) -> Finding:
+    def _plant(self, ages_s: Sequence[float], timeout_s: float) -> Finding:
         now_ms = self.memory.now_ms()  # before it is sent: the server's clock starts later than ours
         canaries = [Canary(uuid.uuid4().hex, now_ms, int(age_s * 1000)) for age_s in ages_s]
-        finding = classify(self._post(_body([one.id for one in canaries], "planted")), len(canaries))
+        finding = classify(self._post(_body([one.id for one in canaries], "planted"), timeout_s), len(canaries))
         if finding.outcome is Outcome.ACCEPTED:
             try:
                 self.memory.planted(canaries)
@@ -97,12 +110,12 @@ class Canaries:
                 logger.warning("app %s: canaries: %s", self.app, error)
         return finding
 
-    def _ask(self, claimed: Sequence[Canary]) -> tuple[list[CanaryAnswer], list[Finding]]:
+    def _ask(self, claimed: Sequence[Canary], timeout_s: float) -> tuple[list[CanaryAnswer], list[Finding]]:
         """Ask for each; answers are kept, and so are the findings, clear or not."""
         answers, findings = [], []
         start_ms, start = self.memory.now_ms() if claimed else 0, time.monotonic()
         for one in claimed:
-            finding = classify(self._post(_body([one.id], "asked")), 1)
+            finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
             findings.append(finding)
             if finding.outcome in (Outcome.CONFLICT, Outcome.ACCEPTED):
                 now_ms = start_ms + int((time.monotonic() - start) * 1000)

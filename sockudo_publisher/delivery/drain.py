@@ -22,6 +22,7 @@ from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, 
 from ..journal.lease import LeaseLost
 from ..journal.pack import Item
 from ..journal.shared import Limits
+from ..journal.shared import Pause as AppPause
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
 from .outcome import Finding, NoReply, Reply, classify
@@ -216,7 +217,7 @@ class _Run:
             elif (pause := taken.shared.pause) and not self.probe.is_ours:
                 wait_s = (pause.until_ms - self.now_ms(taken.now_ms)) / 1000
                 if wait_s <= 0 and self.probe.begin(self.holder.lease.token):
-                    taken = self.ask_first(taken, head, pause.since_ms)
+                    taken = self.ask_first(taken, head, pause)
                     continue
                 wait_s = max(wait_s, PROBE_LOOK_S)
                 if not self.wait(taken, head, wait_s, Ring(wait_s) if self.probe.paused_by_us else None):
@@ -304,11 +305,11 @@ class _Run:
         )
         self.over(taken, None)
 
-    def ask_first(self, taken: Taken, batch: Batch, paused_ms: int) -> Taken:
+    def ask_first(self, taken: Taken, batch: Batch, pause: AppPause) -> Taken:
         """We probe: canaries go first. The same take if the batch may follow, else the next one."""
         if self.forgets_until_ms > self.now_ms(taken.now_ms):
             return taken  # what is forgotten need not be asked for
-        asked = self.probe.ask(paused_ms, batch.first_ms if batch.resent else None)
+        asked = self.probe.ask(pause.since_ms, pause.count, batch.first_ms if batch.resent else None)
         if asked is None:
             return taken
         step, self.progress = after_canary(asked.finding, self.progress)
@@ -338,7 +339,8 @@ class _Run:
             case SettleFirst(count):
                 self.settle_recorded(batch.head(count))
             case LeaveFirst(reason, words, keep):
-                letter = DeadLetterFields(reason, words, self.progress.attempts, batch.first_ms, maybe_delivered=True)
+                attempts = max(1, self.progress.attempts)  # earlier runs', which are not counted, made the first
+                letter = DeadLetterFields(reason, words, attempts, batch.first_ms, maybe_delivered=True)
                 self.bury(batch, letter, keep=keep)
             case _:
                 assert_never(step)
@@ -381,7 +383,7 @@ class _Run:
     def settle_and_take(self, batch: Batch) -> Taken:
         """The batch leaves the journal, the next one is taken."""
         try:
-            taken = self.noted(self.journal.settle_and_take(self.holder, batch, **self.bounds()))
+            taken = self.noted(self.journal.settle_and_take(self.holder, batch, late=self.late, **self.bounds()))
         except LeaseLost:
             # With the server's 200 in hand the lease may be taken again, if nobody has it: settling now
             # spares a resend.
@@ -391,8 +393,6 @@ class _Run:
             taken = self.take()
         except MarkerChanged:
             taken = self.take()
-        if self.late:
-            self.journal.count(self.holder.keys.lane, "resent_after_window", batch.count)
         self.at("settled")
         return taken
 
@@ -408,7 +408,7 @@ class _Run:
     def settle_again(self, batch: Batch) -> None:
         """Settle under a new lease, if the marker is still the one that we sent under."""
         try:
-            self.journal.settle(self.holder, batch)
+            self.journal.settle(self.holder, batch, late=self.late)
         except MarkerChanged:
             self.progress = Progress()  # a successor has moved the head: what we know of it is old
 
@@ -464,15 +464,15 @@ class _Run:
             learn.events or "-",
             learn.bytes or "-",
         )
-        self.journal.shared.learn(Limits(learn.events, learn.bytes))
-        if learn.unmark:
+        if learn.unmark:  # first, as with a pause
             self.put_back(batch)
+        self.journal.shared.learn(Limits(learn.events, learn.bytes))
         self.limits = self.journal.shared.view().limits
         return self.take()
 
     def pause_and_take(self, batch: Batch, pause: Pause) -> Taken:
         """All workers of the app wait; then one asks."""
-        self.probe.pause(pause)
-        if pause.unmark:
+        if pause.unmark:  # first: a death in between must not leave what was never sent marked as sent
             self.put_back(batch)
+        self.probe.pause(pause)
         return self.take()

@@ -16,6 +16,7 @@ from typing import Final
 from ..journal.memory import Beat, Canary, CanaryAnswer, MemoryReport
 
 __all__ = [
+    "AFTER_TROUBLE",
     "advice",
     "after_trouble",
     "ages_to_plant",

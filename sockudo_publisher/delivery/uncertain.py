@@ -62,7 +62,7 @@ def fate(
     if wanted == 0:
         return LeaveFirst("expired_uncertain", "", keep=False)
     if state is Standing.OVER:
-        over = f"the server's memory of it ({policy.window_s:g} s) is over"
+        over = f"a resend might end after the server's memory of it ({policy.window_s:g} s)"
         why = over if remembers else "the server does not remember ids"
         return LeaveFirst("uncertain", f"not known to be delivered, and {why}", keep=True)
     return SendFirst(wanted)

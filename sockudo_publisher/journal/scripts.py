@@ -23,6 +23,7 @@ NAMES = (
     "append_once",
     "bury",
     "count",
+    "end_probe",
     "hold",
     "learn",
     "mark",

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .keys import AppKeys
-from .link import Command, RedisLink, checked
+from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
 
 __all__ = ["Limits", "Pause", "Shared", "SharedView"]
@@ -19,7 +19,7 @@ __all__ = ["Limits", "Pause", "Shared", "SharedView"]
 #: How long a limit learned from the server holds: it finds out again after a change of the server's configuration.
 LIMITS_TTL_S = 3600
 
-#: How long the right to probe lasts beyond one attempt's timeout, for a prober that died.
+#: How long the right to probe lasts beyond the timeouts of its requests, for a prober that died.
 PROBE_MARGIN_S = 2.0
 
 
@@ -82,17 +82,22 @@ class Shared:
         return int(answer[1])
 
     def try_probe(self, token: str, timeout_s: float) -> bool:
-        """Become the one who asks whether the server is back, for one attempt."""
+        """Become the one who asks whether the server is back, or stay it, for as long as its requests may take."""
         ttl_ms = int((timeout_s + PROBE_MARGIN_S) * 1000)
         return bool(self._link.script("probe", (self._keys.probe,), (token, ttl_ms))[0] == Answer.DONE)
 
-    def end_probe(self) -> None:
-        """Let another probe."""
-        self._link.call("DEL", self._keys.probe)
+    def end_probe(self, token: str) -> None:
+        """Let another probe, unless one does already: ours had run out."""
+        self._link.script("end_probe", (self._keys.probe,), (token,))
 
-    def resume(self) -> bool:
-        """End the pause, whatever its reason; ``False``: there was none."""
-        removed, _ = self._link.run([("DEL", self._keys.pause), ("DEL", self._keys.probe)])
+    def resume(self, token: str = "") -> bool:
+        """End the pause, whatever its reason; ``False``: there was none.
+
+        ``token``: the prober's whose right ends with it; without one, whoever asks has to ask for it again.
+        """
+        end = evalsha("end_probe", (self._keys.probe,), (token,))
+        removed, ended = self._link.run([("DEL", self._keys.pause), end])
+        checked(ended)
         return bool(checked(removed))
 
     def learn(self, limits: Limits) -> None:

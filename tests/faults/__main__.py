@@ -70,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = [(one, times) for one, times in chosen if any(words in one.name for words in options.only)]
     if not chosen:
         parser.error("no scenario of that name")
+    Path(options.evidence).mkdir(parents=True, exist_ok=True)
     print(f"seed {seed}\n\n{COLUMNS}\n|{'---|' * 8}", flush=True)
     rows: list[Row] = []
     unplayed = 0

@@ -299,7 +299,16 @@ class JournalModel:
             return "again"
         return None
 
-    def settle(self, lane: int, channel: str | None, token: str, batch: ModelBatch, counter: str = "settled") -> str:
+    def settle(
+        self,
+        lane: int,
+        channel: str | None,
+        token: str,
+        batch: ModelBatch,
+        counter: str = "settled",
+        *,
+        late: bool = False,
+    ) -> str:
         """ "done", "lost" or "mismatch"."""
         refusal = self._refusal(lane, channel, token, batch)
         if refusal:
@@ -311,6 +320,8 @@ class JournalModel:
         self._advance(queue, end)
         queue.depth -= batch.count
         self.lanes[lane].count(counter, batch.count)
+        if late:
+            self.lanes[lane].count("resent_after_window", batch.count)
         self._end_if_empty(lane, channel, queue)
         return "done"
 
@@ -343,7 +354,7 @@ class JournalModel:
             self.lanes[lane].letters.append((batch.first_item, letter))
         self._advance(queue, batch.entries[0].position)
         queue.depth -= 1
-        self.lanes[lane].count(letter.reason)
+        self.lanes[lane].count(letter.counter)
         self._end_if_empty(lane, channel, queue)
         return "done"
 
@@ -405,18 +416,19 @@ class JournalModel:
 
     def try_probe(self, token: str, timeout_s: float) -> bool:
         now = self.now_s() * 1000
-        if self.probe_until_ms > now:
+        if self.probe_until_ms > now and self.prober != token:
             return False
         self.prober, self.probe_until_ms = token, now + int((timeout_s + PROBE_MARGIN_S) * 1000)
         return True
 
-    def end_probe(self) -> None:
-        self.prober, self.probe_until_ms = "", -1.0
+    def end_probe(self, token: str = "") -> None:
+        if token in ("", self.prober):
+            self.prober, self.probe_until_ms = "", -1.0
 
-    def resume(self) -> bool:
+    def resume(self, token: str = "") -> bool:
         was_paused = self.pause is not None
         self.pause = None
-        self.end_probe()
+        self.end_probe(token)
         return was_paused
 
     def learn(self, limits: Limits) -> None:
@@ -494,11 +506,11 @@ class Face:
     def try_probe(self, token: str, timeout_s: float) -> bool:
         return self.trip("try_probe", lambda: self.model.try_probe(token, timeout_s))
 
-    def end_probe(self) -> None:
-        self.trip("end_probe", self.model.end_probe)
+    def end_probe(self, token: str) -> None:
+        self.trip("end_probe", lambda: self.model.end_probe(token))
 
-    def resume(self) -> bool:
-        return self.trip("resume", self.model.resume)
+    def resume(self, token: str = "") -> bool:
+        return self.trip("resume", lambda: self.model.resume(token))
 
     def learn(self, limits: Limits) -> None:
         self.view()
@@ -548,16 +560,20 @@ class Face:
     def take(self, holder: Holder, *, most_items: int, most_bytes: int) -> Taken:
         return self._take(holder, None, most_items, most_bytes)
 
-    def settle_and_take(self, holder: Holder, batch: ModelBatch, *, most_items: int, most_bytes: int) -> Taken:
-        return self._take(holder, batch, most_items, most_bytes)
+    def settle_and_take(
+        self, holder: Holder, batch: ModelBatch, *, most_items: int, most_bytes: int, late: bool = False
+    ) -> Taken:
+        return self._take(holder, batch, most_items, most_bytes, late=late)
 
-    def _take(self, holder: Holder, settled: ModelBatch | None, most_items: int, most_bytes: int) -> Taken:
+    def _take(
+        self, holder: Holder, settled: ModelBatch | None, most_items: int, most_bytes: int, *, late: bool = False
+    ) -> Taken:
         lane, channel, token = _of(holder)
         while True:
             asked_at = self._monotonic()
 
             def act(settle: ModelBatch | None = settled) -> Any:
-                refusal = "done" if settle is None else self.model.settle(lane, channel, token, settle)
+                refusal = "done" if settle is None else self.model.settle(lane, channel, token, settle, late=late)
                 if refusal != "done":
                     return refusal, None, None, 0
                 answer = self.model.take(lane, channel, token, holder.held, most_items, most_bytes)
@@ -573,9 +589,9 @@ class Face:
                 self.taken = Taken(answer, view, now_ms)
                 return self.taken
 
-    def settle(self, holder: Holder, batch: ModelBatch, *, counter: str = "settled") -> None:
+    def settle(self, holder: Holder, batch: ModelBatch, *, counter: str = "settled", late: bool = False) -> None:
         lane, channel, token = _of(holder)
-        answer = self.trip("settle", lambda: self.model.settle(lane, channel, token, batch, counter))
+        answer = self.trip("settle", lambda: self.model.settle(lane, channel, token, batch, counter, late=late))
         _raise_unless_done(answer, holder)
 
     def unmark(self, holder: Holder, batch: ModelBatch) -> None:

@@ -36,6 +36,9 @@ MOST_S = 3_000.0
 #: Seconds until a killed process is started again.
 RESTART_S = 2.0
 
+#: Share of the questions after trouble that the server swallows, or answers slowly.
+HUNG_SHARE = 0.1
+
 ANSWERS = {
     "draining": model.DRAINING,
     "busy": Reply(429, b"", {"retry-after": "0"}),
@@ -381,11 +384,19 @@ class World:
             request.reply = LOST
         return LOST if kind == "answer lost" else request.reply
 
-    def _asker(self, task: Task) -> Callable[[int], Asked]:
+    def _asker(self, task: Task) -> Callable[[int, float], Asked]:
         """Canaries that were planted all the time, as ``delivery.canaries`` does; all of them tell the truth."""
 
-        def ask(since_ms: int) -> Asked:
+        def ask(since_ms: int, timeout_s: float) -> Asked:
             self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
+            if self.chance() < HUNG_SHARE:
+                # The first of them is swallowed; or each of the four is answered slowly.
+                is_swallowed = self.chance() < 0.5
+                took_s = timeout_s if is_swallowed else 4 * timeout_s * self.chance()
+                self.oracle.excuse_s += took_s
+                self.scheduler.sleep(task, took_s)
+                if is_swallowed:
+                    return Asked(Finding(Outcome.UNKNOWN, "no answer"))
             now = self.scheduler.now
             if now < self.server_down_until:
                 return Asked(Finding(Outcome.NOT_SENT, "refused"))

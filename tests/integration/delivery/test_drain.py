@@ -560,6 +560,33 @@ def test_events_never_sent_are_never_uncertain(world: World, on_uncertain: str) 
     assert world.letters() == []
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        NoReply(sent=False),
+        model.DRAINING,
+        Reply(413, b"too large", {}),
+        model.error(400, "limit_exceeded", "Batch size"),
+    ],
+    ids=["refused", "busy", "too large", "too many"],
+)
+def test_death_before_the_pause_or_limit_is_written_leaves_no_mark(
+    world: World, monkeypatch: pytest.MonkeyPatch, reply: Reply | NoReply
+) -> None:
+    """The mark goes first: what was never sent would become uncertain else."""
+    world.append(world.channel(), 20)
+    journal = world.worker()
+
+    def dies(*_: object) -> int:
+        raise Died
+
+    monkeypatch.setattr(journal.shared, "pause", dies)
+    monkeypatch.setattr(journal.shared, "learn", dies)
+    with pytest.raises(Died):
+        world.drain(journal=journal, post=lambda body: reply)
+    assert world.marker() is None
+
+
 def test_busy_obeys_retry_after_with_all_lanes(world: World) -> None:
     """No request of any lane before it is over; then one asks, and all go on."""
     world.append(world.channel("a", 0), 5)
@@ -800,6 +827,10 @@ def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: Worl
     assert [json.loads(letter["item"])["message_id"] for letter in letters] == ids
     assert {(letter["reason"], letter["maybe_delivered"]) for letter in letters} == {("uncertain", "1")}
     assert {int(letter["first_ms"]) <= world.journal.now_ms() - 86_000 for letter in letters} == {True}
+    assert {int(letter["attempts"]) for letter in letters} == {1}, "a dead worker's"
+    assert {letter["words"] for letter in letters} == {
+        "not known to be delivered, and a resend might end after the server's memory of it (120 s)"
+    }
     assert world.counts() == {"settled": 5, "held_uncertain": 10}
     world.check()
 

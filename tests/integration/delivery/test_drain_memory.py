@@ -27,19 +27,24 @@ class Edge:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.canaries = Canaries(APP, DedupMemory(world.journal.link, APP), self.post, window_s=WINDOW_S)
+        self.canaries = Canaries(APP, DedupMemory(world.journal.link, APP), self.post, window_s=WINDOW_S, timeout_s=5.0)
         self.asked_since: list[int] = []
+        self.timeouts_s: list[float] = []
+        #: Milliseconds that the right to probe has left, at each request of a canary.
+        self.right_ms: list[int] = []
         self.history: set[str] = set()
         self.looked: list[list[str]] = []
         #: Answers of the server to canaries, before it answers by itself.
         self.replies: list[Reply | NoReply] = []
 
-    def post(self, body: bytes) -> Reply | NoReply:
+    def post(self, body: bytes, timeout_s: float = 5.0) -> Reply | NoReply:
+        self.timeouts_s.append(timeout_s)
+        self.right_ms.append(self.world.redis.pttl(AppKeys.of(APP).probe))
         return self.replies.pop(0) if self.replies else self.world.server.post(body)
 
-    def ask(self, since_ms: int) -> Asked:
+    def ask(self, since_ms: int, timeout_s: float) -> Asked:
         self.asked_since.append(since_ms)
-        return self.canaries.after_trouble(since_ms)
+        return self.canaries.after_trouble(since_ms, timeout_s)
 
     def find(self, items: Sequence[Item]) -> list[bool]:
         ids = [json.loads(item.body)["message_id"] for item in items]
@@ -494,5 +499,56 @@ def test_stale_canaries_do_not_keep_others_from_being_asked(world: World, edge: 
 def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:
     """`after_trouble` tells the loop what became of its request."""
     edge.replies = [Reply(500, b"", {})]
-    assert edge.canaries.after_trouble(0).finding.outcome is Outcome.UNKNOWN
-    assert edge.canaries.after_trouble(0) == Asked(Finding(Outcome.ACCEPTED))
+    assert edge.canaries.after_trouble(0, 5.0).finding.outcome is Outcome.UNKNOWN
+    assert edge.canaries.after_trouble(0, 5.0) == Asked(Finding(Outcome.ACCEPTED))
+
+
+def test_probes_take_no_longer_than_they_must(world: World, edge: Edge) -> None:
+    """Five seconds a canary, each fourth time the whole timeout; the right lasts as long as all of them may."""
+    edge.plant(70, 80, 90)
+    world.append(world.channel(), 3)
+    world.meet_trouble()
+    edge.replies = [NoReply(sent=True)] * 4
+    while edge.replies:
+        world.pass_time(10)
+        edge.drain()
+    assert edge.timeouts_s[:4] == [5.0, 5.0, 5.0, 30.0]
+    assert all(20_000 < one <= 22_000 for one in edge.right_ms[:3])
+    assert 120_000 < edge.right_ms[3] <= 122_000
+    world.pass_time(10)
+    world.settle_down(edge.drain)
+    assert not world.is_probing()
+
+
+def test_right_to_probe_is_for_a_batch_again_when_the_canaries_are_asked(world: World, edge: Edge) -> None:
+    """As long as its attempt may take."""
+    edge.plant(70, 80, 90)
+    world.append(world.channel(), 3)
+    world.meet_trouble()
+    world.pass_time(10)
+    left_ms = []
+    edge.drain(at=lambda point: left_ms.append(world.redis.pttl(AppKeys.of(APP).probe)) if point == "taken" else None)
+    assert 30_000 < left_ms[0] <= 32_000
+    world.check()
+
+
+def test_prober_that_was_followed_meanwhile_sends_nothing(world: World, edge: Edge) -> None:
+    """Its canaries took longer than its right: another asks now."""
+    edge.plant(70, 80, 90)
+    world.append(world.channel(), 3)
+    world.meet_trouble()
+    world.pass_time(10)
+    sent = len(edge.sent())
+
+    def follow(body: bytes, timeout_s: float) -> Reply | NoReply:
+        world.redis.set(AppKeys.of(APP).probe, "heir", px=60_000)
+        return world.server.post(body)
+
+    edge.canaries._post = follow
+    assert edge.drain() is None
+    assert len(edge.sent()) == sent
+    assert world.redis.get(AppKeys.of(APP).probe) == b"heir"
+    assert world.pause() is not None
+    world.lose_leases()
+    world.settle_down()
+    world.check()

@@ -162,8 +162,9 @@ class TestDraining:
         assert shared.pause("away", 0.0) == 1
         assert shared.try_probe("me", 1.0)
         assert not shared.try_probe("another", 1.0)
-        shared.end_probe()
-        assert shared.resume()
+        shared.end_probe("me")
+        assert shared.try_probe("another", 1.0)
+        assert shared.resume("another")
         shared.learn(Limits(events=10))
         assert shared.view().limits == Limits(events=10)
         small.journal.count(0, "searched")

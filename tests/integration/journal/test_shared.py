@@ -68,8 +68,25 @@ class TestProbe:
         assert 0 < client.pttl(key) <= 5000
         client.pexpire(key, 1)
         assert wait_for(lambda: shared.try_probe("b", 3.0), WAIT_S)
-        shared.end_probe()
+        shared.end_probe("b")
         assert shared.try_probe("c", 3.0)
+
+    def test_who_asks_may_go_on(self, shared: Shared, client: redis.Redis) -> None:
+        """For as long as its next requests may take."""
+        assert shared.try_probe("a", 3.0)
+        assert shared.try_probe("a", 30.0)
+        assert 30_000 < client.pttl(AppKeys.of(APP).probe) <= 32_000
+
+    def test_who_was_followed_ends_nothing_of_its_successor(self, shared: Shared, client: redis.Redis) -> None:
+        """Its right had run out while it waited for the server; the pause it may end, as the server has answered."""
+        shared.pause("away", 100.0)
+        assert shared.try_probe("heir", 3.0)
+        shared.end_probe("slow")
+        assert not shared.try_probe("slow", 3.0)
+        assert shared.resume("slow")
+        assert client.get(AppKeys.of(APP).probe) == b"heir"
+        assert not shared.resume("heir")
+        assert client.get(AppKeys.of(APP).probe) is None
 
 
 class TestLimits:

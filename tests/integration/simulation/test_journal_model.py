@@ -170,10 +170,12 @@ class Pair:
                 token = self.random.choice("xy")
                 assert self.real.shared.try_probe(token, 30.0) == self.face.try_probe(token, 30.0)
             case "end":
-                self.real.shared.end_probe()
-                self.face.end_probe()
+                token = self.random.choice("xy")
+                self.real.shared.end_probe(token)
+                self.face.end_probe(token)
             case "resume":
-                assert self.real.shared.resume() == self.face.resume()
+                token = self.random.choice(["x", "y", ""])
+                assert self.real.shared.resume(token) == self.face.resume(token)
             case "learn":
                 limits = Limits(self.random.choice([None, 3, 9]), self.random.choice([None, 100, 1000]))
                 self.real.shared.learn(limits)
@@ -207,20 +209,21 @@ class Pair:
             case "settle" | "some" | "alone":
                 count = real_batch.count if what == "settle" else self.random.randint(1, real_batch.count)
                 real_batch, model_batch = real_batch.head(count), model_batch.head(count)
+                late = self.random.random() < 0.3
                 drain.real_batch = drain.model_batch = None
                 if what == "alone":
                     done = self.both(
                         drain,
-                        lambda: self.real.settle(drain.real, real_batch),
-                        lambda: self.face.settle(drain.model, model_batch),
+                        lambda: self.real.settle(drain.real, real_batch, late=late),
+                        lambda: self.face.settle(drain.model, model_batch, late=late),
                     )
                     if done:
                         self.take(drain, limits)
                     return
                 self.taken(
                     drain,
-                    lambda: self.real.settle_and_take(drain.real, real_batch, **limits),
-                    lambda: self.face.settle_and_take(drain.model, model_batch, **limits),
+                    lambda: self.real.settle_and_take(drain.real, real_batch, late=late, **limits),
+                    lambda: self.face.settle_and_take(drain.model, model_batch, late=late, **limits),
                 )
             case "hold" | "bury" | "count" | "unmark":
                 if what == "hold" and drain.channel is not None:

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery.backoff import CAP_S, FIRST_S, HOLD_CAP_S, HOLD_FIRST_S, backoff_s, hold_retry_s
+from sockudo_publisher.delivery.backoff import (
+    CAP_S,
+    FIRST_S,
+    HOLD_CAP_S,
+    HOLD_FIRST_S,
+    backoff_s,
+    hold_retry_s,
+    probe_timeout_s,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -27,6 +35,13 @@ def test_backoff_has_full_jitter(failures: int) -> None:
         share = sum(low <= wait <= low + 0.25 for wait in waits) / len(waits)
         # 2,000 draws: the standard deviation of a quarter's share is 0.0097; ten of them never happen.
         assert share == pytest.approx(0.25, abs=0.097)
+
+
+@pytest.mark.parametrize(("delivery_timeout_s", "quick_s"), [(30.0, 5.0), (5.0, 5.0), (0.9, 0.9)])
+def test_three_of_four_probes_are_quick(delivery_timeout_s: float, quick_s: float) -> None:
+    """A server that needs longer is given the whole timeout by the fourth, so that its pause ends."""
+    timeouts = [probe_timeout_s(pauses, delivery_timeout_s) for pauses in range(1, 9)]
+    assert timeouts == [quick_s, quick_s, quick_s, delivery_timeout_s] * 2
 
 
 @given(st.floats(0, 1e9))

@@ -50,7 +50,9 @@ def test_head_is_settled_left_or_sent(
 def test_hold_parks_the_first_and_says_which_memory_is_over() -> None:
     over = of([0, 0], [False, False], Standing.OVER)
     assert over == LeaveFirst(
-        "uncertain", "not known to be delivered, and the server's memory of it (90 s) is over", keep=True
+        "uncertain",
+        "not known to be delivered, and a resend might end after the server's memory of it (90 s)",
+        keep=True,
     )
     forgotten = of([0, 0], [False, False], Standing.OVER, remembers=False)
     assert forgotten == LeaveFirst(
