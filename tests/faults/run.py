@@ -58,6 +58,7 @@ class Row:
             (seen.reordered, most.reordered),
             (self.soon, most.soon),
         )
+        pairs += tuple((self.counts.get(name, 0), limit) for name, limit in most.counted.items())
         return not seen.unexpected and all(limit is None or value <= limit for value, limit in pairs)
 
 
@@ -85,7 +86,7 @@ def run(scenario: Scenario, times: int, seed: int, *, total: int = 10**9) -> Row
             why=scenario.why,
             verdict=verdict,
             soon=sum(one.after_s < scenario.setup.ttl_s - EARLY_S for one in again),
-            bound=scenario.bound(counts),
+            bound=scenario.bound({**world.done, **counts}),
             counts=counts,
             done=dict(world.done),
             longest_call_s=publisher.longest_call_s,

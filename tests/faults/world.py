@@ -23,7 +23,7 @@ from scripts.stack import Part, Ports, find_nginx, http_answers, nginx_command, 
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.embedded.ports import free_port
-from tests.support.proxy import Pass, Proxy
+from tests.support.proxy import Pass, Proxy, at_port
 from tests.support.subscriber import Subscriber
 
 #: Seconds that the server remembers an id in most scenarios, so that a claim ends in a test's time.
@@ -45,6 +45,7 @@ class Setup:
     history: bool = False
     nodes: int = 1
     nginx: bool = False
+    proxy_behind_nginx: bool = False  # between nginx and Sockudo, not between the workers and nginx
     workers: int = 2
     ttl_s: int = TTL_S  # how long the server remembers an id, and the workers trust it to
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -139,11 +140,14 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
             for number in range(setup.nodes)
         ]
         behind = [node.port for node in nodes]
-        if setup.nginx:
-            behind = [_nginx(ends, directory, nodes[0])]
+        if setup.nginx and not setup.proxy_behind_nginx:
+            behind = [_nginx(ends, directory, nodes[0], nodes[0].port)]
         proxy = ends.enter_context(RoundRobin(behind))
+        url = proxy.url(nodes[0].url)
+        if setup.proxy_behind_nginx:
+            url = at_port(url, _nginx(ends, directory, nodes[0], proxy.port))
         env = {
-            "SOCKUDO_URL": proxy.url(nodes[0].url),
+            "SOCKUDO_URL": url,
             "SOCKUDO_REDIS_URL": journal.url,
             "SOCKUDO_DEDUP_WINDOW": str(setup.ttl_s),
             "SOCKUDO_DELIVERY_TIMEOUT": str(DELIVERY_TIMEOUT_S),
@@ -164,9 +168,9 @@ def _cluster(cache: RedisServer) -> dict[str, Any]:
     return {"adapter": {"driver": "redis"}, "database": {"redis": {"host": "127.0.0.1", "port": cache.port}}}
 
 
-def _nginx(ends: ExitStack, directory: Path, node: SockudoServer) -> int:
-    """The nginx of docker-compose.yml in front of the node; answers its port."""
-    ports = Ports(redis=0, sockudo=node.port, metrics=0, nginx=free_port())
+def _nginx(ends: ExitStack, directory: Path, node: SockudoServer, upstream: int) -> int:
+    """The nginx of docker-compose.yml in front of that port; answers its own."""
+    ports = Ports(redis=0, sockudo=upstream, metrics=0, nginx=free_port())
     place = directory / "nginx"
     place.mkdir(mode=0o755, exist_ok=True)
     for outer in (directory, *directory.parents):  # its workers are `nobody` when it is started by root

@@ -111,6 +111,13 @@ class Connection:
         return len(body) >= (int(length[1]) if length else 0)
 
 
+def at_port(url: str, port: int) -> str:
+    """The same URL on another port of 127.0.0.1."""
+    parts = urlsplit(url)
+    user, at, _ = parts.netloc.rpartition("@")
+    return urlunsplit(parts._replace(netloc=f"{user}{at}{LOOPBACK}:{port}"))
+
+
 class Proxy:
     """Listens on a free port of 127.0.0.1 in front of `port`. A context manager."""
 
@@ -127,11 +134,7 @@ class Proxy:
 
     def url(self, url: str) -> str:
         """The same URL (`http://key:secret@...` or `ws://...`) through this proxy."""
-        parts = urlsplit(url)
-        user = parts.netloc.rpartition("@")[0]
-        return urlunsplit(
-            parts._replace(netloc=f"{user}@{LOOPBACK}:{self.port}" if user else f"{LOOPBACK}:{self.port}")
-        )
+        return at_port(url, self.port)
 
     def target(self) -> int:
         """The server's port for the next connection."""
