@@ -24,7 +24,7 @@ from sockudo_publisher import Sockudo, publish
 from tests.support.proxy import Answer, Behaviour, Cut, Delay, Hang, Truncate
 from tests.support.publisher import Publisher
 
-from .world import CHANNELS, FIRE_S, TTL_S, Setup, World, wait_for_progress
+from .world import CHANNELS, FIRE_S, TTL_S, Setup, World, wait_for_progress, wait_until_nothing_is_sent
 
 __all__ = ["ALL", "SCENARIOS", "Act", "Bound", "Scenario", "exact"]
 
@@ -273,6 +273,9 @@ def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
     """Nobody listens, for longer than the window: nothing was sent, so nothing is uncertain."""
     for _ in range(times):
         wait_for_progress(world, 500)
+        # Between two bursts: a connection that waits to be accepted when the listener goes is reset, and its
+        # request may have been read, for all that its sender can know.
+        wait_until_nothing_is_sent(world)
         world.proxy.refuse()
         time.sleep(TTL_S + 6)
         world.proxy.listen()

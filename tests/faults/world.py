@@ -35,6 +35,8 @@ DELIVERY_TIMEOUT_S = 10
 CHANNELS = tuple(f"flights-{number}" for number in range(64))
 #: Seconds in which a worker that shall die at a point must have come there.
 FIRE_S = 120.0
+#: Seconds without a request that are a gap between two bursts.
+SILENCE_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -214,3 +216,17 @@ def wait_for_progress(world: World, events: int, timeout_s: float = 60.0) -> Non
     while world.subscriber.count < wanted:
         assert time.monotonic() < deadline, f"no progress: {world.subscriber.count} events, {world.counts()}"
         time.sleep(0.02)
+
+
+def wait_until_nothing_is_sent(world: World, timeout_s: float = 60.0) -> None:
+    """Until no request is on its way, and none was for a moment: the gap between two bursts."""
+    deadline = time.monotonic() + timeout_s
+    before, since = -1, 0.0
+    while True:
+        now, connections = time.monotonic(), world.proxy.connections
+        assert now < deadline, "requests all the time"
+        if len(connections) != before or not all(one.closed for one in connections[-100:]):
+            before, since = len(connections), now
+        elif now - since > SILENCE_S:
+            return
+        time.sleep(0.005)
