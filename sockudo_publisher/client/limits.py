@@ -8,7 +8,7 @@ those of the seed SDK and of the server (sdk-matrix, sections 1.1 and 3.2; socku
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from functools import lru_cache
 from typing import Any
 
@@ -86,7 +86,9 @@ def check_channels(channels: str | Iterable[str]) -> tuple[str, ...]:
     for channel in channels:
         merged[check_channel(channel)] = None
         if len(merged) > MAX_CHANNELS:
-            raise ValidationError(f"channels: more than {MAX_CHANNELS}, limit {MAX_CHANNELS}")
+            # An iterator may have no end: it is not counted.
+            size = len(channels) if isinstance(channels, Sized) else f"more than {MAX_CHANNELS}"
+            raise ValidationError(f"channels: {size}, limit {MAX_CHANNELS}")
     if not merged:
         raise ValidationError(f"channels: none, expected 1 to {MAX_CHANNELS}")
     if len(merged) > 1 and any(is_encrypted(channel) for channel in merged):

@@ -1,6 +1,7 @@
 """What may be published, at the limit and one beyond it."""
 
 import enum
+import itertools
 
 import pytest
 from hypothesis import given
@@ -141,8 +142,10 @@ def test_at_most_100_channels():
     """100 go, 101 do not; a hundred and a repeat do."""
     names = [f"c{n}" for n in range(100)]
     assert len(limits.check_channels([*names, "c0"])) == 100
-    with pytest.raises(ValidationError, match=r"^channels: more than 100"):
+    with pytest.raises(ValidationError, match=r"^channels: 101, limit 100$"):
         limits.check_channels([*names, "c100"])
+    with pytest.raises(ValidationError, match=r"^channels: more than 100, limit 100$"):
+        limits.check_channels(f"c{n}" for n in itertools.count())
 
 
 @pytest.mark.parametrize("channels", [[], (), b"a", {"a": 1}, 5, None])
