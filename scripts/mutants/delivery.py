@@ -148,8 +148,8 @@ MUTANTS = (
         name="do not count what comes again after the window",
         why="a duplicate that nobody hears of",
         file=DRAIN,
-        old="        if self.late:\n",
-        new="        if False:\n",
+        old="self.late = state is Standing.LATE",
+        new="self.late = False",
         test=SIMULATION,
     ),
     Mutant(

@@ -54,7 +54,16 @@ def test_run_meets_everything_that_can_happen(worlds: list[World]) -> None:
             ways.update(lane.counts)
         causes.update(world.oracle.causes)
     assert kinds == {name for name, _ in (*FAULTS, *ACCIDENTS)}
-    expected = {"settled", "settled_by_history", "refused", "conflict", "uncertain", "expired", "stuck", "searched"}
+    expected = {
+        "settled",
+        "settled_by_history",
+        "refused",
+        "conflict",
+        "held_uncertain",
+        "expired",
+        "stuck",
+        "searched",
+    }
     assert expected <= set(ways), ways
     assert ways["resent_after_window"] > 0
     assert len(causes) >= 4, causes

@@ -38,7 +38,7 @@ def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
             raise Died
 
     def post(body: bytes) -> Reply | NoReply:
-        return draining._post(app, body)
+        return draining._post(app, body, timeout_s=get_settings().delivery_timeout)
 
     control = draining._WorkerControl(app, 0)
     with pytest.raises(Died):
