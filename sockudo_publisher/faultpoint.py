@@ -3,6 +3,9 @@
 ``SOCKUDO_FAULTPOINT="taken"`` or ``"taken:3"`` (the third time) makes :func:`at` end the process
 there with SIGKILL, as a crash would: no ``finally``, no flush. Without the variable, in production,
 it is a function that does nothing.
+
+Beside the steps of an event (``POINTS``) every script of the journal has two points, ``"before take"``
+and ``"after take"``: Redis has done nothing of it, or all of it (:mod:`.journal.link`).
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ import os
 import signal
 import threading
 
-__all__ = ["POINTS", "at"]
+__all__ = ["IS_ARMED", "POINTS", "at"]
 
 #: Every point, in the order in which an event passes them.
 POINTS = (
@@ -45,4 +48,7 @@ def _nothing(point: str) -> None:
     pass
 
 
-at = _kill if _wanted else _nothing
+#: Whether this process is to die somewhere: never in production.
+IS_ARMED = bool(_wanted)
+
+at = _kill if IS_ARMED else _nothing

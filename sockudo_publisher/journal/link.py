@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import redis
 from hiredis import pack_command
@@ -18,8 +18,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
 from redis.retry import Retry
 
+from .. import faultpoint
 from ..errors import JournalUnavailable
-from .scripts import all_scripts, script
+from .scripts import all_scripts, name_of, script
 
 __all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory"]
 
@@ -111,6 +112,8 @@ class RedisLink:
         if then is not None:
             commands = [*commands, then]
         connection = self._connect()
+        if faultpoint.IS_ARMED:
+            _at_scripts("before", commands)
         try:
             answers = _exchange(connection, commands)
             missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -131,6 +134,8 @@ class RedisLink:
             connection.disconnect()
             raise
         self._give_back(connection)
+        if faultpoint.IS_ARMED:
+            _at_scripts("after", commands)
         return answers
 
     def call(self, *command: Any) -> Any:
@@ -153,6 +158,13 @@ def is_out_of_memory(answer: object) -> bool:
     """Whether Redis refused a write for want of memory."""
     # redis-py takes the code off the words where it is the first of them; behind a script's it may not be.
     return isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer))
+
+
+def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -> None:
+    """The points beside each script of a round trip, where a test kills this process."""
+    for command in commands:
+        if command[0] == "EVALSHA":
+            faultpoint.at(f"{side} {name_of(command[1])}")
 
 
 def _has_ended(connection: Any) -> bool:

@@ -14,7 +14,7 @@ from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
 
-__all__ = ["Answer", "Script", "all_scripts", "script"]
+__all__ = ["Answer", "Script", "all_scripts", "name_of", "script"]
 
 #: Operations, each ``lua/NAME.lua``.
 NAMES = (
@@ -85,3 +85,8 @@ def script(name: str) -> Script:
 def all_scripts() -> tuple[Script, ...]:
     """Every operation."""
     return tuple(script(name) for name in NAMES)
+
+
+def name_of(sha1: str) -> str:
+    """The operation that a script with this SHA-1 is."""
+    return next(one.name for one in all_scripts() if one.sha1 == sha1)

@@ -13,17 +13,16 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import redis
 
-from sockudo_publisher import Sockudo, publish
 from tests.support.proxy import Answer, Behaviour, Cut, Delay, Hang, Truncate
 from tests.support.publisher import Publisher
 
+from .boundaries import RECOVERY_S, killed_beside_scripts, provoke_refused, provoke_stuck
 from .world import CHANNELS, FIRE_S, TTL_S, Setup, World, wait_for_progress, wait_until_nothing_is_sent
 
 __all__ = ["ALL", "SCENARIOS", "Act", "Bound", "Scenario", "exact"]
@@ -85,11 +84,6 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
         time.sleep(world.chance.uniform(4.0, 9.0))
 
 
-#: Seconds in which a worker gets every lane on: the leases of a dead one end (6 s), the sweep rings, a search that
-#: nobody breaks off (each "in progress" of the server takes a second).
-RECOVERY_S = 18.0
-
-
 def killed_at(point: str) -> Act:
     """Workers that die at a named point, at a random passing of it; nobody else has the lanes meanwhile.
 
@@ -110,7 +104,7 @@ def killed_at(point: str) -> Act:
                 assert time.monotonic() < deadline, f"{point}: the fault has not fired"
                 if rare:
                     RARE[point](world)
-                time.sleep(4.0 if rare else 0.02)
+                time.sleep(0.02)
             assert victim.wait(1) == -signal.SIGKILL, victim.log_tail()
             world.did(f"killed at {point}")
             healthy = world.start_worker(wait=True)
@@ -119,21 +113,6 @@ def killed_at(point: str) -> Act:
         world.workers = [world.start_worker() for _ in world.workers]
 
     return act
-
-
-def provoke_stuck(world: World) -> None:
-    """Cut a request, so that the server leaves a claim that has to be held; most cuts come too early or too late.
-
-    Not too often: a search that is cut again and again does not end inside the window.
-    """
-    world.proxy.next(Cut(after_s=world.chance.uniform(0.0, 0.008)))
-
-
-def provoke_refused(world: World) -> None:
-    """An event under an id that somebody else has used, on a channel of its own: the server calls it a conflict."""
-    taken = uuid.uuid4().hex
-    Sockudo.from_url(world.sockudo.url).trigger("spoilt", "n", "theirs", message_id=taken)
-    publish.delay("spoilt", "n", "ours", key=taken)
 
 
 #: Points that no event passes by itself.
@@ -367,6 +346,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         Scenario(f"worker killed at {point}", "SIGKILL at the crash point", killed_at(point), times)
         for point, times in (("leased", 6), ("taken", 8), ("posted", 8), ("settled", 6), ("held", 3), ("buried", 4))
     ),
+    Scenario("worker killed before and after each script", "SIGKILL at the Lua boundaries", killed_beside_scripts, 1),
     Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30),
     Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6, 1),
     Scenario("requests cut in mid-batch", "under-faults A1 to A3", cut_requests, 60),

@@ -81,10 +81,12 @@ class World:
         """The node that the subscriber is connected to."""
         return self.nodes[0]
 
-    def start_worker(self, faultpoint: str | None = None, *, wait: bool = False) -> WorkerProcess:
+    def start_worker(
+        self, faultpoint: str | None = None, *, wait: bool = False, slots: int | None = None
+    ) -> WorkerProcess:
         """Another worker; with `faultpoint` it dies there ("taken:3": the third time)."""
         env = self.env if faultpoint is None else {**self.env, "SOCKUDO_FAULTPOINT": faultpoint}
-        worker = WorkerProcess(env, directory=self.directory)
+        worker = WorkerProcess(env, concurrency=slots, directory=self.directory)
         self.ends.callback(worker.kill)
         worker.launch()
         if wait:

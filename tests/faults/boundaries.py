@@ -1,0 +1,155 @@
+"""Workers that die beside a script of the journal: Redis has done nothing of it, or all of it, and nobody heard.
+
+Every script that a worker runs is here (`tests/acceptance/test_script_boundaries.py` has the callers' and operators',
+and checks that none is missing). What no event runs by itself is provoked.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sockudo_publisher import Event, Sockudo, publish_many
+from tests.support.proxy import Answer, Cut
+from tests.support.publisher import Publisher
+
+from .world import CHANNELS, FIRE_S, World, wait_for_progress
+
+__all__ = ["BOUNDARIES", "RECOVERY_S", "Boundary", "killed_beside_scripts", "provoke_refused", "provoke_stuck"]
+
+#: Seconds in which a worker gets every lane on: the leases of a dead one end (6 s), the sweep rings, a search that
+#: nobody breaks off (each "in progress" of the server takes a second).
+RECOVERY_S = 18.0
+#: Seconds between two provocations, and between two cuts.
+PROVOKE_EVERY_S = 0.5
+CUT_EVERY_S = 4.0
+#: Seconds that nobody listens, and for how long somebody does again.
+REFUSED_S, ACCEPTED_S = 0.4, 1.5
+#: Large enough not to hold the traffic up.
+RATE = "20000"
+
+
+def provoke_stuck(world: World) -> None:
+    """Cut a request, so that the server leaves a claim that has to be held; most cuts come too early or too late.
+
+    Not too often: a search that is cut again and again does not end inside the window.
+    """
+    world.proxy.next(Cut(after_s=world.chance.uniform(0.0, 0.008)))
+    time.sleep(CUT_EVERY_S)
+
+
+def provoke_refused(world: World) -> None:
+    """An event under an id that somebody else has used, among others on a channel of its own.
+
+    The server calls it a conflict, and it has to be searched for.
+    """
+    taken = uuid.uuid4().hex
+    Sockudo.from_url(world.sockudo.url).trigger("spoilt", "n", "theirs", message_id=taken)
+    publish_many([("spoilt", "n", "ahead"), Event("spoilt", "n", "ours", key=taken), ("spoilt", "n", "behind")])
+    time.sleep(PROVOKE_EVERY_S)
+
+
+def provoke_pause(world: World) -> None:
+    """Nobody listens for a moment, then the server is back."""
+    world.proxy.refuse()
+    time.sleep(REFUSED_S)
+    world.proxy.listen()
+    time.sleep(ACCEPTED_S)
+
+
+def provoke_limit(world: World) -> None:
+    """A proxy finds the next request too large."""
+    world.proxy.next(Answer.http(413, b"<html>413 Request Entity Too Large</html>"))
+    time.sleep(PROVOKE_EVERY_S)
+
+
+def more_lanes(world: World) -> None:
+    """Whoever starts from now on wants a lane more."""
+    world.env["SOCKUDO_LANES"] = str(int(world.env.get("SOCKUDO_LANES", "8")) + 1)
+
+
+def limited_rate(world: World) -> None:
+    """Whoever starts from now on pays for each event."""
+    world.env["SOCKUDO_MAX_RATE"] = RATE
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """A script of a worker. ``provoke`` makes it run, again and again; ``prepare`` changes the next worker's settings.
+
+    ``cuts``: it takes a cut request, which leaves a claim in the server.
+    """
+
+    script: str
+    provoke: Callable[[World], None] | None = None
+    prepare: Callable[[World], None] | None = None
+    cuts: bool = False
+
+
+BOUNDARIES = (
+    Boundary("acquire"),
+    Boundary("take"),
+    Boundary("settle"),
+    Boundary("release"),
+    Boundary("renew"),
+    Boundary("sweep"),
+    Boundary("count", provoke_refused),
+    Boundary("bury", provoke_refused),
+    Boundary("unmark", provoke_pause),
+    Boundary("pause", provoke_pause),
+    Boundary("probe", provoke_pause),
+    Boundary("end_probe", provoke_pause),
+    Boundary("learn", provoke_limit),
+    Boundary("rate", prepare=limited_rate),
+    Boundary("relayout", prepare=more_lanes),
+    Boundary("mark", prepare=more_lanes),
+    Boundary("hold", provoke_stuck, cuts=True),
+    Boundary("postpone", provoke_stuck, cuts=True),
+)
+
+
+def killed_beside_scripts(world: World, publisher: Publisher, times: int) -> None:
+    """One worker after another dies, before and after each script, ``times`` times.
+
+    A victim has one slot, so that nothing of it is in the server when it dies and the next one gets its lane on. Where
+    requests are cut it has all of them, since larger batches are cut in the middle more often, and a healthy worker
+    comes after it: a search that nobody ends would last for longer than the server remembers.
+    """
+    for worker in world.workers:
+        worker.kill()
+    for _ in range(times):
+        for boundary in BOUNDARIES:
+            for side in ("before", "after"):
+                kill_beside(world, boundary, side)
+    world.workers = [world.start_worker() for _ in world.workers]
+    wait_for_progress(world, len(CHANNELS))
+
+
+def kill_beside(world: World, boundary: Boundary, side: str) -> None:
+    """A worker dies beside a script, really."""
+    if boundary.prepare:
+        boundary.prepare(world)
+    point = f"{side} {boundary.script}"
+    slots = None if boundary.cuts else 1
+    victim = world.start_worker(f"{point}:{_passing(world, boundary)}", wait=boundary.provoke is not None, slots=slots)
+    deadline = time.monotonic() + FIRE_S
+    while victim.is_running:
+        assert time.monotonic() < deadline, f"{point}: the fault has not fired: {victim.log_tail()}"
+        if boundary.provoke:
+            boundary.provoke(world)
+        time.sleep(0.02)
+    code = victim.wait(1)
+    assert code == -signal.SIGKILL, f"{point}: ended by itself ({code}): {victim.log_tail()}"
+    world.did("killed before a script" if side == "before" else "killed after a script")
+    if boundary.cuts:
+        healthy = world.start_worker(wait=True)
+        time.sleep(RECOVERY_S)
+        healthy.stop()
+
+
+def _passing(world: World, boundary: Boundary) -> int:
+    """Which passing of the point: any of the first few, where an event runs the script by itself."""
+    return 1 if boundary.provoke or boundary.prepare else world.chance.randint(1, 4)
