@@ -312,9 +312,10 @@ class Journal:
         self.link.script("count", (lane_keys(self.app, lane).counts,), (reason, number))
 
     def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
-        """A held channel's next attempt is due in ``wait_s``."""
+        """A held channel's next attempt is due in ``wait_s``. Raises :class:`LeaseLost`."""
         assert holder.channel is not None, "a lane is rung, not scheduled"
-        self.link.script("postpone", (holder.keys.holds,), (holder.channel, int(wait_s * 1000)))
+        args = (holder.lease.token, holder.channel, int(wait_s * 1000))
+        _raise_unless_done(self.link.script("postpone", (holder.keys.lease, holder.keys.holds), args), holder)
 
     # -- waiting and looking ------------------------------------------------------------------------
 

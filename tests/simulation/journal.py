@@ -613,15 +613,18 @@ class Face:
         self.trip("count", lambda: self.model.lanes[lane].count(reason, number))
 
     def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
-        lane, channel, _ = _of(holder)
+        lane, channel, token = _of(holder)
         assert channel is not None, "a lane is rung, not scheduled"
         due_ms = self.now_ms() + int(wait_s * 1000)
 
-        def act() -> None:
+        def act() -> str:
+            if self.model.holder_of(lane, channel) != token:
+                return "lost"
             if channel in self.model.lanes[lane].due_ms:
                 self.model.lanes[lane].due_ms[channel] = due_ms
+            return "done"
 
-        self.trip("retry_hold_in", act)
+        _raise_unless_done(self.trip("retry_hold_in", act), holder)
 
     def wait_for_entry(self, holder: Holder, wait_s: float) -> bool:
         lane, channel, _ = _of(holder)

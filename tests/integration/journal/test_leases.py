@@ -152,6 +152,20 @@ class TestLostLease:
         with pytest.raises(LeaseLost):
             zombie.lease.ensure_fresh()
 
+    @pytest.mark.parametrize("successor", [True, False], ids=["taken over", "run out"])
+    def test_a_zombie_puts_nothing_off(self, lane: OneLane, successor: bool) -> None:
+        """A held channel is tried again when its holder says, not when an earlier one wakes up."""
+        lane.append_to(("a", b"1"))
+        lane.hold_first(lane.acquire())
+        zombie = lane.acquire("a")
+        lane.expire_lease(zombie)
+        if successor:
+            assert bodies_of(lane.take(lane.acquire("a"))) == [b"1"]
+        before = lane.everything()
+        with pytest.raises(LeaseLost):
+            lane.journal.retry_hold_in(zombie, 100)
+        assert lane.everything() == before
+
     @pytest.mark.parametrize("what", ["renew", "take", "settle", "hold", "bury"])
     def test_every_sign_of_life_extends_the_lease(self, lane: OneLane, what: str) -> None:
         """A busy holder needs no renewal beside its work."""

@@ -202,8 +202,11 @@ class Pair:
                 self.release(drain, hand_over=what == "hand over")
             case "due" if drain.channel is not None:
                 wait_s = self.random.choice([0.0, 500.0])
-                self.real.retry_hold_in(drain.real, wait_s)
-                self.face.retry_hold_in(drain.model, wait_s)
+                self.both(
+                    drain,
+                    lambda: self.real.retry_hold_in(drain.real, wait_s),
+                    lambda: self.face.retry_hold_in(drain.model, wait_s),
+                )
             case _ if real_batch is None or model_batch is None:
                 return
             case "settle" | "some" | "alone":
