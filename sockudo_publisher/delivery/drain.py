@@ -375,6 +375,8 @@ class _Run:
         result = self.post(body)
         self.at("posted")
         age_s = (self.now_ms(batch.now_ms) - batch.first_ms) / 1000
+        # The window may end during the request: the server looks at an id when it comes to the item.
+        self.late = self.late or (batch.resent and age_s > self.policy.window_s)
         attempt = Attempt(batch.count, len(body), batch.resent, self.holder.channel is not None, age_s)
         return classify(result, batch.count), attempt
 

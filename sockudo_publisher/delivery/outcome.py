@@ -21,6 +21,9 @@ __all__ = ["Finding", "NoReply", "Outcome", "Reply", "classify"]
 #: Characters of the server's words that are kept for people to read.
 MOST_WORDS = 500
 
+#: Seconds that a ``Retry-After`` is obeyed at most: a proxy's mistake must not stop an app for days.
+MAX_RETRY_AFTER_S = 600.0
+
 
 class Outcome(Enum):
     """The nine things an attempt can turn out to be."""
@@ -60,7 +63,7 @@ Result: TypeAlias = Reply | NoReply
 class Finding:
     """The outcome and what it says beside it.
 
-    ``retry_after_s`` is the server's wish (0 counts as 1 s); ``limit`` the batch size it named.
+    ``retry_after_s`` is the server's wish, from 1 s to ``MAX_RETRY_AFTER_S``; ``limit`` the batch size it named.
     """
 
     outcome: Outcome
@@ -158,9 +161,9 @@ def _named_limit(text: str) -> int | None:
 
 def _retry_after(reply: Reply) -> float | None:
     text = reply.headers.get("retry-after", "").strip()
-    if not re.fullmatch(r"[0-9]{1,6}", text):
+    if not re.fullmatch(r"[0-9]+", text):
         return None
-    return max(1.0, float(text))
+    return min(max(1.0, float(text)), MAX_RETRY_AFTER_S)
 
 
 def _is_extractors(reply: Reply) -> bool:

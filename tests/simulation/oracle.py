@@ -169,6 +169,7 @@ class Oracle:
                 self.late.add(number)
                 return "the window was over"
             if request.age_s + now - request.sent_at > self.server.ttl_s and self.may_be_late:
+                self.late.add(number)
                 return "the window ended during the request"
         return ""
 

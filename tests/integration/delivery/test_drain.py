@@ -806,6 +806,37 @@ def test_resend_policy_sends_uncertain_events_again_and_counts_them(world: World
     assert world.counts() == {"settled": 15, "resent_after_window": 10}
 
 
+def test_window_that_ends_during_the_resend_is_counted(world: World) -> None:
+    """The server may look at the ids when it has forgotten them, though the request began in time."""
+    left_unknown(world, 10)
+    world.pass_time(119)
+
+    def slow(body: bytes) -> Reply | NoReply:
+        world.server.forget()
+        answer = world.server.post(body)
+        world.control.skipped_s += 3.0
+        return answer
+
+    world.drain(journal=world.worker(), post=slow)
+    assert len(world.server.repeated()) == 10
+    assert world.counts() == {"settled": 10, "resent_after_window": 10}
+
+
+def test_worker_killed_before_it_connects_leaves_events_uncertain_though_they_never_left(world: World) -> None:
+    """Nobody can tell it from a request that was sent: under `hold` they are parked, and say that they may be out."""
+    ids = world.append(world.channel(), 3)
+    with pytest.raises(Died):
+        world.drain(at=At("taken"))
+    world.lose_leases()
+    world.pass_time(121)
+    world.policy = Policy(on_uncertain="hold")
+    world.drain(journal=world.worker())
+    assert world.server.requests == []
+    assert [json.loads(letter["item"])["message_id"] for letter in world.letters()] == ids
+    assert {(letter["reason"], letter["maybe_delivered"]) for letter in world.letters()} == {("uncertain", "1")}
+    assert world.counts() == {"held_uncertain": 3}
+
+
 def test_resend_inside_the_window_is_not_counted_as_late(world: World) -> None:
     """The server still remembers."""
     left_unknown(world, 10)
@@ -846,23 +877,19 @@ def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> 
 
 
 def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -> None:
-    """Its claim may have been left by a delivery: at most once."""
+    """Its claim may have been left by a delivery, and so may those of what went with it; later events were never sent."""
     channel = world.channel()
-    ids = world.append(channel, 5)
-    world.server.claim(ids[0], channel)
+    marked = world.append(channel, 5)
+    world.server.claim(marked[0], channel)
     world.policy = Policy(on_uncertain="hold", window_s=60, delivery_timeout_s=30)
     world.drain()
     assert world.holds() == [channel]
-    stream = f"{lane_keys(APP, 0).holds.removesuffix('holds')}hold:{channel}:stream"
-    entries = world.redis.xrange(stream)
-    world.redis.delete(stream)
-    for entry, fields in entries:
-        if b"t" in fields:
-            fields[b"t"] = str(int(fields[b"t"]) - 30_000).encode()
-        world.redis.xadd(stream, fields, id=entry)
+    fresh = world.append(channel, 3)
     world.settle_down()
-    assert ids[0] in [json.loads(letter["item"])["message_id"] for letter in world.letters()]
+    assert [json.loads(letter["item"])["message_id"] for letter in world.letters()] == marked
     assert {letter["reason"] for letter in world.letters()} == {"uncertain"}
+    assert world.server.seen(channel) == fresh
+    assert world.counts() == {"settled": 3, "searched": 1, "stuck": 1, "held_uncertain": 5}
     assert world.holds() == []
 
 

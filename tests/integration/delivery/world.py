@@ -48,6 +48,8 @@ class Control:
     passes_time: bool = True
     #: Waits after which the worker shuts down.
     stops_after: int | None = None
+    #: Seconds that this worker's clock has gone on by itself, with a batch in hand.
+    skipped_s: float = 0.0
 
     def stopping(self) -> bool:
         return self.is_stopping
@@ -59,7 +61,7 @@ class Control:
         return True
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return time.monotonic() + self.skipped_s
 
     def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
@@ -111,12 +113,23 @@ class World:
             states = [keys.state]
             for channel, due in self.redis.zrange(keys.holds, 0, -1, withscores=True):
                 self.redis.zadd(keys.holds, {channel: due - ms})
-                states.append(hold_keys(APP, lane, channel.decode()).state)
+                hold = hold_keys(APP, lane, channel.decode())
+                states.append(hold.state)
+                self._age(hold.stream, ms)
             for state in states:
                 marker = self.redis.hget(state, "marker")
                 if marker:
                     first, rest = marker.split(b" ", 1)
                     self.redis.hset(state, "marker", b"%d %s" % (int(first) - ms, rest))
+
+    def _age(self, stream: str, ms: int) -> None:
+        """Held items began to be sent so much earlier."""
+        entries = self.redis.xrange(stream)
+        self.redis.delete(stream)
+        for entry, fields in entries:
+            if b"t" in fields:
+                fields[b"t"] = b"%d" % (int(fields[b"t"]) - ms)
+            self.redis.xadd(stream, fields, id=entry)
 
     # -- what is in it --------------------------------------------------------------------------------
 

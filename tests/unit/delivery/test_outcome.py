@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery.outcome import MOST_WORDS, Finding, NoReply, Outcome, Reply, classify
+from sockudo_publisher.delivery.outcome import MAX_RETRY_AFTER_S, MOST_WORDS, Finding, NoReply, Outcome, Reply, classify
 from tests.unit.delivery import model
 from tests.unit.delivery.model import HTML, JSON, TEXT, error, receipts
 
@@ -231,6 +231,10 @@ def test_limit_that_the_server_names(text: str, limit: int | None) -> None:
         ("1", 1.0),
         ("17", 17.0),
         (" 5 ", 5.0),
+        ("600", 600.0),
+        ("601", MAX_RETRY_AFTER_S),
+        ("999999", MAX_RETRY_AFTER_S),
+        ("9" * 400, MAX_RETRY_AFTER_S),
         ("", None),
         ("Wed, 21 Oct 2026 07:28:00 GMT", None),
         ("-1", None),
@@ -241,7 +245,7 @@ def test_limit_that_the_server_names(text: str, limit: int | None) -> None:
     ],
 )
 def test_retry_after(reply: Reply, header: str, seconds: float | None) -> None:
-    """Whole seconds; 0 counts as 1; anything else as not said."""
+    """Whole seconds; 0 counts as 1, days as ten minutes; anything else as not said."""
     asked = Reply(reply.status, reply.body, {**reply.headers, "retry-after": header})
     assert classify(asked, 2).retry_after_s == seconds
 
