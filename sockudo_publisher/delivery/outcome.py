@@ -25,6 +25,11 @@ MOST_WORDS = 500
 MAX_RETRY_AFTER_S = 600.0
 
 
+#: How the codes begin by which Sockudo refuses one event for its rules on AI events (`ai-output`, `extras.ai`, ...),
+#: also with 403: neighbours of it in the batch are published.
+AI_RULES = "ai_"
+
+
 class Outcome(Enum):
     """The nine things an attempt can turn out to be."""
 
@@ -89,6 +94,8 @@ def classify(result: Result, item_count: int) -> Finding:
             return Finding(Outcome.STUCK, words)
         case 429 | 503:
             return Finding(Outcome.BUSY, words, retry_after_s=_retry_after(result))
+        case 400 | 403 | 413 if error and error.code.startswith(AI_RULES):
+            return Finding(Outcome.REFUSED, words)
         case 401 | 403 | 404 | 405:
             return Finding(Outcome.MISCONFIGURED, f"HTTP {result.status}: {words}")
         case status if 300 <= status < 400:

@@ -102,6 +102,8 @@ ANSWERS: dict[str, tuple[bytes | Callable[[str], bytes], int, Outcome, Reply | N
     "wrong type": (b'{"batch":[{"name":1,"channel":"c","data":"x"}]}', 1, Outcome.REFUSED, model.WRONG_TYPE),
     "no batch": (b'{"foo":[]}', 1, Outcome.REFUSED, None),
     "bad channel name": (body_of([event(channel="a b")]), 1, Outcome.REFUSED, model.REFUSED),
+    "AI event": (body_of([event(name="ai-output")]), 1, Outcome.REFUSED, model.AI_EVENT),
+    "AI extras": (body_of([event(extras={"ai": {"transport": {"a": "b"}}})]), 1, Outcome.REFUSED, None),
     "no channel": (body_of([event(channel=None)]), 1, Outcome.REFUSED, None),
     "no event name": (body_of([event(name=None)]), 1, Outcome.REFUSED, None),
     "long id": (body_of([event("x" * 129)]), 1, Outcome.REFUSED, None),

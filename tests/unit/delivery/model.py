@@ -33,6 +33,7 @@ STUCK = error(503, "backpressure", "idempotent publish is still in progress", **
 DRAINING = error(503, "draining", "Server is draining", **{"retry-after": "1"})
 REFUSED = error(400, "invalid_input", "Channel name contains invalid characters: 'a b' (invalid chars: [' '])")
 CONFLICT = error(400, "invalid_input", "idempotency key was already used with a different payload")
+AI_EVENT = error(403, "ai_event_not_permitted", "AI Transport is not enabled for this channel")
 LONG_NAME = error(400, "limit_exceeded", "Event name 'nnn' exceeds maximum length of 2")
 PAYLOAD = error(413, "payload_too_large", "Event payload size (2000 bytes) for event 'n' exceeds limit (1KB)")
 BODY_TOO_LARGE = Reply(413, b"Failed to buffer the request body: length limit exceeded", TEXT)

@@ -149,6 +149,9 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
         "422 wrong type": model.WRONG_TYPE,
         "422 feature": error(422, "feature_disabled", "History is disabled"),
         "413 of one event's data": model.PAYLOAD,
+        "403 an AI event without AI transport": model.AI_EVENT,
+        "400 an AI event's extras": error(400, "ai_invalid_transport_field", "x"),
+        "413 an AI event's extras": error(413, "ai_extras_too_large", "x"),
     },
     Outcome.CONFLICT: {
         "the server's words": model.CONFLICT,
@@ -167,6 +170,7 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
         "401 clock": error(401, "auth_failed", "Timestamp expired or invalid"),
         "401 page": page(401),
         "403": error(403, "forbidden", "x"),
+        "403 no code": json_reply(403, {"error": "ai_event_not_permitted"}),
         "403 page of a firewall": page(403),
         "404 unknown key": model.UNKNOWN_APP,
         "404 page of another server": page(404),
