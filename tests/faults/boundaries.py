@@ -134,7 +134,7 @@ def kill_beside(world: World, boundary: Boundary, side: str) -> None:
         boundary.prepare(world)
     point = f"{side} {boundary.script}"
     slots = None if boundary.cuts else 1
-    victim = world.start_worker(f"{point}:{_passing(world, boundary)}", wait=boundary.provoke is not None, slots=slots)
+    victim = world.start_worker(f"{point}:{_passing(world, boundary)}", slots=slots)
     deadline = time.monotonic() + FIRE_S
     while victim.is_running:
         assert time.monotonic() < deadline, f"{point}: the fault has not fired: {victim.log_tail()}"

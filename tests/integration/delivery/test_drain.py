@@ -877,7 +877,7 @@ def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> 
 
 
 def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -> None:
-    """Its claim may have been left by a delivery, and so may those of what went with it; later events were never sent."""
+    """Its claim may have been left by a delivery, and what went with it may be out; later events were never sent."""
     channel = world.channel()
     marked = world.append(channel, 5)
     world.server.claim(marked[0], channel)

@@ -1,0 +1,103 @@
+"""Callers and operators killed before Redis has done anything of a script, and after it has done all of it.
+
+Workers are killed so in `tests/faults/boundaries.py` (`make faults`, also in its short form).
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from sockudo_publisher import operations, publish
+from sockudo_publisher.journal import scripts
+from sockudo_publisher.settings import get_settings
+from tests.faults.boundaries import BOUNDARIES
+from tests.support.oracle import numbers
+from tests.support.stack import Stack
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+
+#: How a caller runs each of its scripts; `key` makes a call that was killed safe to repeat.
+CALLS = {
+    "append": 'publish.delay(channel, "n", {"n": n})',
+    "append_once": 'publish.delay(channel, "n", {"n": n}, key=f"{channel}:{n}")',
+    "schedule_once": 'publish.apply_async((channel, "n", {"n": n}), {"key": f"{channel}:{n}"}, countdown=0.1)',
+}
+CALLER = """
+import sys
+from sockudo_publisher import publish
+channel = sys.argv[1]
+for n in range(4):
+    %s
+    print(n, flush=True)
+"""
+#: The call that dies.
+DIES_AT = 3
+
+REPLAY = [sys.executable, "-m", "sockudo_publisher.cli", "dead", "replay", "--all"]
+
+
+def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subprocess.CompletedProcess[str]:
+    """A process with the settings of the stack; with `point` it has to die there."""
+    env = stack.python() if point is None else {**stack.python(), "SOCKUDO_FAULTPOINT": point}
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == (0 if point is None else -signal.SIGKILL), done.stderr
+    return done
+
+
+def test_every_script_is_died_beside() -> None:
+    """A new script has to be killed at here or by the workers' list; `status` changes nothing."""
+    workers = {boundary.script for boundary in BOUNDARIES}
+    assert {*workers, *CALLS, "replay", "status"} == set(scripts.NAMES)
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("script", CALLS)
+def test_caller_killed_beside_its_script_loses_and_repeats_nothing(stack: Stack, script: str, side: str) -> None:
+    """What its calls had promised arrives; the call that died was stored or was not, and with a key is repeated."""
+    channel = stack.channel()
+    seen = stack.subscribe(channel)
+    stack.worker()
+    command = [sys.executable, "-c", CALLER % CALLS[script], channel]
+    # schedule_once looks first where there are several channels, and here does not: one script a call.
+    died = run(stack, command, f"{side} {script}:{DIES_AT + 1}")
+    assert died.stdout.split() == ["0", "1", "2"], "three calls returned, the fourth did not"
+
+    stored = list(range(DIES_AT + (side == "after" and script != "schedule_once")))
+    seen.wait_for_count(len(stored), 30)
+    if script == "append":  # nothing tells a second call from another event
+        seen.wait_until_quiet(1.0)
+        assert sorted(numbers(seen.events())[channel]) == stored
+        return
+    run(stack, command)
+    seen.wait_for_count(4, 30)
+    seen.wait_until_quiet(1.0)
+    assert sorted(numbers(seen.events())[channel]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: Stack, side: str) -> None:
+    """The dead letter is there or in its lane, never in both and never in neither."""
+    stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
+    channel = stack.channel()
+    seen = stack.subscribe(channel)
+    publish.apply_async((channel, "n", {"n": 0}), expires=0.01)
+    time.sleep(0.05)
+    worker = stack.worker()
+    deadline = time.monotonic() + 30
+    while not operations.dead_list(get_settings(), "default", 10):
+        assert time.monotonic() < deadline, worker.log_tail()
+        time.sleep(0.1)
+
+    run(stack, REPLAY, f"{side} replay")
+    left = len(operations.dead_list(get_settings(), "default", 10))
+    assert left == (1 if side == "before" else 0)
+    assert f"Replayed {left}." in run(stack, REPLAY).stdout
+    seen.wait_for_count(1, 30)
+    seen.wait_until_quiet(1.0)
+    assert numbers(seen.events()) == {channel: [0]}
