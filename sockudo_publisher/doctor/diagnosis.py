@@ -103,7 +103,11 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
                 )
             ),
             *judge_remembering(
-                sockudo.canaries, tuple(sockudo.answers), journal.measured, window_s=settings.dedup_window
+                sockudo.canaries,
+                tuple(sockudo.answers),
+                journal.measured,
+                window_s=settings.dedup_window,
+                loads=tuple(sockudo.loads),
             ),
             *judge_delivering(
                 DeliveryFacts(

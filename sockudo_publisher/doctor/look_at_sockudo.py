@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import requests
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..client.credentials import Credentials
@@ -28,7 +29,7 @@ from .access import Access, is_open
 from .delivering import Cut
 from .dropped_request import drop_batch
 from .limits import Asked, batch_limit
-from .remembering import Canaries, NodeAnswer
+from .remembering import Canaries, Load, NodeAnswer
 from .said import Said, said
 
 __all__ = ["CHANNEL", "SockudoFacts", "look_at_sockudo"]
@@ -73,6 +74,7 @@ class SockudoFacts:
     history: Said | None = None
     cuts: list[Cut] | None = None
     answers: list[NodeAnswer] = field(default_factory=list)
+    loads: list[Load] = field(default_factory=list)
     answered: bool = False
     rate_limit: int | None = None
     rate_limited: bool = False
@@ -108,6 +110,7 @@ def look_at_sockudo(
         if not proxy:
             _cut(facts, questions, credentials)
         _take_turns(facts, questions)
+        _ask_for_loads(facts, questions, credentials)
         _ask_for(facts, questions, planted)
     except _NoMore:
         return
@@ -291,6 +294,29 @@ def _take_turns(facts: SockudoFacts, questions: _Questions) -> None:
         outcome = questions.outcome(_event(id, payload))
         if outcome in (Outcome.ACCEPTED, Outcome.CONFLICT):
             facts.answers.append(NodeAnswer(payload, refused=outcome is Outcome.CONFLICT))
+
+
+def _ask_for_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
+    """What each node that answers says of itself, on its own page of numbers: unsigned, and often not let through."""
+    for _ in TURNS:
+        timeout_s = min(ANSWER_S, questions.remaining_s())
+        if timeout_s <= 0:
+            raise _NoMore
+        try:
+            answer = requests.get(f"{credentials.base_url}/stats", timeout=timeout_s, allow_redirects=False)
+            load = _load(answer.json(), credentials.app_id)
+        except (requests.RequestException, ValueError, TypeError, LookupError, AttributeError):
+            return
+        facts.loads.append(load)
+
+
+def _load(stats: Any, app_id: str) -> Load:
+    """The app's part of ``GET /stats`` (seen on 5.2.0); a node that has met nobody of the app has none."""
+    for app in stats["apps"]:
+        if app["app_id"] == app_id:
+            occupancy = app["occupancy"]
+            return Load(int(app["connections"]), int(occupancy["channels"]), int(occupancy["subscriptions"]))
+    return Load()
 
 
 def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:

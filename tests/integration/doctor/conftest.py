@@ -94,7 +94,7 @@ def sockudo_findings(
         [
             *judge_access(facts.access),
             *judge_limits(limits),
-            *judge_remembering(facts.canaries, facts.answers, None, window_s=120.0),
+            *judge_remembering(facts.canaries, facts.answers, None, window_s=120.0, loads=facts.loads),
             *judge_delivering(delivery),
         ]
     )

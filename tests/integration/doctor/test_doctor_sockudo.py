@@ -258,3 +258,24 @@ def test_nodes_with_memories_of_their_own_are_broken(sockudo, sockudo_as, no_cut
     assert '[cache] driver = "redis"' in found["sockudo.nodes"].change
     assert states(found)["sockudo.memory"] == "broken"
     assert '[cache] driver = "redis"' in found["sockudo.memory"].change
+
+
+def test_nodes_that_share_a_cache_are_a_risk(sockudo, sockudo_as, redis_as, subscriber, no_cuts):
+    """They remember as one, but neither order nor completeness is kept between them: their own numbers tell."""
+    cache = redis_as()
+    cluster = {"adapter": {"driver": "redis"}, "database": {"redis": {"host": "127.0.0.1", "port": cache.port}}}
+    one, other = (sockudo_as(cache_redis_url=cache.url, settings=cluster) for _ in range(2))
+    subscriber(one, "c")
+    with RoundRobin(one.port, other.port) as balancer:
+        found = sockudo_findings(balancer.url(one.url))
+    assert states(found)["sockudo.memory"] == "fine"
+    assert states(found)["sockudo.nodes"] == "risk"
+    assert "one node's own address" in found["sockudo.nodes"].change
+
+
+def test_one_node_with_subscribers_is_one(sockudo, subscriber, no_cuts):
+    """Its numbers are the same every time."""
+    subscriber(sockudo, "c")
+    found = sockudo_findings(sockudo.url)["sockudo.nodes"]
+    assert found.state.value == "fine"
+    assert "one node's numbers" in found.why

@@ -19,10 +19,12 @@ from sockudo_publisher.doctor.look_at_sockudo import TURNS, _ahead_s
 from sockudo_publisher.doctor.remembering import (
     MEMORY_CHECKS,
     Canaries,
+    Load,
     NodeAnswer,
     is_fresh,
     judge_remembering,
     memories_differ,
+    nodes_take_turns,
 )
 from sockudo_publisher.doctor.said import Said, said
 from sockudo_publisher.journal.memory import MemoryReport
@@ -296,6 +298,32 @@ def test_one_memory_never_looks_like_two(payloads):
     """Whatever is asked: it keeps the first payload, and refuses the other."""
     answers = [NodeAnswer(payload, refused=payload != payloads[0]) for payload in payloads]
     assert not memories_differ(answers)
+
+
+@pytest.mark.parametrize(
+    ("loads", "several"),
+    [
+        ("abababab", True),
+        ("aabbabba", True),
+        ("abcabcabc", True),
+        ("aaaaaaaa", False),
+        ("abcdefgh", False),
+        ("aaaabbbb", False),
+        ("aabaacaa", False),
+        ("ab", False),
+        ("", False),
+    ],
+)
+def test_nodes_that_count_for_themselves_show(loads, several):
+    """Numbers that come back after others; those of one busy node go on, or return once or twice."""
+    assert nodes_take_turns([Load(ord(load)) for load in loads]) is several
+
+
+def test_nodes_without_a_subscriber_look_like_one():
+    """It says so, and what would tell."""
+    found = named(judge_remembering(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[Load()] * 10), MEMORY_CHECKS)
+    assert found["sockudo.nodes"].state.value == "fine"
+    assert "no subscribers yet" in found["sockudo.nodes"].why
 
 
 def test_an_old_measure_says_nothing_of_now():
