@@ -25,8 +25,8 @@ def command(out: Output, app: str | None) -> None:
     """Show every app's lanes: how many events wait, how long the oldest has, what is held or dead.
 
     Exit code 1 when something needs a person: an app is paused, dead letters wait, events wait under a name
-    that is not configured any more, or the server does not remember message ids (it says which of its
-    settings to change).
+    that is not configured any more or for a worker of a newer release, or the server does not remember
+    message ids (it says which of its settings to change).
     """
     from ..settings import get_settings
 
@@ -38,7 +38,11 @@ def command(out: Output, app: str | None) -> None:
 
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
     risk = any(
-        found.pause or found.advice or not found.configured or any(lane.dead for lane in found.lanes) for found in apps
+        found.pause
+        or found.advice
+        or not found.configured
+        or any(lane.dead or lane.newer_version for lane in found.lanes)
+        for found in apps
     )
     for found in apps:
         out.say(_table(found))
@@ -111,6 +115,8 @@ def _age(seconds: float | None) -> str:
 
 
 def _state(lane: LaneStatus) -> str:
+    if lane.newer_version:
+        return f"[red]entry version {plain(lane.newer_version)}: for a worker of a newer release[/]"
     if lane.leased:
         return "[green]draining[/]"
     if lane.armed:

@@ -25,6 +25,7 @@ from typing import Any
 
 from ..errors import JournalUnavailable
 from .keys import APPS, AppKeys, lane_keys, lane_of
+from .lane_look import look_command, read_look
 from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
 
@@ -260,17 +261,11 @@ class LayoutRecord:
     def _are_empty(self, span: Span, *, dead_too: bool = False) -> bool:
         """Whether nothing waits in any of these lanes or in their held channels.
 
-        Each lane is seen at one moment:
-        items move between its stream, its holds and its dead letters.
+        Each lane is seen at one moment: items move between its stream, its holds and its dead letters.
         """
-        commands: list[Command] = []
-        for lane in span.lanes:
-            keys = lane_keys(self._app, lane)
-            names = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts)
-            commands.append(evalsha("status", names, ()))
-        for answer in self._link.run(commands):
-            _, _, oldest_ms, dead, _, _, held, _ = checked(answer)
-            if oldest_ms >= 0 or held or (dead_too and dead):
+        for answer in self._link.run([look_command(self._app, lane) for lane in span.lanes]):
+            seen = read_look(answer)
+            if seen.age_ms >= 0 or seen.held or (dead_too and seen.dead):
                 return False
         return True
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-__all__ = ["MOST_BYTES", "MOST_ITEMS", "Item", "Pack", "Packed", "pack", "packs"]
+__all__ = ["MOST_BYTES", "MOST_ITEMS", "VERSION", "Item", "Pack", "Packed", "pack", "packs"]
+
+#: Of the entries that this release writes, and knows; the scripts have it as a literal.
+VERSION = "1"
 
 #: Items of one entry. A worker can take part of a pack, so this only bounds the size of an entry.
 MOST_ITEMS = 100

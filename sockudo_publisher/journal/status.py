@@ -6,13 +6,13 @@ Two round trips, whatever the number of lanes: one for all lanes, one for what t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from .keys import APPS, lane_keys
+from .lane_look import LaneLook, look_command, read_look
 from .layout import Layout, LayoutRecord
-from .link import Command, RedisLink, checked, evalsha
+from .link import Command, RedisLink, checked
 from .shared import Shared, SharedView, read_view
 
 __all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]
@@ -24,6 +24,7 @@ class LaneStatus:
 
     ``oldest_age_s`` is how long the oldest of the waiting ones has (a held one: since its first
     attempt), ``None`` when none waits. ``leased``: a worker drains it; ``armed``: it was rung.
+    ``newer_version``: of its first entry, which only workers of a newer release know; else ``""``.
     """
 
     lane: int
@@ -33,6 +34,7 @@ class LaneStatus:
     oldest_age_s: float | None
     leased: bool
     armed: bool
+    newer_version: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,52 +60,48 @@ def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalSt
     """Look at these lanes of an app. Raises :class:`JournalUnavailable`."""
     shared = Shared(link, app).read_commands()
     commands: list[Command] = [("TIME",), *shared]
-    for lane in lanes:
-        keys = lane_keys(app, lane)
-        names = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts)
-        commands.append(evalsha("status", names, ()))
+    commands += [look_command(app, lane) for lane in lanes]
     answers = [checked(answer) for answer in link.run(commands)]
     now_ms = int(answers[0][0]) * 1000 + int(answers[0][1]) // 1000
-    answers_of_lanes = answers[1 + len(shared) :]
-    held = _held(link, app, lanes, answers_of_lanes, now_ms)
+    looks = dict(zip(lanes, map(read_look, answers[1 + len(shared) :]), strict=True))
+    held = _held(link, app, looks, now_ms)
     found = []
     counters: Counter[str] = Counter()
-    for lane, answer in zip(lanes, answers_of_lanes, strict=True):
-        _, depth, age_ms, dead, leased, armed, _, counts = answer
+    for lane, seen in looks.items():
         held_count, held_age_ms = held.get(lane, (0, -1))
-        oldest_ms = max(age_ms, held_age_ms)
-        oldest_s = oldest_ms / 1000 if oldest_ms >= 0 else None
-        found.append(LaneStatus(lane, depth, held_count, dead, oldest_s, bool(leased), bool(armed)))
-        for reason, count in zip(counts[::2], counts[1::2], strict=True):
-            counters[reason.decode(errors="replace")] += int(count)
+        oldest_ms = max(seen.age_ms, held_age_ms)
+        found.append(
+            LaneStatus(
+                lane=lane,
+                depth=seen.depth,
+                held=held_count,
+                dead=seen.dead,
+                oldest_age_s=oldest_ms / 1000 if oldest_ms >= 0 else None,
+                leased=seen.leased,
+                armed=seen.armed,
+                newer_version=seen.newer_version,
+            )
+        )
+        counters.update(seen.counts)
     return JournalStatus(tuple(found), dict(counters), read_view(answers[1 : 1 + len(shared)]))
 
 
-def _held(
-    link: RedisLink, app: str, lanes: Sequence[int], answers: Sequence[Any], now_ms: int
-) -> dict[int, tuple[int, int]]:
+def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int) -> dict[int, tuple[int, int]]:
     """Per lane with held channels: the items they hold, and the age of the oldest in ms or -1."""
-    holds = list(_holds(app, lanes, answers))
+    holds = [(lane, lane_keys(app, lane).hold(channel)) for lane, seen in looks.items() for channel in seen.held]
     if not holds:
         return {}
     commands: list[Command] = []
-    for _, stream, state in holds:
-        commands += [("HGET", state, "depth"), ("XRANGE", stream, "-", "+", "COUNT", 1)]
+    for _, keys in holds:
+        commands += [("HGET", keys.state, "depth"), ("XRANGE", keys.stream, "-", "+", "COUNT", 1)]
     replies = [checked(reply) for reply in link.run(commands)]
     found: dict[int, tuple[int, int]] = {}
-    for (lane, _, _), depth, entries in zip(holds, replies[::2], replies[1::2], strict=True):
+    for (lane, _), depth, entries in zip(holds, replies[::2], replies[1::2], strict=True):
         count, age_ms = found.get(lane, (0, -1))
         if entries:
             age_ms = max(age_ms, now_ms - _since_ms(*entries[0]))
         found[lane] = count + int(depth or 0), age_ms
     return found
-
-
-def _holds(app: str, lanes: Sequence[int], answers: Sequence[Any]) -> Iterator[tuple[int, str, str]]:
-    for lane, answer in zip(lanes, answers, strict=True):
-        for channel in answer[6]:
-            hold = lane_keys(app, lane).hold(channel.decode())
-            yield lane, hold.stream, hold.state
 
 
 def _since_ms(entry_id: bytes, fields: Sequence[bytes]) -> int:

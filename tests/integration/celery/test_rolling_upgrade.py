@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from sockudo_publisher import operations
@@ -15,6 +18,7 @@ from tests.support.stack import Stack
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 LANE = 3
+STATUS = [sys.executable, "-m", "sockudo_publisher.cli", "status"]
 
 
 def test_worker_leaves_a_newer_entry_and_says_so_while_other_lanes_flow(stack: Stack) -> None:
@@ -40,6 +44,10 @@ def test_worker_leaves_a_newer_entry_and_says_so_while_other_lanes_flow(stack: S
     lane = next(one for one in operations.status(get_settings())[0].lanes if one.lane == LANE)
     assert lane.depth > 1
     assert lane.oldest_age_s
+    assert lane.newer_version == "2"
+    told = subprocess.run(STATUS, env=stack.python(), capture_output=True, text=True, timeout=60, check=False)
+    assert told.returncode == 1, "status says that somebody has to do something"
+    assert "entry version 2: for a worker of a newer release" in " ".join(told.stdout.split())
 
     # A worker of the newer release delivers it, which takes it off the stream.
     with stack.redis.pipeline(transaction=True) as newer_worker:
