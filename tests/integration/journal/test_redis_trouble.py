@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -204,3 +206,53 @@ def test_connections_beyond_what_is_kept_are_closed(redis_url: str, monkeypatch:
     link._give_back(second)
     assert link._free == [first]
     assert link.call("PING") == b"PONG"
+
+
+def test_redis_is_reached_again_after_any_number_of_failures(tmp_path) -> None:
+    """A caller that went on calling while Redis was away."""
+    with RedisServer(tmp_path / "away") as server:
+        link = RedisLink(server.url, timeout_s=TIMEOUT_S)
+        assert link.call("PING") in (b"PONG", "PONG")
+        server.stop()
+        for _ in range(300):
+            with pytest.raises(JournalUnavailable):
+                link.call("PING")
+        server.start()
+        assert link.call("PING") in (b"PONG", "PONG")
+
+
+INTERRUPTED = """
+import signal, sys, time
+from sockudo_publisher import JournalUnavailable
+from sockudo_publisher.journal.link import RedisLink
+
+class TimeIsUp(Exception):
+    pass
+
+def time_is_up(*_):
+    raise TimeIsUp
+
+signal.signal(signal.SIGALRM, time_is_up)
+link = RedisLink(sys.argv[1], timeout_s=5.0)
+commands = [("ECHO", 1) for _ in range(5_000)]
+until, interrupts = time.monotonic() + 4.0, 0
+while time.monotonic() < until:
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0007)
+            link.run(commands)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    except (TimeIsUp, JournalUnavailable):
+        interrupts += 1
+assert interrupts > 20, interrupts
+assert RedisLink(sys.argv[1], timeout_s=30.0).run([("ECHO", "whole")]) == [b"whole"]
+"""
+
+
+def test_signal_handler_that_raises_ends_a_call_and_not_the_process(redis_url: str) -> None:
+    """Ctrl-C, Celery's soft time limit: hiredis ended the process, in the middle of packing numbers."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, redis_url], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
