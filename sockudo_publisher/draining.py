@@ -105,13 +105,15 @@ class _WorkerControl:
             pause = journal.shared.view().pause
             if pause is not None and pause.until_ms > journal.now_ms():
                 continue
-            lanes = [lane for lane in journal.lanes() if (name, lane) != (self._app.name, self._lane)]
-            if lanes and journal.waiting(lanes):
+            lanes = journal.lanes()
+            others = [lane for lane in lanes if (name, lane) != (self._app.name, self._lane)]
+            if (others and journal.waiting(others)) or journal.holds_wait(lanes):
                 return True
         return False
 
     def slots_are_scarce(self) -> bool:
-        return state.slots < get_settings().lanes * len(self._names)
+        # Where every lane has a slot there is none for a held channel.
+        return state.slots <= get_settings().lanes * len(self._names)
 
     def monotonic(self) -> float:
         return time.monotonic()
@@ -159,7 +161,7 @@ def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
         control=_WorkerControl(app, lane),
         at=at,
         ask=canaries(app).after_trouble,
-        find=lambda items: recorded(items, partial(_get, app)),
+        find=lambda items, since_ms: recorded(items, partial(_get, app), since_ms),
     )
 
 

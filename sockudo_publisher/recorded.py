@@ -26,12 +26,21 @@ Query = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
 MOST_PAGES: Final = 20
 PAGE: Final = 100
 
+#: Milliseconds that the server's clock may be behind Redis': far less than a key is remembered.
+CLOCKS_MS: Final = 600_000
+
 #: Seconds for all channels of one batch: it waits meanwhile, and so do the events behind it.
 MOST_S: Final = 10.0
 
 
-def recorded(items: Sequence[Item], query: Query, monotonic: Callable[[], float] = time.monotonic) -> list[bool]:
-    """For each item whether its message id is in its channel's history; ``False`` too where nobody can say."""
+def recorded(
+    items: Sequence[Item], query: Query, since_ms: int = 0, monotonic: Callable[[], float] = time.monotonic
+) -> list[bool]:
+    """For each item whether its message id is in its channel's history; ``False`` too where nobody can say.
+
+    ``since_ms`` (Redis' time): of its first attempt. What was recorded long before is another event, whose
+    key was used again.
+    """
     until = monotonic() + MOST_S
     wanted: dict[str, set[str]] = {}
     ids = [str(json.loads(item.body).get("message_id", "")) for item in items]
@@ -41,14 +50,15 @@ def recorded(items: Sequence[Item], query: Query, monotonic: Callable[[], float]
     for channel, message_ids in wanted.items():
         if monotonic() >= until:
             break
-        found[channel] = _look(channel, message_ids, query, lambda: monotonic() < until)
+        found[channel] = _look(channel, message_ids, query, since_ms, lambda: monotonic() < until)
     return [message_id in found.get(item.channel, ()) for item, message_id in zip(items, ids, strict=True)]
 
 
-def _look(channel: str, wanted: set[str], query: Query, in_time: Callable[[], bool]) -> set[str]:
+def _look(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: Callable[[], bool]) -> set[str]:
     """Which of these ids the newest pages of a channel hold."""
     path = f"/channels/{segment(channel, field='channel')}/history"
-    parameters = {"limit": str(PAGE), "direction": "newest_first"}
+    start_ms = max(0, since_ms - CLOCKS_MS)
+    parameters = {"limit": str(PAGE), "direction": "newest_first", "start_time_ms": str(start_ms)}
     found: set[str] = set()
     for _ in range(MOST_PAGES):
         page = _page(query, path, parameters)

@@ -8,6 +8,7 @@ __all__ = ["MUTANTS"]
 
 DECIDE = "sockudo_publisher/delivery/decide.py"
 DRAIN = "sockudo_publisher/delivery/drain.py"
+PROBE = "sockudo_publisher/delivery/probe.py"
 OUTCOME = "sockudo_publisher/delivery/outcome.py"
 UNCERTAIN = "sockudo_publisher/delivery/uncertain.py"
 WINDOW = "sockudo_publisher/delivery/window.py"
@@ -84,7 +85,7 @@ MUTANTS = (
         name="send without a look at the lease",
         why="a process that was frozen repeats what its successor has delivered and the server forgotten",
         file=DRAIN,
-        old="        self.holder.lease.ensure_fresh()\n",
+        old=" or not self.holder.lease.ensure_fresh()",
         new="",
         test=SIMULATION,
     ),
@@ -99,9 +100,9 @@ MUTANTS = (
     Mutant(
         name="probe without the right to",
         why="every lane of every worker sends into a server that is down",
-        file=DRAIN,
-        old="if wait_s <= 0 and self.probe.begin(self.holder.lease.token):",
-        new="if wait_s <= 0:",
+        file=PROBE,
+        old="self._lease.is_probing = self._journal.shared.try_probe(self._lease.token)",
+        new="self._lease.is_probing = True",
         test=SIMULATION,
     ),
     Mutant(

@@ -79,16 +79,14 @@ class Canaries:
     def after_trouble(self, since_ms: int, timeout_s: float) -> Asked:
         """The server was in trouble from ``since_ms`` (Redis' time): does it answer, and did it forget?
 
-        ``timeout_s``: of each of 1 to 4 requests.
-
-        A new canary goes first: while that fails the old ones, of which there are few, are not spent. With
-        none to ask, nothing was forgotten.
+        ``timeout_s``: of the first request, which plants a new canary: while that fails the old ones, of
+        which there are few, are not spent. With none to ask, nothing was forgotten.
         """
         canaries = after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
         planted = self._plant((beat_s(self._window_s),), timeout_s)
         if planted.outcome is not Outcome.ACCEPTED:
             return Asked(planted)
-        answers, findings = self._ask(self.memory.claim(canaries), timeout_s)
+        answers, findings = self._ask(self.memory.claim(canaries), min(timeout_s, self._timeout_s))
         try:
             self._record()
         except JournalUnavailable as error:  # full, perhaps: who asked is told all the same

@@ -14,10 +14,10 @@ class Control(Protocol):
         """Whether the worker shuts down: give everything back."""
 
     def others_wait(self) -> bool:
-        """Whether another lane has entries and no holder: this slot could serve it."""
+        """Whether another lane has entries and no holder, or a held channel is due: this slot could serve it."""
 
     def slots_are_scarce(self) -> bool:
-        """Whether there are fewer slots than lanes: an empty lane is not watched for long then."""
+        """Whether there are no more slots than lanes: an empty lane is not watched for long then."""
 
     def monotonic(self) -> float:
         """Seconds of a clock that never goes back."""

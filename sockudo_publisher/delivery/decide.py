@@ -176,10 +176,13 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
             return _too_large(finding, attempt, now)
         case Outcome.UNKNOWN:
             unknowns = now.unknowns + 1
+            # It may be running still, so that a stuck item is waited for once more.
             # After a second unknown in a row half of the batch is asked, down to one item: a server that
             # dies of large requests still answers small ones. One item alone, still unknown: its trouble.
             most = max(1, attempt.count // 2) if unknowns >= 2 else now.most
-            after = replace(now, unknowns=unknowns, failures=now.failures + 1, most=most, unknown_before=True)
+            after = replace(
+                now, unknowns=unknowns, failures=now.failures + 1, most=most, unknown_before=True, waited=False
+            )
             return _pause(finding, after.failures, unmark=False), after
         case Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
             after = replace(now, failures=now.failures + 1)

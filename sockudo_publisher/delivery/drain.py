@@ -37,8 +37,9 @@ logger = logging.getLogger("sockudo_publisher.delivery")
 #: Sends the body of a batch.
 Post: TypeAlias = Callable[[bytes], Reply | NoReply]
 
-#: Says of each item whether the server has recorded it in history; ``False`` where nobody can tell.
-Find: TypeAlias = Callable[[Sequence[Item]], Sequence[bool]]
+#: Says of each item, first sent at that time (Redis', ms), whether the server has recorded it in history since;
+#: ``False`` where nobody can tell.
+Find: TypeAlias = Callable[[Sequence[Item], int], Sequence[bool]]
 
 #: Seconds after which a drain looks whether another lane waits for its slot.
 SLICE_S = 5.0
@@ -131,8 +132,9 @@ class _Run:
         self.probe = Probe(journal, policy, control, ask)
         self.find = find
         self.forgets_until_ms = 0
-        self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until one is sent
+        self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until they are sent
         self.ring: Ring | None = None
+        self.pause: AppPause | None = None  # as it was at the last take
         self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
         self.waited_s = 0.0
@@ -143,7 +145,11 @@ class _Run:
         """Take, send, decide, do: until the queue is empty or must wait."""
         taken = self.take()
         while (batch := self.sendable(taken)) is not None:
-            finding, attempt = self.send(batch)
+            sent = self.send(batch)
+            if sent is None:
+                taken = self.take()
+                continue
+            finding, attempt = sent
             was_searching = self.progress.bad is not None
             step, self.progress = decide(finding, attempt, self.progress)
             if self.progress.bad is not None and not was_searching:
@@ -176,8 +182,8 @@ class _Run:
         """The head of the queue, cut by settings, learned limits and the search."""
         if after_s:
             self.control.sleep(after_s)
-        taken = self.journal.take(self.holder, **self.bounds())
-        return self.noted(taken)
+        asked_at = self.control.monotonic()
+        return self.noted(self.journal.take(self.holder, **self.bounds()), asked_at)
 
     def bounds(self) -> dict[str, int]:
         """The most that the next batch may hold."""
@@ -188,9 +194,13 @@ class _Run:
             "most_bytes": min(self.policy.batch_max_bytes, self.limits.bytes or self.policy.batch_max_bytes),
         }
 
-    def noted(self, taken: Taken) -> Taken:
-        """Remember what came with a take: the time, and the limits for the next one."""
-        self.taken_at = self.control.monotonic()
+    def noted(self, taken: Taken, asked_at: float) -> Taken:
+        """Remember what came with a take: the time, and the limits for the next one.
+
+        ``asked_at``: before it was asked, so that what delays the answer makes no batch younger than it is.
+        """
+        self.taken_at = asked_at
+        self.pause = taken.shared.pause
         if taken.shared.limits != self.limits:
             self.limits = taken.shared.limits
         # Never earlier: what a canary told this run may not have found room in the journal.
@@ -207,18 +217,19 @@ class _Run:
             if self.must_yield():
                 self.over(taken, Ring(0.0))
                 return None
-            head = taken.batch
+            head, pause = taken.batch, taken.shared.pause
+            wait_s = (pause.until_ms - self.now_ms(taken.now_ms)) / 1000 if pause else 0.0
+            if pause and wait_s <= 0 and not self.probe.is_ours and self.probe.begin(self.holder.lease, pause.count):
+                taken = self.ask_first(taken, pause)
+                continue
             if head is None:
                 if taken.unknown_version is not None:
                     self.leave_to_newer(taken)
                     return None
-                if not self.entry_came() and self.journal.release(self.holder):
+                self.probe.nothing_to_send()
+                if (pause or not self.entry_came()) and self.journal.release(self.holder):
                     return None
-            elif (pause := taken.shared.pause) and not self.probe.is_ours:
-                wait_s = (pause.until_ms - self.now_ms(taken.now_ms)) / 1000
-                if wait_s <= 0 and self.probe.begin(self.holder.lease.token):
-                    taken = self.ask_first(taken, head, pause)
-                    continue
+            elif pause and not self.probe.is_ours:
                 wait_s = max(wait_s, PROBE_LOOK_S)
                 if not self.wait(taken, head, wait_s, Ring(wait_s) if self.probe.paused_by_us else None):
                     return None
@@ -305,20 +316,21 @@ class _Run:
         )
         self.over(taken, None)
 
-    def ask_first(self, taken: Taken, batch: Batch, pause: AppPause) -> Taken:
+    def ask_first(self, taken: Taken, pause: AppPause) -> Taken:
         """We probe: canaries go first. The same take if the batch may follow, else the next one."""
-        if self.forgets_until_ms > self.now_ms(taken.now_ms):
-            return taken  # what is forgotten need not be asked for
-        asked = self.probe.ask(pause.since_ms, pause.count, batch.first_ms if batch.resent else None)
-        if asked is None:
-            return taken
+        if not self.probe.asks_first or self.forgets_until_ms > self.now_ms(taken.now_ms):
+            return taken  # nobody to ask; and what is forgotten need not be asked for
+        batch = taken.batch
+        if batch is not None:
+            self.put_back(batch)  # a death while canaries are out must not leave it marked as sent
+        asked = self.probe.ask(pause, batch.first_ms if batch is not None and batch.resent else None)
         step, self.progress = after_canary(asked.finding, self.progress)
         if step is not None:
-            return self.pause_and_take(batch, step)
-        if asked.forgotten:
+            self.probe.pause(step)
+        elif asked.forgotten:
             # For all workers it is in the journal; for us it holds from now on.
             self.forgets_until_ms = self.now_ms(taken.now_ms) + int(self.policy.window_s * 1000)
-        return taken
+        return self.take()
 
     def within_window(self, batch: Batch) -> Batch | None:
         """What of a batch may be sent under the policy; ``None``: its first items left instead, take again."""
@@ -332,7 +344,14 @@ class _Run:
             return batch
         items = list(batch.items())
         expires_ms = [item.expires_ms for item in items]
-        step = fate(expires_ms, self.found(items), state=state, now_ms=now_ms, policy=self.policy, remembers=remembers)
+        step = fate(
+            expires_ms,
+            self.found(items, batch.first_ms),
+            state=state,
+            now_ms=now_ms,
+            policy=self.policy,
+            remembers=remembers,
+        )
         match step:
             case SendFirst(count):
                 return batch.head(count)
@@ -347,13 +366,13 @@ class _Run:
         self.progress = self.progress.after_culprit()
         return None
 
-    def found(self, items: Sequence[Item]) -> list[bool]:
-        """Of each uncertain item, whether history has it; asked once, until something is sent."""
+    def found(self, items: Sequence[Item], first_ms: int) -> list[bool]:
+        """Of each uncertain item, whether history has it; asked once, until it is sent again."""
         if self.find is None:
             return [False] * len(items)
         unasked = [item for item in items if item not in self.recorded]
         if unasked:
-            self.recorded.update(zip(unasked, self.find(unasked), strict=True))
+            self.recorded.update(zip(unasked, self.find(unasked, first_ms), strict=True))
         return [self.recorded[item] for item in items]
 
     def settle_recorded(self, batch: Batch) -> None:
@@ -366,12 +385,20 @@ class _Run:
 
     # -- the request --------------------------------------------------------------------------------
 
-    def send(self, batch: Batch) -> tuple[Finding, Attempt]:
-        """POST a batch, while the lease surely lasts."""
+    def send(self, batch: Batch) -> tuple[Finding, Attempt] | None:
+        """POST a batch, while the lease surely lasts.
+
+        ``None``: not sent, since what was looked at before is old by now (the lease had to be renewed) or
+        another one probes: take again.
+        """
         self.at("taken")
-        self.recorded.clear()
         body = batch.body
-        self.holder.lease.ensure_fresh()
+        if (self.pause and not self.probe.keep()) or not self.holder.lease.ensure_fresh():
+            self.put_back(batch)
+            self.tokens += 0 if batch.resent else batch.count
+            return None
+        for item in batch.items() if self.recorded else ():
+            self.recorded.pop(item, None)
         result = self.post(body)
         self.at("posted")
         age_s = (self.now_ms(batch.now_ms) - batch.first_ms) / 1000
@@ -385,7 +412,9 @@ class _Run:
     def settle_and_take(self, batch: Batch) -> Taken:
         """The batch leaves the journal, the next one is taken."""
         try:
-            taken = self.noted(self.journal.settle_and_take(self.holder, batch, late=self.late, **self.bounds()))
+            asked_at = self.control.monotonic()
+            settled = self.journal.settle_and_take(self.holder, batch, late=self.late, **self.bounds())
+            taken = self.noted(settled, asked_at)
         except LeaseLost:
             # With the server's 200 in hand the lease may be taken again, if nobody has it: settling now
             # spares a resend.

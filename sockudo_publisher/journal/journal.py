@@ -12,7 +12,7 @@ from .batch import Batch, Position, read_batch
 from .keys import QueueKeys, hold_keys, lane_keys
 from .layout import Layout, LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
-from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
+from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha, scored
 from .pack import Item, pack
 from .rate import Rate
 from .scripts import Answer
@@ -346,6 +346,22 @@ class Journal:
             commands += [("XLEN", keys.stream), ("EXISTS", keys.lease)]
         answers = [checked(answer) for answer in self.link.run(commands)]
         return any(length > 0 and not leased for length, leased in zip(answers[::2], answers[1::2], strict=True))
+
+    def holds_wait(self, lanes: Sequence[int]) -> bool:
+        """Whether a held channel of one of these lanes is due and has no holder, though it may have been rung."""
+        commands: list[Command] = [("TIME",)]
+        commands += [("ZRANGE", lane_keys(self.app, lane).holds, 0, 0, "WITHSCORES") for lane in lanes]
+        time_told, *firsts = [checked(answer) for answer in self.link.run(commands)]
+        # Telling one caller puts a hold off for the gap.
+        due_ms = int(time_told[0]) * 1000 + int(time_told[1]) // 1000 + SWEEP_GAP_MS
+        leases: list[Command] = []
+        for lane, first in zip(lanes, firsts, strict=True):
+            leases += [
+                ("EXISTS", hold_keys(self.app, lane, channel).lease)
+                for channel, at_ms in scored(first)
+                if at_ms <= due_ms
+            ]
+        return any(not checked(leased) for leased in (self.link.run(leases) if leases else ()))
 
     def not_empty(self, lanes: Sequence[int]) -> list[int]:
         """The lanes that have entries."""

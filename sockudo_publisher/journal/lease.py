@@ -17,11 +17,11 @@ import uuid
 from contextlib import suppress
 
 from ..errors import JournalUnavailable
-from .keys import QueueKeys
-from .link import RedisLink, checked, evalsha
+from .keys import AppKeys, QueueKeys
+from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
 
-__all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost"]
+__all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost", "probe_command"]
 
 #: How long a lease lasts without renewal: the lanes of a killed worker wait this long.
 TTL_MS = 6000
@@ -41,12 +41,16 @@ class LeaseLost(Exception):
 
 
 class Lease:
-    """One holder's right to one queue. Made by ``Journal.acquire``."""
+    """One holder's right to one queue. Made by ``Journal.acquire``.
+
+    ``is_probing``: it asks for its app whether the server is back; that right is renewed with the lease.
+    """
 
     def __init__(self, keys: QueueKeys, token: str, link: RedisLink, asked_at: float) -> None:
         self.keys = keys
         self.token = token
         self.lost = False
+        self.is_probing = False
         self._link = link
         self._trusted_from = asked_at
 
@@ -66,17 +70,21 @@ class Lease:
             raise LeaseLost(repr(self))
         self.renewed(asked_at)
 
-    def ensure_fresh(self) -> None:
+    def ensure_fresh(self) -> bool:
         """Before a POST: at least half of the lease is left, or it is renewed first.
 
-        A process may be frozen while its renewal is answered, too: it looks again.
+        ``False``: it had to be, so time has passed. A process may be frozen while its renewal is answered,
+        too: it looks again. Raises :class:`LeaseLost`.
         """
+        if not self.lost and self._is_fresh():
+            return True
         for _ in range(MOST_RENEWALS):
             if self.lost or self._is_fresh():
                 break
             self.renew()
         if self.lost or not self._is_fresh():
             raise LeaseLost(repr(self))
+        return False
 
     def _is_fresh(self) -> bool:
         return time.monotonic() - self._trusted_from <= FRESH_S
@@ -121,12 +129,23 @@ class LeaseKeeper:
 
     def _renew(self, leases: tuple[Lease, ...]) -> None:
         asked_at = time.monotonic()
-        answers = self._link.run([evalsha("renew", (one.keys.lease,), (one.token, TTL_MS)) for one in leases])
-        for one, answer in zip(leases, answers, strict=True):
+        probers = [one for one in leases if one.is_probing]
+        commands = [evalsha("renew", (one.keys.lease,), (one.token, TTL_MS)) for one in leases]
+        commands += [probe_command(AppKeys.of(one.keys.app), one.token) for one in probers]
+        answers = self._link.run(commands)
+        for one, answer in zip(leases, answers[: len(leases)], strict=True):
             if checked(answer)[0] == Answer.LOST:
                 one.lost = True
             else:
                 one.renewed(asked_at)
+        for one, answer in zip(probers, answers[len(leases) :], strict=True):
+            if checked(answer)[0] != Answer.DONE:
+                one.is_probing = False
+
+
+def probe_command(keys: AppKeys, token: str) -> Command:
+    """Become the app's prober, or stay it, for as long as a lease lasts."""
+    return evalsha("take_right", (keys.probe,), (token, TTL_MS))
 
 
 def new_owner() -> str:

@@ -22,7 +22,7 @@ from .. import faultpoint
 from ..errors import JournalUnavailable
 from .scripts import all_scripts, name_of, script
 
-__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory"]
+__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]
 
 Command: TypeAlias = tuple[Any, ...]
 
@@ -157,6 +157,12 @@ def checked(answer: Any) -> Any:
     return answer
 
 
+def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
+    """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
+    pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
+    return [(member.decode(), int(float(score))) for member, score in pairs]
+
+
 def is_out_of_memory(answer: object) -> bool:
     """Whether Redis refused a write for want of memory."""
     # redis-py takes the code off the words where it is the first of them; behind a script's it may not be.
@@ -191,7 +197,8 @@ def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
 
 def _packed(command: Command) -> bytes:
     # hiredis 3.5 ends the process where a signal's handler raises (Ctrl-C, a time limit) while it reads a number.
-    return bytes(pack_command(tuple([part if isinstance(part, (str, bytes)) else str(part) for part in command])))
+    parts: Any = tuple([part if isinstance(part, (str, bytes)) else str(part) for part in command])
+    return bytes(pack_command(parts))
 
 
 class _Packer:

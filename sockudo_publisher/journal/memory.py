@@ -14,7 +14,8 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from .keys import AppKeys, lane_keys
-from .link import Command, RedisLink, checked
+from .link import Command, RedisLink, checked, evalsha, scored
+from .scripts import Answer
 
 __all__ = ["Beat", "Canary", "CanaryAnswer", "DedupMemory", "MemoryReport"]
 
@@ -96,20 +97,12 @@ class DedupMemory:
 
     def hold(self, owner: str, ttl_ms: int) -> bool:
         """Become, or stay, the one worker that plants and asks; ``False``: another is."""
-        key = self._keys.canary_holder
-        if self._link.call("SET", key, owner, "NX", "PX", ttl_ms) is not None:
-            return True
-        if self._link.call("GET", key) != owner.encode():
-            return False
-        # Between the two our right may have run out and be another's, who is given a moment more: two
-        # holders cost a few requests, as each canary is claimed before it is asked.
-        self._link.call("PEXPIRE", key, ttl_ms)
-        return True
+        answer = self._link.script("take_right", (self._keys.canary_holder,), (owner, ttl_ms))
+        return bool(answer[0] == Answer.DONE)
 
     def give_up(self, owner: str) -> None:
         """Let another worker hold the canaries at once."""
-        if self._link.call("GET", self._keys.canary_holder) == owner.encode():
-            self._link.call("DEL", self._keys.canary_holder)
+        self._link.script("drop_right", (self._keys.canary_holder,), (owner,))
 
     def beat(self, lanes: Sequence[int]) -> Beat:
         """Count a beat and look at everything; ``lanes``: whose delivered events count for the rate."""
@@ -118,18 +111,18 @@ class DedupMemory:
         answers = self._link.run(
             [
                 ("TIME",),
-                ("HINCRBY", memory, "beat", 1),
+                _write("HINCRBY", memory, "beat", 1),
                 ("HMGET", memory, "settled", "settled_ms", "peak", "peak_ms"),
                 ("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES"),
                 *counts,
             ],
             in_order=True,
         )
-        time, number, kept, canaries = (checked(answer) for answer in answers[:4])
+        time, (_, number), kept, canaries = (checked(answer) for answer in answers[:4])
         before, before_ms, peak, peak_ms = (float(value or 0) for value in kept)
         now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
         settled = sum(int(checked(count) or 0) for count in answers[4:])
-        self._link.call("HSET", memory, "settled", settled, "settled_ms", now_ms)
+        self._link.call(*_write("HSET", memory, "settled", settled, "settled_ms", now_ms))
         return Beat(int(number), now_ms, _canaries(canaries), settled, int(before), int(before_ms), peak, int(peak_ms))
 
     # -- canaries -----------------------------------------------------------------------------------
@@ -150,7 +143,7 @@ class DedupMemory:
             pairs += (one.planted_ms, _member(one))
         if pairs:
             key = self._keys.canaries
-            commands: list[Command] = [("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_CANARIES - 1)]
+            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_CANARIES - 1)]
             for answer in self._link.run(commands):
                 checked(answer)
 
@@ -168,7 +161,7 @@ class DedupMemory:
             pairs += (one.asked_ms, f"{one.id} {one.age_ms} {int(one.remembered)}")
         if pairs:
             key = self._keys.canary_answers
-            commands: list[Command] = [("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_ANSWERS - 1)]
+            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_ANSWERS - 1)]
             for answer in self._link.run(commands):
                 checked(answer)
 
@@ -178,14 +171,14 @@ class DedupMemory:
         found = self._link.run(
             [("ZREMRANGEBYSCORE", key, "-inf", since_ms - 1), ("ZRANGE", key, 0, -1, "WITHSCORES")], in_order=True
         )
-        return [_answer(member, score) for member, score in _scored(checked(found[1]))]
+        return [_answer(member, score) for member, score in scored(checked(found[1]))]
 
     def record(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
         """Say it to all workers (``forgets_until`` comes with their takes) and to people."""
         pairs: list[Any] = ["forgets_until", report.forgets_until_ms, "report", json.dumps(asdict(report))]
         if peak_ms is not None:
             pairs += ["peak", report.rate, "peak_ms", peak_ms]
-        self._link.call("HSET", self._keys.memory, *pairs)
+        self._link.call(*_write("HSET", self._keys.memory, *pairs))
 
     def report(self) -> MemoryReport:
         """The last that was recorded; all unknown when there is none yet."""
@@ -197,13 +190,18 @@ class DedupMemory:
         return MemoryReport(**{name: value for name, value in json.loads(text).items() if name in known})
 
 
+def _write(name: str, key: str, *args: Any) -> Command:
+    """A command that a full Redis takes too: were the verdict refused, other lanes would resend what is forgotten."""
+    return evalsha("write", (key,), (name, *args))
+
+
 def _member(canary: Canary) -> str:
     return f"{canary.id} {canary.ask_ms}"
 
 
 def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
     found = []
-    for member, score in _scored(answer):
+    for member, score in scored(answer):
         id, ask_ms = member.split(" ")
         found.append(Canary(id, score, int(ask_ms)))
     return tuple(found)
@@ -212,9 +210,3 @@ def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
 def _answer(member: str, score: int) -> CanaryAnswer:
     id, age_ms, remembered = member.split(" ")
     return CanaryAnswer(id, int(age_ms), remembered == "1", score)
-
-
-def _scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
-    """Members with their scores; RESP2 answers a flat list, RESP3 pairs."""
-    pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
-    return [(member.decode(), int(float(score))) for member, score in pairs]

@@ -11,16 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from .keys import AppKeys
-from .link import Command, RedisLink, checked, evalsha
+from .lease import probe_command
+from .link import Command, RedisLink, checked
 from .scripts import Answer
 
 __all__ = ["Limits", "Pause", "Shared", "SharedView"]
 
 #: How long a limit learned from the server holds: it finds out again after a change of the server's configuration.
 LIMITS_TTL_S = 3600
-
-#: How long the right to probe lasts beyond the timeouts of its requests, for a prober that died.
-PROBE_MARGIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -81,24 +79,26 @@ class Shared:
         answer = self._link.script("pause", (self._keys.pause,), (reason, int(wait_s * 1000), words[:500]))
         return int(answer[1])
 
-    def try_probe(self, token: str, timeout_s: float) -> bool:
-        """Become the one who asks whether the server is back, or stay it, for as long as its requests may take."""
-        ttl_ms = int((timeout_s + PROBE_MARGIN_S) * 1000)
-        return bool(self._link.script("probe", (self._keys.probe,), (token, ttl_ms))[0] == Answer.DONE)
+    def try_probe(self, token: str) -> bool:
+        """Become the one who asks whether the server is back, or stay it.
+
+        The right lasts as long as a lease, and is renewed with that of the same token (:mod:`.lease`): a
+        prober that died keeps nobody from asking.
+        """
+        return bool(self._link.run([probe_command(self._keys, token)])[0][0] == Answer.DONE)
 
     def end_probe(self, token: str) -> None:
         """Let another probe, unless one does already: ours had run out."""
-        self._link.script("end_probe", (self._keys.probe,), (token,))
+        self._link.script("drop_right", (self._keys.probe,), (token,))
 
-    def resume(self, token: str = "") -> bool:
-        """End the pause, whatever its reason; ``False``: there was none.
+    def resume(self, token: str = "", count: int = 0) -> bool:
+        """End the pause; ``False``: there was none, or it is another by now.
 
-        ``token``: the prober's whose right ends with it; without one, whoever asks has to ask for it again.
+        ``token``: the prober's, whose right ends with it; ``count``: the pauses in a row that it has seen.
+        Without a token, by hand: whatever the pause, and whoever probes has to ask for the right again.
         """
-        end = evalsha("end_probe", (self._keys.probe,), (token,))
-        removed, ended = self._link.run([("DEL", self._keys.pause), end])
-        checked(ended)
-        return bool(checked(removed))
+        answer = self._link.script("resume", (self._keys.pause, self._keys.probe), (token, count))
+        return bool(answer[0] == Answer.DONE)
 
     def learn(self, limits: Limits) -> None:
         """Remember limits that the server has shown; the smaller of old and new holds."""

@@ -105,7 +105,7 @@ def sweep_once(name: str) -> list[tuple[int, str | None]]:
     """Ring what has to be rung; answers what the broker would not take.
 
     While the app is paused nothing is rung; when the pause has run out, one lane, to probe: any, since the
-    head of one may be what only a newer release can send.
+    head of one may be what only a newer release can send. Where nothing waits, an empty one: a canary probes.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
@@ -115,6 +115,8 @@ def sweep_once(name: str) -> list[tuple[int, str | None]]:
     lanes, due = journal.sweep(open_lanes)
     if pause is not None:
         lanes, due = _one(lanes), ([] if lanes else _one(due))
+        if not lanes and not due:
+            lanes = _one(open_lanes)
     refused: list[tuple[int, str | None]] = []
     if lanes and not doorbell.ring(name, lanes):
         refused += [(lane, None) for lane in lanes]

@@ -21,7 +21,7 @@ from sockudo_publisher.journal.journal import SWEEP_GAP_MS, DeadLetterFields, Ho
 from sockudo_publisher.journal.keys import hold_keys, lane_keys
 from sockudo_publisher.journal.lease import TTL_MS, Lease, LeaseLost
 from sockudo_publisher.journal.rate import Grant, burst
-from sockudo_publisher.journal.shared import PROBE_MARGIN_S, Limits, Pause, SharedView
+from sockudo_publisher.journal.shared import Limits, Pause, SharedView
 
 __all__ = ["APP", "Body", "Broken", "Face", "JournalModel", "ModelBatch", "ModelItem", "Queue"]
 
@@ -414,21 +414,31 @@ class JournalModel:
         self.pause = Pause(reason, words, since, max(now + wait_ms, ends), count + 1)
         return count + 1
 
-    def try_probe(self, token: str, timeout_s: float) -> bool:
+    def probes(self, token: str) -> bool:
+        """Whether this is the prober, and its right has not run out."""
+        return self.prober == token and self.probe_until_ms > self.now_s() * 1000
+
+    def try_probe(self, token: str) -> bool:
         now = self.now_s() * 1000
         if self.probe_until_ms > now and self.prober != token:
             return False
-        self.prober, self.probe_until_ms = token, now + int((timeout_s + PROBE_MARGIN_S) * 1000)
+        self.prober, self.probe_until_ms = token, now + TTL_MS
         return True
 
-    def end_probe(self, token: str = "") -> None:
-        if token in ("", self.prober):
+    def end_probe(self, token: str) -> None:
+        if self.prober == token:
             self.prober, self.probe_until_ms = "", -1.0
 
-    def resume(self, token: str = "") -> bool:
+    def resume(self, token: str = "", count: int = 0) -> bool:
+        if token:
+            if not self.probes(token):
+                return False
+            self.end_probe(token)
+            if self.pause is None or self.pause.count != count:
+                return False
+        self.prober, self.probe_until_ms = "", -1.0
         was_paused = self.pause is not None
         self.pause = None
-        self.end_probe(token)
         return was_paused
 
     def learn(self, limits: Limits) -> None:
@@ -503,14 +513,14 @@ class Face:
     def pause(self, reason: str, wait_s: float, words: str = "") -> int:
         return self.trip("pause", lambda: self.model.pause_app(reason, int(wait_s * 1000), words))
 
-    def try_probe(self, token: str, timeout_s: float) -> bool:
-        return self.trip("try_probe", lambda: self.model.try_probe(token, timeout_s))
+    def try_probe(self, token: str) -> bool:
+        return self.trip("try_probe", lambda: self.model.try_probe(token))
 
     def end_probe(self, token: str) -> None:
         self.trip("end_probe", lambda: self.model.end_probe(token))
 
-    def resume(self, token: str = "") -> bool:
-        return self.trip("resume", lambda: self.model.resume(token))
+    def resume(self, token: str = "", count: int = 0) -> bool:
+        return self.trip("resume", lambda: self.model.resume(token, count))
 
     def learn(self, limits: Limits) -> None:
         self.view()

@@ -120,7 +120,7 @@ class Oracle:
         token = holder.lease.token
         if self.journal.holder_of(holder.keys.lane, holder.keys.channel) != token:
             raise Broken("a request begins under a lease that has run out")
-        if taken.shared.pause and self.journal.prober != token:
+        if taken.shared.pause and not self.journal.probes(token):
             raise Broken("a request begins in a pause, and not by its prober")
 
     def _spends(self, count: int, now: float) -> None:

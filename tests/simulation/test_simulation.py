@@ -125,7 +125,7 @@ def test_resending_until_accepted_is_found(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_sending_under_a_lost_lease_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process that was frozen between take and request has to look before it sends."""
-    monkeypatch.setattr(Lease, "ensure_fresh", lambda self: None)
+    monkeypatch.setattr(Lease, "ensure_fresh", lambda self: True)
     plan = Plan(seed=1, events=((0.0, (0, 0)),), batch_max=1, accidents=(Accident(9, "freeze before an answer", 20.0),))
     messages = []
     for step in range(1, 12):

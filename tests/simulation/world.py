@@ -11,7 +11,9 @@ from random import Random
 from typing import Any
 
 from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery.backoff import QUICK_S
 from sockudo_publisher.delivery.canaries import Asked
+from sockudo_publisher.delivery.memory import AFTER_TROUBLE
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
@@ -308,6 +310,8 @@ class World:
                 holder.lease.renewed(now)
             else:
                 holder.lease.lost = True
+            if holder.lease.is_probing:
+                holder.lease.is_probing = self.journal.try_probe(holder.lease.token)
         self.scheduler.at(now + RENEW_EVERY_S, lambda: self._renew(task, holder))
 
     def _wait_for_entry(self, task: Task, lane: int, wait_s: float) -> bool:
@@ -390,9 +394,9 @@ class World:
         def ask(since_ms: int, timeout_s: float) -> Asked:
             self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
             if self.chance() < HUNG_SHARE:
-                # The first of them is swallowed; or each of the four is answered slowly.
+                # The first of them is swallowed; or all are answered slowly, of which the others have less time.
                 is_swallowed = self.chance() < 0.5
-                took_s = timeout_s if is_swallowed else 4 * timeout_s * self.chance()
+                took_s = timeout_s if is_swallowed else (timeout_s + AFTER_TROUBLE * QUICK_S) * self.chance()
                 self.oracle.excuse_s += took_s
                 self.scheduler.sleep(task, took_s)
                 if is_swallowed:
@@ -410,10 +414,10 @@ class World:
 
         return ask
 
-    def _finder(self, task: Task, face: Face) -> Callable[[Sequence[ModelItem]], Sequence[bool]]:
+    def _finder(self, task: Task, face: Face) -> Callable[[Sequence[ModelItem], int], Sequence[bool]]:
         """Channel history: what was delivered is in it."""
 
-        def find(items: Sequence[ModelItem]) -> Sequence[bool]:
+        def find(items: Sequence[ModelItem], _since_ms: int) -> Sequence[bool]:
             self.scheduler.sleep(task, 0.01)
             if self.scheduler.now < self.server_down_until:
                 return [False] * len(items)
@@ -561,6 +565,8 @@ class World:
             due += [(lane, channel) for channel in channels]
         if pause is not None:
             lanes, due = lanes[:1], ([] if lanes else due[:1])
+            if not lanes and not due:
+                lanes = [int(self.chance() * self.plan.lanes)]
         for lane in lanes:
             self.ring(lane)
         for lane, channel in due:
@@ -569,6 +575,8 @@ class World:
     def _rests(self) -> bool:
         if self.to_append or self.on_their_way or self.server.running:
             return False
+        if self.journal.pause is not None and self.plan.asks:
+            return False  # a canary has to find that the server answers
         for place in self.journal.lanes:
             if place.queue.entries or place.due_ms:
                 return False

@@ -13,6 +13,7 @@ from sockudo_publisher.delivery.drain import Ring
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
+from sockudo_publisher.journal.lease import TTL_MS
 from tests.integration.delivery.world import APP, Control, Died, World, stopped
 from tests.unit.delivery import model
 from tests.unit.delivery.model import AnswerLost, Answers, Cut, NotSent, RequestLost
@@ -673,12 +674,12 @@ def test_failed_probe_prolongs_the_pause_and_lets_another_ask(world: World) -> N
 
 
 def test_prober_that_dies_is_replaced_when_its_right_runs_out(world: World) -> None:
-    """Nobody waits for a dead worker longer than one attempt may take."""
+    """Nobody waits for a dead worker longer than for its lanes."""
     world.append(world.channel(), 5)
     world.meet_trouble()
     world.pass_time(5)
-    assert world.worker().shared.try_probe("dead", 30.0)
-    assert 30_000 < world.redis.pttl(AppKeys.of(APP).probe) <= 32_000
+    assert world.worker().shared.try_probe("dead")
+    assert 0 < world.redis.pttl(AppKeys.of(APP).probe) <= TTL_MS
     assert world.drain() is None
     assert world.server.requests == []
     world.lose_leases()
@@ -698,6 +699,107 @@ def test_late_answer_of_a_lane_that_did_not_probe_ends_no_pause(world: World) ->
     assert world.pause() == "unknown"
     assert world.control.rung == []
     world.journal.shared.resume()
+
+
+def test_prober_that_was_frozen_behind_its_answer_ends_no_later_pause(world: World) -> None:
+    """Another has probed since, and the server is in trouble anew: nobody would ask whether it still remembers."""
+    first, second = world.channel("a", 0), world.channel("b", 1)
+    world.append(first, 1)
+    world.meet_trouble()
+    world.pass_time(3)
+
+    def frozen_behind_the_answer(body: bytes) -> Reply | NoReply:
+        answer = world.server.post(body)
+        world.lose_leases()
+        world.append(second, 1)
+        world.drain(1, journal=world.worker(), control=Control(world, passes_time=False))
+        assert world.pause() is None
+        world.append(second, 1)
+        stopped = Control(world, stops_after=1, passes_time=False)
+        world.drain(1, journal=world.worker(), control=stopped, post=lambda body: NoReply(sent=True))
+        return answer
+
+    world.drain(0, journal=world.worker(), post=frozen_behind_the_answer, control=Control(world, passes_time=False))
+    assert world.pause() == "unknown"
+    world.pass_time(10)
+    world.settle_down()
+    world.check()
+
+
+def test_rest_that_the_server_asked_for_meanwhile_outlasts_the_probers_answer(world: World) -> None:
+    """A request that was in flight before the pause brings a Retry-After while the prober's is on its way."""
+    world.append(world.channel("a", 0), 1)
+    world.meet_trouble()
+    world.pass_time(3)
+
+    def rest_is_asked_for(body: bytes) -> Reply | NoReply:
+        world.journal.shared.pause("busy", 60.0, "Retry-After")
+        return world.server.post(body)
+
+    world.drain(0, post=rest_is_asked_for)
+    assert world.pause() == "busy"
+    assert world.control.rung == []
+    assert not world.is_probing()
+    world.journal.shared.resume()
+    world.check()
+
+
+def test_batch_that_grew_too_old_before_it_left_is_parked(world: World) -> None:
+    """Under `hold` its time is looked at again when the lease had to be renewed: the process was frozen there."""
+    ids = left_unknown(world, 3)
+    world.pass_time(80)
+    world.policy = Policy(on_uncertain="hold", window_s=120, delivery_timeout_s=30)
+    journal = world.worker()
+    frozen = []
+
+    def freeze(point: str) -> None:
+        if point == "taken" and not frozen:
+            frozen.append(point)
+            world.pass_time(10)
+            for lease in journal._keeper._leases:
+                lease._trusted_from -= 60
+
+    world.drain(journal=journal, at=freeze)
+    assert frozen
+    assert world.server.requests == [ids]
+    assert world.counts() == {"held_uncertain": 3}
+
+
+def test_fresh_batch_whose_process_was_frozen_before_it_left_is_new_again(world: World) -> None:
+    """It was never sent: it is not marked as if it were, and is sent under a lease that surely lasts."""
+    ids = world.append(world.channel(), 3)
+    journal = world.worker()
+    marks = []
+
+    def freeze(point: str) -> None:
+        if point == "taken":
+            marks.append(world.marker())
+            if len(marks) == 1:
+                for lease in journal._keeper._leases:
+                    lease._trusted_from -= 60
+
+    world.drain(journal=journal, at=freeze)
+    assert len(marks) == 2
+    assert world.server.requests == [ids]
+    world.check()
+
+
+def test_stuck_event_after_an_unknown_answer_is_waited_for_again(world: World) -> None:
+    """The request that timed out may be running still: the one wait before it was for another."""
+    channel = world.channel()
+    [only] = world.append(channel, 1)
+    world.server.claim(only, channel)
+    answers: list[Reply | NoReply] = [model.STUCK, NoReply(sent=True), model.STUCK]
+
+    def post(body: bytes) -> Reply | NoReply:
+        if answers:
+            return answers.pop(0)
+        world.server.forget()
+        return world.server.post(body)
+
+    world.drain(post=post)
+    assert world.control.slept.count(2.0) == 2
+    assert world.counts() == {"settled": 1}
 
 
 def test_search_goes_on_after_the_server_was_away_in_it(world: World) -> None:

@@ -12,6 +12,7 @@ from sockudo_publisher.delivery.drain import Ring, drain
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys
+from sockudo_publisher.journal.lease import TTL_MS
 from sockudo_publisher.journal.memory import Canary, DedupMemory, MemoryReport
 from sockudo_publisher.journal.pack import Item
 from tests.integration.delivery.world import APP, Control, Died, World
@@ -34,6 +35,8 @@ class Edge:
         self.right_ms: list[int] = []
         self.history: set[str] = set()
         self.looked: list[list[str]] = []
+        self.looked_since: list[int] = []
+        self.die_asking = False
         #: Answers of the server to canaries, before it answers by itself.
         self.replies: list[Reply | NoReply] = []
 
@@ -43,12 +46,15 @@ class Edge:
         return self.replies.pop(0) if self.replies else self.world.server.post(body)
 
     def ask(self, since_ms: int, timeout_s: float) -> Asked:
+        if self.die_asking:
+            raise Died("asking")
         self.asked_since.append(since_ms)
         return self.canaries.after_trouble(since_ms, timeout_s)
 
-    def find(self, items: Sequence[Item]) -> list[bool]:
+    def find(self, items: Sequence[Item], since_ms: int) -> list[bool]:
         ids = [json.loads(item.body)["message_id"] for item in items]
         self.looked.append(ids)
+        self.looked_since.append(since_ms)
         return [one in self.history for one in ids]
 
     def plant(self, *ages_s: float) -> None:
@@ -175,10 +181,10 @@ def test_canaries_are_asked_before_anything_is_resent(world: World, edge: Edge) 
     assert world.counts() == {"held_uncertain": 10}
     assert world.journal.shared.view().forgets_until_ms > world.journal.now_ms()
     assert (edge.report().verdict, edge.report().forgotten) == ("forgets", 3)
-    assert world.pause() is not None, "only a probe of events ends it"
+    assert world.pause() is None, "it has answered a canary, and nothing is left to send"
     world.append(world.channel(), 1)
     edge.drain()
-    assert world.pause() is None
+    assert world.counts() == {"held_uncertain": 10, "settled": 1}
     assert len(edge.asked_since) == 1, "what is forgotten is not asked for again"
 
 
@@ -281,32 +287,37 @@ def test_without_canaries_the_setting_is_all_there_is(world: World, edge: Edge) 
 
 
 def test_full_redis_keeps_nobody_from_asking(world: World, edge: Edge) -> None:
-    """What the canaries said cannot be stored; whoever asked acts on it."""
+    """Nor another lane from hearing what the canaries said: it would resend what is forgotten."""
     edge.plant(100)
+    other = world.append(world.channel("b", 1), 3)
+    with pytest.raises(Died):
+        edge.drain(1, at=die)
+    world.lose_leases()
     meet_trouble(edge)
     world.server.forget()
     world.policy = Policy(on_uncertain="hold")
     world.redis.config_set("maxmemory", 1)
     try:
         edge.drain()
+        edge.drain(1)
     finally:
         world.redis.config_set("maxmemory", 0)
-    assert len(edge.sent()) == 1
-    assert world.counts() == {"held_uncertain": 10}
-    assert edge.report() == MemoryReport()
+    assert edge.sent().count(other) == 1
+    assert (world.counts(0), world.counts(1)) == ({"held_uncertain": 10}, {"held_uncertain": 3})
+    assert edge.report().verdict == "forgets"
 
 
 # -- history -------------------------------------------------------------------------------------------
 
 
 def test_uncertain_events_in_history_are_settled_and_counted_apart(world: World, edge: Edge) -> None:
-    """Runs of recorded ones leave, the others are sent again, in order; each item is looked up until one is sent."""
+    """Runs of recorded ones leave, the others are sent again, in order; each item is looked up once."""
     ids = left_unknown(edge, 10)
     edge.history = {ids[n] for n in (0, 1, 2, 5, 9)}
     forgets(world)
     edge.drain()
     assert edge.sent() == [ids, ids[3:5], ids[6:9]]
-    assert edge.looked == [ids, ids[5:], ids[9:]]
+    assert edge.looked == [ids]
     assert world.counts() == {"settled": 5, "resent_after_window": 5, "settled_by_history": 5}
     assert world.depth() == 0
     assert world.marker() is None
@@ -332,7 +343,7 @@ def test_history_is_looked_at_again_after_an_attempt(world: World, edge: Edge) -
     world.server.faults = [AnswerLost()]
     calls = 0
 
-    def recorded_by_the_resend(items: Sequence[Item]) -> list[bool]:
+    def recorded_by_the_resend(items: Sequence[Item], since_ms: int) -> list[bool]:
         nonlocal calls
         calls += 1
         return [calls > 1] * len(items)
@@ -351,7 +362,7 @@ def test_search_that_history_ends_leaves_the_next_batch_whole(world: World, edge
     world.server.forget()
     world.server.poison = {ids[7]}
 
-    def recorded_after_the_first_half(items: Sequence[Item]) -> list[bool]:
+    def recorded_after_the_first_half(items: Sequence[Item], since_ms: int) -> list[bool]:
         return [len(edge.sent()) == 3] * len(items)
 
     edge.find = recorded_after_the_first_half  # type: ignore[method-assign]
@@ -504,7 +515,7 @@ def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:
 
 
 def test_probes_take_no_longer_than_they_must(world: World, edge: Edge) -> None:
-    """Five seconds a canary, each fourth time the whole timeout; the right lasts as long as all of them may."""
+    """Five seconds a canary, each fourth time the whole timeout; the right lasts as long as the lease."""
     edge.plant(70, 80, 90)
     world.append(world.channel(), 3)
     world.meet_trouble()
@@ -513,23 +524,103 @@ def test_probes_take_no_longer_than_they_must(world: World, edge: Edge) -> None:
         world.pass_time(10)
         edge.drain()
     assert edge.timeouts_s[:4] == [5.0, 5.0, 5.0, 30.0]
-    assert all(20_000 < one <= 22_000 for one in edge.right_ms[:3])
-    assert 120_000 < edge.right_ms[3] <= 122_000
+    assert all(0 < one <= TTL_MS for one in edge.right_ms[:4])
     world.pass_time(10)
     world.settle_down(edge.drain)
     assert not world.is_probing()
 
 
-def test_right_to_probe_is_for_a_batch_again_when_the_canaries_are_asked(world: World, edge: Edge) -> None:
-    """As long as its attempt may take."""
+def test_right_to_probe_is_renewed_right_before_the_batch(world: World, edge: Edge) -> None:
+    """The canaries, or a look into history, may have taken long."""
     edge.plant(70, 80, 90)
     world.append(world.channel(), 3)
     world.meet_trouble()
     world.pass_time(10)
+    probe = AppKeys.of(APP).probe
     left_ms = []
-    edge.drain(at=lambda point: left_ms.append(world.redis.pttl(AppKeys.of(APP).probe)) if point == "taken" else None)
-    assert 30_000 < left_ms[0] <= 32_000
+
+    def at(point: str) -> None:
+        if point == "taken":
+            world.redis.pexpire(probe, 1000)
+        if point == "posted":
+            left_ms.append(world.redis.pttl(probe))
+
+    edge.drain(at=at)
+    assert 1000 < left_ms[0] <= TTL_MS
     world.check()
+
+
+def test_right_to_probe_that_another_took_meanwhile_lets_no_batch_out(world: World, edge: Edge) -> None:
+    """It ran out behind the canaries, and another asks the server by now: two would."""
+    world.append(world.channel(), 3)
+    world.meet_trouble()
+    world.pass_time(10)
+
+    def at(point: str) -> None:
+        if point == "taken":
+            world.redis.set(AppKeys.of(APP).probe, "heir", px=60_000)
+
+    edge.drain(at=at)
+    assert edge.sent() == []
+    assert world.marker() is None, "it was never sent"
+    world.lose_leases()
+    world.settle_down()
+    world.check()
+
+
+def test_prober_that_dies_with_its_canaries_out_leaves_nothing_marked(world: World, edge: Edge) -> None:
+    """Never sent is never uncertain: a successor asks when the lease is over, and the events are new to it."""
+    ids = world.append(world.channel(), 3)
+    world.meet_trouble()
+    world.pass_time(10)
+    edge.die_asking = True
+    with pytest.raises(Died):
+        edge.drain()
+    assert world.marker() is None
+    edge.die_asking = False
+    world.lose_leases()
+    world.pass_time(130)
+    world.policy = Policy(on_uncertain="hold")
+    world.settle_down(edge.drain)
+    assert edge.sent() == [ids]
+    world.check()
+
+
+def test_prober_whose_events_leave_unsent_ends_the_pause_by_its_canary(world: World, edge: Edge) -> None:
+    """The server answers: the other lanes must not wait until this one is released."""
+    edge.plant(100)
+    meet_trouble(edge)
+    world.server.forget()
+    world.policy = Policy(on_uncertain="hold")
+    edge.drain()
+    assert world.counts() == {"held_uncertain": 10}
+    assert world.pause() is None
+    assert world.control.rung == [[]]
+    assert not world.is_probing()
+
+
+def test_pause_over_nothing_ends_when_the_server_answers_a_canary(world: World, edge: Edge) -> None:
+    """What waited has expired: nothing is left to ask with, and the app would count as paused for ever."""
+    world.journal.shared.pause("misconfigured", 0.0, "HTTP 401")
+    edge.replies = [Reply(401, b"", {})]
+    edge.drain()
+    pause = world.journal.shared.view().pause
+    assert pause is not None
+    assert (pause.reason, pause.count) == ("misconfigured", 2)
+    world.pass_time(10)
+    edge.drain()
+    assert world.pause() is None
+    assert not world.is_probing()
+
+
+def test_history_is_asked_about_each_event_once(world: World, edge: Edge) -> None:
+    """Every second one is recorded: the answer about the others holds while those before them are sent."""
+    ids = left_unknown(edge, 10)
+    forgets(world)
+    edge.history = set(ids[::2])
+    edge.drain()
+    assert [one for looked in edge.looked for one in looked] == ids
+    assert world.counts() == {"settled": 5, "resent_after_window": 5, "settled_by_history": 5}
 
 
 def test_prober_that_was_followed_meanwhile_sends_nothing(world: World, edge: Edge) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sockudo_publisher.errors import IdempotencyConflict
 from sockudo_publisher.journal.journal import DeadLetterFields, Journal
+from sockudo_publisher.journal.memory import Canary, CanaryAnswer, DedupMemory, MemoryReport
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem
 from sockudo_publisher.journal.rate import Rate
@@ -22,6 +23,7 @@ def walk(lane: OneLane) -> None:
     hold(lane)
     replay(lane)
     share(lane)
+    remember(lane)
     change_lanes(lane)
 
 
@@ -93,15 +95,35 @@ def share(lane: OneLane) -> None:
     assert pause is not None
     assert (pause.reason, pause.words, pause.count) == ("away", "words é", 2)
     assert pause.until_ms >= pause.since_ms + 1000
-    assert shared.try_probe("me", 1.0)
-    assert not shared.try_probe("another", 1.0)
-    assert shared.resume()
+    assert shared.try_probe("me")
+    assert not shared.try_probe("another")
+    shared.end_probe("me")
+    assert shared.try_probe("another")
+    assert shared.resume("another", 2)
     assert not shared.resume()
     assert shared.view().pause is None
     shared.learn(Limits(events=20, bytes=3000))
     shared.learn(Limits(events=30, bytes=2000))
     assert shared.view().limits == Limits(events=20, bytes=2000)
     assert Rate(lane.journal.link, lane.app, 10.0).take(4).tokens == 4
+
+
+def remember(lane: OneLane) -> None:
+    memory = DedupMemory(lane.journal.link, lane.app)
+    assert memory.hold("me", 1000)
+    assert not memory.hold("another", 1000)
+    memory.give_up("me")
+    assert memory.hold("another", 1000)
+    one = Canary("id", 1, 2)
+    memory.planted([one])
+    assert memory.canaries() == (one,)
+    assert memory.claim([one]) == [one]
+    answer = CanaryAnswer("id", 3, remembered=True, asked_ms=4)
+    memory.answered([answer])
+    assert memory.answers(0) == [answer]
+    memory.record(MemoryReport("remembers", at_ms=5))
+    assert memory.report().verdict == "remembers"
+    assert (memory.beat([0]).number, memory.beat([0]).number) == (1, 2)
 
 
 def change_lanes(lane: OneLane) -> None:

@@ -81,7 +81,7 @@ def key_pattern(words: str, repeated: int) -> list[re.Pattern[str]]:
     tag = {"{app:lane}": r"sockudo:\{[^{}:]+:\d+\}", "{app}": r"sockudo:\{[^{}:]+\}"}
     for word, pattern in tag.items():
         name = name.replace(word, pattern)
-    return [re.compile(re.sub("CHANNEL|KEY", "[^:]+", name))]
+    return [re.compile(re.sub("CHANNEL|KEY|RIGHT|NAME", "[^:]+", name))]
 
 
 def test_calls_are_what_the_headers_say(lane: OneLane, calls: list[Call]) -> None:

@@ -160,11 +160,11 @@ class TestDraining:
         fill(small)
         shared = small.journal.shared
         assert shared.pause("away", 0.0) == 1
-        assert shared.try_probe("me", 1.0)
-        assert not shared.try_probe("another", 1.0)
+        assert shared.try_probe("me")
+        assert not shared.try_probe("another")
         shared.end_probe("me")
-        assert shared.try_probe("another", 1.0)
-        assert shared.resume("another")
+        assert shared.try_probe("another")
+        assert shared.resume("another", 1)
         shared.learn(Limits(events=10))
         assert shared.view().limits == Limits(events=10)
         small.journal.count(0, "searched")

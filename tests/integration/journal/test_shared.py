@@ -8,6 +8,7 @@ import redis
 from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.journal import shared as shared_module
 from sockudo_publisher.journal.keys import AppKeys
+from sockudo_publisher.journal.lease import TTL_MS
 from sockudo_publisher.journal.link import RedisLink
 from sockudo_publisher.journal.shared import LIMITS_TTL_S, Limits, Shared
 from tests.integration.journal.conftest import APP
@@ -50,43 +51,58 @@ class TestPause:
     def test_its_end_ends_the_probe_too(self, shared: Shared) -> None:
         """The next pause begins at one, with a probe of its own."""
         shared.pause("away", 100.0)
-        assert shared.try_probe("a", 1.0)
+        assert shared.try_probe("a")
         assert shared.resume()
         assert shared.view().pause is None
-        assert shared.try_probe("b", 1.0)
+        assert shared.try_probe("b")
         assert not shared.resume()
         assert shared.pause("away", 100.0) == 1
 
 
 class TestProbe:
     def test_one_asks_at_a_time(self, shared: Shared, client: redis.Redis) -> None:
-        """For one attempt and a little more; whoever died does not keep the others waiting."""
+        """For as long as a lease lasts; whoever died does not keep the others waiting."""
         key = AppKeys.of(APP).probe
-        assert shared.try_probe("a", 3.0)
-        assert not shared.try_probe("b", 3.0)
+        assert shared.try_probe("a")
+        assert not shared.try_probe("b")
         assert client.get(key) == b"a"
-        assert 0 < client.pttl(key) <= 5000
+        assert 0 < client.pttl(key) <= TTL_MS
         client.pexpire(key, 1)
-        assert wait_for(lambda: shared.try_probe("b", 3.0), WAIT_S)
+        assert wait_for(lambda: shared.try_probe("b"), WAIT_S)
         shared.end_probe("b")
-        assert shared.try_probe("c", 3.0)
+        assert shared.try_probe("c")
 
     def test_who_asks_may_go_on(self, shared: Shared, client: redis.Redis) -> None:
-        """For as long as its next requests may take."""
-        assert shared.try_probe("a", 3.0)
-        assert shared.try_probe("a", 30.0)
-        assert 30_000 < client.pttl(AppKeys.of(APP).probe) <= 32_000
+        """Each time for another lease's length."""
+        key = AppKeys.of(APP).probe
+        assert shared.try_probe("a")
+        client.pexpire(key, 1000)
+        assert shared.try_probe("a")
+        assert 1000 < client.pttl(key) <= TTL_MS
 
-    def test_who_was_followed_ends_nothing_of_its_successor(self, shared: Shared, client: redis.Redis) -> None:
-        """Its right had run out while it waited for the server; the pause it may end, as the server has answered."""
+    def test_who_was_followed_ends_nothing(self, shared: Shared, client: redis.Redis) -> None:
+        """Its right had run out while it waited for the server: its successor's question is about newer trouble."""
         shared.pause("away", 100.0)
-        assert shared.try_probe("heir", 3.0)
+        assert shared.try_probe("heir")
         shared.end_probe("slow")
-        assert not shared.try_probe("slow", 3.0)
-        assert shared.resume("slow")
+        assert not shared.try_probe("slow")
+        assert not shared.resume("slow", 1)
         assert client.get(AppKeys.of(APP).probe) == b"heir"
-        assert not shared.resume("heir")
+        assert shared.view().pause is not None
+        assert shared.resume("heir", 1)
         assert client.get(AppKeys.of(APP).probe) is None
+        assert shared.view().pause is None
+
+    def test_an_answer_ends_no_pause_that_came_after_its_question(self, shared: Shared, client: redis.Redis) -> None:
+        """A request that was in flight since before may have brought a Retry-After meanwhile; the right ends."""
+        shared.pause("away", 0.0)
+        assert shared.try_probe("a")
+        shared.pause("busy", 60.0)
+        assert not shared.resume("a", 1)
+        assert client.get(AppKeys.of(APP).probe) is None
+        pause = shared.view().pause
+        assert pause is not None
+        assert (pause.reason, pause.count) == ("busy", 2)
 
 
 class TestLimits:

@@ -168,14 +168,15 @@ class Pair:
         match self.random.choice(["probe", "probe", "end", "resume", "learn"]):
             case "probe":
                 token = self.random.choice("xy")
-                assert self.real.shared.try_probe(token, 30.0) == self.face.try_probe(token, 30.0)
+                assert self.real.shared.try_probe(token) == self.face.try_probe(token)
             case "end":
                 token = self.random.choice("xy")
                 self.real.shared.end_probe(token)
                 self.face.end_probe(token)
             case "resume":
                 token = self.random.choice(["x", "y", ""])
-                assert self.real.shared.resume(token) == self.face.resume(token)
+                count = self.random.choice([1, 1, 2, 3])
+                assert self.real.shared.resume(token, count) == self.face.resume(token, count)
             case "learn":
                 limits = Limits(self.random.choice([None, 3, 9]), self.random.choice([None, 100, 1000]))
                 self.real.shared.learn(limits)

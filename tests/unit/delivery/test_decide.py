@@ -269,7 +269,9 @@ def test_server_trouble_pauses_and_decides_nothing_about_an_item(
     assert (step.reason, step.words) == (reason, WORDS)
     assert step.unmark == (unmarks and not resent)
     assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
-    assert (progress.bad, progress.waited) == (before.bad, before.waited)
+    assert progress.bad == before.bad
+    # An unknown request may be running still: a stuck item after it is waited for once more.
+    assert progress.waited == (before.waited and outcome is not Outcome.UNKNOWN)
     assert progress.failures == 1
 
 

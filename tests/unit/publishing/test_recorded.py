@@ -10,7 +10,7 @@ import pytest
 
 from sockudo_publisher.errors import SockudoConnectionError
 from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.recorded import MOST_PAGES, MOST_S, recorded
+from sockudo_publisher.recorded import CLOCKS_MS, MOST_PAGES, MOST_S, recorded
 
 pytestmark = pytest.mark.unit
 
@@ -21,10 +21,12 @@ class Server:
     def __init__(self, **channels: list[str]) -> None:
         self.channels = channels
         self.asked: list[tuple[str, str | None]] = []
+        self.since: set[int] = set()
 
     def query(self, path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
         assert parameters["direction"] == "newest_first"
         assert parameters["limit"] == "100"
+        self.since.add(int(parameters["start_time_ms"]))
         channel = path.removeprefix("/channels/").removesuffix("/history")
         self.asked.append((channel, parameters.get("cursor")))
         if channel not in self.channels:
@@ -48,6 +50,15 @@ def test_each_item_is_looked_for_in_its_own_channel() -> None:
     assert server.asked == [("a", None), ("a", "2"), ("b", None), ("c", None)]
 
 
+def test_what_was_recorded_long_before_is_another_event() -> None:
+    """A key that was used again after it was forgotten: only what came since the first attempt is looked at."""
+    server = Server(a=["3", "2", "1"])
+    recorded([item("a", "1")], server.query, 10_000_000)
+    assert server.since == {10_000_000 - CLOCKS_MS}
+    recorded([item("a", "1")], server.query, 1)
+    assert server.since == {10_000_000 - CLOCKS_MS, 0}
+
+
 def test_pages_end_when_all_is_found() -> None:
     """Newest first: what was just sent is on the first page."""
     server = Server(a=[str(n) for n in range(50)])
@@ -65,14 +76,14 @@ def test_pages_are_bounded() -> None:
 def test_time_is_bounded() -> None:
     """A batch of many channels does not wait for all of them; what was not looked for is not recorded."""
     server, clock = Server(a=["1"], b=["1"], c=["1"]), iter(range(100))
-    late = recorded([item(one, "1") for one in "abc"], server.query, lambda: next(clock) * MOST_S / 3)
+    late = recorded([item(one, "1") for one in "abc"], server.query, monotonic=lambda: next(clock) * MOST_S / 3)
     assert late == [True, True, False]
 
 
 def test_time_is_bounded_within_a_channel_too() -> None:
     """A slow server's long history is left."""
     server, clock = Server(a=[str(n) for n in range(30)]), iter(range(100))
-    assert recorded([item("a", "29")], server.query, lambda: next(clock) * MOST_S / 3) == [False]
+    assert recorded([item("a", "29")], server.query, monotonic=lambda: next(clock) * MOST_S / 3) == [False]
     assert len(server.asked) == 2
 
 
