@@ -110,7 +110,11 @@ class CallError(SockudoError):
 
 
 #: Answers given before anything is published: to a wrong address, signature, app or method, and by the rate limiter.
+#: A 403 with a code of ``_AI_CODES`` is none of them.
 _BEFORE_PUBLISHING = frozenset({401, 403, 404, 429})
+#: How the codes begin by which Sockudo refuses one event of AI transport (its name ``ai-run-start`` and the like, or
+#: ``extras.ai``) where that is off: 403, 400 or 413, when its turn in the batch has come.
+_AI_CODES = "ai_"
 #: Answers that say nothing about the request itself: a repeat may fare better.
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -121,9 +125,9 @@ class SockudoHTTPError(CallError):
     ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have
     none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
     ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
-    is published (401, 403, 404, 429, 503 ``draining``, a batch of too many, a body too large),
-    ``True`` (unknown) for the others: a failed batch has delivered the items before the failing one
-    (sockudo-server, section 4.4).
+    is published (401, 404, 429, 403 but for the codes ``ai_…``, 503 ``draining``, a batch of too many,
+    a body too large), ``True`` (unknown) for the others: a failed batch has delivered the items before
+    the failing one (sockudo-server, section 4.4).
     """
 
     def __init__(
@@ -135,7 +139,7 @@ class SockudoHTTPError(CallError):
         self.message = message
         self.retry_after = retry_after
         self.sent = not (
-            status in _BEFORE_PUBLISHING
+            (status in _BEFORE_PUBLISHING and not (status == 403 and code is not None and code.startswith(_AI_CODES)))
             or (status, code) == (503, "draining")
             # A long event name has the same code, and fails in the middle: only the words tell them apart.
             or (code == "limit_exceeded" and message.lower().startswith("batch size"))
@@ -155,7 +159,7 @@ class AuthFailed(SockudoHTTPError):
 
 
 class Forbidden(SockudoHTTPError):
-    """403."""
+    """403: nothing happened; or, with a code ``ai_…``, one event needs AI transport, and those before it are out."""
 
 
 class BadStatus(SockudoHTTPError):

@@ -16,6 +16,7 @@ from sockudo_publisher.embedded import App, SockudoServer
 from sockudo_publisher.errors import (
     AuthFailed,
     BadRequest,
+    Forbidden,
     NotFound,
     SockudoConnectionError,
     SockudoHTTPError,
@@ -181,6 +182,42 @@ def test_refusal_in_a_batch_says_that_something_may_be_out(sockudo, subscriber, 
     assert caught.value.sent is True
     client.trigger("half", "end", "x")
     assert seen.take(2) == ["1", "x"]
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        Event("ai-half", "ai-input", "2"),
+        Event("ai-half", "ai-run-start", "2"),
+        Event("ai-half", "ai-cancel", "2"),
+        Event("ai-half", "ai-step-start", "2"),
+        Event("ai-half", "ai-turn-end", "2"),
+        Event("ai-half", "e", "2", extras={"ai": {}}),
+    ],
+    ids=["input", "run", "cancel", "step", "turn", "extras"],
+)
+def test_403_for_one_event_of_a_batch_comes_after_those_before_it(sockudo, subscriber, client, refused):
+    """Without AI transport its events are refused in their turn, by a 403 that is no refusal of the request."""
+    seen = subscriber(sockudo, "ai-half")
+    with pytest.raises(Forbidden) as caught:
+        client.trigger_batch([("ai-half", "e", "1"), refused, ("ai-half", "e", "3")])
+    error = caught.value
+    assert (error.status, error.code) == (403, "ai_event_not_permitted")
+    assert (error.sent, error.attempts, error.accepted, error.doubtful) == (True, 1, 0, range(3))
+    client.trigger("ai-half", "end", "x")
+    assert seen.take(2) == ["1", "x"]
+
+
+def test_403_of_a_later_part_leaves_the_earlier_ones_accepted(sockudo, subscriber):
+    """Of a batch in several requests, the doubt is about one."""
+    seen = subscriber(sockudo, "ai-parts")
+    client = Sockudo.from_url(sockudo.url, max_batch_events=2)
+    given = [("ai-parts", "e", str(number)) for number in range(3)] + [("ai-parts", "ai-input", "3")]
+    with pytest.raises(Forbidden) as caught:
+        client.trigger_batch([*given, ("ai-parts", "e", "4")], split=True)
+    assert (caught.value.accepted, caught.value.doubtful) == (2, range(2, 4))
+    client.trigger("ai-parts", "end", "x")
+    assert seen.take(4) == ["0", "1", "2", "x"]
 
 
 def test_signed_get_with_parameters_that_need_escaping(client):

@@ -28,6 +28,7 @@ TABLE = {
     "400 too many in a batch": (error_for_status(400, "limit_exceeded", "Batch size (3) exceeds"), False, False),
     "401": (http(401, "auth_failed"), False, False),
     "403": (http(403, "forbidden"), False, False),
+    "403 without AI transport": (http(403, "ai_event_not_permitted"), False, False),
     "404": (http(404, "app_not_found"), False, False),
     "408 of a proxy": (http(408), False, True),
     "409": (http(409), False, False),
