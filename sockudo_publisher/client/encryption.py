@@ -11,6 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nacl.exceptions import CryptoError
@@ -87,14 +88,17 @@ def seal(plaintext: bytes, secret: bytes, *, nonce: bytes | None = None) -> str:
     return f'{{"nonce":"{encode(message.nonce).decode()}","ciphertext":"{encode(message.ciphertext).decode()}"}}'
 
 
-def is_envelope(text: str) -> bool:
-    """Whether the text has the shape of a sealed payload."""
-    return _parts(text) is not None
+def is_envelope(data: object) -> bool:
+    """Whether this has the shape of a sealed payload: its JSON text, or the object that the text stands for."""
+    return _parts(data) is not None
 
 
-def open_envelope(text: str, secret: bytes) -> bytes:
-    """Decrypt an envelope. Raises ``ValidationError`` if it is malformed or sealed with another secret."""
-    parts = _parts(text)
+def open_envelope(data: object, secret: bytes) -> bytes:
+    """Decrypt an envelope, given as text or object.
+
+    Raises ``ValidationError`` if it is malformed or sealed with another secret.
+    """
+    parts = _parts(data)
     if parts is None:
         raise ValidationError("data: not an encryption envelope")
     nonce, ciphertext = parts
@@ -104,9 +108,11 @@ def open_envelope(text: str, secret: bytes) -> bytes:
         raise ValidationError("data: does not decrypt with this channel's secret") from None
 
 
-def _parts(text: str) -> tuple[bytes, bytes] | None:
+def _parts(data: object) -> tuple[bytes, bytes] | None:
+    if not isinstance(data, str | Mapping):
+        return None
     try:
-        envelope: Any = json.loads(text)
+        envelope: Any = json.loads(data) if isinstance(data, str) else data
         nonce, ciphertext = envelope["nonce"], envelope["ciphertext"]
         return base64.b64decode(nonce, validate=True), base64.b64decode(ciphertext, validate=True)
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sockudo_publisher import InvalidWebhook, Sockudo, Webhook, WebhookEvent
+from sockudo_publisher.client.encryption import seal
 from sockudo_publisher.embedded import App, SockudoServer
 from sockudo_publisher.embedded.ports import LOOPBACK
 from tests.support.subscriber import Subscriber
@@ -173,6 +174,28 @@ def test_client_events_with_their_data(endpoint: Endpoint, client: Sockudo, sock
     wait_until(lambda: len(received()) >= len(sent), "client events")
     assert {event.event: event.data for event in received()} == sent
     assert {event.socket_id for event in received()} == {socket.socket_id}
+
+
+def test_client_events_of_an_encrypted_channel(endpoint: Endpoint, client: Sockudo, socket: Subscriber) -> None:
+    """Sealed, as text and as the object that the server makes of it: decrypted alike."""
+    channel = "private-encrypted-wh-client"
+    secret = client.encoder.channel_secret(channel)
+    assert secret is not None
+    socket.subscribe(channel)
+    envelope = seal(b'{"seat":12}', secret)
+    socket.send({"event": "client-text", "channel": channel, "data": envelope})
+    socket.send({"event": "client-object", "channel": channel, "data": json.loads(envelope)})
+
+    def received() -> list[WebhookEvent]:
+        return [event for event in events(endpoint, client, channel) if event.name == "client_event"]
+
+    wait_until(lambda: len(received()) >= 2, "client events")
+    assert {event.event: event.data for event in received()} == {
+        "client-text": '{"seat":12}',
+        "client-object": '{"seat":12}',
+    }
+    came = {event.event: event.raw["data"] for event in received()}
+    assert came == {"client-text": envelope, "client-object": json.loads(envelope)}
 
 
 def test_cache_miss_of_an_encrypted_channel(endpoint: Endpoint, client: Sockudo, socket: Subscriber) -> None:

@@ -354,6 +354,19 @@ def test_data_of_encrypted_channels_is_decrypted(text):
     assert seen.raw["data"] == envelope
 
 
+@pytest.mark.parametrize("text", ["plain", '{"a":1}', "", "ü\u2028"])
+def test_an_envelope_that_is_an_object_is_decrypted_like_its_text(text):
+    """A client may send either, and the webhook has what it sent."""
+    envelope = json.loads(sealed(text))
+    seen = event(DECRYPTING, name="client_event", channel="private-encrypted-a", data=envelope)
+    assert seen.data == text
+    assert seen.raw["data"] == envelope
+    more = {**envelope, "more": [1]}
+    assert event(DECRYPTING, name="client_event", channel="private-encrypted-a", data=more).data == text
+    assert event(name="client_event", channel="private-encrypted-a", data=envelope).data == envelope
+    assert event(DECRYPTING, name="client_event", channel="private-a", data=envelope).data == envelope
+
+
 def test_without_a_master_key_encrypted_data_comes_as_it_is():
     """And everything else of the webhook."""
     envelope = sealed("x")
@@ -377,7 +390,11 @@ def test_only_encrypted_channels_are_decrypted():
         (json.dumps({"nonce": "AA" * 16, "ciphertext": ""}), "does not decrypt"),
         (sealed(b"\xff"), "not UTF-8 once decrypted"),
         ("plain", "in plain on an encrypted channel"),
-        ({"nonce": "", "ciphertext": ""}, "in plain on an encrypted channel"),
+        ({"nonce": "", "ciphertext": ""}, "does not decrypt"),
+        (json.loads(sealed("x", "private-encrypted-b")), "does not decrypt"),
+        ({"nonce": 1, "ciphertext": "AAAA"}, "in plain on an encrypted channel"),
+        ({"nonce": "AAAA"}, "in plain on an encrypted channel"),
+        ([], "in plain on an encrypted channel"),
         (0, "in plain on an encrypted channel"),
     ],
 )
@@ -523,11 +540,12 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-ENVELOPES = st.builds(
-    lambda nonce, ciphertext: json.dumps({"nonce": nonce, "ciphertext": ciphertext}),
+ENVELOPE_OBJECTS = st.builds(
+    lambda nonce, ciphertext: {"nonce": nonce, "ciphertext": ciphertext},
     st.sampled_from(["", "AAAA", "A" * 32]) | st.text(max_size=8) | st.integers(),
     st.sampled_from(["", "AAAA", "A" * 64]) | st.text(max_size=8),
 )
+ENVELOPES = ENVELOPE_OBJECTS | ENVELOPE_OBJECTS.map(json.dumps)
 EVENTS = st.fixed_dictionaries(
     {},
     optional={
