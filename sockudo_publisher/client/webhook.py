@@ -2,8 +2,10 @@
 
 The signature is over the bytes of the body as they came, so they are compared before anything is read
 out of them, in constant time. Everything that can be wrong with a request is an ``InvalidWebhook``: a
-body decides nothing else. Pure but for the class at the end. Imports the calls' ground, encryption and
-the error tree. Facts: sockudo-server, section 8; sdk-matrix, F18, F19 and section 3.5.
+body decides nothing else. What a subscriber may write, the data of a client event, decides about that event
+alone: the server puts events of all channels into one body. Pure but for the class at the end. Imports the
+calls' ground, encryption and the error tree. Facts: sockudo-server, section 8; sdk-matrix, F18, F19 and
+section 3.5.
 """
 
 from __future__ import annotations
@@ -48,6 +50,11 @@ class WebhookEvent:
     where. ``event``, ``data``, ``socket_id``: of a client event; ``data`` as it was sent, decrypted on
     encrypted channels. ``user_id``: of a member. Each ``None`` where the server says nothing, or no text.
     ``raw``: all fields of the event as they came, unknown ones too, nothing decrypted.
+
+    ``error``: why ``data`` is withheld, as ``"data: does not decrypt with this channel's secret"``; else
+    ``None``. It stands on encrypted channels where there is a master key, and ``data``, which anybody who may
+    subscribe can have written, is in plain or was not sealed with the channel's secret. ``data`` is ``None``
+    then, and what came is in ``raw``.
     """
 
     name: str
@@ -57,6 +64,7 @@ class WebhookEvent:
     socket_id: str | None = None
     user_id: str | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -138,8 +146,8 @@ def check_age(time_ms: object, *, now: float, max_age_s: float) -> None:
 def read_webhook(body: bytes, secret_of: Callable[[str], bytes | None]) -> Webhook:
     """Read a body whose signature holds. ``secret_of``: the secret of an encrypted channel, ``None`` without one.
 
-    Missing fields are no error, as in the seed, unknown ones are kept. Raises ``InvalidWebhook`` for a
-    body that is not JSON in UTF-8 or has another shape, and for data that does not decrypt.
+    Missing fields are no error, as in the seed, unknown ones are kept. Data that does not decrypt is the
+    ``error`` of its event. Raises ``InvalidWebhook`` for a body that is not JSON in UTF-8 or has another shape.
     """
     document = _document(body)
     time_ms = document.get("time_ms", 0)
@@ -172,37 +180,37 @@ def _event(index: int, event: object, secret_of: Callable[[str], bytes | None]) 
     if not isinstance(name, str):
         raise InvalidWebhook(f"events[{index}].name: missing or no text")
     text = {key: value if isinstance(value := event.get(key), str) else None for key in _TEXT_FIELDS}
-    data = event.get("data")
+    data, error = event.get("data"), None
     channel = text["channel"]
     if channel is not None and is_encrypted(channel) and data is not None:
-        data = _opened(index, name, data, _secret(index, channel, secret_of))
-    return WebhookEvent(name, data=data, raw=event, **text)
+        data, error = _opened(name, channel, data, secret_of)
+    return WebhookEvent(name, data=data, raw=event, error=error, **text)
 
 
 _TEXT_FIELDS = ("channel", "event", "socket_id", "user_id")
+#: Events whose data is the server's own, in plain on encrypted channels too: cache_miss says "{}".
+_SERVERS_OWN = frozenset({"cache_miss"})
 
 
-def _secret(index: int, channel: str, secret_of: Callable[[str], bytes | None]) -> bytes | None:
+def _opened(name: str, channel: str, data: Any, secret_of: Callable[[str], bytes | None]) -> tuple[Any, str | None]:
+    """The plaintext of an event's data, or ``None`` and why it is withheld.
+
+    Never plain text of a subscriber's, which would pass for something that only key holders can make.
+    """
     try:
-        return secret_of(channel)
+        secret = secret_of(channel)
     except UnicodeEncodeError:
-        raise InvalidWebhook(f"events[{index}].channel: not UTF-8 (a lone surrogate)") from None
-
-
-def _opened(index: int, name: str, data: Any, secret: bytes | None) -> Any:
-    """The plaintext of an event's data, or the data itself where nobody has encrypted it."""
+        return None, "channel: not UTF-8 (a lone surrogate)"
     if secret is None:
-        return data  # who has no master key gets everything else, and this as it is
+        return data, None  # who has no master key gets everything else, and this as it is
     if not is_envelope(data):
-        if name == "client_event":  # it came from a subscriber, and would pass for something secret
-            raise InvalidWebhook(f"events[{index}].data: in plain on an encrypted channel")
-        return data  # the server's own words: the "{}" of a cache_miss
+        return (data, None) if name in _SERVERS_OWN else (None, "data: in plain on an encrypted channel")
     try:
-        return open_envelope(data, secret).decode()
+        return open_envelope(data, secret).decode(), None
     except ValidationError:
-        raise InvalidWebhook(f"events[{index}].data: does not decrypt with this channel's secret") from None
+        return None, "data: does not decrypt with this channel's secret"
     except UnicodeDecodeError:
-        raise InvalidWebhook(f"events[{index}].data: not UTF-8 once decrypted") from None
+        return None, "data: not UTF-8 once decrypted"
 
 
 class Webhooks(Calls):
@@ -227,8 +235,9 @@ class Webhooks(Calls):
 
         The server sends each webhook at least once, and again after 5xx, 408, 409, 425 or 429: answer 2xx
         soon, and 401 to what is refused here. Data on encrypted channels is decrypted where there is a
-        master key. Raises ``InvalidWebhook``, and nothing else, whatever was sent; ``ValidationError`` for
-        malformed ``credentials`` or ``max_age_s``.
+        master key; an event whose data does not decrypt says so by its ``error``, and has no ``data``. Raises
+        ``InvalidWebhook``, and nothing else, whatever was sent; ``ValidationError`` for malformed
+        ``credentials`` or ``max_age_s``.
         """
         pairs = ((self._credentials.key, self._credentials.secret), *_checked_pairs(credentials))
         max_age_s = _checked_age(max_age_s)

@@ -198,6 +198,35 @@ def test_client_events_of_an_encrypted_channel(endpoint: Endpoint, client: Socku
     assert came == {"client-text": envelope, "client-object": json.loads(envelope)}
 
 
+def test_a_subscriber_cannot_suppress_the_webhooks_of_others(
+    endpoint: Endpoint, client: Sockudo, socket: Subscriber
+) -> None:
+    """In plain or sealed with another key on an encrypted channel, in the body that has everybody's events."""
+    mine, others = "private-encrypted-wh-hostile", "private-wh-victim"
+    secret = client.encoder.channel_secret(mine)
+    assert secret is not None
+    socket.subscribe(mine, others)
+    sent = {"client-plain": "plain", "client-forged": seal(b"x", bytes(32)), "client-good": seal(b"y", secret)}
+    for name, data in sent.items():
+        socket.send({"event": name, "channel": mine, "data": data})
+        socket.send({"event": name, "channel": others, "data": "news"})
+
+    def received() -> list[WebhookEvent]:
+        seen = (event for webhook in webhooks(endpoint, client) for event in webhook.events)
+        return [event for event in seen if event.name == "client_event" and event.channel in (mine, others)]
+
+    wait_until(lambda: len(received()) >= 2 * len(sent), "client events")
+    assert {event.event: (event.data, event.error) for event in received() if event.channel == mine} == {
+        "client-plain": (None, "data: in plain on an encrypted channel"),
+        "client-forged": (None, "data: does not decrypt with this channel's secret"),
+        "client-good": ("y", None),
+    }
+    assert [(event.data, event.error) for event in received() if event.channel == others] == [("news", None)] * 3
+    assert any(  # that it was one body, which is what a refusal would have cost
+        {event.channel for event in webhook.events} >= {mine, others} for webhook in webhooks(endpoint, client)
+    )
+
+
 def test_cache_miss_of_an_encrypted_channel(endpoint: Endpoint, client: Sockudo, socket: Subscriber) -> None:
     """Its data is the server's own and not encrypted; the other SDKs refuse the whole webhook for it."""
     for channel in ("cache-wh", "private-cache-wh", "private-encrypted-cache-wh"):

@@ -398,11 +398,48 @@ def test_only_encrypted_channels_are_decrypted():
         (0, "in plain on an encrypted channel"),
     ],
 )
-def test_what_does_not_decrypt_is_invalid(data, complaint):
-    """A subscriber's plaintext must not pass for something that only key holders can make."""
-    with pytest.raises(InvalidWebhook, match=r"^events\[0\].data: ") as refusal:
-        event(DECRYPTING, name="client_event", channel="private-encrypted-a", data=data)
-    assert complaint in str(refusal.value)
+def test_what_does_not_decrypt_is_withheld(data, complaint):
+    """A subscriber's plaintext must not pass for something that only key holders can make; raw has what came."""
+    given = {"name": "client_event", "channel": "private-encrypted-a", "event": "client-x", "data": data}
+    seen = event(DECRYPTING, **given, socket_id="1.2")
+    assert seen.data is None
+    assert seen.error is not None
+    assert seen.error.startswith("data: ")
+    assert complaint in seen.error
+    assert (seen.name, seen.channel, seen.event, seen.socket_id) == (
+        *("client_event", "private-encrypted-a", "client-x", "1.2"),
+    )
+    assert seen.raw == {**given, "socket_id": "1.2"}
+
+
+@pytest.mark.parametrize("name", ["client_event", "message_version_created", "something_new"])
+def test_plain_data_passes_only_where_it_is_known_to_be_the_servers_own(name):
+    """What a newer server calls its events, a subscriber may have written their data."""
+    seen = event(DECRYPTING, name=name, channel="private-encrypted-a", data="plain")
+    assert (seen.data, seen.error) == (None, "data: in plain on an encrypted channel")
+
+
+@pytest.mark.parametrize("bad", ["plain", sealed("x", "private-encrypted-b"), {"nonce": "", "ciphertext": ""}])
+def test_one_event_that_does_not_decrypt_leaves_the_others_alone(bad):
+    """The server batches events of all channels: any subscriber could make us refuse everybody else's."""
+    events = [
+        {"name": "channel_vacated", "channel": "a"},
+        {"name": "client_event", "channel": "private-encrypted-a", "event": "client-x", "data": bad},
+        {"name": "client_event", "channel": "private-encrypted-a", "event": "client-x", "data": sealed("good")},
+        {"name": "client_event", "channel": "private-a", "event": "client-x", "data": "plain"},
+    ]
+    webhook = read({"time_ms": 1, "events": events}, DECRYPTING)
+    assert [(seen.data, seen.error is None) for seen in webhook.events] == [
+        *((None, True), (None, False), ("good", True), ("plain", True)),
+    ]
+    assert [seen.raw for seen in webhook.events] == events
+
+
+def test_an_error_shows_no_data():
+    """Neither it nor the repr, which end up in logs."""
+    seen = event(DECRYPTING, name="client_event", channel="private-encrypted-a", data="shown-nowhere")
+    assert "in plain on an encrypted channel" in repr(seen)
+    assert "shown-nowhere" not in repr(seen)
 
 
 def test_what_the_server_says_about_encrypted_channels_is_not_encrypted():
@@ -417,8 +454,8 @@ def test_what_the_server_says_about_encrypted_channels_is_not_encrypted():
 def test_lone_surrogates_in_names():
     """JSON can escape what UTF-8 cannot hold."""
     body = b'{"events":[{"name":"client_event","channel":"private-encrypted-\\ud800","data":"x"}]}'
-    with pytest.raises(InvalidWebhook, match=r"events\[0\].channel: not UTF-8"):
-        read(body, DECRYPTING)
+    (seen,) = read(body, DECRYPTING).events
+    assert (seen.data, seen.error) == (None, "channel: not UTF-8 (a lone surrogate)")
 
 
 # -- age
@@ -581,6 +618,8 @@ def test_hostile_signed_bodies(body):
         assert webhook.raw == document
         assert len(webhook.events) == len(document.get("events", []))
         assert all(type(seen.name) is str for seen in webhook.events)
+        assert all(seen.error is None or seen.data is None for seen in webhook.events)
+        assert client is DECRYPTING or all(seen.error is None for seen in webhook.events)
         with pytest.raises(InvalidWebhook, match=r"^time_ms: "):
             read(body, client, max_age_s=1)
 
