@@ -66,7 +66,8 @@ class Transport:
     file or directory instead; certificates are always verified. ``cert``: the client's certificate with its
     key, one file or (certificate, key), not encrypted. Both as in requests, for https alone. With the
     caller's own ``session`` all of that is the session's business; the deadline then bounds the
-    connect, each read and the body, but a head that drips can stretch it.
+    connect, each read and the body, but a head that drips can stretch it. A hook of the session that calls
+    ``raise_for_status`` hides no answer; what else its hooks raise goes to the caller as it is.
     """
 
     def __init__(
@@ -136,9 +137,16 @@ class Transport:
             session = self._own_session
             prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers), data=body))
             prepared.url = url  # what was signed, without what preparing does to dots and escapes
+            prepared.hooks["response"].append(_forget_location)  # the last one: after the session's own
             settings = dict(session.merge_environment_settings(url, {}, True, None, None))
         settings |= {"stream": True, "timeout": (timeout, timeout), "allow_redirects": False}
-        response = session.send(prepared, **settings)
+        try:
+            response = session.send(prepared, **settings)
+        except requests.exceptions.HTTPError as error:
+            refusal = _refusal(error, url)
+            if refusal is None:
+                raise
+            response = refusal
         try:
             answer = Response(response.status_code, response.headers, _read(response, attempt))
         except BaseException:
@@ -237,6 +245,26 @@ def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | N
     prepared.body = body
     prepared._cookies = requests.cookies.RequestsCookieJar()  # type: ignore[attr-defined]  # send() reads it
     return prepared
+
+
+def _forget_location(response: requests.Response, **_: object) -> None:
+    """Make a redirect an answer like any other.
+
+    ``Session.send(allow_redirects=False)`` follows none, but works out the next request: it reads the whole
+    body for that, however long, and raises ``ValueError`` where the ``Location`` is no URL.
+    """
+    response.headers.pop("location", None)
+
+
+def _refusal(error: requests.exceptions.HTTPError, url: str) -> requests.Response | None:
+    """The answer to our request inside an exception of ``raise_for_status``, as a hook of the session may call it.
+
+    ``None`` for another: a hook may make requests of its own, and their answers prove nothing about ours.
+    """
+    response = error.response
+    if response is None or response.status_code < 400:
+        return None
+    return response if response.request is None or response.request.url == url else None
 
 
 def _read(response: requests.Response, attempt: Attempt) -> bytes:

@@ -20,7 +20,16 @@ from urllib3.util import Retry
 from sockudo_publisher.client import transport as transport_module
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.client.transport import Transport
-from sockudo_publisher.errors import ConfigurationError, SockudoConnectionError, SockudoHTTPError
+from sockudo_publisher.errors import (
+    AuthFailed,
+    BadStatus,
+    ConfigurationError,
+    Forbidden,
+    RateLimited,
+    ServerError,
+    SockudoConnectionError,
+    SockudoHTTPError,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -863,6 +872,158 @@ def test_own_session_does_not_follow_redirects(peer):
     with requests.Session() as session:
         assert post(with_session(server.port, session)).status == 302
     assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    "location", [b"http://[", b"http://x\xff\xfe/", b"//", b"http://a:b/", b"\xff", b"/elsewhere", b"http://[::1]:1/"]
+)
+def test_own_session_takes_a_redirect_to_anywhere_as_an_answer(peer, status, location):
+    """requests works out the next request though none is asked for, and raises where there is no URL."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        head = b"HTTP/1.1 %d X\r\nLocation: %b\r\nSet-Cookie: seen=1\r\nRetry-After: 3\r\n" % (status, location)
+        connection.sendall(head + b"Content-Length: 5\r\nConnection: close\r\n\r\nmoved")
+
+    server = peer(handle)
+    seen = []
+    with requests.Session() as session:
+        session.hooks["response"].append(lambda response, **_: seen.append("location" in response.headers))
+        client = Sockudo("a", "k", "s", port=server.port, session=session)
+        with pytest.raises(BadStatus) as caught:
+            client.trigger("c", "e", "x")
+        assert session.cookies["seen"] == "1"
+    assert (caught.value.status, caught.value.message, caught.value.retry_after) == (status, "moved", 3.0)
+    assert (caught.value.sent, caught.value.attempts) == (True, 1)
+    assert seen == [True], "their hooks come first"
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("head", [b"302 X\r\nLocation: /x", b"200 OK", b"503 No"])
+def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, monkeypatch, head):
+    """A redirect's too, which requests would read to its end."""
+    monkeypatch.setattr(transport_module, "MAX_RESPONSE_BYTES", 100_000)
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 " + head + b"\r\n\r\n")
+        with contextlib.suppress(OSError):
+            while True:
+                connection.sendall(b"x" * 10_000)
+
+    with requests.Session() as session:
+        error = failure(with_session(peer(handle).port, session), sent=True, timeout=5)
+    assert "an answer of more than 100000 bytes" in str(error)
+
+
+def test_own_session_has_the_body_of_a_redirect_bounded_in_time(peer):
+    """Dripping, it resets the timeout of each read."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 302 X\r\nLocation: /x\r\nContent-Length: 60\r\n\r\n")
+        server.drip(connection, b"x" * 60)
+
+    with requests.Session() as session:
+        failure(with_session(peer(handle).port, session), sent=True)
+
+
+def raise_for_status(response, **_):
+    """What many put into the hooks of their session."""
+    response.raise_for_status()
+
+
+REFUSED = {
+    "429": (b"429 No", b'{"error":"slow","message":"down"}', RateLimited, None, False),
+    "401": (b"401 No", b'{"error":"no","code":"auth_failed","status":401}', AuthFailed, "auth_failed", False),
+    "403": (b"403 No", b'{"error":"no","code":"ai_event_not_permitted"}', Forbidden, "ai_event_not_permitted", True),
+    "503": (b"503 No", b'{"error":"busy","code":"draining"}', ServerError, "draining", False),
+    "500": (b"500 No", b"", ServerError, None, True),
+}
+
+
+@pytest.mark.parametrize("read_first", [False, True], ids=["unread", "read by a hook"])
+@pytest.mark.parametrize(("status", "body", "kind", "code", "sent"), REFUSED.values(), ids=REFUSED.keys())
+def test_own_session_whose_hook_raises_for_status(peer, status, body, kind, code, sent, read_first):
+    """It has the answer in it, with status, code and Retry-After."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        head = b"HTTP/1.1 %b\r\nRetry-After: 7\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+        connection.sendall(head % (status, len(body)) + body)
+
+    with requests.Session() as session:
+        if read_first:
+            session.hooks["response"].append(lambda response, **_: response if response.content else None)
+        session.hooks["response"].append(raise_for_status)
+        client = Sockudo("a", "the-key", "s", port=peer(handle).port, session=session, retries=None)
+        with pytest.raises(SockudoHTTPError) as caught:
+            client.trigger("c", "e", "x")
+    error = caught.value
+    assert type(error) is kind
+    assert (error.status, error.code, error.retry_after, error.sent) == (int(status[:3]), code, 7.0, sent)
+    assert "the-key" not in repr(error) + str(error)
+    assert error.__cause__ is error.__context__ is None
+
+
+def test_own_session_whose_hook_raises_for_status_is_tried_again(peer):
+    """As without the hook: what was answered before anything was published, after the time that was asked for."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        if len(server.requests) == 1:
+            connection.sendall(b"HTTP/1.1 429 No\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        else:
+            connection.sendall(OK)
+
+    server = peer(handle)
+    with requests.Session() as session:
+        session.hooks["response"].append(raise_for_status)
+        assert Sockudo("a", "k", "s", port=server.port, session=session).trigger("c", "e", "x") == {}
+    assert len(server.requests) == 2
+
+
+def test_own_session_whose_hook_fails_at_something_else(peer):
+    """A 401 of somebody else's must not say that our event, which is out, was never sent."""
+    server = peer(answer_ok)
+
+    def refuse(server, connection):
+        server.read_request(connection)
+        connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+
+    elsewhere = peer(refuse)
+
+    def ask_elsewhere(response, **_):
+        requests.get(f"http://127.0.0.1:{elsewhere.port}/", timeout=5).raise_for_status()
+
+    with requests.Session() as session:
+        session.hooks["response"].append(ask_elsewhere)
+        failure(with_session(server.port, session), sent=True)
+
+    def veto(response, **_):
+        raise requests.HTTPError("no", response=response)
+
+    with requests.Session() as session:  # a success that a hook does not like is no success
+        session.hooks["response"].append(veto)
+        failure(with_session(server.port, session), sent=True)
+
+
+def test_own_session_with_digest_authentication(peer):
+    """A hook of requests' own that sends a second request; what it brings is what is read."""
+
+    def handle(server, connection):
+        if b"\r\nAuthorization: Digest " in server.read_request(connection):
+            connection.sendall(
+                b"HTTP/1.1 302 X\r\nLocation: http://[\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
+            )
+        else:
+            challenge = b'WWW-Authenticate: Digest realm="r", nonce="n", qop="auth"\r\nContent-Length: 0\r\n'
+            connection.sendall(b"HTTP/1.1 401 X\r\n" + challenge + b"Connection: close\r\n\r\n")
+
+    with requests.Session() as session:
+        session.auth = requests.auth.HTTPDigestAuth("user", "word")
+        assert post(with_session(peer(handle).port, session)).status == 302
 
 
 def test_own_session_tells_sent_from_not_sent(peer):
