@@ -37,9 +37,10 @@ class Sockudo(
 ):
     """A client of one Sockudo app. Thread-safe, and safe after ``fork``.
 
-    Where: ``app_id`` (any text without ``/``), ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1
-    and 6001 (443 with TLS); ``host`` may hold the port. ``use_tls`` (also ``ssl`` or ``secure``): https,
-    off by default (in ``pusher`` it is on). ``cluster="eu"``: the host ``api-eu.sockudo.com``.
+    Where: ``app_id`` (any text without ``/``; Sockudo 5.2.0 answers 401 to one that a URL must percent-encode),
+    ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1 and 6001 (443 with TLS); ``host`` may hold
+    the port. ``use_tls`` (also ``ssl`` or ``secure``): https, off by default (in ``pusher`` it is on).
+    ``cluster="eu"``: the host ``api-eu.sockudo.com``.
 
     How: ``timeout``: seconds for a whole attempt, from the lookup of the host to the last byte, 5 by default.
     ``retries``: a :class:`Retries`, a number of attempts after the first, ``None`` for none; by default two

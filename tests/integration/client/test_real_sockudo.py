@@ -284,6 +284,19 @@ def test_credentials_that_need_escaping(sockudo, tmp_path):
         assert client.send("GET", "/channels", query={"info": "subscription_count"}).status == 200
 
 
+def test_app_ids_that_need_escaping_answer_401(sockudo, tmp_path):
+    """As docs/client.md says: the server compares the path undecoded. Should this fail, it does so no longer."""
+    apps = [App(app_id, f"key-{number}", "secret") for number, app_id in enumerate(["a b", "a%20b", "ü", "a|b"])]
+    configured = [
+        {"id": each.id, "key": each.key, "secret": each.secret, "enabled": True} for each in (sockudo.apps[0], *apps)
+    ]
+    settings = {"app_manager": {"array": {"apps": configured}}}
+    with SockudoServer(tmp_path, sockudo.apps, program=sockudo.program, settings=settings) as server:
+        for app in apps:
+            with pytest.raises(AuthFailed, match="does not match route app_id"):
+                Sockudo.from_url(server.url_of(app)).trigger("c", "e", "x")
+
+
 def test_stopped_and_frozen_server(sockudo, tmp_path):
     """Nobody there is certainly not sent; nobody awake is unknown."""
     with SockudoServer(tmp_path, program=sockudo.program) as server:
