@@ -130,4 +130,7 @@ class Annotations(Calls):
             "socket_id": None if socket_id is None else check_socket_id(socket_id),
         }
         path = message_path(channel, message_serial, "/annotations")
-        return cast(AnnotationsPage, self.call("GET", path, query=without_none(given), retries=retries))
+        return cast(
+            AnnotationsPage,
+            self.call("GET", path, query=without_none(given), retries=retries, expected=("items", list)),
+        )

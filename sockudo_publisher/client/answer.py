@@ -9,39 +9,49 @@ from __future__ import annotations
 import json
 import time
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..errors import SockudoConnectionError, SockudoHTTPError, error_for_status
 from ..redaction import without_signature
 from .transport import Response
 
-__all__ = ["error_of", "json_object", "retry_after"]
+__all__ = ["Field", "error_of", "json_object", "retry_after"]
 
 #: Characters of the server's words that an error carries; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
 
 
-def json_object(response: Response, *, decoder: type[json.JSONDecoder] | None = None) -> dict[str, Any]:
+#: What an answer cannot lack: the name of a field, and its type.
+Field: TypeAlias = tuple[str, type]
+
+
+def json_object(
+    response: Response, *, decoder: type[json.JSONDecoder] | None = None, expected: Field | None = None
+) -> dict[str, Any]:
     """The server's object, or ``{}`` where a success says no more than that.
 
     A success may be ``{"ok": true}``, empty, or a bare ``1`` (an idempotency key that a batch used
     first). Raises the error of the status, or ``SockudoConnectionError`` (``sent=True``) for a 2xx
     that is not JSON: some proxy spoke, and nothing is known. ``decoder``: reads it instead of ``json``'s.
+    ``expected``: what was asked for; a 2xx without it says nothing either.
     """
     if not 200 <= response.status < 300:
         raise error_of(response)
-    if not response.body.strip():
-        return {}
-    try:
-        answer = json.loads(response.body, cls=decoder)
-    except (ValueError, RecursionError):
-        answer = None
-    else:
-        return answer if isinstance(answer, dict) and answer != {"ok": True} else {}
-    raise SockudoConnectionError(
-        f"HTTP {response.status} with a body of {len(response.body)} bytes that is not JSON (its fate is unknown)",
-        sent=True,
-    )
+    answer, lack = None, ""
+    if response.body.strip():
+        try:
+            answer = json.loads(response.body, cls=decoder)
+        except (ValueError, RecursionError):
+            lack = "that is not JSON"
+    if not isinstance(answer, dict) or answer == {"ok": True}:
+        answer = {}
+    if not lack and expected is not None and not isinstance(answer.get(expected[0]), expected[1]):
+        lack = f"without {expected[0]!r}"
+    if lack:
+        raise SockudoConnectionError(
+            f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its fate is unknown)", sent=True
+        )
+    return answer
 
 
 def error_of(response: Response) -> SockudoHTTPError:

@@ -20,7 +20,7 @@ from typing import Any
 import requests
 
 from ..errors import CallError, ConfigurationError, ValidationError
-from .answer import json_object
+from .answer import Field, json_object
 from .credentials import Credentials
 from .encoding import Encoder
 from .encryption import encode_master_key
@@ -101,8 +101,12 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         repeatable: bool = False,
         retries: CallRetries = CLIENTS,
+        expected: Field | None = None,
     ) -> dict[str, Any]:
         """Make a call as :meth:`send` and return the server's object, ``{}`` where a success says no more.
+
+        ``expected``: a field of the answer and its type; a success without it is as one that is not JSON, a
+        ``SockudoConnectionError``.
 
         ``repeatable``: a second request that arrives does no harm, so that one whose fate is unknown may be
         tried again; ``GET`` and ``HEAD`` always are. ``retries``: as of the constructor, for this call. Each
@@ -118,7 +122,7 @@ class Calls:
         while True:
             try:
                 response = self.send(method, suffix, query=query, body=body, timeout=timeout, headers=headers)
-                return json_object(response, decoder=self._json_decoder)
+                return json_object(response, decoder=self._json_decoder, expected=expected)
             except CallError as error:
                 elapsed = time.monotonic() - started
                 wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)

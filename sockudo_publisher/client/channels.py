@@ -43,7 +43,9 @@ class Channels(Calls):
         """
         prefix = checked_text("prefix_filter", prefix_filter, MAX_CHANNEL_BYTES) if prefix_filter else None
         query = without_none({"filter_by_prefix": prefix, "info": attribute_list(attributes)})
-        return cast(ChannelsAnswer, self.call("GET", "/channels", query=query, retries=retries))
+        return cast(
+            ChannelsAnswer, self.call("GET", "/channels", query=query, retries=retries, expected=("channels", dict))
+        )
 
     def channel_info(
         self, channel: str, attributes: str | Sequence[str] | None = (), *, retries: CallRetries = CLIENTS
@@ -56,14 +58,19 @@ class Channels(Calls):
         ``user_count`` of a channel that has none.
         """
         query = without_none({"info": attribute_list(attributes)})
-        return cast(ChannelAnswer, self.call("GET", channel_path(channel), query=query, retries=retries))
+        return cast(
+            ChannelAnswer,
+            self.call("GET", channel_path(channel), query=query, retries=retries, expected=("occupied", bool)),
+        )
 
     def users_info(self, channel: str, *, retries: CallRetries = CLIENTS) -> UsersAnswer:
         """The members of a presence channel, each once, as ``{"users": [{"id": str}, …]}``, in no order.
 
         Raises ``ValidationError``, and ``BadRequest`` for a channel that is no presence channel.
         """
-        return cast(UsersAnswer, self.call("GET", channel_path(channel, "/users"), retries=retries))
+        return cast(
+            UsersAnswer, self.call("GET", channel_path(channel, "/users"), retries=retries, expected=("users", list))
+        )
 
     def channels(
         self,

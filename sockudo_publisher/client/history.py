@@ -30,8 +30,11 @@ from .parameters import (
 )
 from .retries import CLIENTS, CallRetries
 
-__all__ = ["History", "every_item", "page_query", "reset_body"]
+__all__ = ["ITEMS", "STREAM", "History", "every_item", "page_query", "reset_body"]
 
+#: What a page cannot lack, and the state of a stream.
+ITEMS = ("items", list)
+STREAM = ("stream", dict)
 #: Pages without an item, one after the other, that an iteration bears: stores that filter may give some.
 MAX_EMPTY_PAGES = 1000
 
@@ -70,7 +73,10 @@ class History(Calls):
         not of this query or whose events are no longer kept.
         """
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
-        return cast(HistoryPage, self.call("GET", channel_path(channel, "/history"), query=query, retries=retries))
+        return cast(
+            HistoryPage,
+            self.call("GET", channel_path(channel, "/history"), query=query, retries=retries, expected=ITEMS),
+        )
 
     #: The other Sockudo SDKs' name.
     get_channel_history = channel_history
@@ -100,12 +106,16 @@ class History(Calls):
         path = channel_path(channel, "/history")
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
         return cast(
-            Iterator[HistoryItem], every_item(lambda page: self.call("GET", path, query=page, retries=retries), query)
+            Iterator[HistoryItem],
+            every_item(lambda page: self.call("GET", path, query=page, retries=retries, expected=ITEMS), query),
         )
 
     def history_state(self, channel: str, *, retries: CallRetries = CLIENTS) -> HistoryStateAnswer:
         """What is kept of a channel: ``{"channel": …, "stream": {"next_serial", "retained", "state", …}}``."""
-        return cast(HistoryStateAnswer, self.call("GET", channel_path(channel, "/history/state"), retries=retries))
+        return cast(
+            HistoryStateAnswer,
+            self.call("GET", channel_path(channel, "/history/state"), retries=retries, expected=STREAM),
+        )
 
     def reset_history(
         self, channel: str, reason: str, requested_by: str | None = None, *, retries: CallRetries = CLIENTS

@@ -57,7 +57,10 @@ class Messages(Calls):
         self, channel: str, message_serial: int | str, *, retries: CallRetries = CLIENTS
     ) -> VersionedMessageAnswer:
         """A message as it is now: ``{"channel": …, "item": {…}}``."""
-        return cast(VersionedMessageAnswer, self.call("GET", message_path(channel, message_serial), retries=retries))
+        return cast(
+            VersionedMessageAnswer,
+            self.call("GET", message_path(channel, message_serial), retries=retries, expected=("item", dict)),
+        )
 
     def get_message_versions(
         self,
@@ -82,7 +85,9 @@ class Messages(Calls):
             "cursor": None if cursor is None else checked_opaque_serial("cursor", cursor),
         }
         path = message_path(channel, message_serial, "/versions")
-        return cast(VersionsPage, self.call("GET", path, query=without_none(given), retries=retries))
+        return cast(
+            VersionsPage, self.call("GET", path, query=without_none(given), retries=retries, expected=("items", list))
+        )
 
     def update_message(
         self,

@@ -19,7 +19,7 @@ from .answers import (
     PresenceSnapshot,
 )
 from .calls import Calls
-from .history import every_item, page_query, reset_body
+from .history import ITEMS, STREAM, every_item, page_query, reset_body
 from .limits import check_channel
 from .parameters import Direction, channel_path, checked_serial, checked_time_ms, json_body, without_none
 from .retries import CLIENTS, CallRetries
@@ -56,7 +56,7 @@ class PresenceHistory(Calls):
         ``cause``, ``user_id``, ``serial`` and ``published_at_ms``.
         """
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
-        return cast(PresenceHistoryPage, self.call("GET", _path(channel), query=query, retries=retries))
+        return cast(PresenceHistoryPage, self.call("GET", _path(channel), query=query, retries=retries, expected=ITEMS))
 
     def iter_channel_presence_history(
         self,
@@ -76,7 +76,7 @@ class PresenceHistory(Calls):
         query = page_query(limit, direction, cursor, start_serial, end_serial, start_time_ms, end_time_ms)
         return cast(
             Iterator[PresenceHistoryItem],
-            every_item(lambda page: self.call("GET", path, query=page, retries=retries), query),
+            every_item(lambda page: self.call("GET", path, query=page, retries=retries, expected=ITEMS), query),
         )
 
     def channel_presence_snapshot(
@@ -97,11 +97,16 @@ class PresenceHistory(Calls):
             "at_time_ms": None if at_time_ms is None else checked_time_ms("at_time_ms", at_time_ms),
         }
         query = {name: str(value) for name, value in without_none(given).items()}
-        return cast(PresenceSnapshot, self.call("GET", _path(channel, "/snapshot"), query=query, retries=retries))
+        return cast(
+            PresenceSnapshot,
+            self.call("GET", _path(channel, "/snapshot"), query=query, retries=retries, expected=("members", list)),
+        )
 
     def presence_history_state(self, channel: str, *, retries: CallRetries = CLIENTS) -> PresenceHistoryStateAnswer:
         """What is kept: ``{"channel": …, "stream": {"next_serial", "retained", "state", …}}``."""
-        return cast(PresenceHistoryStateAnswer, self.call("GET", _path(channel, "/state"), retries=retries))
+        return cast(
+            PresenceHistoryStateAnswer, self.call("GET", _path(channel, "/state"), retries=retries, expected=STREAM)
+        )
 
     def reset_presence_history(
         self, channel: str, reason: str, requested_by: str | None = None, *, retries: CallRetries = CLIENTS

@@ -51,6 +51,24 @@ def test_a_success_that_is_not_json_proves_nothing(body):
 
 
 @pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b'{"ok":true}', b"1", b"[]", b"null", b'{"users":null}', b'{"users":{}}', b'{"users":5}', b'{"u":[]}'],
+)
+def test_a_success_without_what_was_asked_for_proves_nothing(body):
+    """Some proxy spoke, or a server that is none; the caller would meet a KeyError."""
+    with pytest.raises(
+        errors.SockudoConnectionError, match=r"HTTP 200 with a body of .* bytes without 'users'"
+    ) as caught:
+        json_object(answer(200, body), expected=("users", list))
+    assert caught.value.sent
+    assert json_object(answer(200, b'{"users":[],"more":1}'), expected=("users", list)) == {"users": [], "more": 1}
+    with pytest.raises(errors.SockudoConnectionError, match="that is not JSON"):
+        json_object(answer(200, b"<html>"), expected=("users", list))
+    with pytest.raises(errors.NotFound):
+        json_object(answer(404, body), expected=("users", list))
+
+
+@pytest.mark.parametrize(
     ("status", "kind", "sent"),
     [
         (301, errors.BadStatus, True),

@@ -2,7 +2,9 @@
 
 import pytest
 
-from sockudo_publisher.errors import BadRequest, NotFound, ServerError, ValidationError
+from sockudo_publisher.client.retries import Retries
+from sockudo_publisher.errors import BadRequest, NotFound, ServerError, SockudoConnectionError, ValidationError
+from tests.support.wire import wired
 
 pytestmark = pytest.mark.unit
 
@@ -57,6 +59,35 @@ def test_channel_info_and_users_info(wire):
     info, users = wire.sent
     assert (info.path, info.query) == ("/channels/presence-room", {"info": "user_count,subscription_count"})
     assert (users.path, users.query) == ("/channels/presence-room/users", {})
+
+
+QUERIES = {
+    "channels": lambda client: client.channels_info(),
+    "occupied": lambda client: client.channel_info("c"),
+    "users": lambda client: client.users_info("presence-c"),
+    "items": lambda client: client.channel_history("c"),
+    "items of all pages": lambda client: next(client.iter_channel_history("c")),
+    "stream": lambda client: client.history_state("c"),
+    "items of presence": lambda client: client.channel_presence_history("presence-c"),
+    "items of all pages of presence": lambda client: next(client.iter_channel_presence_history("presence-c")),
+    "members": lambda client: client.channel_presence_snapshot("presence-c"),
+    "stream of presence": lambda client: client.presence_history_state("presence-c"),
+    "item": lambda client: client.get_message("c", 1),
+    "items of versions": lambda client: client.get_message_versions("c", 1),
+    "items of annotations": lambda client: client.list_annotations("c", 1),
+}
+
+
+@pytest.mark.parametrize("body", [{}, [], 1, None, {"ok": True}], ids=str)
+@pytest.mark.parametrize(("name", "query"), QUERIES.items(), ids=QUERIES.keys())
+def test_a_success_without_what_was_asked_for_is_no_answer(name, query, body):
+    """Every query says so itself, after it was tried again; the field of an answer is there to be read."""
+    field = name.partition(" ")[0]
+    with wired(retries=Retries(attempts=2, first_wait_s=0.001)) as wire:
+        wire.answer = lambda _: body
+        with pytest.raises(SockudoConnectionError, match=f"without '{field}'"):
+            query(wire.client)
+        assert len(wire.sent) == 2
 
 
 def test_names_of_the_seed_and_of_the_other_sdks(wire):

@@ -26,7 +26,7 @@ from sockudo_publisher.errors import (
     SockudoConnectionError,
     ValidationError,
 )
-from tests.support.wire import wired
+from tests.support.wire import least_answer, wired
 
 pytestmark = pytest.mark.unit
 
@@ -38,9 +38,9 @@ def failing(wire, *errors):
     """Answer with these, one after the other; then with success."""
     rest = list(errors)
 
-    def answer(_):
+    def answer(sent):
         if not rest:
-            return {}
+            return least_answer(sent)
         error = rest.pop(0)
         if isinstance(error, Exception):
             raise error

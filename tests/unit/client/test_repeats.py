@@ -4,6 +4,7 @@ import pytest
 
 from sockudo_publisher.client.retries import Retries
 from sockudo_publisher.errors import NotFound, RateLimited, ServerError
+from tests.support.wire import least_answer
 
 pytestmark = pytest.mark.unit
 
@@ -55,7 +56,7 @@ UNSAFE = {
 def answers(wire, *values):
     """One after the other, then success."""
     rest = list(values)
-    wire.answer = lambda _: rest.pop(0) if rest else {}
+    wire.answer = lambda sent: rest.pop(0) if rest else least_answer(sent)
 
 
 @pytest.mark.parametrize("call", SAFE.values(), ids=SAFE.keys())

@@ -205,6 +205,7 @@ def test_nothing_shows_a_secret(make, recorder, caplog):
     secrets = ("the-secret", KEY)
     client = make(encryption_master_key_base64=KEY)
     client.trigger("private-encrypted-c", "e", {"x": 1})
+    recorder.body = b'{"channels":{}}'
     client.channels_info()
     recorder.status = 401
     texts = [repr(client), str(client), repr(vars(client)), repr(client.encoder), repr(client._transport), caplog.text]
