@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..errors import CallError, ConfigurationError, PayloadTooLarge, SockudoHTTPError, ValidationError
@@ -130,13 +130,14 @@ class Publishing(Calls):
         Returns the server's ``{"batch": [...]}`` in the order of the events when any had ``info`` or a
         ``key``, else ``{}``.
         """
+        name = "events"
         if batch is not None:
             if events is not NO_EVENTS:
                 raise ValidationError("batch: given together with events, which it is another name of")
-            events = batch
+            name, events = "batch", batch
         items: list[bytes] = []
         repeatable = True
-        for value in events:
+        for value in _several(name, events):
             try:
                 event = as_event(value)
                 items.append(self._item(event, already_encoded))
@@ -205,6 +206,17 @@ class Publishing(Calls):
             idempotency_key=_idempotency_key(event.idempotency_key),
             already_encrypted=already_encoded,
         )
+
+
+def _several(name: str, events: Iterable[EventLike]) -> Iterator[EventLike]:
+    """What the caller gave as events, one by one, if it can be more than one."""
+    if isinstance(events, str | bytes | bytearray | Mapping | Event) or not isinstance(events, Iterable):
+        raise ValidationError(f"{name}: {_kind(events)}, expected a sequence of events")
+    return iter(events)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
 
 
 def _idempotency_key(key: str | bool | None) -> str | None:

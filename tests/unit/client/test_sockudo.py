@@ -290,6 +290,46 @@ def test_batch_of_every_shape(make, recorder):
     assert json.dumps(given) == before
 
 
+@pytest.mark.parametrize(
+    ("bad", "kind"),
+    [
+        *(
+            (None, "None"),
+            (5, "a int"),
+            (True, "a bool"),
+            ("text", "a str"),
+            (b"text", "a bytes"),
+            (object(), "a object"),
+        ),
+        ({"channel": "c", "name": "e", "data": 1}, "a dict"),
+        (Event("c", "e", 1), "a Event"),
+    ],
+    ids=str,
+)
+def test_what_is_no_sequence_of_events_is_named(make, recorder, bad, kind):
+    """By the argument it came as; a single event, too, which is the usual mistake."""
+    client = make()
+    with pytest.raises(ValidationError, match=f"^events: {kind}, expected a sequence of events$"):
+        client.trigger_batch(bad)
+    with pytest.raises(ValidationError, match=f"^events: {kind}, "):
+        client.trigger_batch(events=bad)
+    if bad is not None:
+        with pytest.raises(ValidationError, match=f"^batch: {kind}, expected a sequence of events$"):
+            client.trigger_batch(batch=bad)
+    assert recorder.requests == []
+
+
+def test_an_iterable_s_own_failure_is_the_caller_s(make):
+    """A TypeError of a generator is no bad argument."""
+
+    def given():
+        yield ("c", "e", 1)
+        raise TypeError("theirs")
+
+    with pytest.raises(TypeError, match="theirs"):
+        make().trigger_batch(given())
+
+
 def test_empty_batch_is_no_request(make, recorder):
     """There is nothing to say."""
     assert make().trigger_batch([]) == {}
