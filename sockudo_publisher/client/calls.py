@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 
@@ -27,6 +27,9 @@ from .encryption import encode_master_key
 from .limits import MAX_EVENT_BYTES
 from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
 from .transport import FilePath, Response, Transport
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["DEFAULT_RETRIES", "DEFAULT_TIMEOUT", "Calls"]
 
@@ -167,8 +170,15 @@ class Calls:
         )
 
     def close(self) -> None:
-        """Close this thread's connections; the client stays usable."""
+        """Close this thread's connections; the client stays usable. A ``session`` of the caller's is left alone."""
         self._transport.close()
+
+    def __enter__(self) -> Self:
+        """The client itself; :meth:`close` at the end of the block."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 _PACKAGE = __name__.partition(".")[0] + "."

@@ -6,6 +6,7 @@ fields, a URL or the environment. Facts: sockudo-server, sections 1 to 4; sdk-ma
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from typing import Any
@@ -128,6 +129,9 @@ class Sockudo(
     @classmethod
     def from_setting(cls, setting: str, url: str, **options: Any) -> Sockudo:
         """As :meth:`from_url`, for a URL that came from a setting, which complaints then name."""
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(f"Sockudo got an unexpected keyword argument {name!r}")
         where = {name: options[name] for name in _WHERE if name in options}
         rest = {name: value for name, value in options.items() if name not in _WHERE}
         client = cls.__new__(cls)
@@ -140,3 +144,5 @@ class Sockudo(
 
 #: Options of ``from_url`` that say where the server is; the rest are the client's.
 _WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster")
+#: All of them: the constructor's, but for what the URL says.
+_OPTIONS = frozenset(inspect.signature(Sockudo).parameters) - {"app_id", "key", "secret"}

@@ -81,6 +81,7 @@ class Transport:
         self.base_url = base_url
         self._own_session = session
         self._local = threading.local()
+        _check_session(session)
         _check_tls(base_url, session, verify, cert)
         if session is None:
             scheme = base_url.partition(":")[0]
@@ -185,6 +186,19 @@ class Transport:
             return False
         allowed = retries.allowed_methods
         return not allowed or method in allowed
+
+
+def _check_session(session: object) -> None:
+    """Refuse what is no session now: a client is made at the start, and its first request may come much later."""
+    if session is None:
+        return
+    kind = f"the class {session.__name__}" if isinstance(session, type) else f"a {type(session).__name__}"
+    if isinstance(session, type) or not all(callable(getattr(session, name, None)) for name in _OF_A_SESSION):
+        raise ConfigurationError(f"session: {kind}, expected a requests.Session or its like")
+
+
+#: What is asked of a session; a subclass or a stand-in has them too.
+_OF_A_SESSION = ("prepare_request", "merge_environment_settings", "send", "get_adapter")
 
 
 def _check_tls(

@@ -78,10 +78,68 @@ def test_from_env_with_a_malformed_url(monkeypatch):
     assert "hush" not in str(caught.value)
 
 
-def test_from_url_with_an_unknown_option():
-    """A typing error is not swallowed."""
-    with pytest.raises(TypeError, match="tiemout"):
-        Sockudo.from_url("http://k:s@h:1/apps/a", tiemout=5)
+def test_from_url_with_an_unknown_option(monkeypatch):
+    """A typing error is not swallowed, and the words speak of the class that the caller knows."""
+    monkeypatch.setenv("SOCKUDO_URL", "http://k:s@h:1/apps/a")
+    for make in (
+        lambda: Sockudo.from_url("http://k:s@h:1/apps/a", tiemout=5),
+        lambda: Sockudo.from_env(tiemout=5),
+        lambda: Sockudo.from_setting("SETTING", "http://k:s@h:1/apps/a", tiemout=5),
+    ):
+        with pytest.raises(TypeError, match=r"^Sockudo got an unexpected keyword argument 'tiemout'$"):
+            make()
+    for name in ("app_id", "key", "secret", "self"):  # the URL says them
+        with pytest.raises(TypeError, match=f"unexpected keyword argument '{name}'"):
+            Sockudo.from_env("SOCKUDO_URL", **{name: "x"})
+
+
+class Client(Sockudo):
+    """A subclass, for the type of what ``with`` gives."""
+
+
+def test_with_gives_the_client_and_closes_it(monkeypatch):
+    """At the end of the block, after an exception too; it stays usable, as after ``close``."""
+    closed = []
+    monkeypatch.setattr("sockudo_publisher.client.transport.Transport.close", lambda self: closed.append(self))
+    with Client("a", "k", "s") as client:
+        assert type(client) is Client
+        assert closed == []
+    assert closed == [client._transport]
+    with pytest.raises(RuntimeError, match="words"), client:
+        raise RuntimeError("words")
+    assert len(closed) == 2
+
+
+def test_with_leaves_the_session_of_the_caller_open(recorder):
+    """Whoever made it closes it."""
+    with requests.Session() as session:
+        session.mount("http://", recorder)
+        recorder.close = lambda: pytest.fail("closed")
+        with Sockudo("a", "k", "s", session=session) as client:
+            client.trigger("c", "e", 1)
+        client.trigger("c", "e", 2)
+        del recorder.close
+    assert len(recorder.requests) == 2
+
+
+class Delegating:
+    """A session's like that is none: what wraps one."""
+
+    def __init__(self, session):
+        self.session = session
+
+    def __getattr__(self, name):
+        return getattr(self.session, name)
+
+
+def test_what_is_like_a_session_is_one(recorder):
+    """A subclass, or whatever has its methods."""
+    for make_session in (type("Own", (requests.Session,), {}), lambda: Delegating(requests.Session())):
+        session = make_session()
+        session.mount("http://", recorder)
+        Sockudo("a", "k", "s", session=session).trigger("c", "e", 1)
+        session.close()
+    assert len(recorder.requests) == 2
 
 
 def test_pusher_style_construction():
@@ -153,6 +211,11 @@ def test_raw_master_key_is_taken_with_a_warning():
         ({"cert": "/nowhere/client.pem"}, "cert: no readable certificate"),
         ({"cert": 5}, "cert: no readable certificate"),
         ({"cert": ("a", "b", "c")}, "cert: no readable certificate"),
+        ({"session": requests.Session}, "session: the class Session, expected a requests.Session or its like"),
+        ({"session": requests}, "session: a module, expected a requests.Session"),
+        ({"session": "aaa"}, "session: a str, expected a requests.Session"),
+        ({"session": False}, "session: a bool, expected a requests.Session"),
+        ({"session": requests.adapters.HTTPAdapter()}, "session: a HTTPAdapter, expected a requests.Session"),
         ({"verify": __file__, "session": requests.Session()}, "verify: given together with session"),
         ({"cert": __file__, "session": requests.Session()}, "cert: given together with session"),
     ],
