@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn, Protocol, TypeAlias, cast
 
 from ..errors import InvalidWebhook, ValidationError
 from .calls import Calls
@@ -37,8 +37,16 @@ MAX_TIME_MS = 2**63 - 1
 # Upper case too: hex is decoded before it is compared.
 _SIGNATURE = re.compile(r"[0-9a-fA-F]{64}")
 
-#: Headers as a web framework has them: a mapping, or (name, value) pairs; names and values text or bytes.
-Headers = Mapping[Any, Any] | Iterable[tuple[Any, Any]]
+
+class HasItems(Protocol):
+    """What has names with values: any mapping, and ``email.message.Message``, which ``http.server`` has as headers."""
+
+    def items(self) -> Iterable[tuple[Any, Any]]:
+        """The pairs."""
+
+
+#: Headers as a web framework has them: with ``items()``, or (name, value) pairs; names and values text or bytes.
+Headers: TypeAlias = HasItems | Iterable[tuple[Any, Any]]
 
 
 @dataclass(frozen=True)
@@ -227,11 +235,11 @@ class Webhooks(Calls):
         """Check a webhook request and read it.
 
         ``headers``: the request's, as the framework has them (``request.headers``, Django's
-        ``request.META``, a WSGI environment, pairs). ``body``: its bytes as received, not parsed and put
-        together again. ``credentials``: further ``(key, secret)`` pairs that may have signed, beside this
-        client's own: during a rotation the old ones, also with the same key. ``max_age_s``: refuse what
-        was made more than so many seconds ago (or ahead); off by default, because the server repeats for
-        five minutes with the time of the first attempt.
+        ``request.META``, a WSGI environment, an ``email.message.Message``, pairs). ``body``: its bytes as
+        received, not parsed and put together again. ``credentials``: further ``(key, secret)`` pairs that may
+        have signed, beside this client's own: during a rotation the old ones, also with the same key.
+        ``max_age_s``: refuse what was made more than so many seconds ago (or ahead); off by default, because
+        the server repeats for five minutes with the time of the first attempt.
 
         The server sends each webhook at least once, and again after 5xx, 408, 409, 425 or 429: answer 2xx
         soon, and 401 to what is refused here. Data on encrypted channels is decrypted where there is a
