@@ -100,7 +100,11 @@ class Client(Sockudo):
 def test_with_gives_the_client_and_closes_it(monkeypatch):
     """At the end of the block, after an exception too; it stays usable, as after ``close``."""
     closed = []
-    monkeypatch.setattr("sockudo_publisher.client.transport.Transport.close", lambda self: closed.append(self))
+
+    def close(transport):
+        closed.append(transport)
+
+    monkeypatch.setattr("sockudo_publisher.client.transport.Transport.close", close)
     with Client("a", "k", "s") as client:
         assert type(client) is Client
         assert closed == []
