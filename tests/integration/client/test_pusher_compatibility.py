@@ -15,10 +15,11 @@ import time
 import pusher
 import pusher.errors
 import pytest
+import requests
 from pusher.http import process_response
 
 import sockudo_publisher
-from sockudo_publisher import Sockudo
+from sockudo_publisher import ConfigurationError, Sockudo, SockudoConnectionError, ValidationError
 from sockudo_publisher import Sockudo as Pusher
 from tests.support.signed_in import join
 
@@ -217,6 +218,64 @@ def test_bad_input_is_a_value_error(client_class, bad):
     """Before anything is sent."""
     with pytest.raises(ValueError):  # noqa: PT011
         bad(client_class("4", "key", "secret", host="127.0.0.1", port=1, ssl=False))
+
+
+URL = "http://key:secret@127.0.0.1:1/apps/4"
+MINE = {"ssl": False, "host": "127.0.0.1", "port": 1}
+
+# What docs/migrating.md says is another with us: what pusher does there, and what is raised here.
+DIFFERENT = {
+    "constructor by position": (lambda kind: kind("4", "key", "secret", False, "127.0.0.1", 1), None, TypeError),
+    "from_url with a cluster": (lambda kind: kind.from_url(URL, cluster="eu"), None, ConfigurationError),
+    "from_url with an app id": (lambda kind: kind.from_url(URL, app_id="5"), None, TypeError),
+    "timeout": (lambda kind: kind("4", "key", "secret", timeout="5"), TypeError, ConfigurationError),
+    "ssl": (lambda kind: kind("4", "key", "secret", ssl=1), TypeError, ConfigurationError),
+    "channel": (lambda kind: kind("4", "k", "s", **MINE).authenticate(5, "1.1"), TypeError, ValidationError),
+    "user": (lambda kind: kind("4", "k", "s", **MINE).authenticate_user("1.1", {"id": 5}), TypeError, ValidationError),
+    "bytes": (lambda kind: kind("4", "k", "s").authenticate(b"private-c", b"1.1"), None, ValidationError),
+    "public": (lambda kind: kind("4", "k", "s").authenticate("public", "1.1"), None, ValidationError),
+    "no member": (lambda kind: kind("4", "k", "s").authenticate("presence-c", "1.1"), None, ValidationError),
+    "a number": (
+        *(lambda kind: kind("4", "k", "s").authenticate("presence-c", "1.1", {"user_id": 5}), None, ValidationError),
+    ),
+    "no answer": (
+        lambda kind: kind("4", "k", "s", **MINE).trigger("c", "e", 1),
+        *(requests.exceptions.ConnectionError, SockudoConnectionError),
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "there", "here"), DIFFERENT.values(), ids=DIFFERENT.keys())
+def test_differences_are_the_ones_that_are_told(call, there, here):
+    """A row of the page that is no longer true fails here."""
+    if there is None:
+        call(pusher.Pusher)
+    else:
+        with pytest.raises(there):
+            call(pusher.Pusher)
+    with pytest.raises(here):
+        call(Pusher)
+
+
+def test_differences_that_the_server_sees(make):
+    """A publish of which nothing was asked, a field that is not known, and a member with a number."""
+    theirs, ours = make(pusher.Pusher), make(Pusher)
+    assert (theirs.trigger("c", "e", 1), ours.trigger("c", "e", 1)) == ({"ok": True}, {})
+    batch = [{"channel": "c", "name": "e", "data": 1, "tgas": {}}]
+    with pytest.raises(ValidationError, match="unknown field 'tgas'"):
+        ours.trigger_batch(batch)
+    assert theirs.trigger_batch(batch) == {}
+
+
+def test_a_member_with_a_number_is_not_let_in(make, full_sockudo, subscriber):
+    """Which is why it is not signed here."""
+    for user_id, let_in in ((5, False), ("5", True)):
+        socket = subscriber(full_sockudo)
+        signed = make(pusher.Pusher).authenticate("presence-number", socket.socket_id, {"user_id": user_id})
+        socket.send({"event": "pusher:subscribe", "data": {"channel": "presence-number", **signed}})
+        socket.ping()
+        events = [frame["event"] for frame in socket.protocol_frames]
+        assert ("pusher_internal:subscription_succeeded" in events) is let_in, events
 
 
 ERRORS = ["PusherBadRequest", "PusherBadAuth", "PusherForbidden", "PusherBadStatus"]
