@@ -68,10 +68,11 @@ class Publishing(Calls):
         """Publish one event now to 1 to 100 channels; duplicates are merged.
 
         ``data``: ``str`` and ``bytes`` as they are, else compact JSON. ``socket_id``: who shall not get
-        it. ``info``: ``"user_count,subscription_count"`` or a sequence. ``idempotency_key``: 1 to 128
-        characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the server publishes one id once
-        per channel, and refuses it with another payload. An encrypted channel goes alone. No identity is
-        made unasked: counters of a process repeat after ``fork`` (sdk-matrix, P7 and P8).
+        it. ``extras``: as of :class:`Event`. ``info``: ``"user_count,subscription_count"`` or a sequence.
+        ``idempotency_key``: 1 to 128 characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the
+        server publishes one id once per channel, and refuses it with another payload. An encrypted channel
+        goes alone. No identity is made unasked: counters of a process repeat after ``fork`` (sdk-matrix, P7
+        and P8).
 
         ``retries``: as of the constructor, for this call. With ``message_id`` or ``idempotency_key`` an
         attempt whose fate is unknown is repeated too; but not with ``extras`` whose order the server does

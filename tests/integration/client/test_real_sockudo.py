@@ -247,6 +247,21 @@ def test_two_extras_headers_go_in_a_direct_call(client):
     assert client.trigger("c", "e", "x", tags={"a": "b"}, extras={"headers": {"a": 1, "b": 2}}) == {}
 
 
+@pytest.mark.parametrize("push", [{}, {"notification": {"title": "t", "body": "b"}}, "x", []], ids=str)
+def test_push_extras_answer_422(sockudo, subscriber, client, push):
+    """As the documents say, to all of a batch. Should this fail, the server reads them, and they say something else."""
+    seen = subscriber(sockudo, "pushed")
+    for call in (
+        lambda: client.trigger("pushed", "e", "x", extras={"push": push}),
+        lambda: client.trigger_batch([("pushed", "e", "x"), Event("pushed", "e", "x", extras={"push": push})]),
+    ):
+        with pytest.raises(SockudoHTTPError, match=r"extras\.push") as caught:
+            call()
+        assert caught.value.status == 422
+    client.trigger("pushed", "end", "end")
+    assert seen.take(1) == ["end"]
+
+
 def test_many_threads(sockudo, subscriber, client):
     """One client for all of them."""
     failures = []
