@@ -16,7 +16,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from ..errors import ValidationError
-from .encryption import decode_master_key, is_encrypted, is_envelope, seal, shared_secret
+from .encryption import decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
 from .limits import (
     CACHED_NAMES,
     MAX_EVENT_BYTES,
@@ -99,7 +99,7 @@ class Encoder:
         ``payload`` is what :meth:`payload` returned. ``already_encrypted``: it is a finished envelope.
         Raises ``ValidationError``.
         """
-        text = self._head_and_data(channel, name, payload, already_encrypted=already_encrypted)
+        text = self._head_and_data(channel, name, payload, message_id, already_encrypted=already_encrypted)
         if message_id is not None:
             text += f',"message_id":{encode_basestring(check_id(message_id))}'
         if socket_id is None and info is None and tags is None and extras is None and idempotency_key is None:
@@ -108,16 +108,18 @@ class Encoder:
 
     def plain_item(self, channel: str, name: str, payload: str, message_id: str) -> bytes:
         """As :meth:`item` with nothing but an id, which is ours (hex digits, ``-``): it needs no check, no escaping."""
-        return f'{self._head_and_data(channel, name, payload)},"message_id":"{message_id}"}}'.encode()
+        return f'{self._head_and_data(channel, name, payload, message_id)},"message_id":"{message_id}"}}'.encode()
 
-    def _head_and_data(self, channel: str, name: str, payload: str, *, already_encrypted: bool = False) -> str:
+    def _head_and_data(
+        self, channel: str, name: str, payload: str, message_id: str | None, *, already_encrypted: bool = False
+    ) -> str:
         if type(channel) is not str:
             channel = check_channel(channel)
         if type(name) is not str:
             name = check_event_name(name)
         head = _item_head(channel, name)
         if is_encrypted(channel):
-            payload = self._encrypted(channel, payload, already_encrypted=already_encrypted)
+            payload = self._encrypted(channel, payload, message_id, already_encrypted=already_encrypted)
         size = len(payload) if payload.isascii() else _utf8_length("data", payload)
         if size > self.max_event_bytes:
             check_data_bytes(size, self.max_event_bytes)
@@ -140,7 +142,7 @@ class Encoder:
         names = check_channels(channels)
         head = encode_basestring(check_event_name(name))
         if is_encrypted(names[0]):
-            payload = self._encrypted(names[0], payload)
+            payload = self._encrypted(names[0], payload, message_id)
         check_data_bytes(_utf8_length("data", payload), self.max_event_bytes)
         listed = ",".join(f'"{channel}"' for channel in names)  # the alphabet of names needs no escaping
         text = f'{{"name":{head},"data":{encode_basestring(payload)},"channels":[{listed}]'
@@ -156,7 +158,7 @@ class Encoder:
         """The 32-byte secret of one encrypted channel; ``None`` without a master key."""
         return None if self._master_key is None else shared_secret(channel, self._master_key)
 
-    def _encrypted(self, channel: str, payload: str, *, already_encrypted: bool = False) -> str:
+    def _encrypted(self, channel: str, payload: str, message_id: str | None, *, already_encrypted: bool = False) -> str:
         if already_encrypted:
             if not is_envelope(payload):  # or a payload meant to be secret would go out in the clear
                 raise ValidationError("data: already_encoded on an encrypted channel, but no encryption envelope")
@@ -164,7 +166,9 @@ class Encoder:
         secret = self.channel_secret(channel)
         if secret is None:
             raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
-        return seal(payload.encode(), secret)
+        plaintext = payload.encode()
+        nonce = None if message_id is None else nonce_of(check_id(message_id), plaintext, secret)
+        return seal(plaintext, secret, nonce=nonce)
 
 
 @lru_cache(maxsize=CACHED_NAMES)

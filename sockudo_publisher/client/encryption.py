@@ -1,7 +1,9 @@
 """End-to-end encryption of ``private-encrypted-`` channels: the server never sees the payload.
 
 Each channel has a secret of its own, SHA-256 of its name and the master key; the payload is sealed
-with XSalsa20-Poly1305 (NaCl secretbox) under a random nonce (sdk-matrix, F19 and section 3.4).
+with XSalsa20-Poly1305 (NaCl secretbox) under a random nonce, or under one that its id and payload
+determine, so that the same event is the same bytes however often it is sealed (sdk-matrix, F19 and
+section 3.4).
 No I/O. Imports the error tree and PyNaCl. No message here holds a key or a payload.
 """
 
@@ -25,6 +27,7 @@ __all__ = [
     "encode_master_key",
     "is_encrypted",
     "is_envelope",
+    "nonce_of",
     "open_envelope",
     "seal",
     "shared_secret",
@@ -86,6 +89,19 @@ def seal(plaintext: bytes, secret: bytes, *, nonce: bytes | None = None) -> str:
     # Base64 needs no JSON escaping; the order of the two is that of the other SDKs.
     encode = base64.b64encode
     return f'{{"nonce":"{encode(message.nonce).decode()}","ciphertext":"{encode(message.ciphertext).decode()}"}}'
+
+
+def nonce_of(message_id: str, plaintext: bytes, secret: bytes) -> bytes:
+    """The nonce of one event: another id, payload or channel has another one.
+
+    The server compares payloads as text: under a random nonce an event that is published again with its
+    id, because nobody knows whether it was stored, would be a conflict with itself. A keyed hash tells
+    nobody anything about the payload.
+    """
+    digest = hashlib.blake2b(key=secret, digest_size=SecretBox.NONCE_SIZE, person=b"sockudo nonce")
+    name = message_id.encode()
+    digest.update(len(name).to_bytes(8, "big") + name + plaintext)
+    return digest.digest()
 
 
 def is_envelope(data: object) -> bool:

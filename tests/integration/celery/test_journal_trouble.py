@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.embedded.process import wait_for
 from tests.support.caller import call
 from tests.support.stack import Stack
 
@@ -79,8 +80,27 @@ def test_encrypted_event_is_resent_in_the_same_bytes(stack: Stack) -> None:
     def settled() -> int:
         return sum(int(stack.redis.hget(key, "settled") or 0) for key in stack.redis.scan_iter("sockudo:*:counts"))
 
-    from sockudo_publisher.embedded.process import wait_for
-
     assert wait_for(lambda: settled() == 1, 20), "accepted again, as the same payload"
     assert seen.count == 1
     assert not [key for key in stack.redis.scan_iter("sockudo:*:dead") if stack.redis.xlen(key)]
+
+
+def test_encrypted_event_that_is_stored_twice_under_its_id_is_delivered_once(stack: Stack) -> None:
+    """The answer to the append was lost, and the call repeated with the id as key: the server knows both for one."""
+    stack.environ["SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"] = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
+    channel = f"private-encrypted-{stack.unique}"
+    seen = stack.subscribe(channel)
+    call(stack, f'publish.apply_async(({channel!r}, "e", "hidden"), task_id="the-id")')
+    call(stack, f'publish.delay({channel!r}, "e", "hidden", key="the-id")')
+    stack.worker()
+
+    def counts() -> tuple[int, int]:
+        keys = list(stack.redis.scan_iter("sockudo:*:counts"))
+        return tuple(  # type: ignore[return-value]
+            sum(int(stack.redis.hget(key, name) or 0) for key in keys) for name in ("settled", "conflict")
+        )
+
+    assert wait_for(lambda: sum(counts()) == 2, 20)
+    assert counts() == (2, 0)
+    seen.wait_until_quiet(1.0)
+    assert seen.count == 1

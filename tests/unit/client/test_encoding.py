@@ -250,6 +250,24 @@ def test_an_encrypted_channel_goes_alone():
         Encoder(encryption_master_key_base64=KEY).event(["private-encrypted-x", "y"], "e", "x")
 
 
+@pytest.mark.parametrize("make", ["item", "event"])
+def test_event_that_is_sealed_again_under_its_id_is_the_same_bytes(make):
+    """A call whose answer was lost is repeated with its id: another nonce would be a conflict with itself."""
+    sealing = Encoder(encryption_master_key_base64=KEY)
+    one, again = (getattr(sealing, make)("private-encrypted-x", "e", "x", message_id="id") for _ in range(2))
+    assert one == again
+    assert getattr(sealing, make)("private-encrypted-x", "e", "x") != getattr(sealing, make)(
+        "private-encrypted-x", "e", "x"
+    )
+    assert b'"message_id":"id"' in one
+    for other in ({"message_id": "another"}, {"payload": "y"}, {"channel": "private-encrypted-y"}):
+        given = {"channel": "private-encrypted-x", "name": "e", "payload": "x", "message_id": "id", **other}
+        data = json.loads(
+            getattr(sealing, make)(given.pop("channel"), given.pop("name"), given.pop("payload"), **given)
+        )
+        assert data["data"] != json.loads(one)["data"]
+
+
 def test_already_encrypted_text_must_be_an_envelope():
     """A finished envelope goes as it is; anything else on such a channel is a leak about to happen."""
     envelope = '{"nonce":"AAAA","ciphertext":"AAAA"}'

@@ -71,6 +71,21 @@ def test_what_is_sealed_opens_again_and_never_looks_the_same(plaintext):
     assert encryption.open_envelope(first, secret) == encryption.open_envelope(second, secret) == plaintext
 
 
+@given(
+    st.text(alphabet="ab", min_size=1, max_size=5),
+    st.text(alphabet="ab", max_size=5).map(str.encode),
+    st.text(alphabet="ab", min_size=1, max_size=5),
+    st.text(alphabet="ab", max_size=5).map(str.encode),
+)
+def test_nonce_is_one_events_alone(one_id, one, other_id, other):
+    """The same for the same event; another id, payload or channel has another."""
+    secret = encryption.shared_secret("private-encrypted-x", b"k" * 32)
+    nonce = encryption.nonce_of(one_id, one, secret)
+    assert len(nonce) == 24
+    assert (nonce == encryption.nonce_of(other_id, other, secret)) == ((one_id, one) == (other_id, other))
+    assert nonce != encryption.nonce_of(one_id, one, encryption.shared_secret("private-encrypted-y", b"k" * 32))
+
+
 def test_another_secret_does_not_open_it():
     """A wrong key is an error, not garbage; and the error holds neither."""
     envelope = encryption.seal(b"Hello!", GO_SECRET)
