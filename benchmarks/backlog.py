@@ -89,7 +89,7 @@ def finished(parts: Parts, database: int, first: int, count: int) -> list[dict[i
     """Encoded chunks to feed a journal with: encoding them meanwhile would be slower than the worker drains."""
     parts.use(database)
     app = app_named()
-    lanes = app.producer.lanes()
+    lanes = app.producer.layout().appending.count
     chunks: list[dict[int, list[Item]]] = []
     for start in range(first, first + count, CHUNK):
         chunk: dict[int, list[Item]] = {}

@@ -57,7 +57,7 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Steps:
     say("steps: encode, append, take, post, settle")
     result = Steps()
     app = app_named()
-    lanes = app.producer.lanes()
+    lanes = app.producer.layout().appending.count
     lane = 0
     bounds = {"most_items": BATCH, "most_bytes": 4 * 1024 * 1024}
     for number in range(plan.steps_rounds + 1):

@@ -33,10 +33,6 @@ def command() -> None:
     """
 
 
-#: Columns in which the list can be read.
-NARROWEST = 130
-
-
 @command.command("list")
 @_app
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="The most to show.")

@@ -8,7 +8,9 @@ server remembers it; a refused prefix of one item *is* the culprit.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+from typing_extensions import assert_never
 
 from .backoff import backoff_s, hold_retry_s
 from .outcome import Finding, Outcome
@@ -30,6 +32,12 @@ __all__ = [
 
 #: Seconds to wait, once, before a stuck batch is searched: the earlier request may still be running.
 STUCK_WAIT_S: Final = 2.0
+
+#: Why an app is paused, as people and Redis see it.
+PauseReason: TypeAlias = Literal["unreachable", "unknown", "busy", "misconfigured"]
+
+#: Why an item was buried by the server's word.
+BuryReason: TypeAlias = Literal["refused", "conflict", "too_large"]
 
 #: The server works, and says something of this batch.
 VERDICTS: Final = frozenset(
@@ -122,7 +130,7 @@ class RetryHold:
 class Bury:
     """The single item cannot be delivered; ``attempts``: of requests since its search began."""
 
-    reason: str
+    reason: BuryReason
     words: str
     maybe_delivered: bool
     attempts: int
@@ -141,7 +149,7 @@ class Learn:
 class Pause:
     """The whole app waits; ``unmark``: none of the batch was ever sent."""
 
-    reason: str
+    reason: PauseReason
     wait_s: float
     words: str
     unmark: bool
@@ -198,8 +206,10 @@ def after_canary(finding: Finding, progress: Progress) -> tuple[Pause | None, Pr
         case Outcome.UNKNOWN | Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
             failures = progress.failures + 1
             return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
-        case _:
+        case Outcome.ACCEPTED | Outcome.STUCK | Outcome.REFUSED | Outcome.CONFLICT | Outcome.TOO_LARGE:
             return None, progress
+        case _:
+            assert_never(finding.outcome)
 
 
 def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
@@ -212,6 +222,7 @@ def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
         case Outcome.MISCONFIGURED:
             return Pause("misconfigured", MISCONFIGURED_S, finding.words, unmark, is_loud=True)
         case _:
+            assert finding.outcome is Outcome.UNKNOWN, "the server's word about an item pauses nothing"
             return Pause("unknown", backoff_s(failures), finding.words, unmark)
 
 
@@ -235,7 +246,7 @@ def _stuck(attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
 def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     if attempt.count > 1:
         return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
-    reason = "conflict" if finding.outcome is Outcome.CONFLICT else "refused"
+    reason: BuryReason = "conflict" if finding.outcome is Outcome.CONFLICT else "refused"
     # Our bytes never change: a conflict means that somebody else used the id, or (a cut request's
     # claim answers so too) that an earlier attempt of ours is out.
     maybe_delivered = reason == "conflict" and progress.unknown_before

@@ -1,21 +1,18 @@
 """The drain loop: one queue, from its head, until it is empty or has to wait.
 
-It holds no decision of its own: ``outcome`` says what an answer proves, ``decide`` what follows,
-the journal does it. Everything it acts with comes as an argument.
+``outcome`` says what an answer proves, ``decide`` what follows, ``window`` and ``uncertain`` what may
+still be sent, the journal does it. What is decided here is only when: what is waited for, and when the
+queue is given back. Everything it acts with comes as an argument.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-if sys.version_info >= (3, 11):
-    from typing import assert_never
-else:
-    from typing_extensions import assert_never
+from typing_extensions import assert_never
 
 from ..journal.batch import Batch
 from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken

@@ -107,10 +107,6 @@ class Producer:
             self._layout_looked_at = now
         return layout
 
-    def lanes(self) -> int:
-        """The number of lanes that are appended to."""
-        return self.layout().appending.count
-
     def append(self, by_lane: Mapping[int, Sequence[Item]]) -> Appended:
         """Append items, in order, one script call a lane.
 

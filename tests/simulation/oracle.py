@@ -17,8 +17,8 @@ from tests.simulation.server import Request, ServerModel
 
 __all__ = ["Oracle"]
 
-#: Seconds that the workers may need to get over a trouble of each kind, beside its own length: a lease (6 s), a lost
-#: probe (timeout + 2 s), a backoff, a search.
+#: Seconds that the workers may need to get over a trouble of each kind, beside its own length: a lease and with it the
+#: right to probe (6 s), a request of a prober that died or of one that cannot tell (timeout), a backoff, a search.
 RECOVERY_S = 10.0
 SLOW_RECOVERY = {"crash": 45.0, "redis down": 45.0, "redis loses its last second": 45.0, "answer of redis lost": 45.0}
 
