@@ -21,6 +21,10 @@ SIMULATION = ("-m", "tests.simulation", "--brief", "--seeds", "10000")
 #: The journal beside its model.
 JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/simulation/test_journal_model.py")
 
+#: What workers share, and the loop where the server forgets.
+SHARED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/journal/test_shared.py")
+MEMORY = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/delivery/test_drain_memory.py")
+
 #: The loop over a real Redis that loses what it was told last.
 FAILOVER = (
     "-m",
@@ -106,6 +110,30 @@ MUTANTS = (
         test=SIMULATION,
     ),
     Mutant(
+        name="end a pause on the word of any answer",
+        why="an answer to a question before the trouble ends the trouble's pause, and nobody asks what was forgotten",
+        file=f"{LUA}/resume.lua",
+        old="  if redis.call('HGET', KEYS[1], 'count') ~= ARGV[2] then return {-2} end\n",
+        new="",
+        test=SHARED,
+    ),
+    Mutant(
+        name="keep the right to probe without the lease",
+        why="a prober that died keeps everybody from a server that is back",
+        file="sockudo_publisher/journal/lease.py",
+        old='return evalsha("take_right", (keys.probe,), (token, TTL_MS))',
+        new='return evalsha("take_right", (keys.probe,), (token, 20 * TTL_MS))',
+        test=SHARED,
+    ),
+    Mutant(
+        name="send canaries with the batch still marked",
+        why="a prober that dies meanwhile leaves events uncertain that were never sent",
+        file=DRAIN,
+        old="            self.put_back(batch)  # a death while canaries are out must not leave it marked as sent\n",
+        new="",
+        test=MEMORY,
+    ),
+    Mutant(
         name="leave the mark on what is not sent in a pause",
         why="an event that never left would be called uncertain, and parked or counted as a repeat",
         file=DRAIN,
@@ -149,8 +177,8 @@ MUTANTS = (
         name="do not count what comes again after the window",
         why="a duplicate that nobody hears of",
         file=DRAIN,
-        old="self.late = state is Standing.LATE",
-        new="self.late = False",
+        old="self.journal.settle_and_take(self.holder, batch, late=self.late, **self.bounds())",
+        new="self.journal.settle_and_take(self.holder, batch, late=False, **self.bounds())",
         test=SIMULATION,
     ),
     Mutant(
