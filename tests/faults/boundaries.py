@@ -26,6 +26,9 @@ RECOVERY_S = 18.0
 #: Seconds between two provocations, and between two cuts.
 PROVOKE_EVERY_S = 0.5
 CUT_EVERY_S = 4.0
+#: Events that make the batches of eight lanes as large as they may be, and requests that are cut among them.
+LARGE_BURST = 6000
+CUTS = 3
 #: Seconds that nobody listens, and for how long somebody does again.
 REFUSED_S, ACCEPTED_S = 0.4, 1.5
 #: Large enough not to hold the traffic up.
@@ -33,11 +36,13 @@ RATE = "20000"
 
 
 def provoke_stuck(world: World) -> None:
-    """Cut a request, so that the server leaves a claim that has to be held; most cuts come too early or too late.
+    """Cut large requests, so that the server leaves a claim that has to be held; some cuts come too early or too late.
 
     Not too often: a search that is cut again and again does not end inside the window.
     """
-    world.proxy.next(Cut(after_s=world.chance.uniform(0.0, 0.008)))
+    # Of channels that nobody watches: they only make the batches large.
+    publish_many((f"spoilt-{n % len(CHANNELS)}", "n", "x" * 180) for n in range(LARGE_BURST))
+    world.proxy.next(*(Cut(after_s=world.chance.uniform(0.001, 0.01)) for _ in range(CUTS)))
     time.sleep(CUT_EVERY_S)
 
 
