@@ -268,6 +268,11 @@ class _Run:
         self.tokens -= batch.count
         return None
 
+    def pay_back(self, batch: Batch) -> None:
+        """A batch that was paid for is not sent now."""
+        if self.journal.rate is not None and not batch.resent:
+            self.tokens += batch.count
+
     def must_yield(self) -> bool:
         """Whether the worker stops, or the slice is over and another lane waits for a slot."""
         if self.control.stopping():
@@ -392,7 +397,7 @@ class _Run:
         body = batch.body
         if (self.pause and not self.probe.keep()) or not self.holder.lease.ensure_fresh():
             self.put_back(batch)
-            self.tokens += 0 if batch.resent else batch.count
+            self.pay_back(batch)
             return None
         for item in batch.items() if self.recorded else ():
             self.recorded.pop(item, None)

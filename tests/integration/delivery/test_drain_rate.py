@@ -136,3 +136,27 @@ def test_without_a_limit_nothing_is_asked(world: World) -> None:
     world.drain()
     assert calls == ["acquire", "release"], "each batch is one round trip: settle and take"
     assert not world.redis.exists(AppKeys.of(APP).rate)
+
+
+@pytest.mark.parametrize("rate", [0.0, 50.0], ids=["no limit", "limit"])
+def test_batch_that_did_not_leave_is_not_paid_for(world: World, rate: float) -> None:
+    """Its process was frozen before the request: what it had paid is for the next; without a limit nothing is cut."""
+    world.policy = Policy(batch_max_events=10)
+    world.append(world.channel(), 5, pack=False)
+    journal = world.worker(max_rate=rate)
+    frozen = []
+
+    def freeze(point: str) -> None:
+        if point == "taken" and not frozen:
+            frozen.append(point)
+            world.append(world.channel(), 35, pack=False)
+            for lease in journal._keeper._leases:
+                lease._trusted_from -= 60
+
+    world.drain(journal=journal, at=freeze)
+    assert frozen
+    sizes = [len(request) for request in world.server.requests]
+    assert sizes == ([10] * 4 if not rate else [5, 10, 10, 10, 5])
+    if rate:
+        assert float(world.redis.hget(AppKeys.of(APP).rate, "tokens") or 0) >= 50 - 40 - 1, "40 were paid for, not 45"
+    world.check()
