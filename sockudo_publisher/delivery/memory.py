@@ -49,6 +49,10 @@ OLDEST: Final = 0.9
 #: Answers that a good word needs.
 ENOUGH: Final = 10
 
+#: Beats after which a young canary has been asked, also on a busy machine: it is due after one. What is
+#: forgotten later than that, while all younger ones are remembered, is forgotten for its age.
+YOUNG_BEATS: Final = 2
+
 #: Canaries asked after trouble, before anything is resent.
 AFTER_TROUBLE: Final = 3
 
@@ -96,7 +100,10 @@ def after_trouble(canaries: Sequence[Canary], now_ms: int, since_ms: int, window
 
 
 def judge(answers: Sequence[CanaryAnswer], now_ms: int, window_s: float, before: MemoryReport) -> MemoryReport:
-    """What the answers of the last window say; ``before``: what was said last."""
+    """What the answers of the last window say; ``before``: what was said last.
+
+    Of a server that forgets ``remembered_s`` says up to which age it remembers, if it is the age that decides.
+    """
     window_ms = window_s * 1000
     counted = [
         one
@@ -108,17 +115,29 @@ def judge(answers: Sequence[CanaryAnswer], now_ms: int, window_s: float, before:
     forgotten = [one for one in counted if not one.remembered]
     until_ms = max([before.forgets_until_ms, *(one.asked_ms + int(window_ms) for one in forgotten)])
     forgets = until_ms > now_ms
+    remembered_s = max(remembered, default=0) / 1000
+    forgotten_from_s = min((one.age_ms for one in forgotten), default=0) / 1000
     return MemoryReport(
         verdict="forgets" if forgets else "remembers" if len(counted) >= ENOUGH else "unknown",
-        remembered_s=0.0 if forgets else max(remembered, default=0) / 1000,
+        remembered_s=remembered_s if not forgets or _by_age(remembered_s, forgotten_from_s, window_s) else 0.0,
         asked=len(counted),
         forgotten=len(forgotten),
-        forgotten_from_s=min((one.age_ms for one in forgotten), default=0) / 1000,
+        forgotten_from_s=forgotten_from_s,
         rate=before.rate,
         window_s=window_s,
         forgets_until_ms=until_ms if forgets else 0,
         at_ms=now_ms,
     )
+
+
+def _by_age(remembered_s: float, forgotten_from_s: float, window_s: float) -> bool:
+    """Whether the young are remembered and the old are not: a time to live that is too short, or an eviction.
+
+    A full memory forgets the young; a lost one has remembered older ids before it was lost, but for its
+    first window. A beat of overlap is the measurement's own.
+    """
+    beat = beat_s(window_s)
+    return forgotten_from_s > YOUNG_BEATS * beat and 0 < remembered_s <= forgotten_from_s + beat
 
 
 def current(report: MemoryReport, now_ms: int) -> MemoryReport:
@@ -160,12 +179,29 @@ def advice(report: MemoryReport) -> str:
     """Which setting of the server to change, and to what; ``""`` when nothing has to be changed."""
     if report.verdict != "forgets":
         return ""
+    first = _longer(report) if report.remembered_s else _larger(report)
+    return f"{first}. After a restart of Sockudo or of its cache this passes within {report.window_s:g} s"
+
+
+def _larger(report: MemoryReport) -> str:
+    """New ids are forgotten: the memory is full."""
     window = f"{report.window_s:g}"
-    room = capacity(report.rate, report.window_s)
     of_whom = f"for {report.rate:,.0f} events/s over {window} s" if report.rate else f"over {window} s"
     return (
-        f"set [cache.memory] max_capacity = {room} in Sockudo's configuration (CACHE_MAX_CAPACITY; default 10000) "
-        f'{of_whom}, more if others publish to it too, or use its Redis cache ([cache] driver = "redis", without '
-        f"eviction and with persistence; needed where several nodes share an app); [idempotency] ttl_seconds must be "
-        f"at least {window}. After a restart of Sockudo or of its cache this passes within {window} s"
+        f"set [cache.memory] max_capacity = {capacity(report.rate, report.window_s)} in Sockudo's configuration "
+        f"(CACHE_MAX_CAPACITY; default 10000) {of_whom}, more if others publish to it too, or use its Redis cache "
+        f'([cache] driver = "redis", without eviction and with persistence; needed where several nodes share an app); '
+        f"[idempotency] ttl_seconds must be at least {window}"
+    )
+
+
+def _longer(report: MemoryReport) -> str:
+    """Old ids are forgotten, and new ones are not: their time is too short, or the oldest are evicted."""
+    window = math.ceil(report.window_s)
+    return (
+        f"set [idempotency] ttl_seconds = {window} in Sockudo's configuration (IDEMPOTENCY_TTL_SECONDS; the app's own "
+        f"policy.idempotency.ttl_seconds and [cache.memory] ttl not below it): ids were remembered after "
+        f"{report.remembered_s:.1f} s, and forgotten after {report.forgotten_from_s:.1f} s. Where they are set so, the "
+        f"cache drops the oldest: a Redis cache needs maxmemory-policy noeviction and room, the memory cache "
+        f"[cache.memory] max_capacity = {capacity(report.rate, report.window_s)}"
     )

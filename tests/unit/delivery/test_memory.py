@@ -103,7 +103,14 @@ def test_who_is_asked_after_trouble(ages_s: list[int], trouble_s: int, asked: li
         pytest.param([], "unknown", 0, id="nothing asked"),
         pytest.param([answer(5)] * (ENOUGH - 1), "unknown", 5, id="one too few"),
         pytest.param([answer(age) for age in range(1, ENOUGH + 1)], "remembers", 10, id="enough"),
-        pytest.param([*[answer(5)] * 100, answer(30, False)], "forgets", 0, id="one of a hundred forgotten"),
+        pytest.param(
+            [*[answer(5)] * 100, answer(30, False)], "forgets", 5, id="one of a hundred forgotten, an old one"
+        ),
+        pytest.param(
+            [*[answer(5)] * 100, answer(5, False)], "forgets", 0, id="one of a hundred forgotten, a young one"
+        ),
+        pytest.param([answer(50), answer(30, False)], "forgets", 0, id="an older one was remembered: it was lost"),
+        pytest.param([answer(30, False), answer(60, False)], "forgets", 0, id="all forgotten: it was lost"),
         pytest.param([answer(5, False)], "forgets", 0, id="the first forgotten"),
         pytest.param([*[answer(5)] * 20, answer(121, False)], "remembers", 5, id="forgotten when it may be"),
         pytest.param([*[answer(5)] * 20, answer(9, False, ago_s=120)], "remembers", 5, id="a window ago"),
@@ -165,9 +172,37 @@ def test_capacity_has_room_for_a_window_twice(rate: float, window_s: float) -> N
     assert len(str(room).rstrip("0")) <= 2
 
 
+@pytest.mark.parametrize(
+    ("answers", "first"),
+    [
+        pytest.param([*[answer(5)] * 11, answer(6, False)], "[cache.memory] max_capacity = 480000", id="young"),
+        pytest.param([*[answer(5)] * 11, answer(10, False)], "[cache.memory] max_capacity = 480000", id="late, young"),
+        pytest.param([answer(5), answer(50), answer(30, False)], "[cache.memory] max_capacity", id="any age"),
+        pytest.param([*[answer(5)] * 11, answer(11, False)], "[idempotency] ttl_seconds = 120", id="old"),
+        pytest.param([answer(5), answer(63), answer(62, False)], "[idempotency] ttl_seconds = 120", id="at its border"),
+    ],
+)
+def test_advice_begins_with_what_is_wrong(answers: list[CanaryAnswer], first: str) -> None:
+    """Who forgets the young is full; who forgets only the old remembers for too short a time."""
+    words = advice(replace(judged(*answers), rate=2000.0))
+    assert words.startswith(f"set {first}")
+    assert "max_capacity = 480000" in words, "the other one is named too"
+    assert "ttl_seconds" in words
+    assert words.endswith("After a restart of Sockudo or of its cache this passes within 120 s")
+
+
+def test_advice_for_a_time_too_short_says_what_was_measured_and_what_else_drops_the_oldest() -> None:
+    """Whole seconds, as the server takes them."""
+    report = replace(judged(*[answer(5)] * 11, answer(45), answer(54, False)), window_s=119.5)
+    words = advice(report)
+    assert "ttl_seconds = 120" in words
+    assert "remembered after 45.0 s, and forgotten after 54.0 s" in words
+    assert "maxmemory-policy noeviction" in words
+
+
 def test_advice_names_the_setting_and_its_value_for_the_rate_seen() -> None:
     """Nothing is advised while nothing was forgotten."""
-    forgets = replace(judged(*[answer(5)] * 11, answer(30, False)), rate=2000.0)
+    forgets = replace(judged(*[answer(5)] * 11, answer(5, False)), rate=2000.0)
     words = advice(forgets)
     assert "[cache.memory] max_capacity = 480000" in words
     assert "2,000 events/s over 120 s" in words
