@@ -38,6 +38,9 @@ FAILOVER = (
     "redis",
 )
 
+#: Workers whose sweep comes too seldom to help.
+RETURN = (*JOURNAL[:-1], "tests/integration/celery/test_server_away.py", "-k", "rings_every_lane")
+
 MUTANTS = (
     Mutant(
         name="settle before 200",
@@ -132,6 +135,14 @@ MUTANTS = (
         old="self.put_back(batch)  # a death while canaries are out must not leave it marked as sent",
         new="pass",
         test=MEMORY,
+    ),
+    Mutant(
+        name="do not ring when the server is back",
+        why="all lanes but the one that asked wait for a sweep, seconds after the return",
+        file=PROBE,
+        old="            self._control.ring_all()\n",
+        new="",
+        test=RETURN,
     ),
     Mutant(
         name="leave the mark on what is not sent in a pause",
