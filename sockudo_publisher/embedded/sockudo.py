@@ -29,7 +29,7 @@ VERSION_TIMEOUT_S = 10.0
 DEDUP_TTL_S = 120
 #: Ids that are remembered: above any test's events. The server's default of 10,000 forgets all newer ones.
 CACHE_MAX_CAPACITY = 1_000_000
-#: Messages that may wait for one slow subscriber: past the server's default of 1,000 it is disconnected.
+#: Messages that may wait for one slow subscriber: past the server's default of 1,000 they are dropped in silence.
 MAX_WAITING_MESSAGES = 100_000
 
 # What a child may see of our environment: the server lets variables override its file (PORT, REDIS_URL, ...).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,10 @@ from tests.support.stack import Stack
 from tests.support.subscriber import Subscriber
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+#: What a worker says whom the server answers 401.
+PAUSED = re.compile(r"nothing is sent \(misconfigured\) for 5\.0 s")
 
 
 def set_env(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str | None) -> None:
@@ -58,6 +63,8 @@ def test_rekeyed_app_pauses_loudly_and_goes_on_with_workers_that_know_the_new_ke
 
         with Subscriber(server.ws_url(), *channels) as seen:
             stack.worker(env={"SOCKUDO_URL": server.url})
+            told = len(PAUSED.findall(old.log_text()))
+            assert wait_for(lambda: len(PAUSED.findall(old.log_text())) > told, 60), "the old one pauses it for both"
             old.stop()
             assert wait_for(lambda: seen.count > mark, 60), "the new one asks, is accepted, and all go on"
             publisher.stop.set()

@@ -26,6 +26,7 @@ from sockudo_publisher.delivery.decide import (
     after_canary,
 )
 from sockudo_publisher.delivery.outcome import Finding, Outcome
+from sockudo_publisher.journal import shared
 
 pytestmark = pytest.mark.unit
 
@@ -407,6 +408,23 @@ def test_decisions_hold_their_bounds(finding: Finding, tried: Attempt, progress:
             assert finding.outcome is Outcome.ACCEPTED
 
 
+def questions(count: int) -> int:
+    """Requests that a search for one refused item takes after the first refusal: the median of its places."""
+    taken = []
+    for culprit in range(count):
+        first, size, asked, progress = 0, count, 0, Progress()
+        while True:
+            outcome = Outcome.REFUSED if first <= culprit < first + size else Outcome.ACCEPTED
+            step, progress = after(outcome, attempt(size), progress)
+            if isinstance(step, Bury):
+                break
+            first += size if isinstance(step, Settle) else 0
+            size = min(progress.most or count, count - first)
+            asked += 1
+        taken.append(asked)
+    return sorted(taken)[count // 2]
+
+
 def test_documented_numbers_are_the_constants() -> None:
     """docs/outcomes.md tells the waits that the code has."""
     text = (Path(__file__).parents[3] / "docs" / "outcomes.md").read_text(encoding="utf-8")
@@ -416,8 +434,14 @@ def test_documented_numbers_are_the_constants() -> None:
         f"| between two questions while misconfigured | {MISCONFIGURED_S:g} s |",
         f"from {backoff.HOLD_FIRST_S:g} to {backoff.HOLD_CAP_S:g} s |",
         f"| `hold` | up to window - `SOCKUDO_DELIVERY_TIMEOUT` - {window.MARGIN_S:g} s |",
+        f"| a canary: of the beat; after trouble | {backoff.QUICK_S:g} s; the same, every fourth probe in a row",
+        "shared by all workers for an hour;",
+        f"That is about log2(n) requests for n items: {questions(500)} for 500.",
     ):
         assert line in text
+    assert shared.LIMITS_TTL_S == 60 * 60
+    patient = [pauses for pauses in range(1, 13) if backoff.probe_timeout_s(pauses, 30.0) == 30.0]
+    assert patient == [4, 8, 12], "every fourth"
     assert drain.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
 
 

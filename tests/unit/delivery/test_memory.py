@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,15 @@ def test_ten_canaries_and_more_are_spread_over_a_window(window_s: float) -> None
     assert len(old) >= 10
     assert all(later - earlier < 0.1 for earlier, later in itertools.pairwise(old))
     assert Counter(ages)[beat_s(window_s)] >= beats
+
+
+def test_documented_share_of_the_young_is_that_of_the_schedule() -> None:
+    """docs/reliability.md says how many of a default window's canaries are young."""
+    text = (Path(__file__).parents[3] / "docs" / "reliability.md").read_text(encoding="utf-8")
+    ages = [age for beat in range(24) for age in ages_to_plant(beat, WINDOW_S)]
+    assert f"{ages.count(5.0)} of the {len(ages)} of a window after five seconds" in text
+    assert len(set(ages) - {5.0}) == 12
+    assert "the others at twelve\n  ages all over the window" in text
 
 
 def test_full_memory_is_asked_within_two_beats() -> None:

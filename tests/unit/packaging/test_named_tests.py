@@ -13,6 +13,17 @@ NAMED = re.compile(r"`((?:acceptance|faults|integration|unit|simulation)/[\w/]+\
 pytestmark = pytest.mark.unit
 
 
+def test_every_crash_point_names_a_test_or_says_why_there_is_none() -> None:
+    """Its last column: tests, or a dash with a reason."""
+    page = (ROOT / "docs" / "reliability.md").read_text()
+    table = page.partition("## Crash points")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) > 25
+    assert {len(row) for row in rows} == {5}
+    unshown = [row[0] for row in rows if not NAMED.search(row[4]) and not re.fullmatch(r"\u2013 \(.+\)", row[4])]
+    assert unshown == []
+
+
 def test_every_test_that_a_document_names_exists() -> None:
     """By file and by function."""
     named = {match for page in ROOT.glob("docs/**/*.md") for match in NAMED.findall(page.read_text())}
