@@ -434,7 +434,8 @@ def test_documented_numbers_are_the_constants() -> None:
         f"| between two questions while misconfigured | {MISCONFIGURED_S:g} s |",
         f"from {backoff.HOLD_FIRST_S:g} to {backoff.HOLD_CAP_S:g} s |",
         f"| `hold` | up to window - `SOCKUDO_DELIVERY_TIMEOUT` - {window.MARGIN_S:g} s |",
-        f"| a canary: of the beat; after trouble | {backoff.QUICK_S:g} s; the same, every fourth probe in a row",
+        "| a canary: of the beat; the first after trouble; the others |",
+        f"| {backoff.QUICK_S:g} s; the same, every fourth probe in a row the delivery timeout; {backoff.QUICK_S:g} s |",
         "shared by all workers for an hour;",
         f"That is about log2(n) requests for n items: {questions(500)} for 500.",
     ):
