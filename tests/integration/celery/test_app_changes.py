@@ -94,11 +94,13 @@ def test_renamed_app_leaves_its_backlog_under_the_old_name_where_status_shows_it
     for n in range(100, 105):
         publish.delay(channel, "n", {"n": n}, app="new")
     seen.wait_for_count(5, 60)
-    found = {one.app: one for one in operations.status(get_settings())}
-    assert {name: (one.configured, sum(lane.depth for lane in one.lanes)) for name, one in found.items()} == {
-        "new": (True, 0),
-        "old": (False, 5),
-    }
+
+    def found() -> dict[str, tuple[bool, int]]:
+        apps = operations.status(get_settings())
+        return {one.app: (one.configured, sum(lane.depth for lane in one.lanes)) for one in apps}
+
+    # Seen is a moment before settled.
+    assert wait_for(lambda: found() == {"new": (True, 0), "old": (False, 5)}, 10), found()
     shown = CliRunner().invoke(cli.main, ["status"])
     assert shown.exit_code == 1
     assert "not configured" in shown.output
