@@ -228,7 +228,10 @@ class _Run:
                     return None
             elif pause and not self.probe.is_ours:
                 wait_s = max(wait_s, PROBE_LOOK_S)
-                if not self.wait(taken, head, wait_s, Ring(wait_s) if self.probe.paused_by_us else None):
+                # A countdown comes back to the worker that sent it: a long pause is left to everybody's sweep, or one
+                # whose own key or way is wrong would be the only one to ask.
+                rings = self.probe.paused_by_us and wait_s <= WAIT_IN_PLACE_S
+                if not self.wait(taken, head, wait_s, Ring(wait_s) if rings else None):
                     return None
             else:
                 batch = self.within_window(head)

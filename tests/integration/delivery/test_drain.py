@@ -593,9 +593,10 @@ def test_busy_obeys_retry_after_with_all_lanes(world: World) -> None:
     world.append(world.channel("a", 0), 5)
     world.append(world.channel("b", 1), 5)
     world.server.faults.append(Answers(Reply(503, model.DRAINING.body, {**model.JSON, "retry-after": "30"})))
-    ring = world.drain(0)
-    assert ring is not None
-    assert 29 < ring.after_s <= 30
+    assert world.drain(0) is None
+    pause = world.journal.shared.view().pause
+    assert pause is not None
+    assert 29_000 < pause.until_ms - world.journal.now_ms() <= 30_000
     assert world.marker() is None, "a first attempt that was not taken is not uncertain"
     assert world.drain(1, journal=world.worker()) is None
     assert world.drain(0) is None
@@ -618,10 +619,11 @@ def test_misconfigured_pauses_loudly_and_loses_nothing(
     world.server.faults += [Answers(reply)] * 3
     with caplog.at_level(logging.ERROR, "sockudo_publisher.delivery"):
         for _ in range(3):
-            ring = world.drain()
-            assert ring is not None
-            assert 4 < ring.after_s <= 5
-            world.pass_time(ring.after_s)
+            assert world.drain() is None
+            pause = world.journal.shared.view().pause
+            assert pause is not None
+            assert 4_000 < pause.until_ms - world.journal.now_ms() <= 5_000
+            world.pass_time(5.0)
     assert len(caplog.records) == 3
     assert all("misconfigured" in record.getMessage() for record in caplog.records)
     assert json.loads(reply.body)["error"] in caplog.text
@@ -800,6 +802,21 @@ def test_stuck_event_after_an_unknown_answer_is_waited_for_again(world: World) -
     world.drain(post=post)
     assert world.control.slept.count(2.0) == 2
     assert world.counts() == {"settled": 1}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [model.BAD_SIGNATURE, Reply(429, b"", {"retry-after": "60"})],
+    ids=["misconfigured", "busy for long"],
+)
+def test_who_begins_a_long_pause_does_not_ask_for_the_next_turn(world: World, reply: Reply) -> None:
+    """Its countdown would come back to itself: a worker with a wrong key would be the only one ever to ask."""
+    world.append(world.channel(), 3)
+    assert world.drain(post=lambda body: reply) is None
+    assert world.pause() is not None
+    world.pass_time(70)
+    world.settle_down()
+    world.check()
 
 
 def test_search_goes_on_after_the_server_was_away_in_it(world: World) -> None:
