@@ -18,10 +18,11 @@ from typing import Any
 from .delivery.memory import advice, current
 from .doorbell import doorbell
 from .errors import ValidationError
+from .journal.canary import MemoryReport
 from .journal.dead_letters import DeadLetters, Letter
 from .journal.layout import Layout
 from .journal.link import WORKER_TIMEOUT_S, RedisLink
-from .journal.memory import DedupMemory, MemoryReport
+from .journal.memory import DedupMemory
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
 from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force

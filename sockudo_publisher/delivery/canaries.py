@@ -20,7 +20,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from ..errors import JournalUnavailable
-from ..journal.memory import Canary, CanaryAnswer, DedupMemory, MemoryReport
+from ..journal.canary import Canary, CanaryAnswer, MemoryReport
+from ..journal.memory import DedupMemory
 from .memory import advice, after_trouble, ages_to_plant, askable, beat_s, due, judge, rate_seen, summary
 from .outcome import Finding, NoReply, Outcome, Reply, classify
 

@@ -13,7 +13,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from ..journal.memory import Beat, Canary, CanaryAnswer, MemoryReport
+from ..journal.canary import Beat, Canary, CanaryAnswer, MemoryReport
 
 __all__ = [
     "AFTER_TROUBLE",

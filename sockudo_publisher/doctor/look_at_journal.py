@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import JournalUnavailable
+from ..journal.canary import MemoryReport
 from ..journal.link import RedisLink
-from ..journal.memory import DedupMemory, MemoryReport
+from ..journal.memory import DedupMemory
 from ..journal.shared import Shared
 from .delivering import PauseFacts
 from .remembering import is_fresh

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from ..delivery.memory import advice, summary
-from ..journal.memory import MemoryReport
+from ..journal.canary import MemoryReport
 from .finding import Finding, broken, fine, risk, unknown
 
 __all__ = ["MEMORY_CHECKS", "Canaries", "Load", "NodeAnswer", "is_fresh", "judge_remembering"]

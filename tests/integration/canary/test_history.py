@@ -9,7 +9,8 @@ from sockudo_publisher.apps import app_named
 from sockudo_publisher.delivery.canaries import CHANNEL
 from sockudo_publisher.delivery.drain import drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from sockudo_publisher.journal.memory import DedupMemory, MemoryReport
+from sockudo_publisher.journal.canary import MemoryReport
+from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.settings import get_settings
 from tests.integration.canary.conftest import MakeStack
 

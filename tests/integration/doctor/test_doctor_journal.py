@@ -6,8 +6,9 @@ import pytest
 
 from sockudo_publisher.doctor.look_at_journal import JournalFacts, look_at_journal
 from sockudo_publisher.embedded import free_port
+from sockudo_publisher.journal.canary import MemoryReport
 from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.memory import DedupMemory, MemoryReport
+from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.journal.shared import Limits, Shared
 
 pytestmark = pytest.mark.integration

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sockudo_publisher.errors import IdempotencyConflict
+from sockudo_publisher.journal.canary import Canary, CanaryAnswer, MemoryReport
 from sockudo_publisher.journal.journal import DeadLetterFields, Journal
-from sockudo_publisher.journal.memory import Canary, CanaryAnswer, DedupMemory, MemoryReport
+from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem
 from sockudo_publisher.journal.rate import Rate

@@ -7,16 +7,10 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from sockudo_publisher.journal.canary import Canary, CanaryAnswer, MemoryReport
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.memory import (
-    MOST_ANSWERS,
-    MOST_CANARIES,
-    Canary,
-    CanaryAnswer,
-    DedupMemory,
-    MemoryReport,
-)
+from sockudo_publisher.journal.memory import MOST_ANSWERS, MOST_CANARIES, DedupMemory
 from sockudo_publisher.journal.shared import Shared
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]

@@ -25,7 +25,7 @@ from sockudo_publisher.delivery.memory import (
     rate_seen,
     summary,
 )
-from sockudo_publisher.journal.memory import Beat, Canary, CanaryAnswer, MemoryReport
+from sockudo_publisher.journal.canary import Beat, Canary, CanaryAnswer, MemoryReport
 
 pytestmark = pytest.mark.unit
 

@@ -27,7 +27,7 @@ from sockudo_publisher.doctor.remembering import (
     nodes_take_turns,
 )
 from sockudo_publisher.doctor.said import Said, said
-from sockudo_publisher.journal.memory import MemoryReport
+from sockudo_publisher.journal.canary import MemoryReport
 
 pytestmark = pytest.mark.unit
 
