@@ -27,8 +27,8 @@ from .celery_app import QUEUE, celery_app, configured
 from .client.limits import check_id
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
-from .errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable, ValidationError
-from .journal.pack import Item
+from .errors import BacklogFull, JournalUnavailable, ValidationError
+from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
 from .receipts import Receipt
 
 __all__ = ["PublishTask", "StoredResult", "drain", "publish", "register"]
@@ -42,12 +42,6 @@ _FAST_OPTIONS = frozenset(
 
 #: What ties a message to other tasks, which live in the caller's own Celery app.
 _CANVAS_OPTIONS = frozenset({"chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to"})
-
-#: What a message may carry instead of a call: the finished event, or why there is none.
-_FINISHED = frozenset({"prepared", "refused"})
-
-#: What a call is refused with: in a canvas by the step itself, not by the task before it.
-_REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
 
 #: Shown instead of arguments in messages, events and logs.
 _HIDDEN = "(...)"
@@ -141,15 +135,15 @@ class PublishTask(Task):  # type: ignore[misc]
     ) -> AsyncResult:
         """Store an event now, or send it as a Celery message where an option needs one."""
         options = {name: value for name, value in options.items() if value is not None}
-        if kwargs and _FINISHED & kwargs.keys():  # a retry, or a message that is sent on
+        if kwargs and FINISHED & kwargs.keys():  # a retry, or a message that is sent on
             return self._send(dict(kwargs), options)
         try:
             return self._store_or_send(args or (), kwargs or {}, options)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             if not _is_next_step(options):
                 raise
             # Raised here it would fail the task before, which has done its work.
-            return self._send({"refused": _refusal(error)}, options)
+            return self._send({"refused": refusal(error)}, options)
 
     def _store_or_send(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any]) -> AsyncResult:
         call = bind(args, kwargs)
@@ -170,7 +164,7 @@ class PublishTask(Task):  # type: ignore[misc]
                 raise
             # The message waits for the journal; its own expiry and the append's look at the ledger remain.
             prepared = _prepare(app, call, {"task_id": options.get("task_id")})
-        return self._send({"prepared": _to_message(app, prepared)}, {**options, "task_id": prepared.message_id})
+        return self._send({"prepared": to_message(app, prepared)}, {**options, "task_id": prepared.message_id})
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
         """A signature that finds its way to this package's queue from any app, and shows no payload."""
@@ -215,9 +209,9 @@ class PublishTask(Task):  # type: ignore[misc]
         if self.request.is_eager:
             return _publish_now(bind(args, kwargs), self.request.id)
         if "refused" in kwargs:
-            raise _refused(kwargs["refused"])
+            raise refused(kwargs["refused"])
         if "prepared" in kwargs:
-            app, prepared = _from_message(kwargs["prepared"])
+            app, prepared = from_message(kwargs["prepared"])
         else:
             call = bind(args, kwargs)
             app = app_named(call.app)
@@ -239,7 +233,7 @@ class PublishTask(Task):  # type: ignore[misc]
         slot for as long as the worker runs; the sweep drains outside the slots meanwhile.
         """
         wait_s = 1.0 + backoff_s(self.request.retries + 1)
-        finished = {"prepared": _to_message(app, prepared)}
+        finished = {"prepared": to_message(app, prepared)}
         try:
             raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s) from None
         except Reject as no_broker:
@@ -288,17 +282,6 @@ def _is_next_step(options: Mapping[str, Any]) -> bool:
     return get_current_worker_task() is not None and ("parent_id" in options or "reply_to" in options)
 
 
-def _refusal(error: Exception) -> dict[str, str]:
-    """A refused call as the arguments of a Celery message: no payload, no secret."""
-    kind = next(kind for kind in _REFUSALS if isinstance(error, kind))
-    return {"type": kind.__name__, "message": str(error)}
-
-
-def _refused(refusal: Mapping[str, str]) -> Exception:
-    kinds: dict[str, type[Exception]] = {kind.__name__: kind for kind in _REFUSALS}
-    return kinds.get(refusal["type"], ValidationError)(refusal["message"])
-
-
 def _expiry_ms(app: App, expires: Any) -> int:
     """A number counts from Redis' time at the call, a datetime is absolute (naive: UTC, as in Celery)."""
     if isinstance(expires, datetime):
@@ -326,22 +309,6 @@ def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
     receipts = answer.get("channels", {})
     ids = {name: str(info.get("acknowledgement_id", "")) for name, info in receipts.items()}
     return Receipt(message_id, ids)
-
-
-def _to_message(app: App, prepared: enqueue.Prepared) -> dict[str, Any]:
-    """A finished event as the arguments of a Celery message (JSON)."""
-    return {
-        "app": app.name,
-        "id": prepared.message_id,
-        "items": [[item.channel, item.body.decode(), item.expires_ms] for item in prepared.items],
-        "key": prepared.key,
-        "fingerprint": prepared.fingerprint,
-    }
-
-
-def _from_message(message: Mapping[str, Any]) -> tuple[App, enqueue.Prepared]:
-    items = tuple([Item(channel, body.encode(), expires_ms) for channel, body, expires_ms in message["items"]])
-    return app_named(message["app"]), enqueue.Prepared(message["id"], items, message["key"], message["fingerprint"])
 
 
 #: `publish` as each Celery app knows it; ours is `publish`.
