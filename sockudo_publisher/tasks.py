@@ -11,27 +11,27 @@ import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
-from functools import cached_property
 from typing import Any
 
-from celery import Celery, Task, current_app, states
+from celery import Celery, Task
 from celery._state import get_current_worker_task
 from celery.exceptions import Reject
-from celery.result import AsyncResult, EagerResult
-from vine import promise
+from celery.result import AsyncResult
 
 from . import draining, enqueue
 from .apps import App, app_named
 from .call import PublishCall, bind
 from .celery_app import QUEUE, celery_app, configured
+from .celery_apps import app_of_canvas, bound_to, foreign_app, remember
 from .client.limits import check_id
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
 from .errors import BacklogFull, JournalUnavailable, ValidationError
 from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
 from .receipts import Receipt
+from .stored_result import StoredResult
 
-__all__ = ["PublishTask", "StoredResult", "drain", "publish", "register"]
+__all__ = ["PublishTask", "drain", "publish", "register"]
 
 logger = logging.getLogger("sockudo_publisher.tasks")
 
@@ -45,36 +45,6 @@ _CANVAS_OPTIONS = frozenset({"chain", "chord", "group_id", "link", "link_error",
 
 #: Shown instead of arguments in messages, events and logs.
 _HIDDEN = "(...)"
-
-
-class StoredResult(EagerResult):  # type: ignore[misc]
-    """The result of ``publish.delay``: the event is stored; ``id`` and ``get()`` are its message id."""
-
-    _state = states.SUCCESS
-    _traceback = None
-    _name = "sockudo_publisher.publish"
-
-    def __init__(self, message_id: str) -> None:
-        self.id = self._result = message_id
-
-    @cached_property
-    def on_ready(self) -> Any:
-        """Celery's promise for ``then``; made when it is asked for, as it costs half of the result."""
-        ready = promise()
-        ready(self)
-        return ready
-
-    def get(self, *_args: Any, **_kwargs: Any) -> str:
-        """The message id, at once, inside a task too."""
-        return str(self.id)
-
-    wait = get
-
-    def __reduce_args__(self) -> tuple[str]:
-        return (self.id,)
-
-    def __repr__(self) -> str:
-        return f"<StoredResult: {self.id}>"
 
 
 class PublishTask(Task):  # type: ignore[misc]
@@ -117,16 +87,7 @@ class PublishTask(Task):  # type: ignore[misc]
             return StoredResult(prepared.message_id)
         call = bind(args, kwargs)
         app = app_named(call.app)
-        prepared = enqueue.prepare(
-            app,
-            call.channel,
-            call.event,
-            call.data,
-            key=call.key,
-            socket_id=call.socket_id,
-            tags=call.tags,
-            extras=call.extras,
-        )
+        prepared = _prepare(app, call, {})
         enqueue.append(app, prepared)
         return StoredResult(prepared.message_id)
 
@@ -168,10 +129,10 @@ class PublishTask(Task):  # type: ignore[misc]
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
         """A signature that finds its way to this package's queue from any app, and shows no payload."""
-        foreign = _foreign_app()
+        foreign = foreign_app()
         if foreign is not None and self.app is celery_app:
             # Bound to their app: results of canvases are looked for where their workers put them.
-            return _bound_to(foreign).signature(args, *starargs, **starkwargs)
+            return bound_to(foreign, publish).signature(args, *starargs, **starkwargs)
         one = super().signature(args, *starargs, **starkwargs)
         for name, value in (("queue", QUEUE), ("argsrepr", _HIDDEN), ("kwargsrepr", _HIDDEN)):
             one.options.setdefault(name, value)
@@ -182,7 +143,7 @@ class PublishTask(Task):  # type: ignore[misc]
     def _is_eager(self) -> bool:
         if _ours_is_eager():
             return True
-        others = (self.app, _foreign_app())  # the task's app is mostly ours
+        others = (self.app, foreign_app())  # the task's app is mostly ours
         return any(app.conf.task_always_eager for app in others if app is not None and app is not celery_app)
 
     def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
@@ -193,9 +154,9 @@ class PublishTask(Task):  # type: ignore[misc]
         if not _CANVAS_OPTIONS & options.keys():
             app = celery_app
         elif app is celery_app:
-            app = _app_of_canvas(options) or _foreign_app() or celery_app
+            app = app_of_canvas(options) or foreign_app() or celery_app
         if app is not self.app:
-            return _bound_to(app)._send(kwargs, options)
+            return bound_to(app, publish)._send(kwargs, options)
         if app is celery_app:
             configured()
         return super().apply_async((), kwargs, **options)
@@ -311,62 +272,16 @@ def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
     return Receipt(message_id, ids)
 
 
-#: `publish` as each Celery app knows it; ours is `publish`.
-_by_app: dict[Celery, PublishTask] = {}
-
-#: The apps that called `register`, the last one last.
-_registered: list[Celery] = []
-
-
-def _foreign_app() -> Celery | None:
-    """The application's own Celery app, if it has one; never ours.
-
-    Celery knows the current app by thread: in the threads of a web server there is its stand-in, and
-    the app that was registered counts.
-    """
-    current = current_app._get_current_object()
-    if current is celery_app:
-        return None
-    if current.main == "default":
-        return _registered[-1] if _registered else None
-    return current
-
-
-def _app_of_canvas(options: Mapping[str, Any]) -> Celery | None:
-    """The app of the tasks that follow; ours is not looked for."""
-    for name in ("chain", "link", "link_error", "chord"):
-        given = options.get(name) or ()
-        for one in given if isinstance(given, (list, tuple)) else (given,):
-            app = getattr(one, "_app", None)
-            if app is not None and app is not celery_app:
-                return app
-    return None
-
-
-def _bound_to(app: Celery) -> PublishTask:
-    """`publish` for calls through another app, whether its workers can run it (`register`) or not."""
-    if app is celery_app:
-        return publish
-    task = _by_app.get(app)
-    if task is None:
-        # A class of its own: Celery binds a task's class to its app, and `publish` stays with ours.
-        kind: Any = type("PublishTask", (PublishTask,), {"__module__": __name__, "__bound__": False, "_app": None})
-        kind.bind(app)
-        task = _by_app.setdefault(app, kind())
-    return task
-
-
 def register(app: Celery) -> PublishTask:
     """Let the workers of another Celery app run ``publish`` (they append): start them with ``-Q ...,sockudo``.
 
     For applications whose chains, groups and links mix ``publish`` with tasks of their own. Returns the
     task as registered with that app.
     """
-    task: PublishTask = app.register_task(_bound_to(app))
+    task: PublishTask = app.register_task(bound_to(app, publish))
     # Where one broker serves both apps, their workers run drains too, and must end with a warm shutdown.
     draining.stop_with_worker()
-    if app is not celery_app and app not in _registered:
-        _registered.append(app)
+    remember(app)
     return task
 
 
