@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Any, TypeAlias
 
 from . import enqueue
 from .apps import App, app_named
-from .client.event import Event
+from .client.event import EventLike, as_event
 from .client.limits import check_id, check_queue_extras
 from .doorbell import doorbell
 from .errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
@@ -21,10 +19,7 @@ from .journal.pack import Item
 from .journal.producer import Appended, KeyedItem
 from .receipts import BulkReceipt
 
-__all__ = ["EventLike", "publish_many"]
-
-#: An event as `publish_many` takes it.
-EventLike: TypeAlias = "Event | tuple[str, str, Any] | Mapping[str, Any]"
+__all__ = ["publish_many"]
 
 #: Events and bytes of one flush: large enough that the round trip is nothing, small enough that a
 #: flush keeps Redis busy for a few milliseconds only.
@@ -89,8 +84,7 @@ class _Bulk:
         # One random number a call, and the place in it: an id of its own costs 1.5 us of 10.
         self._id_prefix = uuid.uuid4().hex
         self._plain: dict[int, list[Item]] = {}
-        self._keyed: dict[int, list[KeyedItem]] = {}
-        self._keyed_indexes: dict[int, list[int]] = {}
+        self._keyed: dict[int, list[tuple[int, KeyedItem]]] = {}
         self._count = 0
         self._bytes = 0
         self._first = 0
@@ -102,14 +96,14 @@ class _Bulk:
         """Validate and encode one event. Raises :class:`ValidationError`."""
         if type(given) is tuple and len(given) == 3:
             channel, name, data = given
-            event = None
-            key = None
+            key = socket_id = tags = extras = None
         else:
-            event = _event(given)
-            channel, name, data, key = event.channel, event.name, event.data, event.key
-            if event.extras is not None:
-                check_queue_extras(event.extras)
+            event = as_event(given)
             enqueue.refuse_direct_options(event)
+            channel, name, data, key = event.channel, event.name, event.data, event.key
+            socket_id, tags, extras = event.socket_id, event.tags, event.extras
+            if extras is not None:
+                check_queue_extras(extras)
         if key is None and key_prefix is not None:
             key = f"{key_prefix}:{index}"
         if key is not None:
@@ -117,37 +111,22 @@ class _Bulk:
         encoder = self.app.encoder
         payload = encoder.payload(data)
         message_id = key or f"{self._id_prefix}-{index:x}"
-        if event is None and key is None:
+        if key is None and socket_id is None and tags is None and extras is None:
             body = encoder.plain_item(channel, name, payload, message_id)
         else:
             body = encoder.item(
-                channel,
-                name,
-                payload,
-                message_id=message_id,
-                socket_id=event.socket_id if event else None,
-                tags=event.tags if event else None,
-                extras=event.extras if event else None,
+                channel, name, payload, message_id=message_id, socket_id=socket_id, tags=tags, extras=extras
             )
         if not self._count:
             self._begin(index)
         lane = self._span.lane_of(channel)
         item = Item(channel, body)
+        self._switch(keyed=key is not None, index=index)
         if key is None:
-            self._switch(keyed=False, index=index)
             self._plain.setdefault(lane, []).append(item)
         else:
-            self._switch(keyed=True, index=index)
-            print_of = enqueue.fingerprint(
-                self.app,
-                name,
-                payload,
-                event.socket_id if event else None,
-                event.tags if event else None,
-                event.extras if event else None,
-            )
-            self._keyed.setdefault(lane, []).append(KeyedItem(item, key, print_of))
-            self._keyed_indexes.setdefault(lane, []).append(index)
+            told_by = enqueue.fingerprint(self.app, name, payload, socket_id, tags, extras)
+            self._keyed.setdefault(lane, []).append((index, KeyedItem(item, key, told_by)))
         self._count += 1
         self._bytes += len(body)
 
@@ -168,21 +147,22 @@ class _Bulk:
         """Append what was collected. Raises :class:`BulkError` or :class:`IdempotencyConflict`."""
         if not self._count:
             return
-        plain, keyed, indexes = self._plain, self._keyed, self._keyed_indexes
-        self._plain, self._keyed, self._keyed_indexes, self._count, self._bytes = {}, {}, {}, 0, 0
+        plain, keyed = self._plain, self._keyed
+        self._plain, self._keyed, self._count, self._bytes = {}, {}, 0, 0
         if not keyed:
             self._store(partial(self.app.producer.append, plain))
             return
         conflict_at, text = None, ""
         while keyed:
-            appended = self._store(partial(self.app.producer.append_once, keyed))
+            items = {lane: [item for _, item in indexed] for lane, indexed in keyed.items()}
+            appended = self._store(partial(self.app.producer.append_once, items))
             if appended.failed_lane is None:
                 break
             # A flush with a conflict appends nothing: what comes before the conflict is stored alone,
             # until none is left in it (each round cuts a lane, so there are no more rounds than events).
             assert isinstance(appended.failure, IdempotencyConflict)
-            conflict_at, text = indexes[appended.failed_lane][appended.failure.index or 0], str(appended.failure)
-            keyed, indexes = _before(conflict_at, keyed, indexes)
+            conflict_at, text = keyed[appended.failed_lane][appended.failure.index or 0][0], str(appended.failure)
+            keyed = _before(conflict_at, keyed)
         if conflict_at is not None:
             raise IdempotencyConflict(text, index=conflict_at, stored=self.stored)
 
@@ -210,37 +190,7 @@ class _Bulk:
             self._progress(self.stored)
 
 
-def _before(
-    limit: int, keyed: Mapping[int, list[KeyedItem]], indexes: Mapping[int, list[int]]
-) -> tuple[dict[int, list[KeyedItem]], dict[int, list[int]]]:
+def _before(limit: int, keyed: Mapping[int, list[tuple[int, KeyedItem]]]) -> dict[int, list[tuple[int, KeyedItem]]]:
     """Only the items whose index in the caller's iterable is below ``limit``."""
-    left: dict[int, list[KeyedItem]] = {}
-    left_indexes: dict[int, list[int]] = {}
-    for lane, items in keyed.items():
-        count = bisect_left(indexes[lane], limit)
-        if count:
-            left[lane], left_indexes[lane] = items[:count], indexes[lane][:count]
-    return left, left_indexes
-
-
-_EVENT_FIELDS = frozenset(Event.__slots__)
-
-
-def _event(given: EventLike) -> Event:
-    if isinstance(given, Event):
-        return given
-    if isinstance(given, Mapping):
-        unknown = [str(name) for name in given if name not in _EVENT_FIELDS]
-        if unknown:
-            raise ValidationError(
-                f"event: unknown field {unknown[0][:50]!r}, expected {', '.join(sorted(_EVENT_FIELDS))}"
-            )
-        missing = [name for name in ("channel", "name", "data") if name not in given]
-        if missing:
-            raise ValidationError(f"event: {missing[0]} is missing")
-        return Event(**given)
-    if isinstance(given, tuple):
-        if len(given) == 3:  # a named one
-            return Event(*given)
-        raise ValidationError(f"event: a tuple of {len(given)} values, expected (channel, name, data)")
-    raise ValidationError(f"event: expected an Event, a tuple or a dict, got {type(given).__name__}")
+    left = {lane: [(index, item) for index, item in indexed if index < limit] for lane, indexed in keyed.items()}
+    return {lane: indexed for lane, indexed in left.items() if indexed}

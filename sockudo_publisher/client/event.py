@@ -72,7 +72,7 @@ def as_event(value: EventLike) -> Event:
             raise ValidationError(f"event: no {' and no '.join(missing)}")
         unknown = sorted(str(name)[:40] for name in value if name not in _FIELDS)
         if unknown:
-            raise ValidationError(f"event: unknown field {unknown[0]!r}")
+            raise ValidationError(f"event: unknown field {unknown[0]!r}, expected {', '.join(sorted(_FIELDS))}")
         return Event(**value)
     if isinstance(value, Event):
         return value

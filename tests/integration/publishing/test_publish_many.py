@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -35,6 +36,22 @@ def test_events_tuples_and_dicts_arrive_in_the_iterables_order(stack: Stack) -> 
     stack.worker()
     seen.wait_for_count(600, 30)
     assert [int(data) for data in seen.data()] == list(range(600))
+
+
+class Row(NamedTuple):
+    """An event as a database gives it."""
+
+    channel: str
+    name: str
+    data: Any
+
+
+def test_event_has_the_same_forms_as_in_a_direct_batch(stack: Stack) -> None:
+    """A named tuple too; and a mapping may call the key what it is called on the wire."""
+    assert publish_many([Row("c", "e", 1), {"channel": "c", "name": "e", "data": 2, "message_id": "m"}]).count == 2
+    assert publish.delay("c", "e", 2, key="m").id == "m"
+    (key,) = stack.redis.keys("*:state")
+    assert stack.redis.hget(key, "depth") == b"2", "the key had stored it already"
 
 
 def test_iterable_is_taken_lazily_and_progress_is_told_seldom(stack: Stack) -> None:
