@@ -10,7 +10,7 @@ from functools import partial
 from . import enqueue
 from .apps import App, app_named
 from .client.event import EventLike, as_event
-from .client.limits import check_id, check_queue_extras
+from .client.limits import check_id, check_queue_extras, check_tags
 from .doorbell import doorbell
 from .errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
 from .faultpoint import at
@@ -43,10 +43,15 @@ def publish_many(
     taken lazily. ``key_prefix`` gives each event the key ``prefix:index``, so that a repeat stores
     nothing twice. ``progress(stored)`` is called after a flush, at most ten times a second.
 
-    Raises :class:`ValidationError` or :class:`IdempotencyConflict` with ``.index`` and ``.stored`` (all
+    Raises :class:`TypeError` when ``progress`` cannot be called, before anything is stored;
+    :class:`ValidationError` or :class:`IdempotencyConflict` with ``.index`` and ``.stored`` (all
     before a bad event are stored first), and :class:`BulkError` when Redis fails or is full: all before
     its ``.index`` are stored, some after may be.
     """
+    if key_prefix is not None:
+        check_id(key_prefix, field="key_prefix")
+    if progress is not None and not callable(progress):
+        raise TypeError(f"progress: a {type(progress).__name__}, expected what can be called with a number")
     bulk = _Bulk(app_named(app), progress)
     add = bulk.add
     index = 0
@@ -104,6 +109,8 @@ class _Bulk:
             socket_id, tags, extras = event.socket_id, event.tags, event.extras
             if extras is not None:
                 check_queue_extras(extras)
+            if tags is not None:
+                check_tags(tags)
         if key is None and key_prefix is not None:
             key = f"{key_prefix}:{index}"
         if key is not None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from .apps import App
 from .client.event import Event
-from .client.limits import check_channels, check_id, check_queue_extras
+from .client.limits import check_channels, check_id, check_queue_extras, check_tags
 from .doorbell import doorbell
 from .errors import BacklogFull, JournalUnavailable, ValidationError
 from .faultpoint import at
@@ -59,7 +59,9 @@ def prepare(
         message_id = os.urandom(16).hex()  # as a UUID4 without its six fixed bits, at a third of the price
     if extras is not None:
         check_queue_extras(extras)
-    names = (channels,) if isinstance(channels, str) else check_channels(channels)
+    if tags is not None:
+        check_tags(tags)
+    names = (channels,) if isinstance(channels, str) else check_channels(channels, field="channel")
     payload = app.encoder.payload(data)
     item = app.encoder.item
     items = tuple(

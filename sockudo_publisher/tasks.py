@@ -23,7 +23,7 @@ from .apps import App, app_named
 from .call import PublishCall, bind
 from .celery_app import QUEUE, celery_app, configured
 from .celery_apps import app_of_canvas, bound_to, foreign_app, remember
-from .client.limits import check_id
+from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
 from .errors import BacklogFull, JournalUnavailable, ValidationError
@@ -257,9 +257,11 @@ def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
     """POST one event in this process; not ordered with queued events, needs no Redis."""
     if call.key is not None:
         message_id = check_id(call.key, field="key")
+    if call.tags is not None:
+        check_tags(call.tags)
     message_id = message_id or uuid.uuid4().hex
     answer = app_named(call.app).client.trigger(
-        call.channel,
+        check_channels(call.channel, field="channel"),
         call.event,
         call.data,
         socket_id=call.socket_id,

@@ -32,6 +32,7 @@ __all__ = [
     "check_idempotency_key",
     "check_queue_extras",
     "check_socket_id",
+    "check_tags",
     "unordered_extras",
 ]
 
@@ -51,6 +52,8 @@ MAX_EVENT_BYTES = 10_240
 MAX_OBJECT_BYTES = 65_536
 #: Bytes of one batch's body: the server's default for any request (its ``http_api.request_limit_in_mb``).
 MAX_BATCH_BYTES = 10 * 1024 * 1024
+#: Characters of an entry's name that a complaint shows.
+MOST_NAME_CHARACTERS = 50
 #: Checked names that are remembered, per kind; a miss costs about 1 µs.
 CACHED_NAMES = 8192
 
@@ -73,15 +76,15 @@ def check_event_name(name: str) -> str:
     return _event_name(_text("event name", name))
 
 
-def check_channels(channels: str | Iterable[str]) -> tuple[str, ...]:
-    """Return 1 to 100 valid channels in the order given, duplicates merged.
+def check_channels(channels: str | Iterable[str], *, field: str = "channels") -> tuple[str, ...]:
+    """Return 1 to 100 valid channels in the order given, duplicates merged. ``field``: what the caller knows them as.
 
     An encrypted channel goes alone: one ciphertext has one key, and each channel has its own.
     """
     if isinstance(channels, str):
         return (check_channel(channels),)
     if isinstance(channels, bytes | bytearray | Mapping) or not isinstance(channels, Iterable):
-        raise ValidationError(f"channels: a {type(channels).__name__}, expected a str or a sequence of str")
+        raise ValidationError(f"{field}: a {type(channels).__name__}, expected a str or a sequence of str")
     merged: dict[str, None] = {}
     for channel in channels:
         merged[check_channel(channel)] = None
@@ -126,7 +129,9 @@ def check_data_bytes(size: int, limit: int) -> None:
 
 
 def check_queue_extras(extras: Mapping[str, Any] | None) -> None:
-    """Refuse extras whose resend the server would call a conflict: see :func:`unordered_extras`."""
+    """Refuse extras that are no mapping, or whose resend is a conflict to the server: see :func:`unordered_extras`."""
+    if extras is not None and not isinstance(extras, Mapping):
+        raise ValidationError(f"extras: a {type(extras).__name__}, expected a mapping")
     found = unordered_extras(extras)
     if found is not None:
         field, count = found
@@ -134,6 +139,17 @@ def check_queue_extras(extras: Mapping[str, Any] | None) -> None:
             f"{field}: {count} entries, limit 1 in queued publishes "
             "(the server takes an identical resend for another payload)"
         )
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse tags that are not text to text, naming the first such entry."""
+    if not isinstance(tags, Mapping):
+        raise ValidationError(f"tags: a {type(tags).__name__}, expected a mapping")
+    for name, value in tags.items():
+        if not isinstance(name, str):
+            raise ValidationError(f"tags: a {type(name).__name__} as a name, expected a str")
+        if not isinstance(value, str):
+            raise ValidationError(f"tags[{name[:MOST_NAME_CHARACTERS]!r}]: a {type(value).__name__}, expected a str")
 
 
 def unordered_extras(extras: Mapping[str, Any] | None) -> tuple[str, int] | None:

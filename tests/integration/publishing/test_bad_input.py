@@ -51,7 +51,12 @@ BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
         {"extras": {"headers": {"a": 1, "b": 2}}},
         "extras.headers: 2 entries, limit 1",
     ),
-    "tags": (("c", "e", PAYLOAD), {"tags": {"a": 1}}, "tags: expected text"),
+    "tags value": (("c", "e", PAYLOAD), {"tags": {"ok": "x", "a": 1}}, "tags['a']: a int, expected a str"),
+    "tags name": (("c", "e", PAYLOAD), {"tags": {2: "x"}}, "tags: a int as a name, expected a str"),
+    "tags no mapping": (("c", "e", PAYLOAD), {"tags": [PAYLOAD]}, "tags: a list, expected a mapping"),
+    "extras list": (("c", "e", PAYLOAD), {"extras": [PAYLOAD]}, "extras: a list, expected a mapping"),
+    "extras str": (("c", "e", PAYLOAD), {"extras": PAYLOAD}, "extras: a str, expected a mapping"),
+    "no channel at all": ((None, "e", PAYLOAD), {}, "channel: a NoneType, expected a str or a sequence of str"),
 }
 
 
@@ -126,6 +131,9 @@ def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pyte
         (7, "event: a int, expected"),
         (Event("c", "e", 1, idempotency_key="k"), "idempotency_key: not for queued events"),
         (Event("c", "e", 1, info="user_count"), "info: not for queued events"),
+        (Event("c", "e", 1, extras=["x"]), "extras: a list, expected a mapping"),  # type: ignore[arg-type]
+        (Event("c", "e", 1, tags={"t": 5}), "tags['t']: a int, expected a str"),  # type: ignore[dict-item]
+        ((None, "e", 1), "channel: a NoneType, expected a str"),
         (("c", "", 1), "event name: empty"),
         (Event("c", "e", float("inf")), "NaN or an infinite number"),
         (("c", "e", "x" * 10_241), "data: 10241 bytes, limit 10240"),
@@ -142,6 +150,24 @@ def test_publish_many_stores_everything_before_a_bad_event_and_says_how_many(
     assert (caught.value.index, caught.value.stored) == (2345, 2345)
     depths = [int(stack.redis.hget(key, "depth") or 0) for key in stack.redis.keys("*:state")]
     assert sum(depths) == 2345
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "words"),
+    [
+        ({"key_prefix": ""}, ValidationError, "key_prefix: empty"),
+        ({"key_prefix": 42}, ValidationError, "key_prefix: a int, expected a str"),
+        ({"progress": 5}, TypeError, "progress: a int"),
+    ],
+)
+def test_publish_many_looks_at_its_options_before_the_first_event(
+    stack: Stack, options: dict[str, Any], kind: type[Exception], words: str
+) -> None:
+    """An option that is wrong costs no event: none is taken from the iterable."""
+    events = iter([("c", "e", 1)])
+    with pytest.raises(kind, match=words):
+        publish_many(events, **options)
+    assert next(events) == ("c", "e", 1)
 
 
 def test_conflicting_countdown_on_several_channels_marks_none_of_them(stack: Stack) -> None:
