@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["PublishCall", "bind"]
+__all__ = ["FIELDS", "PublishCall", "bind"]
 
 _POSITIONAL = ("channel", "event", "data")
 _OPTIONS = ("key", "socket_id", "tags", "extras", "app")
+
+#: What a call says of its event.
+FIELDS = (*_POSITIONAL, *_OPTIONS)
 
 
 @dataclass(repr=False, slots=True)
@@ -30,17 +33,21 @@ class PublishCall:
 
     def kwargs(self) -> dict[str, Any]:
         """The same call in keyword arguments."""
-        return {name: getattr(self, name) for name in (*_POSITIONAL, *_OPTIONS)}
+        return {name: getattr(self, name) for name in FIELDS}
 
 
 def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> PublishCall:
     """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app)``.
 
     In a chain the parent's result comes first; ``publish.s(channel=..., event=...)`` takes it as the
-    data. Raises :class:`TypeError` as Python does.
+    data. Raises :class:`TypeError` as Python and Celery do.
     """
+    if not isinstance(args, list | tuple):
+        raise TypeError("task args must be a list or tuple")
+    if not isinstance(kwargs, Mapping):
+        raise TypeError("task keyword arguments must be a mapping")
     for name in kwargs:
-        if name not in _POSITIONAL and name not in _OPTIONS:
+        if name not in FIELDS:
             raise TypeError(f"publish() got an unexpected keyword argument {name!r}")
     if len(args) == 1 and "channel" in kwargs and "event" in kwargs and "data" not in kwargs:
         return PublishCall(data=args[0], **kwargs)

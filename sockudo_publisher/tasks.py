@@ -26,7 +26,8 @@ from .celery_apps import app_of_canvas, bound_to, foreign_app, remember
 from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
-from .errors import BacklogFull, JournalUnavailable, ValidationError
+from .errors import BacklogFull, JournalUnavailable
+from .options import checked, expiry_ms, without_refused
 from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
 from .receipts import Receipt
 from .stored_result import StoredResult
@@ -96,15 +97,15 @@ class PublishTask(Task):  # type: ignore[misc]
     ) -> AsyncResult:
         """Store an event now, or send it as a Celery message where an option needs one."""
         options = {name: value for name, value in options.items() if value is not None}
-        if kwargs and FINISHED & kwargs.keys():  # a retry, or a message that is sent on
+        if isinstance(kwargs, Mapping) and FINISHED & kwargs.keys():  # a retry, or a message that is sent on
             return self._send(dict(kwargs), options)
         try:
-            return self._store_or_send(args or (), kwargs or {}, options)
+            return self._store_or_send(args or (), kwargs or {}, checked(options))
         except REFUSALS as error:
             if not _is_next_step(options):
                 raise
             # Raised here it would fail the task before, which has done its work.
-            return self._send({"refused": refusal(error)}, options)
+            return self._send({"refused": refusal(error)}, without_refused(options))
 
     def _store_or_send(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any]) -> AsyncResult:
         call = bind(args, kwargs)
@@ -220,7 +221,7 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue
     expires_ms = 0
     if expires is not None:
         try:
-            expires_ms = _expiry_ms(app, expires)
+            expires_ms = expiry_ms(expires, app.producer.now_ms)
         except JournalUnavailable as error:
             error.message_id, error.stored = call.key or message_id or uuid.uuid4().hex, False
             raise
@@ -241,16 +242,6 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue
 def _is_next_step(options: Mapping[str, Any]) -> bool:
     """Whether a worker calls this for a canvas, after the task before: nobody is there to raise to."""
     return get_current_worker_task() is not None and ("parent_id" in options or "reply_to" in options)
-
-
-def _expiry_ms(app: App, expires: Any) -> int:
-    """A number counts from Redis' time at the call, a datetime is absolute (naive: UTC, as in Celery)."""
-    if isinstance(expires, datetime):
-        aware = expires if expires.tzinfo else expires.replace(tzinfo=timezone.utc)
-        return max(1, int(aware.timestamp() * 1000))
-    if isinstance(expires, (int, float)) and not isinstance(expires, bool):
-        return max(1, app.producer.now_ms() + int(expires * 1000))
-    raise ValidationError(f"expires: expected seconds or a datetime, got {type(expires).__name__}")
 
 
 def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:

@@ -86,8 +86,10 @@ def test_bad_input_raises_at_the_caller_and_stores_nothing(
 @pytest.mark.parametrize("args", [(), ("c",), ("c", "e"), ("c", "e", 1, 2)])
 def test_wrong_number_of_arguments_is_a_type_error(stack: Stack, args: tuple[Any, ...]) -> None:
     """As Python has it."""
-    with pytest.raises(TypeError, match="publish"):
+    with pytest.raises(TypeError, match=r"PublishTask\.delay\(\)"):
         publish.delay(*args)
+    with pytest.raises(TypeError, match=r"publish\(\)"):
+        publish.apply_async(args)
     with pytest.raises(TypeError, match="'nonsense'"):
         publish.delay("c", "e", 1, nonsense=1)
 
@@ -106,6 +108,28 @@ def test_missing_or_malformed_url_is_a_clear_error_without_the_secret(
         publish.delay("c", "e", 1)
     assert "SOCKUDO_URL" in str(caught.value)
     assert "very-secret" not in str(caught.value)
+
+
+def test_option_that_no_worker_could_take_stores_and_sends_nothing(stack: Stack) -> None:
+    """By every way that takes options, also where the call would be stored at once."""
+    options: list[dict[str, Any]] = [
+        {"serializer": "pickle"},
+        {"eta": "not a date"},
+        {"compression": "rot13"},
+        {"expires": 1e300},
+    ]
+    for option in options:
+        name = next(iter(option))
+        with pytest.raises(ValidationError, match=name):
+            publish.apply_async(("c", "e", PAYLOAD), **option)
+        with pytest.raises(ValidationError, match=name):
+            publish.s("c", "e", PAYLOAD).apply_async(**option)
+        with pytest.raises(ValidationError, match=name):
+            publish.s("c", "e", PAYLOAD).set(**option).delay()
+    with pytest.raises(TypeError, match="got key as an option"):
+        publish.apply_async(("c", "e", PAYLOAD), key="k")
+    assert stack.redis.keys("*:stream") == []
+    assert stack.redis.llen("sockudo") == 0
 
 
 def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
