@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery, Task
-from celery._state import get_current_worker_task
+from celery._state import _task_stack, get_current_worker_task
 from celery.exceptions import Reject
 from celery.result import AsyncResult
 
@@ -27,9 +26,10 @@ from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
 from .errors import BacklogFull, JournalUnavailable
-from .options import checked, expiry_ms, without_refused
 from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
+from .options import checked, expiry_ms, without_refused
 from .receipts import Receipt
+from .signature import HIDDEN, QuietSignature
 from .stored_result import StoredResult
 
 __all__ = ["PublishTask", "drain", "publish", "register"]
@@ -41,11 +41,11 @@ _FAST_OPTIONS = frozenset(
     {"task_id", "expires", "queue", "argsrepr", "kwargsrepr", "ignore_result", "retry", "retry_policy"}
 )
 
+#: Celery's own tasks that call another task's body, item by item.
+_MAPS = frozenset({"celery.map", "celery.starmap"})
+
 #: What ties a message to other tasks, which live in the caller's own Celery app.
 _CANVAS_OPTIONS = frozenset({"chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to"})
-
-#: Shown instead of arguments in messages, events and logs.
-_HIDDEN = "(...)"
 
 
 class PublishTask(Task):  # type: ignore[misc]
@@ -75,21 +75,26 @@ class PublishTask(Task):  # type: ignore[misc]
 
     # -- called by applications ---------------------------------------------------------------------
 
-    def delay(self, *args: Any, **kwargs: Any) -> AsyncResult:
+    def delay(
+        self,
+        channel: str | Sequence[str],
+        event: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        socket_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        app: str | None = None,
+    ) -> AsyncResult:
         """Store an event. ``result.id`` is its message id."""
-        if self._is_eager():
-            return self.apply_async(args, kwargs)
-        # The same as apply_async without options, without the looks at them; and what most calls are, without reading
-        # them into an object.
-        if len(args) == 3 and not kwargs:
-            app = app_named()
-            prepared = enqueue.prepare(app, *args)
-            enqueue.append(app, prepared)
-            return StoredResult(prepared.message_id)
-        call = bind(args, kwargs)
-        app = app_named(call.app)
-        prepared = _prepare(app, call, {})
-        enqueue.append(app, prepared)
+        if self._eager_app() is not None:
+            call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+            return self.apply_async((), call.kwargs())
+        # The same as apply_async without options, without the looks at them.
+        owner = app_named(app)
+        prepared = enqueue.prepare(owner, channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras)
+        enqueue.append(owner, prepared)
         return StoredResult(prepared.message_id)
 
     def apply_async(
@@ -110,9 +115,11 @@ class PublishTask(Task):  # type: ignore[misc]
     def _store_or_send(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any]) -> AsyncResult:
         call = bind(args, kwargs)
         app = app_named(call.app)
-        if self._is_eager():  # needs no Redis, so its time is not asked
+        eager = self._eager_app()
+        if eager is not None:  # needs no Redis, so its time is not asked
             prepared = _prepare(app, call, {"task_id": options.get("task_id")})
-            return self.apply((), call.kwargs(), **{**options, "task_id": prepared.message_id})
+            options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
+            return self.apply((), call.kwargs(), **options)
         try:
             prepared = _prepare(app, call, options)
             if options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE:
@@ -134,22 +141,53 @@ class PublishTask(Task):  # type: ignore[misc]
         if foreign is not None and self.app is celery_app:
             # Bound to their app: results of canvases are looked for where their workers put them.
             return bound_to(foreign, publish).signature(args, *starargs, **starkwargs)
-        one = super().signature(args, *starargs, **starkwargs)
-        for name, value in (("queue", QUEUE), ("argsrepr", _HIDDEN), ("kwargsrepr", _HIDDEN)):
+        one = QuietSignature(self, args, *starargs, **{"app": self.app, **starkwargs})
+        for name, value in (("queue", QUEUE), ("argsrepr", HIDDEN), ("kwargsrepr", HIDDEN)):
             one.options.setdefault(name, value)
         return one
 
     subtask = signature
 
-    def _is_eager(self) -> bool:
+    def _refuse_to_map(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Celery would call the task's body in a worker, item by item, which would send past the journal."""
+        raise TypeError(
+            "publish.map, .starmap and .chunks: not with publish; use publish_many, which stores any number of events"
+        )
+
+    map = starmap = chunks = _refuse_to_map
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Celery's own looks for the name in the current app, which ours never is.
+        return _in_this_process, (self.app is not celery_app,)
+
+    if TYPE_CHECKING:
+
+        def __call__(
+            self,
+            channel: str | Sequence[str],
+            event: str,
+            data: Any,
+            *,
+            key: str | None = None,
+            socket_id: str | None = None,
+            tags: Mapping[str, str] | None = None,
+            extras: Mapping[str, Any] | None = None,
+            app: str | None = None,
+        ) -> Receipt:
+            """Celery's own; what `run` answers to it."""
+
+    def _eager_app(self) -> Celery | None:
+        """The app that is told to run its tasks where they are called, ours or the application's."""
         if _ours_is_eager():
-            return True
-        others = (self.app, foreign_app())  # the task's app is mostly ours
-        return any(app.conf.task_always_eager for app in others if app is not None and app is not celery_app)
+            return celery_app
+        for app in (self.app, foreign_app()):  # the task's app is mostly ours
+            if app is not None and app is not celery_app and app.conf.task_always_eager:
+                return app
+        return None
 
     def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
         """As a Celery message: among other tasks through the app they live in, alone through ours."""
-        options = {**options, "argsrepr": _HIDDEN, "kwargsrepr": _HIDDEN}
+        options = {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
         options.setdefault("queue", QUEUE)
         app = self.app
         if not _CANVAS_OPTIONS & options.keys():
@@ -167,6 +205,8 @@ class PublishTask(Task):  # type: ignore[misc]
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Send now when called directly or eagerly; in a worker: append, and return the message id."""
         if self.request.called_directly:
+            if _called_by_map():
+                self._refuse_to_map()
             return _publish_now(bind(args, kwargs), None)
         if self.request.is_eager:
             return _publish_now(bind(args, kwargs), self.request.id)
@@ -237,6 +277,17 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue
         extras=call.extras,
         expires_ms=expires_ms,
     )
+
+
+def _called_by_map() -> bool:
+    """Whether the caller of this task is one of Celery's that map; the stack's top is this task."""
+    return any(task.name in _MAPS for task in _task_stack.stack[-2:-1])
+
+
+def _in_this_process(of_their_app: bool) -> PublishTask:
+    """What an unpickled ``publish`` is here."""
+    app = foreign_app() if of_their_app else None
+    return publish if app is None else bound_to(app, publish)
 
 
 def _is_next_step(options: Mapping[str, Any]) -> bool:

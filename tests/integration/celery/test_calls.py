@@ -231,6 +231,46 @@ except ValidationError as error: say(str(error))
     assert seen.take(1) == ["eager"]
 
 
+@pytest.mark.parametrize("whose", ["celery_app", "theirs"])
+def test_eager_errors_propagate_where_the_app_says_so(stack: Stack, whose: str) -> None:
+    """`task_eager_propagates` of the app that is eager: raised at the call, else kept in the result; as in Celery."""
+    (kept, raised) = call(
+        stack,
+        f"""
+from celery import Celery
+from sockudo_publisher.celery_app import celery_app
+theirs = Celery("theirs", broker="memory://") if {whose!r} == "theirs" else None
+{whose}.conf.task_always_eager = True
+result = publish.delay(C, "e", "nobody is there")
+say([result.state, type(result.result).__name__])
+{whose}.conf.task_eager_propagates = True
+try: publish.delay(C, "e", "nobody is there")
+except SockudoConnectionError as error: say(error.sent)
+""",
+        SOCKUDO_URL="http://k:s@127.0.0.1:1/apps/a",
+    )
+    assert kept == ["FAILURE", "SockudoConnectionError"]
+    assert raised is False
+
+
+def test_hand_made_map_over_publish_sends_nothing(running: Stack) -> None:
+    """Celery's `starmap` in a worker calls the body directly: it fails, instead of passing the journal by."""
+    seen = running.subscribe(running.channel())
+    (words,) = call(
+        running,
+        """
+from celery import xstarmap
+from sockudo_publisher.celery_app import celery_app
+result = xstarmap(publish.s(), [(C, "e", 1), (C, "e", 2)], app=celery_app).apply_async(queue="sockudo")
+try: result.get(timeout=20)
+except TypeError as error: say(str(error))
+""",
+    )
+    assert "publish_many" in words
+    seen.wait_until_quiet(0.5)
+    assert seen.data() == []
+
+
 def test_called_directly_returns_a_receipt_and_needs_no_redis(stack: Stack) -> None:
     """`publish(...)` sends now, to several channels too."""
     channels = stack.channels(2)

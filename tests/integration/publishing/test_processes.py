@@ -57,6 +57,24 @@ with ThreadPoolExecutor(8) as pool: list(pool.map(job, {stack.channels(8)!r}))
         assert [int(data) for data in seen.data(channel)] == list(range(100))
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_process_pool_is_given_publish_itself(stack: Stack, method: str) -> None:
+    """`submit(publish.delay, ...)`, whether the pool's processes are forked or begin anew."""
+    said = call(
+        stack,
+        f"""
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+if __name__ == "__main__":
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context({method!r})) as pool:
+        stored = [pool.submit(publish.delay, C, "e", n, key=f"k-{{n}}") for n in range(4)]
+        say([one.result().id for one in stored])
+        say(pool.submit(publish, C, "e", "now", key="k-now").result().message_id)
+""",
+    )
+    assert said == [["k-0", "k-1", "k-2", "k-3"], "k-now"]
+
+
 @pytest.mark.parametrize(
     "use", ["import sockudo_publisher", "from sockudo_publisher import Sockudo, Event; Sockudo('a', 'k', 's')"]
 )

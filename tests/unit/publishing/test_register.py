@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from celery import Celery
+from celery import Celery, chain, chord, group
 
 from sockudo_publisher import publish, register
 from sockudo_publisher.celery_app import celery_app
@@ -43,3 +45,44 @@ def test_signature_finds_the_queue_and_hides_the_payload(shop: Celery) -> None:
     for task in (publish, register(shop)):
         options = task.s("orders", "shipped", {"id": 1}).options
         assert options == {"queue": "sockudo", "argsrepr": "(...)", "kwargsrepr": "(...)"}
+
+
+def test_printed_signature_shows_no_payload(shop: Celery) -> None:
+    """Alone, cloned, in a chain, in a group, as a link: logs print them."""
+    for task in (publish, register(shop)):
+        one = task.s("orders", "shipped", "SECRET", extras={"x": "SECRET"})
+        canvases = [one, one.clone(), one | one, chain(one, one), group([one, one]), chord([one], one)]
+        for canvas in [*canvases, task.si("orders", "shipped", "SECRET"), {"link": [one]}]:
+            assert "SECRET" not in repr(canvas)
+            assert "sockudo_publisher.publish(...)" in repr(canvas)
+        assert dict(one)["args"] == ("orders", "shipped", "SECRET")
+        assert one.clone().type is one.type
+        assert one.subtask_type is None, "other programs would not know it"
+
+
+@pytest.mark.parametrize("how", ["map", "starmap", "chunks"])
+def test_mapping_is_refused_with_the_name_of_what_does_it(how: str) -> None:
+    """Celery would call the body in a worker: sent at once, past the journal."""
+    with pytest.raises(TypeError, match="publish_many"):
+        getattr(publish, how)([("c", "e", 1)], *([10] if how == "chunks" else []))
+
+
+def test_publish_survives_pickling(shop: Celery) -> None:
+    """As what a process pool is given; the task of another app too."""
+    assert pickle.loads(pickle.dumps(publish)) is publish
+    assert pickle.loads(pickle.dumps(publish.delay)) == publish.delay
+    theirs = register(shop)
+    assert pickle.loads(pickle.dumps(theirs)) is theirs
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [("abc", None, "task args must be a list or tuple"), ((), "abc", "task keyword arguments must be a mapping")],
+)
+def test_arguments_that_are_none_are_refused_as_celery_does(
+    args: Any, kwargs: Any, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A str is a sequence too: its letters are no channel, event and data."""
+    monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
+    with pytest.raises(TypeError, match=words):
+        publish.apply_async(args, kwargs)
