@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from .broker import bounded_connection
 from .celery_app import QUEUE, celery_app, configured
 
 __all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
@@ -80,19 +81,7 @@ class Doorbell:
             self._pid = os.getpid()
         if self._producer is None:
             app = configured()
-            options = {
-                **app.conf.broker_transport_options,
-                "socket_connect_timeout": CONNECT_S,
-                "socket_timeout": SEND_S,
-                "read_timeout": SEND_S,
-                "write_timeout": SEND_S,
-                "retry_on_timeout": False,
-                "max_retries": 1,
-                "interval_start": 0,
-                "interval_step": 0,
-                "interval_max": 0,
-            }
-            self._connection = app.connection_for_write(connect_timeout=CONNECT_S, transport_options=options)
+            self._connection = bounded_connection(app, connect_s=CONNECT_S, send_s=SEND_S)
             self._producer = app.amqp.Producer(self._connection, auto_declare=False)
         return self._producer
 

@@ -50,8 +50,12 @@ def prepare(
     tags: Mapping[str, str] | None = None,
     extras: Mapping[str, Any] | None = None,
     expires_ms: int = 0,
+    is_keyed: bool = False,
 ) -> Prepared:
-    """Validate and encode one event. Raises :class:`ValidationError`; stores nothing."""
+    """Validate and encode one event. Raises :class:`ValidationError`; stores nothing.
+
+    ``is_keyed``: its id may become a key (a message that got lost is repeated with it), so it has a fingerprint too.
+    """
     if key is not None:
         check_id(key, field="key")
         message_id = key
@@ -83,7 +87,7 @@ def prepare(
         ]
     )
     at("encoded")
-    if key is None:
+    if key is None and not is_keyed:
         return Prepared(message_id, items)
     return Prepared(message_id, items, key, fingerprint(app, event, payload, socket_id, tags, extras))
 

@@ -19,6 +19,7 @@ from celery.result import AsyncResult
 
 from . import draining, enqueue
 from .apps import App, app_named
+from .broker import bounded_send
 from .call import PublishCall, bind
 from .celery_app import QUEUE, celery_app, configured
 from .celery_apps import app_of_canvas, bound_to, foreign_app, remember
@@ -46,6 +47,9 @@ _MAPS = frozenset({"celery.map", "celery.starmap"})
 
 #: What ties a message to other tasks, which live in the caller's own Celery app.
 _CANVAS_OPTIONS = frozenset({"chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to"})
+
+#: A connection of the caller's own.
+_CONNECTION_OPTIONS = frozenset({"connection", "producer", "publisher"})
 
 
 class PublishTask(Task):  # type: ignore[misc]
@@ -103,7 +107,7 @@ class PublishTask(Task):  # type: ignore[misc]
         """Store an event now, or send it as a Celery message where an option needs one."""
         options = {name: value for name, value in options.items() if value is not None}
         if isinstance(kwargs, Mapping) and FINISHED & kwargs.keys():  # a retry, or a message that is sent on
-            return self._send(dict(kwargs), options)
+            return self._send(dict(kwargs), options, someone_waits=False)
         try:
             return self._store_or_send(args or (), kwargs or {}, checked(options))
         except REFUSALS as error:
@@ -121,8 +125,9 @@ class PublishTask(Task):  # type: ignore[misc]
             options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
             return self.apply((), call.kwargs(), **options)
         try:
-            prepared = _prepare(app, call, options)
-            if options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE:
+            at_once = options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE
+            prepared = _prepare(app, call, options, is_keyed=not at_once)
+            if at_once:
                 enqueue.append(app, prepared)
                 return StoredResult(prepared.message_id)
             # Stored already: nothing is sent, unless other tasks wait for this one.
@@ -132,7 +137,7 @@ class PublishTask(Task):  # type: ignore[misc]
             if not _is_next_step(options):
                 raise
             # The message waits for the journal; its own expiry and the append's look at the ledger remain.
-            prepared = _prepare(app, call, {"task_id": options.get("task_id")})
+            prepared = _prepare(app, call, {"task_id": options.get("task_id")}, is_keyed=True)
         return self._send({"prepared": to_message(app, prepared)}, {**options, "task_id": prepared.message_id})
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
@@ -185,7 +190,7 @@ class PublishTask(Task):  # type: ignore[misc]
                 return app
         return None
 
-    def _send(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
+    def _send(self, kwargs: dict[str, Any], options: dict[str, Any], *, someone_waits: bool = True) -> AsyncResult:
         """As a Celery message: among other tasks through the app they live in, alone through ours."""
         options = {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
         options.setdefault("queue", QUEUE)
@@ -194,10 +199,22 @@ class PublishTask(Task):  # type: ignore[misc]
             app = celery_app
         elif app is celery_app:
             app = app_of_canvas(options) or foreign_app() or celery_app
-        if app is not self.app:
-            return bound_to(app, publish)._send(kwargs, options)
         if app is celery_app:
             configured()
+        send = bound_to(app, publish)._send_as_celery
+        # What a worker sends, where nobody waits, goes Celery's own way, which is the more patient.
+        own = _CONNECTION_OPTIONS & options.keys()
+        if not someone_waits or _is_next_step(options) or (own and "group_id" not in options):
+            return send(kwargs, options)
+        for name in own:  # a group brings its app's
+            del options[name]
+        try:
+            return bounded_send(app, lambda producer: send(kwargs, {**options, "retry": False, "producer": producer}))
+        except JournalUnavailable as error:
+            error.message_id = options.get("task_id")
+            raise
+
+    def _send_as_celery(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
         return super().apply_async((), kwargs, **options)
 
     # -- run by Celery, or called directly ----------------------------------------------------------
@@ -255,7 +272,7 @@ def _ours_is_eager() -> bool:
     return False
 
 
-def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue.Prepared:
+def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keyed: bool = False) -> enqueue.Prepared:
     message_id = options.get("task_id")
     expires = options.get("expires")
     expires_ms = 0
@@ -276,6 +293,7 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any]) -> enqueue
         tags=call.tags,
         extras=call.extras,
         expires_ms=expires_ms,
+        is_keyed=is_keyed,
     )
 
 

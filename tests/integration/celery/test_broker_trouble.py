@@ -101,3 +101,77 @@ publish.delay(C, "e", "frozen", key=caught.message_id)
         seen.wait_for_count(3, 30)
         seen.wait_until_quiet(1.0)
         assert seen.data() == ["up", "first", "frozen"]
+
+
+LATER = """
+def later(**options):
+    started = time.monotonic()
+    try: sent = publish.apply_async((C, "e", "later"), **{"countdown": 0.5, **options})
+    except JournalUnavailable as error: said = [error.stored, error.message_id, str(error).split(": ")[0]]
+    else: said = ["sent", sent.id, ""]
+    say([*said, time.monotonic() - started])
+    return said[1]
+"""
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "amqp://guest:guest@127.0.0.1:{port}//"])
+def test_countdown_without_a_broker_raises_at_once(stack: Stack, url: str) -> None:
+    """It needs a message: JournalUnavailable, certainly not stored, never the broker's client's own error."""
+    ((stored, message_id, words, seconds),) = call(
+        stack, LATER + "later()", SOCKUDO_BROKER_URL=url.format(port=free_port())
+    )
+    assert (stored, words) == (False, "the broker cannot be reached")
+    assert message_id
+    assert seconds < 2
+
+
+def test_countdown_while_the_broker_is_frozen_raises_in_time_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
+    """Nobody knows whether the message went; with its id as key the event is stored and seen once all the same."""
+    with RedisServer(tmp_path / "broker", appendonly=False) as broker:
+        stack.environ["SOCKUDO_BROKER_URL"] = broker.url
+        seen = stack.subscribe(stack.channel())
+        said = call(
+            stack,
+            LATER
+            + f"""
+import os, signal
+later()
+os.kill({broker.pid}, signal.SIGSTOP)
+lost = later()  # on the connection that is there: taken by the kernel, not answered
+later()
+os.kill({broker.pid}, signal.SIGCONT)
+time.sleep(0.2)
+later()
+publish.delay(C, "e", "later", key=lost)
+publish.apply_async((C, "e", "later"), {{"key": lost}}, countdown=0.1)
+""",
+        )
+        assert [one[0] for one in said] == ["sent", None, False, "sent"]
+        assert all(one[3] < 2 for one in said)
+        stack.worker()
+        seen.wait_for_count(3, 30)
+        seen.wait_until_quiet(2)
+        assert seen.count == 3, "the third was certainly not sent"
+        counts = [stack.redis.hgetall(key) for key in stack.redis.scan_iter("sockudo:*:counts")]
+        assert sum(int(one.get(b"settled", 0)) for one in counts) == 3, "the journal took it once, not only the server"
+
+
+def test_link_while_their_broker_is_away_raises_in_time(stack: Stack, tmp_path: Path) -> None:
+    """Through the application's own app: refused, frozen; alone and in a group."""
+    theirs = """
+from celery import group
+from tests.integration.celery.their_app import app, audit
+later(link=audit.s())
+started = time.monotonic()
+try: group(publish.s(C, "e", n) for n in range(3)).apply_async()
+except JournalUnavailable as error: say([error.stored, error.message_id, "", time.monotonic() - started])
+"""
+    with RedisServer(tmp_path / "broker", appendonly=False) as broker:
+        broker.pause()
+        frozen = call(stack, LATER + theirs, MY_BROKER=broker.url)
+        broker.resume()
+    refused = call(stack, LATER + theirs, MY_BROKER=broker.url)
+    for stored, message_id, _, seconds in [*frozen, *refused]:
+        assert stored is False
+        assert message_id
+        assert seconds < 2
