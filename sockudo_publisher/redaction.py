@@ -9,7 +9,15 @@ __all__ = ["without_signature"]
 # A proxy's page may quote the URL that it could not serve, and with it key and signature.
 _SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
 
+# Sockudo's JSON reader (serde) quotes the value that it could not take: `extras.headers: invalid type: string "…",
+# expected a map`, `integer `5``, `unknown variant `…``. Texts are escaped as in Rust; words cut short may not end.
+_GIVEN_VALUE = re.compile(
+    r"(\binvalid (?:type|value): (?:[a-z]+ )+)(?:\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|`[^`]*(?:`|$))"
+    r"|(\bunknown variant )`(?:.*`(?=, (?:expected|there are))|.*$)"
+)
+
 
 def without_signature(words: str) -> str:
-    """The words of an answer without the signed query of our request, in one line."""
-    return _SIGNED_QUERY.sub("auth_…", " ".join(words.split()))
+    """The words of an answer without the signed query of our request and the values of its body, in one line."""
+    words = _SIGNED_QUERY.sub("auth_…", " ".join(words.split()))
+    return _GIVEN_VALUE.sub(lambda found: f"{found[1] or found[2]}…", words)

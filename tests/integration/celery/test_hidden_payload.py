@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sockudo_publisher import operations, publish
+from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.settings import get_settings
 from tests.support.caller import call
 from tests.support.stack import Stack
 
@@ -29,3 +32,14 @@ def test_worker_at_debug_level_shows_nothing_of_messages_of_other_programs(stack
     log = worker.log_text()
     assert "ValidationError: event name: empty" in log, "the refused one was met too"
     assert "not-for-the-log" not in log
+
+
+def test_value_that_sockudo_cannot_read_is_quoted_in_no_log_and_no_dead_letter(stack: Stack) -> None:
+    """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
+    publish.delay(stack.channel(), "e", "x", extras={"ephemeral": "not-for-the-log"})
+    worker = stack.worker()
+    assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 20)
+    [letter] = operations.dead_list(get_settings(), "default", 10)
+    assert letter.reason == "refused"
+    assert "ephemeral: invalid type: string …, expected a boolean" in letter.words
+    assert "not-for-the-log" not in worker.log_text()
