@@ -243,7 +243,7 @@ class IdempotencyConflict(SockudoError, ValueError):
 
 
 class JournalUnavailable(SockudoError):
-    """Redis refused, froze, or answered with an error.
+    """Redis refused, froze, or answered with an error; or the broker did, for a call that needs a message.
 
     ``stored`` is ``False`` when the event was certainly not stored and ``None`` when that is
     unknown; ``publish.delay(..., key=exc.message_id)`` repeats it safely either way.

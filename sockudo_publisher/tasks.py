@@ -65,7 +65,8 @@ class PublishTask(Task):  # type: ignore[misc]
     bytes) is the caller's own idempotency key, remembered for ``SOCKUDO_KEY_TTL``.
 
     Raises :class:`ValidationError` before anything is stored, :class:`IdempotencyConflict`,
-    :class:`BacklogFull`, and :class:`JournalUnavailable` within two seconds when Redis is away.
+    :class:`BacklogFull`, and :class:`JournalUnavailable` within two seconds when Redis is away, or the
+    broker where a message is needed.
     """
 
     name = "sockudo_publisher.publish"

@@ -7,7 +7,7 @@ from collections import defaultdict
 
 import pytest
 
-from sockudo_publisher import publish_many
+from sockudo_publisher import publish, publish_many
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 
@@ -107,3 +107,17 @@ def test_hot_lane_with_one_slot_lets_others_through(stack: Stack) -> None:
         assert time.monotonic() < deadline, "the other lane starves"
         time.sleep(0.1)
     assert len(seen.data(hot)) < 20_000, "the hot lane must still have been busy"
+
+
+def test_solo_pool_with_its_one_slot_named_takes_messages_between_drains(stack: Stack) -> None:
+    """A drain keeps the consumer from fetching; told that there is one slot (`-c 1`) it gives it back at once."""
+    numbered = Numbered(stack.channels(8))
+    seen = stack.subscribe(stack.channel(), *numbered.channels)
+    stack.worker(pool="solo", concurrency=1)
+    for n in range(20):
+        publish.apply_async((stack.channel(), "later", {"n": n}), countdown=1)
+    numbered.publish(20_000)
+    seen.wait_for_count(20_020, 40)
+    arrived = numbers(seen.events())
+    assert sorted(arrived.pop(stack.channel())) == list(range(20))
+    assert compare(numbered.promised, arrived).is_exact
