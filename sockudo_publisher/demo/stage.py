@@ -1,7 +1,7 @@
-"""The parts around the demo: Redis, Sockudo, a worker. ``embedded`` finds, starts and ends them.
+"""The parts around the demo and the bench: Redis, Sockudo, a worker. ``embedded`` finds, starts and ends them.
 
 Here they are put together, announced, and made this process' settings: whatever ``SOCKUDO_*`` the caller
-has set is left aside, so that a demo never publishes to somebody's real server.
+has set is left aside, so that neither ever publishes to somebody's real server.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Stage:
     server_name: str
     redis_name: str
     processes: Mapping[str, int]
+    worker: WorkerProcess
 
     @property
     def words(self) -> str:
@@ -94,6 +95,7 @@ def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
         server_name=server_name,
         redis_name=redis_name,
         processes={"redis": redis.pid, "sockudo": server.pid, "worker": worker.pid},
+        worker=worker,
     )
 
 
