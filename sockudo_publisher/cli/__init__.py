@@ -27,6 +27,7 @@ _COMMANDS = {
     "publish-file": ("publish_file", "Queue a file of events, one JSON object a line."),
     "status": ("status", "Show what is waiting, and whether it flows."),
     "doctor": ("doctor", "Say whether this deployment can keep the promise, and what to change."),
+    "bench": ("bench", "Measure what this machine, or this deployment, can do."),
     "resume": ("resume", "End a pause, once its cause is mended."),
     "dead": ("dead", "List, show, replay or purge dead letters."),
 }

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 from click.testing import CliRunner, Result
@@ -28,6 +29,7 @@ COMMANDS = [
     ["publish-file"],
     ["status"],
     ["doctor"],
+    ["bench"],
     ["resume"],
     ["dead", "list"],
     ["dead", "show"],
@@ -100,6 +102,12 @@ def test_help_loads_neither_celery_nor_redis():
         pytest.param(["demo", "--start", "25:00"], id="no such time"),
         pytest.param(["demo", "--year", "no-such-file"], id="no such sdist"),
         pytest.param(["demo", "--year", __file__], id="year without once"),
+        pytest.param(["bench", "--events", "0"], id="no events"),
+        pytest.param(["bench", "--bytes", "10241"], id="too large for the embedded parts"),
+        pytest.param(["bench", "--here", "--bytes", "10241"], id="too large for the settings"),
+        pytest.param(["bench", "--app", "mine"], id="app without here"),
+        pytest.param(["bench", "--ws", "ws://127.0.0.1"], id="ws without here"),
+        pytest.param(["bench", "--here", "--ws", "http://127.0.0.1"], id="no WebSocket's URL"),
     ],
 )
 def test_wrong_usage_ends_with_2(run, args):
@@ -110,7 +118,15 @@ def test_wrong_usage_ends_with_2(run, args):
 
 
 @pytest.mark.parametrize(
-    "command", [["publish", "c", "e", "d"], ["status", "--app", "no"], ["dead", "list"], ["worker"], ["doctor"]]
+    "command",
+    [
+        ["publish", "c", "e", "d"],
+        ["status", "--app", "no"],
+        ["dead", "list"],
+        ["worker"],
+        ["doctor"],
+        ["bench", "--here"],
+    ],
 )
 def test_missing_settings_end_with_2(run, command):
     """The variable is named."""
@@ -197,7 +213,7 @@ def test_a_payload_in_markup_is_not_taken_for_markup(run):
     assert "[bold]x[/]" in out.errors.file.getvalue()
 
 
-@pytest.mark.parametrize("command", ["demo", "dev-server"])
+@pytest.mark.parametrize("command", ["demo", "dev-server", "bench"])
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn", "websockets"])
 def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, missing):
     """A clear message instead of a traceback."""
@@ -206,3 +222,27 @@ def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, 
     assert result.exit_code == 2
     assert missing in result.stderr
     assert "pip install 'sockudo-publisher[demo]'" in result.stderr
+
+
+@pytest.mark.parametrize(("repeated", "code"), [(0, 0), (1, 1)])
+def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated, code):
+    """All figures are told all the same: the run is complete."""
+    from sockudo_publisher.bench import measure, subscriber
+    from sockudo_publisher.bench.figures import Samples
+    from sockudo_publisher.demo.tally import Verdict
+
+    samples = Samples()
+    for side in ("delay", "trigger"):
+        samples.call_us[side].append([1.0])
+        samples.latency_ms[side].append([1.0])
+    for name in ("publish_many", "drained", "trigger", "trigger_batch"):
+        samples.rates[name].append(1.0)
+    verdict = Verdict(9, 9 + repeated, 1, lost=0, duplicates=repeated, out_of_order=0, altered=False)
+    monkeypatch.setattr(subscriber, "Subscriber", lambda *_: nullcontext())
+    monkeypatch.setattr(measure, "measure", lambda *_, **__: (samples, verdict))
+    result = run("bench", "--here", "--json", **URL)
+    assert result.exit_code == code
+    answer = json.loads(result.stdout)
+    assert answer["ok"] is (not repeated)
+    assert answer["arrived"]["repeated"] == repeated
+    assert "secret-of-mine" not in result.output

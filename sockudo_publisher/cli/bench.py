@@ -1,0 +1,180 @@
+"""``sockudo-publisher bench``: what this machine, or this deployment, can do."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..bench.plan import DEFAULT_BYTES, DEFAULT_CHANNELS, EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Plan
+from .exits import ExitCode
+from .extras import require_demo_extra
+from .output import Output, plain, without_credentials
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..bench.figures import Row
+
+__all__ = ["command"]
+
+#: The most of each. A round's events must fit into what Sockudo lets wait for one subscriber (demo/stage.py).
+MOST_EVENTS, MOST_CHANNELS, MOST_BYTES = 300_000, 500, 1_000_000
+
+
+@click.command("bench")
+@click.option(
+    "--events",
+    type=click.IntRange(1, MOST_EVENTS),
+    help=f"Stored with publish_many and drained; by default {EVENTS_ALONE:,}, with --here {EVENTS_HERE:,}.",
+)
+@click.option("--channels", default=DEFAULT_CHANNELS, show_default=True, type=click.IntRange(1, MOST_CHANNELS))
+@click.option(
+    "--bytes",
+    "size",
+    default=DEFAULT_BYTES,
+    show_default=True,
+    type=click.IntRange(LEAST_BYTES, MOST_BYTES),
+    help="Of each event's data.",
+)
+@click.option("--here", is_flag=True, help="The deployment of SOCKUDO_URL and SOCKUDO_REDIS_URL, and its workers.")
+@click.option("--app", help="With --here: the app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
+@click.option(
+    "--ws", metavar="URL", help="With --here: where WebSockets go, ws://host:port; by default as SOCKUDO_URL."
+)
+@Output.command
+def command(
+    out: Output, *, events: int | None, channels: int, size: int, here: bool, app: str | None, ws: str | None
+) -> None:
+    """Measure what a caller waits, what is stored and drained a second, and how long an event takes.
+
+    Starts a Redis, a Sockudo (a real one if found: SOCKUDO_BIN, or on PATH; else the embedded one) and one worker,
+    and publishes through the queue and, for comparison, directly. Ends them, and takes less than a minute.
+
+    With --here it starts nothing and measures what the settings name, with some thousand events on channels
+    of its own, sockudo-publisher-bench-...
+
+    Exit code 1 when an event was lost, repeated, swapped or altered, 3 when Redis or Sockudo cannot be reached.
+    """
+    if not here and (app is not None or ws is not None):
+        raise click.UsageError("--app and --ws: need --here")
+    require_demo_extra("the bench")
+    plan = Plan(events or (EVENTS_HERE if here else EVENTS_ALONE), channels, size)
+    from ..demo.ending import everything_ends
+    from ..embedded import PartMissing
+
+    try:
+        with everything_ends(lambda: None if here else out.say("[dim]Ending what was started ...[/]")) as stack:
+            result = _here(out, stack, plan, app, ws) if here else _alone(out, stack, plan)
+    except PartMissing as error:
+        raise click.UsageError(str(error)) from None
+    except KeyboardInterrupt:
+        raise SystemExit(ExitCode.FAILED) from None
+    if not result:
+        raise SystemExit(ExitCode.FAILED)
+
+
+def _alone(out: Output, stack: ExitStack, plan: Plan) -> bool:
+    """On parts of our own, which become this process' settings."""
+    from ..bench.load import channel_names
+    from ..demo.stage import HOST, start
+    from ..embedded import find_sockudo
+    from ..settings import Settings
+
+    _check_size(plan, Settings.max_event_bytes)
+    real = find_sockudo() is not None
+    stage = start(stack, out.console, real=real)
+    if not real:
+        out.say("[yellow]No real Sockudo found (SOCKUDO_BIN, or on PATH): rates are those of the embedded one.[/]")
+    where = (f"ws://{HOST}:{stage.port}", stage.key, channel_names(plan.channels))
+    return _run(out, stack, plan, where, {"here": False, **stage.values()}, worker=stage.worker)
+
+
+def _here(out: Output, stack: ExitStack, plan: Plan, app: str | None, ws: str | None) -> bool:
+    """On what the settings name. Says first what it is about to do to it."""
+    from ..bench.load import PREFIX, channel_names
+    from ..client.credentials import Credentials
+    from ..settings import DEFAULT_APP, get_settings
+
+    settings = get_settings()
+    name = app or DEFAULT_APP
+    setting = "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]"
+    credentials = Credentials.from_url(settings.url_of(name), setting=setting)
+    _check_size(plan, settings.max_event_bytes)
+    channels = channel_names(plan.channels)
+    # Not on stdout with --json: there is one object.
+    (out.errors.print if out.as_json else out.say)(
+        f"Publishes {plan.total:,} events of {plan.bytes:,} bytes to app [bold]{plain(name)}[/] at "
+        f"{plain(credentials.base_url)}, on {plan.channels} channels of its own ({channels[0]} and on), half of them "
+        f"through {plain(without_credentials(settings.redis_url))} and the workers there. "
+        "No other channel is touched; Ctrl-C ends it."
+    )
+    where = (_websockets(ws, credentials.base_url), credentials.key, channels)
+    about = {"here": True, "app": name, "sockudo": credentials.base_url, "channels": f"{PREFIX}*"}
+    return _run(out, stack, plan, where, about, app=app)
+
+
+def _check_size(plan: Plan, most: int) -> None:
+    if plan.bytes > most:
+        raise click.UsageError(f"--bytes: {plan.bytes}, limit {most} (SOCKUDO_MAX_EVENT_BYTES)")
+
+
+def _websockets(given: str | None, base_url: str) -> str:
+    """``ws://host:port``: as given, else where HTTP goes."""
+    if given is None:
+        return f"ws{base_url.removeprefix('http')}"
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(given)
+        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.path.strip("/") or parts.query or parts.username:
+        raise click.UsageError("--ws: expected ws(s)://host:port")
+    return given
+
+
+def _run(
+    out: Output,
+    stack: ExitStack,
+    plan: Plan,
+    where: tuple[str, str, tuple[str, ...]],
+    about: dict[str, Any],
+    **options: Any,
+) -> bool:
+    """Subscribe, measure, tell; whether each event arrived once."""
+    # Imported when the stage has made the settings: Celery reads them on import.
+    from ..bench import figures
+    from ..bench.measure import EventsMissing, measure
+    from ..bench.subscriber import Subscriber
+
+    subscriber = stack.enter_context(Subscriber(*where))
+    try:
+        with out.console.status("") as status:
+            samples, verdict = measure(
+                plan, where[2], subscriber, say=lambda words: status.update(f"Measuring: {words}"), **options
+            )
+    except EventsMissing as error:
+        hint = ": does a worker run, is the app paused (sockudo-publisher status)?" if about["here"] else ""
+        out.complain(type(error).__name__, f"{error}{hint}", ExitCode.FAILED, **asdict(error.verdict))
+        return False
+    out.say(_table(figures.TIMES, figures.times(samples)))
+    out.say(_table(figures.RATES, figures.rates(samples, here=about["here"])))
+    out.say(f"[{'bold green' if verdict.ok else 'bold red'}]{figures.words(verdict)}[/]")
+    out.emit(**figures.values(samples, verdict, plan), **about)
+    return verdict.ok
+
+
+def _table(headings: Row, rows: list[Row]) -> Table:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*map(plain, row))
+    return table
