@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from sockudo_publisher.bench.load import PREFIX, Load, channel_names, text_of
@@ -10,6 +12,8 @@ from sockudo_publisher.client.encoding import Encoder
 from sockudo_publisher.client.limits import check_channel
 from sockudo_publisher.demo.stage import MAX_WAITING_MESSAGES
 from sockudo_publisher.demo.tally import Tally
+
+ROOT = Path(__file__).resolve().parents[3]
 
 pytestmark = pytest.mark.unit
 
@@ -32,8 +36,10 @@ def test_single_calls_have_bounds(events, each):
 
 def test_a_deployment_gets_a_few_thousand():
     """By default, warm-up and direct calls included."""
-    assert Plan(EVENTS_HERE).total < 8_000
+    total = Plan(EVENTS_HERE).total
+    assert total < 8_000
     assert EVENTS_HERE < EVENTS_ALONE
+    assert f"the number of events ({total:,} by default)" in (ROOT / "docs" / "cli.md").read_text()
 
 
 def test_a_round_fits_into_what_sockudo_lets_wait():
