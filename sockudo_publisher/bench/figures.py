@@ -15,17 +15,19 @@ from typing import Any
 from ..demo.tally import Verdict
 from .plan import BATCH, RATE, Plan
 
-__all__ = ["RATES", "TIMES", "Row", "Samples", "percentile", "rates", "times", "values", "words"]
+__all__ = ["DIRECT", "RATES", "TIMES", "Row", "Samples", "percentile", "rates", "times", "values", "words"]
 
 #: A row of a table: what, the figure, its spread, and what it is beside the direct calls.
 Row = tuple[str, ...]
 
 #: The columns of :func:`times` and of :func:`rates`.
 TIMES = ("", "median", "95 %", "x trigger")
-RATES = ("", "events/s", "least to most", "x trigger", "x batch")
+RATES = ("", "events/s", "least to most", "x trigger", "x batch", "x ids")
 
 #: The two sides of a pair.
 SIDES = ("delay", "trigger")
+#: What the queue's rates are compared with.
+DIRECT = ("trigger", "trigger_batch", "trigger_batch_with_ids")
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Samples:
     """What was measured, by side: lists with an entry for each round.
 
     ``call_us`` and ``latency_ms`` hold every call's (``delay``, ``trigger``); ``rates`` are events a second
-    (``publish_many``, ``drained``, ``trigger``, ``trigger_batch``).
+    (``publish_many``, ``drained`` and those of ``DIRECT``).
     """
 
     call_us: dict[str, list[list[float]]] = field(default_factory=lambda: defaultdict(list))
@@ -101,11 +103,12 @@ def rates(samples: Samples, *, here: bool) -> list[Row]:
         ("drained", f"drained by {'the workers' if here else 'one worker'}"),
         ("trigger", "trigger, one by one"),
         ("trigger_batch", f"trigger_batch of {BATCH}"),
+        ("trigger_batch_with_ids", "the same, with ids"),
     ):
         each = samples.rates[name]
-        beside = [found.get(f"{name}_to_{other}") for other in ("trigger", "trigger_batch")]
+        beside = [found.get(f"{name}_to_{other}") for other in DIRECT]
         shown = ["" if value is None else f"{value:.1f}" for value in beside]
-        rows.append((what, f"{median(each):,.0f}", f"{min(each):,.0f} to {max(each):,.0f}", *shown))
+        rows.append((what, f"{median(each):,.0f}", f"{min(each):,.0f}-{max(each):,.0f}", *shown))
     return rows
 
 
@@ -124,14 +127,14 @@ def _ratios(samples: Samples) -> dict[str, float]:
         {side: [median(each) for each in rounds] for side, rounds in found.items()}
         for found in (samples.call_us, samples.latency_ms)
     )
-    rate = samples.rates
     return {
         "delay_to_trigger": ratio(call["delay"], call["trigger"]),
         "delay_to_trigger_latency": ratio(latency["delay"], latency["trigger"]),
-        "publish_many_to_trigger": ratio(rate["publish_many"], rate["trigger"]),
-        "publish_many_to_trigger_batch": ratio(rate["publish_many"], rate["trigger_batch"]),
-        "drained_to_trigger": ratio(rate["drained"], rate["trigger"]),
-        "drained_to_trigger_batch": ratio(rate["drained"], rate["trigger_batch"]),
+        **{
+            f"{ours}_to_{direct}": ratio(samples.rates[ours], samples.rates[direct])
+            for ours in ("publish_many", "drained")
+            for direct in DIRECT
+        },
     }
 
 

@@ -1,19 +1,24 @@
 """Publish through the queue and directly, in turns, and take times. Decides nothing; ``figures`` reads what it took.
 
-Publisher and subscriber are one process with one clock. A round has six parts, each begun when all events of the one
-before have arrived; the queue's and the direct part of a pair follow each other, and change places with every round.
+Publisher and subscriber are one process with one clock. Each part of a round begins when all events of the one before
+have arrived; the queue's and the direct part of a pair follow each other, and change places with every round.
+
+A rate that ends at the subscriber counts from the first call (for a worker that was frozen: from its thaw) to the last
+arrival. Not over the middle of the run: under load Sockudo first takes requests and then writes to its subscribers, in
+bursts whose own rate tells nothing.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from .. import publish, publish_many
+from .. import Event, publish, publish_many
 from ..apps import app_named
+from ..bulk import EventLike
 from ..demo.tally import Tally, Verdict
 from ..embedded import WorkerProcess
 from ..errors import SockudoError
@@ -132,11 +137,16 @@ class _Run:
         self.samples.rates["drained"].append(count / (self._arrive() - drains_from))
 
     def _batches(self, count: int) -> None:
-        events = self._load.events(count)
+        """Half of them with ids: the server then deduplicates them, as it does what workers send."""
+        half = count // 2
+        self._batched("trigger_batch", self._load.events(count - half))
+        self._batched("trigger_batch_with_ids", [_with_id(*event) for event in self._load.events(half)])
+
+    def _batched(self, name: str, events: Sequence[EventLike]) -> None:
         began = time.monotonic()
-        for start in range(0, count, BATCH):
+        for start in range(0, len(events), BATCH):
             self._client.trigger_batch(events[start : start + BATCH])
-        self.samples.rates["trigger_batch"].append(count / (self._arrive() - began))
+        self.samples.rates[name].append(len(events) / (self._arrive() - began))
 
     def _light(self, side: str, count: int) -> None:
         """Each event at its time, whatever the answers take."""
@@ -193,6 +203,11 @@ class _Run:
             self._load.tally.note_seen(channel, text)
             self._arrived.setdefault((channel, json.loads(text)["seq"]), last_at)
         return last_at
+
+
+def _with_id(channel: str, name: str, data: dict[str, Any]) -> Event:
+    """Under an id that no other event has: channels are of one run, numbers of one event."""
+    return Event(channel, name, data, key=f"{channel}:{data['seq']}")
 
 
 def _timed(call: Callable[..., object], events: list[tuple[str, str, dict[str, Any]]]) -> list[float]:

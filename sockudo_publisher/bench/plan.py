@@ -67,7 +67,7 @@ class Plan:
     @property
     def each(self) -> Amounts:
         """What a round publishes."""
-        bulk = max(1, self.events // self.rounds)
+        bulk = max(2, self.events // self.rounds)
         calls = max(LEAST_CALLS, min(MOST_CALLS, bulk // EVENTS_PER_CALL))
         return Amounts(calls, bulk, max(LEAST_LIGHT, min(MOST_LIGHT, bulk // EVENTS_PER_LIGHT)))
 

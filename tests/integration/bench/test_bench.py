@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from sockudo_publisher.bench.figures import DIRECT
 from sockudo_publisher.bench.load import PREFIX
 from sockudo_publisher.bench.plan import Plan
 from sockudo_publisher.client.sockudo import Sockudo
@@ -89,7 +90,7 @@ def check_figures(result: dict[str, Any], plan: Plan) -> None:
     for times in (result["call_us"], result["latency_ms"]):
         assert set(times) == {"delay", "trigger"}
         assert all(0 < side["p50"] <= side["p95"] for side in times.values())
-    assert set(result["events_per_s"]) == {"publish_many", "drained", "trigger", "trigger_batch"}
+    assert set(result["events_per_s"]) == {"publish_many", "drained", *DIRECT}
     assert all(0 < rate["least"] <= rate["median"] <= rate["most"] for rate in result["events_per_s"].values())
     assert all(value > 0 for value in result["ratios"].values())
 

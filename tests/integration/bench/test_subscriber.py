@@ -104,7 +104,14 @@ def test_pings_are_answered(server):
 
 def test_a_lost_connection_is_an_error(server):
     """Not a silence that would be taken for lost events."""
-    with Subscriber(f"ws://127.0.0.1:{server(lambda socket: socket.close())}", "key", ["a", "b"]) as subscriber:
+    subscribed = threading.Event()
+
+    def close(socket: ServerConnection) -> None:
+        assert subscribed.wait(ANSWER_S)
+        socket.close()
+
+    with Subscriber(f"ws://127.0.0.1:{server(close)}", "key", ["a", "b"]) as subscriber:
+        subscribed.set()
         wait_until(lambda: subscriber.error is not None)
     assert isinstance(subscriber.error, SockudoConnectionError)
 

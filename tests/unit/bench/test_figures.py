@@ -28,6 +28,7 @@ def samples() -> Samples:
         found.rates["drained"].append(50_000 / slow)
         found.rates["trigger"].append(1_000 / slow)
         found.rates["trigger_batch"].append(25_000 / slow)
+        found.rates["trigger_batch_with_ids"].append(20_000 / slow)
     return found
 
 
@@ -82,14 +83,17 @@ def test_programs_get_figures_ratios_and_a_verdict():
             "publish_many": {"median": 100_000, "least": 50_000, "most": 100_000},
             "trigger": {"median": 1_000, "least": 500, "most": 1_000},
             "trigger_batch": {"median": 25_000, "least": 12_500, "most": 25_000},
+            "trigger_batch_with_ids": {"median": 20_000, "least": 10_000, "most": 20_000},
         },
         "ratios": {
             "delay_to_trigger": 0.2,
             "delay_to_trigger_latency": 1.5,
             "publish_many_to_trigger": 100.0,
             "publish_many_to_trigger_batch": 4.0,
+            "publish_many_to_trigger_batch_with_ids": 5.0,
             "drained_to_trigger": 50.0,
             "drained_to_trigger_batch": 2.0,
+            "drained_to_trigger_batch_with_ids": 2.5,
         },
     }
 
@@ -111,10 +115,11 @@ def test_people_get_rates_and_whose_they_are(here, who):
     """At a deployment nobody knows how many workers there are."""
     rows = rates(samples(), here=here)
     assert rows == [
-        ("publish_many, stored", "100,000", "50,000 to 100,000", "100.0", "4.0"),
-        (f"drained by {who}", "50,000", "25,000 to 50,000", "50.0", "2.0"),
-        ("trigger, one by one", "1,000", "500 to 1,000", "", ""),
-        ("trigger_batch of 100", "25,000", "12,500 to 25,000", "", ""),
+        ("publish_many, stored", "100,000", "50,000-100,000", "100.0", "4.0", "5.0"),
+        (f"drained by {who}", "50,000", "25,000-50,000", "50.0", "2.0", "2.5"),
+        ("trigger, one by one", "1,000", "500-1,000", "", "", ""),
+        ("trigger_batch of 100", "25,000", "12,500-25,000", "", "", ""),
+        ("the same, with ids", "20,000", "10,000-20,000", "", "", ""),
     ]
     assert {len(row) for row in rows} == {len(RATES)}
 

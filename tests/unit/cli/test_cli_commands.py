@@ -228,14 +228,14 @@ def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, 
 def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated, code):
     """All figures are told all the same: the run is complete."""
     from sockudo_publisher.bench import measure, subscriber
-    from sockudo_publisher.bench.figures import Samples
+    from sockudo_publisher.bench.figures import DIRECT, Samples
     from sockudo_publisher.demo.tally import Verdict
 
     samples = Samples()
     for side in ("delay", "trigger"):
         samples.call_us[side].append([1.0])
         samples.latency_ms[side].append([1.0])
-    for name in ("publish_many", "drained", "trigger", "trigger_batch"):
+    for name in ("publish_many", "drained", *DIRECT):
         samples.rates[name].append(1.0)
     verdict = Verdict(9, 9 + repeated, 1, lost=0, duplicates=repeated, out_of_order=0, altered=False)
     monkeypatch.setattr(subscriber, "Subscriber", lambda *_: nullcontext())
