@@ -25,6 +25,7 @@ from sockudo_publisher.embedded import (
     redis_server_version,
 )
 from sockudo_publisher.embedded.sockudo import sockudo_version
+from tests.support.postgres import find_postgres
 from tests.support.stack import DEDUP_TTL_S, Server, Stack, SubscriberFactory
 from tests.support.subscriber import Subscriber
 
@@ -34,7 +35,7 @@ def pytest_report_header() -> str:
     return "real parts: " + ", ".join(f"{name} {where or 'NOT FOUND'}" for name, where in _parts().items())
 
 
-def _parts() -> dict[str, str | None]:
+def _parts() -> dict[str, str | Path | None]:
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
     browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     return {
@@ -42,6 +43,7 @@ def _parts() -> dict[str, str | None]:
         "sockudo": _sockudo(),
         "nginx": shutil.which("nginx", path=path),
         "rabbitmq": shutil.which("rabbitmq-server", path=path),
+        "postgres": find_postgres(),
         "browser": browser,
         "node": shutil.which("node"),
     }

@@ -1,0 +1,190 @@
+"""The relay: committed rows go to the journal in the order of their ids, and leave the table when they are there.
+
+**What order rests on.** A relay always reads from the table's lowest id on, appends what it read in that order,
+each row under its message id as key, and deletes a row only when it is known to be appended. So whoever appends a
+row has seen every row that was committed before that one was inserted, and has appended it first, or it was deleted,
+and so appended by somebody else. A second append under the same key does nothing (the ledger, for
+``SOCKUDO_KEY_TTL``), so the first one counts, whichever relay made it: one that died before its delete, one that
+was frozen and comes late, several at once. Ids are given at the insert and rows seen after the commit, so rows of
+transactions that overlapped have no order among each other; those of one transaction are seen together, and keep
+theirs.
+
+**What the row locks are for.** ``FOR UPDATE SKIP LOCKED`` alone would break that order: the second relay would go on
+behind the first one's rows. Here it only lets a relay stand by while another one is at work (:func:`until_gap`),
+so that two of them do not do everything twice. A database without such locks is served as well.
+
+Imports the core, no framework: those give :func:`relay` a *move*, one batch in one transaction of theirs.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ..apps import app_named
+from ..doorbell import doorbell
+from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
+from ..faultpoint import at
+from .row import Row
+
+__all__ = ["INTERVAL_S", "MOST_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]
+
+logger = logging.getLogger("sockudo_publisher.outbox")
+
+#: Rows of one batch: at most 2 MB of events of the default size in one flush, and some 10 ms of held row locks.
+MOST_ROWS = 200
+
+#: Seconds between two looks at the table: what a committed event waits on average is half of it.
+INTERVAL_S = 0.25
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What one batch came to; the caller's transaction does to the rows what is said here, and commits.
+
+    ``read``: how many rows there were. ``stored``: the ids of those that are in the journal, to be deleted;
+    ``already_stored``: how many of them an earlier try, or another relay, had appended. ``parked``: by id, why a row
+    will never be appended: to be written into it, so that it stands in nobody's way. ``waiting``: by app, why its
+    other rows have to wait where they are.
+    """
+
+    read: int = 0
+    stored: Sequence[int] = ()
+    already_stored: int = 0
+    parked: Mapping[int, str] = field(default_factory=dict)
+    waiting: Mapping[str, str] = field(default_factory=dict)
+
+
+#: ``move(most_rows, without)``: read the first rows that are not parked and not of the apps ``without``, by id and
+#: locked where the database can; :func:`append` them; delete and park as it says; commit.
+Move: TypeAlias = Callable[[int, frozenset[str]], Moved]
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """What one pass over the table did. ``waiting``: by app, why rows of it are left (empty: none are known)."""
+
+    stored: int = 0
+    already_stored: int = 0
+    parked: int = 0
+    waiting: Mapping[str, str] = field(default_factory=dict)
+
+
+def append(rows: Sequence[Row]) -> Moved:
+    """Append rows in the order given, those of one app together, and ring their lanes. Raises nothing of the core's.
+
+    Where one app cannot go on (Redis away, a full lane, an app that is not in the settings), its rows wait, all of
+    them, since a later one must not overtake; the other apps go on.
+    """
+    by_app: dict[str, list[Row]] = {}
+    for row in rows:
+        by_app.setdefault(row.app, []).append(row)
+    stored: list[int] = []
+    already = 0
+    parked: dict[int, str] = {}
+    waiting: dict[str, str] = {}
+    for name, of_app in by_app.items():
+        one = _append_of(name, of_app)
+        stored += one.stored
+        already += one.already_stored
+        parked.update(one.parked)
+        waiting.update(one.waiting)
+    return Moved(len(rows), stored, already, parked, waiting)
+
+
+def _append_of(name: str, rows: list[Row]) -> Moved:
+    read, stored, already = len(rows), [], 0
+    parked: dict[int, str] = {}
+    waiting: dict[str, str] = {}
+    try:
+        app = app_named(name)
+        # Each round but the last parks a row, so there are no more rounds than rows.
+        while rows:
+            span = app.producer.layout().appending
+            by_lane: dict[int, list[Row]] = {}
+            for row in rows:
+                by_lane.setdefault(span.lane_of(row.channel), []).append(row)
+            appended = app.producer.append_once(
+                {lane: [row.keyed() for row in of_lane] for lane, of_lane in by_lane.items()}
+            )
+            at("appended")
+            if appended.ring:
+                doorbell.ring(name, appended.ring)
+            at("rung")
+            stored += [row.id for row in rows if row.channel not in appended.refused]
+            already += appended.already_stored
+            failure = appended.failure
+            if isinstance(failure, IdempotencyConflict) and appended.failed_lane is not None:
+                culprit = by_lane[appended.failed_lane][failure.index or 0]
+                parked[culprit.id] = f"conflict: {failure}"
+                logger.error("row %d, event %s: parked, %s", culprit.id, culprit.message_id, parked[culprit.id])
+                rows = [row for row in rows if row.channel in appended.refused and row is not culprit]
+                continue
+            if failure is not None:
+                waiting[name] = str(failure)
+            break
+    except (JournalUnavailable, BacklogFull, ConfigurationError) as error:
+        waiting[name] = str(error)
+    return Moved(read, stored, already, parked, waiting)
+
+
+def until_gap(head: Iterable[int], locked: Sequence[Row]) -> Sequence[Row]:
+    """Of the rows that could be locked those before the first one of the ``head`` that could not. Pure.
+
+    Another relay has that one. What comes after it is left to the other, or for later: its channel may be the same.
+    """
+    ours = {row.id for row in locked}
+    count = 0
+    for row_id in head:
+        if row_id not in ours:
+            break
+        count += 1
+    return locked[:count]
+
+
+def relay(move: Move, *, most_rows: int = MOST_ROWS, stop: threading.Event | None = None) -> Relayed:
+    """One pass: batch after batch, until one is not full (what is left is parked, waits, or is another relay's).
+
+    Every full batch stores or parks a row or finds an app that has to wait, so a pass ends, unless the application
+    is as fast as the relay; ``stop`` ends it between two batches.
+    """
+    stored, already, parked = 0, 0, 0
+    waiting: dict[str, str] = {}
+    while True:
+        moved = move(most_rows, frozenset(waiting))
+        stored += len(moved.stored)
+        already += moved.already_stored
+        parked += len(moved.parked)
+        waiting.update(moved.waiting)
+        if moved.read < most_rows or (stop is not None and stop.is_set()):
+            return Relayed(stored, already, parked, waiting)
+
+
+def run(
+    once: Callable[[], Relayed],
+    *,
+    failures: tuple[type[Exception], ...],
+    every_s: float = INTERVAL_S,
+    stop: threading.Event | None = None,
+) -> None:
+    """Pass after pass, until ``stop`` is set. A database that is away (``failures``) is asked again.
+
+    Says why it cannot go on when it first cannot, and when it can again; not at every look.
+    """
+    stop = stop or threading.Event()
+    trouble: Mapping[str, str] = {}
+    while not stop.is_set():
+        try:
+            now = once().waiting
+        except failures as error:
+            now = {"": f"the database failed ({type(error).__name__})"}  # its words may hold what was written
+        for name, why in now.items():
+            if name not in trouble:
+                logger.warning("%srows wait: %s", f"app {name}: " if name else "", why)
+        if trouble and not now:
+            logger.warning("rows go on")
+        trouble = now
+        stop.wait(every_s)

@@ -1,0 +1,87 @@
+"""A row of the outbox: one finished item, as the caller's transaction keeps it.
+
+Everything is decided before the insert: the event is valid, its bytes are final (and encrypted where
+its channel is), its message id is fixed. So a relay has nothing to refuse, and nothing to ask the
+application for. Needs no Redis. Imports the core, no framework.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from .. import enqueue
+from ..apps import app_named
+from ..journal.pack import Item
+from ..journal.producer import KeyedItem
+
+__all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "Row", "finished"]
+
+#: Widths of the table's columns: what the client's limits allow (client/limits.py), and a digest of 16 bytes in hex.
+CHANNEL_CHARACTERS = 200
+MESSAGE_ID_CHARACTERS = 128
+FINGERPRINT_CHARACTERS = 32
+
+#: What is read of a row, in the order of :meth:`Row.read`.
+COLUMNS = ("app", "channel", "message_id", "fingerprint", "body", "id")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One item for one channel of one app; ``id`` is 0 until it is inserted.
+
+    ``message_id`` is also the key under which it is appended, ``fingerprint`` what tells it from another
+    event under that key. A call with several channels makes as many rows, all with one message id.
+    """
+
+    app: str
+    channel: str
+    message_id: str
+    fingerprint: str
+    body: bytes
+    id: int = 0
+
+    @classmethod
+    def read(cls, columns: Sequence[Any]) -> Row:
+        """From the values of :data:`COLUMNS`; some drivers give a ``memoryview`` for the body."""
+        app, channel, message_id, fingerprint, body, row_id = columns
+        return cls(app, channel, message_id, fingerprint, bytes(body), row_id)
+
+    def columns(self) -> dict[str, Any]:
+        """The columns to insert; the database gives the id."""
+        columns = asdict(self)
+        del columns["id"]
+        return columns
+
+    def keyed(self) -> KeyedItem:
+        """As the journal appends it: however often, once."""
+        return KeyedItem(Item(self.channel, self.body), self.message_id, self.fingerprint)
+
+
+def finished(
+    channel: str | Sequence[str],
+    event: str,
+    data: Any,
+    *,
+    key: str | None = None,
+    socket_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    extras: Mapping[str, Any] | None = None,
+    app: str | None = None,
+) -> list[Row]:
+    """Validate, encode and encrypt one event, a row per channel. Raises :class:`ValidationError`."""
+    of = app_named(app)
+    prepared = enqueue.prepare(
+        of,
+        channel,
+        event,
+        data,
+        # A key in any case: the ledger is what makes the relay's append safe to repeat.
+        key=os.urandom(16).hex() if key is None else key,
+        socket_id=socket_id,
+        tags=tags,
+        extras=extras,
+    )
+    return [Row(of.name, item.channel, prepared.message_id, prepared.fingerprint, item.body) for item in prepared.items]

@@ -1,0 +1,78 @@
+"""A database of each kind, empty for each test, and a look at what the journal holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from sockudo_publisher.apps import forget_apps
+from tests.integration.journal.raw import read_lane
+from tests.support.postgres import Postgres, find_postgres
+
+LANES = 4
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests."""
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("no PostgreSQL server: apt-get install postgresql")
+    server = Postgres(programs)
+    try:
+        server.initialize()
+        with server:
+            yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database, `sqlite:///...` or `postgresql://...`."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/app.sqlite3"
+        return
+    server = request.getfixturevalue("postgres")
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    server.run(f"CREATE DATABASE {name}")
+    yield server.url(name)
+    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def environ(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Settings with an empty journal and no server: nothing is delivered, everything is looked at."""
+    for name in [name for name in os.environ if name.startswith("SOCKUDO_")]:
+        monkeypatch.delenv(name)
+    settings = {
+        "SOCKUDO_URL": "http://key:secret@127.0.0.1:9/apps/app-id",
+        "SOCKUDO_APPS": '{"eu": "http://key:secret@127.0.0.1:9/apps/eu"}',
+        "SOCKUDO_REDIS_URL": redis_url,
+        "SOCKUDO_LANES": str(LANES),
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    forget_apps()
+    yield settings
+    monkeypatch.undo()
+    forget_apps()
+
+
+@pytest.fixture
+def journal(redis_url: str, environ: dict[str, str]) -> Iterator[Callable[..., list[tuple[str, object]]]]:
+    """`journal()`: what waits in it, as (channel, data), lane after lane; `journal(channel)`: the data of one."""
+    with redis.Redis.from_url(redis_url) as client:
+
+        def look(channel: str | None = None, app: str = "default") -> list[object]:
+            items = [item for lane in range(LANES) for item in read_lane(client, app, lane).queue.items]
+            found = [(item.channel, json.loads(json.loads(item.body)["data"])) for item in items]
+            return found if channel is None else [data for name, data in found if name == channel]
+
+        yield look
