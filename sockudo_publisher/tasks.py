@@ -261,6 +261,26 @@ class PublishTask(Task):  # type: ignore[misc]
             if draining.wait_or_stop(wait_s):
                 raise Reject(no_broker.reason, requeue=True) from None
 
+    # -- in a transaction of Django -------------------------------------------------------------------
+
+    def delay_on_commit(self, *args: Any, using: str | None = None, robust: bool = False, **kwargs: Any) -> str:
+        """As ``delay``, once Django's transaction has committed (docs/transactions.md). Returns the message id."""
+        return self.apply_async_on_commit(args, kwargs, using=using, robust=robust)
+
+    def apply_async_on_commit(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        using: str | None = None,
+        robust: bool = False,
+        **options: Any,
+    ) -> str:
+        """As ``apply_async``, once Django's transaction has committed: validated now, countdowns start then."""
+        from .outbox.django.on_commit import apply_async_on_commit
+
+        return apply_async_on_commit(self, args or (), kwargs or {}, options, using=using, robust=robust)
+
 
 def _ours_is_eager() -> bool:
     """``celery_app.conf.task_always_eager`` by the one name that our own configuration has for it.

@@ -108,7 +108,7 @@ def test_every_dependency_has_a_lower_bound(project):
     """`make test-oldest` installs these very versions, so each has to be named."""
     declared = project["project"]["dependencies"] + [
         requirement
-        for extra in ("demo", "gevent", "sqlalchemy", "test")
+        for extra in ("demo", "django", "gevent", "sqlalchemy", "test")
         for requirement in project["project"]["optional-dependencies"][extra]
     ]
     assert [requirement for requirement in declared if not re.match(r"[a-z0-9\[\]-]+>=\d", requirement)] == []

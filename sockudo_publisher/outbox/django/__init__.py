@@ -1,0 +1,51 @@
+"""The outbox for Django: put ``"sockudo_publisher.outbox.django"`` into ``INSTALLED_APPS`` and migrate.
+
+``add`` inserts an event in the current transaction; ``manage.py sockudo_relay`` moves what is committed.
+``on_commit`` (``publish.delay_on_commit``) needs neither the table nor the relay. This package is alone in
+importing Django, and this module imports it only when it is used, as models need their registry first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..relay import MOST_ROWS, Relayed
+from ..row import finished
+
+__all__ = ["add", "relay"]
+
+
+def add(
+    channel: str | Sequence[str],
+    event: str,
+    data: Any,
+    *,
+    key: str | None = None,
+    socket_id: str | None = None,
+    tags: Mapping[str, str] | None = None,
+    extras: Mapping[str, Any] | None = None,
+    app: str | None = None,
+    using: str | None = None,
+) -> str:
+    """Insert an event in the current transaction: it goes out if that commits. Returns its message id.
+
+    The arguments are those of ``publish.delay``; ``using`` names the database (default: where the router
+    writes the model). Raises :class:`ValidationError` before anything is inserted.
+    """
+    from .models import OutboxRow
+
+    rows = finished(channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras, app=app)
+    OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
+    return rows[0].message_id
+
+
+def relay(*, using: str | None = None, batch: int = MOST_ROWS, stop: threading.Event | None = None) -> Relayed:
+    """Move what is committed to the journal, in batches, and return. ``manage.py sockudo_relay`` does it all the time.
+
+    Raises what the database raises; then nothing is lost, and what was appended is not appended again.
+    """
+    from .table import relay as relay_table
+
+    return relay_table(using, batch=batch, stop=stop)

@@ -1,0 +1,66 @@
+"""One batch of the outbox's table in one of Django's transactions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+from typing import Any
+
+from django.db import connections, router, transaction
+
+from ..relay import Moved, Relayed, append, until_gap
+from ..relay import relay as relay_by
+from ..row import COLUMNS, Row
+from .models import OutboxRow
+
+__all__ = ["relay"]
+
+
+def relay(using: str | None, *, batch: int, stop: threading.Event | None = None) -> Relayed:
+    """Move what is committed in one database to the journal."""
+    alias = using or router.db_for_write(OutboxRow)
+    # After an error, or when its time is over: Django does this between requests, and here are none.
+    connections[alias].close_if_unusable_or_obsolete()
+    return relay_by(partial(_move, alias), most_rows=batch, stop=stop)
+
+
+def _move(alias: str, most_rows: int, without: frozenset[str]) -> Moved:
+    """One batch (:data:`..relay.Move`)."""
+    features = connections[alias].features
+    if not features.has_select_for_update:
+        # SQLite locks everything: no transaction is open while Redis is waited for.
+        moved = append(_rows(_head(alias, most_rows, without)))
+        with transaction.atomic(using=alias) if moved.read else nullcontext():
+            _settle(alias, moved)
+        return moved
+    with transaction.atomic(using=alias):
+        head = list(_head(alias, most_rows, without).values_list("id", flat=True))
+        rows: Sequence[Row] = ()
+        if head:
+            these = OutboxRow.objects.using(alias).filter(id__in=head).order_by("id")
+            locked = these.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
+            rows = until_gap(head, _rows(locked))
+        moved = append(rows)
+        _settle(alias, moved)
+    return moved
+
+
+def _head(alias: str, most_rows: int, without: frozenset[str]) -> Any:
+    query = OutboxRow.objects.using(alias).filter(parked__isnull=True)
+    if without:
+        query = query.exclude(app__in=sorted(without))
+    return query.order_by("id")[:most_rows]
+
+
+def _rows(query: Any) -> list[Row]:
+    return [Row.read(columns) for columns in query.values_list(*COLUMNS)]
+
+
+def _settle(alias: str, moved: Moved) -> None:
+    rows = OutboxRow.objects.using(alias)
+    if moved.stored:
+        rows.filter(id__in=moved.stored).delete()
+    for row_id, why in moved.parked.items():
+        rows.filter(id=row_id).update(parked=why)

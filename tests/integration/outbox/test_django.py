@@ -1,0 +1,320 @@
+"""Django on real databases: what is stored on commit, the outbox's migration, its relay and its command."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections, transaction
+
+from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, publish
+from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.outbox.django import add, relay
+from tests.integration.outbox import django_app
+from tests.support.postgres import find_postgres
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[3]
+PROJECT = [sys.executable, "-m", "tests.integration.outbox.django_app"]
+
+DATABASES = ["default"] if find_postgres() is None else ["default", "postgresql"]
+
+
+@pytest.fixture(scope="module")
+def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Django configured in this process, with a migrated database of each kind; their URLs."""
+    urls = {"default": f"sqlite:///{tmp_path_factory.mktemp('django')}/app.sqlite3"}
+    if "postgresql" in DATABASES:
+        server = request.getfixturevalue("postgres")
+        name = f"django_{uuid.uuid4().hex[:8]}"
+        server.run(f"CREATE DATABASE {name}")
+        urls["postgresql"] = server.url(name)
+    django_app.configure(urls)
+    for alias in urls:
+        call_command("migrate", database=alias, verbosity=0)
+    yield urls
+    connections.close_all()
+
+
+@pytest.fixture(params=["default", "postgresql"])
+def using(request: pytest.FixtureRequest, project: dict[str, str], environ: dict[str, str]) -> Iterator[str]:
+    """The alias of a database with an empty outbox: SQLite is the default one."""
+    if request.param not in project:
+        pytest.skip("no PostgreSQL server: apt-get install postgresql")
+    from sockudo_publisher.outbox.django.models import OutboxRow
+
+    OutboxRow.objects.using(request.param).all().delete()
+    yield request.param
+    connections.close_all()
+
+
+def left(using: str) -> int:
+    from sockudo_publisher.outbox.django.models import OutboxRow
+
+    return OutboxRow.objects.using(using).count()
+
+
+# -- publish.delay_on_commit ----------------------------------------------------------------------------
+
+
+def test_stored_after_the_commit_in_order(using: str, journal) -> None:
+    """Not before; the message id is known at the call."""
+    with transaction.atomic(using=using):
+        ids = [publish.delay_on_commit("orders", "n", number, using=using) for number in range(3)]
+        assert journal() == []
+    assert journal("orders") == [0, 1, 2]
+    assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
+
+
+def test_nothing_is_stored_after_a_rollback(using: str, journal) -> None:
+    """Of the whole transaction, or of a savepoint in it; an inner one that is released waits for the outer."""
+    with transaction.atomic(using=using):
+        publish.delay_on_commit("orders", "n", 1, using=using)
+        transaction.set_rollback(True, using=using)
+    with transaction.atomic(using=using):
+        publish.delay_on_commit("orders", "n", 2, using=using)
+        with transaction.atomic(using=using):
+            publish.delay_on_commit("orders", "n", 3, using=using)
+            transaction.set_rollback(True, using=using)
+        with transaction.atomic(using=using):
+            publish.delay_on_commit("orders", "n", 4, using=using)
+        assert journal() == []
+    assert journal("orders") == [2, 4]
+
+
+def test_outside_a_transaction_it_is_stored_at_once(using: str, journal) -> None:
+    """As Django's own on_commit."""
+    publish.delay_on_commit("orders", "n", 1, using=using)
+    assert journal("orders") == [1]
+
+
+def test_bad_input_raises_inside_the_transaction(using: str, journal) -> None:
+    """So that the application can still decide; without Redis."""
+    with transaction.atomic(using=using):
+        for arguments in [("no channel", "n", 1), ("orders", "n", float("nan")), ("orders", "", 1)]:
+            with pytest.raises(ValidationError):
+                publish.delay_on_commit(*arguments, using=using)
+        with pytest.raises(ValidationError, match="expires"):
+            publish.apply_async_on_commit(("orders", "n", 1), expires="soon", using=using)
+        with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
+            publish.delay_on_commit("orders", "n", 1, colour="red", using=using)
+    assert journal() == []
+
+
+def test_what_changes_after_the_call_changes_nothing(using: str, journal) -> None:
+    """The event is decided at the call."""
+    data, channels = {"n": [1]}, ["orders", "audit"]
+    with transaction.atomic(using=using):
+        publish.delay_on_commit(channels, "n", data, using=using)
+        data["n"].append(2)
+        channels.append("not a channel")
+    assert journal("orders") == journal("audit") == [{"n": [1]}]
+
+
+def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis_url: str) -> None:
+    """Expiry is with the stored event; a countdown is a message, sent after the commit."""
+    import redis
+
+    with redis.Redis.from_url(redis_url) as client:
+        with transaction.atomic(using=using):
+            publish.apply_async_on_commit(("orders", "n", 1), expires=60, using=using)
+            message_id = publish.apply_async_on_commit(("orders", "n", 2), countdown=60, using=using)
+            assert client.llen("sockudo") == 0
+        messages = client.lrange("sockudo", 0, -1)
+    assert journal("orders") == [1]
+    assert sum(message_id.encode() in message for message in messages) == 1
+
+
+def test_eager_mode_sends_at_the_commit(using: str, environ, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `delay` does in a project's tests; here nobody listens, so it fails there."""
+    monkeypatch.setitem(celery_app.conf, "task_always_eager", True)
+    sent = []
+    monkeypatch.setattr(type(publish), "apply", lambda _self, *args, **options: sent.append(options["task_id"]))
+    with transaction.atomic(using=using):
+        message_id = publish.delay_on_commit("orders", "n", 1, using=using)
+        assert sent == []
+    assert sent == [message_id]
+
+
+@pytest.mark.parametrize("robust", [False, True])
+def test_journal_away_after_the_commit(
+    using: str, project, environ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, robust: bool
+) -> None:
+    """It raises out of the block with the id to repeat it under; `robust=True` logs, and runs the other callbacks."""
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
+    forget_apps()
+    others: list[int] = []
+    ids: list[str] = []
+
+    def commit() -> None:
+        with transaction.atomic(using=using):
+            ids.append(publish.delay_on_commit("orders", "n", 1, using=using, robust=robust))
+            transaction.on_commit(lambda: others.append(1), using=using)
+
+    if robust:
+        commit()
+        assert others == [1]
+        assert "JournalUnavailable" in caplog.text
+    else:
+        with pytest.raises(JournalUnavailable) as raised:
+            commit()
+        assert raised.value.message_id == ids[0]
+        assert others == []
+
+
+def test_conflict_of_a_key_is_found_after_the_commit(using: str, journal) -> None:
+    """A key is looked up where it is remembered, in Redis."""
+    publish.delay("orders", "n", 0, key="k")
+    with pytest.raises(IdempotencyConflict), transaction.atomic(using=using):
+        publish.delay_on_commit("orders", "n", 1, key="k", using=using)
+
+
+def test_process_that_dies_between_commit_and_append_loses_the_event_but_not_the_row(
+    project: dict[str, str], environ, journal, using: str
+) -> None:
+    """The gap of on_commit, and what the outbox is for."""
+    done = subprocess.run(
+        [*PROJECT, project[using], "die-on-commit"], env={**os.environ, **environ}, cwd=ROOT, timeout=60, check=False
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert relay(using=using).stored == 1
+    assert journal() == [("outbox", 1)]
+
+
+@pytest.mark.parametrize(
+    ("prelude", "words"),
+    [
+        pytest.param("import sys; sys.modules['django'] = None", "sockudo_publisher.outbox.sqlalchemy", id="absent"),
+        pytest.param("", "Django is not configured", id="not configured"),
+        pytest.param(
+            "from django.conf import settings; settings.configure()", "Django is not configured", id="no database"
+        ),
+    ],
+)
+def test_without_django_the_error_says_what_to_do(environ, prelude: str, words: str) -> None:
+    """A setting is missing, or a package."""
+    source = f"{prelude}\nfrom sockudo_publisher import publish\npublish.delay_on_commit('c', 'e', 1)"
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, **environ},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr.splitlines()[-1].startswith("sockudo_publisher.errors.ConfigurationError: publish.delay_on_")
+    assert words in done.stderr.splitlines()[-1]
+
+
+# -- the outbox -----------------------------------------------------------------------------------------
+
+
+def test_model_and_migration_agree(project: dict[str, str]) -> None:
+    """`makemigrations` would write nothing."""
+    call_command("makemigrations", "sockudo_outbox", check=True, dry_run=True, verbosity=0)
+    call_command("check")
+
+
+def test_committed_rows_go_out_once_in_order(using: str, journal) -> None:
+    """And none of a rolled back transaction or savepoint."""
+    with transaction.atomic(using=using):
+        for number in range(10):
+            add(["orders", "audit"], "n", number, using=using)
+        with transaction.atomic(using=using):
+            add("orders", "n", -1, using=using)
+            transaction.set_rollback(True, using=using)
+        with pytest.raises(ValidationError):
+            add("orders", "n", "x" * 20_000, using=using)
+    assert relay(using=using, batch=3).stored == 20
+    assert journal("orders") == journal("audit") == list(range(10))
+    assert left(using) == 0
+
+
+def test_conflict_is_parked_and_blocks_nobody(using: str, journal) -> None:
+    """With the reason in its row."""
+    from sockudo_publisher.outbox.django.models import OutboxRow
+
+    publish.delay("orders", "n", 0, key="taken")
+    add("orders", "n", 1, key="taken", using=using)
+    add("orders", "n", 2, using=using)
+    assert relay(using=using).parked == 1
+    assert journal("orders") == [0, 2]
+    assert OutboxRow.objects.using(using).get().parked.startswith("conflict: key: used before")
+
+
+def test_rows_of_another_relay_are_not_overtaken(using: str, project: dict[str, str], journal) -> None:
+    """What is locked is left, and what is behind it."""
+    if using == "default":
+        pytest.skip("SQLite has no row locks: the ledger alone keeps each event single there")
+    import psycopg
+
+    for number in range(4):
+        add("orders", "n", number, using=using)
+    with psycopg.connect(project[using]) as other:
+        other.execute("SELECT 1 FROM sockudo_outbox WHERE id = (SELECT min(id) + 1 FROM sockudo_outbox) FOR UPDATE")
+        assert relay(using=using).stored == 1
+    assert relay(using=using).stored == 3
+    assert journal("orders") == [0, 1, 2, 3]
+
+
+def test_relay_killed_between_append_and_delete_stores_each_once(
+    using: str, project: dict[str, str], environ, journal
+) -> None:
+    """The command, killed; the next one appends nothing twice."""
+    for number in range(6):
+        add("orders", "n", number, using=using)
+    env = {**os.environ, **environ, "SOCKUDO_FAULTPOINT": "rung:2"}
+    command = [*PROJECT, project[using], "sockudo_relay", "--once", "--batch=2"]
+    done = subprocess.run(command, env=env, cwd=ROOT, timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL, "the fault must have fired"
+    assert left(using) == 4
+    said = io.StringIO()
+    call_command("sockudo_relay", once=True, database=using, stdout=said)
+    assert said.getvalue() == "4 stored, 2 of them by an earlier try; 0 parked\n"
+    assert journal("orders") == list(range(6))
+
+
+def test_command_once_fails_when_something_is_left(using: str, environ, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With why; the rows stay."""
+    add("orders", "n", 1, using=using)
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
+    forget_apps()
+    with pytest.raises(CommandError, match="app default: rows wait"):
+        call_command("sockudo_relay", once=True, database=using, stdout=io.StringIO())
+    assert left(using) == 1
+    with pytest.raises(CommandError, match="--batch"):
+        call_command("sockudo_relay", once=True, database=using, batch=0)
+
+
+def test_command_relays_until_sigterm(
+    using: str, project: dict[str, str], environ, journal: Callable[..., list]
+) -> None:
+    """It goes on when its database comes back, and ends with 0."""
+    env = {**os.environ, **environ}
+    running = subprocess.Popen([*PROJECT, project[using], "sockudo_relay", "--interval=0.05"], env=env, cwd=ROOT)
+    try:
+        add("orders", "n", 1, using=using)
+        assert wait_for(lambda: journal("orders") == [1], 20)
+        if using == "postgresql":
+            with connections[using].cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+        add("orders", "n", 2, using=using)
+        assert wait_for(lambda: journal("orders") == [1, 2], 20)
+        running.terminate()
+        assert running.wait(20) == 0
+    finally:
+        running.kill()
+        running.wait()
