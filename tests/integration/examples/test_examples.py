@@ -63,6 +63,18 @@ def test_import_prices_run_twice_publishes_once(stack: Stack) -> None:
     assert [json.loads(data)["price"] for data in seen.data()] == [price + 0.5 for price in range(50)]
 
 
+def test_tickets_are_told_of_once_and_only_when_they_are_sold(stack: Stack, tmp_path: Path) -> None:
+    """Three seats are sold, the third one twice: the second sale is rolled back with its event."""
+    show = stack.channel("matinee")
+    seen = stack.subscribe(f"seats-{show}")
+    stack.worker()
+    printed = run(stack, "examples/tickets.py", f"sqlite:///{tmp_path}/tickets.db", show, "3")
+    assert printed.splitlines() == ["seat 3 is sold already", "3 events stored"]
+    seen.wait_for_count(3, 30)
+    seen.wait_until_quiet(1.0)
+    assert [json.loads(data)["seat"] for data in seen.data()] == [1, 2, 3]
+
+
 def test_own_celery_app_chains_through_publish(stack: Stack, tmp_path: Path) -> None:
     """A chain of a foreign app, with a broker of its own, publishes its first task's result and goes on."""
     seen = stack.subscribe("invoices")
