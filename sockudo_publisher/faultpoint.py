@@ -1,8 +1,9 @@
-"""Named places where a test can kill this process.
+"""Named places where a test can kill this process, or freeze it.
 
 ``SOCKUDO_FAULTPOINT="taken"`` or ``"taken:3"`` (the third time) makes :func:`at` end the process
-there with SIGKILL, as a crash would: no ``finally``, no flush. Without the variable, in production,
-it is a function that does nothing.
+there with SIGKILL, as a crash would: no ``finally``, no flush. ``"taken:3:stop"`` freezes it there
+with SIGSTOP, once; it goes on from there at SIGCONT. Without the variable, in production, it is a
+function that does nothing.
 
 Beside the steps of an event (``POINTS``) every script of the journal has two points, ``"before take"``
 and ``"after take"``: Redis has done nothing of it, or all of it (:mod:`.journal.link`).
@@ -29,26 +30,38 @@ POINTS = (
     "buried",  # worker: an item moved to the dead letters
 )
 
-_wanted, _, _count = os.environ.get("SOCKUDO_FAULTPOINT", "").partition(":")
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _freeze() -> None:
+    # Sent to the process, SIGSTOP may reach another thread first, and this one would pass the point. Not under gevent,
+    # whose greenlets have no thread of their own.
+    signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
+
+
+_wanted, _count, _action, *_ = *os.environ.get("SOCKUDO_FAULTPOINT", "").split(":"), "", ""
+_act = {"": _die, "stop": _freeze}[_action]
 _left = int(_count or "1")
 _lock = threading.Lock()
 
 
-def _kill(point: str) -> None:
+def _fire(point: str) -> None:
     global _left  # noqa: PLW0603 -- one countdown a process, on purpose
     if point != _wanted:
         return
     with _lock:
         _left -= 1
-        if _left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if _left == 0:
+            _act()
 
 
 def _nothing(point: str) -> None:
     pass
 
 
-#: Whether this process is to die somewhere: never in production.
+#: Whether this process is to die or freeze somewhere: never in production.
 IS_ARMED = bool(_wanted)
 
-at = _kill if IS_ARMED else _nothing
+at = _fire if IS_ARMED else _nothing

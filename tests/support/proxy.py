@@ -8,6 +8,7 @@ all, and asserts afterwards that the fault has fired. One HTTP request per conne
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import selectors
 import socket
@@ -18,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from sockudo_publisher.embedded.ports import LOOPBACK, free_port
@@ -43,6 +45,25 @@ class Delay:
 
     request_s: float = 0.0
     answer_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Hold the request until a test opens the gate."""
+
+    opened: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(frozen=True)
+class Meanwhile:
+    """Do this when the server has the whole request and its answer was not looked at, if it has so many items; pass.
+
+    `request_s`: hold every request before, so that more waits behind it and the next one is larger.
+    """
+
+    act: Callable[[Connection], None]
+    items: int = 1
+    request_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +108,7 @@ class Truncate:
     answer_bytes: int
 
 
-Behaviour = Pass | Delay | Cut | Hang | Answer | Truncate
+Behaviour = Pass | Delay | Gate | Meanwhile | Cut | Hang | Answer | Truncate
 
 
 @dataclass
@@ -100,6 +121,22 @@ class Connection:
     forwarded: int = 0
     fired: bool = False
     closed: bool = False
+    whole: bool = False  # the request is there, head and body
+
+    @property
+    def is_unanswered(self) -> bool:
+        """The server has the whole request, and nothing has come back."""
+        return self.whole and self.forwarded == len(self.request) and not self.answer
+
+    @property
+    def item_count(self) -> int:
+        """Of the batch, as far as it is there; cheap enough to be asked all the time."""
+        return self.request.count(b'"message_id":')
+
+    def batch(self) -> list[dict[str, Any]]:
+        """The items of a whole `POST /batch_events`."""
+        items: list[dict[str, Any]] = json.loads(self.request.partition(b"\r\n\r\n")[2])["batch"]
+        return items
 
     @property
     def request_is_whole(self) -> bool:
@@ -254,6 +291,7 @@ class _Relay:
         self._connection.request += data
         if self._whole_at is None and self._connection.request_is_whole:
             self._whole_at = time.monotonic()
+            self._connection.whole = True
 
     def _from_server(self) -> None:
         assert self._server is not None
@@ -266,8 +304,12 @@ class _Relay:
         connection, behaviour = self._connection, self._connection.behaviour
         if self._server is None:
             return
-        if isinstance(behaviour, Delay) and behaviour.request_s:
+        if isinstance(behaviour, Delay | Meanwhile) and behaviour.request_s:
             if self._whole_at is None or time.monotonic() - self._whole_at < behaviour.request_s:
+                return
+            connection.fired = connection.fired or isinstance(behaviour, Delay)
+        if isinstance(behaviour, Gate):
+            if self._whole_at is None or not behaviour.opened.is_set():
                 return
             connection.fired = True
         end = len(connection.request)
@@ -276,6 +318,9 @@ class _Relay:
         if end > connection.forwarded:
             self._server.sendall(connection.request[connection.forwarded : end])
             connection.forwarded = end
+            if isinstance(behaviour, Meanwhile) and connection.whole and connection.item_count >= behaviour.items:
+                connection.fired = True
+                behaviour.act(connection)
 
     def _pass_answer(self) -> bool:
         """Hand on what may go to the client; whether the connection goes on."""
