@@ -23,6 +23,7 @@ from scripts.stack import Part, Ports, find_nginx, http_answers, nginx_command, 
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.embedded.ports import free_port
+from tests.support.proxied import counts
 from tests.support.proxy import Pass, Proxy, at_port
 from tests.support.subscriber import Subscriber
 
@@ -105,11 +106,8 @@ class World:
 
     def counts(self) -> dict[str, int]:
         """The journal's counters, over all lanes."""
-        total: Counter[str] = Counter()
         with redis.Redis.from_url(self.redis.url) as client:
-            for key in client.scan_iter("sockudo:*:counts"):
-                total.update({name.decode(): int(value) for name, value in client.hgetall(key).items()})
-        return dict(total)
+            return counts(client)
 
 
 class RoundRobin(Proxy):

@@ -20,7 +20,8 @@ class Publisher(threading.Thread):
     """Publishes ``total`` events over ``channels``, by `publish_many` and `delay`, with a pause between bursts.
 
     ``promised`` holds, by channel, the numbers whose calls have returned. A bulk call that fails is repeated with its
-    ``key_prefix``, a single one with the message id of its error as key.
+    ``key_prefix``, a single one with the message id of its error as key. The longest call is of either kind, returned
+    or failed.
     """
 
     def __init__(self, channels: Sequence[str], total: int, burst: int, pause_s: float) -> None:
@@ -30,9 +31,14 @@ class Publisher(threading.Thread):
         self.promised: dict[str, list[int]] = defaultdict(list)
         self.count = 0
         self.repeats = 0
-        self.longest_call_s = 0.0
+        self.longest_delay_s = self.longest_many_s = 0.0
         self.error: BaseException | None = None
         self.stop = threading.Event()
+
+    @property
+    def longest_call_s(self) -> float:
+        """Of `delay` and `publish_many`."""
+        return max(self.longest_delay_s, self.longest_many_s)
 
     def run(self) -> None:
         try:
@@ -57,14 +63,17 @@ class Publisher(threading.Thread):
             return
         prefix = f"burst-{burst[0][1]}"
         while True:
+            started = time.monotonic()
             try:
                 publish_many(((channel, "n", {"n": n, "pad": PAD}) for channel, n in burst), key_prefix=prefix)
                 return
             except Exception as error:
                 if not isinstance(getattr(error, "cause", error), JournalUnavailable | BacklogFull):
                     raise
-                self.repeats += 1
-                time.sleep(REPEAT_S)
+            finally:
+                self.longest_many_s = max(self.longest_many_s, time.monotonic() - started)
+            self.repeats += 1
+            time.sleep(REPEAT_S)
 
     def _publish(self, channel: str, n: int) -> None:
         key: str | None = None
@@ -75,10 +84,9 @@ class Publisher(threading.Thread):
                 return
             except JournalUnavailable as error:
                 key = error.message_id or key
-                self.repeats += 1
-                time.sleep(REPEAT_S)
-            except BacklogFull:  # nothing was stored
-                self.repeats += 1
-                time.sleep(REPEAT_S)
+            except BacklogFull:
+                pass  # nothing was stored
             finally:
-                self.longest_call_s = max(self.longest_call_s, time.monotonic() - started)
+                self.longest_delay_s = max(self.longest_delay_s, time.monotonic() - started)
+            self.repeats += 1
+            time.sleep(REPEAT_S)
