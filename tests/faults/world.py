@@ -19,10 +19,9 @@ from typing import Any
 
 import redis
 
-from scripts.stack import Part, Ports, find_nginx, http_answers, nginx_command, services
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
-from sockudo_publisher.embedded.ports import free_port
+from tests.support.nginx import nginx_before
 from tests.support.proxied import counts
 from tests.support.proxy import Pass, Proxy, at_port
 from tests.support.subscriber import Subscriber
@@ -143,11 +142,11 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
         ]
         behind = [node.port for node in nodes]
         if setup.nginx and not setup.proxy_behind_nginx:
-            behind = [_nginx(ends, directory, nodes[0], nodes[0].port)]
+            behind = [nginx_before(nodes[0].port, directory / "nginx", ends)]
         proxy = ends.enter_context(RoundRobin(behind))
         url = proxy.url(nodes[0].url)
         if setup.proxy_behind_nginx:
-            url = at_port(url, _nginx(ends, directory, nodes[0], proxy.port))
+            url = at_port(url, nginx_before(proxy.port, directory / "nginx", ends))
         env = {
             "SOCKUDO_URL": url,
             "SOCKUDO_REDIS_URL": journal.url,
@@ -168,27 +167,6 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
 def _cluster(cache: RedisServer) -> dict[str, Any]:
     """Nodes that broadcast to each other over Redis."""
     return {"adapter": {"driver": "redis"}, "database": {"redis": {"host": "127.0.0.1", "port": cache.port}}}
-
-
-def _nginx(ends: ExitStack, directory: Path, node: SockudoServer, upstream: int) -> int:
-    """The nginx of docker-compose.yml in front of that port; answers its own."""
-    ports = Ports(redis=0, sockudo=upstream, metrics=0, nginx=free_port())
-    place = directory / "nginx"
-    place.mkdir(mode=0o755, exist_ok=True)
-    for outer in (directory, *directory.parents):  # its workers are `nobody` when it is started by root
-        if outer.stat().st_uid == os.getuid() and outer != Path("/tmp") and outer.is_relative_to("/tmp"):
-            outer.chmod(outer.stat().st_mode | 0o011)
-    ends.enter_context(
-        Part(
-            "nginx",
-            nginx_command(str(find_nginx()), ports, place),
-            {},
-            lambda: http_answers(f"http://127.0.0.1:{ports.nginx}/up/{node.apps[0].id}"),
-            service=services(os.environ)["nginx"],
-            directory=place,
-        )
-    )
-    return ports.nginx
 
 
 def _set_environment(ends: ExitStack, env: Mapping[str, str]) -> None:

@@ -158,12 +158,13 @@ def at_port(url: str, port: int) -> str:
 class Proxy:
     """Listens on a free port of 127.0.0.1 in front of `port`. A context manager."""
 
-    def __init__(self, port: int, behaviour: Behaviour | None = None) -> None:
+    def __init__(self, port: int, behaviour: Behaviour | None = None, *, at: int | None = None) -> None:
+        """`at`: its own port."""
         self._target = port
         self.behaviour: Behaviour = behaviour or Pass()
         self._next: deque[Behaviour] = deque()
         self.connections: list[Connection] = []
-        self.port = free_port()
+        self.port = at or free_port()
         self._listener: socket.socket | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []

@@ -1,0 +1,39 @@
+"""The nginx of docker-compose.yml in front of any port of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+from contextlib import ExitStack
+from pathlib import Path
+
+from scripts.stack import Part, Ports, find_nginx, nginx_command, services
+from sockudo_publisher.embedded.ports import LOOPBACK, free_port
+
+
+def nginx_before(upstream: int, directory: Path, ends: ExitStack) -> int:
+    """Start it, until `ends`; answers its port. Raises PartMissing where there is none."""
+    program = str(find_nginx())
+    ports = Ports(redis=0, sockudo=upstream, metrics=0, nginx=free_port())
+    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
+    for outer in directory.parents:  # its workers are `nobody` when it is started by root
+        if outer.stat().st_uid == os.getuid() and outer != Path("/tmp") and outer.is_relative_to("/tmp"):
+            outer.chmod(outer.stat().st_mode | 0o011)
+    ends.enter_context(
+        Part(
+            "nginx",
+            nginx_command(program, ports, directory),
+            {},
+            lambda: _listens(ports.nginx),
+            service=services(os.environ)["nginx"],
+            directory=directory,
+        )
+    )
+    return ports.nginx
+
+
+def _listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
+        return True
+    return False
