@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from sockudo_publisher.journal.journal import Journal
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
 from tests.support.oracle import compare, numbers
+from tests.support.proxy import Proxy
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack
 
@@ -213,6 +215,81 @@ def test_failover_under_traffic_with_wait_loses_and_repeats_nothing(
     seen.wait_until_quiet(1.0)
     verdict = compare(publisher.promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
+
+
+#: Events of a call, or of the few beside it.
+BURST = 40
+#: An event in an entry of a lane: its channel, and the number in its data.
+STORED = re.compile(rb'"channel":"([^"]+)"[^{}]*\{\\"n\\": ?(\d+)')
+
+
+def of(events: Mapping[str, Sequence[int]]) -> set[tuple[str, int]]:
+    """Channel and number of each."""
+    return {(channel, n) for channel, numbers in events.items() for n in numbers}
+
+
+def stored(client: redis.Redis) -> set[tuple[str, int]]:
+    """The channel and number of each event in the lanes of this Redis."""
+    entries = (fields for key in client.scan_iter("sockudo:*:stream") for _, fields in client.xrange(key))
+    return {(found[1].decode(), int(found[2])) for fields in entries for found in STORED.finditer(fields[b"b"])}
+
+
+def test_failover_under_traffic_without_wait_loses_what_the_replica_lacked_and_nothing_else(
+    on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A replica that fell behind is promoted, with callers and workers running.
+
+    What it still had though it was delivered is sent again, and seen once; what it had not is lost, unless it was
+    delivered before.
+    """
+    channels = on_pair.channels(16)
+    seen = on_pair.subscribe(*channels)
+    with Proxy(on_pair.server.port) as proxy:
+        on_pair.environ["SOCKUDO_URL"] = proxy.url(on_pair.server.url)
+        monkeypatch.setenv("SOCKUDO_URL", on_pair.environ["SOCKUDO_URL"])
+        forget_apps()
+        on_pair.worker()
+        publisher = Publisher(channels, 1_000_000, BURST, 0.02)
+        publisher.start()
+
+        def more(count: int) -> None:
+            """Until so many events more are promised."""
+            wanted = publisher.count + count
+            assert wait_for(lambda: publisher.count >= wanted, 60)
+
+        assert wait_for(lambda: seen.count > 200, 60)
+        proxy.refuse()  # so that events are waiting when the replica is cut off: it keeps them
+        more(400)
+        safe = {channel: got.copy() for channel, got in publisher.promised.items()}
+        primary = pair.client(pair.primary)
+        assert wait_for(lambda: primary.wait(1, 500) == 1, 30)
+        pair.cut_off()
+        proxy.listen()  # and are delivered, which it does not hear of
+        assert wait_for(lambda: of(safe) <= of(numbers(seen.events())), 60)
+        more(400)
+        proxy.refuse()  # these it never hears of, and nobody else does
+        more(400)
+        pair.primary.kill()
+        until = publisher.count + BURST  # one may be half stored
+        pair.replica.resume()
+        replica = stored(pair.client(pair.replica))
+        assert len(replica & of(numbers(seen.events()))) >= 100, "delivered, and still there"
+        pair.fail_over()
+        proxy.listen()
+        more(400)
+        publisher.stop.set()
+        publisher.join(60)
+        assert publisher.error is None
+        assert publisher.repeats > 0, "the fault must have been noticed"
+        promised = of(publisher.promised)
+        lacked = {(channel, n) for channel, n in promised - of(safe) - replica if n < until}
+        assert wait_for(lambda: promised - lacked <= of(numbers(seen.events())), 60)
+        seen.wait_until_quiet(1.0)
+    lost = promised - of(numbers(seen.events()))
+    assert len(lost) >= 100, "and nobody else had them"
+    assert lost <= lacked
+    verdict = compare(publisher.promised, numbers(seen.events()))
+    assert (verdict.duplicated, verdict.reordered, verdict.unexpected) == (0, 0, 0), verdict
 
 
 def test_journal_on_a_replica_is_refused_and_goes_on_when_it_is_promoted(
