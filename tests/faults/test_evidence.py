@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,9 +21,11 @@ from .run import Row
 from .scenarios import (
     EXACT,
     Bound,
+    finished_by_nginx,
     forgotten_may_repeat,
     held_is_missing,
     late_may_repeat,
+    left_in_mid_batch,
     never_uncertain,
     recorded_not_sent,
     shown_only,
@@ -70,7 +73,6 @@ FOREIGN = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=1)
         (TWICE, forgotten_may_repeat({"resent_after_window": 2}), 2, True),
         (TWICE, forgotten_may_repeat({"resent_after_window": 1}), 2, False),
         (LOST, forgotten_may_repeat({"resent_after_window": 2}), 0, False),
-        (LOST, held_is_missing({"held_uncertain": 1}), 0, True),
         (LOST, held_is_missing({}), 0, False),
         (TWICE, held_is_missing({"held_uncertain": 2}), 0, False),
         (REORDERED, shown_only({}), 0, True),
@@ -85,6 +87,19 @@ def test_what_may_not_be_counted_breaks_a_bound() -> None:
     assert row(EXACTLY, never_uncertain({}), counts={"settled": 9}).is_kept
     for name in ("resent_after_window", "held_uncertain"):
         assert not row(EXACTLY, never_uncertain({}), counts={"settled": 9, name: 1}).is_kept
+
+
+def test_what_was_not_shown_breaks_a_bound() -> None:
+    """A row whose faults met nothing would be green for nothing."""
+    assert row(LOST, held_is_missing({"held_uncertain": 1}), counts={"held_uncertain": 1}).is_kept
+    assert not row(EXACTLY, held_is_missing({})).is_kept
+    assert row(EXACTLY, left_in_mid_batch({}), counts={"searched": 2, "stuck": 1}).is_kept
+    assert not row(EXACTLY, left_in_mid_batch({}), counts={"searched": 2}).is_kept
+    assert replace(row(EXACTLY, finished_by_nginx({})), done={"requests unanswered": 1}).is_kept
+    assert not row(EXACTLY, finished_by_nginx({})).is_kept
+    assert not replace(
+        row(EXACTLY, finished_by_nginx({}), counts={"stuck": 1}), done={"requests unanswered": 1}
+    ).is_kept
 
 
 def test_faults_copies_and_warnings_are_told_in_the_order_of_time(tmp_path: Path) -> None:

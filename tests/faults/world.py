@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import itertools
 import os
+import queue
 import random
 import signal
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,9 +23,12 @@ import redis
 
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
+from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.operations import status
+from sockudo_publisher.settings import get_settings
 from tests.support.nginx import nginx_before
 from tests.support.proxied import counts
-from tests.support.proxy import Pass, Proxy, at_port
+from tests.support.proxy import Connection, Meanwhile, Pass, Proxy, at_port
 from tests.support.subscriber import Subscriber
 
 #: Seconds that the server remembers an id in most scenarios, so that a claim ends in a test's time.
@@ -35,6 +40,8 @@ DELIVERY_TIMEOUT_S = 10
 CHANNELS = tuple(f"flights-{number}" for number in range(64))
 #: Seconds in which a worker that shall die at a point must have come there.
 FIRE_S = 120.0
+#: Items of a request that the server is busy with for some milliseconds, and seconds in which so many wait in a lane.
+LARGE, LARGE_AFTER_S = 250, 1.5
 #: Seconds without a request that are a gap between two bursts.
 SILENCE_S = 0.1
 
@@ -103,6 +110,38 @@ class World:
         self.workers[index] = self.start_worker()
         return self.workers[index]
 
+    def kill_in_mid_batch(self) -> None:
+        """SIGKILL all of them while the server works on a large request, and start others in their places."""
+        met = queue.SimpleQueue[Connection]()
+        first = threading.Lock()
+        groups = [worker.pid for worker in self.workers]
+
+        def kill(connection: Connection) -> None:
+            if first.acquire(blocking=False):
+                for group in groups:
+                    os.killpg(group, signal.SIGKILL)
+                met.put(connection)
+
+        self.proxy.behaviour = Meanwhile(kill, LARGE, LARGE_AFTER_S)
+        try:
+            connection = met.get(timeout=FIRE_S)
+        except queue.Empty:
+            most = max(one.item_count for one in self.proxy.connections)
+            raise AssertionError(f"no large request came, but of {most} items") from None
+        finally:
+            self.proxy.behaviour = Pass()
+        for index, worker in enumerate(self.workers):
+            assert worker.kill() == -signal.SIGKILL
+            self.workers[index] = self.start_worker()
+        self.did("workers killed", len(groups))
+        assert wait_for(lambda: connection.closed, 10)
+        if connection.is_unanswered:
+            self.did("requests unanswered")
+
+    def waiting(self) -> int:
+        """Events in the journal, held ones too."""
+        return sum(lane.depth + lane.held for app in status(get_settings()) for lane in app.lanes)
+
     def counts(self) -> dict[str, int]:
         """The journal's counters, over all lanes."""
         with redis.Redis.from_url(self.redis.url) as client:
@@ -112,9 +151,9 @@ class World:
 class RoundRobin(Proxy):
     """A proxy in front of several nodes, each connection to the next one."""
 
-    def __init__(self, ports: list[int]) -> None:
+    def __init__(self, ports: list[int], *, closes: bool = False) -> None:
         self._ports = itertools.cycle(ports)
-        super().__init__(ports[0])
+        super().__init__(ports[0], closes=closes)
 
     def target(self) -> int:
         return next(self._ports)
@@ -143,7 +182,7 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
         behind = [node.port for node in nodes]
         if setup.nginx and not setup.proxy_behind_nginx:
             behind = [nginx_before(nodes[0].port, directory / "nginx", ends)]
-        proxy = ends.enter_context(RoundRobin(behind))
+        proxy = ends.enter_context(RoundRobin(behind, closes=setup.nginx))
         url = proxy.url(nodes[0].url)
         if setup.proxy_behind_nginx:
             url = at_port(url, nginx_before(proxy.port, directory / "nginx", ends))

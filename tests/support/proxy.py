@@ -2,7 +2,7 @@
 
 What it does with a connection is a value (`Pass`, `Cut`, `Hang`, ...); a test gives the next ones in order, or one for
 all, and asserts afterwards that the fault has fired. One HTTP request per connection is assumed, as Sockudo has it
-(`Connection: close`); WebSockets pass.
+(`Connection: close`), and nginx where it is asked for it; WebSockets pass.
 """
 
 from __future__ import annotations
@@ -158,13 +158,14 @@ def at_port(url: str, port: int) -> str:
 class Proxy:
     """Listens on a free port of 127.0.0.1 in front of `port`. A context manager."""
 
-    def __init__(self, port: int, behaviour: Behaviour | None = None, *, at: int | None = None) -> None:
-        """`at`: its own port."""
+    def __init__(self, port: int, behaviour: Behaviour | None = None, *, closes: bool = False) -> None:
+        """`closes`: ask the server to close after its answer, where it would keep the connection for more requests."""
         self._target = port
+        self._closes = closes
         self.behaviour: Behaviour = behaviour or Pass()
         self._next: deque[Behaviour] = deque()
         self.connections: list[Connection] = []
-        self.port = at or free_port()
+        self.port = free_port()
         self._listener: socket.socket | None = None
         self._stop = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -239,7 +240,7 @@ class Proxy:
             if forwards:
                 server = socket.create_connection((LOOPBACK, self.target()), timeout=CONNECT_S)
                 server.settimeout(None)
-            _Relay(client, server, connection, self._stop).run()
+            _Relay(client, server, connection, self._stop, self._closes).run()
         except OSError:
             pass  # one side went away: so does the other
         finally:
@@ -253,11 +254,17 @@ class _Relay:
     """One connection, until one side ends or the fault fires."""
 
     def __init__(
-        self, client: socket.socket, server: socket.socket | None, connection: Connection, stop: threading.Event
+        self,
+        client: socket.socket,
+        server: socket.socket | None,
+        connection: Connection,
+        stop: threading.Event,
+        closes: bool,
     ) -> None:
         self._client, self._server = client, server
         self._connection = connection
         self._stop = stop
+        self._closes = closes
         self._whole_at: float | None = None
         self._answer_at: float | None = None
         self._passed = 0
@@ -289,6 +296,8 @@ class _Relay:
     def _from_client(self) -> None:
         data = self._client.recv(CHUNK_BYTES)
         self._client_ended = not data
+        if self._closes and not self._connection.request:
+            data = data.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\nConnection: close\r\n", 1)
         self._connection.request += data
         if self._whole_at is None and self._connection.request_is_whole:
             self._whole_at = time.monotonic()
