@@ -18,7 +18,7 @@ from typing import Any
 
 from .. import Event, publish, publish_many
 from ..apps import app_named
-from ..bulk import EventLike
+from ..client.event import EventLike
 from ..demo.tally import Tally, Verdict
 from ..embedded import WorkerProcess
 from ..errors import SockudoError
