@@ -19,6 +19,9 @@ from .run import Row, run
 from .scenarios import SCENARIOS, Scenario, all_at_once, late_may_repeat
 from .world import DEFAULT_TTL_S, Setup, World
 
+#: Processes that a whole run kills at least.
+LEAST_KILLS = 100
+
 COLUMNS = "| scenario | faults | promised | lost | duplicated | reordered | longest call | counted |"
 
 
@@ -91,8 +94,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             json.dump([asdict(row) for row in rows], file, indent=2)
     broken = sum(not row.is_kept for row in rows)
     took = sum(row.took_s for row in rows)
+    kills = sum(count for row in rows for what, count in row.done.items() if "killed" in what)
     played = f"{len(rows)} scenarios in {took / 60:.1f} minutes, {broken} broke their bound"
     print(f"\n{played}, {unplayed} could not be played.", flush=True)
+    print(f"{kills} processes were killed.", flush=True)
+    is_whole = not (options.short or options.only or options.minutes)
+    if is_whole and kills < LEAST_KILLS:
+        print(f"A whole run kills {LEAST_KILLS} at least.", flush=True)
+        return 1
     return 1 if broken or unplayed else 0
 
 

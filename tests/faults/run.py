@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.oracle import Verdict, compare, numbers
+from tests.support.oracle import Verdict, accepted, compare, numbers
 from tests.support.publisher import Publisher
 
 from .evidence import repeats, tell
@@ -32,13 +32,15 @@ EARLY_S = 1.0
 class Row:
     """What came of a scenario.
 
-    ``soon``: copies that came while the server had to remember the id; ``evidence``: what happened when, if anything
-    came twice or a bound was broken.
+    ``unacknowledged``: promised events for which the server gave no receipt that anybody could read; ``soon``: copies
+    that came while the server had to remember the id; ``evidence``: what happened when, if anything came twice or a
+    bound was broken.
     """
 
     name: str
     why: str
     verdict: Verdict
+    unacknowledged: int
     soon: int
     bound: Bound
     counts: Mapping[str, int]
@@ -57,6 +59,8 @@ class Row:
             (seen.duplicated, most.duplicated),
             (seen.reordered, most.reordered),
             (self.soon, most.soon),
+            # An event leaves the journal by a receipt, or by a way that is counted.
+            (self.unacknowledged, self.counts.get("held_uncertain", 0) + self.counts.get("settled_by_history", 0)),
         )
         pairs += tuple((self.counts.get(name, 0), limit) for name, limit in most.counted.items())
         done = {**self.done, **self.counts}
@@ -86,10 +90,14 @@ def run(scenario: Scenario, times: int, seed: int, *, total: int = 10**9) -> Row
         verdict = arrived(world, publisher)
         counts = world.counts()
         again = repeats(world.subscriber.events())
+        taken = accepted((bytes(one.request), bytes(one.answer)) for one in world.proxy.connections)
         row = Row(
             name=scenario.name,
             why=scenario.why,
             verdict=verdict,
+            unacknowledged=sum(
+                len(set(numbers_of) - taken.get(channel, set())) for channel, numbers_of in publisher.promised.items()
+            ),
             soon=sum(one.after_s < scenario.setup.ttl_s - EARLY_S for one in again),
             bound=scenario.bound({**world.done, **counts}),
             counts=counts,

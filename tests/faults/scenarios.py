@@ -7,6 +7,7 @@ much, from the journal's own counts where the product counts it.
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -25,7 +27,7 @@ from tests.support.publisher import Publisher
 from .boundaries import RECOVERY_S, killed_beside_scripts, provoke_refused, provoke_stuck
 from .world import CHANNELS, FIRE_S, TTL_S, Setup, World, wait_for_progress, wait_until_nothing_is_sent
 
-__all__ = ["ALL", "SCENARIOS", "Act", "Bound", "Scenario", "exact"]
+__all__ = ["SCENARIOS", "Act", "Bound", "Scenario", "exact"]
 
 #: Does the faults, so many times, while the publisher publishes.
 Act: TypeAlias = Callable[[World, Publisher, int], None]
@@ -215,10 +217,10 @@ def until_fired(world: World, make: Callable[[], Behaviour], times: int) -> None
     world.did("requests spoilt", world.proxy.fired - before)
 
 
-def any_spoilt(chance: random.Random) -> Behaviour:
-    """One way in which a request or its answer goes wrong."""
+def spoilt_ways(chance: random.Random) -> list[Callable[[], Behaviour]]:
+    """Every way in which a request or its answer goes wrong."""
     html = b"<html>Bad Gateway</html>"
-    ways: list[Callable[[], Behaviour]] = [
+    return [
         lambda: Delay(request_s=chance.uniform(0.1, 1.5)),
         lambda: Delay(answer_s=chance.uniform(0.1, 1.5)),
         lambda: Cut(request_bytes=chance.randint(0, 2000), reset=chance.random() < 0.5),
@@ -233,13 +235,38 @@ def any_spoilt(chance: random.Random) -> Behaviour:
         lambda: Answer.http(200, b'{"batch":[{}]}', content_type="application/json"),
         lambda: Answer(b"HTTP/1.1 200 OK\r\n\r\nnot json", forward=True),
         lambda: Answer(b"\x00garbage\xff\r\n\r\n", forward=True),
+        lambda: Hang(forward=chance.random() < 0.5),
     ]
-    return chance.choice(ways)()
 
 
 def spoil_requests(world: World, publisher: Publisher, times: int) -> None:
-    """Delays, resets before and after, truncated answers, 503, 429, 500, 502, HTML, too few receipts, garbage."""
-    until_fired(world, lambda: any_spoilt(world.chance), times)
+    """Delays, resets before and after, truncated answers, 503, 429, 500, 502, HTML, too few receipts, garbage, silence.
+
+    In turn, until each has happened.
+    """
+    ways = spoilt_ways(world.chance)
+    dealt: list[tuple[int, Behaviour]] = []
+    turns = itertools.cycle(range(len(ways)))
+
+    def make() -> Behaviour:
+        way = next(turns)
+        dealt.append((way, ways[way]()))
+        return dealt[-1][1]
+
+    before = len(world.proxy.connections)
+    until_fired(world, make, times)
+    deadline = time.monotonic() + FIRE_S
+    while True:
+        happened = {id(one.behaviour) for one in world.proxy.connections[before:] if one.fired}
+        left = set(range(len(ways))) - {way for way, behaviour in dealt if id(behaviour) in happened}
+        if not left or times < len(ways):
+            break
+        assert time.monotonic() < deadline, f"ways {sorted(left)} have not fired"
+        for way in left:
+            dealt.append((way, ways[way]()))
+            world.proxy.next(dealt[-1][1])
+        wait_for_progress(world, 500)
+    world.did("ways to spoil", len(ways) - len(left))
 
 
 def hang_requests(world: World, publisher: Publisher, times: int) -> None:
@@ -302,9 +329,12 @@ def empty_cache(world: World, publisher: Publisher, times: int) -> None:
 
 
 def all_at_once(world: World, publisher: Publisher, times: int) -> None:
-    """Kills, cuts, spoilt answers, freezes and restarts, in any order."""
+    """Kills, cuts, spoilt answers, freezes and restarts: two at a time, to a process and to a way between them."""
     for _ in range(times):
-        world.chance.choice(ALL)(world, publisher, world.chance.randint(1, 4))
+        with ThreadPoolExecutor(1) as beside:
+            wire = beside.submit(world.chance.choice(WAYS), world, publisher, world.chance.randint(1, 4))
+            world.chance.choice(PROCESSES)(world, publisher, world.chance.randint(1, 3))
+            wire.result()
 
 
 def nothing(world: World, publisher: Publisher, times: int) -> None:
@@ -312,16 +342,9 @@ def nothing(world: World, publisher: Publisher, times: int) -> None:
     wait_for_progress(world, 500 * times)
 
 
-#: What may happen at once with nothing lost, repeated or out of order.
-ALL: tuple[Act, ...] = (
-    kill_workers,
-    cut_requests,
-    spoil_requests,
-    freeze_workers,
-    restart_redis,
-    freeze_sockudo,
-    flush_scripts,
-)
+#: What may happen at once with nothing lost, repeated or out of order: to processes, and to the ways between them.
+PROCESSES: tuple[Act, ...] = (kill_workers, freeze_workers, freeze_sockudo)
+WAYS: tuple[Act, ...] = (cut_requests, spoil_requests, hang_requests, restart_redis, flush_scripts)
 
 
 # -- what may come of it ----------------------------------------------------------------------------
@@ -351,6 +374,16 @@ def recorded_not_sent(counts: Mapping[str, int]) -> Bound:
     One a cut: the item that the server stood at.
     """
     return Bound(lost=counts.get("requests spoilt", 0))
+
+
+def recorded_or_stuck(counts: Mapping[str, int]) -> Bound:
+    """The same, and the stuck item may repeat."""
+    return Bound(lost=counts.get("requests spoilt", 0), duplicated=counts.get("stuck", 0))
+
+
+def killed_recorded_not_sent(counts: Mapping[str, int]) -> Bound:
+    """One a request that was cut, and a worker has one in every lane."""
+    return Bound(lost=8 * counts.get("workers killed", 0))
 
 
 def forgotten_may_repeat(counts: Mapping[str, int]) -> Bound:
@@ -404,6 +437,30 @@ SCENARIOS: tuple[Scenario, ...] = (
         setup=Setup(history=True),
         bound=recorded_not_sent,
     ),
+    Scenario(
+        "requests cut, history on, Redis cache",
+        "both of it",
+        cut_requests,
+        40,
+        setup=Setup(cache="redis", history=True),
+        bound=recorded_or_stuck,
+    ),
+    Scenario(
+        "workers killed, Redis cache",
+        "the stuck item itself may repeat: A5",
+        kill_workers,
+        6,
+        setup=Setup(cache="redis"),
+        bound=stuck_may_repeat,
+    ),
+    Scenario(
+        "workers killed, history on",
+        "recorded is not delivered: A7",
+        kill_workers,
+        6,
+        setup=Setup(history=True),
+        bound=killed_recorded_not_sent,
+    ),
     Scenario("requests cut, behind nginx", "nginx finishes them: A10", cut_requests, 60, 12, setup=Setup(nginx=True)),
     Scenario(
         "workers killed, behind nginx",
@@ -454,6 +511,14 @@ SCENARIOS: tuple[Scenario, ...] = (
         nothing,
         40,
         10,
+        setup=Setup(nodes=2),
+        bound=shown_only,
+    ),
+    Scenario(
+        "two nodes, requests cut",
+        "the same: B, A9",
+        cut_requests,
+        20,
         setup=Setup(nodes=2),
         bound=shown_only,
     ),

@@ -13,7 +13,7 @@ from typing import cast
 
 import pytest
 
-from tests.support.oracle import Verdict
+from tests.support.oracle import Verdict, accepted
 from tests.support.subscriber import Received
 
 from .evidence import repeats, tell
@@ -38,7 +38,7 @@ def seen(channel: str, number: int, at: float) -> Received:
 
 
 def row(verdict: Verdict, bound: Bound, soon: int = 0, counts: Mapping[str, int] | None = None) -> Row:
-    return Row("name", "why", verdict, soon, bound, counts or {}, {}, 0.0, 0, 0.0)
+    return Row("name", "why", verdict, 0, soon, bound, counts or {}, {}, 0.0, 0, 0.0)
 
 
 def test_each_copy_counts_from_the_one_before() -> None:
@@ -120,3 +120,34 @@ def test_faults_copies_and_warnings_are_told_in_the_order_of_time(tmp_path: Path
         "REPEAT  a: 2 (7..8), 5.0 s after their first at 0.0",
         "FAULT   Redis restarted",
     ]
+
+
+def test_what_the_server_has_acknowledged_is_read_from_the_wire() -> None:
+    """Only whole answers with a receipt for each item count, in whatever transfer encoding."""
+    body = json.dumps(
+        {"batch": [{"channel": "c", "data": json.dumps({"n": n}, separators=(",", ":"))} for n in (1, 2)]}
+    )
+    request = f"POST /apps/a/batch_events HTTP/1.1\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+    receipts = b'{"batch":[{"acknowledgement_id":"x"},{"acknowledgement_id":"y"}]}'
+    head = b"HTTP/1.1 200 OK\r\n"
+    plain = head + b"Content-Length: %d\r\n\r\n" % len(receipts) + receipts
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n%x\r\n" % len(receipts) + receipts + b"\r\n0\r\n\r\n"
+    for answer in (plain, chunked):
+        assert accepted([(request, answer)]) == {"c": {1, 2}}
+    short = b'{"batch":[{"acknowledgement_id":"x"}]}'
+    for answer in (
+        plain[:-4],
+        head + b"Content-Length: %d\r\n\r\n" % len(short) + short,
+        b"HTTP/1.1 503 x\r\nContent-Length: 0\r\n\r\n",
+        head + b"\r\nnot json",
+        b"",
+    ):
+        assert accepted([(request, answer)]) == {}
+
+
+def test_event_without_a_receipt_breaks_a_row_unless_it_was_parked() -> None:
+    """Seen and not acknowledged is not settled."""
+    exact = row(Verdict(10, 0, 0, 0, 0), Bound())
+    assert exact.is_kept
+    assert not replace(exact, unacknowledged=1).is_kept
+    assert replace(exact, unacknowledged=1, counts={"held_uncertain": 1}).is_kept

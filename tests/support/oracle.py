@@ -1,4 +1,4 @@
-"""What was promised against what was seen: lost, duplicated, reordered."""
+"""What was promised against what the server accepted and what was seen: lost, duplicated, reordered."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPResponse, IncompleteRead
+from io import BytesIO
+from typing import Any
 
 from .subscriber import Received
 
@@ -48,3 +51,50 @@ def numbers(events: Iterable[Received]) -> dict[str, list[int]]:
     for event in events:
         seen[event.channel].append(json.loads(event.data)["n"])
     return dict(seen)
+
+
+def accepted(exchanges: Iterable[tuple[bytes, bytes]]) -> dict[str, set[int]]:
+    """The `n` of every event that a server has acknowledged, by channel: of requests to it, and its answers to them.
+
+    What it took and could not say, since its client was gone, is not among them.
+    """
+    found: dict[str, set[int]] = defaultdict(set)
+    for request, answer in exchanges:
+        if not request.startswith(b"POST") or not answer.startswith(b"HTTP/1.1 200"):
+            continue
+        receipts = _batch(_body(answer))
+        items = _batch(request.partition(b"\r\n\r\n")[2])
+        if len(receipts) != len(items) or not all(one.get("acknowledgement_id") for one in receipts):
+            continue
+        for item in items:
+            data = str(item.get("data", ""))
+            if data.startswith('{"n":'):
+                found[item["channel"]].add(json.loads(data)["n"])
+    return dict(found)
+
+
+class _Wire:
+    """An answer that was read, as ``http.client`` wants to read it."""
+
+    def __init__(self, answer: bytes) -> None:
+        self._answer = answer
+
+    def makefile(self, *_: object) -> BytesIO:
+        return BytesIO(self._answer)
+
+
+def _body(answer: bytes) -> bytes:
+    response = HTTPResponse(_Wire(answer))  # type: ignore[arg-type]
+    response.begin()
+    try:
+        return response.read()
+    except IncompleteRead:
+        return b""
+
+
+def _batch(body: bytes) -> list[dict[str, Any]]:
+    try:
+        batch = json.loads(body)["batch"]
+    except (ValueError, TypeError, KeyError):
+        return []
+    return batch if isinstance(batch, list) else []
