@@ -100,6 +100,8 @@ class _WorkerControl:
         return state.stop.is_set()
 
     def others_wait(self) -> bool:
+        if self.slots_are_scarce():
+            return True  # messages too, which nobody can ask for: they are in the broker, or in the pool's queue
         for name in self._names:
             journal = app_named(name).journal
             pause = journal.shared.view().pause

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["without_signature"]
+__all__ = ["redacted"]
 
 # A proxy's page may quote the URL that it could not serve, and with it key and signature.
 _SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
@@ -17,7 +17,7 @@ _GIVEN_VALUE = re.compile(
 )
 
 
-def without_signature(words: str) -> str:
+def redacted(words: str) -> str:
     """The words of an answer without the signed query of our request and the values of its body, in one line."""
     words = _SIGNED_QUERY.sub("auth_…", " ".join(words.split()))
     return _GIVEN_VALUE.sub(lambda found: f"{found[1] or found[2]}…", words)

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
 from ..errors import SockudoConnectionError, SockudoHTTPError, error_for_status
-from ..redaction import without_signature
+from ..redaction import redacted
 from .transport import Response
 
 __all__ = ["Field", "error_of", "json_object", "retry_after"]
@@ -68,7 +68,7 @@ def error_of(response: Response) -> SockudoHTTPError:
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
         message = answer if isinstance(answer, str) else response.body.decode(errors="replace")
-    message = without_signature(message)
+    message = redacted(message)
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))

@@ -14,7 +14,7 @@ class Control(Protocol):
         """Whether the worker shuts down: give everything back."""
 
     def others_wait(self) -> bool:
-        """Whether another lane has entries and no holder, or a held channel is due: this slot could serve it."""
+        """Whether something waits for a slot: another lane without a holder, a held channel that is due, a message."""
 
     def slots_are_scarce(self) -> bool:
         """Whether there are no more slots than lanes: an empty lane is not watched for long then."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from ..redaction import without_signature
+from ..redaction import redacted
 
 __all__ = ["Finding", "NoReply", "Outcome", "Reply", "classify"]
 
@@ -126,7 +126,7 @@ def _sockudo_error(body: bytes) -> _SockudoError | None:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("error"), str):
         return None
     code = parsed.get("code")
-    return _SockudoError(code if isinstance(code, str) else "", without_signature(parsed["error"])[:MOST_WORDS])
+    return _SockudoError(code if isinstance(code, str) else "", redacted(parsed["error"])[:MOST_WORDS])
 
 
 def _json(body: bytes) -> Any:
@@ -183,4 +183,4 @@ def _is_extractors(reply: Reply) -> bool:
 
 def _excerpt(reply: Reply) -> str:
     text = reply.body[: 4 * MOST_WORDS].decode("utf-8", errors="replace")
-    return without_signature(re.sub(r"<[^>]*>", " ", text))[:MOST_WORDS]
+    return redacted(re.sub(r"<[^>]*>", " ", text))[:MOST_WORDS]

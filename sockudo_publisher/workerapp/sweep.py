@@ -22,7 +22,7 @@ from ..doorbell import doorbell
 from ..errors import ConfigurationError, JournalUnavailable
 from ..settings import get_settings
 
-__all__ = ["Sweep", "sweep_once"]
+__all__ = ["Sweep", "slots_of", "sweep_once"]
 
 logger = logging.getLogger("sockudo_publisher.sweep")
 
@@ -42,7 +42,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def __init__(self, parent: Any, **_: Any) -> None:
         # Before the pool starts, so that forked children know it too.
-        draining.state.slots = int(getattr(parent, "concurrency", 0) or 0)
+        draining.state.slots = slots_of(parent)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
@@ -99,6 +99,14 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                 self._draining.discard(key)
 
         self._own.submit(job)
+
+
+def slots_of(worker: Any) -> int:
+    """How many drains the worker can run at once; 0: not known. Celery gives the solo pool any concurrency."""
+    pool = getattr(worker, "pool_cls", None)
+    if getattr(pool, "__module__", "") == "celery.concurrency.solo":
+        return 1
+    return int(getattr(worker, "concurrency", 0) or 0)
 
 
 def sweep_once(name: str) -> list[tuple[int, str | None]]:

@@ -109,11 +109,11 @@ def test_hot_lane_with_one_slot_lets_others_through(stack: Stack) -> None:
     assert len(seen.data(hot)) < 20_000, "the hot lane must still have been busy"
 
 
-def test_solo_pool_with_its_one_slot_named_takes_messages_between_drains(stack: Stack) -> None:
-    """A drain keeps the consumer from fetching; told that there is one slot (`-c 1`) it gives it back at once."""
+def test_solo_pool_takes_messages_between_drains(stack: Stack) -> None:
+    """A drain keeps the consumer from fetching; Celery calls its one slot twelve, and empty lanes were watched."""
     numbered = Numbered(stack.channels(8))
     seen = stack.subscribe(stack.channel(), *numbered.channels)
-    stack.worker(pool="solo", concurrency=1)
+    stack.worker(pool="solo")
     for n in range(20):
         publish.apply_async((stack.channel(), "later", {"n": n}), countdown=1)
     numbered.publish(20_000)
@@ -121,3 +121,18 @@ def test_solo_pool_with_its_one_slot_named_takes_messages_between_drains(stack: 
     arrived = numbers(seen.events())
     assert sorted(arrived.pop(stack.channel())) == list(range(20))
     assert compare(numbered.promised, arrived).is_exact
+
+
+def test_countdown_gets_the_only_slot_beside_a_lane_that_is_never_empty(stack: Stack) -> None:
+    """Its message waits in the pool, where no drain can see it: the slot is given back after each slice."""
+    hot, later = stack.channel("hot"), stack.channel("later")
+    seen = stack.subscribe(hot, later)
+    stack.worker(concurrency=1, env={"SOCKUDO_BATCH_MAX_EVENTS": "1"})
+    publish_many((hot, "n", {"n": n}) for n in range(30_000))
+    seen.wait_for_count(10, 20)
+    publish.apply_async((later, "n", {"n": 0}), countdown=0.1)
+    deadline = time.monotonic() + 40
+    while not seen.data(later):
+        assert time.monotonic() < deadline, "the countdown starves"
+        time.sleep(0.1)
+    assert len(seen.data(hot)) < 30_000, "the hot lane must still have been busy"
