@@ -53,7 +53,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A restarted broker may be away for minutes; the sweep drains meanwhile.
         "broker_connection_max_retries": None,
         # The message id of a countdown event is its result; chords need a backend too.
-        "result_backend": settings.redis_url,
+        "result_backend": settings.redis_address.backend_url(),
+        "redis_backend_use_ssl": settings.redis_address.tls or None,
         "result_expires": 3600,
         "redis_socket_connect_timeout": BROKER_TIMEOUT_S,
         "redis_socket_timeout": BROKER_TIMEOUT_S,
@@ -84,14 +85,15 @@ def configured() -> Celery:
     imported; a program that sets ``SOCKUDO_*`` later would else ring somebody else's broker.
     """
     settings = get_settings()
-    if celery_app.conf.broker_url != settings.broker_url or celery_app.conf.result_backend != settings.redis_url:
+    backend = settings.redis_address.backend_url()
+    if celery_app.conf.broker_url != settings.broker_url or celery_app.conf.result_backend != backend:
         now = configuration(settings)
         celery_app.conf.update({name: now[name] for name in _ADDRESSES})
     return celery_app
 
 
 #: What of the configuration says where things are.
-_ADDRESSES = ("broker_url", "broker_transport_options", "result_backend")
+_ADDRESSES = ("broker_url", "broker_transport_options", "result_backend", "redis_backend_use_ssl")
 
 celery_app = Celery("sockudo_publisher", set_as_current=False)
 celery_app.add_defaults(lambda: configuration(get_settings()))

@@ -2,7 +2,7 @@
 
 Every variable is listed in ``docs/settings.md`` with unit and default. A malformed value raises
 :class:`ConfigurationError` that names the variable and what was expected; values are never echoed,
-because several of them hold secrets. Imports nothing of the package but the errors.
+because several of them hold secrets. Imports the errors and the addresses of Redis and the broker.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from difflib import get_close_matches
+from functools import cached_property, lru_cache
 from typing import Literal
 
+from .addresses import RedisAddress, checked_broker_url
 from .errors import ConfigurationError
 
-__all__ = ["DEFAULT_APP", "Settings", "get_settings"]
+__all__ = ["DEFAULT_APP", "Settings", "get_settings", "unknown_variables"]
 
 #: The name under which ``SOCKUDO_URL`` is known where an app has to be named (``app="name"``).
 DEFAULT_APP = "default"
@@ -54,13 +56,24 @@ class Settings:
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        if not self.broker_url:
-            object.__setattr__(self, "broker_url", self.redis_url)
+        address = self.redis_address
+        if self.broker_url:
+            broker_url = checked_broker_url(self.broker_url, setting="SOCKUDO_BROKER_URL")
+        else:
+            # As it is written, where both read it alike: it may stand in what people compare.
+            plain = address.scheme == "redis" and "?" not in self.redis_url
+            broker_url = self.redis_url if plain else address.broker_url()
+        object.__setattr__(self, "broker_url", broker_url)
         if self.dedup_window <= self.delivery_timeout + WINDOW_MARGIN_S:
             raise ConfigurationError(
                 f"SOCKUDO_DEDUP_WINDOW: {self.dedup_window:g} s, must be longer than "
                 f"SOCKUDO_DELIVERY_TIMEOUT + {WINDOW_MARGIN_S:g} s ({self.delivery_timeout + WINDOW_MARGIN_S:g} s)"
             )
+
+    @cached_property
+    def redis_address(self) -> RedisAddress:
+        """:attr:`redis_url`, read."""
+        return RedisAddress.from_url(self.redis_url, setting="SOCKUDO_REDIS_URL")
 
     def app_urls(self) -> dict[str, str]:
         """Every configured app, by name; ``SOCKUDO_URL`` is :data:`DEFAULT_APP`."""
@@ -123,24 +136,30 @@ class _Reader:
         text = self.text(name)
         if text is None:
             return default
+        bounds = f"must be between {low:.12g} and {high:.12g}"
         try:
             value = float(text)
         except ValueError:
-            raise ConfigurationError(f"{name}: not a number") from None
+            raise ConfigurationError(f"{name}: not a number, {bounds}") from None
+        if not text.isascii():  # float() and int() read the digits of every script
+            raise ConfigurationError(f"{name}: not a number in ASCII digits, {bounds}")
         if not low <= value <= high:
-            raise ConfigurationError(f"{name}: must be between {low:g} and {high:g}")
+            raise ConfigurationError(f"{name}: {bounds}")
         return value
 
     def integer(self, name: str, default: int, *, low: int, high: int) -> int:
         text = self.text(name)
         if text is None:
             return default
+        bounds = f"must be between {low} and {high}"
         try:
             value = int(text.replace("_", ""))
         except ValueError:
-            raise ConfigurationError(f"{name}: not a whole number") from None
+            raise ConfigurationError(f"{name}: not a whole number, {bounds}") from None
+        if not text.isascii():
+            raise ConfigurationError(f"{name}: not a whole number in ASCII digits, {bounds}")
         if not low <= value <= high:
-            raise ConfigurationError(f"{name}: must be between {low} and {high}")
+            raise ConfigurationError(f"{name}: {bounds}")
         return value
 
     def choice(self, name: str, default: str, *others: str) -> str:
@@ -180,3 +199,52 @@ def _apps(text: str | None) -> dict[str, str]:
     if DEFAULT_APP in apps:
         raise ConfigurationError(f"SOCKUDO_APPS: the name {DEFAULT_APP!r} belongs to SOCKUDO_URL")
     return apps
+
+
+_PREFIX = "SOCKUDO_"
+
+#: Variables that other parts read: the embedded and the real server, docker-compose.yml, the crash points.
+_OF_OTHERS = frozenset(
+    {
+        "SOCKUDO_APP_ID",
+        "SOCKUDO_APP_KEY",
+        "SOCKUDO_APP_SECRET",
+        "SOCKUDO_BIN",
+        "SOCKUDO_DEVSERVER_APPS",
+        "SOCKUDO_ENABLE_CLIENT_MESSAGES",
+        "SOCKUDO_FAULTPOINT",
+        "SOCKUDO_MAX_CONNECTIONS",
+        "SOCKUDO_SERVER_ROLE",
+        "SOCKUDO_SKIP_INLINE_APPS",
+    }
+)
+_PREFIXES_OF_OTHERS = ("SOCKUDO_ABLY_", "SOCKUDO_DEFAULT_APP_", "SOCKUDO_LOG_", "SOCKUDO_OTEL_")
+
+
+def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """``SOCKUDO_*`` variables that nobody reads, each with the known one that it may have been meant for, or ``""``."""
+    read = _Names()
+    Settings.from_env(read)
+    known = [name.removeprefix(_PREFIX) for name in read.asked]
+    found: dict[str, str] = {}
+    for name in sorted(os.environ if environ is None else environ):
+        if not name.startswith(_PREFIX) or name in read.asked or name in _OF_OTHERS:
+            continue
+        if not name.startswith(_PREFIXES_OF_OTHERS):
+            # Without the prefix, which would make all of them look alike.
+            nearest = get_close_matches(name.removeprefix(_PREFIX), known, n=1)
+            found[name] = _PREFIX + nearest[0] if nearest else ""
+    return found
+
+
+class _Names(dict[str, str]):
+    """An empty environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[str] = []
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        """Not set."""
+        self.asked.append(name)
+        return default

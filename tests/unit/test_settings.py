@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sockudo_publisher import settings as module
 from sockudo_publisher.delivery import window
 from sockudo_publisher.errors import ConfigurationError
-from sockudo_publisher.settings import DEFAULT_APP, Settings, get_settings
+from sockudo_publisher.settings import DEFAULT_APP, Settings, get_settings, unknown_variables
 
 pytestmark = pytest.mark.unit
 
@@ -25,6 +25,12 @@ GOOD = [
     ("SOCKUDO_URL", URL, "url", URL),
     ("SOCKUDO_REDIS_URL", "redis://redis:6379/1", "redis_url", "redis://redis:6379/1"),
     ("SOCKUDO_BROKER_URL", "amqp://rabbit//", "broker_url", "amqp://rabbit//"),
+    (
+        "SOCKUDO_BROKER_URL",
+        "unix:///run/redis.sock?db=1",
+        "broker_url",
+        "redis+socket:///run/redis.sock?virtual_host=1",
+    ),
     ("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64", "QUJD", "encryption_master_key_base64", "QUJD"),
     ("SOCKUDO_TIMEOUT", "2.5", "timeout", 2.5),
     ("SOCKUDO_DELIVERY_TIMEOUT", "10", "delivery_timeout", 10.0),
@@ -45,8 +51,10 @@ GOOD = [
     ("SOCKUDO_APPS", "{}", "apps", {}),
 ]
 
-NOT_NUMBERS = ["x", "1,5", "--", "1 2", "0x10", SECRET]
+NOT_NUMBERS = ["x", "1,5", "--", "1 2", "0x10", "\u0663\u0663", "\uff13\uff13", SECRET]
 BAD: dict[str, list[str]] = {
+    "SOCKUDO_REDIS_URL": [SECRET, URL, f"redis://:{SECRET}/x@h:6379/0", f"redis://h/{SECRET}"],  # more: test_addresses
+    "SOCKUDO_BROKER_URL": [SECRET, URL, f"amqp://u:{SECRET}/x@h"],
     "SOCKUDO_TIMEOUT": [*NOT_NUMBERS, "0", "-1", "3601", "nan", "inf", "-inf"],
     "SOCKUDO_DELIVERY_TIMEOUT": [*NOT_NUMBERS, "0", "0.05", "1e9", "nan"],
     "SOCKUDO_BATCH_MAX_EVENTS": [*NOT_NUMBERS, "0", "-5", "100001", "1.5", "1e3", "nan"],
@@ -122,7 +130,22 @@ def test_bad_value_is_named_and_not_echoed(name: str, text: str) -> None:
     assert SECRET not in told
     if len(text) > len(":100"):  # which is in the example of SOCKUDO_REDIS_WAIT
         assert text not in told
-    assert len(told) < 200
+    assert len(told) < 250
+
+
+@pytest.mark.parametrize("text", ["x", "1e99", "\u0663"])
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("SOCKUDO_TIMEOUT", "between 0.01 and 3600"),
+        ("SOCKUDO_DEDUP_WINDOW", "between 0.1 and 10000000"),
+        ("SOCKUDO_LANES", "between 1 and 256"),
+    ],
+)
+def test_complaint_about_a_number_names_its_range(name: str, bounds: str, text: str) -> None:
+    """Also where the text is no number at all."""
+    with pytest.raises(ConfigurationError, match=f"^{name}: .*{bounds}$"):
+        read(**{name: text})
 
 
 @given(st.sampled_from(sorted(BAD)), st.text(st.characters(exclude_characters="\0"), max_size=30))
@@ -233,6 +256,30 @@ def test_process_reads_its_environment_once(monkeypatch: pytest.MonkeyPatch) -> 
         assert get_settings().lanes == 4
     finally:
         get_settings.cache_clear()
+
+
+# -- variables that nobody reads ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("SOCKUDO_TIMEOUTT", "SOCKUDO_TIMEOUT"),
+        ("SOCKUDO_REDIS", "SOCKUDO_REDIS_URL"),
+        ("SOCKUDO_LANE", "SOCKUDO_LANES"),
+        ("SOCKUDO_ENCRYPTION_MASTER_KEY", "SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"),
+        ("SOCKUDO_SOMETHING_ELSE", ""),
+    ],
+)
+def test_misspelled_variable_is_found(name: str, nearest: str) -> None:
+    """With the one that it was meant for, where one is near."""
+    assert unknown_variables({name: "1", "PATH": "/bin"}) == {name: nearest}
+
+
+def test_known_variables_and_those_of_the_server_are_no_misspellings() -> None:
+    """The server may run beside us, with variables of its own under the same prefix."""
+    others = ("SOCKUDO_BIN", "SOCKUDO_APP_KEY", "SOCKUDO_DEFAULT_APP_ID", "SOCKUDO_OTEL_ENABLED")
+    assert unknown_variables(dict.fromkeys((*ROWS, *others), "x")) == {}
 
 
 # -- docs/settings.md ---------------------------------------------------------------------------------
