@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import re
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -21,7 +20,7 @@ from rich.markup import escape
 from ..errors import SockudoError
 from .exits import ExitCode, exit_code
 
-__all__ = ["Output", "plain", "without_credentials"]
+__all__ = ["Output", "plain"]
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -81,9 +80,3 @@ class Output:
 def plain(text: str) -> str:
     """``text`` as rich shall show it: its own brackets are no markup."""
     return escape(text)
-
-
-def without_credentials(url: str) -> str:
-    """``url`` as it may be shown: without user name and password, and without a query, which may hold them too."""
-    # Several servers may stand in one URL (Sentinel), separated by semicolons.
-    return re.sub(r"//[^/;]*@", "//", re.sub(r"\?[^;]*", "", url))

@@ -7,7 +7,8 @@ import sys
 
 import click
 
-from .output import Output, without_credentials
+from ..addresses import without_credentials
+from .output import Output
 
 __all__ = ["command"]
 

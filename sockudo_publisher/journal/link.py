@@ -8,6 +8,8 @@ proves: before the first byte left, nothing is stored (``stored=False``); after 
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias, cast
@@ -15,10 +17,19 @@ from typing import Any, Literal, TypeAlias, cast
 import redis
 from hiredis import pack_command
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, RedisError, ResponseError
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from .. import faultpoint
+from ..addresses import without_credentials
 from ..errors import JournalUnavailable
 from .scripts import all_scripts, name_of, script
 
@@ -80,7 +91,7 @@ class RedisLink:
                     connection.disconnect()
                     connection.connect()
         except (RedisError, OSError) as error:
-            raise JournalUnavailable(f"Redis cannot be reached: {error_words(error)}", stored=False) from None
+            raise JournalUnavailable(f"Redis cannot be reached: {self._trouble(error)}", stored=False) from None
         return connection
 
     def _begin_process(self) -> None:
@@ -130,7 +141,7 @@ class RedisLink:
                     answers[i] = answer
         except (RedisError, OSError) as error:
             connection.disconnect()
-            raise JournalUnavailable(f"Redis did not answer: {error_words(error)}", stored=None) from None
+            raise JournalUnavailable(f"Redis did not answer: {self._trouble(error)}", stored=None) from None
         except BaseException:
             # A greenlet killed or a signal raised between question and answer: the next user of this
             # connection would read our answer.
@@ -140,6 +151,10 @@ class RedisLink:
         if faultpoint.IS_ARMED:
             _at_scripts("after", commands)
         return answers
+
+    def _trouble(self, error: Exception) -> str:
+        """Where and why, without credentials."""
+        return f"{without_credentials(self._url)}: {_reason(error, self._timeout_s)}"
 
     def call(self, *command: Any) -> Any:
         """One command; an error that Redis answers is raised as :class:`JournalUnavailable`."""
@@ -208,7 +223,34 @@ class _Packer:
         return [_packed((*name.split(), *args))]
 
 
+#: Exceptions that redis-py wraps into one another, at most.
+MOST_CAUSES = 5
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    """Why Redis was not reached, in words of ours or the system's: redis-py's own may hold what it was given."""
+    if isinstance(error, AuthenticationError):
+        return "refuses the user or password"
+    if isinstance(error, BusyLoadingError):
+        return "is loading its data, and takes no commands until then"
+    if isinstance(error, (RedisTimeoutError, TimeoutError)):
+        return f"no answer within {timeout_s:g} s"
+    cause: BaseException | None = error
+    for _ in range(MOST_CAUSES):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS certificate not accepted, {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed, {cause.reason or 'no reason given'}"
+        if isinstance(cause, socket.gaierror):
+            return f"host not found, {cause.strerror}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause and (cause.__cause__ or cause.__context__)
+    return error_words(error)
+
+
 def error_words(error: Exception) -> str:
     """A word on the error without its text where that could hold a URL or a value."""
-    text = str(error).split("\n", 1)[0]
+    # An unknown command is answered with its arguments, and HELLO's are user and password.
+    text = str(error).split("\n", 1)[0].split("with args", 1)[0].rstrip(" ,")
     return f"{type(error).__name__}: {text}"[:200] if isinstance(error, ResponseError) else type(error).__name__

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from sockudo_publisher import apps
 from sockudo_publisher.cli import main
-from sockudo_publisher.cli.output import Output, without_credentials
+from sockudo_publisher.cli.output import Output
 
 pytestmark = pytest.mark.unit
 
@@ -188,21 +188,6 @@ def test_wrong_usage_is_json_too(run):
     answer = json.loads(result.stdout)
     assert answer["error"]["type"] == "UsageError"
     assert answer["exit_code"] == result.exit_code == 2
-
-
-@pytest.mark.parametrize(
-    ("url", "shown"),
-    [
-        ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),
-        ("redis://user:pass@word@host:1/0", "redis://host:1/0"),
-        ("rediss://:secret@host/0?password=secret", "rediss://host/0"),
-        ("sentinel://:secret@a:1;sentinel://:secret@b:2", "sentinel://a:1;sentinel://b:2"),
-        ("amqp://guest:guest@rabbit//", "amqp://rabbit//"),
-    ],
-)
-def test_urls_are_shown_without_credentials(url, shown):
-    """Neither user nor password, nor a query that may hold one."""
-    assert without_credentials(url) == shown
 
 
 def test_a_payload_in_markup_is_not_taken_for_markup(run):
