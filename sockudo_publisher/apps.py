@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from .client.encoding import Encoder
+from .client.encryption import decode_master_key
 from .client.sockudo import Sockudo
 from .errors import ConfigurationError
 from .journal.journal import Journal
 from .journal.producer import Producer
-from .settings import DEFAULT_APP, get_settings
+from .settings import DEFAULT_APP, Settings, get_settings
 
-__all__ = ["App", "app_named", "forget_apps"]
+__all__ = ["App", "app_named", "check_apps", "client_of", "forget_apps", "setting_of"]
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,42 @@ class App:
     fingerprint_key: bytes
 
 
+def client_of(settings: Settings, name: str) -> Sockudo:
+    """The HTTP client of one app. Raises :class:`ConfigurationError` that names the variable to change."""
+    key = settings.encryption_master_key_base64
+    if key is not None:
+        try:
+            decode_master_key(key)
+        except ConfigurationError as error:
+            # The client calls it by its argument's name, which is in nobody's environment.
+            words = str(error).partition(": ")[2]
+            raise ConfigurationError(f"SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: {words}") from None
+    return Sockudo.from_setting(
+        setting_of(name),
+        settings.url_of(name),
+        timeout=settings.timeout,
+        encryption_master_key_base64=key,
+        max_event_bytes=settings.max_event_bytes,
+    )
+
+
+def setting_of(name: str) -> str:
+    """What holds the app's URL."""
+    return "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]"
+
+
+def check_apps(settings: Settings) -> None:
+    """Raise :class:`ConfigurationError` where a worker with these settings could never deliver: no app, or one that
+    cannot be addressed.
+    """
+    for name in settings.app_urls() or (DEFAULT_APP,):
+        client_of(settings, name)
+
+
 @lru_cache(maxsize=64)
 def _build(name: str) -> App:
     settings = get_settings()
-    client = Sockudo.from_setting(
-        "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]",
-        settings.url_of(name),
-        timeout=settings.timeout,
-        encryption_master_key_base64=settings.encryption_master_key_base64,
-        max_event_bytes=settings.max_event_bytes,
-    )
+    client = client_of(settings, name)
     master_key = settings.encryption_master_key_base64 or ""
     return App(
         name=name,

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .. import __version__
+from ..apps import client_of, setting_of
 from ..client.credentials import Credentials
-from ..client.sockudo import Sockudo
 from ..settings import DEFAULT_APP, Settings
 from .access import Access, judge_access
 from .broker_health import BrokerFacts, judge_broker
@@ -64,10 +64,9 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
 
     Raises :class:`ConfigurationError` for settings that cannot be understood.
     """
-    setting = "SOCKUDO_URL" if app == DEFAULT_APP else f"SOCKUDO_APPS[{app!r}]"
-    url = settings.url_of(app)
-    credentials = Credentials.from_url(url, setting=setting)
-    client = Sockudo.from_setting(setting, url, encryption_master_key_base64=settings.encryption_master_key_base64)
+    setting = setting_of(app)
+    credentials = Credentials.from_url(settings.url_of(app), setting=setting)
+    client = client_of(settings, app)
     wanted = Wanted(settings.batch_max_events, settings.batch_max_bytes, settings.max_event_bytes)
     sockudo = SockudoFacts(Access(setting, credentials.app_id, failure=f"no answer within {WITHIN_S:g} s"))
     until = time.monotonic() + WITHIN_S

@@ -1,7 +1,7 @@
 """The Celery app that runs drains: ``celery -A worker worker``, ``sockudo-publisher worker``.
 
-Assembles only: the private app with its tasks, the stop that reaches every pool, and the sweep and
-the canaries as steps of the worker. Importing it makes this process a worker's.
+Assembles only: the private app with its tasks, the look at the settings, the stop that reaches every
+pool, and the sweep and the canaries as steps of the worker. Importing it makes this process a worker's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,13 @@ from __future__ import annotations
 import logging
 import sys
 
-from .. import tasks as _tasks  # noqa: F401 -- registers publish and drain
+from ..errors import ConfigurationError
+from .starting import refuse, start_with_worker
+
+try:
+    from .. import tasks as _tasks  # noqa: F401 -- registers publish and drain, for which Celery reads our settings
+except ConfigurationError as error:
+    refuse(error)
 from ..celery_app import celery_app as app
 from ..draining import stop_with_worker
 from . import about as _about  # noqa: F401 -- answers the doctor
@@ -19,6 +25,7 @@ from .sweep import Sweep
 
 __all__ = ["app"]
 
+start_with_worker()
 stop_with_worker()
 if asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(params=["devserver", "sockudo"])
@@ -60,3 +65,62 @@ def test_the_server_s_refusal_is_a_failure(server, run, environ):
     environ["SOCKUDO_URL"] = server.url.replace(f":{server.apps[0].secret}@", ":another@")
     code, answer = run("publish", "--now", "c", "e", "x")
     assert (code, answer["error"]["type"]) == (1, "AuthFailed")
+
+
+SECRET = "secret-of-mine"
+
+#: Settings that can never work, and the variable that is to be named.
+NEVER = {
+    "no url": ({"SOCKUDO_URL": "foo"}, "SOCKUDO_URL: "),
+    "no app": ({"SOCKUDO_URL": ""}, "SOCKUDO_URL: not set"),
+    "key": ({"SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64": SECRET}, "SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: not base64"),
+    "short key": ({"SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64": "QUJD"}, "SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: 3 bytes"),
+    "further app": ({"SOCKUDO_APPS": f'{{"shop":"http://k:{SECRET}/x@h/apps/1"}}'}, "SOCKUDO_APPS['shop']: "),
+    "redis": ({"SOCKUDO_REDIS_URL": f"redis://:{SECRET}/x@127.0.0.1:6379/0"}, "SOCKUDO_REDIS_URL: "),
+    "broker": ({"SOCKUDO_BROKER_URL": f"amqp://u:{SECRET}/x@h"}, "SOCKUDO_BROKER_URL: "),
+    "transport": ({"SOCKUDO_BROKER_URL": f"nope://u:{SECRET}@h"}, "SOCKUDO_BROKER_URL: "),
+    "library": ({"SOCKUDO_BROKER_URL": "librabbitmq://h"}, "SOCKUDO_BROKER_URL: its transport needs a library"),
+    "number": ({"SOCKUDO_LANES": "many"}, "SOCKUDO_LANES: "),
+}
+
+
+@pytest.mark.parametrize("celery", [False, True], ids=["sockudo-publisher", "celery"])
+@pytest.mark.parametrize(("settings", "words"), NEVER.values(), ids=NEVER)
+def test_worker_does_not_start_with_settings_that_can_never_work(environ, start, settings, words, celery):
+    """One line that names the variable, exit code 2, and no traceback: by either command."""
+    environ.update(settings)
+    if celery:
+        command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
+        ended = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, timeout=120, check=False)
+        code, stdout, stderr = ended.returncode, ended.stdout, ended.stderr
+    else:
+        process = start("worker")
+        stdout, stderr = process.communicate(timeout=120)
+        code = process.returncode
+    assert code == 2, stderr.decode()
+    assert stdout == b""
+    assert stderr.decode().startswith(f"Error: {words}")
+    assert stderr.count(b"\n") == 1
+    assert SECRET not in stderr.decode()
+
+
+def test_celery_s_other_commands_do_not_need_an_app(environ):
+    """`celery -A worker report` delivers nothing."""
+    environ["SOCKUDO_URL"] = ""
+    command = [sys.executable, "-m", "celery", "-A", "worker", "report"]
+    subprocess.run(command, env=environ, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=120, check=True)
+
+
+def test_worker_warns_of_a_misspelled_variable(environ, start):
+    """And starts all the same."""
+    environ["SOCKUDO_TIMEOUTT"] = "3"
+    worker = start("worker", "--concurrency", "1", "--loglevel", "INFO")
+    lines = []
+    for line in worker.stderr:
+        lines.append(line)
+        if line.rstrip().endswith(b" ready."):
+            break
+    assert any(b"SOCKUDO_TIMEOUTT: no setting has this name, did you mean SOCKUDO_TIMEOUT?" in line for line in lines)
+    worker.send_signal(signal.SIGTERM)
+    worker.communicate(timeout=60)
+    assert worker.returncode == 0
