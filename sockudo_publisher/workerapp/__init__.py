@@ -20,6 +20,7 @@ from ..celery_app import celery_app as app
 from ..draining import stop_with_worker
 from . import about as _about  # noqa: F401 -- answers the doctor
 from .canary import CanaryStep
+from .log_filter import hide_payloads
 from .pool import asks_for_prefork
 from .sweep import Sweep
 
@@ -27,6 +28,7 @@ __all__ = ["app"]
 
 start_with_worker()
 stop_with_worker()
+hide_payloads()
 if asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"
 app.steps["worker"].add(Sweep)

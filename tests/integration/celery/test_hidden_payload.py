@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any
+
 import pytest
+from kombu import Connection, Queue
 
 from sockudo_publisher import operations, publish
 from sockudo_publisher.embedded.process import wait_for
@@ -43,3 +47,47 @@ def test_value_that_sockudo_cannot_read_is_quoted_in_no_log_and_no_dead_letter(s
     assert letter.reason == "refused"
     assert "ephemeral: invalid type: string …, expected a boolean" in letter.words
     assert "not-for-the-log" not in worker.log_text()
+
+
+SECRET = "not-for-the-log"
+
+#: What a producer of another kind could put into our queue: a body, its content type, its headers.
+UNUSABLE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "no task's": ({"data": SECRET}, {}),
+    "of an unregistered task": (
+        ([SECRET], {}, {}),
+        {"headers": {"task": "nobody.knows", "id": "1", "argsrepr": SECRET, "lang": "py"}},
+    ),
+    "invalid task message": (
+        {"task": "sockudo_publisher.publish", "id": "2", "args": SECRET, "kwargs": [SECRET]},
+        {},
+    ),
+    "cannot be decoded": (f"{{{SECRET}", {"content_type": "application/json", "content_encoding": "utf-8"}),
+    "ETA cannot be read": (
+        (["c", "e", SECRET], {}, {}),
+        {
+            "headers": {
+                **{"task": "sockudo_publisher.publish", "id": "3", "lang": "py", "argsrepr": SECRET},
+                "eta": "0001-01-01T00:00:00+14:00",
+            }
+        },
+    ),
+}
+
+
+def test_worker_says_that_a_message_cannot_be_used_and_not_what_is_in_it(stack: Stack) -> None:
+    """Celery would write its whole body, and headers that hold the arguments."""
+    worker = stack.worker(args=["--loglevel=DEBUG"])
+    with Connection(stack.environ["SOCKUDO_REDIS_URL"]) as connection:
+        producer = connection.Producer()
+        for body, options in UNUSABLE.values():
+            how = {"serializer": "json", **options}
+            if "content_type" in options:
+                del how["serializer"]
+            producer.publish(body, routing_key="sockudo", exchange="", declare=[Queue("sockudo")], **how)
+    until = time.monotonic() + 60
+    while not all(kind in worker.log_text() for kind in UNUSABLE):
+        assert time.monotonic() < until, worker.log_text()
+        time.sleep(0.1)
+    assert SECRET not in worker.log_text()
+    assert "Traceback" not in worker.log_text()
