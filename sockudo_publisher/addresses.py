@@ -1,4 +1,4 @@
-"""Where Redis and the Celery broker are: URLs checked before a client reads them, and shown without credentials.
+"""Where Redis and the Celery broker are: URLs checked before a client reads them.
 
 redis-py and kombu take what they do not understand for something else (``redis://h/abc`` for database 0),
 or raise errors that quote the URL. Here a URL is read as both of them read it, and a complaint names the
@@ -15,7 +15,7 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urls
 
 from .errors import ConfigurationError
 
-__all__ = ["RedisAddress", "checked_broker_url", "without_credentials"]
+__all__ = ["RedisAddress", "checked_broker_url"]
 
 _EXPECTED = "expected redis(s)://[user:password@]host[:port][/database] or unix:///path[?db=database]"
 _EXPECTED_BROKER = "expected transport://[user:password@]host[:port][/path], as in amqp://user:password@host//"
@@ -181,12 +181,6 @@ def _check_broker(url: str, setting: str) -> None:
         raise ConfigurationError(f"{setting}: malformed host, port or query, {_EXPECTED_BROKER}; {_ENCODE}")
     if transport in ("redis", "rediss", "sentinel") and not inner and not _DATABASE_PATH.fullmatch(path):
         raise ConfigurationError(f"{setting}: its path is no database number, {_EXPECTED_BROKER}; {_ENCODE}")
-
-
-def without_credentials(url: str) -> str:
-    """``url`` as it may be shown: without user name and password, and without a query, which may hold them too."""
-    # Several servers may stand in one URL (Sentinel), separated by semicolons.
-    return re.sub(r"//[^/;]*@", "//", re.sub(r"\?[^;]*", "", url))
 
 
 def _split(url: str, setting: str) -> SplitResult:

@@ -34,6 +34,7 @@ __all__ = [
     "FlipStatus",
     "LaneStatus",
     "PauseStatus",
+    "dead_find",
     "dead_list",
     "dead_purge",
     "dead_replay",
@@ -162,12 +163,18 @@ def dead_list(settings: Settings, app: str, limit: int) -> list[DeadLetter]:
     return [_shown(app, letter) for letter in _letters(settings, app).oldest(limit)]
 
 
+def dead_find(settings: Settings, app: str, id: str) -> DeadLetter | None:
+    """One dead letter, ``None`` when there is none with this id. Raises :class:`ValidationError` for what is no id."""
+    letter = _letters(settings, app).find(*_place(id))
+    return None if letter is None else _shown(app, letter)
+
+
 def dead_show(settings: Settings, app: str, id: str) -> DeadLetter:
     """One dead letter. Raises :class:`ValidationError` when there is none with this id."""
-    letter = _letters(settings, app).find(*_place(id))
+    letter = dead_find(settings, app, id)
     if letter is None:
         raise ValidationError(f"id: no dead letter {id} of app {app}")
-    return _shown(app, letter)
+    return letter
 
 
 def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: bool = False) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["redacted"]
+__all__ = ["redacted", "without_credentials"]
 
 # A proxy's page may quote the URL that it could not serve, and with it key and signature.
 _SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
@@ -21,3 +21,9 @@ def redacted(words: str) -> str:
     """The words of an answer without the signed query of our request and the values of its body, in one line."""
     words = _SIGNED_QUERY.sub("auth_…", " ".join(words.split()))
     return _GIVEN_VALUE.sub(lambda found: f"{found[1] or found[2]}…", words)
+
+
+def without_credentials(url: str) -> str:
+    """``url`` as it may be shown: without user name and password, and without a query, which may hold them too."""
+    # Several servers may stand in one URL (Sentinel), separated by semicolons.
+    return re.sub(r"//[^/;]*@", "//", re.sub(r"\?[^;]*", "", url))

@@ -9,12 +9,15 @@ A command's module is imported only when the command runs or explains itself, so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
+from typing import Any
 
 import click
 
 from .. import __version__
-from .exits import MEANINGS
+from .exits import MEANINGS, ExitCode
+from .output import Output
 
 __all__ = ["main"]
 
@@ -34,7 +37,24 @@ _COMMANDS = {
 
 
 class _Commands(click.Group):
-    """A group whose commands are imported on first use."""
+    """A group whose commands are imported on first use, and whose usage errors are JSON where that is asked for."""
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """As click does it; remembers whether JSON is asked for, which an error keeps click from reading."""
+        as_json = _asks_for_json(args)
+        try:
+            context = super().make_context(info_name, args, *rest, **extra)
+        except click.UsageError as error:
+            raise _told(error, as_json) from None
+        context.meta[_AS_JSON] = as_json
+        return context
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does it."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _told(error, ctx.meta[_AS_JSON]) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -48,6 +68,23 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+
+
+_AS_JSON = "sockudo_publisher.as_json"
+
+
+def _asks_for_json(args: Sequence[str]) -> bool:
+    """Whether ``--json`` is among the options."""
+    options = args[: args.index("--")] if "--" in args else args
+    return "--json" in options
+
+
+def _told(error: click.UsageError, as_json: bool) -> Exception:
+    """The error itself, for click to show; or the end, once it is written as JSON."""
+    if not as_json:
+        return error
+    Output(as_json).complain(type(error).__name__, error.format_message(), ExitCode.USAGE)
+    return click.exceptions.Exit(ExitCode.USAGE)
 
 
 @click.group(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..bench.plan import DEFAULT_BYTES, DEFAULT_CHANNELS, EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Plan
+from ..redaction import without_credentials
 from .exits import ExitCode
 from .extras import require_demo_extra
-from .output import Output, plain, without_credentials
+from .output import Output, plain
 
 if TYPE_CHECKING:
     from rich.table import Table

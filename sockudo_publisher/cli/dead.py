@@ -68,7 +68,10 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
     settings, name = _settings(app)
     from .. import operations
 
-    letter = operations.dead_show(settings, name, id)
+    letter = operations.dead_find(settings, name, id)
+    if letter is None:
+        out.complain("Absent", f"{id} is no dead letter of {name} (any more)", ExitCode.FAILED, absent=1)
+        raise SystemExit(ExitCode.FAILED)
     values = _values(letter)
     if payload:
         values["data"] = json.loads(letter.item).get("data")

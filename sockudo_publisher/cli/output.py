@@ -7,6 +7,7 @@ payload and no secret (``errors.py``), so it may be shown as it is.
 
 from __future__ import annotations
 
+import codecs
 import functools
 import json
 import sys
@@ -25,19 +26,39 @@ __all__ = ["Output", "plain"]
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
+#: What a terminal without these characters is shown; any other is shown as its escape.
+_IN_ASCII = {"±": "+/-", "…": "...", "\u2013": "-", "\u2014": "-", "→": "->", "≥": ">=", "≤": "<="}
+_IN_WORDS = "sockudo-publisher-in-words"
+
+
+def _in_words(error: UnicodeError) -> tuple[str, int]:
+    """A codec's error handler: what the encoding does not have, in characters that it has."""
+    assert isinstance(error, UnicodeEncodeError)
+    lacking = error.object[error.start : error.end]
+    shown = [_IN_ASCII.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking]
+    return "".join(shown), error.end
+
+
+codecs.register_error(_IN_WORDS, _in_words)
+
+
 class Output:
-    """Where one command writes."""
+    """Where one command writes. No text that a stream's encoding does not have ends a command."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors=_IN_WORDS)
         self.console = Console(quiet=as_json, highlight=False, soft_wrap=True)
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
     def emit(self, **values: Any) -> None:
         """One JSON object for programs. Nothing for people."""
         if self.as_json:
+            has_all = (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf")
             # click.echo flushes: a reader at the other end of a pipe sees it now.
-            click.echo(json.dumps(values, ensure_ascii=False, separators=(",", ":")))
+            click.echo(json.dumps(values, ensure_ascii=not has_all, separators=(",", ":")))
 
     def say(self, *parts: Any) -> None:
         """A line, a table or a panel for people. Nothing for programs."""

@@ -26,17 +26,21 @@ def command(out: Output, app: str | None) -> None:
 
     Exit code 1 when something needs a person: an app is paused, dead letters wait, events wait under a name
     that is not configured any more or for a worker of a newer release, or the server does not remember
-    message ids (it says which of its settings to change).
+    message ids (it says which of its settings to change). Exit code 2 when no app is configured and none
+    has events, or when an app's URL is malformed.
     """
-    from ..settings import get_settings
+    from ..settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
-    if app is not None:
-        settings.url_of(app)
     from .. import operations
+    from ..apps import client_of
     from ..delivery.memory import summary
 
+    for name in settings.app_urls() if app is None else (app,):
+        client_of(settings, name)  # no worker starts with a URL or key that cannot be read
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
+    if not apps:
+        settings.url_of(DEFAULT_APP)  # says which variable to set
     risk = any(
         found.pause
         or found.advice
@@ -64,8 +68,6 @@ def command(out: Output, app: str | None) -> None:
             )
         if found.counters:
             out.say("[dim]" + ", ".join(f"{plain(name)} {count:,}" for name, count in sorted(found.counters.items())))
-    if not apps:
-        out.say("No app is configured: set SOCKUDO_URL or SOCKUDO_APPS.")
     out.emit(ok=not risk, apps=[asdict(found) for found in apps])
     if risk:
         raise SystemExit(ExitCode.FAILED)

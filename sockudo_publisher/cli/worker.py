@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 import click
 
-from ..addresses import without_credentials
+from ..redaction import without_credentials
 from .output import Output
 
 __all__ = ["command"]
@@ -26,29 +27,36 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
     Takes the options of "celery worker", as in: worker --concurrency 4 --loglevel INFO. Without any it is
     right for production: the threads pool, a slot for each lane and some to spare, this package's queue.
 
-    With --json the configuration is written as one JSON object before the worker starts. --json comes
-    before Celery's options. The log goes to stderr.
+    With --json the configuration is written as one JSON object when Celery has understood its options
+    and before the worker starts. --json comes before Celery's options. The log goes to stderr.
     """
     if any(option in ("-A", "--app") or option.startswith("--app=") for option in celery_options):
         raise click.UsageError("the app is this package's own: -A does not apply")
     from ..settings import get_settings
 
     settings = get_settings()
-    apps = sorted(settings.app_urls())
-    if not apps:
-        settings.url_of("default")  # says which variable to set
+    from ..workerapp.starting import check_settings
+
+    check_settings(settings)
+    from celery.signals import celeryd_init
+
     from ..workerapp import app
 
-    out.emit(
-        ok=True,
-        apps=apps,
-        broker=without_credentials(settings.broker_url),
-        journal=without_credentials(settings.redis_url),
-        pool=app.conf.worker_pool,
-        concurrency=app.conf.worker_concurrency,
-    )
-    if out.as_json:
-        # Celery greets on stdout; a program that reads JSON there must not see it.
-        sys.stdout.flush()
-        os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    app.worker_main(["worker", *celery_options])
+    def tell(conf: Any, **_: Any) -> None:
+        """Once Celery has understood its options, and before the worker greets."""
+        out.emit(
+            ok=True,
+            apps=sorted(settings.app_urls()),
+            broker=without_credentials(settings.broker_url),
+            journal=without_credentials(settings.redis_url),
+            pool=conf.worker_pool,
+            concurrency=conf.worker_concurrency,
+        )
+        if out.as_json:
+            # Celery greets on stdout; a program that reads JSON there must not see it.
+            sys.stdout.flush()
+            os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+
+    celeryd_init.connect(tell, weak=False)
+    # Celery answers with an exit code, or nothing, and raises click's errors, which are told as ours.
+    sys.exit(app.worker_main(["worker", *celery_options]))

@@ -29,8 +29,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from .. import faultpoint
-from ..addresses import without_credentials
 from ..errors import JournalUnavailable
+from ..redaction import without_credentials
 from .scripts import all_scripts, name_of, script
 
 __all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]

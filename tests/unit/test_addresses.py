@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection
 
-from sockudo_publisher.addresses import RedisAddress, checked_broker_url, without_credentials
+from sockudo_publisher.addresses import RedisAddress, checked_broker_url
 from sockudo_publisher.errors import ConfigurationError
+from sockudo_publisher.redaction import without_credentials
 
 pytestmark = pytest.mark.unit
 

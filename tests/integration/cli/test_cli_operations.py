@@ -144,7 +144,8 @@ class TestDead:
 
     def test_an_unknown_letter_is_said_to_be_unknown(self, run):
         """Whoever believes that it was replayed would wait for it in vain."""
-        assert run("dead", "show", "0-1-1")[0] == 2
+        code, answer = run("dead", "show", "0-1-1")
+        assert (code, answer["ok"], answer["error"]["absent"]) == (1, False, 1)
         for args in (("replay", "0-1-1"), ("purge", "0-1-1", "--yes")):
             code, answer = run("dead", *args)
             assert (code, answer["ok"], answer["absent"]) == (1, False, 1)

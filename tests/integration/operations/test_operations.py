@@ -253,10 +253,10 @@ class TestResume:
         """The right to probe too; there is nothing to do a second time."""
         lane.append(b"1")
         lane.journal.shared.pause("misconfigured", 1000.0)
-        lane.journal.shared.try_probe("me", 1000.0)
+        lane.journal.shared.try_probe("me")
         assert operations.resume(settings, "default")
         assert lane.journal.shared.view().pause is None
-        assert lane.journal.shared.try_probe("another", 1.0)
+        assert lane.journal.shared.try_probe("another")
         assert rung() == [["default", 0, None]]
         assert not operations.resume(settings, "default")
         assert rung() == []
