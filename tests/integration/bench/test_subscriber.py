@@ -90,16 +90,19 @@ def test_it_keeps_every_event_with_its_time(server, secure, monkeypatch, tmp_pat
 
 def test_pings_are_answered(server):
     """Of both kinds: a server or a proxy between cuts off who does not."""
-    answered = threading.Event()
+    answered, looked = threading.Event(), threading.Event()
 
     def ask(socket: ServerConnection) -> None:
         say(socket, "pusher:ping")
         assert json.loads(socket.recv(timeout=ANSWER_S))["event"] == "pusher:pong"
         assert socket.ping().wait(ANSWER_S)
         answered.set()
+        looked.wait(ANSWER_S)  # the end of this closes the connection
 
-    with Subscriber(f"ws://127.0.0.1:{server(ask)}", "key", ["a", "b"]):
+    with Subscriber(f"ws://127.0.0.1:{server(ask)}", "key", ["a", "b"]) as subscriber:
         assert answered.wait(ANSWER_S)
+        assert subscriber.error is None
+        looked.set()
 
 
 def test_a_lost_connection_is_an_error(server):
