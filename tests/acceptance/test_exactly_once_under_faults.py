@@ -12,7 +12,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -24,6 +24,8 @@ import redis
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.operations import status
+from sockudo_publisher.settings import get_settings
 from tests.support.oracle import Verdict, compare, numbers
 from tests.support.proxied import counts
 from tests.support.proxy import Connection, Cut, Meanwhile, Pass, Proxy
@@ -102,6 +104,11 @@ class Faulty:
         now = self.counts()
         return now.get("searched", 0) >= 1 and now.get("stuck", 0) >= 1
 
+    def has_found(self, promised: Mapping[str, Sequence[int]]) -> bool:
+        """Whether all of this was seen but what is held: no search is under way for it."""
+        held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
+        return compare(promised, numbers(self.subscriber.events())).lost <= held
+
 
 @pytest.fixture
 def make_faulty(
@@ -151,7 +158,7 @@ def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Verdict:
 
 def test_five_killed_workers_lose_and_repeat_nothing(make_faulty: Callable[[int], Faulty]) -> None:
     """Workers SIGKILLed while the server works on their batch of 500: each event once, in order per channel."""
-    faulty = make_faulty(40)
+    faulty = make_faulty(50)
     publisher = Publisher(CHANNELS, 10**9, BURST, PAUSE_S)
     publisher.start()
     kills = in_mid_batch = 0
@@ -169,21 +176,25 @@ def test_kills_cuts_restart_and_freeze_together_lose_and_repeat_nothing(
     make_faulty: Callable[[int], Faulty],
 ) -> None:
     """Kills, requests cut in mid-batch, Redis restarted, Sockudo frozen, in one run: each event once, in order."""
-    faulty = make_faulty(50)
+    faulty = make_faulty(60)
     chance = random.Random(20_000)
     publisher = Publisher(CHANNELS, 10**9, BURST, PAUSE_S)
     publisher.start()
     wait_for_progress(faulty, publisher, 1600)
 
-    # Requests are cut while the server is somewhere in their batch; a few at a time, until some were really.
-    given = 0
-    while given < 40 or not faulty.found_stuck():
-        assert given < 120, f"{faulty.cuts()} of {given} requests cut, {faulty.counts()}"
+    # Requests are cut while the server is somewhere in their batch; more of them, until something was stuck.
+    rounds = 0
+    while faulty.cuts() < 5 or not wait_for(faulty.found_stuck, SEARCH_S):
+        assert rounds < 12, f"{faulty.cuts()} requests cut, {faulty.counts()}"
         for proxy in faulty.proxies:
             proxy.next(*(Cut(after_s=chance.uniform(0.0, 0.012), reset=chance.random() < 0.5) for _ in range(5)))
-        given += 5 * WORKERS
         wait_for_progress(faulty, publisher, 3000)
-    assert faulty.cuts() >= 1
+        for proxy in faulty.proxies:
+            proxy.no_more()
+        rounds += 1
+    # Every search ends before the next faults break it off again: it has the window for that, and no longer.
+    publisher.burst, publisher.pause_s = 1600, 0.8
+    assert wait_for(partial(faulty.has_found, publisher.promises()), SEARCH_S, poll_s=0.5), faulty.counts()
     faulty.replace_killed(0)
     faulty.redis.restart()
     time.sleep(2)

@@ -84,7 +84,7 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
     for number in range(times):
         wait_for_progress(world, 500)
         if number % 2 == 0:
-            kill_in_mid_batch(world)
+            kill_in_mid_batch(world, publisher)
         else:
             # With time for a lease to end (6 s) and for a search: a lane whose every holder dies in its search until
             # the window is over is uncertain, and rightly counted so.
@@ -92,12 +92,12 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
             time.sleep(world.chance.uniform(4.0, 9.0))
 
 
-def kill_in_mid_batch(world: World) -> None:
+def kill_in_mid_batch(world: World, publisher: Publisher) -> None:
     """All workers while the server works on a request; then the time that it takes to find what that left behind."""
     world.kill_in_mid_batch()
     for worker in world.workers:
         worker.wait_until_ready()
-    time.sleep(RECOVERY_S)
+    world.wait_until_found(publisher.promises())
 
 
 #: Further kills, until an item is stuck: most requests that are cut leave one.
@@ -111,7 +111,7 @@ def kill_until_stuck(world: World, publisher: Publisher, times: int) -> None:
         if world.counts().get("stuck", 0):
             return
         wait_for_progress(world, 500)
-        kill_in_mid_batch(world)
+        kill_in_mid_batch(world, publisher)
 
 
 def killed_at(point: str) -> Act:
@@ -412,7 +412,7 @@ def finished_by_nginx(_counts: Mapping[str, int]) -> Bound:
 
 
 SCENARIOS: tuple[Scenario, ...] = (
-    Scenario("workers killed at any time", "SIGKILL under load", kill_until_stuck, 12, bound=left_in_mid_batch),
+    Scenario("workers killed at any time", "SIGKILL under load", kill_until_stuck, 12, 1, bound=left_in_mid_batch),
     *(
         Scenario(f"worker killed at {point}", "SIGKILL at the crash point", killed_at(point), times)
         for point, times in (("leased", 6), ("taken", 8), ("posted", 8), ("settled", 6), ("held", 3), ("buried", 4))

@@ -13,7 +13,7 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +27,7 @@ from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.operations import status
 from sockudo_publisher.settings import get_settings
 from tests.support.nginx import nginx_before
+from tests.support.oracle import compare, numbers
 from tests.support.proxied import counts
 from tests.support.proxy import Connection, Meanwhile, Pass, Proxy, at_port
 from tests.support.subscriber import Subscriber
@@ -141,6 +142,16 @@ class World:
     def waiting(self) -> int:
         """Events in the journal, held ones too."""
         return sum(lane.depth + lane.held for app in status(get_settings()) for lane in app.lanes)
+
+    def wait_until_found(self, promised: Mapping[str, Sequence[int]], timeout_s: float = 60.0) -> None:
+        """Until all of this was seen but what is held or parked (every search is over), or the time is."""
+
+        def is_found() -> bool:
+            held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
+            missing = compare(promised, numbers(self.subscriber.events())).lost
+            return missing <= held + self.counts().get("held_uncertain", 0)
+
+        wait_for(is_found, timeout_s, poll_s=1.0)
 
     def counts(self) -> dict[str, int]:
         """The journal's counters, over all lanes."""

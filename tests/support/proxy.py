@@ -183,6 +183,10 @@ class Proxy:
         """Do this with the next connections, in order; after them `behaviour` again."""
         self._next.extend(behaviours)
 
+    def no_more(self) -> None:
+        """Forget what was to be done with the next connections."""
+        self._next.clear()
+
     @property
     def fired(self) -> int:
         """Connections whose fault has happened."""

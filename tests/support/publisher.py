@@ -40,6 +40,10 @@ class Publisher(threading.Thread):
         """Of `delay` and `publish_many`."""
         return max(self.longest_delay_s, self.longest_many_s)
 
+    def promises(self) -> dict[str, list[int]]:
+        """What is promised so far."""
+        return {channel: numbers.copy() for channel, numbers in tuple(self.promised.items())}
+
     def run(self) -> None:
         try:
             number = 0
