@@ -127,7 +127,7 @@ class SockudoHTTPError(CallError):
     ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
     is published (401, 404, 429, 403 but for the codes ``ai_…``, 503 ``draining``, a batch of too many,
     a body too large), ``True`` (unknown) for the others: a failed batch has delivered the items before
-    the failing one (sockudo-server, section 4.4).
+    the failing one (docs/server.md, 4.4).
     """
 
     def __init__(

@@ -7,6 +7,6 @@ and ``signing`` (where and as whom), ``deadline`` and ``transport`` (one HTTP at
 ``paths`` (what else is read and written); ``calls`` makes a signed call, and ``publishing``,
 ``authentication``, ``webhook``, ``channels``, ``users``, ``history``, ``presence_history``, ``messages``,
 ``annotations`` and ``revocations`` are the rooms of the API; ``sockudo`` puts them together. Facts about
-the server are in ``docs/``; each module names its sections. Nothing is imported here, so that who only
-encodes events loads no HTTP client.
+the server are in docs/server.md and docs/sdks.md; each module names its sections. Nothing is imported here, so that
+who only encodes events loads no HTTP client.
 """

@@ -3,7 +3,7 @@
 A class of :class:`Calls`. The server has these calls where it is built with ``versioned-messages`` and
 ``[versioned_messages]``, ``[history]`` and ``[annotations]`` are on; elsewhere each raises
 ``SockudoHTTPError`` 422 ``feature_disabled``. An app that does not allow them answers ``Forbidden``. Facts:
-sockudo-server, section 1.8; the server's ``annotations/types.rs``.
+docs/server.md, 1.8; the server's ``annotations/types.rs``.
 """
 
 from __future__ import annotations

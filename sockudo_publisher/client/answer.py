@@ -1,7 +1,7 @@
 """What an answer of Sockudo means to a direct call: the server's JSON, or the error of its status.
 
 Pure. Imports the error tree, the redaction and the transport's ``Response``.
-Facts: sockudo-server, sections 1.2 and 1.3.
+Facts: docs/server.md, 1.2 and 1.3.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _before_publishing(response: Response) -> bool:
     """Whether an answer without a code of Sockudo's own was given before its publishing code ran.
 
     Bodies too large, of another type or not readable are refused by the framework's extractor, or by a
-    proxy, before any item is looked at (sockudo-server, section 1.2). A proxy that is told to says by
+    proxy, before any item is looked at (docs/server.md, 1.2). A proxy that is told to says by
     ``X-Upstream-Bytes-Sent: 0`` that it could not connect (docs/deployment.md).
     """
     if response.status in (502, 504):

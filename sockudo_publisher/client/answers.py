@@ -2,7 +2,7 @@
 
 Typing alone, imports nothing. What a server adds is there too, under its own name; what this one lacks
 is missing, so that ``.get`` is the way to read what the caller did not ask for. Serials are ``int`` of up
-to 64 bits, which Python keeps whole. Facts: sockudo-server, sections 1.3 to 1.8.
+to 64 bits, which Python keeps whole. Facts: docs/server.md, 1.3 to 1.8.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Nothing is sent: an answer is a signature over the socket's id and what it may do, which the client hands
 to the server. Whatever is signed was checked first, since an endpoint gets ``channel_name`` and
 ``socket_id`` from the browser: a channel named ``:user::{"id":"admin"}`` would otherwise be signed into a
-sign-in as admin (sdk-matrix, P11 and G6). Imports the calls' ground, the form bodies, limits and
-encryption. Facts: sockudo-server, section 7; sdk-matrix, F12 to F14 and section 3.3.
+sign-in as admin (docs/sdks.md, P11 and G6). Imports the calls' ground, the form bodies, limits and
+encryption. Facts: docs/server.md, 7; docs/sdks.md, F12 to F14.
 """
 
 from __future__ import annotations

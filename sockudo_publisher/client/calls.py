@@ -2,7 +2,7 @@
 
 The ground of :class:`~sockudo_publisher.client.sockudo.Sockudo`; the modules beside it add the
 endpoints, a class for each room of the API. Puts credentials, signing and transport together; knows
-no endpoint. Facts: sockudo-server, sections 1 and 2.
+no endpoint. Facts: docs/server.md, 1 and 2.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Which channels are occupied, and by whom.
 
-A class of :class:`Calls` with the three queries of the Pusher HTTP API. Facts: sockudo-server, section 1.5;
-sdk-matrix, F15 to F17. A node whose ``server_role`` is ``api`` has none of them and answers 404.
+A class of :class:`Calls` with the three queries of the Pusher HTTP API. Facts: docs/server.md, 1.5;
+docs/sdks.md, F15 to F17. A node whose ``server_role`` is ``api`` has none of them and answers 404.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From an event to the exact bytes of a publish body: validated, JSON-encoded, encrypted, once.
 
 The bytes made here are what the journal stores and what every resend carries, because the server
-compares payloads as text (sockudo-server, section 3.5). No I/O. Imports limits and encryption.
+compares payloads as text (docs/server.md, 3.5). No I/O. Imports limits and encryption.
 This is the hot path of every publish: names are checked once and remembered, and the envelope is
 put together by hand around the C string encoder.
 """
@@ -196,7 +196,7 @@ def _options(
         text += f',"tags":{_object("tags", tags)}'
     if extras is not None:
         if isinstance(extras, Mapping) and "idempotency_key" in extras:
-            # Passed on and not looked at: SDKs that send it so deduplicate nothing (sdk-matrix, P1).
+            # Passed on and not looked at: SDKs that send it so deduplicate nothing (docs/sdks.md, P1).
             raise ValidationError("extras: idempotency_key, which the server knows as idempotencyKey")
         text += f',"extras":{_object("extras", extras)}'
     if idempotency_key is not None:

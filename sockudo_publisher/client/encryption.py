@@ -2,8 +2,7 @@
 
 Each channel has a secret of its own, SHA-256 of its name and the master key; the payload is sealed
 with XSalsa20-Poly1305 (NaCl secretbox) under a random nonce, or under one that its id and payload
-determine, so that the same event is the same bytes however often it is sealed (sdk-matrix, F19 and
-section 3.4).
+determine, so that the same event is the same bytes however often it is sealed (docs/sdks.md, F19).
 No I/O. Imports the error tree and PyNaCl. No message here holds a key or a payload.
 """
 

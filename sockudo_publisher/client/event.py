@@ -1,7 +1,7 @@
 """An event as the caller gives it: before validation, encoding and encryption.
 
 One concept, no I/O. Imports the error tree alone. The fields are those of the server's publish body
-(sockudo-server, section 1.3) plus ``key``, which is ours.
+(docs/server.md, 1.3) plus ``key``, which is ours.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Strict where a web framework is lenient, because what is read here gets signed: a field that is there
 twice may have been checked in one copy and signed in the other. Pure. Imports the error tree alone.
-Facts: sdk-matrix, F12 to F14; the encoding is that of URLSearchParams, which pusher-js uses.
+Facts: docs/sdks.md, F12 to F14; the encoding is that of URLSearchParams, which pusher-js uses.
 """
 
 from __future__ import annotations

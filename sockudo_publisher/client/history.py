@@ -2,7 +2,7 @@
 
 A class of :class:`Calls`. The server keeps history only where its configuration says so (``[history]``,
 per app and namespace); elsewhere every call here raises ``SockudoHTTPError`` 422 ``feature_disabled``.
-Facts: sockudo-server, sections 1.7 and 13; sdk-matrix, F24.
+Facts: docs/server.md, 1.7 and 13; docs/sdks.md, F24.
 """
 
 from __future__ import annotations

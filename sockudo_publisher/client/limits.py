@@ -1,7 +1,7 @@
 """What may be published: pure checks that raise ``ValidationError`` before anything is stored or sent.
 
 Every complaint has the form ``field: size, limit`` and never holds the value itself. The numbers are
-those of the seed SDK and of the server (sdk-matrix, sections 1.1 and 3.2; sockudo-server, section
+those of the seed SDK and of the server (docs/sdks.md, Requests and vectors; docs/server.md,
 4.2). Imports the error tree alone.
 """
 
@@ -57,7 +57,7 @@ MOST_NAME_CHARACTERS = 50
 #: Checked names that are remembered, per kind; a miss costs about 1 µs.
 CACHED_NAMES = 8192
 
-# The server's alphabet is the same plus '#', which it uses for the channel of one user (sockudo-server, section 4.2).
+# The server's alphabet is the same plus '#', which it uses for the channel of one user (docs/server.md, 4.2).
 # fullmatch, because '$' would let a trailing newline pass.
 _CHANNEL = re.compile(r"(?:#server-to-user-)?[-a-zA-Z0-9_=@,.;:]+")
 # [0-9], because \d matches the digits of every script; the server reads two u64, at most 20 digits each.
@@ -156,8 +156,8 @@ def unordered_extras(extras: Mapping[str, Any] | None) -> tuple[str, int] | None
     """The name and size of a map in ``extras`` that keeps the server from knowing a resend, if there is one.
 
     Its fingerprint of a payload serialises ``headers``, ``ai.transport`` and ``ai.codec`` in the order
-    of an unordered map, so that identical requests differ where these have two or more entries (39 of 40
-    replays refused; sockudo-server, section 3.5). Direct calls may carry them, and are then not repeated
+    of an unordered map, so that identical requests differ where these have two or more entries
+    (docs/server.md, 3.5). Direct calls may carry them, and are then not repeated
     under a ``message_id``.
     """
     if not extras:

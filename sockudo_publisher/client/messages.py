@@ -3,7 +3,7 @@
 A class of :class:`Calls`. The server has these calls where it is built with ``versioned-messages`` and
 ``[versioned_messages]`` and ``[history]`` are on; elsewhere each raises ``SockudoHTTPError`` 422
 ``feature_disabled``. A message is known by its serial, an opaque text that a publish with ``info`` or
-``message_id`` answers as ``message_serial``. Facts: sockudo-server, section 1.8; the server's
+``message_id`` answers as ``message_serial``. Facts: docs/server.md, 1.8; the server's
 ``versioned_messages.rs``.
 """
 

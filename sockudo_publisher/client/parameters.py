@@ -1,7 +1,7 @@
 """The parameters of queries and orders: pure checks, and what each becomes on the wire.
 
 Every complaint has the form ``field: size, limit`` and is raised before anything is sent. The bounds are
-those of the server's types: serials and counts are u64 there, times i64 (sockudo-server, sections 1.5 to
+those of the server's types: serials and counts are u64 there, times i64 (docs/server.md, 1.5 to
 1.8). Imports limits and the error tree.
 """
 

@@ -16,7 +16,7 @@ def segment(text: str, *, field: str) -> str:
     """One segment of a path: ``text`` percent-encoded, ``/`` included.
 
     Raises ``ValidationError`` for an empty one, and for ``.`` and ``..``: HTTP libraries resolve these
-    even when they are escaped, and the request would reach another endpoint (sdk-matrix, P21).
+    even when they are escaped, and the request would reach another endpoint (docs/sdks.md, P21).
     """
     if not text or text in (".", ".."):
         raise ValidationError(f"{field}: {'empty' if not text else 'a dot segment'}, cannot be part of a path")

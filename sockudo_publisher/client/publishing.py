@@ -1,7 +1,7 @@
 """Publishing now: one event, or a batch.
 
-A class of :class:`Calls` with the endpoints ``/events`` and ``/batch_events``. Facts: sockudo-server,
-sections 1, 3 and 4; sdk-matrix, F6 to F11.
+A class of :class:`Calls` with the endpoints ``/events`` and ``/batch_events``. Facts: docs/server.md,
+1, 3 and 4; docs/sdks.md, F6 to F11.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ class Publishing(Calls):
         it. ``extras``: as of :class:`Event`. ``info``: ``"user_count,subscription_count"`` or a sequence.
         ``idempotency_key``: 1 to 128 characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the
         server publishes one id once per channel, and refuses it with another payload. An encrypted channel
-        goes alone. No identity is made unasked: counters of a process repeat after ``fork`` (sdk-matrix, P7
+        goes alone. No identity is made unasked: counters of a process repeat after ``fork`` (docs/sdks.md, P7
         and P8).
 
         ``retries``: as of the constructor, for this call. With ``message_id`` or ``idempotency_key`` an
@@ -126,7 +126,7 @@ class Publishing(Calls):
         ``.accepted`` how many events are published for sure, the first ones, and by ``.doubtful`` which
         after them may be. ``retries``: as of the constructor, for each request. One whose fate is unknown is
         repeated only where every event has a ``key``, none an ``idempotency_key`` (a repeat of these loses
-        the event that failed, sdk-matrix, V5) and none ``extras`` as at :meth:`trigger`.
+        the event that failed, docs/sdks.md, V5) and none ``extras`` as at :meth:`trigger`.
 
         Returns the server's ``{"batch": [...]}`` in the order of the events when any had ``info`` or a
         ``key``, else ``{}``.

@@ -3,8 +3,8 @@
 What was certainly not sent may always be repeated. What may be out is repeated only when the server can
 tell the repeat from a second event, by a ``message_id`` or an ``idempotency_key``, or when repeating
 changes nothing, as with a query. An answer that will be the same next time ends it. Imports the error
-tree and tenacity, which draws the waits. Facts: sockudo-server, sections 3 and 3.10; sdk-matrix, section
-4.1 (V3 to V5 and V10).
+tree and tenacity, which draws the waits. Facts: docs/server.md, 3 and 3.10; docs/sdks.md,
+V1 to V5.
 """
 
 from __future__ import annotations

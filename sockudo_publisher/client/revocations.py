@@ -1,7 +1,7 @@
 """Capability tokens taken back before their time.
 
 A class of :class:`Calls`. Tokens are JWTs that V2 clients connect with (``?token=``); the server knows one
-by its ``jti`` and its holder by its client id. Facts: sockudo-server, section 1.6.
+by its ``jti`` and its holder by its client id. Facts: docs/server.md, 1.6.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Signing of HTTP requests as Sockudo checks it: HMAC-SHA256 over method, path and query.
 
-Pure: the clock is an argument. Imports the error tree alone. The rules (sockudo-server, section 2):
+Pure: the clock is an argument. Imports the error tree alone. The rules (docs/server.md, 2):
 keys lower-cased and sorted, values signed decoded and sent encoded, the path signed as it goes over
 the wire (already percent-encoded), ``body_md5`` with every POST and with no GET or DELETE.
 """

@@ -1,7 +1,7 @@
 """``Sockudo``: the HTTP API of one app, under one name.
 
 Puts the modules beside it together, a base class for each room of the API, and makes clients from
-fields, a URL or the environment. Facts: sockudo-server, sections 1 to 4; sdk-matrix, F1 to F5.
+fields, a URL or the environment. Facts: docs/server.md, 1 to 4; docs/sdks.md, F1 to F5.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """One user: send to all their connections, or close them.
 
 A user is who signed in over ``pusher:signin`` (see ``authenticate_user``). A class over
-:class:`Publishing`, as sending to a user is publishing to a channel of their own. Facts: sockudo-server,
-sections 1.6 and 4.2; sdk-matrix, section 1.2.
+:class:`Publishing`, as sending to a user is publishing to a channel of their own. Facts: docs/server.md,
+1.6 and 4.2.
 """
 
 from __future__ import annotations

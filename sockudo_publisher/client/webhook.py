@@ -4,8 +4,7 @@ The signature is over the bytes of the body as they came, so they are compared b
 out of them, in constant time. Everything that can be wrong with a request is an ``InvalidWebhook``: a
 body decides nothing else. What a subscriber may write, the data of a client event, decides about that event
 alone: the server puts events of all channels into one body. Pure but for the class at the end. Imports the
-calls' ground, encryption and the error tree. Facts: sockudo-server, section 8; sdk-matrix, F18, F19 and
-section 3.5.
+calls' ground, encryption and the error tree. Facts: docs/server.md, 8; docs/sdks.md, F18 and F19.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ class Message:
 
     @property
     def dedup_key(self) -> str | None:
-        """The identity that the server remembers, the strongest first (sockudo-server, section 3.5)."""
+        """The identity that the server remembers, the strongest first (docs/server.md, 3.5)."""
         if self.message_id is not None:
             return self.message_id
         if self.extras is not None and self.extras.get("idempotencyKey") is not None:

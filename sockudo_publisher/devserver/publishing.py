@@ -1,7 +1,7 @@
 """Publish one message, or a batch of them, to one app's sockets. Decides with the pure modules beside it.
 
 The only wait is for a key that another request is publishing; items of a batch go one after the other, and
-what was published before a failing item stays published (sockudo-server, section 4.4).
+what was published before a failing item stays published (docs/server.md, 4.4).
 """
 
 from __future__ import annotations

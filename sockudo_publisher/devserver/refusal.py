@@ -1,6 +1,6 @@
 """A refused request, as a value: status, and the body that the real server sends with it.
 
-Most are JSON (``{"error", "code", "status"}``; sockudo-server, section 1.2); what the real server's web
+Most are JSON (``{"error", "code", "status"}``; docs/server.md, 1.2); what the real server's web
 framework refuses before its own code sees it is plain text.
 """
 

@@ -2,7 +2,7 @@
 
 The questions are batches whose first event the server refuses after it has looked at the limit in
 question, so that nothing is published: the batch's size comes before all events, the length of an
-event's name and data before its channel, its channel before its ``message_id`` (sockudo-server, section
+event's name and data before its channel, its channel before its ``message_id`` (docs/server.md,
 4.2; seen on 5.2.0). "Taken" is thus a refusal for the reason that was planned.
 """
 

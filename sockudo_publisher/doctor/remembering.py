@@ -2,7 +2,7 @@
 
 Facts: an id that is published again with another payload is refused as long as it is remembered; a
 memory cache that is full (by default at 10,000 ids) remembers no new one, in silence; nodes with memory
-caches remember each for itself (sockudo-server, section 3; seen on 5.2.0). Whether a cache *will* be
+caches remember each for itself (docs/server.md, 3; seen on 5.2.0). Whether a cache *will* be
 full cannot be asked: that is what the workers' canaries measure all the time (``delivery/memory.py``, whose
 words and advice are used here). Nodes that share a cache remember as one, but each counts its own
 connections (``GET /stats``; seen on 5.2.0).

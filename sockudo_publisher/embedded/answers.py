@@ -1,7 +1,7 @@
 """Whether a Sockudo (or its look-alike) on a local port answers, and knows an app.
 
 An open port proves little: a server with an unreadable configuration starts with another one
-(sockudo-server, section 10.1), so a signed request must be accepted too.
+(docs/server.md, 10.1), so a signed request must be accepted too.
 """
 
 from __future__ import annotations

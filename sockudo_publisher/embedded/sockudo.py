@@ -1,6 +1,6 @@
 """The real Sockudo of our own: find the binary, write its configuration, run it.
 
-Settings and their reasons: worker/sockudo.toml (what production needs) and sockudo-server, section 10.
+Settings and their reasons: worker/sockudo.toml (what production needs) and docs/server.md, 10.
 """
 
 from __future__ import annotations

@@ -351,7 +351,7 @@ WAYS: tuple[Act, ...] = (cut_requests, spoil_requests, hang_requests, restart_re
 
 
 def stuck_may_repeat(counts: Mapping[str, int]) -> Bound:
-    """With a Redis cache a stuck item may have been delivered (under-faults, A3 and A5): that one item only."""
+    """With a Redis cache a stuck item may have been delivered (docs/server.md, A3 and A5): that one item only."""
     return Bound(duplicated=counts.get("stuck", 0))
 
 
@@ -369,7 +369,7 @@ def shown_only(_counts: Mapping[str, int]) -> Bound:
 
 
 def recorded_not_sent(counts: Mapping[str, int]) -> Bound:
-    """With history an item cut between recording and broadcast is answered 200 and never sent (under-faults, A7).
+    """With history an item cut between recording and broadcast is answered 200 and never sent (docs/server.md, A7).
 
     One a cut: the item that the server stood at.
     """
@@ -387,7 +387,7 @@ def killed_recorded_not_sent(counts: Mapping[str, int]) -> Bound:
 
 
 def forgotten_may_repeat(counts: Mapping[str, int]) -> Bound:
-    """What was in flight when the server forgot its ids (under-faults, C): the canaries tell, so it is counted."""
+    """What was in flight when the server forgot its ids (docs/server.md, C): the canaries tell, so it is counted."""
     return Bound(duplicated=counts.get("resent_after_window", 0), soon=None)
 
 
@@ -420,7 +420,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("worker killed before and after each script", "SIGKILL at the Lua boundaries", killed_beside_scripts, 1),
     Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30, 6),
     Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6, 1),
-    Scenario("requests cut in mid-batch", "under-faults A1 to A3", cut_requests, 60, bound=left_in_mid_batch),
+    Scenario("requests cut in mid-batch", "docs/server.md, A1 to A3", cut_requests, 60, bound=left_in_mid_batch),
     Scenario(
         "requests cut, Redis cache",
         "the stuck item itself may repeat: A5",

@@ -1,4 +1,4 @@
-"""The defects of other SDKs that show on a socket only, each shown not to be here (sdk-matrix, section 4)."""
+"""The defects of other SDKs that show on a socket only, each shown not to be here (docs/sdks.md, Defects)."""
 
 from __future__ import annotations
 

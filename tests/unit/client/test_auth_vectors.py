@@ -1,4 +1,4 @@
-"""Channel and user authentication against the vectors of the other SDKs (sdk-matrix, sections 3.3 and 3.4)."""
+"""Channel and user authentication against the vectors of the other SDKs (docs/sdks.md, Requests and vectors)."""
 
 import base64
 

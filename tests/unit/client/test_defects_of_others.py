@@ -1,4 +1,4 @@
-"""The defects of other SDKs that concern construction and publishing, shown not to be here (sdk-matrix, section 4).
+"""The defects of other SDKs that concern construction and publishing, shown not to be here (docs/sdks.md, Defects).
 
 Those of authentication and webhooks are beside their modules, those that need a socket in
 tests/integration/client/test_defects_on_the_wire.py. ``wire`` checks every signature by itself.

@@ -59,7 +59,7 @@ BODIES = {
 
 @pytest.mark.parametrize(("arguments", "options", "digest"), BODIES.values(), ids=BODIES.keys())
 def test_body_of_one_event_is_that_of_the_node_sdk(arguments, options, digest):
-    """Byte by byte, by the published MD5 (sdk-matrix, section 3.2)."""
+    """Byte by byte, by the published MD5 (docs/sdks.md, Requests and vectors)."""
     assert md5(event(*arguments, **options)) == digest
 
 

@@ -1,4 +1,4 @@
-"""End-to-end encryption against the vectors of the other SDKs (sdk-matrix, section 3.4)."""
+"""End-to-end encryption against the vectors of the other SDKs (docs/sdks.md, Requests and vectors)."""
 
 import base64
 import json

@@ -201,7 +201,7 @@ def test_parts_are_a_cut_of_the_batch(lengths, most, most_bytes):
 
 
 def test_what_the_caller_gave_is_left_alone():
-    """Other SDKs write keys and ciphertext into it (sdk-matrix, G1 and 4.4), which the next call then sends."""
+    """Other SDKs write keys and ciphertext into it (docs/sdks.md, G1), which the next call then sends."""
     given = [
         {"channel": "private-encrypted-c", "name": "e", "data": {"x": [1]}, "key": "a"},
         {"channel": "c", "name": "e", "data": {"x": 1}, "idempotency_key": True, "tags": {"a": "b"}},

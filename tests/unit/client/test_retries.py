@@ -101,7 +101,7 @@ def test_retry_after_beyond_the_deadline_is_not_waited_for():
     ("given", "attempts"), [(None, 1), (False, 1), (0, 1), (1, 2), (5, 6), (True, 3), (Retries(attempts=4), 4)]
 )
 def test_what_retries_may_be(given, attempts):
-    """A number counts those after the first, so that 0 still sends once (sdk-matrix, P18)."""
+    """A number counts those after the first, so that 0 still sends once (docs/sdks.md, P18)."""
     assert as_retries(given).attempts == attempts
 
 

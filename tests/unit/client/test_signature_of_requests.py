@@ -1,4 +1,4 @@
-"""Whole requests against a verifier of their own, written from the server's rules alone (sdk-matrix, section 1.0).
+"""Whole requests against a verifier of their own, written from the server's rules alone (docs/server.md, 2).
 
 Nothing of the package is used to check: it takes what is on the wire apart as the server does. The clock is real.
 """

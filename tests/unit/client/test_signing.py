@@ -1,4 +1,4 @@
-"""Signing against the vectors of the other SDKs (sdk-matrix, section 3.1) and the server's rules."""
+"""Signing against the vectors of the other SDKs (docs/sdks.md, Requests and vectors) and the server's rules."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What the other SDKs' tests say of requests, limits and answers (sdk-matrix, sections 3.1, 3.2 and 3.4)."""
+"""What the other SDKs' tests say of requests, limits and answers (docs/sdks.md, Requests and vectors)."""
 
 import base64
 import json

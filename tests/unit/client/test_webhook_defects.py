@@ -1,4 +1,4 @@
-"""The defects of other SDKs that concern webhooks, each shown not to be here (sdk-matrix, section 4)."""
+"""The defects of other SDKs that concern webhooks, each shown not to be here (docs/sdks.md, Defects)."""
 
 import hashlib
 import hmac

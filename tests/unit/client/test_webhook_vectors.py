@@ -1,4 +1,4 @@
-"""Webhook signatures against the vectors of the other SDKs (sdk-matrix, section 3.5)."""
+"""Webhook signatures against the vectors of the other SDKs (docs/sdks.md, Requests and vectors)."""
 
 import pytest
 

@@ -38,7 +38,7 @@ MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
 INSTALL_S = 120.0
 #: Seconds for what is expected to be printed, on a machine with a lot to do.
 SOON_S = 60.0
-#: The longest text whose envelope has 10,240 bytes at most (sdk-matrix, F20).
+#: The longest text whose envelope has 10,240 bytes at most (docs/sdks.md, F20).
 LONGEST = 7619
 
 
