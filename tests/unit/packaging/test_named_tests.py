@@ -65,3 +65,13 @@ def _has(page: str, what: str) -> bool:
             if last and what[0] == first[0] and what[1:].isdigit() and int(first[1:]) <= int(what[1:]) <= int(last[1:]):
                 return True
     return False
+
+
+def test_every_room_and_module_is_in_the_architecture() -> None:
+    """And what is named there exists."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    package = ROOT / "sockudo_publisher"
+    rooms = {f"{path.name}/" for path in package.iterdir() if (path / "__init__.py").is_file()}
+    modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
+    assert {name for name in rooms | modules if f"`{name}`" not in page} == set()
+    assert set(re.findall(r"`(\w+/)`", page)) - {"tests/"} <= rooms
