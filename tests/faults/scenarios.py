@@ -62,7 +62,7 @@ def exact(_counts: Mapping[str, int]) -> Bound:
 class Scenario:
     """`act` does its faults `times` times in the full run, `short_times` in the short one.
 
-    0: not in the short one, which has some four minutes: it waits for a window or a claim to end, or
+    0: not in the short one, which has some two minutes: it waits for a window or a claim to end, or
     tests/acceptance has the same.
     """
 
@@ -419,7 +419,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario("worker killed before and after each script", "SIGKILL at the Lua boundaries", killed_beside_scripts, 1),
     Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30, 6),
-    Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6, 1),
+    Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6),
     Scenario("requests cut in mid-batch", "docs/server.md, A1 to A3", cut_requests, 60, bound=left_in_mid_batch),
     Scenario(
         "requests cut, Redis cache",
@@ -467,12 +467,11 @@ SCENARIOS: tuple[Scenario, ...] = (
         "the same",
         kill_workers,
         8,
-        1,
         setup=Setup(nginx=True, workers=3),
         bound=finished_by_nginx,
     ),
     Scenario("answers spoilt in every way", "proxy between worker and server", spoil_requests, 120, 16),
-    Scenario("requests without an answer", "the delivery timeout", hang_requests, 6, 1),
+    Scenario("requests without an answer", "the delivery timeout", hang_requests, 6),
     Scenario("connections refused past the window", "nothing was sent", refuse_connections, 1, bound=never_uncertain),
     *(
         Scenario(
@@ -493,7 +492,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         setup=Setup(settings={"SOCKUDO_ON_UNCERTAIN": "hold"}),
         bound=held_is_missing,
     ),
-    Scenario("Redis restarted", "SIGTERM, append-only file", restart_redis, 6, 2),
+    Scenario("Redis restarted", "SIGTERM, append-only file", restart_redis, 6),
     Scenario("scripts flushed", "SCRIPT FLUSH between any two calls", flush_scripts, 200, 40),
     Scenario("Sockudo frozen", "8 s, inside the window", freeze_sockudo, 3, 1),
     Scenario(
@@ -501,7 +500,6 @@ SCENARIOS: tuple[Scenario, ...] = (
         "what was in flight may repeat: C",
         empty_cache,
         4,
-        1,
         setup=Setup(cache="redis"),
         bound=forgotten_may_repeat,
     ),
