@@ -24,6 +24,7 @@ import redis
 from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.operations import status
 from sockudo_publisher.settings import get_settings
 from tests.support.nginx import nginx_before
@@ -147,6 +148,12 @@ class World:
         """Until all of this was seen but what is held or parked (every search is over), or the time is."""
 
         def is_found() -> bool:
+            try:
+                return everything_is_found()
+            except (JournalUnavailable, redis.RedisError):
+                return False  # another fault has Redis restart at the same time
+
+        def everything_is_found() -> bool:
             held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
             missing = compare(promised, numbers(self.subscriber.events())).lost
             return missing <= held + self.counts().get("held_uncertain", 0)
