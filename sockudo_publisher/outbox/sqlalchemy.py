@@ -63,7 +63,8 @@ class Outbox:
             Column("parked", Text, nullable=True),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
             schema=schema,
-            # An id is never given twice, so that the order of ids is the order of inserts.
+            # An id is never given twice: a slow relay that deletes what it has appended, and another one has deleted
+            # before, must not meet a new row under that id. (PostgreSQL's sequences never go back.)
             sqlite_autoincrement=True,
         )
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 
@@ -21,7 +22,9 @@ from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.celery_app import celery_app
 from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.outbox.django import add, relay
+from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
+from tests.integration.outbox.conftest import LANES
 from tests.support.postgres import find_postgres
 
 pytestmark = pytest.mark.integration
@@ -58,6 +61,13 @@ def using(request: pytest.FixtureRequest, project: dict[str, str], environ: dict
     OutboxRow.objects.using(request.param).all().delete()
     yield request.param
     connections.close_all()
+
+
+@pytest.fixture
+def redis_client(redis_url: str) -> Iterator[redis.Redis]:
+    """The journal's Redis, which is the broker too."""
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
 
 
 def left(using: str) -> int:
@@ -113,26 +123,26 @@ def test_bad_input_raises_inside_the_transaction(using: str, journal) -> None:
     assert journal() == []
 
 
-def test_what_changes_after_the_call_changes_nothing(using: str, journal) -> None:
+def test_what_changes_after_the_call_changes_nothing(using: str, journal, redis_client: redis.Redis) -> None:
     """The event is decided at the call."""
-    data, channels = {"n": [1]}, ["orders", "audit"]
+    data, channels, tags, extras = {"n": [1]}, ["orders", "audit"], {"t": "1"}, {"headers": {"a": "1"}}
     with transaction.atomic(using=using):
-        publish.delay_on_commit(channels, "n", data, using=using)
+        publish.delay_on_commit(channels, "n", data, tags=tags, extras=extras, using=using)
         data["n"].append(2)
         channels.append("not a channel")
+        tags["t"] = extras["headers"]["a"] = "2"
     assert journal("orders") == journal("audit") == [{"n": [1]}]
+    items = [item for lane in range(LANES) for item in read_lane(redis_client, "default", lane).queue.items]
+    assert all(b'"t":"1"' in item.body and b'"a":"1"' in item.body for item in items)
 
 
-def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis_url: str) -> None:
+def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis_client: redis.Redis) -> None:
     """Expiry is with the stored event; a countdown is a message, sent after the commit."""
-    import redis
-
-    with redis.Redis.from_url(redis_url) as client:
-        with transaction.atomic(using=using):
-            publish.apply_async_on_commit(("orders", "n", 1), expires=60, using=using)
-            message_id = publish.apply_async_on_commit(("orders", "n", 2), countdown=60, using=using)
-            assert client.llen("sockudo") == 0
-        messages = client.lrange("sockudo", 0, -1)
+    with transaction.atomic(using=using):
+        publish.apply_async_on_commit(("orders", "n", 1), expires=60, using=using)
+        message_id = publish.apply_async_on_commit(("orders", "n", 2), countdown=60, using=using)
+        assert redis_client.llen("sockudo") == 0
+    messages = redis_client.lrange("sockudo", 0, -1)
     assert journal("orders") == [1]
     assert sum(message_id.encode() in message for message in messages) == 1
 
@@ -251,8 +261,22 @@ def test_conflict_is_parked_and_blocks_nobody(using: str, journal) -> None:
     add("orders", "n", 1, key="taken", using=using)
     add("orders", "n", 2, using=using)
     assert relay(using=using).parked == 1
+    assert relay(using=using).parked == 0, "it is not tried again"
     assert journal("orders") == [0, 2]
     assert OutboxRow.objects.using(using).get().parked.startswith("conflict: key: used before")
+
+
+def test_app_that_cannot_go_on_lets_the_others(using: str, journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many rows of it stand before theirs."""
+    for number in range(3):
+        add("orders", "n", number, app="eu", using=using)
+    add("orders", "n", 3, using=using)
+    monkeypatch.delenv("SOCKUDO_APPS")
+    forget_apps()
+    relayed = relay(using=using, batch=2)
+    assert (relayed.stored, list(relayed.waiting)) == (1, ["eu"])
+    assert journal("orders") == [3]
+    assert left(using) == 3
 
 
 def test_rows_of_another_relay_are_not_overtaken(using: str, project: dict[str, str], journal) -> None:
