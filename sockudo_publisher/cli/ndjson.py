@@ -1,8 +1,8 @@
 """Lines of a file as events, each with a key of its own. Pure: bytes in, values out.
 
-A line is one JSON object: ``channel``, ``name`` (or ``event``), ``data``, and if wanted ``socket_id``,
-``tags``, ``extras``, ``key``. Blank lines are skipped. Complaints name the line and the field,
-never their content.
+A line is one JSON object with the fields of a dict for ``publish_many``: ``channel``, ``name`` (or
+``event``), ``data``, and if wanted ``socket_id``, ``tags``, ``extras``, ``key``. Blank lines are skipped.
+Complaints name the line and the field, never their content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ __all__ = ["MAX_LINE_BYTES", "KeyField", "LineError", "LineKeys", "ParsedLine", 
 #: megabyte; a longer "line" is a file without line ends, which must not be read into memory whole.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
-_FIELDS = frozenset({"channel", "name", "event", "data", "socket_id", "tags", "extras", "key"})
+_OPTIONS = ("socket_id", "tags", "extras")
+_FIELDS = frozenset({"channel", "name", "event", "data", "key", *_OPTIONS})
+#: Fields of an event that queued ones may not have: the publisher says why.
+_DIRECT_OPTIONS = ("info", "idempotency_key")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -67,8 +70,9 @@ def parse_line(number: int, raw: bytes) -> ParsedLine | None:
 
 
 def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
-    if unknown := whole.keys() - _FIELDS:
-        raise LineError(number, f"{len(unknown)} unknown field(s); known are {', '.join(sorted(_FIELDS))}")
+    for field in whole:
+        if field not in _FIELDS and field not in _DIRECT_OPTIONS:
+            raise LineError(number, f"unknown field {field[:50]!r}; known are {', '.join(sorted(_FIELDS))}")
     if "name" in whole and "event" in whole:
         raise LineError(number, "name and event: give one of them")
     name_field = "event" if "event" in whole else "name"
@@ -82,7 +86,7 @@ def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
     key = whole.get("key")
     if key is not None and not isinstance(key, str):
         raise LineError(number, f"key: expected a string, got {_kind(key)}")
-    options = {field: whole[field] for field in ("socket_id", "tags", "extras") if whole.get(field) is not None}
+    options = {field: whole[field] for field in (*_OPTIONS, *_DIRECT_OPTIONS) if whole.get(field) is not None}
     return ParsedLine(whole["channel"], whole[name_field], whole["data"], options, key, whole)
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import sys
+import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
@@ -46,22 +48,28 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
 
     Killed in the middle? Run it again: each line has a key made from the file's path, size and
     modification time, the line's number and its content, and a key that is stored is not stored again
-    (for SOCKUDO_KEY_TTL seconds). Standard input has no path: give --key-field or --run-id.
+    (for SOCKUDO_KEY_TTL seconds). Standard input has no path: give --key-field or --run-id (or --again).
 
     A line that cannot be published ends the run with exit code 1 and its number; every line before it is
-    stored, nothing of it nor after it.
+    stored, nothing of it nor after it. Ctrl-C ends it with exit code 1 as well, and what was read is stored.
     """
     if sum((again, key_field is not None, run_id is not None)) > 1:
         raise click.UsageError("--again, --key-field and --run-id: give one of them")
-    if file == "-" and key_field is None and run_id is None:
-        raise click.UsageError("standard input: needs --key-field NAME or --run-id ID, or a second run would repeat it")
+    for option, value in (("--key-field", key_field), ("--run-id", run_id)):
+        if value == "":
+            # From a variable that is not set, most likely: one ID for every run would drop the second.
+            raise click.UsageError(f"{option}: empty")
+    if file == "-" and not again and key_field is None and run_id is None:
+        raise click.UsageError(
+            "standard input: needs --key-field NAME or --run-id ID, or --again if a second run may repeat it"
+        )
     from ..bulk import publish_many
 
     with _open(file) as stream:
         size = None if file == "-" else os.fstat(stream.fileno()).st_size
         lines = Lines(stream, keys_for(file, stream, again=again, key_field=key_field, run_id=run_id))
         started = time.monotonic()
-        with _progress(out, size, lines) as progress:
+        with _progress(out, size, lines) as progress, lines.ended_by_interrupt():
             options: dict[str, Any] = {} if app is None else {"app": app}
             try:
                 receipt = publish_many(lines.events(), progress=progress, **options)
@@ -83,6 +91,17 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
             stored=receipt.count,
             already_stored=receipt.already_stored,
         )
+    if lines.cut_short:
+        out.complain(
+            "Interrupted",
+            f"interrupted: {receipt.count:,} events are stored, up to line {lines.number:,}"
+            + ("" if again else "; run the same command again to go on"),
+            ExitCode.FAILED,
+            line=lines.number,
+            stored=receipt.count,
+            already_stored=receipt.already_stored,
+        )
+        raise SystemExit(ExitCode.FAILED)
     known = f", {receipt.already_stored:,} of them by an earlier run" if receipt.already_stored else ""
     rate = receipt.count / max(seconds, 1e-9)
     out.say(f"[green]Stored[/] {receipt.count:,} events{known} ({seconds:.1f} s, {rate:,.0f}/s)")
@@ -113,7 +132,9 @@ def keys_for(
 class Lines:
     """The events of a stream, one at a time. Stops at the first line that is none, which is then ``bad``.
 
-    It stops rather than raises, so that the publisher stores everything before that line.
+    It stops rather than raises, so that the publisher stores everything before that line. Interrupted
+    (Ctrl-C), it stops too: at the next line, or at once where it waits for one. A second interrupt is
+    Python's own.
     """
 
     stream: IO[bytes]
@@ -121,6 +142,10 @@ class Lines:
     number: int = 0
     bytes_read: int = 0
     bad: LineError | None = None
+    interrupted: bool = False
+    #: Whether an interrupt ended it: one that comes after the last line does not.
+    cut_short: bool = False
+    _reads: bool = False
 
     def __post_init__(self) -> None:
         # Where line and index part: the first index of each stretch, and its distance to the line.
@@ -132,7 +157,7 @@ class Lines:
         from ..client.event import Event
 
         index = 0
-        while raw := self.stream.readline(MAX_LINE_BYTES + 1):
+        while raw := self._line():
             self.number += 1
             self.bytes_read += len(raw)
             try:
@@ -146,6 +171,39 @@ class Lines:
             self._remember(index)
             index += 1
             yield Event(line.channel, line.name, line.data, key=key, **line.options)
+
+    @contextmanager
+    def ended_by_interrupt(self) -> Iterator[None]:
+        """Let SIGINT end the lines, and not what stores them: in the middle of that, nobody would know how many are."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupt(*_: object) -> None:
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+            if self._reads:
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+    def _line(self) -> bytes:
+        """The next line, and none after an interrupt. Catches what the handler raises wherever it raises it."""
+        try:
+            self._reads = True
+            self.cut_short = self.interrupted
+            line = b"" if self.cut_short else self.stream.readline(MAX_LINE_BYTES + 1)
+            self._reads = False
+        except KeyboardInterrupt:
+            self._reads = False
+            self.cut_short = True
+            line = b""
+        return line
 
     def line_of(self, index: int) -> int:
         """The line of the event that was yielded as number ``index`` (from 0)."""

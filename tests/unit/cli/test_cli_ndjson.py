@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.cli.ndjson import MAX_LINE_BYTES, KeyField, LineError, LineKeys, parse_line
+from sockudo_publisher.client.event import Event
+from sockudo_publisher.enqueue import refuse_direct_options
+from sockudo_publisher.errors import ValidationError
 
 pytestmark = pytest.mark.unit
 
@@ -54,7 +58,7 @@ def test_blank_lines_are_no_events(raw):
         pytest.param(b'{"channel":"c","name":true,"data":1}', "name: expected a string, got true or false", id="name"),
         pytest.param(b'{"channel":"c","name":"e","event":"e","data":1}', "name and event", id="both names"),
         pytest.param(
-            f'{{"channel":"c","name":"e","data":1,"{SECRET}":1}}'.encode(), "1 unknown field(s)", id="unknown field"
+            f'{{"channel":"c","name":"e","data":1,"nmae":"{SECRET}"}}'.encode(), "unknown field 'nmae'", id="field"
         ),
         pytest.param(b'{"channel":"c","name":"e","data":1,"key":5}', "key: expected a string, got a number", id="key"),
         pytest.param(b'{"channel":"c","name":"e","data":NaN}', "not JSON: NaN", id="nan"),
@@ -71,6 +75,16 @@ def test_a_bad_line_is_named_by_its_number_and_reason(raw, words):
     assert str(caught.value).startswith("line 42: ")
     assert words in str(caught.value)
     assert SECRET not in str(caught.value)
+
+
+def test_a_line_may_have_the_fields_of_a_dict_for_publish_many():
+    """All of them, and `event`; what a queued event may not have is refused in the publisher's words."""
+    fields = {field.name for field in dataclasses.fields(Event)}
+    line = parse_line(1, json.dumps({**dict.fromkeys(fields, "x"), "data": 1}).encode())
+    assert line is not None
+    assert {"channel", "name", "data", "key", *line.options} == fields
+    with pytest.raises(ValidationError, match="not for queued events"):
+        refuse_direct_options(Event(line.channel, line.name, line.data, **line.options))
 
 
 def _line(raw: bytes):
