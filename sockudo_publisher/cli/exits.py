@@ -27,7 +27,7 @@ class ExitCode(IntEnum):
 
 MEANINGS = {
     ExitCode.DONE: "done",
-    ExitCode.FAILED: "failed, or a risk was found",
+    ExitCode.FAILED: "failed, interrupted, or a risk was found",
     ExitCode.USAGE: "wrong arguments or settings; nothing was done",
     ExitCode.UNREACHABLE: "Redis or Sockudo cannot be reached",
 }

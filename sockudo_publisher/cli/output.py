@@ -88,6 +88,11 @@ class Output:
                 code = ExitCode(error.exit_code)
                 out.complain(type(error).__name__, error.format_message(), code)
                 sys.exit(code)
+            except KeyboardInterrupt:
+                if not as_json:
+                    raise  # click says "Aborted!", and ends with 1 too
+                out.complain("Interrupted", "interrupted", ExitCode.FAILED)
+                sys.exit(ExitCode.FAILED)
             except Exception as error:
                 code = exit_code(error)
                 if not isinstance(error, SockudoError) and code is ExitCode.FAILED:

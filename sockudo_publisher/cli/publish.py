@@ -19,13 +19,14 @@ _OPTION = re.compile(r"--?[a-z][a-z-]{0,30}")
 
 _HINT = 'DATA that begins with "-" goes behind "--", as in: publish [OPTIONS] -- CHANNEL EVENT DATA'
 
+_TOO_MANY = 'more than CHANNEL EVENT DATA: DATA with spaces needs quotes, and options go before "--"'
+
 
 class _Publish(click.Command):
     """Says what to do about DATA that looks like an option, or like several arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """As click does it, with other words where its own would repeat DATA."""
-        many = "--" in args
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -33,8 +34,7 @@ class _Publish(click.Command):
             raise click.UsageError(f"no such option{name}; {_HINT}", ctx) from None
         except click.UsageError as error:
             if not isinstance(error, click.BadParameter) and error.message.startswith("Got unexpected extra"):
-                hint = "" if many else "; DATA with spaces in it needs quotes"
-                raise click.UsageError(f"too many arguments, expected CHANNEL EVENT DATA{hint}", ctx) from None
+                raise click.UsageError(_TOO_MANY, ctx) from None
             raise
 
 

@@ -58,5 +58,4 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     celeryd_init.connect(tell, weak=False)
-    # Celery answers with an exit code, or nothing, and raises click's errors, which are told as ours.
-    sys.exit(app.worker_main(["worker", *celery_options]))
+    app.worker_main(["worker", *celery_options])  # click's errors in it are told as ours

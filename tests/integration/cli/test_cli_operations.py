@@ -93,6 +93,18 @@ class TestStatus:
         assert (code, answer["ok"]) == (1, False)
         assert "a-wrong-secret" not in json.dumps(answer)
 
+    def test_no_app_is_wrong_usage_unless_one_has_events(self, environ, run):
+        """What to set is said; events of an app that is configured no more are shown all the same."""
+        url = environ.pop("SOCKUDO_URL")
+        code, answer = run("status")
+        assert (code, answer["error"]["type"]) == (2, "ConfigurationError")
+        assert answer["error"]["message"].startswith("SOCKUDO_URL: not set")
+        environ["SOCKUDO_URL"] = url
+        run("publish", "c", "e", "x")
+        del environ["SOCKUDO_URL"]
+        code, answer = run("status")
+        assert (code, answer["apps"][0]["configured"]) == (1, False)
+
     def test_redis_away_is_unreachable(self, environ, run):
         """Not an empty journal."""
         environ["SOCKUDO_REDIS_URL"] = "redis://127.0.0.1:1/0"
@@ -145,7 +157,8 @@ class TestDead:
     def test_an_unknown_letter_is_said_to_be_unknown(self, run):
         """Whoever believes that it was replayed would wait for it in vain."""
         code, answer = run("dead", "show", "0-1-1")
-        assert (code, answer["ok"], answer["error"]["absent"]) == (1, False, 1)
+        assert (code, answer["ok"], answer["error"]["type"], answer["error"]["absent"]) == (1, False, "Absent", 1)
+        assert run("dead", "show", "nonsense")[0] == 2
         for args in (("replay", "0-1-1"), ("purge", "0-1-1", "--yes")):
             code, answer = run("dead", *args)
             assert (code, answer["ok"], answer["absent"]) == (1, False, 1)

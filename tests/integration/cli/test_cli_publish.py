@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import time
@@ -12,6 +13,8 @@ from collections import defaultdict
 
 import pytest
 import redis as redis_py
+
+from sockudo_publisher.embedded import RedisServer
 
 pytestmark = pytest.mark.integration
 
@@ -85,6 +88,29 @@ class TestPublish:
         assert run("publish", "c", "e", "-", "--socket-id", "1.2", stdin="grüß".encode())[0] == 0
         [event] = stored()
         assert (event["data"], event["socket_id"]) == ("grüß", "1.2")
+
+    def test_a_redis_that_does_not_answer_leaves_it_open(self, run, redis, stored):
+        """Whether it is stored is not known; the id that is told repeats it safely."""
+        run("publish", "c", "e", "warm")
+        redis.pause()
+        try:
+            code, answer = run("publish", "orders", "shipped", "x", "--key", "order-1")
+        finally:
+            redis.resume()
+        assert (code, answer["error"]["message_id"]) == (3, "order-1")
+        assert answer["error"]["stored"] in (None, False)
+        assert run("publish", "orders", "shipped", "x", "--key", "order-1")[0] == 0
+        assert [event["message_id"] for event in stored()].count("order-1") == 1
+
+    def test_a_redis_behind_a_socket(self, run, redis, environ, stored, tmp_path):
+        """The journal, the doorbell's broker and a countdown's results, all by unix://."""
+        path = tmp_path / "r.sock"
+        with RedisServer(tmp_path / "redis", appendonly=False, args=["--unixsocket", str(path)]) as server:
+            environ["SOCKUDO_REDIS_URL"] = f"unix://{path}?db=3"
+            assert run("publish", "c", "e", "x")[0] == 0
+            assert run("status")[1]["apps"][0]["app"] == "default"
+            with redis_py.Redis(port=server.port, db=3) as client:
+                assert client.llen("sockudo") == 1, "a doorbell"
 
     def test_people_are_told_too(self, start):
         """Without --json: a sentence, no object."""
@@ -206,6 +232,47 @@ class TestPublishFile:
             code, answer = run("publish-file", "-", "--run-id", "nightly-7", stdin=lines(3000))
             assert (code, answer["count"], answer["already_stored"]) == (0, 3000, known)
         assert numbers(stored()) == expected(3000)
+
+    def test_standard_input_again_and_again(self, run, stored):
+        """Who asks for a repeat has one."""
+        for _ in range(2):
+            code, answer = run("publish-file", "-", "--again", stdin=lines(30))
+            assert (code, answer["count"], answer["already_stored"]) == (0, 30, 0)
+        assert len(stored()) == 60
+
+    @pytest.mark.parametrize("as_json", [True, False], ids=["json", "people"])
+    def test_interrupted_it_says_how_many_are_stored(self, start, run, redis, stored, tmp_path, as_json):
+        """And that is so: exit code 1, and the same command goes on from there."""
+        file = tmp_path / "long.ndjson"
+        file.write_bytes(lines(40_000))
+        process = start("publish-file", str(file), *(["--json"] if as_json else []))
+        wait_for_entries(redis, entries(redis) + TWO_FLUSHES, process)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=60)
+        assert process.returncode == 1
+        if as_json:
+            error = json.loads(stdout)["error"]
+            assert error["type"] == "Interrupted"
+            count = error["stored"]
+        else:
+            [words] = re.findall(r"([0-9,]+) events are stored", stderr.decode())
+            count = int(words.replace(",", ""))
+        assert 0 < count < 40_000
+        code, answer = run("publish-file", str(file))
+        assert (code, answer["already_stored"]) == (0, count)
+        assert numbers(stored()) == expected(40_000)
+
+    def test_interrupted_while_it_waits_for_a_line(self, start, redis):
+        """What came before is stored."""
+        process = start("publish-file", "-", "--again", "--json", stdin=subprocess.PIPE)
+        process.stdin.write(lines(5000))
+        process.stdin.flush()
+        wait_for_entries(redis, 0, process)
+        time.sleep(0.5)  # it waits for the pipe
+        process.send_signal(signal.SIGINT)
+        stdout, _ = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert json.loads(stdout)["error"]["stored"] == 5000
 
     def test_keys_from_a_field(self, run, stored):
         """The events' own identity, wherever they stand in the file."""

@@ -92,7 +92,15 @@ def test_help_loads_neither_celery_nor_redis():
         pytest.param(["publish", "a"], id="arguments missing"),
         pytest.param(["publish-file", "no-such-file"], id="no such file"),
         pytest.param(["publish-file", "-"], id="stdin without keys"),
-        pytest.param(["publish-file", "-", "--again"], id="stdin again"),
+        pytest.param(["publish-file", "-", "--run-id", ""], id="empty run id"),
+        pytest.param(["publish-file", "-", "--key-field", ""], id="empty key field"),
+        pytest.param(["publish", "c", "e", "-5"], id="data with a dash"),
+        pytest.param(["publish", "c", "e", "d", "d"], id="too many arguments"),
+        pytest.param(["status", "--nope"], id="unknown option"),
+        pytest.param(["dead", "list", "--limit", "x"], id="bad value"),
+        pytest.param(["dead", "nonsense"], id="unknown subcommand"),
+        pytest.param(["worker", "--nope"], id="unknown option of celery's"),
+        pytest.param(["worker", "--concurrency", "x"], id="bad value for celery"),
         pytest.param(["publish-file", "-", "--run-id", "a", "--key-field", "b"], id="two kinds of keys"),
         pytest.param(["dead", "replay"], id="replay of nothing"),
         pytest.param(["dead", "purge", "1-2-3", "--all"], id="ids and all"),
@@ -115,6 +123,13 @@ def test_wrong_usage_ends_with_2(run, args):
     result = run(*args, **URL)
     assert result.exit_code == 2, result.output
     assert result.stderr.strip()
+    command = 2 if args[0] == "dead" and len(args) > 1 else 1
+    result = run(*args[:command], "--json", *args[command:], **URL)
+    assert result.exit_code == 2, result.output
+    told = json.loads(result.stdout)
+    assert (told["ok"], told["exit_code"]) == (False, 2)
+    assert told["error"]["message"]
+    assert "Usage:" not in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -125,6 +140,7 @@ def test_wrong_usage_ends_with_2(run, args):
         ["dead", "list"],
         ["worker"],
         ["doctor"],
+        ["resume"],
         ["bench", "--here"],
     ],
 )
@@ -188,6 +204,84 @@ def test_wrong_usage_is_json_too(run):
     answer = json.loads(result.stdout)
     assert answer["error"]["type"] == "UsageError"
     assert answer["exit_code"] == result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (["-5"], 'goes behind "--"'),
+        (["-----BEGIN of-mine"], 'goes behind "--"'),
+        (["--kye", "of-mine"], "no such option --kye"),
+        (["it is", "of-mine"], "needs quotes"),
+    ],
+)
+def test_data_taken_for_something_else_is_hinted_at_and_not_repeated(run, data, words):
+    """What looks like an option may be a piece of the payload."""
+    result = run("publish", "c", "e", *data, **URL)
+    assert result.exit_code == 2
+    assert words in result.stderr
+    assert "of-mine" not in result.stderr
+
+
+def test_data_with_a_dash_goes_behind_two(run):
+    """As the hint says: it gets as far as Redis."""
+    assert run("publish", "--", "c", "e", "-5", **URL).exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"SOCKUDO_REDIS_URL": "redis://:secret-of-mine/x@127.0.0.1:6379/0"}, "SOCKUDO_REDIS_URL: "),
+        ({"SOCKUDO_BROKER_URL": "amqp://u:secret-of-mine/x@h"}, "SOCKUDO_BROKER_URL: "),
+        ({"SOCKUDO_REDIS_URL": "127.0.0.1:6379"}, "SOCKUDO_REDIS_URL: "),
+    ],
+)
+@pytest.mark.parametrize("command", [["publish", "c", "e", "d"], ["status"], ["dead", "list"], ["worker"], ["doctor"]])
+def test_a_malformed_address_ends_with_2_in_json_too(run, command, settings, words):
+    """And shows nothing of the password."""
+    result = run(*command, "--json", **{**URL, **settings})
+    told = json.loads(result.stdout)
+    assert (result.exit_code, told["error"]["type"]) == (2, "ConfigurationError")
+    assert told["error"]["message"].startswith(words)
+    assert "secret-of-mine" not in result.output
+
+
+def test_redis_away_tells_how_to_repeat(run):
+    """To people and to programs: under which id, and that nothing is stored."""
+    result = run("publish", "c", "e", "d", "--key", "order-1", **URL)
+    assert result.stderr.rstrip().endswith("Nothing is stored: repeat with --key order-1")
+    error = json.loads(run("publish", "c", "e", "d", "--json", **URL).stdout)["error"]
+    assert error["stored"] is False
+    assert error["message"].endswith("redis://127.0.0.1:1/0: Connection refused")
+    assert len(error["message_id"]) == 32
+
+
+def test_status_refuses_what_no_worker_could_use(run):
+    """A broken URL among several is not well."""
+    result = run("status", **URL, SOCKUDO_APPS='{"shop":"http://k:secret-of-mine/x@h/apps/1"}')
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: SOCKUDO_APPS['shop']: ")
+    assert "secret-of-mine" not in result.output
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_what_a_stream_cannot_write_does_not_end_a_command(monkeypatch, encoding):
+    """For people it is written in other words, for programs as JSON's own escape."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
+    Output(as_json=False).say("±600 s → grün 🎉 \udcff")
+    Output(as_json=True).emit(words="±600 s → grün 🎉")
+    sys.stdout.flush()
+    people, programs = raw.getvalue().decode(encoding).splitlines()
+    assert (
+        people
+        == {
+            "ascii": "+/-600 s -> gr\\xfcn \\U0001f389 \\udcff",
+            "latin-1": "±600 s -> grün \\U0001f389 \\udcff",
+            "utf-8": "±600 s → grün 🎉 \\udcff",
+        }[encoding]
+    )
+    assert json.loads(programs) == {"words": "±600 s → grün 🎉"}
 
 
 def test_a_payload_in_markup_is_not_taken_for_markup(run):
