@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from .. import __version__
 from ..apps import client_of, setting_of
 from ..client.credentials import Credentials
-from ..settings import DEFAULT_APP, Settings
+from ..settings import DEFAULT_APP, Settings, unknown_variables
 from .access import Access, judge_access
 from .broker_health import BrokerFacts, judge_broker
 from .delivering import DeliveryFacts, judge_delivering
@@ -27,6 +27,7 @@ from .look_at_redis import look_at_redis
 from .look_at_sockudo import SockudoFacts, Wanted, look_at_sockudo
 from .redis_health import RedisFacts, judge_redis
 from .remembering import judge_remembering
+from .variables import judge_variables
 
 __all__ = ["Diagnosis", "diagnose"]
 
@@ -88,6 +89,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
     return Diagnosis(
         app,
         (
+            *judge_variables(unknown_variables()),
             *judge_redis(redis),
             *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__),
             *judge_access(sockudo.access),

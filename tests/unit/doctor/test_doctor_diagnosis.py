@@ -15,6 +15,7 @@ from sockudo_publisher.doctor.diagnosis import diagnose
 from sockudo_publisher.doctor.limits import LIMIT_CHECKS
 from sockudo_publisher.doctor.redis_health import REDIS_CHECKS, RedisFacts
 from sockudo_publisher.doctor.remembering import MEMORY_CHECKS
+from sockudo_publisher.doctor.variables import SETTINGS_CHECKS
 from sockudo_publisher.errors import ConfigurationError
 from sockudo_publisher.settings import Settings
 
@@ -36,6 +37,7 @@ def test_every_check_has_its_line_in_the_same_order(looks):
     """Also when nothing is known: programs may rely on the names."""
     found = diagnose(SETTINGS)
     assert tuple(finding.name for finding in found.findings) == (
+        *SETTINGS_CHECKS,
         *REDIS_CHECKS,
         *BROKER_CHECKS,
         *ACCESS_CHECKS,
@@ -87,3 +89,17 @@ def test_settings_are_looked_at_first(looks, settings, app, words):
     """Nothing is asked with settings that cannot be understood."""
     with pytest.raises(ConfigurationError, match=words):
         diagnose(settings, app)
+
+
+def test_a_misspelled_variable_is_a_risk(looks):
+    """Its setting is at the default, and nobody would see it."""
+    looks.setenv("SOCKUDO_TIMEOUTT", "2")
+    [found] = [finding for finding in diagnose(SETTINGS).findings if finding.name == "settings"]
+    assert (found.state.value, found.why) == ("risk", "nobody reads SOCKUDO_TIMEOUTT")
+    assert found.change == "rename SOCKUDO_TIMEOUTT to SOCKUDO_TIMEOUT"
+
+
+def test_the_encryption_key_is_called_by_its_variable(looks):
+    """Not by the argument that the client has for it."""
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: not base64$"):
+        diagnose(Settings(url=SETTINGS.url, encryption_master_key_base64="of mine"))

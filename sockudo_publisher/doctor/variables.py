@@ -1,0 +1,26 @@
+"""Variables that look like settings and are none: a misspelled one leaves its default, in silence. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from .finding import Finding, fine, risk
+
+__all__ = ["SETTINGS_CHECKS", "judge_variables"]
+
+SETTINGS_CHECKS = ("settings",)
+
+
+def judge_variables(unknown: Mapping[str, str]) -> list[Finding]:
+    """A finding for each of :data:`SETTINGS_CHECKS`.
+
+    ``unknown``: names of ``SOCKUDO_*`` variables that nobody reads, each with the nearest known one or ``""``.
+    """
+    [name] = SETTINGS_CHECKS
+    if not unknown:
+        return [fine(name, "every SOCKUDO_* variable is one that is read")]
+    change = "; ".join(
+        f"rename {given} to {nearest}" if nearest else f"unset {given}, or look for its name in docs/settings.md"
+        for given, nearest in unknown.items()
+    )
+    return [risk(name, f"nobody reads {', '.join(unknown)}", change)]
