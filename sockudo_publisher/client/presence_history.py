@@ -1,8 +1,7 @@
 """Who came to a presence channel and who left, and who was there at a time.
 
 A class of :class:`Calls`. Off unless the server's ``[presence_history]`` says otherwise: then every call
-raises ``SockudoHTTPError`` 422 ``feature_disabled``. Facts: docs/server.md, 1.7; docs/sdks.md,
-section 1.2.
+raises ``SockudoHTTPError`` 422 ``feature_disabled``. Facts: docs/server.md, 1.7.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 What was certainly not sent may always be repeated. What may be out is repeated only when the server can
 tell the repeat from a second event, by a ``message_id`` or an ``idempotency_key``, or when repeating
 changes nothing, as with a query. An answer that will be the same next time ends it. Imports the error
-tree and tenacity, which draws the waits. Facts: docs/server.md, 3 and 3.10; docs/sdks.md,
+tree and tenacity, which draws the waits. Facts: docs/server.md, 3 and 3.7; docs/sdks.md,
 V1 to V5.
 """
 

@@ -33,7 +33,7 @@ __all__ = ["create_app"]
 MAX_BODY_BYTES = 10 * 1024 * 1024
 #: Seconds that a client has to answer a ping.
 PONG_TIMEOUT_S = 30
-# Close codes of the protocol.
+# Close codes of the protocol (docs/server.md, 12).
 UNKNOWN_APP, TOO_SLOW, NO_PONG = 4001, 4100, 4201
 
 # The real server closes after every answer under /apps/: no client may get used to anything better.

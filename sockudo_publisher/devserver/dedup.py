@@ -1,8 +1,8 @@
 """What the server remembers of published events, per app and channel: so that a resend is not delivered again.
 
 A record is *pending* while its event is being published and *committed* afterwards. A failed publish takes
-its record away; a commit starts its time anew. Facts: docs/server.md, 3.5, and its table of what
-was seen. Pure: the clock is an argument of the store, nothing waits here.
+its record away; a commit starts its time anew. Facts: docs/server.md, 3.2 and 3.5.
+Pure: the clock is an argument of the store, nothing waits here.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ __all__ = ["MAX_WAITING_FRAMES", "Session"]
 #: Frames that may wait for a client that reads too slowly, before its connection is closed.
 MAX_WAITING_FRAMES = 100_000
 
-# Error codes, as the real server gives them.
+# Error codes, as the real server gives them (docs/server.md, 12).
 BAD_FRAME, AUTH_FAILED, BAD_CHANNEL, NO_CLIENT_EVENTS = 4000, 4009, 4300, 4301
 
 

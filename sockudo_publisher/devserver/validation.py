@@ -1,6 +1,6 @@
 """The server's rules for events: batch size, name, size, channels, keys. Pure; order and words are the server's.
 
-Sockudo-server, section 4.2.
+Facts: docs/server.md, 4.2.
 """
 
 from __future__ import annotations

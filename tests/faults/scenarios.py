@@ -423,7 +423,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("requests cut in mid-batch", "docs/server.md, A1 to A3", cut_requests, 60, bound=left_in_mid_batch),
     Scenario(
         "requests cut, Redis cache",
-        "the stuck item itself may repeat: A5",
+        "the stuck item itself may repeat: docs/server.md, A5",
         cut_requests,
         40,
         setup=Setup(cache="redis"),
@@ -431,7 +431,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "requests cut, history on",
-        "recorded is not delivered: A7",
+        "recorded is not delivered: docs/server.md, A7",
         cut_requests,
         40,
         setup=Setup(history=True),
@@ -447,7 +447,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "workers killed, Redis cache",
-        "the stuck item itself may repeat: A5",
+        "the stuck item itself may repeat: docs/server.md, A5",
         kill_workers,
         6,
         setup=Setup(cache="redis"),
@@ -455,13 +455,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "workers killed, history on",
-        "recorded is not delivered: A7",
+        "recorded is not delivered: docs/server.md, A7",
         kill_workers,
         6,
         setup=Setup(history=True),
         bound=killed_recorded_not_sent,
     ),
-    Scenario("requests cut, behind nginx", "nginx finishes them: A10", cut_requests, 60, 12, setup=Setup(nginx=True)),
+    Scenario("requests cut, behind nginx", "docs/server.md, A10", cut_requests, 60, 12, setup=Setup(nginx=True)),
     Scenario(
         "workers killed, behind nginx",
         "the same",
@@ -497,7 +497,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario("Sockudo frozen", "8 s, inside the window", freeze_sockudo, 3, 1),
     Scenario(
         "the server's cache restarted empty",
-        "what was in flight may repeat: C",
+        "what was in flight may repeat: docs/server.md, C",
         empty_cache,
         4,
         setup=Setup(cache="redis"),
@@ -505,7 +505,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "two nodes, round-robin",
-        "Sockudo keeps no order between nodes: B",
+        "Sockudo keeps no order between nodes: docs/server.md, B",
         nothing,
         40,
         10,
@@ -514,7 +514,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     ),
     Scenario(
         "two nodes, requests cut",
-        "the same: B, A9",
+        "the same: docs/server.md, A9 and B",
         cut_requests,
         20,
         setup=Setup(nodes=2),

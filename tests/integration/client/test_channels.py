@@ -53,7 +53,7 @@ def test_listing_follows_the_subscribers(full, full_sockudo, subscriber):
 
 
 def test_prefix_that_needs_escaping(full):
-    """Signed decoded, sent encoded: what the Go SDK sends unescaped (G8) comes back 401 or 400 there."""
+    """Signed decoded, sent encoded: what the Go SDK sends unescaped (docs/sdks.md, G8) comes back 401 or 400 there."""
     assert full.channels_info("a b+c&d=é%41", ["subscription_count"]) == {"channels": {}}
 
 

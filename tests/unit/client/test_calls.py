@@ -283,7 +283,10 @@ def test_send_is_one_attempt(scripted):
 )
 @pytest.mark.parametrize("unknown", [UNKNOWN, (500, {}, {})])
 def test_which_batches_are_repeated(scripted, events, again, unknown):
-    """Those that the server can tell in full; never one with idempotency keys, which loses what failed (V5)."""
+    """Those that the server can tell in full; never one with idempotency keys, which loses what failed.
+
+    See docs/sdks.md, V5.
+    """
     client, script = scripted(unknown)
     if again:
         client.trigger_batch(events)

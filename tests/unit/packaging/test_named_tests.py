@@ -36,37 +36,6 @@ def test_every_test_that_a_document_names_exists() -> None:
     assert missing == []
 
 
-CITED = re.compile(r"docs/(server|sdks)\.md,\s+((?:[A-Z]?\d+(?:\.\d+)*|[A-Z]|Defects|Requests and vectors)\b)")
-
-
-def test_every_fact_that_the_code_cites_is_on_its_page() -> None:
-    """By its number, or by its heading."""
-    pages = {name: (ROOT / "docs" / f"{name}.md").read_text() for name in ("server", "sdks")}
-    files = [file for room in ("sockudo_publisher", "tests", "scripts") for file in (ROOT / room).rglob("*.py")]
-    cited = {match for file in files for match in CITED.findall(file.read_text())}
-    assert len(cited) > 30
-    missing = [one for one in sorted(cited) if not _has(pages[one[0]], one[1])]
-    assert missing == []
-
-
-def _has(page: str, what: str) -> bool:
-    """A heading, a number in bold at a paragraph's start, a row; ranges of rows count for all in them."""
-    if re.search(rf"^## {re.escape(what)}(\.|$)", page, re.MULTILINE):
-        return True
-    if re.search(
-        rf"^\*\*(?:[\d.]+, )?{re.escape(what)}\b|\*\*{re.escape(what)}\*\*|\*\*{re.escape(what)} ", page, re.MULTILINE
-    ):
-        return True
-    for row in re.findall(r"^\| ([A-Z][^|]*?) \|", page, re.MULTILINE):
-        for part in row.split(", "):
-            first, _, last = part.partition(" to ")
-            if what in (first, last):
-                return True
-            if last and what[0] == first[0] and what[1:].isdigit() and int(first[1:]) <= int(what[1:]) <= int(last[1:]):
-                return True
-    return False
-
-
 def test_every_room_and_module_is_in_the_architecture() -> None:
     """And what is named there exists."""
     page = (ROOT / "docs" / "architecture.md").read_text()
