@@ -36,13 +36,13 @@ REUSE_S = 5.0
 MOST_FREE = 16
 
 
-def bounded_connection(app: Celery, *, connect_s: float, send_s: float) -> Any:
-    """A connection of this app's, not opened yet, that gives up after these times."""
+def bounded_connection(app: Celery, *, connect_s: float, send_s: float, read_s: float | None = None) -> Any:
+    """A connection of this app's, not opened yet, that gives up after these times; `read_s` is `send_s` by default."""
     options = {
         **app.conf.broker_transport_options,
         "socket_connect_timeout": connect_s,
         "socket_timeout": send_s,
-        "read_timeout": send_s,
+        "read_timeout": send_s if read_s is None else read_s,
         "write_timeout": send_s,
         "retry_on_timeout": False,
         "max_retries": 1,

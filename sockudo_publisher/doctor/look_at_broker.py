@@ -11,6 +11,7 @@ from typing import Any
 
 from celery import Celery
 
+from ..broker import bounded_connection
 from ..celery_app import QUEUE, configuration
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
@@ -32,20 +33,8 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
     transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
     with Celery("sockudo_publisher.doctor", set_as_current=False) as app:
         app.conf.update(configuration(settings))
-        options = {
-            **app.conf.broker_transport_options,
-            "socket_connect_timeout": CONNECT_S,
-            "socket_timeout": CONNECT_S,
-            "read_timeout": max(ANSWERS_S),
-            "write_timeout": CONNECT_S,
-            "retry_on_timeout": False,
-            "max_retries": 1,
-            "interval_start": 0,
-            "interval_step": 0,
-            "interval_max": 0,
-        }
         try:
-            connection = app.connection_for_write(connect_timeout=CONNECT_S, transport_options=options)
+            connection = bounded_connection(app, connect_s=CONNECT_S, send_s=CONNECT_S, read_s=max(ANSWERS_S))
         except Exception as error:  # noqa: BLE001 -- whatever kombu makes of a URL
             return BrokerFacts(transport, failure=f"not a broker's URL ({type(error).__name__})")
         try:
