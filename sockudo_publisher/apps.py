@@ -80,6 +80,7 @@ def _build(name: str) -> App:
             max_backlog=settings.max_backlog,
             key_ttl_ms=int(settings.key_ttl * 1000),
             wait=settings.redis_wait,
+            namespace=settings.namespace,
         ),
         journal=Journal(
             settings.redis_url,
@@ -88,6 +89,7 @@ def _build(name: str) -> App:
             on_expired=settings.on_expired,
             max_rate=settings.max_rate,
             key_ttl_ms=int(settings.key_ttl * 1000),
+            namespace=settings.namespace,
         ),
         # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
         # of Redis test guesses.

@@ -12,10 +12,7 @@ from celery import Celery
 
 from .settings import Settings, get_settings
 
-__all__ = ["QUEUE", "celery_app", "configuration", "configured"]
-
-#: The one queue of this package.
-QUEUE = "sockudo"
+__all__ = ["celery_app", "configuration", "configured", "queue_name"]
 
 #: Slots beside one per lane: for `publish` messages and held channels.
 SPARE_SLOTS = 4
@@ -58,7 +55,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "result_expires": 3600,
         "redis_socket_connect_timeout": BROKER_TIMEOUT_S,
         "redis_socket_timeout": BROKER_TIMEOUT_S,
-        "task_default_queue": QUEUE,
+        "task_default_queue": settings.queue,
         "task_serializer": "json",
         "result_serializer": "json",
         "accept_content": ["json"],
@@ -78,6 +75,11 @@ def configuration(settings: Settings) -> dict[str, Any]:
     }
 
 
+def queue_name() -> str:
+    """The one queue of this deployment: ``sockudo``, or ``sockudo.NAMESPACE``."""
+    return get_settings().queue
+
+
 def configured() -> Celery:
     """The app with the addresses that the settings name now.
 
@@ -86,14 +88,25 @@ def configured() -> Celery:
     """
     settings = get_settings()
     backend = settings.redis_address.backend_url()
-    if celery_app.conf.broker_url != settings.broker_url or celery_app.conf.result_backend != backend:
+    conf = celery_app.conf
+    if (conf.broker_url, conf.result_backend, conf.task_default_queue) != (
+        settings.broker_url,
+        backend,
+        settings.queue,
+    ):
         now = configuration(settings)
-        celery_app.conf.update({name: now[name] for name in _ADDRESSES})
+        conf.update({name: now[name] for name in _ADDRESSES})
     return celery_app
 
 
 #: What of the configuration says where things are.
-_ADDRESSES = ("broker_url", "broker_transport_options", "result_backend", "redis_backend_use_ssl")
+_ADDRESSES = (
+    "broker_url",
+    "broker_transport_options",
+    "result_backend",
+    "redis_backend_use_ssl",
+    "task_default_queue",
+)
 
 celery_app = Celery("sockudo_publisher", set_as_current=False)
 celery_app.add_defaults(lambda: configuration(get_settings()))

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .broker import bounded_connection
-from .celery_app import QUEUE, celery_app, configured
+from .celery_app import celery_app, configured, queue_name
 
 __all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
 
@@ -54,7 +54,7 @@ class Doorbell:
                 celery_app.send_task(
                     DRAIN_TASK,
                     args=(app, lane, channel),
-                    queue=QUEUE,
+                    queue=queue_name(),
                     countdown=after_s or None,
                     ignore_result=True,
                     retry=False,

@@ -230,7 +230,7 @@ def resume(settings: Settings, app: str) -> bool:
 
 
 def _link(settings: Settings) -> RedisLink:
-    return RedisLink(settings.redis_url, timeout_s=WORKER_TIMEOUT_S)
+    return RedisLink(settings.redis_url, timeout_s=WORKER_TIMEOUT_S, namespace=settings.namespace)
 
 
 def _letters(settings: Settings, app: str) -> DeadLetters:

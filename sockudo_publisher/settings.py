@@ -24,6 +24,13 @@ __all__ = ["DEFAULT_APP", "Settings", "get_settings", "unknown_variables"]
 #: The name under which ``SOCKUDO_URL`` is known where an app has to be named (``app="name"``).
 DEFAULT_APP = "default"
 
+#: The Celery queue without a namespace; with one it is followed by "." and the namespace.
+QUEUE = "sockudo"
+
+#: What a namespace may be: it is part of Redis keys, ACL patterns and queue names, so it has none of the characters
+#: that mean something there, and fits with the queue's name into what the narrowest broker allows (SQS: 80 characters).
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
 #: Seconds that must remain of the dedup window after one delivery timeout, or a resend of the `hold`
 #: policy could never start (design: no resend starts later than window - delivery timeout - 5 s).
 WINDOW_MARGIN_S = 5.0
@@ -54,8 +61,10 @@ class Settings:
     redis_wait: tuple[int, int] | None = None
     on_expired: Literal["drop", "dead"] = "drop"
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
+    namespace: str = ""
 
     def __post_init__(self) -> None:
+        _check_namespace(self.namespace)
         address = self.redis_address
         if self.broker_url:
             broker_url = checked_broker_url(self.broker_url, setting="SOCKUDO_BROKER_URL")
@@ -74,6 +83,11 @@ class Settings:
     def redis_address(self) -> RedisAddress:
         """:attr:`redis_url`, read."""
         return RedisAddress.from_url(self.redis_url, setting="SOCKUDO_REDIS_URL")
+
+    @property
+    def queue(self) -> str:
+        """The Celery queue of this deployment's doorbells and `publish` messages."""
+        return f"{QUEUE}.{self.namespace}" if self.namespace else QUEUE
 
     def app_urls(self) -> dict[str, str]:
         """Every configured app, by name; ``SOCKUDO_URL`` is :data:`DEFAULT_APP`."""
@@ -114,6 +128,7 @@ class Settings:
             redis_wait=_replicas_and_ms(read.text("SOCKUDO_REDIS_WAIT")),
             on_expired="dead" if read.choice("SOCKUDO_ON_EXPIRED", "drop", "dead") == "dead" else "drop",
             apps=_apps(read.text("SOCKUDO_APPS")),
+            namespace=read.text("SOCKUDO_NAMESPACE") or "",
         )
 
 
@@ -184,6 +199,16 @@ def _replicas_and_ms(text: str | None) -> tuple[int, int] | None:
             f"SOCKUDO_REDIS_WAIT: expected replicas:ms (1 to {MAX_REPLICAS} replicas, 1 to {MAX_WAIT_MS} ms)"
         )
     return replicas, ms
+
+
+def _check_namespace(namespace: str) -> None:
+    if namespace and not _NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError("SOCKUDO_NAMESPACE: expected 1 to 64 ASCII letters, digits, - or _")
+    if namespace == QUEUE:
+        # Keys without a namespace begin like that, and so do the ACL patterns for them.
+        raise ConfigurationError(
+            f"SOCKUDO_NAMESPACE: {QUEUE!r} is what keys without a namespace begin with, choose another"
+        )
 
 
 def _apps(text: str | None) -> dict[str, str]:

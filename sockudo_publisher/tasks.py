@@ -21,7 +21,7 @@ from . import draining, enqueue
 from .apps import App, app_named
 from .broker import bounded_send
 from .call import PublishCall, bind
-from .celery_app import QUEUE, celery_app, configured
+from .celery_app import celery_app, configured, queue_name
 from .celery_apps import app_of_canvas, bound_to, foreign_app, remember
 from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
@@ -126,7 +126,7 @@ class PublishTask(Task):  # type: ignore[misc]
             options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
             return self.apply((), call.kwargs(), **options)
         try:
-            at_once = options.keys() <= _FAST_OPTIONS and options.get("queue", QUEUE) == QUEUE
+            at_once = options.keys() <= _FAST_OPTIONS and options.get("queue") in (None, queue_name())
             prepared = _prepare(app, call, options, is_keyed=not at_once)
             if at_once:
                 enqueue.append(app, prepared)
@@ -148,7 +148,7 @@ class PublishTask(Task):  # type: ignore[misc]
             # Bound to their app: results of canvases are looked for where their workers put them.
             return bound_to(foreign, publish).signature(args, *starargs, **starkwargs)
         one = QuietSignature(self, args, *starargs, **{"app": self.app, **starkwargs})
-        for name, value in (("queue", QUEUE), ("argsrepr", HIDDEN), ("kwargsrepr", HIDDEN)):
+        for name, value in (("queue", queue_name()), ("argsrepr", HIDDEN), ("kwargsrepr", HIDDEN)):
             one.options.setdefault(name, value)
         return one
 
@@ -194,7 +194,7 @@ class PublishTask(Task):  # type: ignore[misc]
     def _send(self, kwargs: dict[str, Any], options: dict[str, Any], *, someone_waits: bool = True) -> AsyncResult:
         """As a Celery message: among other tasks through the app they live in, alone through ours."""
         options = {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
-        options.setdefault("queue", QUEUE)
+        options.setdefault("queue", queue_name())
         app = self.app
         if not _CANVAS_OPTIONS & options.keys():
             app = celery_app

@@ -37,8 +37,8 @@ class BrokerFacts:
     workers: tuple[Worker, ...] | None = None
 
 
-def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str) -> list[Finding]:
-    """A finding for each of :data:`BROKER_CHECKS`; ``app``, ``lanes`` and ``version`` are those of this process."""
+def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str, queue: str) -> list[Finding]:
+    """A finding for each of :data:`BROKER_CHECKS`; the other arguments are those of this process."""
     if facts.failure:
         return [
             # Events flow without it, as every worker sweeps; only later.
@@ -51,12 +51,12 @@ def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str) -> l
         ]
     reached = fine("broker", f"{facts.transport}: takes connections")
     if facts.workers is None:
-        how = "`celery -A sockudo_publisher.workerapp inspect active_queues`: who has the queue `sockudo`"
+        how = f"`celery -A sockudo_publisher.workerapp inspect active_queues`: who has the queue `{queue}`"
         return [reached, unknown("workers", "Celery's remote control did not work", how)]
-    return [reached, _workers(facts.workers, app, lanes, version)]
+    return [reached, _workers(facts.workers, app, lanes, version, queue)]
 
 
-def _workers(workers: tuple[Worker, ...], app: str, lanes: int, version: str) -> Finding:
+def _workers(workers: tuple[Worker, ...], app: str, lanes: int, version: str, queue: str) -> Finding:
     name = "workers"
     if not workers:
         return broken(
@@ -68,7 +68,7 @@ def _workers(workers: tuple[Worker, ...], app: str, lanes: int, version: str) ->
     seen = f"{len(ours)} alive"
     if not ours:
         # A registered app's workers run what they are given, but only ours sweep for lost doorbells.
-        why = f"{len(workers)} of another app or release listen on the queue `sockudo`, none of ours"
+        why = f"{len(workers)} of another app or release listen on the queue `{queue}`, none of ours"
         return risk(name, why, "`sockudo-publisher worker` of this release beside them")
     if len(ours) < len(workers):
         seen += f" (and {len(workers) - len(ours)} of another app or release)"

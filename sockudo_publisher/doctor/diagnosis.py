@@ -75,7 +75,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
 
     def redis_and_journal() -> tuple[RedisFacts, JournalFacts]:
         redis = look_at_redis(settings.redis_url, replicas_wanted=replicas)
-        return redis, JournalFacts() if redis.failure else look_at_journal(settings.redis_url, app)
+        return redis, JournalFacts() if redis.failure else look_at_journal(settings, app)
 
     looks_at_redis = _Look(redis_and_journal)
     looks_at_broker = _Look(lambda: look_at_broker(settings))
@@ -91,7 +91,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
         (
             *judge_variables(unknown_variables()),
             *judge_redis(redis),
-            *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__),
+            *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__, queue=settings.queue),
             *judge_access(sockudo.access),
             *judge_limits(
                 LimitFacts(

@@ -12,7 +12,7 @@ from typing import Any
 from celery import Celery
 
 from ..broker import bounded_connection
-from ..celery_app import QUEUE, configuration
+from ..celery_app import configuration
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
 
@@ -45,17 +45,19 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
             connection.release()
             return BrokerFacts(transport, failure=_words(error))
         try:
-            return BrokerFacts(transport, workers=_workers(app, connection))
+            return BrokerFacts(transport, workers=_workers(app, connection, settings.queue))
         except Exception:  # noqa: BLE001 -- idem
             return BrokerFacts(transport)
         finally:
             connection.release()
 
 
-def _workers(app: Celery, connection: Any) -> tuple[Worker, ...]:
+def _workers(app: Celery, connection: Any, queue: str) -> tuple[Worker, ...]:
     nodes: list[str] = []
     for within_s in ANSWERS_S:
-        nodes = sorted(node for node, queues in _asked(app, connection, "active_queues", within_s) if _has_ours(queues))
+        nodes = sorted(
+            node for node, queues in _asked(app, connection, "active_queues", within_s) if _has_ours(queues, queue)
+        )
         if nodes:
             break
     else:
@@ -77,9 +79,9 @@ def _asked(
     return [pair for reply in replies or () for pair in reply.items()]
 
 
-def _has_ours(queues: Any) -> bool:
+def _has_ours(queues: Any, ours: str) -> bool:
     return isinstance(queues, list) and any(
-        isinstance(queue, Mapping) and queue.get("name") == QUEUE for queue in queues
+        isinstance(queue, Mapping) and queue.get("name") == ours for queue in queues
     )
 
 

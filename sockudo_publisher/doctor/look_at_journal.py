@@ -9,6 +9,7 @@ from ..journal.canary import MemoryReport
 from ..journal.link import RedisLink
 from ..journal.memory import DedupMemory
 from ..journal.shared import Shared
+from ..settings import Settings
 from .delivering import PauseFacts
 from .remembering import is_fresh
 
@@ -29,9 +30,9 @@ class JournalFacts:
     measured: MemoryReport | None = None
 
 
-def look_at_journal(url: str, app: str) -> JournalFacts:
+def look_at_journal(settings: Settings, app: str) -> JournalFacts:
     """Read them for one app."""
-    link = RedisLink(url, timeout_s=ANSWER_S)
+    link = RedisLink(settings.redis_url, timeout_s=ANSWER_S, namespace=settings.namespace)
     try:
         view = Shared(link, app).view()
         pause = PauseFacts() if view.pause is None else PauseFacts(view.pause.reason, view.pause.words)

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from .keys import lane_keys
 from .link import RedisLink, checked
 from .pack import Item, pack
 from .scripts import Answer
@@ -68,7 +67,9 @@ class DeadLetters:
 
     def _lane(self, lane: int, page: int) -> Iterator[Letter]:
         after = "-"
-        while entries := self._link.call("XRANGE", lane_keys(self._app, lane).dead, after, "+", "COUNT", page):
+        while entries := self._link.call(
+            "XRANGE", self._link.keyspace.lane(self._app, lane).dead, after, "+", "COUNT", page
+        ):
             for entry in entries:
                 yield _letter(lane, entry)
             after = "(" + entries[-1][0].decode()
@@ -77,7 +78,7 @@ class DeadLetters:
         """One of them, if it is still there."""
         if lane not in self._lanes:
             return None
-        entries = self._link.call("XRANGE", lane_keys(self._app, lane).dead, entry_id, entry_id)
+        entries = self._link.call("XRANGE", self._link.keyspace.lane(self._app, lane).dead, entry_id, entry_id)
         return _letter(lane, entries[0]) if entries else None
 
     def replay(self, letter: Letter, item: bytes) -> Answer:
@@ -85,7 +86,7 @@ class DeadLetters:
 
         Past backlog and ledger. It gets no expiry: whoever replays wants it delivered.
         """
-        keys = lane_keys(self._app, letter.lane)
+        keys = self._link.keyspace.lane(self._app, letter.lane)
         meta = pack([Item(letter.channel, item)]).meta
         answer = self._link.script("replay", (keys.stream, keys.state, keys.dead), (letter.entry_id, meta, item))
         return Answer(answer[0])
@@ -93,13 +94,15 @@ class DeadLetters:
     def purge(self, places: Iterable[tuple[int, str]]) -> int:
         """Delete those at these (lane, entry id); answers how many there were."""
         commands = [
-            ("XDEL", lane_keys(self._app, lane).dead, entry_id) for lane, entry_id in places if lane in self._lanes
+            ("XDEL", self._link.keyspace.lane(self._app, lane).dead, entry_id)
+            for lane, entry_id in places
+            if lane in self._lanes
         ]
         return sum(checked(answer) for answer in self._link.run(commands)) if commands else 0
 
     def purge_all(self) -> int:
         """Delete all of them; answers how many there were."""
-        commands = [("XTRIM", lane_keys(self._app, lane).dead, "MAXLEN", 0) for lane in self._lanes]
+        commands = [("XTRIM", self._link.keyspace.lane(self._app, lane).dead, "MAXLEN", 0) for lane in self._lanes]
         return sum(checked(answer) for answer in self._link.run(commands))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import JournalUnavailable
 from .batch import Batch, Position, read_batch
-from .keys import QueueKeys, hold_keys, lane_keys
+from .keys import QueueKeys
 from .layout import Layout, LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
 from .link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha, scored
@@ -88,9 +88,10 @@ class Journal:
         on_expired: str = "drop",
         max_rate: float = 0.0,
         key_ttl_ms: int = 86_400_000,
+        namespace: str = "",
     ) -> None:
         self.app = app
-        self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S)
+        self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S, namespace=namespace)
         self.shared = Shared(self.link, app)
         self.rate = Rate(self.link, app, max_rate) if max_rate else None
         self._layout = LayoutRecord(self.link, app, lanes)
@@ -140,7 +141,11 @@ class Journal:
         """
         if not self._is_open(lane):
             return None
-        keys = lane_keys(self.app, lane) if channel is None else hold_keys(self.app, lane, channel)
+        keys = (
+            self.link.keyspace.lane(self.app, lane)
+            if channel is None
+            else self.link.keyspace.hold(self.app, lane, channel)
+        )
         asked_at = time.monotonic()
         args = (new_owner(), TTL_MS, channel or "")
         answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds), args)
@@ -309,7 +314,7 @@ class Journal:
 
     def count(self, lane: int, reason: str, number: int = 1) -> None:
         """Add to a counter of the lane."""
-        self.link.script("count", (lane_keys(self.app, lane).counts,), (reason, number))
+        self.link.script("count", (self.link.keyspace.lane(self.app, lane).counts,), (reason, number))
 
     def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
         """A held channel's next attempt is due in ``wait_s``. Raises :class:`LeaseLost`."""
@@ -328,7 +333,7 @@ class Journal:
         """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only."""
         commands = []
         for lane in lanes:
-            keys = lane_keys(self.app, lane)
+            keys = self.link.keyspace.lane(self.app, lane)
             commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), (SWEEP_GAP_MS,)))
         ring, due = [], []
         for lane, answer in zip(lanes, self.link.run(commands), strict=True):
@@ -342,7 +347,7 @@ class Journal:
         """Whether any of these lanes has entries and no holder. One round trip."""
         commands: list[Command] = []
         for lane in lanes:
-            keys = lane_keys(self.app, lane)
+            keys = self.link.keyspace.lane(self.app, lane)
             commands += [("XLEN", keys.stream), ("EXISTS", keys.lease)]
         answers = [checked(answer) for answer in self.link.run(commands)]
         return any(length > 0 and not leased for length, leased in zip(answers[::2], answers[1::2], strict=True))
@@ -350,14 +355,14 @@ class Journal:
     def holds_wait(self, lanes: Sequence[int]) -> bool:
         """Whether a held channel of one of these lanes is due and has no holder, though it may have been rung."""
         commands: list[Command] = [("TIME",)]
-        commands += [("ZRANGE", lane_keys(self.app, lane).holds, 0, 0, "WITHSCORES") for lane in lanes]
+        commands += [("ZRANGE", self.link.keyspace.lane(self.app, lane).holds, 0, 0, "WITHSCORES") for lane in lanes]
         time_told, *firsts = [checked(answer) for answer in self.link.run(commands)]
         # Telling one caller puts a hold off for the gap.
         due_ms = int(time_told[0]) * 1000 + int(time_told[1]) // 1000 + SWEEP_GAP_MS
         leases: list[Command] = []
         for lane, first in zip(lanes, firsts, strict=True):
             leases += [
-                ("EXISTS", hold_keys(self.app, lane, channel).lease)
+                ("EXISTS", self.link.keyspace.hold(self.app, lane, channel).lease)
                 for channel, at_ms in scored(first)
                 if at_ms <= due_ms
             ]
@@ -365,7 +370,7 @@ class Journal:
 
     def not_empty(self, lanes: Sequence[int]) -> list[int]:
         """The lanes that have entries."""
-        answers = self.link.run([("XLEN", lane_keys(self.app, lane).stream) for lane in lanes])
+        answers = self.link.run([("XLEN", self.link.keyspace.lane(self.app, lane).stream) for lane in lanes])
         return [lane for lane, length in zip(lanes, answers, strict=True) if checked(length) > 0]
 
 

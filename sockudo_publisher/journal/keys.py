@@ -3,6 +3,9 @@
 Whatever must change together shares one hash tag, ``{app:lane}``, and so one slot of a Redis
 Cluster. What concerns a whole app is under ``{app}`` and is only ever read or changed by itself.
 Names given by users are percent-encoded, so that no name can imitate a tag or another key.
+
+A :class:`Keyspace` is one deployment's keys. The connection carries it (``RedisLink.keyspace``), so
+that whatever has the connection has the right names.
 """
 
 from __future__ import annotations
@@ -12,12 +15,18 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import quote
 
-__all__ = ["APPS", "AppKeys", "QueueKeys", "hold_keys", "lane_keys", "lane_of", "ledger_key"]
+__all__ = [
+    "APPS",
+    "AppKeys",
+    "Keyspace",
+    "QueueKeys",
+    "hold_keys",
+    "lane_keys",
+    "lane_of",
+    "ledger_key",
+]
 
 PREFIX = "sockudo"
-
-#: set: the names of all apps that have lanes in this Redis.
-APPS = f"{PREFIX}:apps"
 
 
 @lru_cache(maxsize=65_536)
@@ -40,6 +49,7 @@ class QueueKeys:
     app: str
     lane: int
     channel: str | None
+    prefix: str  # what all keys of the deployment begin with
     stream: str  # stream of packs, oldest first
     state: str  # hash: head, depth, armed, marker, fence, rung, lane (open or closed: layout.py)
     lease: str  # string with expiry: the holder's token
@@ -50,45 +60,7 @@ class QueueKeys:
 
     def hold(self, channel: str) -> QueueKeys:
         """The held queue of one channel of this lane."""
-        return hold_keys(self.app, self.lane, channel)
-
-
-@lru_cache(maxsize=1024)
-def lane_keys(app: str, lane: int) -> QueueKeys:
-    """The keys of a lane."""
-    base = f"{PREFIX}:{{{_encode(app)}:{lane}}}"
-    return QueueKeys(
-        app=app,
-        lane=lane,
-        channel=None,
-        stream=f"{base}:stream",
-        state=f"{base}:state",
-        lease=f"{base}:lease",
-        gone=f"{base}:gone",
-        holds=f"{base}:holds",
-        dead=f"{base}:dead",
-        counts=f"{base}:counts",
-    )
-
-
-@lru_cache(maxsize=4096)
-def hold_keys(app: str, lane: int, channel: str) -> QueueKeys:
-    """The keys of one held channel, in the lane's slot."""
-    shared = lane_keys(app, lane)
-    base = f"{PREFIX}:{{{_encode(app)}:{lane}}}:hold:{_encode(channel)}"
-    return replace(
-        shared,
-        channel=channel,
-        stream=f"{base}:stream",
-        state=f"{base}:state",
-        lease=f"{base}:lease",
-        gone=f"{base}:gone",
-    )
-
-
-def ledger_key(app: str, lane: int, channel: str, key: str) -> str:
-    """Where one ``key=`` of a channel is remembered."""
-    return f"{PREFIX}:{{{_encode(app)}:{lane}}}:ledger:{_encode(channel)}:{_encode(key)}"
+        return _hold_keys(self.prefix, self.app, self.lane, channel)
 
 
 @dataclass(frozen=True)
@@ -106,9 +78,92 @@ class AppKeys:
     canary_holder: str  # string with expiry: who plants and asks
 
     @classmethod
-    @lru_cache(maxsize=1024)
     def of(cls, app: str) -> AppKeys:
+        """The keys of an app without a namespace, for tools and tests."""
+        return Keyspace().app(app)
+
+
+class Keyspace:
+    """The keys of one deployment: ``sockudo:...``, with a namespace ``NAMESPACE:sockudo:...``.
+
+    The namespace comes first, so that one ACL pattern (``~NAMESPACE:sockudo:*``) covers one deployment and
+    never another's: a namespace has no ``:`` and is not ``sockudo`` (settings.py), so no prefix begins with
+    another one.
+    """
+
+    __slots__ = ("_prefix", "apps")
+
+    def __init__(self, namespace: str = "") -> None:
+        self._prefix = f"{namespace}:{PREFIX}" if namespace else PREFIX
+        #: set: the names of all apps that have lanes here.
+        self.apps = f"{self._prefix}:apps"
+
+    def __repr__(self) -> str:
+        return f"<Keyspace {self._prefix}:*>"
+
+    def lane(self, app: str, lane: int) -> QueueKeys:
+        """The keys of a lane."""
+        return _lane_keys(self._prefix, app, lane)
+
+    def hold(self, app: str, lane: int, channel: str) -> QueueKeys:
+        """The keys of one held channel, in the lane's slot."""
+        return _hold_keys(self._prefix, app, lane, channel)
+
+    def ledger(self, app: str, lane: int, channel: str, key: str) -> str:
+        """Where one ``key=`` of a channel is remembered."""
+        return f"{_lane_base(self._prefix, app, lane)}:ledger:{_encode(channel)}:{_encode(key)}"
+
+    def app(self, app: str) -> AppKeys:
         """The keys of an app."""
-        base = f"{PREFIX}:{{{_encode(app)}}}"
-        names = ("pause", "probe", "limits", "lanes", "rate", "memory", "canaries", "canary_answers", "canary_holder")
-        return cls(*(f"{base}:{name}" for name in names))
+        return _app_keys(self._prefix, app)
+
+
+def _lane_base(prefix: str, app: str, lane: int) -> str:
+    return f"{prefix}:{{{_encode(app)}:{lane}}}"
+
+
+@lru_cache(maxsize=1024)
+def _lane_keys(prefix: str, app: str, lane: int) -> QueueKeys:
+    base = _lane_base(prefix, app, lane)
+    return QueueKeys(
+        app=app,
+        lane=lane,
+        channel=None,
+        prefix=prefix,
+        stream=f"{base}:stream",
+        state=f"{base}:state",
+        lease=f"{base}:lease",
+        gone=f"{base}:gone",
+        holds=f"{base}:holds",
+        dead=f"{base}:dead",
+        counts=f"{base}:counts",
+    )
+
+
+@lru_cache(maxsize=4096)
+def _hold_keys(prefix: str, app: str, lane: int, channel: str) -> QueueKeys:
+    base = f"{_lane_base(prefix, app, lane)}:hold:{_encode(channel)}"
+    return replace(
+        _lane_keys(prefix, app, lane),
+        channel=channel,
+        stream=f"{base}:stream",
+        state=f"{base}:state",
+        lease=f"{base}:lease",
+        gone=f"{base}:gone",
+    )
+
+
+@lru_cache(maxsize=1024)
+def _app_keys(prefix: str, app: str) -> AppKeys:
+    base = f"{prefix}:{{{_encode(app)}}}"
+    names = ("pause", "probe", "limits", "lanes", "rate", "memory", "canaries", "canary_answers", "canary_holder")
+    return AppKeys(*(f"{base}:{name}" for name in names))
+
+
+# The keys of a journal without a namespace, for tools and tests. This package's own modules ask their
+# connection's keyspace (a test holds them to it): one that forgot would use another deployment's keys.
+_PLAIN = Keyspace()
+APPS = _PLAIN.apps
+lane_keys = _PLAIN.lane
+hold_keys = _PLAIN.hold
+ledger_key = _PLAIN.ledger

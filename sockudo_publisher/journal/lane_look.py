@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .keys import lane_keys
+from .keys import Keyspace
 from .link import Command, checked, evalsha
 from .pack import VERSION
 
@@ -27,9 +27,9 @@ class LaneLook(NamedTuple):
     newer_version: str
 
 
-def look_command(app: str, lane: int) -> Command:
+def look_command(keyspace: Keyspace, app: str, lane: int) -> Command:
     """The question."""
-    keys = lane_keys(app, lane)
+    keys = keyspace.lane(app, lane)
     return evalsha("status", (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts), ())
 
 

@@ -24,7 +24,7 @@ from enum import Enum
 from typing import Any
 
 from ..errors import JournalUnavailable
-from .keys import APPS, AppKeys, lane_keys, lane_of
+from .keys import lane_of
 from .lane_look import look_command, read_look
 from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
@@ -162,7 +162,7 @@ class LayoutRecord:
     def __init__(self, link: RedisLink, app: str, wanted: int) -> None:
         self._link = link
         self._app = app
-        self._key = AppKeys.of(app).lanes
+        self._key = link.keyspace.app(app).lanes
         self._wanted = wanted
 
     def read(self) -> Layout:
@@ -239,18 +239,18 @@ class LayoutRecord:
 
     def _keep_counts(self, span: Span, lane: int) -> None:
         """The counters of forgotten lanes go on in another: an app's sums never fall."""
-        into = lane_keys(self._app, lane).counts
+        into = self._link.keyspace.lane(self._app, lane).counts
         for old in span.lanes:
-            found = self._link.call("HGETALL", lane_keys(self._app, old).counts)
+            found = self._link.call("HGETALL", self._link.keyspace.lane(self._app, old).counts)
             pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
             commands = [evalsha("count", (into,), (reason, count)) for reason, count in pairs]
-            self._link.run([*commands, ("DEL", lane_keys(self._app, old).counts)])
+            self._link.run([*commands, ("DEL", self._link.keyspace.lane(self._app, old).counts)])
 
     def _read(self) -> tuple[bytes, Layout]:
         commands: list[Command] = [
             ("SET", self._key, self._wanted, "NX"),
             ("GET", self._key),
-            ("SADD", APPS, self._app),
+            ("SADD", self._link.keyspace.apps, self._app),
         ]
         laid_out, text, _ = self._link.run(commands)
         if not checked(text):
@@ -263,14 +263,14 @@ class LayoutRecord:
 
         Each lane is seen at one moment: items move between its stream, its holds and its dead letters.
         """
-        for answer in self._link.run([look_command(self._app, lane) for lane in span.lanes]):
+        for answer in self._link.run([look_command(self._link.keyspace, self._app, lane) for lane in span.lanes]):
             seen = read_look(answer)
             if seen.age_ms >= 0 or seen.held or (dead_too and seen.dead):
                 return False
         return True
 
     def _mark(self, lane: int, what: str) -> Command:
-        return evalsha("mark", (lane_keys(self._app, lane).state,), (what,))
+        return evalsha("mark", (self._link.keyspace.lane(self._app, lane).state,), (what,))
 
     def _swap(self, before: bytes, after: Layout) -> bool:
         answer: Any = self._link.script("relayout", (self._key,), (before, after.text()))

@@ -131,7 +131,7 @@ class LeaseKeeper:
         asked_at = time.monotonic()
         probers = [one for one in leases if one.is_probing]
         commands = [evalsha("renew", (one.keys.lease,), (one.token, TTL_MS)) for one in leases]
-        commands += [probe_command(AppKeys.of(one.keys.app), one.token) for one in probers]
+        commands += [probe_command(self._link.keyspace.app(one.keys.app), one.token) for one in probers]
         answers = self._link.run(commands)
         for one, answer in zip(leases, answers[: len(leases)], strict=True):
             if checked(answer)[0] == Answer.LOST:

@@ -31,6 +31,7 @@ from redis.retry import Retry
 from .. import faultpoint
 from ..errors import JournalUnavailable
 from ..redaction import without_credentials
+from .keys import Keyspace
 from .scripts import all_scripts, name_of, script
 
 __all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]
@@ -57,10 +58,12 @@ def evalsha(name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
 class RedisLink:
     """Connections to one Redis, made per process (a fork makes its own), shared by its threads.
 
-    ``url`` as redis-py takes it; ``timeout_s`` bounds the connecting and each wait for an answer.
+    ``url`` as redis-py takes it; ``timeout_s`` bounds the connecting and each wait for an answer;
+    ``keyspace`` names the keys of the deployment's ``namespace`` there.
     """
 
-    def __init__(self, url: str, *, timeout_s: float) -> None:
+    def __init__(self, url: str, *, timeout_s: float, namespace: str = "") -> None:
+        self.keyspace = Keyspace(namespace)
         self._url = url
         self._timeout_s = timeout_s
         self._factory: redis.ConnectionPool | None = None

@@ -14,7 +14,6 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from .canary import Beat, Canary, CanaryAnswer, MemoryReport
-from .keys import AppKeys, lane_keys
 from .link import Command, RedisLink, checked, evalsha, scored
 from .scripts import Answer
 
@@ -33,7 +32,7 @@ class DedupMemory:
     def __init__(self, link: RedisLink, app: str) -> None:
         self._link = link
         self._app = app
-        self._keys = AppKeys.of(app)
+        self._keys = link.keyspace.app(app)
 
     # -- the holder ---------------------------------------------------------------------------------
 
@@ -49,7 +48,9 @@ class DedupMemory:
     def beat(self, lanes: Sequence[int]) -> Beat:
         """Count a beat and look at everything; ``lanes``: whose delivered events count for the rate."""
         memory = self._keys.memory
-        counts: list[Command] = [("HGET", lane_keys(self._app, lane).counts, "settled") for lane in lanes]
+        counts: list[Command] = [
+            ("HGET", self._link.keyspace.lane(self._app, lane).counts, "settled") for lane in lanes
+        ]
         answers = self._link.run(
             [
                 ("TIME",),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable
-from .keys import lane_keys, ledger_key
 from .layout import Layout, LayoutRecord, Span
 from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, error_words, evalsha, is_out_of_memory
 from .pack import Item, packs
@@ -84,6 +83,7 @@ class Producer:
         max_backlog: int,
         key_ttl_ms: int,
         wait: tuple[int, int] | None = None,
+        namespace: str = "",
     ) -> None:
         self.app = app
         self._most = max_backlog
@@ -91,7 +91,7 @@ class Producer:
         self._wait = wait
         # Redis answers WAIT when its time is over, at the latest.
         wait_s = wait[1] / 1000 if wait else 0.0
-        self._link = RedisLink(redis_url, timeout_s=CALLER_TIMEOUT_S + wait_s)
+        self._link = RedisLink(redis_url, timeout_s=CALLER_TIMEOUT_S + wait_s, namespace=namespace)
         self._record = LayoutRecord(self._link, app, lanes)
         self._layout: Layout | None = None
         self._layout_looked_at = float("-inf")
@@ -120,7 +120,7 @@ class Producer:
         marked = self._must_be_marked()
         commands: list[Command] = []
         for lane, items in by_lane.items():
-            keys = lane_keys(self.app, lane)
+            keys = self._link.keyspace.lane(self.app, lane)
             args: list[Any] = [self._most, marked, len(items)]
             for one in packs(items):
                 args += (one.count, one.earliest_expiry_ms, one.meta, one.body)
@@ -156,7 +156,10 @@ class Producer:
         """
         for _ in range(MOST_MOVES):
             known = self._known_before([(channel, key)]).get((channel, key), b"")
-            keys = (ledger_key(self.app, lane, channel, key), lane_keys(self.app, lane).state)
+            keys = (
+                self._link.keyspace.ledger(self.app, lane, channel, key),
+                self._link.keyspace.lane(self.app, lane).state,
+            )
             args = (fingerprint, self._key_ttl_ms, "1" if look else "0", self._must_be_marked(), known)
             answer = self._link.script("schedule_once", keys, args)
             if answer[0] != Answer.CLOSED:
@@ -217,7 +220,9 @@ class Producer:
         if not earlier:
             return {}
         places = [(channel, key, span.lane_of(channel)) for span in earlier for channel, key in keys]
-        commands: list[Command] = [("GET", ledger_key(self.app, lane, channel, key)) for channel, key, lane in places]
+        commands: list[Command] = [
+            ("GET", self._link.keyspace.ledger(self.app, lane, channel, key)) for channel, key, lane in places
+        ]
         found = {}
         for (channel, key, _), answer in zip(places, self._link.run(commands), strict=True):
             if checked(answer):
@@ -232,8 +237,8 @@ class Producer:
     def _once_command(
         self, lane: int, items: Sequence[KeyedItem], known: Mapping[tuple[str, str], bytes], *, look: bool
     ) -> Command:
-        keys = lane_keys(self.app, lane)
-        ledger = [ledger_key(self.app, lane, one.item.channel, one.key) for one in items]
+        keys = self._link.keyspace.lane(self.app, lane)
+        ledger = [self._link.keyspace.ledger(self.app, lane, one.item.channel, one.key) for one in items]
         args: list[Any] = [self._most, self._must_be_marked(), self._key_ttl_ms, "1" if look else "0"]
         for one in items:
             before = known.get((one.item.channel, one.key), b"")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .keys import AppKeys
 from .link import RedisLink
 
 __all__ = ["Grant", "Rate", "burst"]
@@ -37,7 +36,7 @@ class Rate:
     def __init__(self, link: RedisLink, app: str, per_s: float) -> None:
         assert per_s > 0, "no limit is no Rate"
         self._link = link
-        self._key = AppKeys.of(app).rate
+        self._key = link.keyspace.app(app).rate
         self._per_s = per_s
 
     def take(self, wanted: int) -> Grant:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .keys import AppKeys
 from .lease import probe_command
 from .link import Command, RedisLink, checked
 from .scripts import Answer
@@ -60,7 +59,7 @@ class Shared:
 
     def __init__(self, link: RedisLink, app: str) -> None:
         self._link = link
-        self._keys = AppKeys.of(app)
+        self._keys = link.keyspace.app(app)
 
     def read_commands(self) -> tuple[Command, ...]:
         """To be sent along with a take; :func:`read_view` reads the answers."""

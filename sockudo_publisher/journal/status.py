@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .keys import APPS, lane_keys
 from .lane_look import LaneLook, look_command, read_look
 from .layout import Layout, LayoutRecord
 from .link import Command, RedisLink, checked
@@ -48,7 +47,7 @@ class JournalStatus:
 
 def known_apps(link: RedisLink) -> tuple[str, ...]:
     """The names of all apps that ever had lanes in this Redis: one may be configured no more, and hold events."""
-    return tuple(sorted(name.decode() for name in link.call("SMEMBERS", APPS)))
+    return tuple(sorted(name.decode() for name in link.call("SMEMBERS", link.keyspace.apps)))
 
 
 def layout_in_force(link: RedisLink, app: str, wanted: int) -> Layout:
@@ -60,7 +59,7 @@ def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalSt
     """Look at these lanes of an app. Raises :class:`JournalUnavailable`."""
     shared = Shared(link, app).read_commands()
     commands: list[Command] = [("TIME",), *shared]
-    commands += [look_command(app, lane) for lane in lanes]
+    commands += [look_command(link.keyspace, app, lane) for lane in lanes]
     answers = [checked(answer) for answer in link.run(commands)]
     now_ms = int(answers[0][0]) * 1000 + int(answers[0][1]) // 1000
     looks = dict(zip(lanes, map(read_look, answers[1 + len(shared) :]), strict=True))
@@ -88,7 +87,9 @@ def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalSt
 
 def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int) -> dict[int, tuple[int, int]]:
     """Per lane with held channels: the items they hold, and the age of the oldest in ms or -1."""
-    holds = [(lane, lane_keys(app, lane).hold(channel)) for lane, seen in looks.items() for channel in seen.held]
+    holds = [
+        (lane, link.keyspace.lane(app, lane).hold(channel)) for lane, seen in looks.items() for channel in seen.held
+    ]
     if not holds:
         return {}
     commands: list[Command] = []

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from sockudo_publisher.celery_app import QUEUE
 from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.settings import QUEUE
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack

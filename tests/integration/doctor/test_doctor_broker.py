@@ -26,7 +26,7 @@ def found(broker_url):
 
 
 def judged(facts, *, app="default", lanes=8):
-    return by_name(judge_broker(facts, app=app, lanes=lanes, version=__version__))
+    return by_name(judge_broker(facts, app=app, lanes=lanes, version=__version__, queue="sockudo"))
 
 
 def test_our_workers_are_counted_and_others_are_not(stack):

@@ -11,9 +11,8 @@ import redis
 
 from sockudo_publisher import operations
 from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.celery_app import QUEUE
 from sockudo_publisher.doorbell import Doorbell
-from sockudo_publisher.settings import Settings, get_settings
+from sockudo_publisher.settings import QUEUE, Settings, get_settings
 from tests.integration.journal.one_lane import OneLane
 
 #: Nobody answers there: nothing is sent to a server.
