@@ -12,7 +12,6 @@ SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64. In the browser:
 """
 
 import json
-import os
 import sys
 from urllib.parse import parse_qsl
 from wsgiref.simple_server import make_server
@@ -79,8 +78,7 @@ def application(client):
 
 
 if __name__ == "__main__":
-    key = os.environ.get("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64")
-    sockudo = Sockudo.from_env(encryption_master_key_base64=key)
+    sockudo = Sockudo.from_env()
     with make_server("127.0.0.1", int(sys.argv[1]) if len(sys.argv) > 1 else 8000, application(sockudo)) as server:
         print(f"listening on http://127.0.0.1:{server.server_port}", flush=True)
         server.serve_forever()

@@ -12,6 +12,7 @@ from functools import lru_cache
 from .client.encoding import Encoder
 from .client.encryption import decode_master_key
 from .client.sockudo import Sockudo
+from .environment import MASTER_KEY
 from .errors import ConfigurationError
 from .journal.journal import Journal
 from .journal.producer import Producer
@@ -36,12 +37,8 @@ def client_of(settings: Settings, name: str) -> Sockudo:
     """The HTTP client of one app. Raises :class:`ConfigurationError` that names the variable to change."""
     key = settings.encryption_master_key_base64
     if key is not None:
-        try:
-            decode_master_key(key)
-        except ConfigurationError as error:
-            # The client calls it by its argument's name, which is in nobody's environment.
-            words = str(error).partition(": ")[2]
-            raise ConfigurationError(f"SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: {words}") from None
+        # The client would name its argument, which is not what an operator can change.
+        decode_master_key(key, field=MASTER_KEY)
     return Sockudo.from_setting(
         setting_of(name),
         settings.url_of(name),

@@ -2,7 +2,8 @@
 
 Every variable is listed in ``docs/settings.md`` with unit and default. A malformed value raises
 :class:`ConfigurationError` that names the variable and what was expected; values are never echoed,
-because several of them hold secrets. Imports the errors and the addresses of Redis and the broker.
+because several of them hold secrets. Imports the errors, the reader of the environment and the addresses
+of Redis and the broker.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from functools import cached_property, lru_cache
 from typing import Literal
 
 from .addresses import RedisAddress, checked_broker_url
+from .environment import Reader, read_master_key, read_max_event_bytes, read_timeout
 from .errors import ConfigurationError
 
 __all__ = ["DEFAULT_APP", "Settings", "get_settings", "unknown_variables"]
@@ -60,6 +62,9 @@ class Settings:
     max_rate: float = 0.0
     redis_wait: tuple[int, int] | None = None
     on_expired: Literal["drop", "dead"] = "drop"
+    dead_max: int = 100_000
+    dead_max_bytes: int = 64 * 1024 * 1024
+    dead_ttl: float = 30 * 86_400.0
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
     namespace: str = ""
 
@@ -108,13 +113,13 @@ class Settings:
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read ``SOCKUDO_*``. Empty variables count as not set."""
-        read = _Reader(os.environ if environ is None else environ)
+        read = Reader(os.environ if environ is None else environ)
         return cls(
             url=read.text("SOCKUDO_URL"),
             redis_url=read.text("SOCKUDO_REDIS_URL") or cls.redis_url,
             broker_url=read.text("SOCKUDO_BROKER_URL") or "",
-            encryption_master_key_base64=read.text("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"),
-            timeout=read.number("SOCKUDO_TIMEOUT", cls.timeout, low=0.01, high=3600),
+            encryption_master_key_base64=read_master_key(read),
+            timeout=read_timeout(read) or cls.timeout,
             delivery_timeout=read.number("SOCKUDO_DELIVERY_TIMEOUT", cls.delivery_timeout, low=0.1, high=3600),
             batch_max_events=read.integer("SOCKUDO_BATCH_MAX_EVENTS", cls.batch_max_events, low=1, high=100_000),
             batch_max_bytes=read.integer("SOCKUDO_BATCH_MAX_BYTES", cls.batch_max_bytes, low=1024, high=2**30),
@@ -122,11 +127,14 @@ class Settings:
             dedup_window=read.number("SOCKUDO_DEDUP_WINDOW", cls.dedup_window, low=0.1, high=10**7),
             on_uncertain="hold" if read.choice("SOCKUDO_ON_UNCERTAIN", "resend", "hold") == "hold" else "resend",
             max_backlog=read.integer("SOCKUDO_MAX_BACKLOG", cls.max_backlog, low=0, high=2**53),
-            max_event_bytes=read.integer("SOCKUDO_MAX_EVENT_BYTES", cls.max_event_bytes, low=1, high=2**30),
+            max_event_bytes=read_max_event_bytes(read) or cls.max_event_bytes,
             key_ttl=read.number("SOCKUDO_KEY_TTL", cls.key_ttl, low=1, high=10**9),
             max_rate=read.number("SOCKUDO_MAX_RATE", cls.max_rate, low=0, high=10**9),
             redis_wait=_replicas_and_ms(read.text("SOCKUDO_REDIS_WAIT")),
             on_expired="dead" if read.choice("SOCKUDO_ON_EXPIRED", "drop", "dead") == "dead" else "drop",
+            dead_max=read.integer("SOCKUDO_DEAD_MAX", cls.dead_max, low=0, high=10**9),
+            dead_max_bytes=read.integer("SOCKUDO_DEAD_MAX_BYTES", cls.dead_max_bytes, low=0, high=2**53),
+            dead_ttl=read.number("SOCKUDO_DEAD_TTL", cls.dead_ttl, low=0, high=10**9),
             apps=_apps(read.text("SOCKUDO_APPS")),
             namespace=read.text("SOCKUDO_NAMESPACE") or "",
         )
@@ -136,52 +144,6 @@ class Settings:
 def get_settings() -> Settings:
     """The settings of this process, read once. ``get_settings.cache_clear()`` reads them again."""
     return Settings.from_env()
-
-
-class _Reader:
-    """Typed reads from an environment; every complaint names the variable and the bounds."""
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
-
-    def text(self, name: str) -> str | None:
-        return self._environ.get(name, "").strip() or None
-
-    def number(self, name: str, default: float, *, low: float, high: float) -> float:
-        text = self.text(name)
-        if text is None:
-            return default
-        bounds = f"must be between {low:.12g} and {high:.12g}"
-        try:
-            value = float(text)
-        except ValueError:
-            raise ConfigurationError(f"{name}: not a number, {bounds}") from None
-        if not text.isascii():  # float() and int() read the digits of every script
-            raise ConfigurationError(f"{name}: not a number in ASCII digits, {bounds}")
-        if not low <= value <= high:
-            raise ConfigurationError(f"{name}: {bounds}")
-        return value
-
-    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
-        text = self.text(name)
-        if text is None:
-            return default
-        bounds = f"must be between {low} and {high}"
-        try:
-            value = int(text.replace("_", ""))
-        except ValueError:
-            raise ConfigurationError(f"{name}: not a whole number, {bounds}") from None
-        if not text.isascii():
-            raise ConfigurationError(f"{name}: not a whole number in ASCII digits, {bounds}")
-        if not low <= value <= high:
-            raise ConfigurationError(f"{name}: {bounds}")
-        return value
-
-    def choice(self, name: str, default: str, *others: str) -> str:
-        value = self.text(name) or default
-        if value not in (default, *others):
-            raise ConfigurationError(f"{name}: must be one of {', '.join((default, *others))}")
-        return value
 
 
 #: Most replicas and most milliseconds of SOCKUDO_REDIS_WAIT: beyond, an append would only seem to hang.
@@ -206,9 +168,7 @@ def _check_namespace(namespace: str) -> None:
         raise ConfigurationError("SOCKUDO_NAMESPACE: expected 1 to 64 ASCII letters, digits, - or _")
     if namespace == QUEUE:
         # Keys without a namespace begin like that, and so do the ACL patterns for them.
-        raise ConfigurationError(
-            f"SOCKUDO_NAMESPACE: {QUEUE!r} is what keys without a namespace begin with, choose another"
-        )
+        raise ConfigurationError("SOCKUDO_NAMESPACE: taken by the keys without a namespace, choose another")
 
 
 def _apps(text: str | None) -> dict[str, str]:

@@ -43,9 +43,11 @@ def is_encrypted(channel: str) -> bool:
     return channel.startswith(ENCRYPTED_PREFIX)
 
 
-def decode_master_key(text: str) -> bytes:
-    """Decode the master key: standard base64, strictly, of exactly 32 bytes. Raises ``ConfigurationError``."""
-    field = "encryption_master_key_base64"
+def decode_master_key(text: str, *, field: str = "encryption_master_key_base64") -> bytes:
+    """Decode the master key: standard base64, strictly, of exactly 32 bytes.
+
+    Raises ``ConfigurationError`` that names ``field``: where the caller has the key from.
+    """
     if not isinstance(text, str):
         raise ConfigurationError(f"{field}: a {type(text).__name__}, expected a str")
     try:

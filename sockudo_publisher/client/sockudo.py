@@ -9,16 +9,19 @@ from __future__ import annotations
 import inspect
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import requests
 
+from ..environment import MASTER_KEY, Reader, read_master_key, read_max_event_bytes, read_timeout
 from ..errors import ConfigurationError
 from .annotations import Annotations
 from .authentication import Authentication
 from .calls import DEFAULT_RETRIES, DEFAULT_TIMEOUT
 from .channels import Channels
 from .credentials import Credentials
+from .encryption import decode_master_key
 from .history import History
 from .limits import MAX_BATCH_BYTES, MAX_EVENT_BYTES
 from .messages import Messages
@@ -120,11 +123,17 @@ class Sockudo(
 
     @classmethod
     def from_env(cls, env: str = "SOCKUDO_URL", **options: Any) -> Sockudo:
-        """A client from the URL in an environment variable. Raises ``ConfigurationError`` naming the variable."""
-        url = os.environ.get(env, "").strip()
+        """A client from the URL in an environment variable.
+
+        ``SOCKUDO_TIMEOUT``, ``SOCKUDO_MAX_EVENT_BYTES`` and ``SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64`` are read
+        too, whichever variable holds the URL; an option given here wins, and its variable is not read.
+        Raises ``ConfigurationError`` naming the variable that is missing or malformed.
+        """
+        read = Reader(os.environ)
+        url = read.text(env)
         if not url:
             raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port/apps/app-id")
-        return cls.from_setting(env, url, **options)
+        return cls.from_setting(env, url, **{**_options_of(read, without=options), **options})
 
     @classmethod
     def from_setting(cls, setting: str, url: str, **options: Any) -> Sockudo:
@@ -140,6 +149,20 @@ class Sockudo(
 
     def __repr__(self) -> str:
         return f"Sockudo(app_id={self._credentials.app_id!r}, {self._credentials.base_url!r})"
+
+
+def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that the environment holds, but for those that the caller has given."""
+    found: dict[str, Any] = {}
+    if "timeout" not in without:
+        found["timeout"] = read_timeout(read)
+    if "max_event_bytes" not in without:
+        found["max_event_bytes"] = read_max_event_bytes(read)
+    if not without.keys() & {"encryption_master_key", "encryption_master_key_base64"}:
+        key = found["encryption_master_key_base64"] = read_master_key(read)
+        if key is not None:
+            decode_master_key(key, field=MASTER_KEY)
+    return {name: value for name, value in found.items() if value is not None}
 
 
 #: Options of ``from_url`` that say where the server is; the rest are the client's.

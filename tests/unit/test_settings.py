@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher import settings as module
+from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.delivery import window
 from sockudo_publisher.errors import ConfigurationError
 from sockudo_publisher.settings import DEFAULT_APP, Settings, get_settings, unknown_variables
@@ -47,8 +48,12 @@ GOOD = [
     ("SOCKUDO_REDIS_WAIT", "2:150", "redis_wait", (2, 150)),
     ("SOCKUDO_ON_EXPIRED", "dead", "on_expired", "dead"),
     ("SOCKUDO_ON_EXPIRED", "drop", "on_expired", "drop"),
+    ("SOCKUDO_DEAD_MAX", "1_000", "dead_max", 1000),
+    ("SOCKUDO_DEAD_MAX_BYTES", "0", "dead_max_bytes", 0),
+    ("SOCKUDO_DEAD_TTL", "3600", "dead_ttl", 3600.0),
     ("SOCKUDO_APPS", json.dumps({"shop": URL}), "apps", {"shop": URL}),
     ("SOCKUDO_APPS", "{}", "apps", {}),
+    ("SOCKUDO_NAMESPACE", " staging_2-b ", "namespace", "staging_2-b"),
 ]
 
 NOT_NUMBERS = ["x", "1,5", "--", "1 2", "0x10", "\u0663\u0663", "\uff13\uff13", SECRET]
@@ -71,6 +76,13 @@ BAD: dict[str, list[str]] = {
         SECRET,
     ],
     "SOCKUDO_ON_EXPIRED": ["", "Dead", "keep", SECRET],
+    "SOCKUDO_DEAD_MAX": [*NOT_NUMBERS, "-1", "1000000001"],
+    "SOCKUDO_DEAD_MAX_BYTES": [*NOT_NUMBERS, "-1", "64MiB"],
+    "SOCKUDO_DEAD_TTL": [*NOT_NUMBERS, "-1", "30d", "nan"],
+    "SOCKUDO_NAMESPACE": [
+        *("a:b", "a.b", "a b", "{a}", "a*", "a?", "a[b]", "a/b", "ü", "sockudo", "a\nb", "a" * 65),
+        *(SECRET + "!", "%41"),
+    ],
     "SOCKUDO_APPS": [
         *("x", "[]", "null", "3", '"a"', "{", '{"a": 1}', '{"a": null}', '{"a": {}}', '{"": "http://x"}', '{"a": ""}'),
         *(URL, json.dumps({"shop": [URL]}), "[" * 100_000, '{"a":' * 100_000),
@@ -306,7 +318,7 @@ def test_documented_default_is_the_default(name: str) -> None:
     row = ROWS[name]
     default = getattr(read(), row["field"].strip("`"))
     documented = row["default"].strip("`")
-    if default in (None, {}):
+    if default in (None, {}, ""):
         assert documented == "\N{EN DASH}"
     elif documented.startswith("= "):
         assert default == getattr(read(), ROWS[documented.removeprefix("= `").strip("`")]["field"].strip("`"))
@@ -334,3 +346,49 @@ def test_documented_range_is_the_range(name: str) -> None:
 def eval_number(text: str) -> str:
     base, _, power = text.partition("^")
     return str(int(base) ** int(power)) if power else text
+
+
+class Recorded(dict[str, str]):
+    """An environment that remembers which of its variables were read."""
+
+    def __init__(self, **values: str) -> None:
+        super().__init__(values)
+        self.asked: set[str] = set()
+
+    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
+        self.asked.add(name)
+        return super().get(name, default)
+
+
+def test_documented_variables_are_what_from_env_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The paragraph that names the client's variables names them all, and no other."""
+    environ = Recorded(SOCKUDO_URL=URL)
+    monkeypatch.setattr("sockudo_publisher.client.sockudo.os.environ", environ)
+    Sockudo.from_env()
+    (paragraph,) = re.findall(r"^`Sockudo\.from_env\(\)`.*?\n\n", DOCUMENT + "\n\n", re.MULTILINE | re.DOTALL)
+    asked = {name for name in environ.asked if name.startswith("SOCKUDO_")}
+    assert asked == set(re.findall(r"`(SOCKUDO_\w+)`", paragraph))
+
+
+@pytest.mark.parametrize("name", ["SOCKUDO_TIMEOUT", "SOCKUDO_MAX_EVENT_BYTES"])
+def test_client_and_settings_read_alike(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same text is refused by both, in the same words."""
+    for text in BAD[name]:
+        with pytest.raises(ConfigurationError) as of_settings:
+            read(**{name: text})
+        monkeypatch.setattr("sockudo_publisher.client.sockudo.os.environ", {"SOCKUDO_URL": URL, name: text})
+        with pytest.raises(ConfigurationError) as of_client:
+            Sockudo.from_env()
+        assert str(of_client.value) == str(of_settings.value)
+
+
+@pytest.mark.parametrize(("namespace", "queue"), [("", "sockudo"), ("blue", "sockudo.blue")])
+def test_queue_follows_the_namespace(namespace: str, queue: str) -> None:
+    """Callers, workers and the doctor ask the settings for it."""
+    assert read(SOCKUDO_NAMESPACE=namespace).queue == queue
+
+
+def test_namespace_is_checked_wherever_it_is_from() -> None:
+    """Settings that were made in a program are no different."""
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_NAMESPACE: "):
+        Settings(namespace="a:sockudo")

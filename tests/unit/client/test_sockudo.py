@@ -60,6 +60,50 @@ def test_from_env(monkeypatch):
     assert Sockudo.from_env(max_event_bytes=5).encoder.max_event_bytes == 5
 
 
+def test_from_env_reads_the_master_key(monkeypatch):
+    """An encrypted channel works as soon as its variable is set; what the caller gives wins."""
+    key, other = (base64.b64encode(bytes([byte]) * 32).decode() for byte in (1, 2))
+    monkeypatch.setenv("SOCKUDO_URL", "http://k:s@h:1/apps/a")
+    monkeypatch.setenv("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64", key)
+    form = b"socket_id=1.2&channel_name=private-encrypted-x"
+
+    def shared(client):
+        return client.authorize_private_channel(form)["shared_secret"]
+
+    assert shared(Sockudo.from_env()) == shared(Sockudo.from_env(encryption_master_key_base64=key))
+    assert shared(Sockudo.from_env(encryption_master_key_base64=other)) != shared(Sockudo.from_env())
+    with pytest.warns(DeprecationWarning, match="encryption_master_key"):
+        assert shared(Sockudo.from_env(encryption_master_key=bytes([2]) * 32)) != shared(Sockudo.from_env())
+    with pytest.raises(ValidationError):
+        shared(Sockudo.from_env(encryption_master_key_base64=None))
+
+
+@pytest.mark.parametrize("value", ["hush", "aHVzaA==", base64.b64encode(b"x" * 32).decode().rstrip("=")])
+def test_from_env_names_a_malformed_master_key(monkeypatch, value):
+    """By its variable, without its value; a key that the caller gives hides it."""
+    monkeypatch.setenv("SOCKUDO_URL", "http://k:s@h:1/apps/a")
+    monkeypatch.setenv("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64", value)
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: ") as caught:
+        Sockudo.from_env()
+    assert value not in str(caught.value)
+    Sockudo.from_env(encryption_master_key_base64=base64.b64encode(b"x" * 32).decode())
+
+
+def test_from_env_reads_timeout_and_event_size(monkeypatch):
+    """The client's other variables, whichever variable holds the URL; the caller's options win."""
+    monkeypatch.setenv("OTHER", "http://k:s@h:1/apps/a")
+    monkeypatch.setenv("SOCKUDO_TIMEOUT", "2.5")
+    monkeypatch.setenv("SOCKUDO_MAX_EVENT_BYTES", "70_000")
+    client = Sockudo.from_env("OTHER")
+    assert (client._timeout, client.encoder.max_event_bytes) == (2.5, 70_000)
+    client = Sockudo.from_env("OTHER", timeout=1, max_event_bytes=5)
+    assert (client._timeout, client.encoder.max_event_bytes) == (1.0, 5)
+    monkeypatch.setenv("SOCKUDO_TIMEOUT", "soon")
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_TIMEOUT: not a number"):
+        Sockudo.from_env("OTHER")
+    assert Sockudo.from_env("OTHER", timeout=1)._timeout == 1.0
+
+
 @pytest.mark.parametrize("value", [None, "", "  "])
 def test_from_env_without_the_variable(monkeypatch, value):
     """Says which variable is missing."""
