@@ -9,6 +9,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 
+from .client.credentials import Credentials
 from .client.encoding import Encoder
 from .client.encryption import decode_master_key
 from .client.sockudo import Sockudo
@@ -16,9 +17,10 @@ from .environment import MASTER_KEY
 from .errors import ConfigurationError
 from .journal.journal import Journal
 from .journal.producer import Producer
+from .journal.workers import Target
 from .settings import DEFAULT_APP, Settings, get_settings
 
-__all__ = ["App", "app_named", "check_apps", "client_of", "forget_apps", "setting_of"]
+__all__ = ["App", "app_named", "check_apps", "client_of", "forget_apps", "setting_of", "target_of"]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,12 @@ def client_of(settings: Settings, name: str) -> Sockudo:
 def setting_of(name: str) -> str:
     """What holds the app's URL."""
     return "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]"
+
+
+def target_of(settings: Settings, name: str) -> Target:
+    """Where the app's events go. Raises :class:`ConfigurationError` when its URL is missing or malformed."""
+    credentials = Credentials.from_url(settings.url_of(name), setting=setting_of(name))
+    return Target(credentials.app_id, credentials.base_url.partition("://")[2])
 
 
 def check_apps(settings: Settings) -> None:

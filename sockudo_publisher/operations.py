@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .apps import target_of
 from .delivery.memory import advice, current
 from .doorbell import doorbell
 from .errors import ValidationError
@@ -26,6 +27,7 @@ from .journal.memory import DedupMemory
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
 from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force
+from .journal.workers import LiveWorker, Target, WorkerRegistry
 from .settings import Settings
 
 __all__ = [
@@ -86,7 +88,8 @@ class AppStatus:
     ``memory``: what canaries say of the server's memory of ids, ``advice`` what to change about it, or ``""``.
     ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
     while they hold something. ``configured`` is ``False`` for a name that is in no setting any more and
-    still has events: nobody delivers them.
+    still has events: nobody delivers them. ``workers``: those that live in this Redis, and where each delivers to;
+    ``rival`` says that one of them delivers to another Sockudo app than the settings here, else ``""``.
     """
 
     app: str
@@ -98,6 +101,8 @@ class AppStatus:
     advice: str = ""
     flip: FlipStatus | None = None
     configured: bool = True
+    workers: tuple[LiveWorker, ...] = ()
+    rival: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class DeadLetter:
 
 
 def status(settings: Settings) -> list[AppStatus]:
-    """How every configured app stands, in five round trips an app, and every other that still has events."""
+    """How every configured app stands, in six round trips an app, and every other that still has events."""
     link = _link(settings)
     configured = settings.app_urls()
     found = []
@@ -143,10 +148,27 @@ def status(settings: Settings) -> list[AppStatus]:
         limits = seen.shared.limits
         if app in configured or any(lane.depth or lane.held or lane.dead for lane in lanes):
             advised = advice(memory) if app in configured else ""
+            workers = WorkerRegistry(link, app).alive()
+            rival = _rival(target_of(settings, app), workers) if app in configured else ""
             found.append(
-                AppStatus(app, lanes, shown, counters, limits, memory, advised, flip, configured=app in configured)
+                AppStatus(
+                    *(app, lanes, shown, counters, limits, memory, advised, flip),
+                    configured=app in configured,
+                    workers=workers,
+                    rival=rival,
+                )
             )
     return found
+
+
+def _rival(mine: Target, workers: Sequence[LiveWorker]) -> str:
+    for one in workers:
+        if one.target.app_id != mine.app_id:
+            return (
+                f"worker {one.node} delivers to app id {one.target.app_id!r} at {one.target.host}, here it is "
+                f"{mine.app_id!r} at {mine.host}: two deployments share this Redis (SOCKUDO_NAMESPACE keeps them apart)"
+            )
+    return ""
 
 
 def _flip(layout: Layout, lanes: Sequence[LaneStatus]) -> FlipStatus | None:

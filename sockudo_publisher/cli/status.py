@@ -25,9 +25,9 @@ def command(out: Output, app: str | None) -> None:
     """Show every app's lanes: how many events wait, how long the oldest has, what is held or dead.
 
     Exit code 1 when something needs a person: an app is paused, dead letters wait, events wait under a name
-    that is not configured any more or for a worker of a newer release, or the server does not remember
-    message ids (it says which of its settings to change). Exit code 2 when no app is configured and none
-    has events, or when an app's URL is malformed.
+    that is not configured any more or for a worker of a newer release, a worker delivers the app to another
+    Sockudo app, or the server does not remember message ids (it says which of its settings to change). Exit
+    code 2 when no app is configured and none has events, or when an app's URL is malformed.
     """
     from ..settings import DEFAULT_APP, get_settings
 
@@ -45,6 +45,7 @@ def command(out: Output, app: str | None) -> None:
         found.pause
         or found.advice
         or not found.configured
+        or found.rival
         or any(lane.dead or lane.newer_version for lane in found.lanes)
         for found in apps
     )
@@ -61,6 +62,8 @@ def command(out: Output, app: str | None) -> None:
                 "[bold red]not configured[/]: nobody delivers these events. Name the app again "
                 "(SOCKUDO_URL or SOCKUDO_APPS, the URL may be another name's too) until they are gone"
             )
+        if found.rival:
+            out.say(f"[bold red]another deployment[/]: {plain(found.rival)}")
         if found.flip is not None:
             out.say(
                 f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "

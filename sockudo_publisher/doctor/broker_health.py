@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from ..journal.workers import Target
 from .finding import Finding, broken, fine, risk, unknown
 
 __all__ = ["BROKER_CHECKS", "BrokerFacts", "Worker", "judge_broker"]
@@ -17,12 +19,15 @@ MOST_NAMED = 3
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker that listens on our queue. ``version`` is ``None`` for one that does not know our question."""
+    """A worker that listens on our queue. ``version`` is ``None`` for one that does not know our question;
+    ``targets``: where it delivers each app to.
+    """
 
     node: str
     version: str | None = None
     lanes: int = 0
     apps: tuple[str, ...] = ()
+    targets: Mapping[str, Target] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .. import __version__
-from ..apps import client_of, setting_of
+from ..apps import client_of, setting_of, target_of
 from ..client.credentials import Credentials
+from ..journal.workers import Target
 from ..settings import DEFAULT_APP, Settings, unknown_variables
 from .access import Access, judge_access
 from .broker_health import BrokerFacts, judge_broker
 from .delivering import DeliveryFacts, judge_delivering
+from .deployment import judge_deployment
 from .finding import Finding, State
 from .limits import LimitFacts, judge_limits
 from .look_at_broker import look_at_broker
@@ -92,6 +94,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
             *judge_variables(unknown_variables()),
             *judge_redis(redis),
             *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__, queue=settings.queue),
+            *judge_deployment(target_of(settings, app), _seen_workers(app, journal, broker)),
             *judge_access(sockudo.access),
             *judge_limits(
                 LimitFacts(
@@ -123,6 +126,14 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
             ),
         ),
     )
+
+
+def _seen_workers(app: str, journal: JournalFacts, broker: BrokerFacts) -> list[tuple[str, Target]] | None:
+    """Where the workers deliver the app to: those of our Redis, and those that listen on our queue."""
+    if journal.workers is None and broker.workers is None:
+        return None
+    by_broker = [(one.node, one.targets[app]) for one in broker.workers or () if app in one.targets]
+    return [*(journal.workers or ()), *by_broker]
 
 
 class _Look(Generic[T]):

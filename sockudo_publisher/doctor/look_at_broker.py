@@ -13,6 +13,7 @@ from celery import Celery
 
 from ..broker import bounded_connection
 from ..celery_app import configuration
+from ..journal.workers import Target
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
 
@@ -88,7 +89,18 @@ def _has_ours(queues: Any, ours: str) -> bool:
 def _worker(node: str, told: Mapping[str, Any] | None) -> Worker:
     if told is None:
         return Worker(node)
-    return Worker(node, str(told.get("version")), int(told.get("lanes", 0)), tuple(map(str, told.get("apps", ()))))
+    targets = told.get("targets")
+    return Worker(
+        node,
+        str(told.get("version")),
+        int(told.get("lanes", 0)),
+        tuple(map(str, told.get("apps", ()))),
+        {
+            str(name): Target(str(one.get("app_id")), str(one.get("host")))
+            for name, one in (targets.items() if isinstance(targets, Mapping) else ())
+            if isinstance(one, Mapping)
+        },
+    )
 
 
 def _words(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from ..journal.canary import MemoryReport
 from ..journal.link import RedisLink
 from ..journal.memory import DedupMemory
 from ..journal.shared import Shared
+from ..journal.workers import Target, WorkerRegistry
 from ..settings import Settings
 from .delivering import PauseFacts
 from .remembering import is_fresh
@@ -22,12 +23,14 @@ ANSWER_S = 3.0
 @dataclass(frozen=True)
 class JournalFacts:
     """``pause`` is ``None`` when it could not be read; ``learned``: events of a batch;
-    ``measured`` within the last window, or ``None``.
+    ``measured`` within the last window, or ``None``; ``workers``: node and target of the live ones, ``None``
+    when they could not be read.
     """
 
     pause: PauseFacts | None = None
     learned: int | None = None
     measured: MemoryReport | None = None
+    workers: tuple[tuple[str, Target], ...] | None = None
 
 
 def look_at_journal(settings: Settings, app: str) -> JournalFacts:
@@ -38,6 +41,7 @@ def look_at_journal(settings: Settings, app: str) -> JournalFacts:
         pause = PauseFacts() if view.pause is None else PauseFacts(view.pause.reason, view.pause.words)
         memory = DedupMemory(link, app)
         report = memory.report()
-        return JournalFacts(pause, view.limits.events, report if is_fresh(report, memory.now_ms()) else None)
+        workers = tuple([(one.node, one.target) for one in WorkerRegistry(link, app).alive()])
+        return JournalFacts(pause, view.limits.events, report if is_fresh(report, memory.now_ms()) else None, workers)
     except JournalUnavailable:
         return JournalFacts()

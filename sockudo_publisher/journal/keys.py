@@ -76,6 +76,7 @@ class AppKeys:
     canaries: str  # sorted set "id ask_ms" -> planted_ms: canaries that wait to be asked
     canary_answers: str  # sorted set "id age_ms remembered" -> asked_ms
     canary_holder: str  # string with expiry: who plants and asks
+    workers: str  # hash with expiry: the live workers, and where each delivers to (workers.py)
 
     @classmethod
     def of(cls, app: str) -> AppKeys:
@@ -156,7 +157,18 @@ def _hold_keys(prefix: str, app: str, lane: int, channel: str) -> QueueKeys:
 @lru_cache(maxsize=1024)
 def _app_keys(prefix: str, app: str) -> AppKeys:
     base = f"{prefix}:{{{_encode(app)}}}"
-    names = ("pause", "probe", "limits", "lanes", "rate", "memory", "canaries", "canary_answers", "canary_holder")
+    names = (
+        "pause",
+        "probe",
+        "limits",
+        "lanes",
+        "rate",
+        "memory",
+        "canaries",
+        "canary_answers",
+        "canary_holder",
+        "workers",
+    )
     return AppKeys(*(f"{base}:{name}" for name in names))
 
 

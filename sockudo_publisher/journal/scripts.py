@@ -19,6 +19,7 @@ __all__ = ["Answer", "Script", "all_scripts", "name_of", "script"]
 #: Operations, each ``lua/NAME.lua``.
 NAMES = (
     "acquire",
+    "announce",
     "append",
     "append_once",
     "bury",

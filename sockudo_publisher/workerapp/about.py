@@ -5,11 +5,13 @@ Own Celery apps may share our broker, so a node that answers a ping need not be 
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from celery.worker.control import inspect_command
 
 from .. import __version__
+from ..apps import target_of
 from ..settings import get_settings
 
 __all__ = ["ABOUT", "about"]
@@ -19,9 +21,11 @@ ABOUT = "sockudo_publisher_about"
 
 
 def about(_state: Any, **_: Any) -> dict[str, Any]:
-    """Version, lanes and the names of the apps; no URL, no secret."""
+    """Version, lanes, the names of the apps, and the app id and host of each; no URL, no secret."""
     settings = get_settings()
-    return {"version": __version__, "lanes": settings.lanes, "apps": sorted(settings.app_urls())}
+    names = sorted(settings.app_urls())
+    targets = {name: asdict(target_of(settings, name)) for name in names}
+    return {"version": __version__, "lanes": settings.lanes, "apps": names, "targets": targets}
 
 
 inspect_command(name=ABOUT)(about)

@@ -18,7 +18,7 @@ from ..apps import check_apps
 from ..errors import ConfigurationError
 from ..settings import Settings, get_settings, unknown_variables
 
-__all__ = ["check_settings", "refuse", "start_with_worker"]
+__all__ = ["USAGE", "check_settings", "refuse", "start_with_worker"]
 
 logger = logging.getLogger("sockudo_publisher.settings")
 

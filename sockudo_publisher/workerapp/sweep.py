@@ -15,12 +15,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from celery import bootsteps
+from celery.worker import state as worker_state
 
 from .. import draining
 from ..apps import app_named
 from ..doorbell import doorbell
 from ..errors import ConfigurationError, JournalUnavailable
 from ..settings import get_settings
+from .presence import Presence
+from .starting import USAGE, refuse
 
 __all__ = ["Sweep", "slots_of", "sweep_once"]
 
@@ -43,6 +46,11 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, parent: Any, **_: Any) -> None:
         # Before the pool starts, so that forked children know it too.
         draining.state.slots = slots_of(parent)
+        self._presence = Presence(parent.hostname)
+        try:
+            self._presence.enter()
+        except ConfigurationError as error:
+            refuse(error)
         self._over = threading.Event()
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
@@ -61,6 +69,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._own.shutdown(wait=True)
+        # Last, when nothing of this worker is sent any more.
+        self._presence.leave()
 
     terminate = stop
 
@@ -68,6 +78,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         while not self._over.wait(EVERY_S) and not draining.state.stop.is_set():
             for name in get_settings().app_urls():
                 try:
+                    if self._contradicts_others(name):
+                        return
                     # Once a worker's life: in a rolling change old and new ones would ask against each other.
                     if name not in self._asked and app_named(name).journal.ask_for_lanes():
                         self._asked.add(name)
@@ -80,6 +92,19 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                 except Exception:
                     # A sweep that died would leave lost doorbells lost: it goes on, and says what happened.
                     logger.exception("sweep of app %s", name)
+
+    def _contradicts_others(self, name: str) -> bool:
+        """Whether this worker must end, which it then does: Redis was away when it started, or lost the records."""
+        try:
+            self._presence.beat(name)
+        except JournalUnavailable as error:
+            logger.debug("app %s: not announced: %s", name, error)  # where Redis is away, the sweep says so
+        except ConfigurationError as error:
+            logger.error("the worker ends: %s", error)  # noqa: TRY400 -- the message says it all
+            draining.state.stop.set()
+            worker_state.should_stop = USAGE
+            return True
+        return False
 
     def _drain_here(self, name: str, lane: int, channel: str | None) -> None:
         key = (name, lane, channel)

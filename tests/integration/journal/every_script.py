@@ -12,6 +12,7 @@ from sockudo_publisher.journal.rate import Rate
 from sockudo_publisher.journal.scripts import Answer
 from sockudo_publisher.journal.shared import Limits
 from sockudo_publisher.journal.status import journal_status
+from sockudo_publisher.journal.workers import Target, WorkerRegistry
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
 
 ODD = '#server-to-user-"q\\{é}:% \u2028'
@@ -25,6 +26,7 @@ def walk(lane: OneLane) -> None:
     replay(lane)
     share(lane)
     remember(lane)
+    announce(lane)
     change_lanes(lane)
 
 
@@ -125,6 +127,16 @@ def remember(lane: OneLane) -> None:
     memory.record(MemoryReport("remembers", at_ms=5))
     assert memory.report().verdict == "remembers"
     assert (memory.beat([0]).number, memory.beat([0]).number) == (1, 2)
+
+
+def announce(lane: OneLane) -> None:
+    registry = WorkerRegistry(lane.journal.link, lane.app)
+    target = Target("id é", "host:1")
+    assert registry.announce("first", "one@host", target) == registry.alive()
+    assert [worker.owner for worker in registry.announce("second", "two@host", target)] == ["first", "second"]
+    registry.leave("first")
+    [left] = registry.alive()
+    assert (left.owner, left.node, left.target) == ("second", "two@host", target)
 
 
 def change_lanes(lane: OneLane) -> None:

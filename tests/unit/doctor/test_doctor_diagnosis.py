@@ -11,6 +11,7 @@ from sockudo_publisher.doctor import diagnosis
 from sockudo_publisher.doctor.access import ACCESS_CHECKS
 from sockudo_publisher.doctor.broker_health import BROKER_CHECKS, BrokerFacts
 from sockudo_publisher.doctor.delivering import DELIVERY_CHECKS
+from sockudo_publisher.doctor.deployment import DEPLOYMENT_CHECKS
 from sockudo_publisher.doctor.diagnosis import diagnose
 from sockudo_publisher.doctor.limits import LIMIT_CHECKS
 from sockudo_publisher.doctor.redis_health import REDIS_CHECKS, RedisFacts
@@ -40,6 +41,7 @@ def test_every_check_has_its_line_in_the_same_order(looks):
         *SETTINGS_CHECKS,
         *REDIS_CHECKS,
         *BROKER_CHECKS,
+        *DEPLOYMENT_CHECKS,
         *ACCESS_CHECKS,
         *LIMIT_CHECKS,
         *MEMORY_CHECKS,

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
+from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 from redis.crc import key_slot
 
-from sockudo_publisher.journal.keys import AppKeys, QueueKeys, hold_keys, lane_keys, lane_of, ledger_key
+from sockudo_publisher.journal import keys as module
+from sockudo_publisher.journal.keys import (
+    APPS,
+    AppKeys,
+    Keyspace,
+    QueueKeys,
+    hold_keys,
+    lane_keys,
+    lane_of,
+    ledger_key,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -111,3 +123,54 @@ def test_a_channel_stays_in_its_lane(channel: str, lane: int) -> None:
 def test_a_lane_is_one_of_the_lanes(channel: str, count: int) -> None:
     """Whatever their number."""
     assert 0 <= lane_of(channel, count) < count
+
+
+namespaces = st.text("sockudo-_aZ09", min_size=1, max_size=9).filter(lambda text: text != "sockudo")
+
+
+def all_keys(keyspace: Keyspace, app: str, lane: int, channel: str, key: str) -> set[str]:
+    queues = (keyspace.lane(app, lane), keyspace.hold(app, lane, channel))
+    of_queues = {one for keys in queues for one in (*own(keys), *lane_wide(keys))}
+    return {keyspace.apps, keyspace.ledger(app, lane, channel, key), *of_queues, *vars(keyspace.app(app)).values()}
+
+
+@unhurried
+@given(namespaces, namespaces, apps, apps, lanes, names, names)
+def test_namespaces_share_no_key(
+    namespace: str, other: str, app: str, other_app: str, lane: int, channel: str, key: str
+) -> None:
+    """Whatever their apps are called; one ACL pattern covers a namespace, and no key of another or of none."""
+    found = all_keys(Keyspace(namespace), app, lane, channel, key)
+    assert all(fnmatchcase(one, f"{namespace}:sockudo:*") for one in found)
+    for others in (Keyspace(other if other != namespace else namespace + "x"), Keyspace()):
+        strangers = all_keys(others, other_app, lane, channel, key)
+        assert found.isdisjoint(strangers)
+        assert not any(one.startswith(f"{namespace}:sockudo:") for one in strangers)
+    assert not any(one.startswith("sockudo:") for one in found)
+
+
+@unhurried
+@given(namespaces, apps, lanes, names)
+def test_namespace_is_outside_of_the_hash_tag(namespace: str, app: str, lane: int, channel: str) -> None:
+    """A lane's keys stay in one slot."""
+    keyspace = Keyspace(namespace)
+    keys, hold = keyspace.lane(app, lane), keyspace.lane(app, lane).hold(channel)
+    assert tag(keys.stream) == tag(hold.state) == tag(lane_keys(app, lane).stream)
+    assert keyspace.hold(app, lane, channel) == hold
+
+
+def test_without_a_namespace_nothing_changes() -> None:
+    """The plain functions, for tools and tests, are the keys of a journal without one."""
+    assert all_keys(Keyspace(), "app", 3, "c", "k") >= {lane_keys("app", 3).stream, hold_keys("app", 3, "c").stream}
+    assert (Keyspace().apps, Keyspace().app("app")) == (APPS, AppKeys.of("app"))
+    assert APPS == "sockudo:apps"
+
+
+def test_the_package_asks_its_connection_for_keys() -> None:
+    """A module that used the plain names would use those of another deployment."""
+    package = Path(module.__file__).parents[1]
+    plain = re.compile(r"\b(lane_keys|hold_keys|ledger_key|AppKeys\.of|APPS|PREFIX)\b")
+    found = {path.name for path in (package / "journal").glob("*.py") if plain.search(path.read_text(encoding="utf-8"))}
+    assert found == {"keys.py"}
+    imports = re.compile(r"journal\.keys import .*\b(lane_keys|hold_keys|ledger_key|AppKeys|APPS)\b")
+    assert not [path for path in package.rglob("*.py") if imports.search(path.read_text(encoding="utf-8"))]

@@ -1,0 +1,86 @@
+"""A worker among the others of its apps: it says where it delivers to, and ends where it contradicts them.
+
+A worker that finds a live one which delivers the same app to another Sockudo app would send the events of
+two deployments to either, whoever comes first. Only Redis knows of both, so both write there what they do.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import uuid
+
+from ..apps import app_named, setting_of, target_of
+from ..errors import ConfigurationError, JournalUnavailable
+from ..journal.workers import BEAT_S, TTL_MS, LiveWorker, Target, WorkerRegistry, first_rival, other_hosts
+from ..settings import get_settings
+
+__all__ = ["Presence"]
+
+logger = logging.getLogger("sockudo_publisher.presence")
+
+
+class Presence:
+    """One worker's announcements. ``node`` is its Celery name."""
+
+    def __init__(self, node: str) -> None:
+        self._node = node
+        self._owner = uuid.uuid4().hex
+        self._next: dict[str, float] = {}  # app -> when to announce it again, monotonic
+        self._warned: set[tuple[str, Target]] = set()
+
+    def enter(self) -> None:
+        """Announce all apps, before the worker takes anything.
+
+        Raises :class:`ConfigurationError` where a live worker delivers one of them to another Sockudo app. A
+        Redis that is away is no reason not to start: the first beat finds out.
+        """
+        try:
+            for name in get_settings().app_urls():
+                self._announce(name)
+        except JournalUnavailable as error:
+            logger.warning("not compared with other workers yet: %s", error)
+        except ConfigurationError:
+            self.leave()
+            raise
+
+    def beat(self, name: str) -> None:
+        """Announce an app again when it is time. Raises as :meth:`enter`, and :class:`JournalUnavailable`."""
+        if time.monotonic() >= self._next.get(name, 0.0):
+            self._announce(name)
+
+    def leave(self) -> None:
+        """Take the announcements back; what Redis does not take runs out."""
+        for name in self._next:
+            try:
+                self._registry(name).leave(self._owner)
+            except JournalUnavailable as error:
+                logger.debug("app %s: %s", name, error)
+
+    def _announce(self, name: str) -> None:
+        target = target_of(get_settings(), name)
+        workers = self._registry(name).announce(self._owner, self._node, target)
+        self._next[name] = time.monotonic() + BEAT_S
+        mine = next((one for one in workers if one.owner == self._owner), None)
+        rival = None if mine is None else first_rival(mine, workers)
+        if rival is not None:
+            raise ConfigurationError(_refusal(name, target, rival))
+        for other in other_hosts(target, workers):
+            if (name, other.target) not in self._warned:
+                self._warned.add((name, other.target))
+                logger.warning(
+                    "workers deliver one app to two hosts app=%s host=%s other_node=%s other_host=%s",
+                    *(name, target.host, other.node, other.target.host),
+                )
+
+    @staticmethod
+    def _registry(name: str) -> WorkerRegistry:
+        return WorkerRegistry(app_named(name).journal.link, name)
+
+
+def _refusal(name: str, target: Target, rival: LiveWorker) -> str:
+    return (
+        f"{setting_of(name)}: app id {target.app_id!r}, but worker {rival.node} delivers app {name!r} of this Redis to "
+        f"app id {rival.target.app_id!r} at {rival.target.host}: set SOCKUDO_NAMESPACE for one of the two deployments, "
+        f"or stop that worker first (one that was killed is forgotten after {TTL_MS // 1000} s)"
+    )
