@@ -15,6 +15,7 @@ from .client.encryption import decode_master_key
 from .client.sockudo import Sockudo
 from .environment import MASTER_KEY
 from .errors import ConfigurationError
+from .journal.dead_letters import DeadBounds
 from .journal.journal import Journal
 from .journal.producer import Producer
 from .journal.workers import Target
@@ -95,6 +96,7 @@ def _build(name: str) -> App:
             max_rate=settings.max_rate,
             key_ttl_ms=int(settings.key_ttl * 1000),
             namespace=settings.namespace,
+            dead=DeadBounds(settings.dead_max, settings.dead_max_bytes, int(settings.dead_ttl * 1000)),
         ),
         # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
         # of Redis test guesses.

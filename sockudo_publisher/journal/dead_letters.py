@@ -1,7 +1,8 @@
 """Dead letters: what could not be delivered, unchanged, until a person replays or purges it.
 
 Each lane has a stream of them in its own slot, written by ``bury.lua`` and ``take.lua``; here they are
-merged by the time of their death, moved back (``replay.lua``) and deleted. Item bytes are not parsed.
+merged by the time of their death, moved back (``replay.lua``) and deleted (``purge.lua``). What they may
+take of Redis is bounded (:class:`DeadBounds`). Item bytes are not parsed.
 """
 
 from __future__ import annotations
@@ -12,14 +13,27 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from .link import RedisLink, checked
+from .link import RedisLink, checked, evalsha
 from .pack import Item, pack
 from .scripts import Answer
 
-__all__ = ["DeadLetters", "Letter"]
+__all__ = ["DeadBounds", "DeadLetters", "Letter"]
 
 #: Dead letters read in one go per lane: of the largest usual items (10 KB) these are 1 MB.
 PAGE = 100
+
+
+@dataclass(frozen=True)
+class DeadBounds:
+    """What the dead letters of one lane may come to; beyond, the oldest leave, counted. 0: no bound.
+
+    ``letters``: their number; ``bytes``: their size; ``age_ms``: since they died, which does not end those of
+    reason ``uncertain`` or ``unreadable``.
+    """
+
+    letters: int = 0
+    bytes: int = 0
+    age_ms: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,22 +102,24 @@ class DeadLetters:
         """
         keys = self._link.keyspace.lane(self._app, letter.lane)
         meta = pack([Item(letter.channel, item)]).meta
-        answer = self._link.script("replay", (keys.stream, keys.state, keys.dead), (letter.entry_id, meta, item))
+        names = (keys.stream, keys.state, keys.dead, keys.dead_size)
+        answer = self._link.script("replay", names, (letter.entry_id, meta, item))
         return Answer(answer[0])
 
     def purge(self, places: Iterable[tuple[int, str]]) -> int:
         """Delete those at these (lane, entry id); answers how many there were."""
-        commands = [
-            ("XDEL", self._link.keyspace.lane(self._app, lane).dead, entry_id)
-            for lane, entry_id in places
-            if lane in self._lanes
-        ]
-        return sum(checked(answer) for answer in self._link.run(commands)) if commands else 0
+        return self._purge([(lane, entry_id) for lane, entry_id in places if lane in self._lanes])
 
     def purge_all(self) -> int:
         """Delete all of them; answers how many there were."""
-        commands = [("XTRIM", self._link.keyspace.lane(self._app, lane).dead, "MAXLEN", 0) for lane in self._lanes]
-        return sum(checked(answer) for answer in self._link.run(commands))
+        return self._purge([(lane, "") for lane in self._lanes])
+
+    def _purge(self, places: Sequence[tuple[int, str]]) -> int:
+        commands = []
+        for lane, entry_id in places:
+            keys = self._link.keyspace.lane(self._app, lane)
+            commands.append(evalsha("purge", (keys.dead, keys.dead_size), (entry_id,)))
+        return sum(checked(answer)[1] for answer in self._link.run(commands)) if commands else 0
 
 
 def _letter(lane: int, entry: Sequence[Any]) -> Letter:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import JournalUnavailable
 from .batch import Batch, Position, read_batch
+from .dead_letters import DeadBounds
 from .keys import QueueKeys
 from .layout import Layout, LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
@@ -25,6 +26,13 @@ MOST_AGAIN = 1000
 
 #: ms between two rings of one lane by the sweep: long enough for a doorbell to be answered.
 SWEEP_GAP_MS = 2000
+
+
+#: Dead letters of a lane that one call of the sweep looks at: some milliseconds of Redis' time.
+MOST_TRIMMED = 1000
+
+
+_NO_BOUNDS = DeadBounds()
 
 
 class MarkerChanged(Exception):
@@ -76,7 +84,7 @@ class Journal:
 
     ``on_expired``: what becomes of an item whose expiry has come before it was ever sent; ``max_rate``:
     events per second to the app over all workers, 0 = no limit; ``key_ttl_ms``: how long a key is
-    remembered, and with it the layout it was stored under.
+    remembered, and with it the layout it was stored under; ``dead``: what the dead letters of a lane may take.
     """
 
     def __init__(
@@ -89,6 +97,7 @@ class Journal:
         max_rate: float = 0.0,
         key_ttl_ms: int = 86_400_000,
         namespace: str = "",
+        dead: DeadBounds = _NO_BOUNDS,
     ) -> None:
         self.app = app
         self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S, namespace=namespace)
@@ -99,6 +108,7 @@ class Journal:
         self._open_below = 0
         self._key_ttl_ms = key_ttl_ms
         self._on_expired = on_expired
+        self._dead = dead
         self._keeper = LeaseKeeper(self.link)
 
     def lanes(self) -> tuple[int, ...]:
@@ -237,8 +247,14 @@ class Journal:
             held_keys = [name for channel in held for name in _hold_names(keys, channel)]
             take = evalsha(
                 "take",
-                (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts, *held_keys),
-                (holder.lease.token, TTL_MS, most_items, most_bytes, self._on_expired, holder.channel or "", *held),
+                (
+                    *(keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts),
+                    *(keys.dead_size, *held_keys),
+                ),
+                (
+                    *(holder.lease.token, TTL_MS, most_items, most_bytes, self._on_expired, holder.channel or ""),
+                    *(self._dead.letters, self._dead.bytes, *held),
+                ),
             )
             asked_at = time.monotonic()
             answers = self.link.run([*before, *self.shared.read_commands(), take], in_order=True)
@@ -298,7 +314,7 @@ class Journal:
         keys = holder.keys
         answer = self.link.script(
             "bury",
-            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts, keys.dead),
+            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts, keys.dead, keys.dead_size),
             (
                 holder.lease.token,
                 TTL_MS,
@@ -307,6 +323,7 @@ class Journal:
                 holder.channel or "",
                 letter.counter,
                 "1" if keep else "0",
+                *(self._dead.letters, self._dead.bytes),
                 *_letter(letter, item),
             ),
         )
@@ -342,6 +359,15 @@ class Journal:
                 ring.append(lane)
             due += [(lane, channel.decode()) for channel in channels]
         return ring, due
+
+    def trim_dead(self, lanes: Sequence[int]) -> bool:
+        """Let dead letters leave that are beyond the bounds; ``False``: there may be more, call again."""
+        commands = []
+        for lane in lanes:
+            keys = self.link.keyspace.lane(self.app, lane)
+            args = (self._dead.letters, self._dead.bytes, self._dead.age_ms, MOST_TRIMMED)
+            commands.append(evalsha("trim", (keys.dead, keys.dead_size, keys.counts), args))
+        return all(checked(answer)[0] == Answer.DONE for answer in self.link.run(commands))
 
     def waiting(self, lanes: Sequence[int]) -> bool:
         """Whether any of these lanes has entries and no holder. One round trip."""

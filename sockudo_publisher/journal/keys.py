@@ -56,6 +56,7 @@ class QueueKeys:
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
     holds: str  # sorted set channel -> due time (ms); of the lane, also for a hold
     dead: str  # stream of dead letters; of the lane, also for a hold
+    dead_size: str  # hash: bytes of the dead letters, aged (trim.lua); of the lane, also for a hold
     counts: str  # hash reason -> number; of the lane, also for a hold
 
     def hold(self, channel: str) -> QueueKeys:
@@ -137,6 +138,7 @@ def _lane_keys(prefix: str, app: str, lane: int) -> QueueKeys:
         gone=f"{base}:gone",
         holds=f"{base}:holds",
         dead=f"{base}:dead",
+        dead_size=f"{base}:dead_size",
         counts=f"{base}:counts",
     )
 

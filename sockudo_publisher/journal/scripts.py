@@ -30,6 +30,7 @@ NAMES = (
     "mark",
     "pause",
     "postpone",
+    "purge",
     "rate",
     "relayout",
     "release",
@@ -42,6 +43,7 @@ NAMES = (
     "sweep",
     "take",
     "take_right",
+    "trim",
     "unmark",
     "write",
 )

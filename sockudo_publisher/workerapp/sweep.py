@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -25,7 +26,7 @@ from ..settings import get_settings
 from .presence import Presence
 from .starting import USAGE, refuse
 
-__all__ = ["Sweep", "slots_of", "sweep_once"]
+__all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
 
 logger = logging.getLogger("sockudo_publisher.sweep")
 
@@ -33,6 +34,9 @@ _Queue = TypeVar("_Queue")
 
 #: Seconds between two sweeps of one worker.
 EVERY_S = 1.0
+
+#: Seconds between two looks at an app's dead letters: they are bounded where they are written, their age is not.
+TRIM_EVERY_S = 10.0
 
 #: Drains that the sweep runs itself while the broker is away.
 OWN_DRAINS = 8
@@ -55,6 +59,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
         self._draining: set[tuple[str, int, str | None]] = set()
+        self._trim_at: dict[str, float] = {}  # app -> when its dead letters are looked at again, monotonic
         self._asked: set[str] = set()  # apps whose number of lanes is what our settings want, or becomes it
 
     def start(self, _parent: Any) -> None:
@@ -83,6 +88,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     # Once a worker's life: in a rolling change old and new ones would ask against each other.
                     if name not in self._asked and app_named(name).journal.ask_for_lanes():
                         self._asked.add(name)
+                    if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
+                        self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
                     for lane, channel in sweep_once(name):
                         self._drain_here(name, lane, channel)
                 except JournalUnavailable as error:
@@ -132,6 +139,12 @@ def slots_of(worker: Any) -> int:
     if getattr(pool, "__module__", "") == "celery.concurrency.solo":
         return 1
     return int(getattr(worker, "concurrency", 0) or 0)
+
+
+def trim_once(name: str) -> bool:
+    """Let dead letters beyond the app's bounds leave; ``False``: there may be more."""
+    journal = app_named(name).journal
+    return journal.trim_dead(journal.lanes())
 
 
 def sweep_once(name: str) -> list[tuple[int, str | None]]:

@@ -1,10 +1,13 @@
 #!lua
 -- replay: a dead letter goes back to the tail of its lane.
--- KEYS[1] stream  KEYS[2] state  KEYS[3] dead
+-- KEYS[1] stream  KEYS[2] state  KEYS[3] dead  KEYS[4] dead_size
 -- ARGV[1] the dead letter's id   ARGV[2] meta   ARGV[3] item
 -- Returns {EMPTY}: no such dead letter (any more) | {DONE} | {RING}
 -- An expiry is not kept: whoever replays wants it delivered.
-if redis.call('XDEL', KEYS[3], ARGV[1]) == 0 then return {0} end
+-- include dead
+local letter = redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1])[1]
+if not letter then return {0} end
+remove_letter(KEYS[3], KEYS[4], letter)
 redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', '1', 'x', '0', 'm', ARGV[2], 'b', ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'depth', 1)
 if redis.call('HSETNX', KEYS[2], 'armed', '1') == 1 then return {4} end

@@ -7,10 +7,12 @@
 -- KEYS[5] holds   zset    held channels by due time
 -- KEYS[6] dead    stream  dead letters
 -- KEYS[7] counts  hash    counters by reason
--- KEYS[8...] per held channel the caller knows: its hold's stream, its hold's state
+-- KEYS[8] dead_size  hash  bytes, aged
+-- KEYS[9...] per held channel the caller knows: its hold's stream, its hold's state
 -- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] most items   ARGV[4] most bytes
 -- ARGV[5] 'drop' or 'dead': what becomes of an expired item   ARGV[6] the channel of a held queue, '' for a lane
--- ARGV[7...] the held channels of KEYS[8...]
+-- ARGV[7] most dead letters of the lane, 0 = any number   ARGV[8] most bytes of them, 0 = any
+-- ARGV[9...] the held channels of KEYS[9...]
 -- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far, the head moved
 --   | {UNKNOWN_VERSION, now, version}
 --   | {DONE, now, first_ms, marker, resent, depth, pack...}
@@ -20,6 +22,7 @@
 -- read: a marked prefix never grows.
 -- include now
 -- include advance
+-- include dead
 
 --: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
 local MOST_MOVED = 1000
@@ -41,15 +44,15 @@ if marker then
 end
 
 local held, any_held = {}, false
-for i = 7, #ARGV do
+for i = 9, #ARGV do
   if redis.call('ZSCORE', KEYS[5], ARGV[i]) then
-    held[ARGV[i]] = {KEYS[8 + (i - 7) * 2], KEYS[9 + (i - 7) * 2]}
+    held[ARGV[i]] = {KEYS[9 + (i - 9) * 2], KEYS[10 + (i - 9) * 2]}
     any_held = true
   end
 end
 local any_gone = redis.call('EXISTS', gone) == 1
 
-local packs, count, bytes, moved, looked = {}, 0, 0, 0, 0
+local packs, count, bytes, moved, looked, died = {}, 0, 0, 0, 0, 0
 local clock -- of the first pack, when it comes from a hold
 local last_id, last_index, last_whole -- how far this call read
 local marked_all = false
@@ -88,9 +91,10 @@ local function look(id, meta_text, body, start, stop)
     elseif not marker and not clock and expiry > 0 and expiry <= now then
       redis.call('HINCRBY', KEYS[7], 'expired', 1)
       if ARGV[5] == 'dead' then
-        redis.call('XADD', KEYS[6], '*', 'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
+        add_letter(KEYS[6], KEYS[8], {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
           'channel', channel, 'expiry', string.format('%.0f', expiry),
-          'item', string.sub(body, offset, offset + length - 1))
+          'item', string.sub(body, offset, offset + length - 1)})
+        died = died + 1
       end
       leave(id, index)
       skipped[#skipped + 1] = index
@@ -138,6 +142,8 @@ while not full and not marked_all and not version do
   from = '(' .. chunk[#chunk][1]
   size = math.min(size * 2, 128)
 end
+
+if died > 0 then trim_dead(KEYS[6], KEYS[8], KEYS[7], tonumber(ARGV[7]), tonumber(ARGV[8]), died + MAX_TRIMMED) end
 
 if count > 0 then
   local resent = (marker or clock) and '1' or '0'

@@ -88,6 +88,13 @@ def replay(lane: OneLane) -> None:
     assert lane.dead.replay(letter, letter.item) is Answer.EMPTY
     assert lane.drain() == [b"6"]
     assert lane.dead.purge_all() == 0
+    lane.append(b"7")
+    holder = lane.acquire()
+    lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+    lane.journal.hand_over(holder)
+    assert lane.journal.trim_dead([0])
+    [letter] = lane.dead.oldest(10)
+    assert lane.dead.purge([(0, letter.entry_id)]) == 1
 
 
 def share(lane: OneLane) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import redis
 
 from sockudo_publisher.journal.batch import Batch
-from sockudo_publisher.journal.dead_letters import DeadLetters
+from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
 from sockudo_publisher.journal.journal import Holder, Journal, Taken
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Appended, KeyedItem, Producer
@@ -24,13 +24,21 @@ FUTURE = 4_000_000_000_000
 class OneLane:
     """Lane 0 of an app that has no other."""
 
-    def __init__(self, url: str, app: str = "app", *, on_expired: str = "drop", **options: Any) -> None:
+    def __init__(
+        self,
+        url: str,
+        app: str = "app",
+        *,
+        on_expired: str = "drop",
+        bounds: DeadBounds | None = None,
+        **options: Any,
+    ) -> None:
         self.url = url
         self.app = app
         self.client = redis.Redis.from_url(url)
         given = {"max_backlog": 0, "key_ttl_ms": 60_000, **options}
         self.producer = Producer(url, app, lanes=1, **given)
-        self.journal = Journal(url, app, lanes=1, on_expired=on_expired)
+        self.journal = Journal(url, app, lanes=1, on_expired=on_expired, dead=bounds or DeadBounds())
         self.dead = DeadLetters(self.journal.link, app, range(1))
         self._holders: list[Holder] = []
 

@@ -132,6 +132,17 @@ def read_lane(client: redis.Redis, app: str, lane: int) -> Lane:
     )
 
 
+def letters_size(client: redis.Redis, app: str, lane: int) -> int:
+    """The bytes of a lane's dead letters, counted: names and values of their fields."""
+    letters = client.xrange(f"{base(app, lane)}:dead")
+    return sum(len(name) + len(value) for _, fields in letters for name, value in fields.items())
+
+
+def assert_size_is_kept(client: redis.Redis, app: str, lane: int) -> None:
+    kept = int(client.hget(f"{base(app, lane)}:dead_size", "bytes") or 0)
+    assert kept == letters_size(client, app, lane), "the size of the dead letters is kept beside them"
+
+
 def check_lane(client: redis.Redis, app: str, lane: int, held: Sequence[str] = ()) -> Lane:
     """Read a lane, and hold it against what is true at every moment."""
     found = read_lane(client, app, lane)
@@ -144,6 +155,7 @@ def check_lane(client: redis.Redis, app: str, lane: int, held: Sequence[str] = (
         assert found.queue.lease or found.armed, "a lane with entries is leased or armed"
     for name, hold in found.holds.items():
         assert hold.entries, f"the hold of {name} is over, and still listed"
+    assert_size_is_kept(client, app, lane)
     prefix = base(app, lane) + ":hold:"
     for key in client.scan_iter(f"{prefix}*", count=1000):
         channel, _, kind = key.decode().removeprefix(prefix).rpartition(":")

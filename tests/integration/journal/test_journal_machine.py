@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import time
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -28,14 +29,14 @@ from hypothesis.stateful import (
 
 from sockudo_publisher.errors import IdempotencyConflict
 from sockudo_publisher.journal.batch import Batch
-from sockudo_publisher.journal.dead_letters import DeadLetters
+from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
 from sockudo_publisher.journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.lease import LeaseLost
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
 from sockudo_publisher.journal.scripts import Answer
-from tests.integration.journal.raw import Lane, Queue, base, check_lane, hold_base, read_lane
+from tests.integration.journal.raw import Lane, Queue, base, check_lane, hold_base, letters_size, read_lane
 
 pytestmark = pytest.mark.integration
 
@@ -142,6 +143,9 @@ outcomes = st.sampled_from(
 )
 
 
+bounds = st.builds(DeadBounds, letters=st.sampled_from([0, 0, 1, 3]), bytes=st.sampled_from([0, 0, 200, 600]))
+
+
 class JournalMachine(RuleBasedStateMachine):
     def __init__(self, parts: Parts) -> None:
         super().__init__()
@@ -153,12 +157,16 @@ class JournalMachine(RuleBasedStateMachine):
         self.numbers = itertools.count()
         self.dead = DeadLetters(parts.journals[0].link, APP, range(LANES))
         self.on_expired = "drop"
+        self.bounds = DeadBounds()
+        self.purged = 0
 
-    @initialize(on_expired=st.sampled_from(["drop", "dead"]))
-    def choose(self, on_expired: str) -> None:
+    @initialize(on_expired=st.sampled_from(["drop", "dead"]), bounds=bounds)
+    def choose(self, on_expired: str, bounds: DeadBounds) -> None:
         self.on_expired = on_expired
+        self.bounds = bounds
         for journal in self.parts.journals:
             journal._on_expired = on_expired
+            journal._dead = bounds
 
     # -- what the rules share -----------------------------------------------------------------------
 
@@ -549,6 +557,28 @@ class JournalMachine(RuleBasedStateMachine):
             assert self.dead.replay(letter, letter.item) is Answer.EMPTY
         self.model.replayed(letter.channel, letter.item)
 
+    @precondition(lambda self: self.dead.oldest(1))
+    @rule(data=st.data())
+    def purge(self, data) -> None:
+        letter = data.draw(st.sampled_from(self.dead.oldest(5)))
+        assert self.dead.purge([(letter.lane, letter.entry_id)] * 2) == 1
+        self.purged += 1
+
+    @rule(old=st.booleans())
+    def trim(self, old: bool) -> None:
+        """Nothing leaves but what is over a bound; all of it does, if the bound is an age that each has."""
+        journal = self.parts.journals[0]
+        before = len(self.dead.oldest(1000))
+        if not old:
+            assert journal.trim_dead(range(LANES))
+            assert len(self.dead.oldest(1000)) == before, "it was bounded where it was written"
+            return
+        time.sleep(0.003)  # all of them are older than a millisecond
+        journal._dead = DeadBounds(age_ms=1)
+        assert journal.trim_dead(range(LANES))
+        journal._dead = self.bounds
+        assert self.dead.oldest(1) == []
+
     # -- what is always true ------------------------------------------------------------------------
 
     @invariant()
@@ -562,7 +592,15 @@ class JournalMachine(RuleBasedStateMachine):
         )
         dead = sorted(body for lane in lanes for _, body in lane.dead)
         kept = ("dead", "expired") if self.on_expired == "dead" else ("dead",)
-        assert dead == sorted(body for body, how in self.model.left.items() if how in kept)
+        died = [body for body, how in self.model.left.items() if how in kept]
+        dropped = sum(n for lane in lanes for name, n in lane.counts.items() if name.startswith("dead_dropped_"))
+        assert set(dead) <= set(died)
+        assert len(dead) + dropped + self.purged == len(died), "each letter is there, purged, or counted as dropped"
+        for lane in range(LANES):
+            size = letters_size(self.client, APP, lane)
+            count = len(lanes[lane].dead)
+            assert not self.bounds.letters or count <= self.bounds.letters
+            assert not self.bounds.bytes or size <= self.bounds.bytes or count == 1
         assert sum(lane.counts.get("settled", 0) for lane in lanes) == list(self.model.left.values()).count("settled")
 
     def teardown(self) -> None:

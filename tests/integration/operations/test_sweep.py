@@ -10,7 +10,7 @@ import redis
 from sockudo_publisher import publish_many
 from sockudo_publisher.apps import app_named, forget_apps
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.workerapp.sweep import sweep_once
+from sockudo_publisher.workerapp.sweep import sweep_once, trim_once
 
 pytestmark = pytest.mark.integration
 
@@ -66,3 +66,22 @@ def test_without_a_pause_all_are_rung(bell: Bell) -> None:
     bell.rung.clear()
     assert sweep_once(NAME) == []
     assert bell.rung == [tuple(range(LANES))]
+
+
+def test_sweep_bounds_dead_letters(bell: Bell, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the bounds of the settings, in every lane; a paused app is no exception."""
+    monkeypatch.setenv("SOCKUDO_DEAD_MAX", "2")
+    monkeypatch.setenv("SOCKUDO_DEAD_TTL", "3600")
+    forget_apps()
+    app_named().journal.shared.pause("unknown", 60.0)
+    with redis.Redis.from_url(redis_url) as client:
+        seconds, _ = client.time()
+        for lane in range(LANES):
+            for at_s, reason in [(1, "uncertain"), (2, "refused"), *((seconds, "refused"),) * 2]:
+                fields = {"reason": reason, "channel": "c", "item": b"{}"}
+                client.xadd(lane_keys(NAME, lane).dead, fields, id=f"{at_s}000-*")
+        assert trim_once(NAME)
+        for lane in range(LANES):
+            keys = lane_keys(NAME, lane)
+            assert client.xlen(keys.dead) == 2
+            assert client.hgetall(keys.counts) == {b"dead_dropped_uncertain": b"1", b"dead_dropped_refused": b"1"}

@@ -1,0 +1,61 @@
+-- add_letter(dead, size, fields): a dead letter comes; its bytes are kept beside the stream, which cannot tell them.
+-- remove_letter(dead, size, entry): it goes; entry as XRANGE answers it.
+-- letter_reason(entry): why it died.
+-- drop_letter(dead, size, counts, entry): it goes for want of room or for its age, counted by its reason.
+-- trim_dead(dead, size, counts, max, max_bytes, most): the oldest go, at most so many, until max letters of max_bytes
+-- are left (0: no bound). The newest stays, whatever its size. Answers how many went.
+
+--: Letters that go in one call beyond those that came: bounds the time Redis is busy; the rest goes with the next.
+local MAX_TRIMMED = 100
+--: Letters read at once: each may be as large as an event.
+local MAX_READ = 16
+
+local function letter_size(fields)
+  local size = 0
+  for _, part in ipairs(fields) do size = size + #part end
+  return size
+end
+
+local function letter_reason(entry)
+  for i = 1, #entry[2], 2 do
+    if entry[2][i] == 'reason' then return entry[2][i + 1] end
+  end
+  return 'unknown'
+end
+
+local function add_letter(dead, size, fields)
+  redis.call('XADD', dead, '*', unpack(fields))
+  redis.call('HINCRBY', size, 'bytes', letter_size(fields))
+end
+
+local function remove_letter(dead, size, entry)
+  redis.call('XDEL', dead, entry[1])
+  if redis.call('XLEN', dead) == 0 then
+    redis.call('DEL', size) -- a count that was ever wrong is right again
+  else
+    redis.call('HINCRBY', size, 'bytes', -letter_size(entry[2]))
+  end
+end
+
+local function drop_letter(dead, size, counts, entry)
+  remove_letter(dead, size, entry)
+  redis.call('HINCRBY', counts, 'dead_dropped_' .. letter_reason(entry), 1)
+end
+
+local function trim_dead(dead, size, counts, max, max_bytes, most)
+  local length = redis.call('XLEN', dead)
+  local bytes = tonumber(redis.call('HGET', size, 'bytes') or '0')
+  local dropped, read = 0, 1
+  while true do
+    local oldest
+    for _, entry in ipairs(redis.call('XRANGE', dead, '-', '+', 'COUNT', read)) do
+      oldest = entry
+      local over = (max > 0 and length > max) or (max_bytes > 0 and bytes > max_bytes)
+      if not over or length <= 1 or dropped >= most then return dropped end
+      drop_letter(dead, size, counts, entry)
+      dropped, length, bytes = dropped + 1, length - 1, bytes - letter_size(entry[2])
+    end
+    if not oldest then return dropped end
+    read = math.min(read * 2, MAX_READ)
+  end
+end

@@ -1,0 +1,37 @@
+#!lua flags=allow-oom
+-- trim: dead letters that are too many, too large together or too old leave, oldest first.
+-- KEYS[1] {app:lane}:dead       stream  dead letters of the lane
+-- KEYS[2] {app:lane}:dead_size  hash    bytes; aged: the last letter whose age was looked at
+-- KEYS[3] {app:lane}:counts     hash    counters by reason
+-- ARGV[1] most letters, 0 = any number   ARGV[2] most bytes, 0 = any   ARGV[3] most ms of age, 0 = any
+-- ARGV[4] letters that one call looks at
+-- Returns {DONE, letters that left} | {AGAIN, letters that left}: there may be more
+-- Age does not end those of reason uncertain or unreadable: they may be events that were never delivered.
+-- include now
+-- include dead
+local most, age = tonumber(ARGV[4]), tonumber(ARGV[3])
+local dropped, looked = 0, 0
+if redis.call('XLEN', KEYS[1]) == 0 then return {1, 0} end
+-- Age first: what it ends makes room for those that it does not end.
+if age > 0 then
+  local last = string.format('%.0f', math.max(0, now_ms() - age))
+  local aged = redis.call('HGET', KEYS[2], 'aged')
+  while looked < most do
+    local entries = redis.call('XRANGE', KEYS[1], aged and '(' .. aged or '-', last, 'COUNT', MAX_READ)
+    if #entries == 0 then break end
+    for _, entry in ipairs(entries) do
+      local reason = letter_reason(entry)
+      if reason ~= 'uncertain' and reason ~= 'unreadable' then
+        drop_letter(KEYS[1], KEYS[2], KEYS[3], entry)
+        dropped = dropped + 1
+      end
+      aged = entry[1]
+    end
+    looked = looked + #entries
+  end
+  -- What is before it stays for good: it is not read again.
+  if looked > 0 and redis.call('XLEN', KEYS[1]) > 0 then redis.call('HSET', KEYS[2], 'aged', aged) end
+end
+local over = trim_dead(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), tonumber(ARGV[2]), most)
+if looked >= most or over >= most then return {2, dropped + over} end
+return {1, dropped + over}
