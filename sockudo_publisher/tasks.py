@@ -356,7 +356,8 @@ def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
 
 
 def register(app: Celery) -> PublishTask:
-    """Let the workers of another Celery app run ``publish`` (they append): start them with ``-Q ...,sockudo``.
+    """Let the workers of another Celery app run ``publish`` (they append): start them with ``-Q ...,sockudo``
+    (``sockudo.NAMESPACE`` where ``SOCKUDO_NAMESPACE`` is set).
 
     For applications whose chains, groups and links mix ``publish`` with tasks of their own. Returns the
     task as registered with that app.

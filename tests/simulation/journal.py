@@ -92,6 +92,13 @@ class Lane:
     def count(self, reason: str, number: int = 1) -> None:
         self.counts[reason] = self.counts.get(reason, 0) + number
 
+    def die(self, item: ModelItem, letter: DeadLetterFields, most: int) -> None:
+        """A dead letter comes; the oldest leave until there are at most ``most`` (0: any number)."""
+        self.letters.append((item, letter))
+        while most and len(self.letters) > most:
+            _, oldest = self.letters.pop(0)
+            self.count(f"dead_dropped_{oldest.reason}")
+
 
 class Body:
     """What would be the bytes of a request."""
@@ -143,6 +150,7 @@ class JournalModel:
     now_s: Callable[[], float]
     lane_count: int = 1
     on_expired: str = "drop"
+    most_letters: int = 0
     lanes: list[Lane] = field(default_factory=list)
     pause: Pause | None = None
     prober: str = ""
@@ -273,7 +281,7 @@ class JournalModel:
             elif marker is None and clock is None and 0 < item.expires_ms <= now:
                 place.count("expired")
                 if self.on_expired == "dead":
-                    place.letters.append((item, DeadLetterFields("expired")))
+                    place.die(item, DeadLetterFields("expired"), self.most_letters)
                 left.add(entry.position)
             else:
                 if taken and size + len(item.body) > most_bytes:
@@ -351,7 +359,7 @@ class JournalModel:
         queue = self.queue(lane, channel)
         self.lanes[lane].given_up.append(batch.first_item)
         if keep:
-            self.lanes[lane].letters.append((batch.first_item, letter))
+            self.lanes[lane].die(batch.first_item, letter, self.most_letters)
         self._advance(queue, batch.entries[0].position)
         queue.depth -= 1
         self.lanes[lane].count(letter.counter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 import uuid
@@ -18,6 +19,8 @@ from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.journal.keys import Keyspace
 from sockudo_publisher.journal.workers import TTL_MS
 from tests.integration.celery.deployments import APPS, Deployment
+from tests.support.caller import ROOT
+from tests.support.celery_worker import ForeignWorker
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -27,6 +30,8 @@ COUNT = 40
 USAGE = 2
 #: Seconds for everything to arrive on a busy machine.
 ARRIVE_S = 40.0
+
+THEIR_APP = "tests.integration.celery.their_app"
 
 Deploy = Callable[..., Deployment]
 
@@ -74,6 +79,31 @@ def test_namespaces_keep_deployments_apart(deploy: Deploy, channel: str, client:
     for one in seen:
         one.wait_until_quiet()
         assert one.data(channel) == [str(n) for n in [*range(COUNT), 0, 1]]
+
+
+def test_registered_app_listens_on_the_queue(deploy: Deploy, channel: str, redis_url: str, tmp_path: Path) -> None:
+    """Its canvases go to the queue with the namespace, and its worker is found there by the doctor."""
+    one = deploy(0, SOCKUDO_NAMESPACE="blue")
+    environ = {**os.environ, **one.environ, "MY_BROKER": re.sub(r"/\d*$", "", redis_url) + "/3"}
+    one.environ["MY_BROKER"] = environ["MY_BROKER"]
+    seen = one.subscribe(channel)
+    one.worker()
+    with ForeignWorker(THEIR_APP, "celery,sockudo.blue", environ, tmp_path, ROOT) as worker:
+        worker.wait_until_ready()
+        script = f"""
+from celery import chain
+from {THEIR_APP} import audit, give
+from sockudo_publisher import publish
+chain(give.si("x"), publish.si({channel!r}, "e", "in-a-chain"), audit.s()).apply_async().get(timeout=30)
+"""
+        done = one.run("-c", script)
+        assert done.returncode == 0, done.stderr
+        seen.wait_for_count(1, ARRIVE_S)
+    nodes = one.run("-m", "celery", "-A", "sockudo_publisher.workerapp", "inspect", "active_queues", "--json")
+    queues = [queue["name"] for found in json.loads(nodes.stdout).values() for queue in found]
+    assert queues == ["sockudo.blue"]
+    found = {finding["name"]: finding for finding in json.loads(one.command("doctor", "--json").stdout)["findings"]}
+    assert found["workers"]["state"] == "fine"
 
 
 def test_every_key_has_the_namespace(deploy: Deploy, channel: str, client: redis.Redis) -> None:

@@ -17,6 +17,7 @@ import redis
 
 from sockudo_publisher.journal import lease as lease_module
 from sockudo_publisher.journal.batch import Batch
+from sockudo_publisher.journal.dead_letters import DeadBounds
 from sockudo_publisher.journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.lease import LeaseLost
@@ -59,11 +60,12 @@ class Pair:
         client.flushall()
         self.random = Random(seed)
         on_expired = self.random.choice(["drop", "dead"])
-        self.real = Journal(url, APP, lanes=1, on_expired=on_expired)
+        most_letters = self.random.choice([0, 0, 1, 3])
+        self.real = Journal(url, APP, lanes=1, on_expired=on_expired, dead=DeadBounds(letters=most_letters))
         self.producer = Producer(url, APP, lanes=1, max_backlog=0, key_ttl_ms=1000)
         self.ahead_s = 0.0
         self.last_s = 0.0
-        self.model = JournalModel(self.now_s, 1, on_expired)
+        self.model = JournalModel(self.now_s, 1, on_expired, most_letters)
         self.face = Face(self.model)
         self.drains: list[Drain] = []
         self.number = 0
