@@ -46,16 +46,16 @@ local function trim_dead(dead, size, counts, max, max_bytes, most)
   local length = redis.call('XLEN', dead)
   local bytes = tonumber(redis.call('HGET', size, 'bytes') or '0')
   local dropped, read = 0, 1
-  while true do
-    local oldest
+  local function is_over()
+    return length > 1 and dropped < most and ((max > 0 and length > max) or (max_bytes > 0 and bytes > max_bytes))
+  end
+  while is_over() do
     for _, entry in ipairs(redis.call('XRANGE', dead, '-', '+', 'COUNT', read)) do
-      oldest = entry
-      local over = (max > 0 and length > max) or (max_bytes > 0 and bytes > max_bytes)
-      if not over or length <= 1 or dropped >= most then return dropped end
+      if not is_over() then break end
       drop_letter(dead, size, counts, entry)
       dropped, length, bytes = dropped + 1, length - 1, bytes - letter_size(entry[2])
     end
-    if not oldest then return dropped end
     read = math.min(read * 2, MAX_READ)
   end
+  return dropped
 end

@@ -5,13 +5,11 @@
 -- KEYS[3] {app:lane}:counts     hash    counters by reason
 -- ARGV[1] most letters, 0 = any number   ARGV[2] most bytes, 0 = any   ARGV[3] most ms of age, 0 = any
 -- ARGV[4] letters that one call looks at
--- Returns {DONE, letters that left} | {AGAIN, letters that left}: there may be more
+-- Returns {DONE} | {AGAIN}: there may be more
 -- Age does not end those of reason uncertain or unreadable: they may be events that were never delivered.
 -- include now
 -- include dead
-local most, age = tonumber(ARGV[4]), tonumber(ARGV[3])
-local dropped, looked = 0, 0
-if redis.call('XLEN', KEYS[1]) == 0 then return {1, 0} end
+local most, age, looked = tonumber(ARGV[4]), tonumber(ARGV[3]), 0
 -- Age first: what it ends makes room for those that it does not end.
 if age > 0 then
   local last = string.format('%.0f', math.max(0, now_ms() - age))
@@ -21,10 +19,7 @@ if age > 0 then
     if #entries == 0 then break end
     for _, entry in ipairs(entries) do
       local reason = letter_reason(entry)
-      if reason ~= 'uncertain' and reason ~= 'unreadable' then
-        drop_letter(KEYS[1], KEYS[2], KEYS[3], entry)
-        dropped = dropped + 1
-      end
+      if reason ~= 'uncertain' and reason ~= 'unreadable' then drop_letter(KEYS[1], KEYS[2], KEYS[3], entry) end
       aged = entry[1]
     end
     looked = looked + #entries
@@ -32,6 +27,6 @@ if age > 0 then
   -- What is before it stays for good: it is not read again.
   if looked > 0 and redis.call('XLEN', KEYS[1]) > 0 then redis.call('HSET', KEYS[2], 'aged', aged) end
 end
-local over = trim_dead(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), tonumber(ARGV[2]), most)
-if looked >= most or over >= most then return {2, dropped + over} end
-return {1, dropped + over}
+local dropped = trim_dead(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), tonumber(ARGV[2]), most)
+if looked >= most or dropped >= most then return {2} end
+return {1}

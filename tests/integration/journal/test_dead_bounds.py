@@ -160,6 +160,23 @@ class TestAge:
         assert items(lane) == [b"4", b"5"]
         assert dropped(lane) == {"refused": 1, reason: 2}
 
+    def test_all_of_a_lane_may_be_too_old(self, make_lane: MakeLane) -> None:
+        """Nothing is left beside the counters, and the next letter is the first again."""
+        lane = make_lane(bounds=DeadBounds(letters=5, bytes=500, age_ms=1000))
+        age(lane, (1, "refused", b"1"), (2, "conflict", b"2"))
+        assert lane.journal.trim_dead([0])
+        assert (items(lane), lane.client.exists(f"{lane.base}:dead_size")) == ([], 0)
+        bury(lane, b"3")
+        assert items(lane) == [b"3"]
+
+    def test_reason_is_read_by_its_name(self, make_lane: MakeLane) -> None:
+        """Wherever it stands among the fields; a letter without one is counted as unknown."""
+        lane = make_lane(bounds=DeadBounds(age_ms=1000))
+        for at, fields in enumerate([{"item": b"1", "reason": "refused"}, {"item": b"2"}, {"x": "reason"}], 1):
+            lane.client.xadd(f"{lane.base}:dead", fields, id=f"{at}-1")
+        assert lane.journal.trim_dead([0])
+        assert dropped(lane) == {"refused": 1, "unknown": 2}
+
     def test_no_age_no_bound(self, make_lane: MakeLane) -> None:
         """0 lets them stay for ever."""
         lane = make_lane(bounds=DeadBounds(letters=9))
