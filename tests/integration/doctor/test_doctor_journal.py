@@ -10,6 +10,8 @@ from sockudo_publisher.journal.canary import MemoryReport
 from sockudo_publisher.journal.link import RedisLink
 from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.journal.shared import Limits, Shared
+from sockudo_publisher.journal.workers import Target, WorkerRegistry
+from sockudo_publisher.settings import Settings
 
 pytestmark = pytest.mark.integration
 
@@ -21,7 +23,7 @@ def link(redis_url):
 
 def test_nothing_is_recorded_yet(redis_url):
     """A new deployment: not paused, nothing learned, nothing measured; and nothing is written by looking."""
-    facts = look_at_journal(redis_url, "default")
+    facts = look_at_journal(Settings(redis_url=redis_url), "default")
     assert facts.pause is not None
     assert (facts.pause.reason, facts.learned, facts.measured) == ("", None, None)
     assert RedisLink(redis_url, timeout_s=5.0).call("DBSIZE") == 0
@@ -34,19 +36,30 @@ def test_what_workers_have_recorded_is_read(link, redis_url):
     shared.learn(Limits(events=50))
     report = MemoryReport("forgets", asked=12, forgotten=2, rate=83.0, window_s=120.0, at_ms=memory.now_ms())
     memory.record(report)
-    facts = look_at_journal(redis_url, "default")
+    facts = look_at_journal(Settings(redis_url=redis_url), "default")
     assert (facts.pause.reason, facts.pause.words, facts.learned) == ("misconfigured", "HTTP 401", 50)
     assert facts.measured == report
-    assert look_at_journal(redis_url, "other").measured is None
+    assert look_at_journal(Settings(redis_url=redis_url), "other").measured is None
 
 
 def test_an_old_measure_is_left_out(link, redis_url):
     """The workers that took it have gone, more than a window ago."""
     memory = DedupMemory(link, "default")
     memory.record(MemoryReport("remembers", asked=12, window_s=120.0, at_ms=memory.now_ms() - 121_000))
-    assert look_at_journal(redis_url, "default").measured is None
+    assert look_at_journal(Settings(redis_url=redis_url), "default").measured is None
 
 
 def test_without_redis_nothing_is_known():
     """Unknown, not fine."""
-    assert look_at_journal(f"redis://127.0.0.1:{free_port()}/0", "default") == JournalFacts()
+    assert look_at_journal(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"), "default") == JournalFacts()
+
+
+def test_the_namespace_of_the_settings_is_looked_at(redis_url):
+    """Its workers and no others."""
+    link = RedisLink(redis_url, timeout_s=5.0, namespace="blue")
+    WorkerRegistry(link, "default").announce("owner", "node@host", Target("app-id", "host:1"))
+    Shared(link, "default").pause("misconfigured", 30.0, "HTTP 401")
+    blue = look_at_journal(Settings(redis_url=redis_url, namespace="blue"), "default")
+    assert (blue.workers, blue.pause.reason) == ((("node@host", Target("app-id", "host:1")),), "misconfigured")
+    plain = look_at_journal(Settings(redis_url=redis_url), "default")
+    assert (plain.workers, plain.pause.reason) == ((), "")
