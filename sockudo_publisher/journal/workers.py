@@ -52,7 +52,7 @@ class WorkerRegistry:
         """Say that this worker is alive; answers all live workers, this one among them."""
         record = json.dumps({"node": node, "app_id": target.app_id, "host": target.host})
         _, *pairs = self._link.script("announce", (self._key,), (owner, record, TTL_MS))
-        return _read(zip(pairs[::2], pairs[1::2], strict=True), 0)
+        return _read(zip(pairs[::2], pairs[1::2], strict=True))
 
     def leave(self, owner: str) -> None:
         """Take the announcement back, so that a successor need not wait until it runs out."""
@@ -63,7 +63,7 @@ class WorkerRegistry:
         time, found = (checked(answer) for answer in self._link.run([("TIME",), ("HGETALL", self._key)]))
         now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
         pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-        return _read(pairs, now_ms - TTL_MS)
+        return _read(pairs, now_ms)
 
 
 def first_rival(mine: LiveWorker, workers: Iterable[LiveWorker]) -> LiveWorker | None:
@@ -84,14 +84,15 @@ def _order(worker: LiveWorker) -> tuple[int, str]:
     return worker.since_ms, worker.owner
 
 
-def _read(pairs: Iterable[Sequence[Any]], seen_after_ms: int) -> tuple[LiveWorker, ...]:
+def _read(pairs: Iterable[Sequence[Any]], now_ms: int | None = None) -> tuple[LiveWorker, ...]:
+    # Without the time: the script has left out those that are dead.
     found = []
     for owner, value in pairs:
         try:
             since_ms, seen_ms, record = value.decode().split(" ", 2)
             said = json.loads(record)
             target = Target(str(said["app_id"]), str(said["host"]))
-            if int(seen_ms) >= seen_after_ms:
+            if now_ms is None or abs(now_ms - int(seen_ms)) <= TTL_MS:
                 found.append(LiveWorker(owner.decode(), str(said["node"]), target, int(since_ms)))
         except (ValueError, KeyError, TypeError, RecursionError):  # of another release, or damaged
             continue
