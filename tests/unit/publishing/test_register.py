@@ -40,11 +40,11 @@ def test_registered_task_belongs_to_the_app_that_registered_it(shop: Celery) -> 
     other.close()
 
 
-def test_signature_finds_the_queue_and_hides_the_payload(shop: Celery) -> None:
-    """From any app: queue `sockudo`, and nothing of the arguments where Celery shows them."""
+def test_signature_names_no_queue_and_hides_the_payload(shop: Celery) -> None:
+    """The app that it is used in routes it; and nothing of the arguments where Celery shows them."""
     for task in (publish, register(shop)):
         options = task.s("orders", "shipped", {"id": 1}).options
-        assert options == {"queue": "sockudo", "argsrepr": "(...)", "kwargsrepr": "(...)"}
+        assert options == {"argsrepr": "(...)", "kwargsrepr": "(...)"}
 
 
 def test_printed_signature_shows_no_payload(shop: Celery) -> None:
