@@ -25,6 +25,7 @@ class StoredResult(EagerResult):  # type: ignore[misc]
     _state = states.SUCCESS
     _traceback = None
     _name = "sockudo_publisher.publish"
+    _ignored = False
 
     def __init__(self, message_id: str) -> None:
         self.id = self._result = message_id
