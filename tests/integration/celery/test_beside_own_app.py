@@ -22,12 +22,6 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(scope="module")
-def their_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("their-broker"), appendonly=False) as server:
-        yield server
-
-
 @pytest.fixture
 def theirs(stack: Stack, their_broker: RedisServer, tmp_path: Path) -> Iterator[Theirs]:
     with redis.Redis.from_url(their_broker.url) as client:

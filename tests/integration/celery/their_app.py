@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 from celery import Celery, Task
+from celery.signals import before_task_publish
 
 from sockudo_publisher import register
 
@@ -19,6 +20,13 @@ app = Celery("theirs", broker=os.environ["MY_BROKER"], backend=os.environ["MY_BR
 app.conf.update(json.loads(os.environ.get("MY_SETTINGS", "{}")))
 if os.environ.get("MY_REGISTER", "1") == "1":
     register(app)
+
+
+@before_task_publish.connect
+def put_trace(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """As tracing libraries do with every message of a process."""
+    if headers is not None:
+        headers["trace"] = "theirs"
 
 
 def tell(list_name: str, value: object) -> None:
