@@ -15,6 +15,7 @@ from .options import for_another_app, names_queue
 
 __all__ = [
     "app_of_canvas",
+    "app_of_signatures",
     "bound_to",
     "check_registered",
     "foreign_app",
@@ -36,19 +37,25 @@ _registered: list[Celery] = []
 
 
 def foreign_app() -> Celery | None:
-    """The application's own Celery app, if it has one; never ours.
+    """The application's own current Celery app, if it has one; never ours.
 
-    Celery knows the current app by thread: in the threads of a web server there is its stand-in, and the app
-    that was registered last counts, or else one that was made to be current.
+    Celery knows the current app by thread: in the threads of a web server there is its stand-in, and
+    the app that was registered last counts. Each call of `publish.delay` asks.
     """
     current = current_app._get_current_object()
     if current is celery_app:
         return None
     if not _is_stand_in(current):
         return current
-    if _registered:
-        return _registered[-1]
-    return next((app for app in list(_state._get_active_apps()) if _was_current(app)), None)
+    return _registered[-1] if _registered else None
+
+
+def app_of_signatures() -> Celery:
+    """The app that signatures of `publish` belong to: the application's, which may be current in another thread."""
+    current = foreign_app()
+    if current is None and current_app._get_current_object() is not celery_app:
+        current = next((app for app in list(_state._get_active_apps()) if _was_current(app)), None)
+    return current or celery_app
 
 
 def is_registered(app: Celery) -> bool:
@@ -70,7 +77,7 @@ def app_of_canvas(task_app: Celery, options: Mapping[str, Any]) -> Celery:
     """
     app = task_app
     if app is celery_app:
-        app = _app_of_steps(options) or foreign_app() or celery_app
+        app = _app_of_steps(options) or app_of_signatures()
     check_registered(app)
     return app
 

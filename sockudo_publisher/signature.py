@@ -8,7 +8,7 @@ from celery import Celery
 from celery.canvas import Signature
 
 from .celery_app import celery_app
-from .celery_apps import bound_to, check_registered, foreign_app
+from .celery_apps import app_of_signatures, bound_to, check_registered
 
 __all__ = ["HIDDEN", "QuietSignature"]
 
@@ -27,7 +27,7 @@ class QuietSignature(Signature):  # type: ignore[misc]
     @property
     def app(self) -> Celery:
         """The app whose tasks it stands among."""
-        return self._app or foreign_app() or celery_app
+        return self._app or app_of_signatures()
 
     @property
     def type(self) -> Any:

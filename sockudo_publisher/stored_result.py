@@ -9,8 +9,7 @@ from celery import Celery, states
 from celery.result import EagerResult
 from vine import promise
 
-from .celery_app import celery_app
-from .celery_apps import foreign_app
+from .celery_apps import app_of_signatures
 
 __all__ = ["StoredResult"]
 
@@ -33,7 +32,7 @@ class StoredResult(EagerResult):  # type: ignore[misc]
     @property
     def app(self) -> Celery:
         """The application's Celery app, ours where it has none: a set of results waits by the first one's."""
-        return foreign_app() or celery_app
+        return app_of_signatures()
 
     @property
     def backend(self) -> Any:

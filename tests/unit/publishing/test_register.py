@@ -86,3 +86,30 @@ def test_arguments_that_are_none_are_refused_as_celery_does(
     monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
     with pytest.raises(TypeError, match=words):
         publish.apply_async(args, kwargs)
+
+
+def test_importing_puts_nothing_into_other_apps(shop: Celery) -> None:
+    """Only `register` does, with both tasks: `celery report`, beat and worker of an app list what is its own."""
+    assert not [name for name in shop.tasks if name.startswith("sockudo")]
+    register(shop)
+    assert sorted(name for name in shop.tasks if name.startswith("sockudo")) == [
+        "sockudo_publisher.drain",
+        "sockudo_publisher.publish",
+    ]
+    assert shop.tasks["sockudo_publisher.drain"].app is shop
+    register(shop)  # once more, without a word
+    register(celery_app)
+    assert celery_app.tasks[publish.name] is publish
+
+
+def test_registering_does_not_read_the_configuration() -> None:
+    """As `@app.task` does not: an app is made first, and configured later."""
+    app = Celery("late", set_as_current=False, autofinalize=False)
+    task = register(app)
+    assert not app.finalized
+    assert not app.configured
+    app.conf.task_default_queue = "theirs"
+    app.finalize()
+    assert app.tasks[publish.name] is task
+    assert task.app is app
+    app.close()
