@@ -88,10 +88,10 @@ class Doorbell:
 
 
 def _send(producer: Any, args: tuple[str, int, str | None], after_s: float) -> None:
-    """A drain's message, made and sent by hand: it belongs to nobody.
+    """Make and send a drain's message without Celery's `send_task`.
 
-    Celery's `send_task` makes it a child of the task that calls, which then waits for its result for ever, gives it
-    that task's ids and priority, and calls the application's signal handlers, which put their headers into it.
+    That would make it a child of the calling task, whose result then never ends, give it that task's ids and
+    priority, and call the application's signal handlers, which put their headers into it.
     """
     amqp = celery_app.amqp
     message = amqp.as_task_v2(uuid.uuid4().hex, DRAIN_TASK, args, countdown=after_s or None, ignore_result=True)

@@ -75,9 +75,10 @@ _FROZEN = "reply_to"
 _DESTINATION = ("queue", "exchange", "routing_key")
 
 #: A message to our own queue takes these, and the stamps that `stamped_headers` names. Priority, limits of time, a
-#: broker's own properties and another connection have no meaning there, and some could lose the message.
+#: broker's own properties and another connection have no meaning there, and some could lose the message. `expires`
+#: is in the finished event: by the journal it is counted or kept (SOCKUDO_ON_EXPIRED), by Celery it is discarded.
 _FOR_OUR_QUEUE = frozenset(
-    {"task_id", "countdown", "eta", "expires", "shadow", "compression", "ignore_result", "headers", "stamped_headers"}
+    {"task_id", "countdown", "eta", "shadow", "compression", "ignore_result", "headers", "stamped_headers"}
     | {"chain", "chord", "group_id", "group_index", "link", "link_error", "root_id", "parent_id", "reply_to"}
     | {"add_to_parent", "replaced_task_nesting"}
 )

@@ -22,7 +22,7 @@ from .apps import App, app_named
 from .broker import bounded_send
 from .call import PublishCall, bind
 from .celery_app import QUEUE, celery_app, configured
-from .celery_apps import app_of_canvas, bound_to, foreign_app, is_registered, remember, routed
+from .celery_apps import app_of_canvas, bound_to, check_registered, foreign_app, is_registered, remember, routed
 from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
@@ -140,7 +140,7 @@ class PublishTask(Task):  # type: ignore[misc]
         if is_next_step:
             return self._send_step(through, message, options)
         if way is Way.LATER:
-            # Its result is in our backend: among the children of a task of another app nobody would find it.
+            # Its result is in our backend: another app looks for the children of its task in its own.
             options["add_to_parent"] = False
         return self._send(through, message, options)
 
@@ -240,6 +240,11 @@ class PublishTask(Task):  # type: ignore[misc]
 
     def _send_as_celery(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
         return super().apply_async((), kwargs, **options)
+
+    def apply(self, *args: Any, **options: Any) -> Any:
+        """Celery's: run here and now, by itself or in an eager canvas. Refused where a worker would not know it."""
+        check_registered(self.app)
+        return super().apply(*args, **options)
 
     # -- run by Celery, or called directly ----------------------------------------------------------
 

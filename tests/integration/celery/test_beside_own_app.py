@@ -221,6 +221,52 @@ except ValidationError as error: say(str(error))
     assert seen.take(6) == ["with options", "chained", "on"] * 2
 
 
+@pytest.mark.parametrize("eager", ["theirs", "ours"])
+def test_eager_steps_are_given_the_message_id(stack: Stack, their_broker: RedisServer, eager: str) -> None:
+    """By a link, in a chain and as a chord's header, as in production; and unregistered they are refused, as there."""
+    seen = stack.subscribe(stack.channel())
+    source = f"""
+from sockudo_publisher.celery_app import celery_app
+(app if {eager!r} == "theirs" else celery_app).conf.task_always_eager = True
+app.conf.task_always_eager = True
+"""
+    with redis.Redis.from_url(their_broker.url) as client:
+        client.flushall()
+        (linked,) = call(
+            stack,
+            PRELUDE
+            + source
+            + """
+say(publish.apply_async((C, "e", "linked"), link=audit.s()).id)
+chain(publish.s(C, "e", "chained"), audit.s()).apply_async()
+chord([publish.s(C, "e", "header")], audit.s()).apply_async()
+""",
+            MY_BROKER=their_broker.url,
+        )
+        told = [value.decode() for value in client.lrange("told:audited", 0, -1)]
+    assert told[0] == linked
+    assert [len(value) for value in told[1:]] == [36, len("['']") + 36], "an id as Celery makes them, and a list of one"
+    seen.wait_for_count(3, 20)
+    refused = call(
+        stack,
+        PRELUDE
+        + source
+        + """
+for make in (
+    lambda: publish.apply_async((C, "e", "x"), link=audit.s()),
+    lambda: chain(publish.s(C, "e", "x"), audit.s()).apply_async(),
+    lambda: group(publish.s(C, "e", "x"), audit.s(1)).apply_async(),
+):
+    try: make(); say("sent")
+    except ConfigurationError as error: say("register(app)" in str(error))
+say(publish.s(C, "e", "alone").delay().state)
+""",
+        MY_BROKER=their_broker.url,
+        MY_REGISTER="0",
+    )
+    assert refused == [True, True, True, "SUCCESS"]
+
+
 def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_path: Path) -> None:
     """Where one Redis is everybody's broker their workers take doorbells too; SIGTERM ends a busy drain in time."""
     seen = stack.subscribe(stack.channel())

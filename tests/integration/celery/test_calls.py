@@ -13,6 +13,7 @@ from celery import Celery
 
 from sockudo_publisher.celery_app import QUEUE
 from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.embedded.process import wait_for
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
@@ -108,22 +109,23 @@ celery_app.send_task("sockudo_publisher.publish", (C, "", {SECRET_TEXT!r}), args
 
 
 def test_expired_event_is_dropped_and_counted(stack: Stack) -> None:
-    """An event whose expiry has come before it was ever sent is not sent; by seconds and by datetime."""
+    """An event whose expiry has come before it was ever sent is not sent; by seconds, datetime, and in a countdown."""
     seen = stack.subscribe(stack.channel())
     call(
         stack,
         """
 publish.apply_async((C, "e", "too late"), expires=0.2)
 publish.apply_async((C, "e", "also"), expires=datetime.now(timezone.utc) + timedelta(seconds=0.3))
+publish.apply_async((C, "e", "before it is due"), countdown=1, expires=0.2)
 publish.apply_async((C, "e", "in time"), expires=300)
 """,
     )
     time.sleep(0.5)
     stack.worker()
     assert seen.take(1, 20) == ["in time"]
+    assert wait_for(lambda: counted(stack, "expired") == 3, 20)
     seen.wait_until_quiet(0.5)
     assert seen.data() == ["in time"]
-    assert counted(stack, "expired") == 2
 
 
 def test_own_key_is_stored_once_and_refuses_another_payload(running: Stack) -> None:

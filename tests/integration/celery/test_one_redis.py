@@ -89,6 +89,7 @@ linked = give.apply_async(("text",), link=publish.s(channel=C, event="link"))
 linked.get(timeout=30)
 say([child.get(timeout=30) == child.id for child in linked.children])
 say(replaced.s(C).apply_async().get(timeout=30) != "")
+long_text.apply_async(("no number",), link_error=publish.si(C, "errback", "failed"))
 bad = chain(give.s("x" * 20_000), publish.s(channel=C, event="e").on_error(failed.s())).apply_async()
 try: bad.get(timeout=30)
 except ValidationError as error: say(str(error))
@@ -112,9 +113,9 @@ say(chain(publish.si(C, "si", 1), publish.si(C, "si", 2), audit.s()).apply_async
             "audited",
         ]
         assert len(theirs.wait_told("failed", 1)) == 1
-    seen.wait_for_count(3 + 1 + 1 + 1 + 1 + 1 + 2, 30)
+    seen.wait_for_count(3 + 1 + 1 + 1 + 1 + 1 + 1 + 2, 30)
     events = [event.event for event in seen.events()]
-    assert sorted(events) == sorted(["group"] * 3 + ["inner", "link", "e", "stamped", "json"] + ["si"] * 2)
+    assert sorted(events) == sorted(["group"] * 3 + ["inner", "link", "errback", "e", "stamped", "json"] + ["si"] * 2)
 
 
 def test_canvas_message_that_reaches_our_worker(theirs: Theirs, tmp_path: Path) -> None:

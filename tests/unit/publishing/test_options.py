@@ -205,10 +205,11 @@ def test_countdown_to_another_queue_is_refused() -> None:
 
 
 def test_message_takes_what_can_do_no_harm() -> None:
-    """To our queue: no limits of time, no priority, no other connection; headers that are not the protocol's."""
+    """To our queue: no limits of time, no priority, no other connection, no expiry, which is the event's own."""
     given = {
         "task_id": "t",
         "countdown": 5,
+        "expires": 3,
         "time_limit": 1,
         "priority": 3,
         "connection": object(),
@@ -220,4 +221,4 @@ def test_message_takes_what_can_do_no_harm() -> None:
     }
     kept = {"task_id": "t", "countdown": 5, "headers": {"mine": 1}, "stamped_headers": ["mark"], "mark": "m"}
     assert for_our_queue(given, "sockudo") == {**kept, "queue": "sockudo"}
-    assert for_another_app(given) == {**kept, "queue": "q", "priority": 3, "x-own": 1}
+    assert for_another_app(given) == {**kept, "expires": 3, "queue": "q", "priority": 3, "x-own": 1}
