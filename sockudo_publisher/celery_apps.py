@@ -139,7 +139,8 @@ def _app_of_steps(options: Mapping[str, Any]) -> Celery | None:
         given = options.get(name) or ()
         for one in given if isinstance(given, (list, tuple)) else (given,):
             app = getattr(one, "_app", None)
-            if app is not None and app is not celery_app:
+            # A shared task that is used in a thread without an app belongs to Celery's stand-in.
+            if app is not None and app is not celery_app and not _is_stand_in(app):
                 return app
     return None
 

@@ -20,6 +20,9 @@ __all__ = ["UnsentStep", "names_without_queue", "sendable"]
 
 logger = logging.getLogger("sockudo_publisher.steps")
 
+#: Characters of a name that the log has; Celery's own are far shorter.
+MAX_NAME_LENGTH = 200
+
 #: Whether a task's name is one that our own worker runs.
 IsOurs = Callable[[str], bool]
 
@@ -36,15 +39,14 @@ class UnsentStep(Signature):  # type: ignore[misc]
 
     partial = clone
 
-    def apply_async(self, *_args: Any, chain: Sequence[Any] = (), **_kwargs: Any) -> None:
-        """Write the names of the tasks that are not run."""
-        for name in dict.fromkeys(
-            [*task_names(self), *(name for step in reversed(chain) for name in task_names(step))]
-        ):
+    def apply_async(self, *_args: Any, chain: Sequence[Any] = (), parent_id: object = None, **_kwargs: Any) -> None:
+        """Write the names of the tasks that are not run. `parent_id` is the task before: the event's message id."""
+        names = [*task_names(self), *(name for step in reversed(chain) for name in task_names(step))]
+        for name in dict.fromkeys(names):
             logger.error(
-                "step not sent: its queue is not known here task=%s after=sockudo_publisher.publish "
-                "remedy=sockudo_publisher.register(app)",
-                name,
+                "step not sent: it names no queue task=%s message_id=%s remedy=sockudo_publisher.register(app)",
+                _printable(name),
+                _printable(str(parent_id or "-")),
             )
 
     def delay(self, *_args: Any, **_kwargs: Any) -> None:
@@ -106,6 +108,11 @@ def task_names(step: Any) -> list[str]:
 
 def _of_all(steps: Any, is_ours: IsOurs) -> list[str]:
     return [name for step in steps or () if step is not None for name in names_without_queue(step, is_ours)]
+
+
+def _printable(text: str) -> str:
+    """A name out of a message, as a log line takes it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_NAME_LENGTH])
 
 
 def _arguments(step: Mapping[str, Any]) -> Mapping[str, Any]:

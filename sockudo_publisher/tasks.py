@@ -41,6 +41,9 @@ logger = logging.getLogger("sockudo_publisher.tasks")
 #: Celery's own tasks that call another task's body, item by item.
 _MAPS = frozenset({"celery.map", "celery.starmap"})
 
+#: The tasks of our own worker, beside Celery's own.
+_OURS = frozenset({"sockudo_publisher.publish", DRAIN_TASK})
+
 
 class PublishTask(Task):  # type: ignore[misc]
     """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
@@ -381,8 +384,8 @@ def _message_options(app: Celery, options: Mapping[str, Any], *, may_raise: bool
 
 
 def _is_ours(name: str) -> bool:
-    """Whether our own worker runs this task."""
-    return name in celery_app.tasks
+    """Whether our own worker runs this task. In a caller's process our app also has its shared tasks."""
+    return name in _OURS or name.startswith("celery.")
 
 
 def _check_steps(options: Mapping[str, Any]) -> None:

@@ -84,6 +84,16 @@ def test_unsent_step_writes_its_tasks_into_the_log(send: str, caplog: pytest.Log
     ] * len(names)
 
 
+def test_log_line_of_a_hostile_name_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A message may hold any text as a name."""
+    with caplog.at_level(logging.ERROR, "sockudo_publisher.steps"):
+        UnsentStep("a\nERROR forged" + "x" * 1000).apply_async(parent_id="id")
+    (record,) = caplog.records
+    assert "\n" not in record.getMessage()
+    assert "message_id=id " in record.getMessage()
+    assert len(record.getMessage()) < 400
+
+
 def test_names_of_all_tasks_of_a_step() -> None:
     """In their order, through each kind."""
     assert task_names(chord([step("a"), chain(step("b"), step("c"))], step("d"))) == ["a", "b", "c", "d"]
