@@ -68,7 +68,7 @@ _CHECKED = frozenset(
 #: What ties a call to other tasks, with a value that is not empty.
 _CANVAS = frozenset({"chain", "chord", "group_id", "link", "link_error"})
 
-#: What Celery gives to each signature of a canvas: somebody waits for the result of this one.
+#: What Celery gives to each signature of a canvas, whose result is then waited for.
 _FROZEN = "reply_to"
 
 #: What says to which queue a message goes.

@@ -230,7 +230,7 @@ class PublishTask(Task):  # type: ignore[misc]
             raise
 
     def _send_step(self, app: Celery, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
-        """As a message through this app, from its worker: nobody waits, and Celery's own way is the more patient."""
+        """As a message through this app, from its worker: no caller waits, and Celery's own way is the more patient."""
         task, options = bound_to(app, publish), _message_options(app, options, may_raise=False)
         return task._send_as_celery(kwargs, options)
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery, chain, chord, group
+from celery import Celery, Signature, chain, chord, group
 
 from sockudo_publisher import publish, register
 from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.celery_apps import app_of_canvas
 
 pytestmark = pytest.mark.unit
 
@@ -113,3 +114,12 @@ def test_registering_does_not_read_the_configuration() -> None:
     assert app.tasks[publish.name] is task
     assert task.app is app
     app.close()
+
+
+def test_steps_of_the_stand_in_tell_no_app(shop: Celery) -> None:
+    """A shared task in a thread without an app belongs to Celery's stand-in; the registered app is the one."""
+    register(shop)
+    stand_in = Celery("default", set_as_current=False)
+    for link in (Signature("a", app=stand_in), Signature("a", app=shop), {"task": "a"}):
+        assert app_of_canvas(celery_app, {"link": [link]}) is shop
+    stand_in.close()
