@@ -1,7 +1,7 @@
 """Beside a Celery app of your own: publish from your tasks, and put `publish` into your chains.
 
-    celery -A examples.own_celery_app worker -Q celery,sockudo     # your workers: your tasks, and `publish` in chains
-    sockudo-publisher worker                                       # delivers
+    celery -A examples.own_celery_app worker     # your workers: your tasks, and `publish` in chains
+    sockudo-publisher worker                     # delivers
     python -m examples.own_celery_app
 
 `MY_BROKER` is your broker; it may be another than `SOCKUDO_BROKER_URL`.

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from celery import Celery
+from celery.exceptions import CeleryError
 from kombu.exceptions import OperationalError
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import InvalidResponse, RedisError
 
 from .errors import JournalUnavailable
 
@@ -75,6 +76,8 @@ class _Link:
         if used is not None:
             try:
                 return self._sent(used, send)
+            except CeleryError:
+                raise
             except _away(used):
                 self._free.clear()
         stored = False if used is None else None
@@ -87,8 +90,10 @@ class _Link:
             raise JournalUnavailable(f"the broker cannot be reached: {_word(error)}", stored=stored) from None
         try:
             return self._sent(producer, send)
+        except CeleryError:
+            raise  # before anything was sent; kombu counts every KeyError as one of Redis
         except _away(producer) as error:
-            if stored is False and isinstance(_cause(error), ResponseError):
+            if stored is False and _is_refusal(producer, error):
                 raise JournalUnavailable(f"the broker refused: {_word(error)}", stored=False) from None
             raise JournalUnavailable(f"the broker did not answer: {_word(error)}", stored=None) from None
 
@@ -141,6 +146,12 @@ def _away(producer: Any) -> tuple[type[BaseException], ...]:
     """What a broker's client raises for a broker that is away, frozen, or takes nothing."""
     connection = producer.connection
     return (OperationalError, OSError, RedisError, *connection.connection_errors, *connection.channel_errors)
+
+
+def _is_refusal(producer: Any, error: BaseException) -> bool:
+    """Whether the broker has answered, and taken nothing: no right, no memory, a queue of another kind."""
+    cause = _cause(error)
+    return isinstance(cause, tuple(producer.connection.channel_errors)) and not isinstance(cause, InvalidResponse)
 
 
 def _cause(error: BaseException) -> BaseException:

@@ -11,6 +11,7 @@ import logging
 import os
 import threading
 import time
+import uuid
 from collections.abc import Iterable
 from typing import Any
 
@@ -51,15 +52,7 @@ class Doorbell:
         try:
             producer = self._open()
             for lane in lanes:
-                celery_app.send_task(
-                    DRAIN_TASK,
-                    args=(app, lane, channel),
-                    queue=queue_name(),
-                    countdown=after_s or None,
-                    ignore_result=True,
-                    retry=False,
-                    producer=producer,
-                )
+                _send(producer, (app, lane, channel), after_s)
         except Exception as error:  # noqa: BLE001 -- whatever a broker's client raises, the event is stored
             self.failures += 1
             self._skip_until = time.monotonic() + SKIP_S
@@ -92,6 +85,27 @@ class Doorbell:
                 connection.release()
             except Exception as error:  # noqa: BLE001 -- it is broken already
                 logger.debug("closing the broker connection: %s", type(error).__name__)
+
+
+def _send(producer: Any, args: tuple[str, int, str | None], after_s: float) -> None:
+    """Make and send a drain's message without Celery's `send_task`.
+
+    That would make it a child of the calling task, whose result then never ends, give it that task's ids and
+    priority, and call the application's signal handlers, which put their headers into it.
+    """
+    amqp, queue = celery_app.amqp, queue_name()
+    message = amqp.as_task_v2(uuid.uuid4().hex, DRAIN_TASK, args, countdown=after_s or None, ignore_result=True)
+    producer.publish(
+        message.body,
+        exchange="",
+        routing_key=queue,
+        serializer="json",
+        headers=message.headers,
+        delivery_mode="persistent",
+        declare=[amqp.queues[queue]],
+        retry=False,
+        **message.properties,
+    )
 
 
 #: The doorbell of this process.

@@ -1,8 +1,8 @@
 """The Celery face: ``publish`` and ``drain``.
 
 ``publish.delay`` appends to the journal in the caller's process: no Celery message per event. What
-needs a message (countdown, eta, chains, groups, chords, links) goes as an ordinary one that
-carries the finished item; the worker that runs it appends, under the task's id.
+needs a message carries the finished item; the worker that runs it appends, under the task's id. A countdown
+goes to our own workers, a canvas (chain, group, chord, link) through the app whose tasks it stands among.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery, Task
 from celery._state import _task_stack, get_current_worker_task
-from celery.exceptions import Reject
+from celery.exceptions import Reject, Retry
 from celery.result import AsyncResult
 
 from . import draining, enqueue
@@ -22,34 +22,27 @@ from .apps import App, app_named
 from .broker import bounded_send
 from .call import PublishCall, bind
 from .celery_app import celery_app, configured, queue_name
-from .celery_apps import app_of_canvas, bound_to, foreign_app, remember
+from .celery_apps import app_of_canvas, bound_to, check_registered, foreign_app, is_registered, remember, routed
 from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
-from .errors import BacklogFull, JournalUnavailable
+from .errors import BacklogFull, ConfigurationError, JournalUnavailable
 from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
-from .options import checked, expiry_ms, without_refused
+from .options import Way, check_destination, checked, expiry_ms, for_our_queue, way_of, without_refused
 from .receipts import Receipt
 from .signature import HIDDEN, QuietSignature
+from .steps import names_without_queue, sendable
 from .stored_result import StoredResult
 
 __all__ = ["PublishTask", "drain", "publish", "register"]
 
 logger = logging.getLogger("sockudo_publisher.tasks")
 
-#: What `apply_async` may be given and still append at once; anything else needs a message.
-_FAST_OPTIONS = frozenset(
-    {"task_id", "expires", "queue", "argsrepr", "kwargsrepr", "ignore_result", "retry", "retry_policy"}
-)
-
 #: Celery's own tasks that call another task's body, item by item.
 _MAPS = frozenset({"celery.map", "celery.starmap"})
 
-#: What ties a message to other tasks, which live in the caller's own Celery app.
-_CANVAS_OPTIONS = frozenset({"chain", "chord", "group_id", "link", "link_error", "root_id", "parent_id", "reply_to"})
-
-#: A connection of the caller's own.
-_CONNECTION_OPTIONS = frozenset({"connection", "producer", "publisher"})
+#: The tasks of our own worker, beside Celery's own.
+_OURS = frozenset({"sockudo_publisher.publish", DRAIN_TASK})
 
 
 class PublishTask(Task):  # type: ignore[misc]
@@ -57,7 +50,8 @@ class PublishTask(Task):  # type: ignore[misc]
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
     - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery.
-      ``link`` fires when the event is stored, with the message id.
+      ``link`` fires when the event is stored, with the message id. It needs :func:`register`, as chains,
+      groups and chords do.
     - ``publish(...)``: sends it now, in this process, and returns a :class:`Receipt`.
 
     ``channel`` is a name or a sequence of up to 100; ``data`` a ``str`` or ``bytes`` (UTF-8), sent as it
@@ -106,53 +100,85 @@ class PublishTask(Task):  # type: ignore[misc]
         self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
     ) -> AsyncResult:
         """Store an event now, or send it as a Celery message where an option needs one."""
-        options = {name: value for name, value in options.items() if value is not None}
         if isinstance(kwargs, Mapping) and FINISHED & kwargs.keys():  # a retry, or a message that is sent on
-            return self._send(dict(kwargs), options, someone_waits=False)
+            return self._send_again(dict(kwargs), {name: given for name, given in options.items() if given is not None})
+        is_next_step = _is_next_step(options)
         try:
-            return self._store_or_send(args or (), kwargs or {}, checked(options))
+            return self._store_or_send(args or (), kwargs or {}, checked(options), is_next_step)
         except REFUSALS as error:
-            if not _is_next_step(options):
+            if not is_next_step:
                 raise
             # Raised here it would fail the task before, which has done its work.
-            return self._send({"refused": refusal(error)}, without_refused(options))
+            return self._send_step(self.app, {"refused": refusal(error)}, without_refused(options))
 
-    def _store_or_send(self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any]) -> AsyncResult:
+    def _store_or_send(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any], is_next_step: bool
+    ) -> AsyncResult:
         call = bind(args, kwargs)
         app = app_named(call.app)
+        way = way_of(options, is_next_step=is_next_step)
+        through = self._checked_way(way, options, is_next_step=is_next_step)
         eager = self._eager_app()
         if eager is not None:  # needs no Redis, so its time is not asked
             prepared = _prepare(app, call, {"task_id": options.get("task_id")})
             options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
-            return self.apply((), call.kwargs(), **options)
+            runs_it = self if is_registered(self.app) else publish
+            return runs_it.apply((), call.kwargs(), **options)
+        if way is Way.NOW:
+            prepared = _prepare(app, call, options)
+            enqueue.append(app, prepared)
+            return StoredResult(prepared.message_id)
         try:
-            at_once = options.keys() <= _FAST_OPTIONS and options.get("queue") in (None, queue_name())
-            prepared = _prepare(app, call, options, is_keyed=not at_once)
-            if at_once:
-                enqueue.append(app, prepared)
-                return StoredResult(prepared.message_id)
+            prepared = _prepare(app, call, options, is_keyed=True)
             # Stored already: nothing is sent, unless other tasks wait for this one.
-            if not enqueue.schedule(app, prepared) and not _CANVAS_OPTIONS & options.keys():
+            if not enqueue.schedule(app, prepared) and way is Way.LATER:
                 return StoredResult(prepared.message_id)
         except JournalUnavailable:
-            if not _is_next_step(options):
+            if not is_next_step:
                 raise
             # The message waits for the journal; its own expiry and the append's look at the ledger remain.
             prepared = _prepare(app, call, {"task_id": options.get("task_id")}, is_keyed=True)
-        return self._send({"prepared": to_message(app, prepared)}, {**options, "task_id": prepared.message_id})
+        message = {"prepared": to_message(app, prepared)}
+        options = {**options, "task_id": prepared.message_id}
+        if is_next_step:
+            return self._send_step(through, message, options)
+        if way is Way.LATER:
+            # Its result is in our backend: another app looks for the children of its task in its own.
+            options["add_to_parent"] = False
+        return self._send(through, message, options)
+
+    def checked_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a call that is made later. Raises now what they would be refused with then."""
+        given = checked(options)
+        self._checked_way(way_of(given), given, is_next_step=False)
+        return given
+
+    def _checked_way(self, way: Way, options: Mapping[str, Any], *, is_next_step: bool) -> Celery:
+        """The app that a message goes through. Raises what the caller is refused with."""
+        if way is Way.LATER:
+            check_destination(options, queue_name())
+        if way is not Way.CANVAS:
+            return celery_app
+        app = app_of_canvas(self.app, options)
+        if app is celery_app and not is_next_step:
+            _check_steps(options)
+        return app
 
     def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
-        """A signature that finds its way to this package's queue from any app, and shows no payload."""
-        foreign = foreign_app()
-        if foreign is not None and self.app is celery_app:
-            # Bound to their app: results of canvases are looked for where their workers put them.
-            return bound_to(foreign, publish).signature(args, *starargs, **starkwargs)
-        one = QuietSignature(self, args, *starargs, **{"app": self.app, **starkwargs})
-        for name, value in (("queue", queue_name()), ("argsrepr", HIDDEN), ("kwargsrepr", HIDDEN)):
-            one.options.setdefault(name, value)
+        """A signature that belongs to the app it is used in, and shows no payload."""
+        app = None if self.app is celery_app else self.app
+        one = QuietSignature(self.name, args, *starargs, **{"app": app, **starkwargs})
+        for name in ("argsrepr", "kwargsrepr"):
+            one.options.setdefault(name, HIDDEN)
         return one
 
     subtask = signature
+
+    def signature_from_request(self, *args: Any, **kwargs: Any) -> Any:
+        """Celery's, for a retry: it goes the way that its message came."""
+        one = super().signature_from_request(*args, **kwargs)
+        one._app = self.app
+        return one
 
     def _refuse_to_map(self, *_args: Any, **_kwargs: Any) -> NoReturn:
         """Celery would call the task's body in a worker, item by item, which would send past the journal."""
@@ -191,43 +217,61 @@ class PublishTask(Task):  # type: ignore[misc]
                 return app
         return None
 
-    def _send(self, kwargs: dict[str, Any], options: dict[str, Any], *, someone_waits: bool = True) -> AsyncResult:
-        """As a Celery message: among other tasks through the app they live in, alone through ours."""
-        options = {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
-        options.setdefault("queue", queue_name())
-        app = self.app
-        if not _CANVAS_OPTIONS & options.keys():
-            app = celery_app
-        elif app is celery_app:
-            app = app_of_canvas(options) or foreign_app() or celery_app
-        if app is celery_app:
-            configured()
-        send = bound_to(app, publish)._send_as_celery
-        # What a worker sends, where nobody waits, goes Celery's own way, which is the more patient.
-        own = _CONNECTION_OPTIONS & options.keys()
-        if not someone_waits or _is_next_step(options) or (own and "group_id" not in options):
-            return send(kwargs, options)
-        for name in own:  # a group brings its app's
-            del options[name]
+    def _send(self, app: Celery, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
+        """As a message through this app, while a caller waits."""
+        task, options = bound_to(app, publish), _message_options(app, options, may_raise=True)
         try:
-            return bounded_send(app, lambda producer: send(kwargs, {**options, "retry": False, "producer": producer}))
+            return bounded_send(
+                app,
+                lambda producer: task._send_as_celery(kwargs, {**options, "retry": False, "producer": producer}),
+            )
         except JournalUnavailable as error:
             error.message_id = options.get("task_id")
             raise
 
+    def _send_step(self, app: Celery, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
+        """As a message through this app, from its worker: no caller waits, and Celery's own way is the more patient."""
+        task, options = bound_to(app, publish), _message_options(app, options, may_raise=False)
+        return task._send_as_celery(kwargs, options)
+
+    def _send_again(self, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
+        """As a message to the queue that it came from."""
+        if self.app is celery_app:
+            configured()
+        options = {"queue": queue_name(), **options} if self.app is celery_app else dict(options)
+        return self._send_as_celery(kwargs, {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN})
+
     def _send_as_celery(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
         return super().apply_async((), kwargs, **options)
+
+    def apply(self, *args: Any, **options: Any) -> Any:
+        """Celery's: run here and now, by itself or in an eager canvas. Refused where a worker would not know it."""
+        check_registered(self.app)
+        return super().apply(*args, **options)
 
     # -- run by Celery, or called directly ----------------------------------------------------------
 
     def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Send now when called directly or eagerly; in a worker: append, and return the message id."""
+        """Send now when called directly, and return the receipt; eagerly too, or append in a worker: the message id."""
         if self.request.called_directly:
             if _called_by_map():
                 self._refuse_to_map()
             return _publish_now(bind(args, kwargs), None)
         if self.request.is_eager:
-            return _publish_now(bind(args, kwargs), self.request.id)
+            # As in a worker: the tasks that follow are given the message id.
+            return _publish_now(bind(args, kwargs), self.request.id).message_id
+        try:
+            message_id = self._append(args, kwargs)
+        except (Retry, Reject):
+            raise
+        except Exception:
+            self._leave_out("errbacks", "chord")
+            raise
+        self._leave_out("callbacks", "chain", "chord")
+        return message_id
+
+    def _append(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+        """What a message is for: the event in the journal, once. Returns its id."""
         if "refused" in kwargs:
             raise refused(kwargs["refused"])
         if "prepared" in kwargs:
@@ -260,6 +304,17 @@ class PublishTask(Task):  # type: ignore[misc]
             logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)
             if draining.wait_or_stop(wait_s):
                 raise Reject(no_broker.reason, requeue=True) from None
+
+    def _leave_out(self, *kinds: str) -> None:
+        """Before our own worker sends what follows: what it cannot send writes an error into its log instead."""
+        if self.app is not celery_app:
+            return
+        for kind in kinds:
+            steps = getattr(self.request, kind, None)
+            if isinstance(steps, Mapping):  # the body of a chord
+                setattr(self.request, kind, sendable(steps, _is_ours))
+            elif steps:
+                setattr(self.request, kind, [sendable(step, _is_ours) for step in steps])
 
     # -- in a transaction of Django -------------------------------------------------------------------
 
@@ -318,6 +373,33 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keye
     )
 
 
+def _message_options(app: Celery, options: Mapping[str, Any], *, may_raise: bool) -> dict[str, Any]:
+    """What a message through this app takes of the caller's options."""
+    if app is celery_app:
+        configured()
+        options = for_our_queue(options, queue_name())
+    else:
+        options = routed(app, publish, options, may_raise=may_raise)
+    return {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
+
+
+def _is_ours(name: str) -> bool:
+    """Whether our own worker runs this task. In a caller's process our app also has its shared tasks."""
+    return name in _OURS or name.startswith("celery.")
+
+
+def _check_steps(options: Mapping[str, Any]) -> None:
+    """Refuse what our own worker could not send after the event."""
+    for kind in ("chain", "link", "link_error", "chord"):
+        given = options.get(kind) or ()
+        for step in given if isinstance(given, list | tuple) else (given,):
+            if names := names_without_queue(step, _is_ours):
+                raise ConfigurationError(
+                    f"{kind}: no Celery app is known for {', '.join(names)}; call sockudo_publisher.register(app) "
+                    "with the app of these tasks, or name their queue"
+                )
+
+
 def _called_by_map() -> bool:
     """Whether the caller of this task is one of Celery's that map; the stack's top is this task."""
     return any(task.name in _MAPS for task in _task_stack.stack[-2:-1])
@@ -331,7 +413,8 @@ def _in_this_process(of_their_app: bool) -> PublishTask:
 
 def _is_next_step(options: Mapping[str, Any]) -> bool:
     """Whether a worker calls this for a canvas, after the task before: nobody is there to raise to."""
-    return get_current_worker_task() is not None and ("parent_id" in options or "reply_to" in options)
+    is_of_a_canvas = options.get("parent_id") is not None or options.get("reply_to") is not None
+    return is_of_a_canvas and get_current_worker_task() is not None
 
 
 def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
@@ -356,13 +439,20 @@ def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
 
 
 def register(app: Celery) -> PublishTask:
-    """Let the workers of another Celery app run ``publish`` (they append): start them with ``-Q ...,sockudo``
-    (``sockudo.NAMESPACE`` where ``SOCKUDO_NAMESPACE`` is set).
+    """Let the workers of another Celery app run ``publish``: they store the event.
 
-    For applications whose chains, groups and links mix ``publish`` with tasks of their own. Returns the
-    task as registered with that app.
+    For applications whose chains, groups, chords and links mix ``publish`` with tasks of their own, or whose
+    ``celery beat`` has it in its schedule. Such messages go through that app, to the queue that it routes the task
+    ``sockudo_publisher.publish`` to. Returns the task as registered with that app.
     """
-    task: PublishTask = app.register_task(bound_to(app, publish))
+    task = bound_to(app, publish)
+    if app is celery_app:
+        return task
+    # Not by its `register_task`, which finalizes the app: its configuration may not be there yet.
+    app._tasks.register(task)
+    if app.finalized:
+        task.bind(app)
+    app.task(drain.run, name=DRAIN_TASK, base=Task, shared=False, **_DRAIN_OPTIONS)
     # Where one broker serves both apps, their workers run drains too, and must end with a warm shutdown.
     draining.stop_with_worker()
     remember(app)
@@ -372,9 +462,13 @@ def register(app: Celery) -> PublishTask:
 publish: PublishTask = celery_app.register_task(PublishTask())
 
 
-@celery_app.task(name=DRAIN_TASK, ignore_result=True, acks_late=False)  # type: ignore[untyped-decorator]
+#: Acknowledged early: a lost doorbell is rung again by the sweep.
+_DRAIN_OPTIONS = {"ignore_result": True, "acks_late": False}
+
+
+@celery_app.task(name=DRAIN_TASK, shared=False, **_DRAIN_OPTIONS)  # type: ignore[untyped-decorator]
 def drain(app: str, lane: int, channel: str | None = None) -> None:
-    """Deliver a lane until it is empty. Acknowledged early: a lost doorbell is rung again by the sweep."""
+    """Deliver a lane until it is empty."""
     try:
         ring = draining.run(app, lane, channel)
     except JournalUnavailable as error:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ... import enqueue
 from ...apps import app_named
 from ...call import PublishCall, bind
-from ...errors import ConfigurationError, ValidationError
+from ...errors import ConfigurationError
 
 if TYPE_CHECKING:
     from ...tasks import PublishTask
@@ -34,9 +33,10 @@ def apply_async_on_commit(
 ) -> str:
     """``task.apply_async(args, kwargs, **options)`` after the commit, of the event as it is now.
 
-    Returns the message id. Raises what bad input raises, :class:`ConfigurationError` without Django, and,
-    outside a transaction, what the call itself raises.
+    Returns the message id. Raises what bad input and options that cannot be honoured raise,
+    :class:`ConfigurationError` without Django, and, outside a transaction, what the call itself raises.
     """
+    options = task.checked_options(options)
     call, message_id = _decided(bind(args, kwargs), options)
 
     def store_event() -> None:  # no `partial`: Django wants a name for its log when this fails under `robust`
@@ -65,9 +65,6 @@ def _decided(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCall
 
     The same text under the same id makes the same bytes at the commit, also where they are encrypted.
     """
-    expires = options.get("expires")
-    if expires is not None and (isinstance(expires, bool) or not isinstance(expires, (int, float, datetime))):
-        raise ValidationError(f"expires: expected seconds or a datetime, got {type(expires).__name__}")
     app = app_named(call.app)
     call = replace(call, data=app.encoder.payload(call.data))
     prepared = enqueue.prepare(

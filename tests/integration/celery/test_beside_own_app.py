@@ -5,67 +5,34 @@ Two brokers: a message in the wrong one is never run, so arriving shows the way.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import redis
 
 from sockudo_publisher import publish_many
 from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from tests.integration.celery.theirs import APP, PRELUDE, Theirs
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
 
-APP = "tests.integration.celery.their_app"
-PRELUDE = f"""
-from celery import chain, chord, group
-from {APP} import app, audit, failed, give, long_text, work
-"""
-
-
-@pytest.fixture(scope="module")
-def their_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    with RedisServer(tmp_path_factory.mktemp("their-broker"), appendonly=False) as server:
-        yield server
-
-
-class Theirs:
-    """Their broker, their worker and ours, and calls from a process that has their app."""
-
-    def __init__(self, stack: Stack, broker: RedisServer, client: redis.Redis) -> None:
-        self.stack = stack
-        self.broker = broker
-        self.redis = client
-
-    def call(self, source: str, **env: str) -> list[Any]:
-        return call(self.stack, PRELUDE + source, MY_BROKER=self.broker.url, **env)
-
-    def told(self, name: str) -> list[str]:
-        return [value.decode() for value in self.redis.lrange(name, 0, -1)]
-
-    def wait_told(self, name: str, count: int) -> list[str]:
-        assert wait_for(lambda: len(self.told(name)) >= count, 20), f"{name}: {self.told(name)}"
-        return self.told(name)
-
 
 @pytest.fixture
 def theirs(stack: Stack, their_broker: RedisServer, tmp_path: Path) -> Iterator[Theirs]:
     with redis.Redis.from_url(their_broker.url) as client:
         client.flushall()
-        environ = {**stack.python(), "MY_BROKER": their_broker.url}
-        worker = ForeignWorker(APP, "celery,sockudo", environ, tmp_path, ROOT)
+        theirs = Theirs(stack, their_broker.url, client)
+        worker = theirs.worker(tmp_path)
         worker.launch()
         stack.worker()
         with worker:
             worker.wait_until_ready()
-            yield Theirs(stack, their_broker, client)
+            yield theirs
 
 
 def test_publish_stands_anywhere_in_a_chain(theirs: Theirs) -> None:
@@ -154,24 +121,22 @@ def test_their_tasks_publish_through_our_broker(theirs: Theirs) -> None:
 
 
 def test_countdown_goes_to_our_broker_and_a_link_to_theirs(stack: Stack, their_broker: RedisServer) -> None:
-    """No worker runs: where the messages wait shows which broker has them, registered or not."""
-    for register in ("1", "0"):
-        with redis.Redis.from_url(their_broker.url) as client:
-            client.flushall()
-            stack.redis.delete("sockudo")
-            call(
-                stack,
-                PRELUDE
-                + """
+    """No worker runs: where the messages wait shows which broker and which queue has them."""
+    with redis.Redis.from_url(their_broker.url) as client:
+        client.flushall()
+        call(
+            stack,
+            PRELUDE
+            + """
 publish.apply_async((C, "e", "x"), countdown=60)
 publish.s(C, "e", "x").apply_async(countdown=60)
 publish.apply_async((C, "e", "x"), link=audit.s())
+publish.s(C, "e", "x").set(queue="sockudo").apply_async(link=audit.s())
 """,
-                MY_BROKER=their_broker.url,
-                MY_REGISTER=register,
-            )
-            assert stack.redis.llen("sockudo") == 2
-            assert client.llen("sockudo") == 1
+            MY_BROKER=their_broker.url,
+        )
+        assert stack.redis.llen("sockudo") == 2
+        assert (client.llen("celery"), client.llen("sockudo")) == (2, 0)
 
 
 def test_threads_of_a_web_server_find_their_app_too(theirs: Theirs) -> None:
@@ -189,23 +154,47 @@ with ThreadPoolExecutor(1) as pool: pool.submit(in_thread).result()
     assert len(theirs.wait_told("audited", 2)) == 2
 
 
-def test_link_of_an_app_that_did_not_register(stack: Stack, their_broker: RedisServer) -> None:
-    """In a thread without a current app the linked task tells where the message belongs."""
+@pytest.mark.parametrize("where", ["main thread", "another thread"])
+def test_canvas_without_register_is_refused(stack: Stack, their_broker: RedisServer, where: str) -> None:
+    """In one line at the caller, wherever `publish` stands in it; nothing is sent, and without a canvas all is well."""
     with redis.Redis.from_url(their_broker.url) as client:
         client.flushall()
-        call(
+        told = call(
             stack,
             PRELUDE
-            + """
+            + f"""
+from kombu.exceptions import EncodeError
 from threading import Thread
-one = Thread(target=lambda: publish.apply_async((C, "e", "x"), link=audit.s(), link_error=[failed.s()]))
-one.start(); one.join()
+made = {{
+    "link": lambda: publish.apply_async((C, "e", "x"), link=audit.s()),
+    "link_error": lambda: publish.apply_async((C, "e", "x"), link_error=[failed.s()]),
+    "first": lambda: chain(publish.s(C, "e", "x"), audit.s()).apply_async(),
+    "last": lambda: chain(give.s("x"), publish.s(channel=C, event="e")).apply_async(),
+    "group": lambda: group(give.s(1), publish.s(C, "e", "x")).apply_async(),
+    "only publish": lambda: group(publish.s(C, "e", "x"), publish.s(C, "e", "y")).apply_async(),
+    "header": lambda: chord([publish.s(C, "e", "x"), give.s(1)], audit.s()).apply_async(),
+    "body": lambda: chord([give.s(1), give.s(2)], publish.s(channel=C, event="e")).apply_async(),
+    "theirs links": lambda: give.apply_async(("x",), link=publish.s(channel=C, event="e")),
+    "in a link": lambda: give.apply_async(("x",), link=chain(audit.s(), publish.s(channel=C, event="e"))),
+}}
+def refused():
+    for name, make in made.items():
+        try: make(); say([name, "sent"])
+        except (ConfigurationError, EncodeError) as error:
+            say([name, "register(app)" in str(error) and "theirs" in str(error) and len(str(error).splitlines()) == 1])
+    publish.delay(C, "e", "alone")
+    publish.s(C, "e", "signature").delay()
+    publish.s(C, "e", "later").apply_async(countdown=60)
+if {where!r} == "main thread": refused()
+else: one = Thread(target=refused); one.start(); one.join()
 """,
             MY_BROKER=their_broker.url,
             MY_REGISTER="0",
         )
-        (message,) = client.lrange("sockudo", 0, -1)
-        assert json.loads(message)["headers"]["task"] == "sockudo_publisher.publish"
+        assert [name for name, refused in told if refused is not True] == []
+        assert len(told) == 10
+        assert client.keys("*") == []
+        assert stack.redis.llen("sockudo") == 2, "the countdown, and a doorbell for the channel's lane"
 
 
 def test_eager_apps_publish_now(stack: Stack) -> None:
@@ -220,7 +209,7 @@ def test_eager_apps_publish_now(stack: Stack) -> None:
             + """
 app.conf.task_always_eager = True
 result = publish.apply_async((C, "e", "with options"), countdown=5, expires=60)
-say([type(result).__name__, result.get().message_id == result.id])
+say([type(result).__name__, result.get() == result.id])
 say(type(chain(publish.s(C, "e", "chained"), publish.si(C, "e", "on")).apply_async().get()).__name__)
 try: publish.delay(C, "", "x")
 except ValidationError as error: say(str(error))
@@ -228,8 +217,54 @@ except ValidationError as error: say(str(error))
             MY_BROKER=nobody,
             SOCKUDO_REDIS_URL=nobody,
         )
-        assert told == [["EagerResult", True], "Receipt", "event name: empty, expected 1 to 200 bytes"]
+        assert told == [["EagerResult", True], "str", "event name: empty, expected 1 to 200 bytes"]
     assert seen.take(6) == ["with options", "chained", "on"] * 2
+
+
+@pytest.mark.parametrize("eager", ["theirs", "ours"])
+def test_eager_steps_are_given_the_message_id(stack: Stack, their_broker: RedisServer, eager: str) -> None:
+    """By a link, in a chain and as a chord's header, as in production; and unregistered they are refused, as there."""
+    seen = stack.subscribe(stack.channel())
+    source = f"""
+from sockudo_publisher.celery_app import celery_app
+(app if {eager!r} == "theirs" else celery_app).conf.task_always_eager = True
+app.conf.task_always_eager = True
+"""
+    with redis.Redis.from_url(their_broker.url) as client:
+        client.flushall()
+        (linked,) = call(
+            stack,
+            PRELUDE
+            + source
+            + """
+say(publish.apply_async((C, "e", "linked"), link=audit.s()).id)
+chain(publish.s(C, "e", "chained"), audit.s()).apply_async()
+chord([publish.s(C, "e", "header")], audit.s()).apply_async()
+""",
+            MY_BROKER=their_broker.url,
+        )
+        told = [value.decode() for value in client.lrange("told:audited", 0, -1)]
+    assert told[0] == linked
+    assert [len(value) for value in told[1:]] == [36, len("['']") + 36], "an id as Celery makes them, and a list of one"
+    seen.wait_for_count(3, 20)
+    refused = call(
+        stack,
+        PRELUDE
+        + source
+        + """
+for make in (
+    lambda: publish.apply_async((C, "e", "x"), link=audit.s()),
+    lambda: chain(publish.s(C, "e", "x"), audit.s()).apply_async(),
+    lambda: group(publish.s(C, "e", "x"), audit.s(1)).apply_async(),
+):
+    try: make(); say("sent")
+    except ConfigurationError as error: say("register(app)" in str(error))
+say(publish.s(C, "e", "alone").delay().state)
+""",
+        MY_BROKER=their_broker.url,
+        MY_REGISTER="0",
+    )
+    assert refused == [True, True, True, "SUCCESS"]
 
 
 def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_path: Path) -> None:

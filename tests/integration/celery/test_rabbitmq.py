@@ -101,3 +101,20 @@ def test_rabbitmq_as_broker(stack: Stack, rabbitmq: RabbitMQ) -> None:
     assert stack.redis.llen("sockudo") == 0, "nothing goes through the journal's Redis"
     assert "sockudo_publisher.drain" in worker.log_text()
     assert worker.stop(30) == 0
+
+
+def test_refusal_of_rabbitmq_is_told_as_such(stack: Stack, rabbitmq: RabbitMQ) -> None:
+    """A queue of another kind under our name: nothing was sent, and the error names the cause."""
+    stack.environ["SOCKUDO_BROKER_URL"] = rabbitmq.url
+    told = call(
+        stack,
+        f"""
+from kombu import Connection, Queue
+with Connection({rabbitmq.url!r}) as connection:
+    Queue("sockudo", durable=False, channel=connection.default_channel).declare()
+    for options in ({{"countdown": 5}}, {{"link": publish.si(C, "e", "next")}}):
+        try: publish.apply_async((C, "e", "x"), **options)
+        except JournalUnavailable as error: say([str(error), error.stored, bool(error.message_id)])
+""",
+    )
+    assert told == [["the broker refused: PreconditionFailed", False, True]] * 2

@@ -116,8 +116,13 @@ def test_bad_input_raises_inside_the_transaction(using: str, journal) -> None:
         for arguments in [("no channel", "n", 1), ("orders", "n", float("nan")), ("orders", "", 1)]:
             with pytest.raises(ValidationError):
                 publish.delay_on_commit(*arguments, using=using)
-        with pytest.raises(ValidationError, match="expires"):
-            publish.apply_async_on_commit(("orders", "n", 1), expires="soon", using=using)
+        refused = {"expires": "soon", "countdown": "30", "eta": 5, "queue": "theirs", "link": 5, "task_id": "x" * 129}
+        for name, value in refused.items():
+            options = {"countdown": 5, name: value}
+            with pytest.raises(ValidationError, match=f"^{name}: "):
+                publish.apply_async_on_commit(("orders", "n", 1), using=using, **options)
+        with pytest.raises(TypeError, match="is it 'countdown'"):
+            publish.apply_async_on_commit(("orders", "n", 1), count_down=5, using=using)
         with pytest.raises(TypeError, match="unexpected keyword argument 'colour'"):
             publish.delay_on_commit("orders", "n", 1, colour="red", using=using)
     assert journal() == []
@@ -139,7 +144,7 @@ def test_what_changes_after_the_call_changes_nothing(using: str, journal, redis_
 def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis_client: redis.Redis) -> None:
     """Expiry is with the stored event; a countdown is a message, sent after the commit."""
     with transaction.atomic(using=using):
-        publish.apply_async_on_commit(("orders", "n", 1), expires=60, using=using)
+        publish.apply_async_on_commit(("orders", "n", 1), expires="2999-01-01T00:00:00Z", priority=3, using=using)
         message_id = publish.apply_async_on_commit(("orders", "n", 2), countdown=60, using=using)
         assert redis_client.llen("sockudo") == 0
     messages = redis_client.lrange("sockudo", 0, -1)

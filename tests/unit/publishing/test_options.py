@@ -7,9 +7,21 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from kombu import Exchange, Queue
 
 from sockudo_publisher import ValidationError, publish
-from sockudo_publisher.options import MOST_MS, checked, expiry_ms, without_refused
+from sockudo_publisher.options import (
+    MOST_MS,
+    Way,
+    check_destination,
+    checked,
+    expiry_ms,
+    for_another_app,
+    for_our_queue,
+    names_queue,
+    way_of,
+    without_refused,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -32,10 +44,17 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "countdown str": ("countdown", "30", "countdown: a str, expected seconds"),
     "countdown bool": ("countdown", True, "countdown: a bool, expected seconds"),
     "countdown delta": ("countdown", timedelta(1), "countdown: a timedelta, expected seconds"),
-    "countdown nan": ("countdown", float("nan"), "countdown: nan seconds, expected 0 to 1000000000"),
-    "countdown inf": ("countdown", float("inf"), "countdown: inf seconds, expected 0 to 1000000000"),
-    "countdown huge": ("countdown", 10**400, "countdown: far more seconds, expected 0 to 1000000000"),
-    "countdown negative": ("countdown", -1, "countdown: -1 seconds, expected 0 to 1000000000"),
+    "countdown nan": ("countdown", float("nan"), "countdown: nan seconds, expected -1000000000 to 1000000000"),
+    "countdown inf": ("countdown", float("inf"), "countdown: inf seconds, expected -1000000000 to 1000000000"),
+    "countdown huge": ("countdown", 10**400, "countdown: far more seconds, expected -1000000000 to 1000000000"),
+    "countdown far in the past": ("countdown", -2e9, "countdown: -2e+09 seconds, expected -1000000000 to 1000000000"),
+    "eta of no month": ("eta", "2030-13-01T00:00:00", "eta: a str, expected a datetime"),
+    "eta empty": ("eta", "", "eta: a str, expected a datetime"),
+    "eta text far": ("eta", "9999-01-01", "eta: the year 9999, expected a time before 5138-11-16"),
+    "expires delta": ("expires", timedelta(1), "expires: a timedelta, expected seconds or a datetime"),
+    "link": ("link", 5, "link: a int, expected a signature"),
+    "links": ("link_error", [{"task": "a"}, None], "link_error: a NoneType, expected a signature"),
+    "expiration": ("expiration", 5, "expiration: a broker would drop the message and its event; expires= is"),
     "expires str": ("expires", "soon", "expires: a str, expected seconds or a datetime"),
     "expires nan": ("expires", float("nan"), "expires: nan seconds, expected -1000000000 to 1000000000"),
     "expires inf": ("expires", float("-inf"), "expires: -inf seconds"),
@@ -122,3 +141,84 @@ def test_delay_says_what_it_takes() -> None:
         "extras",
         "app",
     ]
+
+
+TIMES = ("2030-01-02T03:04:05Z", "2030-01-02T03:04:05+00:00", "2030-01-02T03:04:05", "20300102T030405Z")
+
+
+@pytest.mark.parametrize("text", TIMES)
+@pytest.mark.parametrize("name", ["eta", "expires"])
+def test_text_of_a_time_is_read_as_celery_reads_it(name: str, text: str) -> None:
+    """ISO 8601, as schedules in JSON and databases have it; UTC without a zone."""
+    assert checked({name: text}) == {name: datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)}
+
+
+WAYS: dict[str, tuple[dict[str, Any], Way]] = {
+    "nothing": ({}, Way.NOW),
+    "expires": ({"expires": 5}, Way.NOW),
+    "hints": ({"priority": 9, "headers": {"a": 1}, "queue": "q", "root_id": "r", "parent_id": "p"}, Way.NOW),
+    "producer of beat": ({"producer": object(), "headers": {"celery_beat_task": True}}, Way.NOW),
+    "no countdown": ({"countdown": 0}, Way.NOW),
+    "countdown that is over": ({"countdown": -3}, Way.NOW),
+    "empty links": ({"link": [], "link_error": [], "chain": []}, Way.NOW),
+    "countdown": ({"countdown": 0.1}, Way.LATER),
+    "eta": ({"eta": datetime.now(timezone.utc)}, Way.LATER),
+    "link": ({"link": {"task": "a"}}, Way.CANVAS),
+    "link later": ({"link": [{"task": "a"}], "countdown": 5}, Way.CANVAS),
+    "chain": ({"chain": [{"task": "a"}]}, Way.CANVAS),
+    "group": ({"group_id": "g"}, Way.CANVAS),
+    "chord": ({"chord": {"task": "a"}}, Way.CANVAS),
+    "frozen": ({"reply_to": "r", "task_id": "t"}, Way.CANVAS),
+}
+
+
+@pytest.mark.parametrize(("options", "way"), WAYS.values(), ids=WAYS)
+def test_way_of_a_call(options: dict[str, Any], way: Way) -> None:
+    """A message only where the options need one; behind another task always, as its result is waited for."""
+    assert way_of(options) is way
+    assert way_of(options, is_next_step=True) is Way.CANVAS
+
+
+NAMES_OURS: dict[str, tuple[dict[str, Any], bool]] = {
+    "text": ({"queue": "sockudo"}, True),
+    "queue": ({"queue": Queue("sockudo")}, True),
+    "another": ({"queue": "celery"}, False),
+    "another, with our key": ({"queue": "celery", "routing_key": "sockudo"}, False),
+    "key": ({"exchange": "", "routing_key": "sockudo"}, True),
+    "exchange": ({"exchange": Exchange("sockudo")}, True),
+    "nothing": ({}, False),
+}
+
+
+@pytest.mark.parametrize(("options", "ours"), NAMES_OURS.values(), ids=NAMES_OURS)
+def test_options_that_name_our_queue(options: dict[str, Any], ours: bool) -> None:
+    """By text or by kombu's objects."""
+    assert names_queue(options, "sockudo") is ours
+
+
+def test_countdown_to_another_queue_is_refused() -> None:
+    """Our workers read one queue: elsewhere the event would wait for ever."""
+    check_destination({"queue": "sockudo", "exchange": "", "routing_key": "sockudo"}, "sockudo")
+    for name, value in {"queue": Queue("theirs"), "routing_key": "theirs", "exchange": "theirs"}.items():
+        with pytest.raises(ValidationError, match=f"^{name}: .* leave {name}= out"):
+            check_destination({name: value}, "sockudo")
+
+
+def test_message_takes_what_can_do_no_harm() -> None:
+    """To our queue: no limits of time, no priority, no other connection, no expiry, which is the event's own."""
+    given = {
+        "task_id": "t",
+        "countdown": 5,
+        "expires": 3,
+        "time_limit": 1,
+        "priority": 3,
+        "connection": object(),
+        "queue": "q",
+        "headers": {"task": "other", "mine": 1},
+        "stamped_headers": ["mark", "lost"],
+        "mark": "m",
+        "x-own": 1,
+    }
+    kept = {"task_id": "t", "countdown": 5, "headers": {"mine": 1}, "stamped_headers": ["mark"], "mark": "m"}
+    assert for_our_queue(given, "sockudo") == {**kept, "queue": "sockudo"}
+    assert for_another_app(given) == {**kept, "expires": 3, "queue": "q", "priority": 3, "x-own": 1}

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery import Celery, chain, chord, group
+from celery import Celery, Signature, chain, chord, group
 
 from sockudo_publisher import publish, register
 from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.celery_apps import app_of_canvas
 
 pytestmark = pytest.mark.unit
 
@@ -40,11 +41,11 @@ def test_registered_task_belongs_to_the_app_that_registered_it(shop: Celery) -> 
     other.close()
 
 
-def test_signature_finds_the_queue_and_hides_the_payload(shop: Celery) -> None:
-    """From any app: queue `sockudo`, and nothing of the arguments where Celery shows them."""
+def test_signature_names_no_queue_and_hides_the_payload(shop: Celery) -> None:
+    """The app that it is used in routes it; and nothing of the arguments where Celery shows them."""
     for task in (publish, register(shop)):
         options = task.s("orders", "shipped", {"id": 1}).options
-        assert options == {"queue": "sockudo", "argsrepr": "(...)", "kwargsrepr": "(...)"}
+        assert options == {"argsrepr": "(...)", "kwargsrepr": "(...)"}
 
 
 def test_printed_signature_shows_no_payload(shop: Celery) -> None:
@@ -86,3 +87,39 @@ def test_arguments_that_are_none_are_refused_as_celery_does(
     monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
     with pytest.raises(TypeError, match=words):
         publish.apply_async(args, kwargs)
+
+
+def test_importing_puts_nothing_into_other_apps(shop: Celery) -> None:
+    """Only `register` does, with both tasks: `celery report`, beat and worker of an app list what is its own."""
+    assert not [name for name in shop.tasks if name.startswith("sockudo")]
+    register(shop)
+    assert sorted(name for name in shop.tasks if name.startswith("sockudo")) == [
+        "sockudo_publisher.drain",
+        "sockudo_publisher.publish",
+    ]
+    assert shop.tasks["sockudo_publisher.drain"].app is shop
+    register(shop)  # once more, without a word
+    register(celery_app)
+    assert celery_app.tasks[publish.name] is publish
+
+
+def test_registering_does_not_read_the_configuration() -> None:
+    """As `@app.task` does not: an app is made first, and configured later."""
+    app = Celery("late", set_as_current=False, autofinalize=False)
+    task = register(app)
+    assert not app.finalized
+    assert not app.configured
+    app.conf.task_default_queue = "theirs"
+    app.finalize()
+    assert app.tasks[publish.name] is task
+    assert task.app is app
+    app.close()
+
+
+def test_steps_of_the_stand_in_tell_no_app(shop: Celery) -> None:
+    """A shared task in a thread without an app belongs to Celery's stand-in; the registered app is the one."""
+    register(shop)
+    stand_in = Celery("default", set_as_current=False)
+    for link in (Signature("a", app=stand_in), Signature("a", app=shop), {"task": "a"}):
+        assert app_of_canvas(celery_app, {"link": [link]}) is shop
+    stand_in.close()
