@@ -3,6 +3,9 @@
 The search for a culprit is in here too, as arithmetic on prefixes: a prefix that was refused or is
 stuck holds one; half of it is asked next; a prefix that is accepted is settled at once, while the
 server remembers it; a refused prefix of one item *is* the culprit.
+
+Culprits come in floods, so the batch after a culprit holds one item, and each accepted batch doubles the
+next one: of many culprits in a row each costs one request, and a lone one slows the queue for nine.
 """
 
 from __future__ import annotations
@@ -63,7 +66,8 @@ class Attempt:
 class Progress:
     """What a run knows of the items at the head.
 
-    ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next;
+    ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next, and twice as many
+    once they were accepted;
     ``waited``: the one wait for a running request was spent; ``unknowns``, ``failures``: in a row;
     ``unknown_before``: an attempt of what is marked ended unknown, so it may have been delivered;
     ``is_known``: this run made the mark or has used it, so that it knows of every attempt but the first.
@@ -96,7 +100,11 @@ class Progress:
         return self.bad is not None or self.waited
 
     def after_culprit(self) -> Progress:
-        """The head has left, or the culprit: what follows goes next, at full size."""
+        """The culprit has left: the next batch is one item, which may be a culprit too."""
+        return replace(self, bad=None, most=1, waited=False, attempts=0)
+
+    def after_head(self) -> Progress:
+        """Items left the head without a request: what follows goes next, at full size."""
         return replace(self, bad=None, most=None, waited=False, attempts=0)
 
 
@@ -228,7 +236,12 @@ def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
 
 def _after_accepted(progress: Progress, count: int) -> Progress:
     bad = progress.bad - count if progress.bad is not None else 0
-    return replace(progress, bad=bad, most=_half(bad)) if bad > 0 else progress.after_culprit()
+    if bad > 0:
+        return replace(progress, bad=bad, most=_half(bad))
+    most = progress.most
+    if most is not None and count >= most:  # a batch that something else kept smaller says nothing of a larger one
+        most *= 2
+    return replace(progress, bad=None, most=most, waited=False, attempts=0)
 
 
 def _stuck(attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:

@@ -368,7 +368,7 @@ class _Run:
                 self.bury(batch, letter, keep=keep)
             case _:
                 assert_never(step)
-        self.progress = self.progress.after_culprit()
+        self.progress = self.progress.after_head()
         return None
 
     def found(self, items: Sequence[Item], first_ms: int) -> list[bool]:
