@@ -20,9 +20,11 @@ from ..journal.lease import LeaseLost
 from ..journal.pack import Item
 from ..journal.shared import Limits
 from ..journal.shared import Pause as AppPause
+from .canaries import Asked
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
-from .outcome import Finding, NoReply, Reply, classify
+from .memory_check import AskFresh, MemoryCheck
+from .outcome import Finding, NoReply, Outcome, Reply, classify
 from .probe import AskCanaries, Probe
 from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate
 from .window import Policy, Standing, standing
@@ -72,13 +74,14 @@ def drain(
     control: Control,
     at: Callable[[str], None],
     ask: AskCanaries | None = None,
+    fresh: AskFresh | None = None,
     find: Find | None = None,
 ) -> Ring | None:
     """Deliver a lane, or one held channel of it. ``None``: empty, or not ours; else when to ring it.
 
-    ``ask``: goes first after a pause; ``find``: is asked about items of unknown fate. Without them
-    nothing is known beyond the settings. Raises :class:`JournalUnavailable` when Redis fails; nothing
-    has to be undone then.
+    ``ask``: goes first after a pause; ``fresh``: with ``ask`` before what may be out is sent again; ``find``: is
+    asked about items of unknown fate. Without them nothing is known beyond the settings. Raises
+    :class:`JournalUnavailable` when Redis fails; nothing has to be undone then.
     """
     view = journal.shared.view()
     pause = view.pause
@@ -90,7 +93,7 @@ def drain(
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
-    run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, find)
+    run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, fresh, find)
     try:
         at("leased")
         return run.deliver()
@@ -116,6 +119,7 @@ class _Run:
         progress: Progress,
         limits: Limits,
         ask: AskCanaries | None,
+        fresh: AskFresh | None,
         find: Find | None,
     ) -> None:
         self.journal = journal
@@ -127,6 +131,7 @@ class _Run:
         self.progress = progress
         self.limits = limits
         self.probe = Probe(journal, policy, control, ask)
+        self.memory = MemoryCheck(policy, control, ask, fresh)
         self.find = find
         self.forgets_until_ms = 0
         self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until they are sent
@@ -149,6 +154,7 @@ class _Run:
             finding, attempt = sent
             was_searching = self.progress.bad is not None
             step, self.progress = decide(finding, attempt, self.progress)
+            self.memory.note_attempt(finding, attempt, step, self.now_ms(batch.now_ms))
             if self.progress.bad is not None and not was_searching:
                 self.journal.count(self.holder.keys.lane, "searched")
             if not isinstance(step, Pause):
@@ -233,6 +239,9 @@ class _Run:
                 rings = self.probe.paused_by_us and wait_s <= WAIT_IN_PLACE_S
                 if not self.wait(taken, head, wait_s, Ring(wait_s) if rings else None):
                     return None
+            elif self.must_check_memory(taken, head):
+                taken = self.check_memory(taken, head)
+                continue
             else:
                 batch = self.within_window(head)
                 if batch is not None:
@@ -329,6 +338,12 @@ class _Run:
         if batch is not None:
             self.put_back(batch)  # a death while canaries are out must not leave it marked as sent
         asked = self.probe.ask(pause, batch.first_ms if batch is not None and batch.resent else None)
+        if batch is not None and batch.resent and asked.finding.outcome is Outcome.ACCEPTED and not asked.forgotten:
+            self.memory.note_old_canaries(batch)
+        return self.after_canaries(taken, asked)
+
+    def after_canaries(self, taken: Taken, asked: Asked) -> Taken:
+        """Canaries were sent in place of the batch: the app pauses, or the next take follows."""
         step, self.progress = after_canary(asked.finding, self.progress)
         if step is not None:
             self.probe.pause(step)
@@ -336,6 +351,16 @@ class _Run:
             # For all workers it is in the journal; for us it holds from now on.
             self.forgets_until_ms = self.now_ms(taken.now_ms) + int(self.policy.window_s * 1000)
         return self.take()
+
+    def must_check_memory(self, taken: Taken, head: Batch) -> bool:
+        """Whether canaries have to be asked before this batch may be sent (again)."""
+        now_ms = self.now_ms(taken.now_ms)
+        return self.forgets_until_ms <= now_ms and self.memory.is_due(head, now_ms, taken.shared.checked_ms)
+
+    def check_memory(self, taken: Taken, head: Batch) -> Taken:
+        """The batch may be out: whether the server remembers it is asked first. The next take."""
+        logger.info("app %s: asking whether ids are remembered count=%d", self.journal.app, head.count)
+        return self.after_canaries(taken, self.memory.ask(head))
 
     def within_window(self, batch: Batch) -> Batch | None:
         """What of a batch may be sent under the policy; ``None``: its first items left instead, take again."""
