@@ -36,6 +36,9 @@ CHANNEL: Final = "sockudo-publisher-canary"
 #: Canaries of one round of fresh ones. A full memory is a lottery, and the odds of one of them are a coin's.
 FRESH: Final = 10
 
+#: Seconds after which a slow server has been asked for enough of them: a batch waits meanwhile.
+FRESH_S: Final = 5.0
+
 #: Seconds until a fresh canary is asked for: Sockudo's memory cache evicts every 0.3 s, and has what is new till then.
 EVICTED_S: Final = 0.35
 
@@ -103,24 +106,30 @@ class Canaries:
         logger.log(level, "app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
         return Asked(planted, forgotten=forgotten > 0)
 
-    def fresh(self, rounds: int, sleep: Callable[[float], None]) -> Asked:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> Asked:
         """Is the server's memory full? So many rounds of new canaries, each asked for as soon as it may be evicted.
 
-        The first that was forgotten ends it, and is kept for the verdict; what was remembered is too young to
-        tell anything beside "not full", and only the time of that is kept.
+        ``timeout_s``: of each request; a slow server is not asked for all of them. The first that was forgotten
+        ends it, and is kept for the verdict; what was remembered is too young to tell anything beside "not full",
+        and only the time of that is kept.
         """
         planted = Finding(Outcome.ACCEPTED)
-        for _ in range(rounds):
+        start = time.monotonic()
+        for number in range(rounds):
+            if number and time.monotonic() - start > FRESH_S:
+                break
             started_ms = self.memory.now_ms()
             canaries = [Canary(uuid.uuid4().hex, started_ms, 0) for _ in range(FRESH)]
-            planted = classify(self._post(_body([one.id for one in canaries], "planted"), self._timeout_s), FRESH)
+            planted = classify(self._post(_body([one.id for one in canaries], "planted"), timeout_s), FRESH)
             if planted.outcome is Outcome.STUCK:
                 return self._lost(canaries[0], planted)
             if planted.outcome is not Outcome.ACCEPTED:
                 return Asked(planted)
             sleep(EVICTED_S)
             for one in canaries:
-                finding = classify(self._post(_body([one.id], "asked"), self._timeout_s), 1)
+                if one is not canaries[0] and time.monotonic() - start > FRESH_S:
+                    break
+                finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
                 remembered = _is_remembered(finding)
                 if remembered is None:
                     return Asked(finding)

@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
 
-from typing_extensions import assert_never
-
 from .backoff import backoff_s, hold_retry_s
 from .outcome import Finding, Outcome
 
@@ -31,6 +29,7 @@ __all__ = [
     "TryAgain",
     "after_canary",
     "decide",
+    "has_server_trouble",
 ]
 
 #: Seconds to wait, once, before a stuck batch is searched: the earlier request may still be running.
@@ -205,19 +204,20 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
             return _pause(finding, after.failures, unmark=first_attempt), after
 
 
+def has_server_trouble(finding: Finding) -> bool:
+    """Whether an answer to a canary means that nothing can be sent now."""
+    return finding.outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT, Outcome.BUSY, Outcome.MISCONFIGURED)
+
+
 def after_canary(finding: Finding, progress: Progress) -> tuple[Pause | None, Progress]:
     """What follows when a canary went first after trouble. ``None``: the server answers, the batch may go.
 
     The batch itself was not sent: what is known of it stays.
     """
-    match finding.outcome:
-        case Outcome.UNKNOWN | Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
-            failures = progress.failures + 1
-            return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
-        case Outcome.ACCEPTED | Outcome.STUCK | Outcome.REFUSED | Outcome.CONFLICT | Outcome.TOO_LARGE:
-            return None, progress
-        case _:
-            assert_never(finding.outcome)
+    if not has_server_trouble(finding):
+        return None, progress
+    failures = progress.failures + 1
+    return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
 
 
 def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:

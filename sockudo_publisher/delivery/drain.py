@@ -339,7 +339,7 @@ class _Run:
             self.put_back(batch)  # a death while canaries are out must not leave it marked as sent
         asked = self.probe.ask(pause, batch.first_ms if batch is not None and batch.resent else None)
         if batch is not None and batch.resent and asked.finding.outcome is Outcome.ACCEPTED and not asked.forgotten:
-            self.memory.note_old_canaries(batch)
+            self.memory.note_old_canaries()
         return self.after_canaries(taken, asked)
 
     def after_canaries(self, taken: Taken, asked: Asked) -> Taken:
@@ -355,12 +355,14 @@ class _Run:
     def must_check_memory(self, taken: Taken, head: Batch) -> bool:
         """Whether canaries have to be asked before this batch may be sent (again)."""
         now_ms = self.now_ms(taken.now_ms)
-        return self.forgets_until_ms <= now_ms and self.memory.is_due(head, now_ms, taken.shared.checked_ms)
+        return self.forgets_until_ms <= now_ms and self.memory.is_due(
+            head, now_ms, taken.shared.checked_ms, is_searching=self.progress.is_searching
+        )
 
     def check_memory(self, taken: Taken, head: Batch) -> Taken:
         """The batch may be out: whether the server remembers it is asked first. The next take."""
         logger.info("app %s: asking whether ids are remembered count=%d", self.journal.app, head.count)
-        return self.after_canaries(taken, self.memory.ask(head))
+        return self.after_canaries(taken, self.memory.ask(head, self.now_ms(taken.now_ms)))
 
     def within_window(self, batch: Batch) -> Batch | None:
         """What of a batch may be sent under the policy; ``None``: its first items left instead, take again."""

@@ -15,15 +15,15 @@ from typing import Final, TypeAlias
 from ..journal.batch import Batch
 from .canaries import Asked
 from .control import Control
-from .decide import Attempt, Pause, Step
+from .decide import Attempt, Pause, Step, has_server_trouble
 from .outcome import Finding, Outcome
 from .probe import AskCanaries
 from .window import Policy, Standing, standing
 
 __all__ = ["AskFresh", "MemoryCheck"]
 
-#: Plants new canaries and asks for them, so many rounds of it, sleeping in between with the given function.
-AskFresh: TypeAlias = Callable[[int, Callable[[float], None]], Asked]
+#: Plants new canaries and asks for them: so many rounds, so many seconds for a request, and how to sleep in between.
+AskFresh: TypeAlias = Callable[[int, float, Callable[[float], None]], Asked]
 
 #: Milliseconds for which a good answer to any worker's fresh canaries counts for batches that met no trouble since.
 TRUST_MS: Final = 5_000
@@ -45,53 +45,58 @@ class MemoryCheck:
         self._control = control
         self._ask = ask
         self._fresh = fresh
-        self._cleared_ms = -1  # the batch (by the start of its first attempt) that may be sent again
+        self._cleared_ms: int | None = None  # when the batch in hand was found to be safe
         self._since_ms: int | None = None  # the end of an attempt that met trouble
         self._rounds = ROUNDS
-        self._is_doubted = False  # another worker's answer does not count
-        self._old_asked_ms = -1  # the batch that old canaries were asked for
+        self._are_old_asked = False  # old canaries were asked, and remembered, for the batch in hand
 
     def note_attempt(self, finding: Finding, attempt: Attempt, step: Step, now_ms: int) -> None:
         """An attempt has ended at ``now_ms`` (Redis' time), and ``step`` follows."""
         if isinstance(step, Pause):
-            self._cleared_ms = self._old_asked_ms = -1
+            self._cleared_ms, self._are_old_asked = None, False
             self._since_ms = now_ms
         elif not attempt.resent:
-            self._cleared_ms = self._old_asked_ms = -1
+            self._cleared_ms, self._are_old_asked = None, False
             self._since_ms = None
-            self._is_doubted = finding.outcome is Outcome.STUCK
-            self._rounds = ROUNDS_IN_DOUBT if self._is_doubted else ROUNDS
+            self._rounds = ROUNDS_IN_DOUBT if finding.outcome is Outcome.STUCK else ROUNDS
 
-    def note_old_canaries(self, batch: Batch) -> None:
-        """Old canaries were asked, and remembered, for this batch."""
-        self._old_asked_ms = batch.first_ms
+    def note_old_canaries(self) -> None:
+        """Old canaries were asked, and remembered, for the batch in hand."""
+        self._are_old_asked = True
 
-    def is_due(self, batch: Batch, now_ms: int, checked_ms: int) -> bool:
+    def is_due(self, batch: Batch, now_ms: int, checked_ms: int, *, is_searching: bool) -> bool:
         """Whether the batch may be out, is inside its window, and nothing has told since that ids are remembered.
 
         ``checked_ms``: when fresh canaries of any worker were remembered last (Redis' time; 0: never).
+        ``is_searching``: one good answer counts for a whole search.
         """
-        if not batch.resent or batch.first_ms == self._cleared_ms or (self._ask is None and self._fresh is None):
+        if not batch.resent or (self._ask is None and self._fresh is None):
             return False
         state = standing(resent=True, first_ms=batch.first_ms, now_ms=now_ms, policy=self._policy)
         if state is not Standing.SAFE:
             return False  # uncertain whatever the answer
+        if self._cleared_ms is not None and (is_searching or now_ms - self._cleared_ms <= TRUST_MS):
+            return False
         since_ms = now_ms - TRUST_MS if self._since_ms is None else self._since_ms
-        if checked_ms >= since_ms and not self._is_doubted:
-            self._cleared_ms = batch.first_ms
+        if self._rounds == ROUNDS and checked_ms >= since_ms:
+            self._clear(now_ms)
             return False
         return True
 
-    def ask(self, batch: Batch) -> Asked:
+    def ask(self, batch: Batch, now_ms: int) -> Asked:
         """Ask for this batch. Unless it was forgotten or the server is in trouble, the batch may go."""
         asked = Asked(Finding(Outcome.ACCEPTED))
-        if self._ask is not None and batch.first_ms != self._old_asked_ms:
+        if self._ask is not None and not self._are_old_asked:
             asked = self._ask(batch.first_ms, self._policy.delivery_timeout_s)
-            if asked.finding.outcome is not Outcome.ACCEPTED or asked.forgotten:
+            if asked.forgotten or has_server_trouble(asked.finding):
                 return asked
-            self._old_asked_ms = batch.first_ms
+            self._are_old_asked = True
         if self._fresh is not None:
-            asked = self._fresh(self._rounds, self._control.sleep)
-        if not asked.forgotten:
-            self._cleared_ms = batch.first_ms
+            asked = self._fresh(self._rounds, self._policy.delivery_timeout_s, self._control.sleep)
+        if not asked.forgotten and not has_server_trouble(asked.finding):
+            self._clear(now_ms)
         return asked
+
+    def _clear(self, now_ms: int) -> None:
+        self._cleared_ms = now_ms
+        self._since_ms, self._rounds, self._are_old_asked = None, ROUNDS, False
