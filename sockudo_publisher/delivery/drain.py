@@ -26,7 +26,7 @@ from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Sett
 from .memory_check import AskFresh, MemoryCheck
 from .outcome import Finding, NoReply, Outcome, Reply, classify
 from .probe import AskCanaries, Probe
-from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate
+from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
 from .window import Policy, Standing, standing
 
 __all__ = ["Find", "Post", "Ring", "drain"]
@@ -157,6 +157,8 @@ class _Run:
             self.memory.note_attempt(finding, attempt, step, self.now_ms(batch.now_ms))
             if self.progress.bad is not None and not was_searching:
                 self.journal.count(self.holder.keys.lane, "searched")
+            if self.late:
+                self.count_copies(finding, attempt)
             if not isinstance(step, Pause):
                 self.probe.answered()
             match step:
@@ -440,6 +442,12 @@ class _Run:
         return classify(result, batch.count), attempt
 
     # -- after it -----------------------------------------------------------------------------------
+
+    def count_copies(self, finding: Finding, attempt: Attempt) -> None:
+        """Count what a late batch may have repeated that was not accepted; settle counts an accepted one."""
+        copies = possible_copies(finding, attempt)
+        if copies:
+            self.journal.count(self.holder.keys.lane, "resent_after_window", copies)
 
     def settle_and_take(self, batch: Batch) -> Taken:
         """The batch leaves the journal, the next one is taken."""
