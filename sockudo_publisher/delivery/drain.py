@@ -27,7 +27,7 @@ from .memory_check import AskFresh, MemoryCheck
 from .outcome import Finding, NoReply, Outcome, Reply, classify
 from .probe import AskCanaries, Probe
 from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
-from .window import Policy, Standing, standing
+from .window import FORGETFUL_BATCH, Policy, Standing, standing
 
 __all__ = ["Find", "Post", "Ring", "drain"]
 
@@ -94,6 +94,7 @@ def drain(
     if channel is not None:
         progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
     run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, fresh, find)
+    run.forgets_until_ms = view.forgets_until_ms
     try:
         at("leased")
         return run.deliver()
@@ -139,6 +140,7 @@ class _Run:
         self.pause: AppPause | None = None  # as it was at the last take
         self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
+        self.taken_ms = 0
         self.waited_s = 0.0
         self.tokens = 0  # of the rate limit: granted, not spent yet
         self.late = False
@@ -194,6 +196,8 @@ class _Run:
         """The most that the next batch may hold."""
         items = min(self.policy.batch_max_events, self.limits.events or self.policy.batch_max_events)
         items = min(items, self.tokens or items)
+        if self.policy.on_uncertain == "hold" and self.forgets_until_ms > self.taken_ms:
+            items = min(items, FORGETFUL_BATCH)
         return {
             "most_items": min(items, self.progress.most or items),
             "most_bytes": min(self.policy.batch_max_bytes, self.limits.bytes or self.policy.batch_max_bytes),
@@ -204,7 +208,7 @@ class _Run:
 
         ``asked_at``: before it was asked, so that what delays the answer makes no batch younger than it is.
         """
-        self.taken_at = asked_at
+        self.taken_at, self.taken_ms = asked_at, taken.now_ms
         self.pause = taken.shared.pause
         if taken.shared.limits != self.limits:
             self.limits = taken.shared.limits

@@ -6,6 +6,7 @@ The server is the model; `tests/integration/canary/test_full_memory.py` has the 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
@@ -13,9 +14,9 @@ from sockudo_publisher.delivery.canaries import CHANNEL, FRESH
 from sockudo_publisher.delivery.drain import Ring, drain
 from sockudo_publisher.delivery.memory_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply
-from sockudo_publisher.delivery.window import Policy
+from sockudo_publisher.delivery.window import FORGETFUL_BATCH, Policy
 from sockudo_publisher.journal.keys import AppKeys
-from tests.integration.delivery.test_drain_memory import Edge, die
+from tests.integration.delivery.test_drain_memory import Edge, die, forgets
 from tests.integration.delivery.world import APP, Died, World
 from tests.unit.delivery import model
 from tests.unit.delivery.model import AnswerLost, Cut, Lie
@@ -314,6 +315,20 @@ def test_happy_path_asks_nothing(world: World, edge: FreshEdge) -> None:
     edge.drain()
     assert edge.canary_requests() == 0
     assert edge.rounds == []
+    world.check()
+
+
+@pytest.mark.parametrize(("policy", "largest"), [("hold", FORGETFUL_BATCH), ("resend", 400)])
+def test_batches_are_small_where_all_of_one_may_be_parked(
+    world: World, edge: FreshEdge, policy: Literal["hold", "resend"], largest: int
+) -> None:
+    """While the server does not remember, from the first batch of a run on."""
+    world.policy = Policy(on_uncertain=policy)
+    world.append(world.channel(), 1)
+    forgets(world)
+    world.append(world.channel(), 399)
+    edge.drain()
+    assert max(len(batch) for batch in edge.sent()) == largest
     world.check()
 
 
