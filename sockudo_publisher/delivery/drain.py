@@ -23,6 +23,7 @@ from ..journal.shared import Pause as AppPause
 from .canaries import Asked
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
+from .letter_log import LetterLog
 from .memory_check import AskFresh, MemoryCheck
 from .outcome import Finding, NoReply, Outcome, Reply, classify
 from .probe import AskCanaries, Probe
@@ -102,6 +103,7 @@ def drain(
         logger.info("%r is lost: its new holder goes on", run.holder.lease)
         return None
     finally:
+        run.letters.flush()
         run.probe.end()
         journal.forget(run.holder)
 
@@ -132,6 +134,7 @@ class _Run:
         self.progress = progress
         self.limits = limits
         self.probe = Probe(journal, policy, control, ask)
+        self.letters = LetterLog(journal.app)
         self.memory = MemoryCheck(policy, control, ask, fresh)
         self.find = find
         self.forgets_until_ms = 0
@@ -509,15 +512,6 @@ class _Run:
 
     def bury_and_take(self, batch: Batch, bury: Bury) -> Taken:
         """The culprit becomes a dead letter; its neighbours go through."""
-        item = batch.first_item
-        logger.error(
-            "app %s: dead letter on channel %s (%d bytes): %s: %s",
-            self.journal.app,
-            item.channel,
-            len(item.body),
-            bury.reason,
-            bury.words,
-        )
         letter = DeadLetterFields(bury.reason, bury.words, bury.attempts, batch.first_ms, bury.maybe_delivered)
         self.bury(batch, letter)
         self.at("buried")
@@ -529,6 +523,9 @@ class _Run:
             self.journal.bury(self.holder, batch, letter, keep=keep)
         except MarkerChanged:
             logger.info("%r: the marker is not ours any more", self.holder.lease)
+            return
+        if keep:
+            self.letters.write(batch.first_item, letter, self.control.monotonic())
 
     def learn_and_take(self, batch: Batch, learn: Learn) -> Taken:
         """The next batches, of all workers, respect what the server has shown."""
