@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery import backoff, decide, drain, window
+from sockudo_publisher.delivery import backoff, canaries, decide, drain, memory_check, window
 from sockudo_publisher.delivery.decide import (
     MISCONFIGURED_S,
     STUCK_WAIT_S,
@@ -440,10 +440,15 @@ def test_documented_numbers_are_the_constants() -> None:
         "| a canary: of the beat; the first after trouble; the others |",
         f"| {backoff.QUICK_S:g} s; the same, every fourth probe in a row the delivery timeout; {backoff.QUICK_S:g} s |",
         "shared by all workers for an hour;",
+        "| fresh canaries before a resend: how many; when each is asked |",
+        f"| {canaries.FRESH}, three times as many after *stuck* to a first send; {canaries.EVICTED_S:g} s later |",
+        f"| a search; {memory_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
+        f"| items of a batch under `hold` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
         f"That is about log2(n) requests for n items: {questions(500)} for 500.",
     ):
         assert line in text
     assert shared.LIMITS_TTL_S == 60 * 60
+    assert memory_check.ROUNDS_IN_DOUBT == 3 * memory_check.ROUNDS
     patient = [pauses for pauses in range(1, 13) if backoff.probe_timeout_s(pauses, 30.0) == 30.0]
     assert patient == [4, 8, 12], "every fourth"
     assert drain.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
