@@ -56,9 +56,12 @@ class MemoryCheck:
             self._cleared_ms, self._are_old_asked = None, False
             self._since_ms = now_ms
         elif not attempt.resent:
-            self._cleared_ms, self._are_old_asked = None, False
-            self._since_ms = None
-            self._rounds = ROUNDS_IN_DOUBT if finding.outcome is Outcome.STUCK else ROUNDS
+            self._cleared_ms = self._since_ms = None
+            is_doubtful = finding.outcome is Outcome.STUCK
+            self._rounds = ROUNDS_IN_DOUBT if is_doubtful else ROUNDS
+            # The server has just answered, so it has not lost its memory since: the old canaries, of which there are
+            # few, are kept for batches of which that is not known.
+            self._are_old_asked = self._fresh is not None and not is_doubtful
 
     def note_old_canaries(self) -> None:
         """Old canaries were asked, and remembered, for the batch in hand."""

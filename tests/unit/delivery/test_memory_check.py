@@ -86,16 +86,20 @@ def test_without_canaries_nothing_is_due() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "rounds"),
-    [(Outcome.STUCK, ROUNDS_IN_DOUBT), (Outcome.REFUSED, ROUNDS), (Outcome.CONFLICT, ROUNDS)],
+    ("outcome", "asked"),
+    [
+        (Outcome.STUCK, ["old", f"fresh {ROUNDS_IN_DOUBT}"]),
+        (Outcome.REFUSED, [f"fresh {ROUNDS}"]),
+        (Outcome.CONFLICT, [f"fresh {ROUNDS}"]),
+    ],
 )
-def test_first_attempt_decides_how_many_are_asked(outcome: Outcome, rounds: int) -> None:
-    """ "In progress" to a first send is what a full memory says."""
+def test_first_attempt_decides_how_many_are_asked(outcome: Outcome, asked: list[str]) -> None:
+    """ "In progress" to a first send is what a full memory says; a server that refuses has lost nothing meanwhile."""
     asking = Asking()
     asking.tried(outcome, TryAgain())
     assert asking.is_due()
     assert asking.ask() == GOOD
-    assert asking.asked == ["old", f"fresh {rounds}"]
+    assert asking.asked == asked
     assert not asking.is_due()
 
 
