@@ -154,6 +154,7 @@ def canaries(app: App) -> Canaries:
 def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
     """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`."""
     app = app_named(app_name)
+    asked = canaries(app)
     return drain(
         app.journal,
         lane,
@@ -162,7 +163,8 @@ def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
         policy=policy(get_settings()),
         control=_WorkerControl(app, lane),
         at=at,
-        ask=canaries(app).after_trouble,
+        ask=asked.after_trouble,
+        fresh=asked.fresh,
         find=lambda items, since_ms: recorded(items, partial(_get, app), since_ms),
     )
 

@@ -11,6 +11,7 @@ DRAIN = "sockudo_publisher/delivery/drain.py"
 PROBE = "sockudo_publisher/delivery/probe.py"
 OUTCOME = "sockudo_publisher/delivery/outcome.py"
 UNCERTAIN = "sockudo_publisher/delivery/uncertain.py"
+MEMORY_CHECK = "sockudo_publisher/delivery/memory_check.py"
 WINDOW = "sockudo_publisher/delivery/window.py"
 LEASE = "sockudo_publisher/journal/lease.py"
 LUA = "sockudo_publisher/journal/lua"
@@ -24,6 +25,9 @@ JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integrat
 #: What workers share, and the loop where the server forgets.
 SHARED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/journal/test_shared.py")
 MEMORY = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/delivery/test_drain_memory.py")
+
+#: The decisions in a loop.
+SEARCH = (*JOURNAL[:-1], "tests/unit/delivery/test_search.py", "-k", "many_refused or full_again")
 
 #: The loop over a real Redis that loses what it was told last.
 FAILOVER = (
@@ -204,8 +208,40 @@ MUTANTS = (
         name="search anew after each accepted prefix",
         why="a culprit takes so many requests that the window may end in the search",
         file=DECIDE,
-        old="return replace(progress, bad=bad, most=_half(bad)) if bad > 0 else progress.after_culprit()",
-        new="return progress.after_culprit()",
+        old="        return replace(progress, bad=bad, most=_half(bad))\n",
+        new="        return progress.after_head()\n",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="go on at full size after a culprit",
+        why="each of many refused events costs a search of its own",
+        file=DECIDE,
+        old="return replace(self, bad=None, most=1, waited=False, attempts=0)",
+        new="return replace(self, bad=None, most=None, waited=False, attempts=0)",
+        test=SEARCH,
+    ),
+    Mutant(
+        name="stay small after a culprit",
+        why="one refused event slows a lane until its run ends",
+        file=DECIDE,
+        old="        most *= 2\n",
+        new="        most *= 1\n",
+        test=SEARCH,
+    ),
+    Mutant(
+        name="do not ask before what one attempt has carried is sent again",
+        why="a full memory delivers it again, also under `hold`",
+        file=MEMORY_CHECK,
+        old="        if not batch.resent or (self._ask is None and self._fresh is None):",
+        new="        if True:",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="do not count the copies of a late batch that was not accepted",
+        why="a duplicate that nobody hears of",
+        file=UNCERTAIN,
+        old="            return attempt.count\n",
+        new="            return 0\n",
         test=SIMULATION,
     ),
     Mutant(

@@ -17,6 +17,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from ..errors import JournalUnavailable
@@ -31,6 +32,15 @@ logger = logging.getLogger("sockudo_publisher.canary")
 
 #: The channel that nobody reads. Public, without history: its events say `ephemeral`.
 CHANNEL: Final = "sockudo-publisher-canary"
+
+#: Canaries of one round of fresh ones. A full memory is a lottery, and the odds of one of them are a coin's.
+FRESH: Final = 10
+
+#: Seconds after which a slow server has been asked for enough of them: a batch waits meanwhile.
+FRESH_S: Final = 5.0
+
+#: Seconds until a fresh canary is asked for: Sockudo's memory cache evicts every 0.3 s, and has what is new till then.
+EVICTED_S: Final = 0.35
 
 #: Canaries asked in one beat: a holder that was away must not keep the server busy with old questions.
 MOST_ASKED: Final = 8
@@ -88,25 +98,68 @@ class Canaries:
         if planted.outcome is not Outcome.ACCEPTED:
             return Asked(planted)
         answers, findings = self._ask(self.memory.claim(canaries), min(timeout_s, self._timeout_s))
-        try:
-            self._record()
-        except JournalUnavailable as error:  # full, perhaps: who asked is told all the same
-            logger.warning("app %s: the server's memory: %s", self.app, error)
+        self._try(self._record)
         if findings and not answers:
             return Asked(findings[-1])
         forgotten = sum(not one.remembered for one in answers)
-        logger.warning("app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
+        level = logging.WARNING if forgotten else logging.INFO
+        logger.log(level, "app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
         return Asked(planted, forgotten=forgotten > 0)
+
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> Asked:
+        """Is the server's memory full? So many rounds of new canaries, each asked for as soon as it may be evicted.
+
+        ``timeout_s``: of each request; a slow server is not asked for all of them. The first that was forgotten
+        ends it, and is kept for the verdict; what was remembered is too young to tell anything beside "not full",
+        and only the time of that is kept.
+        """
+        planted = Finding(Outcome.ACCEPTED)
+        start = time.monotonic()
+        for number in range(rounds):
+            if number and time.monotonic() - start > FRESH_S:
+                break
+            started_ms = self.memory.now_ms()
+            canaries = [Canary(uuid.uuid4().hex, started_ms, 0) for _ in range(FRESH)]
+            planted = classify(self._post(_body([one.id for one in canaries], "planted"), timeout_s), FRESH)
+            if planted.outcome is Outcome.STUCK:
+                return self._lost(canaries[0], planted)
+            if planted.outcome is not Outcome.ACCEPTED:
+                return Asked(planted)
+            sleep(EVICTED_S)
+            for one in canaries:
+                if one is not canaries[0] and time.monotonic() - start > FRESH_S:
+                    break
+                finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
+                remembered = _is_remembered(finding)
+                if remembered is None:
+                    return Asked(finding)
+                if not remembered:
+                    return self._lost(one, planted)
+            self._try(partial(self.memory.checked, started_ms))
+        return Asked(planted)
+
+    def _lost(self, canary: Canary, planted: Finding) -> Asked:
+        """A fresh canary is forgotten, or its claim has left the server's memory in the request that brought it."""
+        now_ms = self.memory.now_ms()
+        answer = CanaryAnswer(canary.id, now_ms - canary.planted_ms, remembered=False, asked_ms=now_ms)
+        self._try(lambda: self.memory.answered([answer]))
+        self._try(self._record)
+        logger.warning("app %s: an id was forgotten age_ms=%d", self.app, answer.age_ms)
+        return Asked(planted, forgotten=True)
+
+    def _try(self, write: Callable[[], object]) -> None:
+        """Keep something in the journal, which may be away: whoever asked is answered all the same."""
+        try:
+            write()
+        except JournalUnavailable as error:
+            logger.warning("app %s: canaries: %s", self.app, error)
 
     def _plant(self, ages_s: Sequence[float], timeout_s: float) -> Finding:
         now_ms = self.memory.now_ms()  # before it is sent: the server's clock starts later than ours
         canaries = [Canary(uuid.uuid4().hex, now_ms, int(age_s * 1000)) for age_s in ages_s]
         finding = classify(self._post(_body([one.id for one in canaries], "planted"), timeout_s), len(canaries))
         if finding.outcome is Outcome.ACCEPTED:
-            try:
-                self.memory.planted(canaries)
-            except JournalUnavailable as error:
-                logger.warning("app %s: canaries: %s", self.app, error)
+            self._try(lambda: self.memory.planted(canaries))
         return finding
 
     def _ask(self, claimed: Sequence[Canary], timeout_s: float) -> tuple[list[CanaryAnswer], list[Finding]]:
@@ -116,14 +169,11 @@ class Canaries:
         for one in claimed:
             finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
             findings.append(finding)
-            if finding.outcome in (Outcome.CONFLICT, Outcome.ACCEPTED):
+            remembered = _is_remembered(finding)
+            if remembered is not None:
                 now_ms = start_ms + int((time.monotonic() - start) * 1000)
-                remembered = finding.outcome is Outcome.CONFLICT
                 answers.append(CanaryAnswer(one.id, now_ms - one.planted_ms, remembered, now_ms))
-        try:
-            self.memory.answered(answers)
-        except JournalUnavailable as error:
-            logger.warning("app %s: canaries: %s", self.app, error)
+        self._try(lambda: self.memory.answered(answers))
         return answers, findings
 
     def _record(self, rate: float | None = None, peak_ms: int | None = None) -> MemoryReport:
@@ -138,6 +188,20 @@ class Canaries:
             level = logging.WARNING if report.verdict == "forgets" else logging.INFO
             logger.log(level, "app %s: %s", self.app, "; ".join(filter(None, (summary(report), advice(report)))))
         return report
+
+
+def _is_remembered(finding: Finding) -> bool | None:
+    """What the answer to a question means; ``None``: nothing.
+
+    "Still in progress" means forgotten: a server that has the id of another payload says so before it waits.
+    """
+    match finding.outcome:
+        case Outcome.CONFLICT:
+            return True
+        case Outcome.ACCEPTED | Outcome.STUCK:
+            return False
+        case _:
+            return None
 
 
 def _body(ids: Sequence[str], data: str) -> bytes:

@@ -3,14 +3,15 @@
 The search for a culprit is in here too, as arithmetic on prefixes: a prefix that was refused or is
 stuck holds one; half of it is asked next; a prefix that is accepted is settled at once, while the
 server remembers it; a refused prefix of one item *is* the culprit.
+
+Culprits come in floods, so the batch after a culprit holds one item, and each accepted batch doubles the
+next one: of many culprits in a row each costs one request, and a lone one slows the queue for nine.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal, TypeAlias
-
-from typing_extensions import assert_never
 
 from .backoff import backoff_s, hold_retry_s
 from .outcome import Finding, Outcome
@@ -28,6 +29,7 @@ __all__ = [
     "TryAgain",
     "after_canary",
     "decide",
+    "has_server_trouble",
 ]
 
 #: Seconds to wait, once, before a stuck batch is searched: the earlier request may still be running.
@@ -63,7 +65,8 @@ class Attempt:
 class Progress:
     """What a run knows of the items at the head.
 
-    ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next;
+    ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next, and twice as many
+    once they were accepted;
     ``waited``: the one wait for a running request was spent; ``unknowns``, ``failures``: in a row;
     ``unknown_before``: an attempt of what is marked ended unknown, so it may have been delivered;
     ``is_known``: this run made the mark or has used it, so that it knows of every attempt but the first.
@@ -96,7 +99,11 @@ class Progress:
         return self.bad is not None or self.waited
 
     def after_culprit(self) -> Progress:
-        """The head has left, or the culprit: what follows goes next, at full size."""
+        """The culprit has left: the next batch is one item, which may be a culprit too."""
+        return replace(self, bad=None, most=1, waited=False, attempts=0)
+
+    def after_head(self) -> Progress:
+        """Items left the head without a request: what follows goes next, at full size."""
         return replace(self, bad=None, most=None, waited=False, attempts=0)
 
 
@@ -197,19 +204,20 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
             return _pause(finding, after.failures, unmark=first_attempt), after
 
 
+def has_server_trouble(finding: Finding) -> bool:
+    """Whether an answer to a canary means that nothing can be sent now."""
+    return finding.outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT, Outcome.BUSY, Outcome.MISCONFIGURED)
+
+
 def after_canary(finding: Finding, progress: Progress) -> tuple[Pause | None, Progress]:
     """What follows when a canary went first after trouble. ``None``: the server answers, the batch may go.
 
     The batch itself was not sent: what is known of it stays.
     """
-    match finding.outcome:
-        case Outcome.UNKNOWN | Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
-            failures = progress.failures + 1
-            return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
-        case Outcome.ACCEPTED | Outcome.STUCK | Outcome.REFUSED | Outcome.CONFLICT | Outcome.TOO_LARGE:
-            return None, progress
-        case _:
-            assert_never(finding.outcome)
+    if not has_server_trouble(finding):
+        return None, progress
+    failures = progress.failures + 1
+    return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
 
 
 def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
@@ -228,7 +236,12 @@ def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
 
 def _after_accepted(progress: Progress, count: int) -> Progress:
     bad = progress.bad - count if progress.bad is not None else 0
-    return replace(progress, bad=bad, most=_half(bad)) if bad > 0 else progress.after_culprit()
+    if bad > 0:
+        return replace(progress, bad=bad, most=_half(bad))
+    most = progress.most
+    if most is not None and count >= most:  # a batch that something else kept smaller says nothing of a larger one
+        most *= 2
+    return replace(progress, bad=None, most=most, waited=False, attempts=0)
 
 
 def _stuck(attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:

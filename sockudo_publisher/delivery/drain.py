@@ -20,12 +20,15 @@ from ..journal.lease import LeaseLost
 from ..journal.pack import Item
 from ..journal.shared import Limits
 from ..journal.shared import Pause as AppPause
+from .canaries import Asked
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
-from .outcome import Finding, NoReply, Reply, classify
+from .letter_log import LetterLog
+from .memory_check import AskFresh, MemoryCheck
+from .outcome import Finding, NoReply, Outcome, Reply, classify
 from .probe import AskCanaries, Probe
-from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate
-from .window import Policy, Standing, standing
+from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
+from .window import FORGETFUL_BATCH, Policy, Standing, standing
 
 __all__ = ["Find", "Post", "Ring", "drain"]
 
@@ -72,13 +75,14 @@ def drain(
     control: Control,
     at: Callable[[str], None],
     ask: AskCanaries | None = None,
+    fresh: AskFresh | None = None,
     find: Find | None = None,
 ) -> Ring | None:
     """Deliver a lane, or one held channel of it. ``None``: empty, or not ours; else when to ring it.
 
-    ``ask``: goes first after a pause; ``find``: is asked about items of unknown fate. Without them
-    nothing is known beyond the settings. Raises :class:`JournalUnavailable` when Redis fails; nothing
-    has to be undone then.
+    ``ask``: goes first after a pause; ``fresh``: with ``ask`` before what may be out is sent again; ``find``: is
+    asked about items of unknown fate. Without them nothing is known beyond the settings. Raises
+    :class:`JournalUnavailable` when Redis fails; nothing has to be undone then.
     """
     view = journal.shared.view()
     pause = view.pause
@@ -90,7 +94,8 @@ def drain(
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
-    run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, find)
+    run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, fresh, find)
+    run.forgets_until_ms = view.forgets_until_ms
     try:
         at("leased")
         return run.deliver()
@@ -98,6 +103,7 @@ def drain(
         logger.info("%r is lost: its new holder goes on", run.holder.lease)
         return None
     finally:
+        run.letters.flush()
         run.probe.end()
         journal.forget(run.holder)
 
@@ -116,6 +122,7 @@ class _Run:
         progress: Progress,
         limits: Limits,
         ask: AskCanaries | None,
+        fresh: AskFresh | None,
         find: Find | None,
     ) -> None:
         self.journal = journal
@@ -127,6 +134,8 @@ class _Run:
         self.progress = progress
         self.limits = limits
         self.probe = Probe(journal, policy, control, ask)
+        self.letters = LetterLog(journal.app)
+        self.memory = MemoryCheck(policy, control, ask, fresh)
         self.find = find
         self.forgets_until_ms = 0
         self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until they are sent
@@ -134,6 +143,7 @@ class _Run:
         self.pause: AppPause | None = None  # as it was at the last take
         self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
+        self.taken_ms = 0
         self.waited_s = 0.0
         self.tokens = 0  # of the rate limit: granted, not spent yet
         self.late = False
@@ -149,8 +159,11 @@ class _Run:
             finding, attempt = sent
             was_searching = self.progress.bad is not None
             step, self.progress = decide(finding, attempt, self.progress)
+            self.memory.note_attempt(finding, attempt, step, self.now_ms(batch.now_ms))
             if self.progress.bad is not None and not was_searching:
                 self.journal.count(self.holder.keys.lane, "searched")
+            if self.late:
+                self.count_copies(finding, attempt)
             if not isinstance(step, Pause):
                 self.probe.answered()
             match step:
@@ -186,6 +199,8 @@ class _Run:
         """The most that the next batch may hold."""
         items = min(self.policy.batch_max_events, self.limits.events or self.policy.batch_max_events)
         items = min(items, self.tokens or items)
+        if self.policy.on_uncertain == "hold" and self.forgets_until_ms > self.taken_ms:
+            items = min(items, FORGETFUL_BATCH)
         return {
             "most_items": min(items, self.progress.most or items),
             "most_bytes": min(self.policy.batch_max_bytes, self.limits.bytes or self.policy.batch_max_bytes),
@@ -196,7 +211,7 @@ class _Run:
 
         ``asked_at``: before it was asked, so that what delays the answer makes no batch younger than it is.
         """
-        self.taken_at = asked_at
+        self.taken_at, self.taken_ms = asked_at, taken.now_ms
         self.pause = taken.shared.pause
         if taken.shared.limits != self.limits:
             self.limits = taken.shared.limits
@@ -233,6 +248,9 @@ class _Run:
                 rings = self.probe.paused_by_us and wait_s <= WAIT_IN_PLACE_S
                 if not self.wait(taken, head, wait_s, Ring(wait_s) if rings else None):
                     return None
+            elif self.must_check_memory(taken, head):
+                taken = self.check_memory(taken, head)
+                continue
             else:
                 batch = self.within_window(head)
                 if batch is not None:
@@ -329,6 +347,12 @@ class _Run:
         if batch is not None:
             self.put_back(batch)  # a death while canaries are out must not leave it marked as sent
         asked = self.probe.ask(pause, batch.first_ms if batch is not None and batch.resent else None)
+        if batch is not None and batch.resent and asked.finding.outcome is Outcome.ACCEPTED and not asked.forgotten:
+            self.memory.note_old_canaries()
+        return self.after_canaries(taken, asked)
+
+    def after_canaries(self, taken: Taken, asked: Asked) -> Taken:
+        """Canaries were sent in place of the batch: the app pauses, or the next take follows."""
         step, self.progress = after_canary(asked.finding, self.progress)
         if step is not None:
             self.probe.pause(step)
@@ -336,6 +360,18 @@ class _Run:
             # For all workers it is in the journal; for us it holds from now on.
             self.forgets_until_ms = self.now_ms(taken.now_ms) + int(self.policy.window_s * 1000)
         return self.take()
+
+    def must_check_memory(self, taken: Taken, head: Batch) -> bool:
+        """Whether canaries have to be asked before this batch may be sent (again)."""
+        now_ms = self.now_ms(taken.now_ms)
+        return self.forgets_until_ms <= now_ms and self.memory.is_due(
+            head, now_ms, taken.shared.checked_ms, is_searching=self.progress.is_searching
+        )
+
+    def check_memory(self, taken: Taken, head: Batch) -> Taken:
+        """The batch may be out: whether the server remembers it is asked first. The next take."""
+        logger.info("app %s: asking whether ids are remembered count=%d", self.journal.app, head.count)
+        return self.after_canaries(taken, self.memory.ask(head, self.now_ms(taken.now_ms)))
 
     def within_window(self, batch: Batch) -> Batch | None:
         """What of a batch may be sent under the policy; ``None``: its first items left instead, take again."""
@@ -368,7 +404,7 @@ class _Run:
                 self.bury(batch, letter, keep=keep)
             case _:
                 assert_never(step)
-        self.progress = self.progress.after_culprit()
+        self.progress = self.progress.after_head()
         return None
 
     def found(self, items: Sequence[Item], first_ms: int) -> list[bool]:
@@ -413,6 +449,12 @@ class _Run:
         return classify(result, batch.count), attempt
 
     # -- after it -----------------------------------------------------------------------------------
+
+    def count_copies(self, finding: Finding, attempt: Attempt) -> None:
+        """Count what a late batch may have repeated that was not accepted; settle counts an accepted one."""
+        copies = possible_copies(finding, attempt)
+        if copies:
+            self.journal.count(self.holder.keys.lane, "resent_after_window", copies)
 
     def settle_and_take(self, batch: Batch) -> Taken:
         """The batch leaves the journal, the next one is taken."""
@@ -470,15 +512,6 @@ class _Run:
 
     def bury_and_take(self, batch: Batch, bury: Bury) -> Taken:
         """The culprit becomes a dead letter; its neighbours go through."""
-        item = batch.first_item
-        logger.error(
-            "app %s: dead letter on channel %s (%d bytes): %s: %s",
-            self.journal.app,
-            item.channel,
-            len(item.body),
-            bury.reason,
-            bury.words,
-        )
         letter = DeadLetterFields(bury.reason, bury.words, bury.attempts, batch.first_ms, bury.maybe_delivered)
         self.bury(batch, letter)
         self.at("buried")
@@ -490,6 +523,9 @@ class _Run:
             self.journal.bury(self.holder, batch, letter, keep=keep)
         except MarkerChanged:
             logger.info("%r: the marker is not ours any more", self.holder.lease)
+            return
+        if keep:
+            self.letters.write(batch.first_item, letter, self.control.monotonic())
 
     def learn_and_take(self, batch: Batch, learn: Learn) -> Taken:
         """The next batches, of all workers, respect what the server has shown."""

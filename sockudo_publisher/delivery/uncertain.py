@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from .decide import Attempt
+from .outcome import Finding, Outcome
 from .window import Policy, Standing
 
-__all__ = ["Fate", "LeaveFirst", "SendFirst", "SettleFirst", "fate"]
+__all__ = ["Fate", "LeaveFirst", "SendFirst", "SettleFirst", "fate", "possible_copies"]
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,14 @@ def fate(
         why = over if remembers else "the server does not remember ids"
         return LeaveFirst("uncertain", f"not known to be delivered, and {why}", keep=True)
     return SendFirst(wanted)
+
+
+def possible_copies(finding: Finding, attempt: Attempt) -> int:
+    """How many events of a batch may have come twice, that was sent again late and not accepted."""
+    match finding.outcome:
+        case Outcome.UNKNOWN | Outcome.STUCK:  # also the stuck one: a full memory says so of what it has published
+            return attempt.count
+        case Outcome.REFUSED | Outcome.CONFLICT:  # the culprit is not published, those before it are
+            return attempt.count - 1
+        case _:
+            return 0

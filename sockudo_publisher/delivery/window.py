@@ -11,11 +11,16 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
-__all__ = ["Policy", "Standing", "standing"]
+__all__ = ["FORGETFUL_BATCH", "Policy", "Standing", "standing"]
 
 #: Seconds kept free at the end of the window under `hold`, beside the delivery timeout: the clocks'
 #: granularity, the way to the server, and its own time to look the id up.
 MARGIN_S: Final = 5.0
+
+
+#: Items of a batch under `hold` while the server does not remember ids: a first send that it answers with trouble
+#: makes all of its batch uncertain, so that all of it is parked.
+FORGETFUL_BATCH: Final = 50
 
 
 @dataclass(frozen=True)

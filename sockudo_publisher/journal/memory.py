@@ -123,6 +123,10 @@ class DedupMemory:
             pairs += ["peak", report.rate, "peak_ms", peak_ms]
         self._link.call(*_write("HSET", self._keys.memory, *pairs))
 
+    def checked(self, at_ms: int) -> None:
+        """Fresh canaries were all remembered at ``at_ms``: said to all workers with their takes."""
+        self._link.call(*_write("HSET", self._keys.memory, "checked", at_ms))
+
     def report(self) -> MemoryReport:
         """The last that was recorded; all unknown when there is none yet."""
         text = self._link.call("HGET", self._keys.memory, "report")

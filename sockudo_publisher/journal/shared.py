@@ -46,12 +46,14 @@ class Limits:
 class SharedView:
     """The pause, the limits and the server's memory as they were at a take.
 
-    Before ``forgets_until_ms`` (Redis' time) the server is taken not to remember ids (``memory.py``).
+    Before ``forgets_until_ms`` (Redis' time) the server is taken not to remember ids (``memory.py``);
+    ``checked_ms``: when ids a moment old were found to be remembered last, 0 for never.
     """
 
     pause: Pause | None
     limits: Limits
     forgets_until_ms: int = 0
+    checked_ms: int = 0
 
 
 class Shared:
@@ -66,7 +68,7 @@ class Shared:
         return (
             ("HGETALL", self._keys.pause),
             ("HMGET", self._keys.limits, "events", "bytes"),
-            ("HGET", self._keys.memory, "forgets_until"),
+            ("HMGET", self._keys.memory, "forgets_until", "checked"),
         )
 
     def view(self) -> SharedView:
@@ -111,7 +113,7 @@ class Shared:
 
 def read_view(answers: Sequence[Any]) -> SharedView:
     """The answers of :meth:`Shared.read_commands`."""
-    fields, limits, forgets_until = (checked(answer) for answer in answers)
+    fields, limits, (forgets_until, checked_at) = (checked(answer) for answer in answers)
     if not isinstance(fields, dict):  # RESP2 answers a flat list
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
     pause = None
@@ -125,4 +127,4 @@ def read_view(answers: Sequence[Any]) -> SharedView:
         )
     events, most_bytes = limits
     learned = Limits(int(events) if events else None, int(most_bytes) if most_bytes else None)
-    return SharedView(pause, learned, int(forgets_until or 0))
+    return SharedView(pause, learned, int(forgets_until or 0), int(checked_at or 0))

@@ -157,6 +157,7 @@ class JournalModel:
     probe_until_ms: float = -1.0
     limits: Limits = field(default_factory=Limits)
     forgets_until_ms: int = 0
+    checked_ms: int = 0
     tokens: float | None = None
     tokens_at_s: float = 0.0
     owners: int = 0
@@ -171,7 +172,8 @@ class JournalModel:
 
     def snapshot(self) -> dict[str, Any]:
         """What a disk would have."""
-        kept = ("lanes", "pause", "prober", "probe_until_ms", "limits", "forgets_until_ms", "tokens", "tokens_at_s")
+        kept = ("lanes", "pause", "prober", "probe_until_ms", "limits", "forgets_until_ms", "checked_ms")
+        kept += ("tokens", "tokens_at_s")
         return deepcopy({name: getattr(self, name) for name in kept})
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -413,7 +415,7 @@ class JournalModel:
         return ring, [channel for _, channel in due]
 
     def view(self) -> SharedView:
-        return SharedView(self.pause, self.limits, self.forgets_until_ms)
+        return SharedView(self.pause, self.limits, self.forgets_until_ms, self.checked_ms)
 
     def pause_app(self, reason: str, wait_ms: int, words: str) -> int:
         now = self.now_ms()

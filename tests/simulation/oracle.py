@@ -22,6 +22,9 @@ __all__ = ["Oracle"]
 RECOVERY_S = 10.0
 SLOW_RECOVERY = {"crash": 45.0, "redis down": 45.0, "redis loses its last second": 45.0, "answer of redis lost": 45.0}
 
+#: For how long a good answer of fresh canaries may count: for other batches, and for the search that it was asked for.
+TRUSTED_MS = 45_000
+
 #: Troubles in which the journal's own memory is at fault, or its holder cannot know what was written.
 REDIS_TROUBLES = {"redis down", "redis loses its last second", "answer of redis lost", "answer of redis late"}
 
@@ -62,6 +65,8 @@ class Oracle:
     #: Why what was delivered twice was.
     causes: Counter[str] = field(default_factory=Counter)
     orphans: int = 0
+    copies: int = 0  # that a full memory let through
+    was_found_full: bool = False
     first_sends: int = 0
     rests_from: float = 0.0
     rests_until: float = 0.0
@@ -81,7 +86,7 @@ class Oracle:
     @property
     def may_be_late(self) -> bool:
         """Whether the troubles can have lasted until the server forgot, or it forgot by itself."""
-        if self.plan.asks and self.server.forgot_at >= 0.0:
+        if (self.plan.asks and self.server.forgot_at >= 0.0) or self.was_found_full:
             return True
         margin = self.policy.delivery_timeout_s + 5.0 if self.policy.on_uncertain == "hold" else 0.0
         return self.excuse_s > self.policy.window_s - margin - 30.0
@@ -154,7 +159,7 @@ class Oracle:
         return ""
 
     def _cause(self, number: int, request: Request, now: float) -> str:
-        if number in self.server.forgot:
+        if number in self.server.forgot and not self._should_have_asked(number, request, now):
             return "the server forgot it before its time"
         if self.has_rolled_back:
             return "Redis lost when it was first sent"
@@ -172,6 +177,17 @@ class Oracle:
                 self.late.add(number)
                 return "the window ended during the request"
         return ""
+
+    def _should_have_asked(self, number: int, request: Request, now: float) -> bool:
+        """Whether canaries had to tell that there was no room for it: under `hold` it is not sent again then."""
+        if not self.plan.checks or number not in self.server.never_known or request.arrives_late or request.pace_s:
+            return False
+        if self.policy.on_uncertain == "resend":
+            self.copies += 1  # counted, see check
+            return False
+        # A check of the last seconds counts, and one counts for a whole search.
+        is_trusted = self.journal.checked_ms > 0 and now * 1000 - self.journal.checked_ms <= TRUSTED_MS
+        return self.server.is_full and not (is_trusted or self.has_rolled_back)
 
     # -- at the end -------------------------------------------------------------------------------------
 
@@ -214,11 +230,14 @@ class Oracle:
             raise Broken(f"{len(self.order)} events came, {left} left: {dict(counts)}")
         if counts["resent_after_window"] < len(self.late) and not self.has_rolled_back:
             raise Broken(f"{len(self.late)} events came again after the window, {dict(counts)}")
+        is_trusted = self.journal.checked_ms > 0
+        if counts["resent_after_window"] < self.copies and not (is_trusted or self.has_rolled_back):
+            raise Broken(f"{self.copies} events came again that found no room, {dict(counts)}")
         if counts["resent_after_window"] and not (self.may_be_late or self.orphans):
             raise Broken("something was resent after the window, though nothing kept it")
 
     def _most_requests(self) -> float:
-        """How many a world without troubles needs: its batches, and a binary search for each culprit."""
+        """How many a world without troubles needs: its batches, a binary search for each culprit, doubling after it."""
         plan = self.plan
         if plan.faults or plan.accidents or plan.most_items is not None or plan.capacity is not None or plan.max_rate:
             return math.inf
@@ -226,7 +245,8 @@ class Oracle:
         batches = sum(math.ceil(size / plan.batch_max) + plan.lanes for size in sizes)
         largest = min(plan.batch_max, sum(sizes))
         culprits = len(plan.poison) + len(plan.foreign)
-        return batches + culprits * (math.ceil(math.log2(largest)) + 2)
+        # A search, and the batches that double after it.
+        return batches + culprits * (2 * math.ceil(math.log2(largest)) + 3)
 
     def _may_be_uncertain(self, number: int) -> bool:
         """Whether an attempt may have carried it, and troubles can have lasted long enough."""

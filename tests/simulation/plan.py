@@ -108,6 +108,8 @@ class Plan:
     is_scarce: bool = True
     asks: bool = False  # canaries are asked after trouble, and say what the server has forgotten
     finds: bool = False  # history is on, and is asked about items of unknown fate
+    checks: bool = False  # fresh canaries are asked before anything is sent again
+    lies: float = 0.0  # share of what a full memory does not take: delivered, and answered "in progress"
 
     def kinds(self) -> set[str]:
         """The names of all that happens."""
@@ -172,6 +174,8 @@ def plan_of(seed: int) -> Plan:
         is_scarce=chance() < 0.9,
         asks=chance() < 0.25,
         finds=chance() < 0.15,
+        checks=chance() < 0.5,
+        lies=0.3 if chance() < 0.5 else 0.0,
     )
 
 
@@ -184,7 +188,7 @@ def smaller(plan: Plan) -> Iterator[Plan]:
                 yield replace(plan, **{name: things[:n] + things[n + 1 :]})
     for name, simple in (("rings_lost", 0.0), ("lanes", 1), ("most_items", None), ("capacity", None), ("max_rate", 0.0),
                          ("processes", 1), ("finishes_requests", False), ("is_scarce", True),
-                         ("asks", False), ("finds", False)):  # fmt: skip
+                         ("asks", False), ("finds", False), ("checks", False), ("lies", 0.0)):  # fmt: skip
         if getattr(plan, name) != simple:
             yield replace(plan, **{name: simple})
     for n, (when, channels) in enumerate(plan.events):

@@ -62,6 +62,10 @@ class ServerModel:
     dies_above: int | None = None
     memory: dict[int, Record] = field(default_factory=dict)
     forgot: set[int] = field(default_factory=set)
+    #: Those of them that found no room.
+    never_known: set[int] = field(default_factory=set)
+    #: Asked of each item that found no room: whether it is answered "in progress" though it is out.
+    lies: Callable[[], bool] = lambda: False
     #: Items that were said to be in progress.
     stuck: set[int] = field(default_factory=set)
     forgot_at: float = float("-inf")
@@ -97,9 +101,15 @@ class ServerModel:
         record = Record(is_pending, self.now() + self.ttl_s)
         if self.capacity is not None and number not in self.memory and len(self.memory) >= self.capacity:
             self.forgot.add(number)
+            self.never_known.add(number)
         else:
             self.memory[number] = record
         return record
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no new id is remembered."""
+        return self.capacity is not None and len(self.memory) >= self.capacity
 
 
 class Request:
@@ -175,7 +185,7 @@ class Request:
         if self.pending is not None:  # its own claim: the item it stood at is published
             record, self.pending = self.pending, None
             self.publish(record)
-        while self.at < len(items):
+        while self.at < len(items) and not self.is_over:
             number = items[self.at].number
             if number in server.poison:
                 self.finish(model.REFUSED)
@@ -209,12 +219,17 @@ class Request:
                 self.publish(record)
             else:
                 self.at += 1
-        self.finish(receipts(len(items)))
+        if not self.is_over:
+            self.finish(receipts(len(items)))
 
     def publish(self, record: Record) -> None:
         """Subscribers see the item it stands at, and its time begins."""
-        self.server.on_delivered(self.items[self.at], self)
+        server, number = self.server, self.items[self.at].number
+        server.on_delivered(self.items[self.at], self)
         record.is_pending = False
-        record.until = self.server.now() + self.server.ttl_s
+        record.until = server.now() + server.ttl_s
         self.waited = False
         self.at += 1
+        if number not in server.memory and server.lies():  # its claim was dropped meanwhile
+            server.stuck.add(number)
+            self.finish(model.STUCK)

@@ -12,7 +12,7 @@ from typing import Any
 
 from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.delivery.backoff import QUICK_S
-from sockudo_publisher.delivery.canaries import Asked
+from sockudo_publisher.delivery.canaries import EVICTED_S, Asked
 from sockudo_publisher.delivery.memory import AFTER_TROUBLE
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
@@ -140,6 +140,7 @@ class World:
             poison=frozenset(plan.poison),
             foreign=frozenset(plan.foreign),
         )
+        self.server.lies = lambda: bool(plan.lies) and self.chance() < plan.lies
         self.oracle = Oracle(plan, self.policy, self.journal, self.server)
         self.processes = [Process(number) for number in range(plan.processes)]
         self.process_number = plan.processes
@@ -255,6 +256,7 @@ class World:
                 control=Control(self, task, face, lane),
                 at=_pass,
                 ask=self._asker(task) if self.plan.asks else None,
+                fresh=self._checker(task) if self.plan.checks else None,
                 find=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]
             )
         except JournalUnavailable:
@@ -413,6 +415,34 @@ class World:
             return Asked(Finding(Outcome.ACCEPTED), forgotten)
 
         return ask
+
+    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], None]], Asked]:
+        """Fresh canaries: a full memory has none of them."""
+
+        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> Asked:
+            for _ in range(rounds):
+                started = self.scheduler.now
+                self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
+                if self.chance() < HUNG_SHARE:
+                    self.oracle.excuse_s += timeout_s
+                    self.scheduler.sleep(task, timeout_s)
+                    return Asked(Finding(Outcome.UNKNOWN, "no answer"))
+                if self.scheduler.now < self.server_down_until:
+                    return Asked(Finding(Outcome.NOT_SENT, "refused"))
+                sleep(EVICTED_S)
+                self.scheduler.sleep(task, 0.02)
+                is_full = self.server.is_full
+                self.say(f"{task}: fresh canaries: {'forgotten' if is_full else 'remembered'}")
+                if self.scheduler.now < self.redis_down_until:
+                    raise JournalUnavailable("away", stored=False)
+                if is_full:
+                    self.oracle.was_found_full = True
+                    self.journal.forgets_until_ms = int((self.scheduler.now + self.policy.window_s) * 1000)
+                    return Asked(Finding(Outcome.ACCEPTED), forgotten=True)
+                self.journal.checked_ms = int(started * 1000)
+            return Asked(Finding(Outcome.ACCEPTED))
+
+        return fresh
 
     def _finder(self, task: Task, face: Face) -> Callable[[Sequence[ModelItem], int], Sequence[bool]]:
         """Channel history: what was delivered is in it."""

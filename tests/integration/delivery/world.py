@@ -26,7 +26,7 @@ from tests.unit.delivery.model import ServerModel, item
 APP = "app"
 
 #: Drains after which a world that does not come to rest is given up.
-MOST_DRAINS = 400
+MOST_DRAINS = 1000
 
 
 class Died(BaseException):

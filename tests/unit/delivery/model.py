@@ -100,7 +100,14 @@ class Answers:
     reply: Reply
 
 
-Fault = NotSent | Cut | AnswerLost | RequestLost | Answers
+@dataclass(frozen=True)
+class Lie:
+    """A full memory drops the claim of item ``at`` while it is published: "in progress"; those behind are not tried."""
+
+    at: int = 0
+
+
+Fault = NotSent | Cut | AnswerLost | RequestLost | Answers | Lie
 
 
 @dataclass
@@ -130,6 +137,8 @@ class ServerModel:
     faults: list[Fault | None] = field(default_factory=list)
     #: Items above which every request dies without an answer.
     dies_above: int | None = None
+    #: The memory takes no new id: what comes again is delivered again.
+    is_full: bool = False
     delivered: list[tuple[str, str]] = field(default_factory=list)
     requests: list[list[str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -155,6 +164,10 @@ class ServerModel:
             case Cut(after):
                 self._process(items, len(body), after)
                 return NoReply(sent=True, words="cut")
+            case Lie(at) if at < len(items):
+                self._process(items[: at + 1], len(body), None)
+                self._memory.pop((items[at]["channel"], items[at]["message_id"]), None)
+                return STUCK
         if self.dies_above is not None and len(items) > self.dies_above:
             return NoReply(sent=True, words="timed out")
         return self._process(items, len(body), None)
@@ -200,7 +213,8 @@ class ServerModel:
                 return STUCK
             if known is None:
                 pending = number == cut_after
-                self._memory[place] = _Record(one["data"], pending, self.now() + self.ttl_s)
+                if not self.is_full:
+                    self._memory[place] = _Record(one["data"], pending, self.now() + self.ttl_s)
                 if pending:
                     return STUCK  # nobody reads it
                 self.delivered.append(place)

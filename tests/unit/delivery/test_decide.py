@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery import backoff, decide, drain, window
+from sockudo_publisher.delivery import backoff, canaries, decide, drain, memory_check, window
 from sockudo_publisher.delivery.decide import (
     MISCONFIGURED_S,
     STUCK_WAIT_S,
@@ -53,14 +53,17 @@ def after(outcome: Outcome, tried: Attempt, progress: Progress | None = None, **
         pytest.param(Progress(bad=8, most=4, waited=True), 4, 4, 2, id="first half: the culprit is in the second"),
         pytest.param(Progress(bad=3, most=1), 1, 2, 1, id="one of three"),
         pytest.param(Progress(bad=2, most=1), 1, 1, 1, id="the culprit is next, alone"),
-        pytest.param(Progress(bad=1, most=1), 1, None, None, id="the culprit itself, freed: the search is over"),
-        pytest.param(Progress(bad=4, most=2), 6, None, None, id="more than the prefix: the search is over"),
+        pytest.param(Progress(bad=1, most=1), 1, None, 2, id="the culprit itself, freed: the search is over"),
+        pytest.param(Progress(bad=4, most=2), 6, None, 4, id="more than the prefix: the search is over"),
         pytest.param(Progress(waited=True), 8, None, None, id="the earlier request was only slow"),
-        pytest.param(Progress(most=1, unknowns=9, failures=9), 1, None, None, id="the server is back: full size"),
+        pytest.param(Progress(most=1), 1, None, 2, id="after a culprit: twice as many"),
+        pytest.param(Progress(most=64), 64, None, 128, id="and again"),
+        pytest.param(Progress(most=8), 3, None, 8, id="fewer than allowed: they say nothing of more"),
+        pytest.param(Progress(most=1, unknowns=9, failures=9), 1, None, 2, id="the server is back: it grows"),
     ],
 )
 def test_accepted_settles_and_narrows(before: Progress, count: int, bad: int | None, most: int | None) -> None:
-    """A settled prefix leaves the culprit's prefix shorter; without a search, what follows goes at full size."""
+    """A settled prefix leaves the culprit's prefix shorter; without a search the next batch may be twice as large."""
     step, progress = after(Outcome.ACCEPTED, attempt(count), before)
     assert step == Settle()
     assert (progress.bad, progress.most) == (bad, most)
@@ -99,11 +102,11 @@ def test_first_stuck_answer_of_many_in_a_held_queue_waits_too() -> None:
 
 
 def test_single_stuck_item_is_held() -> None:
-    """Its channel waits; what follows it goes next at full size, and may hold another one."""
+    """Its channel waits; what follows it goes next, one item, which may be stuck too."""
     step, progress = after(Outcome.STUCK, attempt(1, resent=True), Progress(bad=1, most=1, waited=True))
     assert step == Hold(1.0)
     assert not progress.is_searching
-    assert progress.most is None
+    assert progress.most == 1
 
 
 @pytest.mark.parametrize(("age_s", "wait_s"), [(0, 1), (4, 1), (8, 2), (39, 9.75), (40, 10), (119, 10)])
@@ -149,7 +152,7 @@ def test_single_refused_item_is_buried(in_hold: bool) -> None:
     step, progress = after(Outcome.REFUSED, tried, Progress(bad=1, most=1, attempts=4))
     assert step == Bury("refused", WORDS, maybe_delivered=False, attempts=5)
     assert not progress.is_searching
-    assert (progress.most, progress.attempts) == (None, 0)
+    assert (progress.most, progress.attempts) == (1, 0)
 
 
 def test_conflict_on_a_first_attempt_was_not_delivered() -> None:
@@ -229,7 +232,7 @@ def test_single_item_that_is_too_large_is_buried() -> None:
     """There is nothing left to shrink."""
     step, progress = after(Outcome.TOO_LARGE, attempt(1))
     assert step == Bury("too_large", WORDS, maybe_delivered=False, attempts=1)
-    assert progress.most is None
+    assert progress.most == 1
 
 
 def test_too_large_in_a_search_keeps_the_search() -> None:
@@ -437,10 +440,15 @@ def test_documented_numbers_are_the_constants() -> None:
         "| a canary: of the beat; the first after trouble; the others |",
         f"| {backoff.QUICK_S:g} s; the same, every fourth probe in a row the delivery timeout; {backoff.QUICK_S:g} s |",
         "shared by all workers for an hour;",
+        "| fresh canaries before a resend: how many; when each is asked |",
+        f"| {canaries.FRESH}, three times as many after *stuck* to a first send; {canaries.EVICTED_S:g} s later |",
+        f"| a search; {memory_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
+        f"| items of a batch under `hold` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
         f"That is about log2(n) requests for n items: {questions(500)} for 500.",
     ):
         assert line in text
     assert shared.LIMITS_TTL_S == 60 * 60
+    assert memory_check.ROUNDS_IN_DOUBT == 3 * memory_check.ROUNDS
     patient = [pauses for pauses in range(1, 13) if backoff.probe_timeout_s(pauses, 30.0) == 30.0]
     assert patient == [4, 8, 12], "every fourth"
     assert drain.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -370,6 +371,73 @@ def test_culprits_of_every_kind_in_one_batch() -> None:
     loop.run()
     assert loop.server.repeated() == {}
     assert len(loop.server.delivered) == 197
+
+
+@pytest.mark.parametrize(
+    ("is_bad", "most_requests"),
+    [
+        pytest.param(lambda n: True, 400 + 9, id="all of them: one request each"),
+        pytest.param(lambda n: n % 2 == 1, 3 * 200 + 10, id="every second"),
+        pytest.param(lambda n: n % 2 == 0, 3 * 200 + 10, id="every second, the first too"),
+        pytest.param(lambda n: n % 4 < 2, 5 * 100 + 10, id="two and two"),
+        pytest.param(lambda n: n >= 200, 200 + 2 * 10, id="the second half"),
+        pytest.param(lambda n: n < 200, 200 + 2 * 10, id="the first half"),
+    ],
+)
+@pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
+def test_many_refused_events_cost_a_request_each(
+    is_bad: Callable[[int], bool], most_requests: int, in_hold: bool
+) -> None:
+    """Neighbours arrive in order; no culprit pays for the size of a batch."""
+    items = numbered(400)
+    loop = loop_of(items, poison={one.id for n, one in enumerate(items) if is_bad(n)})
+    loop.lane.channel = "c0" if in_hold else None
+    loop.drain(loop.lane)
+    assert [one for one, _ in loop.buried] == [one.id for n, one in enumerate(items) if is_bad(n)]
+    assert loop.server.seen("c0") == [one.id for n, one in enumerate(items) if not is_bad(n)]
+    assert loop.requests <= most_requests
+
+
+def test_batches_are_full_again_after_a_culprit() -> None:
+    """Doubling: a lone culprit slows the queue for nine requests."""
+    loop = loop_of(numbered(5000), poison={"i700"})
+    loop.run()
+    sizes = [count for outcome, count, _ in loop.steps if outcome is Outcome.ACCEPTED]
+    assert sizes[-6:-1] == [500] * 5
+    assert loop.requests <= 5000 / 500 + 9 + 1 + 9 + 2
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(["good"] * 6 + ["poison", "foreign", "oversized", "stuck"]), min_size=1, max_size=400),
+    st.sampled_from([1, 7, 60, 500]),
+)
+def test_requests_are_bounded_for_any_pattern(kinds: list[str], batch_max: int) -> None:
+    """Per culprit the doubling up to it and the search in the last batch; none for its neighbours' number."""
+    items = [Item(f"i{n}", f"stuck-{n}" if kind == "stuck" else f"c{n % 3}") for n, kind in enumerate(kinds)]
+    loop = loop_of(items)
+    loop.batch_max = batch_max
+    for one, kind in zip(items, kinds, strict=True):
+        if kind == "stuck":
+            loop.server.claim(one.id, one.channel)
+        elif kind != "good":
+            getattr(loop.server, kind).add(one.id)
+    loop.drain(loop.lane)
+
+    gaps = [len(run) for run in "".join(" " if kind == "good" else "x" for kind in kinds).split("x")]
+    bound = 2 + 2 * log2(min(batch_max, len(items)))  # the first batch is as large as may be; the last grows
+    bound += sum(gap // batch_max + 1 for gap in gaps if gap)
+    bound += sum(1 + (2 * log2(min(batch_max, gap) + 2) if gap else 0) for gap in gaps[:-1])
+    bound += kinds.count("stuck")  # the earlier request may be running: asked once more after the wait
+    assert loop.requests <= bound
+    assert loop.held == [one.id for one, kind in zip(items, kinds, strict=True) if kind == "stuck"]
+    assert [one for one, _ in loop.buried] == [
+        one.id for one, kind in zip(items, kinds, strict=True) if kind not in {"good", "stuck"}
+    ]
+    assert loop.server.repeated() == {}
+    for channel in ("c0", "c1", "c2"):
+        good = [one.id for one, kind in zip(items, kinds, strict=True) if kind == "good" and one.channel == channel]
+        assert loop.server.seen(channel) == good
 
 
 def test_server_that_dies_of_large_requests_gets_small_ones() -> None:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery.uncertain import Fate, LeaveFirst, SendFirst, SettleFirst, fate
+from sockudo_publisher.delivery.decide import Attempt
+from sockudo_publisher.delivery.outcome import Finding, Outcome
+from sockudo_publisher.delivery.uncertain import Fate, LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
 from sockudo_publisher.delivery.window import Policy, Standing
 
 NOW_MS = 1_000_000
@@ -79,3 +81,22 @@ def test_items_go_one_way_each_and_only_those_that_may(items: list[tuple[int, bo
                 assert (reason == "expired_uncertain") == (left[0][0] == PAST_MS)
         assert count > 0
         left = left[count:]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "copies"),
+    [
+        (Outcome.ACCEPTED, 0),  # settle counts them
+        (Outcome.UNKNOWN, 8),
+        (Outcome.STUCK, 8),
+        (Outcome.REFUSED, 7),
+        (Outcome.CONFLICT, 7),
+        (Outcome.NOT_SENT, 0),
+        (Outcome.BUSY, 0),
+        (Outcome.TOO_LARGE, 0),
+        (Outcome.MISCONFIGURED, 0),
+    ],
+)
+def test_copies_of_a_late_batch(outcome: Outcome, copies: int) -> None:
+    """As many as the answer leaves possible."""
+    assert possible_copies(Finding(outcome), Attempt(8, 800, resent=True, in_hold=False, age_s=200.0)) == copies

@@ -1,0 +1,122 @@
+"""Many refused events in one queue: the requests that they cost, the order of their neighbours, the letters."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from sockudo_publisher import draining, operations, publish_many
+from sockudo_publisher.apps import App as PublisherApp
+from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.delivery.outcome import NoReply, Reply
+from sockudo_publisher.embedded import App, RedisServer, SockudoServer
+from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.settings import get_settings
+from tests.integration.delivery.world import World
+from tests.support.stack import Stack
+from tests.support.subscriber import Subscriber
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+#: An app whose server refuses an event of more than a kilobyte.
+SMALL = App(id="small", key="small-key", secret="small-secret", limits={"max_event_payload_in_kb": 1})
+
+PATTERNS = {
+    "every second": (lambda n: n % 2 == 1, 3 * 200 + 12),
+    "all": (lambda n: True, 400 + 12),
+    "the second half": (lambda n: n >= 200, 200 + 30),
+    "few": (lambda n: n % 100 == 57, 1 + 4 * 20),
+}
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_refused_events_of_a_lane_cost_a_request_each(world: World, name: str) -> None:
+    """Real journal: each culprit becomes one letter, in order, and its neighbours arrive in order."""
+    is_bad, most_requests = PATTERNS[name]
+    channel = world.channel()
+    ids = world.append(channel, 400)
+    bad = [one for n, one in enumerate(ids) if is_bad(n)]
+    world.server.poison = set(bad)
+    world.drain()
+    world.check(without=bad)
+    assert [json.loads(letter["item"])["message_id"] for letter in world.letters()] == bad
+    assert len(world.server.requests) <= most_requests
+
+
+def test_refused_events_of_a_held_queue_cost_a_request_each(world: World) -> None:
+    """They were queued behind a stuck event of their channel."""
+    channel = world.channel()
+    first = world.append(channel)
+    world.server.claim(first[0], channel)
+    world.drain()
+    assert world.holds() == [channel]
+    ids = world.append(channel, 200)
+    bad = ids[1::2]
+    world.server.poison = set(bad)
+    world.server.release(first[0], channel)
+    before = len(world.server.requests)
+    world.settle_down()
+    world.check(without=bad)
+    assert len(world.letters()) == 100
+    assert len(world.server.requests) - before <= 3 * 100 + 12
+
+
+# -- the real server -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(
+    redis_server: RedisServer,
+    redis_url: str,
+    sockudo: SockudoServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Stack]:
+    """A server with that app, one lane, and the settings in this process' environment."""
+    with ExitStack() as ends:
+        server = ends.enter_context(SockudoServer(tmp_path / "sockudo", [SMALL]))
+        stack = Stack(redis_server, server, tmp_path, ends)
+        monkeypatch.setenv("SOCKUDO_LANES", "1")
+        for name, value in stack.environ.items():
+            monkeypatch.setenv(name, value)
+        forget_apps()
+        yield stack
+    monkeypatch.undo()
+    forget_apps()
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_real_server_refuses_many_events(
+    small: Stack, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The same from `publish_many` to a subscriber; the requests of the canaries are counted too."""
+    is_bad, most_requests = PATTERNS[name]
+    channel = small.channel()
+    subscriber: Subscriber = small.subscribe(channel)
+    requests = 0
+    post: Callable[[PublisherApp, bytes, float], Reply | NoReply] = draining._post
+
+    def counted(app: PublisherApp, body: bytes, timeout_s: float) -> Reply | NoReply:
+        nonlocal requests
+        requests += 1
+        return post(app, body, timeout_s)
+
+    monkeypatch.setattr(draining, "_post", counted)
+    publish_many((channel, "tick", {"n": n, "text": "x" * (2000 if is_bad(n) else 10)}) for n in range(400))
+    with caplog.at_level(logging.ERROR, "sockudo_publisher.delivery"):
+        while draining.run("default", 0) is not None:
+            pass
+    bad = [n for n in range(400) if is_bad(n)]
+    letters = operations.dead_list(get_settings(), "default", 400)
+    assert sorted(json.loads(json.loads(letter.item)["data"])["n"] for letter in letters) == bad
+    assert {letter.reason for letter in letters} == {"refused"}
+    expected = [n for n in range(400) if not is_bad(n)]
+    assert wait_for(lambda: len(subscriber.data()) >= len(expected), 60)
+    assert [json.loads(data)["n"] for data in subscriber.data()] == expected
+    checks = 12 * (1 + 60 // 5)  # of the server's memory: one every five seconds, at most a minute of them
+    assert requests <= most_requests + checks
