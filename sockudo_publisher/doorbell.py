@@ -16,6 +16,7 @@ from typing import Any
 
 from .broker import bounded_connection
 from .celery_app import QUEUE, celery_app, configured
+from .fork_gate import inside_client
 
 __all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
 
@@ -37,6 +38,7 @@ class Doorbell:
     def __init__(self) -> None:
         self.failures = 0
         self._lock = threading.Lock()
+        self._ringer = 0  # the thread that has the lock
         self._pid = 0
         self._connection: Any = None
         self._producer: Any = None
@@ -46,20 +48,14 @@ class Doorbell:
         """Ring lanes (or one held channel of a lane); ``False``: not rung, the sweep will find them."""
         if time.monotonic() < self._skip_until:
             return False
-        if not self._lock.acquire(timeout=CONNECT_S + SEND_S):
+        me, lock = threading.get_ident(), self._lock
+        # A signal handler that publishes may have interrupted this thread's own ring.
+        if self._ringer == me or not lock.acquire(timeout=CONNECT_S + SEND_S):
             return False  # another thread is waiting for a frozen broker
+        self._ringer = me
         try:
-            producer = self._open()
-            for lane in lanes:
-                celery_app.send_task(
-                    DRAIN_TASK,
-                    args=(app, lane, channel),
-                    queue=QUEUE,
-                    countdown=after_s or None,
-                    ignore_result=True,
-                    retry=False,
-                    producer=producer,
-                )
+            with inside_client:
+                self._send(app, lanes, after_s, channel)
         except Exception as error:  # noqa: BLE001 -- whatever a broker's client raises, the event is stored
             self.failures += 1
             self._skip_until = time.monotonic() + SKIP_S
@@ -67,12 +63,27 @@ class Doorbell:
             logger.warning("the broker took no doorbell (%s): the sweep will ring", type(error).__name__)
             return False
         finally:
-            self._lock.release()
+            self._ringer = 0
+            lock.release()
         return True
+
+    def _send(self, app: str, lanes: Iterable[int], after_s: float, channel: str | None) -> None:
+        producer = self._open()
+        for lane in lanes:
+            celery_app.send_task(
+                DRAIN_TASK,
+                args=(app, lane, channel),
+                queue=QUEUE,
+                countdown=after_s or None,
+                ignore_result=True,
+                retry=False,
+                producer=producer,
+            )
 
     def after_fork(self) -> None:
         """A thread that held the lock while another forked is not here to give it back."""
         self._lock = threading.Lock()
+        self._ringer = 0
 
     def _open(self) -> Any:
         if self._pid != os.getpid():
