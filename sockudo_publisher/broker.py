@@ -157,6 +157,7 @@ class _Link:
 for _name in (
     *(
         "celery.app.amqp",
+        "celery.app.events",
         "celery.events.dispatcher",
         "celery.events.receiver",
         "celery.backends.redis",
