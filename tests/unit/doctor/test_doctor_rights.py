@@ -1,0 +1,48 @@
+"""Which rights are missing for whom, and that no script or command is forgotten."""
+
+from __future__ import annotations
+
+import pytest
+
+from sockudo_publisher.doctor import rights
+from sockudo_publisher.doctor.rights import CALLER, OPERATOR, PARTS, WORKER, RightsFacts, judge_rights, rights_of
+from sockudo_publisher.journal.scripts import NAMES
+
+pytestmark = pytest.mark.unit
+
+
+def test_every_script_belongs_to_a_part():
+    """A new one is a worker's until it is said to be another's."""
+    assert set().union(*(part.scripts for part in PARTS)) == set(NAMES)
+
+
+def test_every_command_has_a_complete_form():
+    """Redis reads beyond a form with too few arguments, and may end."""
+    with_key_alone = {"del", "exists", "get", "hgetall", "hkeys", "llen", "smembers", "watch", "xlen"}
+    needed = set().union(*map(rights_of, PARTS), *rights.BROKER_RIGHTS.values())
+    assert needed <= with_key_alone | set(rights._ARGUMENTS)
+
+
+@pytest.mark.parametrize(
+    ("denied", "state", "words"),
+    [
+        ((), "fine", "of callers, workers, operators"),
+        (("xtrim",), "broken", "missing for workers, operators: XTRIM"),
+        (("smembers",), "broken", "missing for operators: SMEMBERS"),
+        (("hsetnx", "xadd"), "broken", "HSETNX, XADD"),
+        (rights_of(WORKER) | rights_of(OPERATOR), "broken", "missing for callers"),
+        ((rights_of(WORKER) | rights_of(OPERATOR)) - rights_of(CALLER), "fine", "of callers"),
+        ((rights_of(WORKER) | rights_of(CALLER)) - rights_of(OPERATOR), "fine", "of operators"),
+        (rights_of(OPERATOR) - rights_of(WORKER), "fine", "of callers, workers"),
+    ],
+)
+def test_what_is_missing_is_said_of_those_who_need_it(denied, state, words):
+    found = judge_rights(RightsFacts(frozenset(denied)))
+    assert (found.state.value, words in found.why) == (state, True), found
+
+
+def test_what_cannot_be_found_out():
+    """EVAL is needed for everything; without an answer it is unknown."""
+    assert judge_rights(RightsFacts(eval_denied=True)).state.value == "broken"
+    assert "+eval" in judge_rights(RightsFacts(eval_denied=True)).change
+    assert judge_rights(RightsFacts()).state.value == "unknown"
