@@ -19,6 +19,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from .errors import ConfigurationError, JournalUnavailable
 from .fork_gate import inside_client
+from .journal.refusal import describe_refusal
 
 __all__ = ["bounded_connection", "bounded_send"]
 
@@ -203,8 +204,9 @@ def _cause(error: BaseException) -> BaseException:
 
 
 def _word(error: BaseException) -> str:
-    """The error's kind: its text may hold a URL."""
-    return type(_cause(error)).__name__
+    """The error's kind, as its text may hold a URL; what Redis answers as an error, whose text holds none."""
+    cause = _cause(error)
+    return describe_refusal(cause) if isinstance(cause, ResponseError) else type(cause).__name__
 
 
 def _drop(producer: Any) -> None:

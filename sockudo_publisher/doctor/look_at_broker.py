@@ -13,6 +13,7 @@ from celery import Celery
 
 from ..broker import bounded_connection
 from ..celery_app import QUEUE, configuration
+from ..redis_scripts import send_scripts_with_eval
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
 
@@ -29,6 +30,7 @@ ABOUT = "sockudo_publisher_about"
 
 def look_at_broker(settings: Settings) -> BrokerFacts:
     """Whether the broker takes a connection, and which workers have our queue."""
+    send_scripts_with_eval()
     # kombu masks passwords in its words, not users, and other transports have other secrets: the kind alone is shown.
     transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
     with Celery("sockudo_publisher.doctor", set_as_current=False) as app:

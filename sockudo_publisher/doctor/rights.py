@@ -48,13 +48,27 @@ OPERATOR = Part(
 PARTS = (CALLER, WORKER, OPERATOR)
 
 #: What kombu runs in a Redis that is the broker: to send, and to consume and to ask workers beside that.
-_SEND = frozenset({"exec", "lpush", "multi", "publish", "sadd", "smembers"})
+_SEND = frozenset({"exec", "llen", "lpush", "multi", "publish", "sadd", "smembers"})
 BROKER_RIGHTS: Mapping[str, frozenset[str]] = {
     "caller": _SEND,
     "worker": _SEND
-    | {"brpop", "del", "hdel", "hget", "hset", "llen", "psubscribe", "set", "subscribe", "unwatch", "watch"}
-    | {"zadd", "zrem", "zrevrangebyscore"},
-    "operator": _SEND | {"brpop", "del", "llen", "srem"},
+    | {
+        "brpop",
+        "del",
+        "eval",
+        "evalsha",
+        "get",
+        "hdel",
+        "hget",
+        "hset",
+        "psubscribe",
+        "set",
+        "subscribe",
+        "unwatch",
+        "watch",
+    }
+    | {"zadd", "zrange", "zrem"},
+    "operator": _SEND | {"brpop", "del", "eval", "evalsha", "srem"},
 }
 
 _CALLED = re.compile(r"redis\.call\(\s*'(\w+)'")
@@ -98,7 +112,6 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "zrem": (_KEY, "m"),
     "zremrangebyrank": (_KEY, "0", "0"),
     "zremrangebyscore": (_KEY, "-inf", "1"),
-    "zrevrangebyscore": (_KEY, "1", "-inf"),
     "zscore": (_KEY, "m"),
 }
 

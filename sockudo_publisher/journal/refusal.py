@@ -72,7 +72,9 @@ def describe_refusal(error: Exception) -> str:
 def error_words(error: Exception) -> str:
     """The kind of an error, with its text only where that cannot hold a URL or a value."""
     # An unknown command is answered with its arguments, and HELLO's are user and password.
-    text = str(error).split("\n", 1)[0].split("with args", 1)[0].rstrip(" ,")
+    # redis-py puts a pipeline's command before them, with all that was to be stored.
+    text = str(error).rpartition("of pipeline caused error: ")[2]
+    text = text.split("\n", 1)[0].split("with args", 1)[0].rstrip(" ,")
     text = _USER.sub("the user has", text)
     return f"{type(error).__name__}: {text}"[:200] if isinstance(error, ResponseError) else type(error).__name__
 
@@ -88,7 +90,7 @@ def _advice(error: Exception) -> str:
         return f"Redis does not know the script though it was sent with EVAL; {_RIGHTS}"
     if isinstance(error, NoPermissionError):
         denied = _DENIED_COMMAND.search(text)
-        right = f"`ACL SETUSER <user> +{denied[1].lower()}`" if denied else "`ACL SETUSER <user> ~sockudo:*`"
+        right = f"`ACL SETUSER <user> +{denied[1].lower()}`" if denied else "a key pattern, as in ~sockudo:*"
         return f"allow it with {right}; {_RIGHTS}"
     unknown = _UNKNOWN_COMMAND.search(text)
     if unknown is not None:
