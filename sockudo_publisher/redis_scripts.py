@@ -15,18 +15,17 @@ from redis.exceptions import NoScriptError
 
 __all__ = ["send_scripts_with_eval"]
 
-_call = Script.__call__
-
 
 def _call_with_eval(self: Script, keys: Any = None, args: Any = None, client: Any = None) -> Any:
     client = self.registered_client if client is None else client
-    if isinstance(client, Pipeline):
-        return _call(self, keys=keys, args=args, client=client)
     keys, args = tuple(keys or ()), tuple(args or ())
-    try:
-        return client.evalsha(self.sha, len(keys), *keys, *args)
-    except NoScriptError:
-        return client.eval(self.script, len(keys), *keys, *args)
+    if not isinstance(client, Pipeline):
+        try:
+            return client.evalsha(self.sha, len(keys), *keys, *args)
+        except NoScriptError:
+            pass
+    # A pipeline's answers come later; redis-py itself asks with SCRIPT EXISTS before.
+    return client.eval(self.script, len(keys), *keys, *args)
 
 
 def send_scripts_with_eval() -> None:

@@ -16,6 +16,8 @@ from ..celery_app import QUEUE, configuration
 from ..redis_scripts import send_scripts_with_eval
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
+from .look_at_rights import look_at_rights
+from .rights import BROKER_RIGHTS, UNNEEDED
 
 __all__ = ["look_at_broker"]
 
@@ -47,11 +49,24 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
             connection.release()
             return BrokerFacts(transport, failure=_words(error))
         try:
-            return BrokerFacts(transport, workers=_workers(app, connection))
-        except Exception:  # noqa: BLE001 -- idem
-            return BrokerFacts(transport)
+            denied = _denied(connection)
+            try:
+                return BrokerFacts(transport, workers=_workers(app, connection), denied=denied)
+            except Exception:  # noqa: BLE001 -- idem
+                return BrokerFacts(transport, denied=denied)
         finally:
             connection.release()
+
+
+def _denied(connection: Any) -> frozenset[str]:
+    """What our user may not run, where the broker is a Redis that says so."""
+    if connection.transport.driver_type != "redis":
+        return frozenset()
+    try:
+        client = connection.default_channel.client
+        return look_at_rights(client, UNNEEDED.union(*BROKER_RIGHTS.values())).denied or frozenset()
+    except Exception:  # noqa: BLE001 -- whatever it is, the next question meets it too
+        return frozenset()
 
 
 def _workers(app: Celery, connection: Any) -> tuple[Worker, ...]:

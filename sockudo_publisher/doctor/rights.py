@@ -15,7 +15,19 @@ from functools import lru_cache
 from ..journal.scripts import NAMES, script
 from .finding import Finding, broken, fine, unknown
 
-__all__ = ["BROKER_RIGHTS", "PARTS", "Part", "RightsFacts", "forms", "judge_rights", "missing_text", "rights_of"]
+__all__ = [
+    "BROKER_RIGHTS",
+    "PARTS",
+    "UNNEEDED",
+    "Part",
+    "RightsFacts",
+    "forms",
+    "judge_rights",
+    "lacking_rights",
+    "missing_text",
+    "rights_of",
+    "rights_text",
+]
 
 
 @dataclass(frozen=True)
@@ -49,27 +61,21 @@ PARTS = (CALLER, WORKER, OPERATOR)
 
 #: What kombu runs in a Redis that is the broker: to send, and to consume and to ask workers beside that.
 _SEND = frozenset({"exec", "llen", "lpush", "multi", "publish", "sadd", "smembers"})
+_ASK_WORKERS = (
+    _SEND
+    | {"brpop", "del", "eval", "evalsha", "exists", "pexpire", "srem", "time", "zadd", "zrange", "zrangebyscore"}
+    | {"zrem"}
+)
 BROKER_RIGHTS: Mapping[str, frozenset[str]] = {
     "caller": _SEND,
-    "worker": _SEND
-    | {
-        "brpop",
-        "del",
-        "eval",
-        "evalsha",
-        "get",
-        "hdel",
-        "hget",
-        "hset",
-        "psubscribe",
-        "set",
-        "subscribe",
-        "unwatch",
-        "watch",
-    }
-    | {"zadd", "zrange", "zrem"},
-    "operator": _SEND | {"brpop", "del", "eval", "evalsha", "srem"},
+    "worker": _ASK_WORKERS
+    | {"get", "hdel", "hget", "hset", "psubscribe", "punsubscribe", "rpop", "set", "subscribe", "unsubscribe"}
+    | {"unwatch", "watch"},
+    "operator": _ASK_WORKERS,
 }
+
+#: Commands that no part needs: a user who may run them was not made for one part.
+UNNEEDED = frozenset({"incr", "strlen"})
 
 _CALLED = re.compile(r"redis\.call\(\s*'(\w+)'")
 
@@ -93,6 +99,8 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "multi": (),
     "pexpire": (_KEY, "1"),
     "psubscribe": ("/0.celery.pidbox",),
+    "punsubscribe": (),
+    "unsubscribe": (),
     "publish": ("/0.celery.pidbox", "v"),
     "sadd": (_KEY, "v"),
     "set": (_KEY, "v"),
@@ -143,7 +151,8 @@ class RightsFacts:
 def judge_rights(facts: RightsFacts) -> Finding:
     """Whether this user can do what at least one part does, and all of what the part does that it is meant for.
 
-    A user is meant for a part if it has a right that only this part needs; a caller's are a part of a worker's.
+    A user who may run what no part needs (:data:`UNNEEDED`) is meant for all of them; another one for the parts that it
+    has most rights of, of those that only this part needs.
     """
     name = "redis.rights"
     if facts.eval_denied:
@@ -153,30 +162,44 @@ def judge_rights(facts: RightsFacts) -> Finding:
     if facts.denied is None:
         how = "`redis-cli ACL GETUSER <user>`, beside the lines of docs/deployment.md (Rights in Redis)"
         return unknown(name, "Redis does not say what this user may run", how)
-    denied = facts.denied
-    missing = {part.name: rights_of(part) & denied for part in PARTS}
-    complete = [part for part, lacks in missing.items() if not lacks]
-    meant = [part for part in PARTS if _only(part) - denied] or [CALLER]
-    lacking = {part.name: missing[part.name] for part in meant if missing[part.name]}
-    if not complete and not lacking:
-        lacking = {"caller": missing["caller"]}
+    needed = {part.name: rights_of(part) for part in PARTS}
+    lacking = lacking_rights(facts.denied, needed)
     if lacking:
-        needed = sorted(frozenset().union(*lacking.values()))
-        whom = ", ".join(f"{one}s" for one in lacking)
-        return broken(
-            name,
-            f"missing for {whom}: {missing_text(needed)}",
-            f"`ACL SETUSER <user> {' '.join(f'+{one}' for one in needed)}`, and the keys ~sockudo:* "
-            "(docs/deployment.md, Rights in Redis)",
-        )
-    return fine(name, f"this user has the rights of {', '.join(f'{one}s' for one in complete)}")
+        return broken(name, missing_text(lacking), f"{rights_text(lacking)}, and the keys ~sockudo:*{_PAGE}")
+    able = ", ".join(f"{part}s" for part, rights in needed.items() if not rights & facts.denied)
+    return fine(name, f"this user has the rights of {able}")
 
 
-def missing_text(commands: Collection[str]) -> str:
-    """Commands as people know them."""
-    return ", ".join(one.upper() for one in sorted(commands))
+def lacking_rights(denied: frozenset[str], needed: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
+    """What is missing, by part, for the parts that a user is meant for; empty: nothing."""
+    missing = {part: rights & denied for part, rights in needed.items()}
+    meant = [part for part in needed if not UNNEEDED & denied or _has_most(_only(part, needed), denied)]
+    lacking = {part: missing[part] for part in meant if missing[part]}
+    if not lacking and all(missing.values()):
+        lacking = {"caller": missing["caller"]}
+    return lacking
 
 
-def _only(part: Part) -> frozenset[str]:
-    others: frozenset[str] = frozenset().union(*(rights_of(other) for other in PARTS if other is not part))
-    return rights_of(part) - others
+def _has_most(rights: frozenset[str], denied: frozenset[str]) -> bool:
+    # Not any of them: where one Redis is both, some rights are there for the broker's sake.
+    return 2 * len(rights - denied) > len(rights)
+
+
+def _only(part: str, needed: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    others: frozenset[str] = frozenset().union(*(rights for other, rights in needed.items() if other != part))
+    return needed[part] - others
+
+
+def missing_text(lacking: Mapping[str, frozenset[str]]) -> str:
+    """Whom it concerns, and the commands as people know them."""
+    commands = ", ".join(one.upper() for one in sorted(frozenset().union(*lacking.values())))
+    return f"missing for {', '.join(f'{part}s' for part in lacking)}: {commands}"
+
+
+def rights_text(lacking: Mapping[str, frozenset[str]]) -> str:
+    """The line that adds them."""
+    commands = " ".join(f"+{one}" for one in sorted(frozenset().union(*lacking.values())))
+    return f"`ACL SETUSER <user> {commands}`"
+
+
+_PAGE = " (docs/deployment.md, Rights in Redis)"

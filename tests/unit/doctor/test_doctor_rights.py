@@ -5,7 +5,16 @@ from __future__ import annotations
 import pytest
 
 from sockudo_publisher.doctor import rights
-from sockudo_publisher.doctor.rights import CALLER, OPERATOR, PARTS, WORKER, RightsFacts, judge_rights, rights_of
+from sockudo_publisher.doctor.rights import (
+    CALLER,
+    OPERATOR,
+    PARTS,
+    UNNEEDED,
+    WORKER,
+    RightsFacts,
+    judge_rights,
+    rights_of,
+)
 from sockudo_publisher.journal.scripts import NAMES
 
 pytestmark = pytest.mark.unit
@@ -18,8 +27,21 @@ def test_every_script_belongs_to_a_part():
 
 def test_every_command_has_a_complete_form():
     """Redis reads beyond a form with too few arguments, and may end."""
-    with_key_alone = {"del", "exists", "get", "hgetall", "hkeys", "llen", "smembers", "watch", "xlen"}
-    needed = set().union(*map(rights_of, PARTS), *rights.BROKER_RIGHTS.values())
+    with_key_alone = {
+        "del",
+        "exists",
+        "get",
+        "hgetall",
+        "hkeys",
+        "incr",
+        "llen",
+        "rpop",
+        "smembers",
+        "strlen",
+        "watch",
+        "xlen",
+    }
+    needed = UNNEEDED.union(*map(rights_of, PARTS), *rights.BROKER_RIGHTS.values())
     assert needed <= with_key_alone | set(rights._ARGUMENTS)
 
 
@@ -30,10 +52,13 @@ def test_every_command_has_a_complete_form():
         (("xtrim",), "broken", "missing for workers, operators: XTRIM"),
         (("smembers",), "broken", "missing for operators: SMEMBERS"),
         (("hsetnx", "xadd"), "broken", "HSETNX, XADD"),
-        (rights_of(WORKER) | rights_of(OPERATOR), "broken", "missing for callers"),
-        ((rights_of(WORKER) | rights_of(OPERATOR)) - rights_of(CALLER), "fine", "of callers"),
-        ((rights_of(WORKER) | rights_of(CALLER)) - rights_of(OPERATOR), "fine", "of operators"),
-        (rights_of(OPERATOR) - rights_of(WORKER), "fine", "of callers, workers"),
+        (("xdel",), "broken", "missing for operators: XDEL"),
+        (UNNEEDED | {"xdel"}, "fine", "of callers, workers"),
+        (UNNEEDED | rights_of(WORKER) | rights_of(OPERATOR), "broken", "missing for callers"),
+        (UNNEEDED | (rights_of(WORKER) | rights_of(OPERATOR)) - rights_of(CALLER), "fine", "of callers"),
+        (UNNEEDED | (rights_of(WORKER) | rights_of(CALLER)) - rights_of(OPERATOR), "fine", "of operators"),
+        (UNNEEDED | rights_of(OPERATOR) - rights_of(WORKER), "fine", "of callers, workers"),
+        (UNNEEDED | {"zadd"}, "broken", "missing for workers: ZADD"),
     ],
 )
 def test_what_is_missing_is_said_of_those_who_need_it(denied, state, words):
