@@ -148,3 +148,24 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
         assert wait_for(lambda: deployment.settled() >= 28, LONG_S)
     deployment.cli("dead", "purge", "--all", "--yes")
     assert deployment.denied() == []
+
+
+@pytest.mark.parametrize("more", [(), ("-script",)], ids=["no dangerous command", "nor SCRIPT"])
+def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServer, more: tuple[str, ...]) -> None:
+    """`+@all -@dangerous`, as services have it: published, delivered, looked at; what is left is unknown to the doctor."""
+    with RedisServer(tmp_path / "managed") as managed, redis.Redis(port=managed.port) as client:
+        deployment = Deployment(managed, managed, devserver, tmp_path)
+        for user in ("caller", "worker", "operator"):
+            rules = ("reset", "on", ">pw", "~*", "&*", "+@all", "-@dangerous", *more)
+            client.execute_command("ACL", "SETUSER", user, *rules)
+        deployment.run("caller", "-c", CALLER)
+        with WorkerProcess(deployment.settings("worker"), directory=tmp_path) as worker:
+            deployment.run("caller", "-c", WAITING_CALLER)
+            assert wait_for(lambda: deployment.settled() >= 25, LONG_S), worker.log_tail()
+            client.script_flush()
+            deployment.run("caller", "-c", WAITING_CALLER)
+            assert wait_for(lambda: deployment.settled() >= 27, LONG_S), worker.log_tail()
+            told = deployment.cli("doctor", codes=(0, 1))
+            found = {one["name"]: one["state"] for one in told["findings"]}  # type: ignore[attr-defined]
+            states = {found[name] for name in ("redis.rights", "redis.clock", "broker", "workers")}
+            assert (states, found["redis.memory"]) == ({"fine"}, "unknown")
