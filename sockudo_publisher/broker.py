@@ -21,7 +21,7 @@ from .errors import ConfigurationError, JournalUnavailable
 from .fork_gate import inside_client
 from .journal.refusal import describe_refusal
 
-__all__ = ["bounded_connection", "bounded_send"]
+__all__ = ["bounded_connection", "bounded_send", "failure_words"]
 
 logger = logging.getLogger("sockudo_publisher.broker")
 
@@ -98,8 +98,8 @@ class _Link:
             return self._sent(producer, send)
         except _away(producer) as error:
             if stored is False and isinstance(_cause(error), ResponseError):
-                raise JournalUnavailable(f"the broker refused: {_word(error)}", stored=False) from None
-            raise JournalUnavailable(f"the broker did not answer: {_word(error)}", stored=None) from None
+                raise JournalUnavailable(f"the broker refused: {failure_words(error)}", stored=False) from None
+            raise JournalUnavailable(f"the broker did not answer: {failure_words(error)}", stored=None) from None
 
     def _connected(self, stored: bool | None) -> Any:
         """A producer on a new connection that is open. Raises as :func:`bounded_send`; ``stored`` by an earlier try."""
@@ -114,7 +114,7 @@ class _Link:
             connection.default_channel  # noqa: B018 -- connects, and a broker that is frozen does not answer
         except away as error:
             _drop(producer)
-            raise JournalUnavailable(f"the broker cannot be reached: {_word(error)}", stored=stored) from None
+            raise JournalUnavailable(f"the broker cannot be reached: {failure_words(error)}", stored=stored) from None
         except Exception as error:  # noqa: BLE001 -- idem: options that its URL or the app's configuration lacks
             _drop(producer)
             raise self._unusable(error, stored) from None
@@ -203,7 +203,7 @@ def _cause(error: BaseException) -> BaseException:
     return error.__cause__ or error  # kombu's own words around a client's
 
 
-def _word(error: BaseException) -> str:
+def failure_words(error: BaseException) -> str:
     """The error's kind, as its text may hold a URL; what Redis answers as an error, whose text holds none."""
     cause = _cause(error)
     return describe_refusal(cause) if isinstance(cause, ResponseError) else type(cause).__name__

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-from .broker import bounded_connection
+from .broker import bounded_connection, failure_words
 from .celery_app import QUEUE, celery_app, configured
 from .fork_gate import inside_client
 
@@ -60,7 +60,7 @@ class Doorbell:
             self.failures += 1
             self._skip_until = time.monotonic() + SKIP_S
             self._close()
-            logger.warning("the broker took no doorbell (%s): the sweep will ring", type(error).__name__)
+            logger.warning("the broker took no doorbell (%s): the sweep will ring", failure_words(error))
             return False
         finally:
             self._ringer = 0

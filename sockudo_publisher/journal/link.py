@@ -131,9 +131,9 @@ class RedisLink:
         return [] if self._made is None else self._made.free
 
     def _give_back(self, connection: Any) -> None:
-        free = self._free
-        if len(free) < MOST_FREE:
-            free.append(connection)
+        made = self._made
+        if made is not None and len(made.free) < MOST_FREE:
+            made.free.append(connection)
         else:
             connection.disconnect()
 
