@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockudo_publisher.doctor import rights
+from sockudo_publisher.doctor.broker_health import BrokerFacts, judge_broker
 from sockudo_publisher.doctor.rights import (
     CALLER,
     OPERATOR,
@@ -71,3 +72,22 @@ def test_what_cannot_be_found_out():
     assert judge_rights(RightsFacts(eval_denied=True)).state.value == "broken"
     assert "+eval" in judge_rights(RightsFacts(eval_denied=True)).change
     assert judge_rights(RightsFacts()).state.value == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("denied", "words"),
+    [
+        ({"lpush"}, "missing for callers, workers, operators: LPUSH"),
+        ({"psubscribe"}, "missing for workers: PSUBSCRIBE"),
+        (UNNEEDED | rights.BROKER_RIGHTS["worker"] - rights.BROKER_RIGHTS["caller"], ""),
+    ],
+    ids=["sends nothing", "hears nothing", "a caller"],
+)
+def test_rights_in_the_broker_are_judged_too(denied, words):
+    """Of a Redis apart, by whom they are needed."""
+    facts = BrokerFacts("redis", workers=(), denied=frozenset(denied))
+    broker, _ = judge_broker(facts, app="default", lanes=8, version="1")
+    assert broker.state.value == ("broken" if words else "fine")
+    assert words in broker.why
+    if words:
+        assert broker.change.startswith("`ACL SETUSER <user> +")
