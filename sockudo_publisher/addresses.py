@@ -3,7 +3,7 @@
 redis-py and kombu take what they do not understand for something else (``redis://h/abc`` for database 0),
 or raise errors that quote the URL. Here a URL is read as both of them read it, and a complaint names the
 setting and what is expected, never a piece of the URL: a password with an unencoded ``/`` or ``#`` may
-stand anywhere in it. Imports the errors alone, and kombu where a broker of one's own is named.
+stand anywhere in it. Imports the errors alone, and kombu's list of transports for a complaint.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from .errors import ConfigurationError
 __all__ = ["RedisAddress", "checked_broker_url"]
 
 _EXPECTED = "expected redis(s)://[user:password@]host[:port][/database] or unix:///path[?db=database]"
-_EXPECTED_BROKER = "expected transport://[user:password@]host[:port][/path], as in amqp://user:password@host//"
+_EXPECTED_BROKER = (
+    "expected redis(s)://[user:password@]host[:port][/database], redis+socket:///path, "
+    "or for RabbitMQ amqp(s)://[user:password@]host[:port]/[vhost]"
+)
 _ENCODE = "percent-encode : / ? # [ ] @ % in a password"
 
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
@@ -61,11 +64,19 @@ _OURS = frozenset(
     }
 )
 
-#: Transports whose URL is not of the usual form, and is read by themselves (kombu's can_parse_url).
-_READ_BY_THEMSELVES = frozenset({"azureservicebus", "gcpubsub", "mongodb"})
+#: Transports of a broker that are usable: their connections keep to the times that a caller has, and their messages
+#: reach other processes. With the query parameters that kombu understands in their URLs.
+_REDIS_BROKERS = frozenset({"redis", "rediss"})
+_RABBITMQ_BROKERS = frozenset({"amqp", "amqps", "pyamqp"})
+_RABBITMQ_PARAMETERS = ("heartbeat", "login_method")
+_LOGIN_METHODS = frozenset({"PLAIN", "AMQPLAIN", "EXTERNAL"})
 
-#: Transports in whose paths a bare @ is the end of a password with a slash in it.
-_NETWORK = frozenset({"amqp", "amqps", "librabbitmq", "pyamqp", "redis", "rediss", "sentinel"})
+#: Why a transport that Celery knows is refused, where there is more to say than that it is none of those.
+_REFUSED_BROKERS = {
+    "sentinel": "Sentinel is not supported: name the primary itself, as in redis://host:6379/0",
+    "memory": "memory:// keeps messages inside one process, so no worker would get them",
+    "filesystem": "filesystem:// needs folders that a URL cannot name",
+}
 
 
 @dataclass(frozen=True)
@@ -145,42 +156,99 @@ class RedisAddress:
 
 
 def checked_broker_url(url: str, *, setting: str) -> str:
-    """A broker's URL as kombu takes it. Raises :class:`ConfigurationError` that names ``setting``.
+    """The URL of Redis or RabbitMQ as kombu takes it. Raises :class:`ConfigurationError` that names ``setting``.
 
-    ``unix://`` is written as kombu has it. Several URLs, separated by semicolons, are several servers.
+    ``unix://`` is written as kombu has it. Several URLs, separated by semicolons, are several servers of one kind.
     """
     if url.lower().startswith("unix://"):
         return RedisAddress.from_url(url, setting=setting).broker_url()
-    for one in url.split(";"):
-        _check_broker(one, setting)
-    return url
+    urls = url.split(";")
+    kinds = {_check_broker(one, setting) for one in urls}
+    if len(kinds) > 1:
+        raise ConfigurationError(f"{setting}: names Redis and RabbitMQ, expected servers of one kind")
+    return ";".join(_with_lower_scheme(one) for one in urls)
 
 
-def _check_broker(url: str, setting: str) -> None:
-    from kombu.transport import TRANSPORT_ALIASES
-    from kombu.utils.url import parse_url, url_to_parts
-
+def _check_broker(url: str, setting: str) -> str:
+    """Raise :class:`ConfigurationError` unless kombu can use this one URL; "redis" or "amqp", its kind."""
     if not url or _CONTROL_OR_SPACE.search(url):
         raise ConfigurationError(f"{setting}: holds a space, a control character or nothing, {_EXPECTED_BROKER}")
     scheme, separator, rest = url.partition("://")
+    scheme = scheme.lower()
     transport, _, inner = scheme.partition("+")
     if not separator or not transport:
         raise ConfigurationError(f"{setting}: no transport, {_EXPECTED_BROKER}")
-    if transport.lower() not in TRANSPORT_ALIASES and transport not in TRANSPORT_ALIASES:
-        # Not named: what stands before :// may be anything, where somebody forgot the scheme.
-        raise ConfigurationError(f"{setting}: Celery knows no such transport, {_EXPECTED_BROKER}")
-    if transport in _READ_BY_THEMSELVES or (inner and inner != "socket"):
-        return
-    try:
-        # As kombu does, whose words would show what it took for the port: often a piece of the password.
-        parts = url_to_parts(f"{inner}://{rest}") if inner else parse_url(url)
-        path = urlsplit(f"http://{rest}").path
-    except (ValueError, KeyError, TypeError):
-        parts = None
-    if parts is None or "#" in rest or (transport in _NETWORK and "@" in path):
+    is_redis, is_socket = transport in _REDIS_BROKERS, scheme == "redis+socket"
+    if not (is_redis or transport in _RABBITMQ_BROKERS) or (inner and not is_socket):
+        raise ConfigurationError(f"{setting}: {_why_refused(transport)}, {_EXPECTED_BROKER}")
+    # As kombu reads it: its own words would show what it took for the port, often a piece of the password.
+    parts = _http_parts(rest)
+    if parts is None or "#" in rest or "@" in parts.path:
         raise ConfigurationError(f"{setting}: malformed host, port or query, {_EXPECTED_BROKER}; {_ENCODE}")
-    if transport in ("redis", "rediss", "sentinel") and not inner and not _DATABASE_PATH.fullmatch(path):
+    _decoded(parts.username or "", setting)
+    _decoded(parts.password or "", setting)
+    if is_socket and (parts.hostname or not parts.path.strip("/")):
+        raise ConfigurationError(f"{setting}: no path after redis+socket://, {_EXPECTED_BROKER}")
+    if is_redis and not is_socket and not _DATABASE_PATH.fullmatch(parts.path):
         raise ConfigurationError(f"{setting}: its path is no database number, {_EXPECTED_BROKER}; {_ENCODE}")
+    known = ("virtual_host",) if is_socket else _TLS_PARAMETERS if is_redis else _RABBITMQ_PARAMETERS
+    _check_broker_query(parts.query, known, setting)
+    return "redis" if is_redis else "amqp"
+
+
+def _with_lower_scheme(url: str) -> str:
+    scheme, separator, rest = url.partition("://")
+    return f"{scheme.lower()}{separator}{rest}"
+
+
+def _why_refused(transport: str) -> str:
+    from kombu.transport import TRANSPORT_ALIASES
+
+    if transport in _REDIS_BROKERS | _RABBITMQ_BROKERS:
+        return f"{transport}+...:// is not supported"
+    if transport in _REFUSED_BROKERS:
+        return _REFUSED_BROKERS[transport]
+    if transport in {name.lower() for name in TRANSPORT_ALIASES}:
+        return f"{transport}:// is not supported"
+    # Not named: what stands before :// may be anything, where somebody forgot the scheme.
+    return "no such transport"
+
+
+def _http_parts(rest: str) -> SplitResult | None:
+    try:
+        parts = urlsplit(f"http://{rest}")
+        port = parts.port
+    except ValueError:
+        return None
+    host = unquote(parts.hostname or "")
+    return None if port == 0 or (host and not _is_host(host)) else parts
+
+
+def _check_broker_query(query: str, known: tuple[str, ...], setting: str) -> None:
+    """Kombu hands what it does not know to functions that raise TypeError, at the first message."""
+    try:
+        given = parse_qsl(query, errors="strict")
+    except ValueError:
+        given = []
+    if query and not given:
+        raise ConfigurationError(f"{setting}: malformed query, {_EXPECTED_BROKER}; {_ENCODE}")
+    for name, value in given:
+        if name not in known:
+            # Not named: behind an unencoded question mark stands a password.
+            raise ConfigurationError(f"{setting}: unknown parameter, known are {', '.join(sorted(known))}; {_ENCODE}")
+        if not _is_valid(name, value):
+            raise ConfigurationError(f"{setting}: its parameter {name} {_WANTED[name]}")
+
+
+#: Schemes that other programs have for the same, and what to write here.
+_OTHER_SCHEMES = {
+    "sentinel": "Sentinel is not supported here",
+    "redis+sentinel": "Sentinel is not supported here",
+    "rediss+sentinel": "Sentinel is not supported here",
+    "redis+socket": "write unix:// for redis+socket://",
+    "valkey": "write redis:// for valkey://",
+    "valkeys": "write rediss:// for valkeys://",
+}
 
 
 def _split(url: str, setting: str) -> SplitResult:
@@ -188,7 +256,7 @@ def _split(url: str, setting: str) -> SplitResult:
         raise ConfigurationError(f"{setting}: holds a space, a control character or nothing, {_EXPECTED}")
     scheme, separator, _ = url.partition("://")
     if not separator or scheme not in ("redis", "rediss", "unix"):
-        which = "Sentinel is not supported here" if scheme == "sentinel" else "its scheme is not redis, rediss or unix"
+        which = _OTHER_SCHEMES.get(scheme.lower(), "its scheme is not redis, rediss or unix")
         raise ConfigurationError(f"{setting}: {which}, {_EXPECTED}")
     if "#" in url:
         raise ConfigurationError(f"{setting}: holds '#', {_EXPECTED}; {_ENCODE}")
@@ -248,6 +316,9 @@ def _query(parts: SplitResult, setting: str) -> dict[str, str]:
 _WANTED = {
     "client_name": "must be printable ASCII without spaces",
     "db": "must be the number of a database",
+    "heartbeat": "must be a whole number of seconds",
+    "login_method": "must be PLAIN, AMQPLAIN or EXTERNAL",
+    "virtual_host": "must be the number of a database",
     "health_check_interval": "must be a whole number of seconds",
     "socket_keepalive": "must be true or false",
     "ssl_cert_reqs": "must be required, optional or none",
@@ -257,8 +328,10 @@ _WANTED = {
 
 def _is_valid(name: str, value: str) -> bool:
     match name:
-        case "db" | "health_check_interval":
+        case "db" | "health_check_interval" | "heartbeat" | "virtual_host":
             return _NUMBER.fullmatch(value) is not None
+        case "login_method":
+            return value in _LOGIN_METHODS
         case "client_name":
             return _CLIENT_NAME.fullmatch(value) is not None
         case "ssl_cert_reqs":

@@ -10,16 +10,19 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, TypeVar
 
 from celery import Celery
 from celery.exceptions import CeleryError
 from kombu.exceptions import OperationalError
-from redis.exceptions import InvalidResponse, RedisError
+from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
-from .errors import JournalUnavailable
+from .errors import ConfigurationError, JournalUnavailable
+from .fork_gate import inside_client
+from .journal.refusal import describe_refusal
 
-__all__ = ["bounded_connection", "bounded_send"]
+__all__ = ["bounded_connection", "bounded_send", "failure_words"]
 
 logger = logging.getLogger("sockudo_publisher.broker")
 
@@ -33,12 +36,18 @@ SEND_S = 0.4
 #: Seconds after its last use that a connection is still trusted; a new one proves that the broker answers.
 REUSE_S = 5.0
 
+#: Kinds of transports that know these times.
+_TIMED = frozenset({"amqp", "redis"})
+
 #: Idle connections that one process keeps to one broker.
 MOST_FREE = 16
 
 
 def bounded_connection(app: Celery, *, connect_s: float, send_s: float, read_s: float | None = None) -> Any:
-    """A connection of this app's, not opened yet, that gives up after these times; `read_s` is `send_s` by default."""
+    """A connection of this app's, not opened yet, that gives up after these times; `read_s` is `send_s` by default.
+
+    Raises what kombu raises for a transport that cannot be loaded.
+    """
     options = {
         **app.conf.broker_transport_options,
         "socket_connect_timeout": connect_s,
@@ -51,16 +60,22 @@ def bounded_connection(app: Celery, *, connect_s: float, send_s: float, read_s: 
         "interval_step": 0,
         "interval_max": 0,
     }
-    return app.connection_for_write(connect_timeout=connect_s, transport_options=options)
+    connection = app.connection_for_write(connect_timeout=connect_s, transport_options=options)
+    if connection.transport.driver_type not in _TIMED:
+        # Others raise at options that they do not know.
+        return app.connection_for_write(connect_timeout=connect_s)
+    return connection
 
 
 def bounded_send(app: Celery, send: Callable[[Any], _Sent]) -> _Sent:
     """``send(producer)``, again where a connection that was used before has ended meanwhile.
 
     So only messages may go this way whose second copy does no harm. Raises :class:`JournalUnavailable` with
-    ``.stored``: ``False`` where no broker could be reached or it refused, ``None`` where it did not answer.
+    ``.stored``: ``False`` where no broker could be reached or it refused, ``None`` where it did not answer; and
+    :class:`ConfigurationError` for a broker's URL that kombu cannot use (of another app: ours is checked before).
     """
-    return _link_to(app).send(send)
+    with inside_client:
+        return _link_to(app).send(send)
 
 
 class _Link:
@@ -81,21 +96,43 @@ class _Link:
             except _away(used):
                 self._free.clear()
         stored = False if used is None else None
-        connection = bounded_connection(self._app, connect_s=CONNECT_S, send_s=SEND_S)
-        producer = self._app.amqp.Producer(connection, auto_declare=False)
-        try:
-            connection.default_channel  # noqa: B018 -- connects, and a broker that is frozen does not answer
-        except _away(producer) as error:
-            _drop(producer)
-            raise JournalUnavailable(f"the broker cannot be reached: {_word(error)}", stored=stored) from None
+        producer = self._connected(stored)
         try:
             return self._sent(producer, send)
         except CeleryError:
             raise  # before anything was sent; kombu counts every KeyError as one of Redis
         except _away(producer) as error:
             if stored is False and _is_refusal(producer, error):
-                raise JournalUnavailable(f"the broker refused: {_word(error)}", stored=False) from None
-            raise JournalUnavailable(f"the broker did not answer: {_word(error)}", stored=None) from None
+                raise JournalUnavailable(f"the broker refused: {failure_words(error)}", stored=False) from None
+            raise JournalUnavailable(f"the broker did not answer: {failure_words(error)}", stored=None) from None
+
+    def _connected(self, stored: bool | None) -> Any:
+        """A producer on a new connection that is open. Raises as :func:`bounded_send`; ``stored`` by an earlier try."""
+        try:
+            connection = bounded_connection(self._app, connect_s=CONNECT_S, send_s=SEND_S)
+            # Asked for here, as it loads the transport.
+            producer = self._app.amqp.Producer(connection, auto_declare=False)
+            away = _away(producer)
+        except Exception as error:  # noqa: BLE001 -- ImportError, ValueError, NameError: by transport
+            raise self._unusable(error, stored) from None
+        try:
+            connection.default_channel  # noqa: B018 -- connects, and a broker that is frozen does not answer
+        except away as error:
+            _drop(producer)
+            raise JournalUnavailable(f"the broker cannot be reached: {failure_words(error)}", stored=stored) from None
+        except Exception as error:  # noqa: BLE001 -- idem: options that its URL or the app's configuration lacks
+            _drop(producer)
+            raise self._unusable(error, stored) from None
+        return producer
+
+    def _unusable(self, error: Exception, stored: bool | None) -> Exception:
+        """An error of kombu's that no repeat mends, as one of ours."""
+        # A ModuleNotFoundError names the module, which is no secret; other texts may hold the URL.
+        missing = f", {error.name} is not installed" if isinstance(error, ImportError) and error.name else ""
+        what = f"the broker of the Celery app {self._app.main!r} cannot be used ({type(error).__name__}{missing})"
+        if stored is None:
+            return JournalUnavailable(what, stored=None)
+        return ConfigurationError(f"{what}: correct SOCKUDO_BROKER_URL, or the app's broker_url and its options")
 
     def _recent(self) -> Any:
         while self._free:
@@ -121,6 +158,22 @@ class _Link:
         return result
 
 
+#: What Celery and kombu load at the first message. Loaded now: a fork in the middle of an import leaves the module
+#: locked in the child, for ever, and a signal handler that interrupts one finds half a module.
+for _name in (
+    *(
+        "celery.app.amqp",
+        "celery.app.events",
+        "celery.events.dispatcher",
+        "celery.events.receiver",
+        "celery.backends.redis",
+        "celery.utils.saferepr",
+    ),
+    *("kombu.transport.pyamqp", "kombu.transport.redis", "secrets"),
+    "sockudo_publisher.result_backend",
+):
+    import_module(_name)
+
 #: The links of this process, by app and by the broker that its configuration names now.
 _links: dict[tuple[Celery, str], _Link] = {}
 
@@ -145,7 +198,10 @@ os.register_at_fork(after_in_child=_after_fork)
 def _away(producer: Any) -> tuple[type[BaseException], ...]:
     """What a broker's client raises for a broker that is away, frozen, or takes nothing."""
     connection = producer.connection
-    return (OperationalError, OSError, RedisError, *connection.connection_errors, *connection.channel_errors)
+    named = (*connection.connection_errors, *connection.channel_errors)
+    # Where a transport's library is missing, some name None.
+    kinds = [kind for kind in named if isinstance(kind, type) and issubclass(kind, BaseException)]
+    return (OperationalError, OSError, RedisError, *kinds)
 
 
 def _is_refusal(producer: Any, error: BaseException) -> bool:
@@ -158,9 +214,10 @@ def _cause(error: BaseException) -> BaseException:
     return error.__cause__ or error  # kombu's own words around a client's
 
 
-def _word(error: BaseException) -> str:
-    """The error's kind: its text may hold a URL."""
-    return type(_cause(error)).__name__
+def failure_words(error: BaseException) -> str:
+    """The error's kind, as its text may hold a URL; what Redis answers as an error, whose text holds none."""
+    cause = _cause(error)
+    return describe_refusal(cause) if isinstance(cause, ResponseError) else type(cause).__name__
 
 
 def _drop(producer: Any) -> None:

@@ -15,8 +15,9 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from .broker import bounded_connection
+from .broker import bounded_connection, failure_words
 from .celery_app import celery_app, configured, queue_name
+from .fork_gate import inside_client
 
 __all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
 
@@ -38,6 +39,7 @@ class Doorbell:
     def __init__(self) -> None:
         self.failures = 0
         self._lock = threading.Lock()
+        self._ringer = 0  # the thread that has the lock
         self._pid = 0
         self._connection: Any = None
         self._producer: Any = None
@@ -47,25 +49,31 @@ class Doorbell:
         """Ring lanes (or one held channel of a lane); ``False``: not rung, the sweep will find them."""
         if time.monotonic() < self._skip_until:
             return False
-        if not self._lock.acquire(timeout=CONNECT_S + SEND_S):
+        me, lock = threading.get_ident(), self._lock
+        # A signal handler that publishes may have interrupted this thread's own ring.
+        if self._ringer == me or not lock.acquire(timeout=CONNECT_S + SEND_S):
             return False  # another thread is waiting for a frozen broker
+        self._ringer = me
         try:
-            producer = self._open()
-            for lane in lanes:
-                _send(producer, (app, lane, channel), after_s)
+            with inside_client:
+                producer = self._open()
+                for lane in lanes:
+                    _send(producer, (app, lane, channel), after_s)
         except Exception as error:  # noqa: BLE001 -- whatever a broker's client raises, the event is stored
             self.failures += 1
             self._skip_until = time.monotonic() + SKIP_S
             self._close()
-            logger.warning("the broker took no doorbell (%s): the sweep will ring", type(error).__name__)
+            logger.warning("the broker took no doorbell (%s): the sweep will ring", failure_words(error))
             return False
         finally:
-            self._lock.release()
+            self._ringer = 0
+            lock.release()
         return True
 
     def after_fork(self) -> None:
         """A thread that held the lock while another forked is not here to give it back."""
         self._lock = threading.Lock()
+        self._ringer = 0
 
     def _open(self) -> Any:
         if self._pid != os.getpid():

@@ -152,6 +152,8 @@ def _with_names(appended: Appended, prepared: Prepared) -> Exception:
     stored = tuple([item.channel for item in prepared.items if item.channel not in appended.refused])
     if isinstance(failure, JournalUnavailable):
         failure.message_id, failure.stored_channels = prepared.message_id, stored
+        if stored:  # of the event as a whole it is not true that nothing is stored
+            failure.stored = None
         return failure
     if isinstance(failure, BacklogFull) and stored:
         return JournalUnavailable(

@@ -245,8 +245,9 @@ class IdempotencyConflict(SockudoError, ValueError):
 class JournalUnavailable(SockudoError):
     """Redis refused, froze, or answered with an error; or the broker did, for a call that needs a message.
 
-    ``stored`` is ``False`` when the event was certainly not stored and ``None`` when that is
-    unknown; ``publish.delay(..., key=exc.message_id)`` repeats it safely either way.
+    ``stored`` is ``False`` when the event was certainly not stored, on no channel, and ``None`` when
+    that is unknown, also where Redis failed in the middle of a script;
+    ``publish.delay(..., key=exc.message_id)`` repeats it safely either way.
     ``stored_channels`` names the channels of a several-channel publish that are stored for sure.
     """
 

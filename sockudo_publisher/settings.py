@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Literal
 
 from .addresses import RedisAddress, checked_broker_url
@@ -70,7 +70,8 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check_namespace(self.namespace)
-        address = self.redis_address
+        address = RedisAddress.from_url(self.redis_url, setting="SOCKUDO_REDIS_URL")
+        object.__setattr__(self, "_redis_address", address)
         if self.broker_url:
             broker_url = checked_broker_url(self.broker_url, setting="SOCKUDO_BROKER_URL")
         else:
@@ -84,10 +85,12 @@ class Settings:
                 f"SOCKUDO_DELIVERY_TIMEOUT + {WINDOW_MARGIN_S:g} s ({self.delivery_timeout + WINDOW_MARGIN_S:g} s)"
             )
 
-    @cached_property
+    @property
     def redis_address(self) -> RedisAddress:
         """:attr:`redis_url`, read."""
-        return RedisAddress.from_url(self.redis_url, setting="SOCKUDO_REDIS_URL")
+        # Not a cached_property, which has a lock before Python 3.12: a fork would meet it locked.
+        address: RedisAddress = self.__dict__["_redis_address"]
+        return address
 
     @property
     def queue(self) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ..journal.workers import Target
 from .finding import Finding, broken, fine, risk, unknown
+from .rights import BROKER_RIGHTS, lacking_rights, missing_text, rights_text
 
 __all__ = ["BROKER_CHECKS", "BrokerFacts", "Worker", "judge_broker"]
 
@@ -34,12 +35,14 @@ class Worker:
 class BrokerFacts:
     """``transport`` is the broker's kind (``redis``, ``amqp``); ``failure`` why it was not reached.
 
-    ``workers`` is ``None`` when the broker was reached and the question failed on the way.
+    ``workers`` is ``None`` when the broker was reached and the question failed on the way. ``denied``: what our
+    user may not run there, of a Redis that says so.
     """
 
     transport: str
     failure: str = ""
     workers: tuple[Worker, ...] | None = None
+    denied: frozenset[str] = frozenset()
 
 
 def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str, queue: str) -> list[Finding]:
@@ -55,6 +58,10 @@ def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str, queu
             unknown("workers", "they are asked through the broker, which was not reached", "see broker"),
         ]
     reached = fine("broker", f"{facts.transport}: takes connections")
+    lacking = lacking_rights(facts.denied, BROKER_RIGHTS)
+    if lacking:
+        change = f"{rights_text(lacking)} in the broker (docs/deployment.md, Rights in Redis)"
+        reached = broken("broker", f"{facts.transport}: {missing_text(lacking)}", change)
     if facts.workers is None:
         how = f"`celery -A sockudo_publisher.workerapp inspect active_queues`: who has the queue `{queue}`"
         return [reached, unknown("workers", "Celery's remote control did not work", how)]

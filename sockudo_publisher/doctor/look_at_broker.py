@@ -14,8 +14,11 @@ from celery import Celery
 from ..broker import bounded_connection
 from ..celery_app import configuration
 from ..journal.workers import Target
+from ..redis_scripts import send_scripts_with_eval
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
+from .look_at_rights import look_at_rights
+from .rights import BROKER_RIGHTS, UNNEEDED
 
 __all__ = ["look_at_broker"]
 
@@ -30,6 +33,7 @@ ABOUT = "sockudo_publisher_about"
 
 def look_at_broker(settings: Settings) -> BrokerFacts:
     """Whether the broker takes a connection, and which workers have our queue."""
+    send_scripts_with_eval()
     # kombu masks passwords in its words, not users, and other transports have other secrets: the kind alone is shown.
     transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
     with Celery("sockudo_publisher.doctor", set_as_current=False) as app:
@@ -46,11 +50,24 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
             connection.release()
             return BrokerFacts(transport, failure=_words(error))
         try:
-            return BrokerFacts(transport, workers=_workers(app, connection, settings.queue))
-        except Exception:  # noqa: BLE001 -- idem
-            return BrokerFacts(transport)
+            denied = _denied(connection)
+            try:
+                return BrokerFacts(transport, workers=_workers(app, connection, settings.queue), denied=denied)
+            except Exception:  # noqa: BLE001 -- idem
+                return BrokerFacts(transport, denied=denied)
         finally:
             connection.release()
+
+
+def _denied(connection: Any) -> frozenset[str]:
+    """What our user may not run, where the broker is a Redis that says so."""
+    if connection.transport.driver_type != "redis":
+        return frozenset()
+    try:
+        client = connection.default_channel.client
+        return look_at_rights(client, UNNEEDED.union(*BROKER_RIGHTS.values())).denied or frozenset()
+    except Exception:  # noqa: BLE001 -- whatever it is, the next question meets it too
+        return frozenset()
 
 
 def _workers(app: Celery, connection: Any, queue: str) -> tuple[Worker, ...]:

@@ -11,7 +11,9 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermission
 from redis.retry import Retry
 
 from ..errors import ConfigurationError
+from .look_at_rights import look_at_rights
 from .redis_health import RedisFacts
+from .rights import PARTS, UNNEEDED, rights_of
 
 __all__ = ["look_at_redis"]
 
@@ -44,6 +46,7 @@ def look_at_redis(url: str, *, replicas_wanted: int = 0) -> RedisFacts:
             ahead_s=_ahead_s(client),
             replicas_wanted=replicas_wanted,
             wait_denied=bool(replicas_wanted) and _is_wait_denied(client),
+            rights=look_at_rights(client, UNNEEDED.union(*map(rights_of, PARTS))),
         )
     except AuthenticationError:
         return RedisFacts(failure="refuses the user or password", refused=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .finding import Finding, broken, fine, risk, unknown
+from .rights import RightsFacts, judge_rights
 
 __all__ = ["REDIS_CHECKS", "RedisFacts", "judge_redis"]
 
@@ -28,11 +29,14 @@ REDIS_CHECKS = (
     "redis.reachable",
     "redis.version",
     "redis.role",
+    "redis.rights",
     "redis.persistence",
     "redis.eviction",
     "redis.memory",
     "redis.clock",
 )
+
+_BY_INFO = ("redis.version", "redis.role", "redis.persistence", "redis.eviction", "redis.memory")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class RedisFacts:
 
     ``failure``: why it was not reached (then nothing else is known). ``info`` and ``config`` are ``None`` where
     an ACL denies the command. ``ahead_s``: how far its clock is ahead of this host's. ``replicas_wanted``: of
-    ``SOCKUDO_REDIS_WAIT``; ``wait_denied``: by an ACL, looked at only where it is wanted.
+    ``SOCKUDO_REDIS_WAIT``; ``wait_denied``: by an ACL, looked at only where it is wanted. ``rights``: of our user.
     """
 
     failure: str = ""
@@ -51,6 +55,7 @@ class RedisFacts:
     ahead_s: float | None = None
     replicas_wanted: int = 0
     wait_denied: bool = False
+    rights: RightsFacts = field(default_factory=lambda: RightsFacts(frozenset()))
 
 
 def judge_redis(facts: RedisFacts) -> list[Finding]:
@@ -66,13 +71,13 @@ def judge_redis(facts: RedisFacts) -> list[Finding]:
     found = [fine("redis.reachable", "answers")]
     if facts.info is None:
         how = "let the ACL user run INFO (`ACL SETUSER <user> +info`), or run `redis-cli INFO` as another user"
-        found += [unknown(name, "Redis does not let us run INFO", how) for name in REDIS_CHECKS[1:-1]]
+        found += [unknown(name, "Redis does not let us run INFO", how) for name in _BY_INFO]
     else:
         info = facts.info
         found += [_version(info), _role(info, facts), _persistence(info, facts.config)]
         found += [_eviction(info), _memory(info)]
-    found.append(_clock(facts.ahead_s))
-    return found
+    found += [judge_rights(facts.rights), _clock(facts.ahead_s)]
+    return sorted(found, key=lambda finding: REDIS_CHECKS.index(finding.name))
 
 
 def _version(info: Mapping[str, Any]) -> Finding:

@@ -244,7 +244,9 @@ class LayoutRecord:
             found = self._link.call("HGETALL", self._link.keyspace.lane(self._app, old).counts)
             pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
             commands = [evalsha("count", (into,), (reason, count)) for reason, count in pairs]
-            self._link.run([*commands, ("DEL", self._link.keyspace.lane(self._app, old).counts)])
+            for answer in self._link.run(commands) if commands else ():
+                checked(answer)  # what was not added elsewhere stays
+            self._link.call("DEL", self._link.keyspace.lane(self._app, old).counts)
 
     def _read(self) -> tuple[bytes, Layout]:
         commands: list[Command] = [

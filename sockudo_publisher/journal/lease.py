@@ -14,6 +14,7 @@ import os
 import threading
 import time
 import uuid
+import weakref
 from contextlib import suppress
 
 from ..errors import JournalUnavailable
@@ -98,13 +99,15 @@ class LeaseKeeper:
         self._leases: set[Lease] = set()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._pid = 0
+        _keepers.add(self)
+
+    def after_fork(self) -> None:
+        """A fork has neither the parent's thread nor its leases; a thread of the parent's may have held the lock."""
+        self._lock, self._leases, self._thread = threading.Lock(), set(), None
 
     def add(self, lease: Lease) -> None:
         """Keep renewing this lease."""
         with self._lock:
-            if self._pid != os.getpid():  # a fork has neither the parent's thread nor its leases
-                self._leases, self._thread, self._pid = set(), None, os.getpid()
             self._leases.add(lease)
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._run, name="sockudo-leases", daemon=True)
@@ -141,6 +144,18 @@ class LeaseKeeper:
         for one, answer in zip(probers, answers[len(leases) :], strict=True):
             if checked(answer)[0] != Answer.DONE:
                 one.is_probing = False
+
+
+#: The keepers of this process.
+_keepers: weakref.WeakSet[LeaseKeeper] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for keeper in tuple(_keepers):
+        keeper.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
 
 
 def probe_command(keys: AppKeys, token: str) -> Command:

@@ -2,7 +2,11 @@
 
 redis-py's own retry is off: a repeated append would be a second event. So a failure says what it
 proves: before the first byte left, nothing is stored (``stored=False``); after it, nobody knows
-(``None``); an error that Redis answered changed nothing (``False``).
+(``None``); an error that Redis answered changed nothing (``False``), unless it came out of the middle of a
+script (:mod:`.refusal`).
+
+Nothing here takes a lock. A lock that another thread holds at a fork stays locked in the child for ever,
+and a signal handler that publishes would wait for the code that it has interrupted.
 """
 
 from __future__ import annotations
@@ -10,8 +14,8 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, cast
 
 import redis
@@ -21,7 +25,6 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     NoScriptError,
-    OutOfMemoryError,
     RedisError,
     ResponseError,
 )
@@ -32,7 +35,8 @@ from .. import faultpoint
 from ..errors import JournalUnavailable
 from ..redaction import without_credentials
 from .keys import Keyspace
-from .scripts import all_scripts, name_of, script
+from .refusal import checked, describe_refusal, error_words, is_out_of_memory
+from .scripts import name_of, script, script_with
 
 __all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]
 
@@ -55,6 +59,24 @@ def evalsha(name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
     return ("EVALSHA", script(name).sha1, len(keys), *keys, *args)
 
 
+def _with_text(command: Command) -> Command:
+    """The same script call for a Redis that does not know the script; it knows the SHA-1 from then on."""
+    known = script_with(command[1])
+    assert known is not None, "called by evalsha"
+    return ("EVAL", known.text, *command[2:])
+
+
+@dataclass(frozen=True)
+class _Connections:
+    """What one process has: how to connect, and the connections that nobody uses."""
+
+    pid: int
+    factory: redis.ConnectionPool
+    # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics); all that is
+    # needed of it is a free list, and list.append and list.pop are atomic.
+    free: list[Any] = field(default_factory=list)
+
+
 class RedisLink:
     """Connections to one Redis, made per process (a fork makes its own), shared by its threads.
 
@@ -66,12 +88,7 @@ class RedisLink:
         self.keyspace = Keyspace(namespace)
         self._url = url
         self._timeout_s = timeout_s
-        self._factory: redis.ConnectionPool | None = None
-        # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics); all that is
-        # needed of it is a free list, and list.append and list.pop are atomic.
-        self._free: list[Any] = []
-        self._pid = 0
-        self._lock = threading.Lock()
+        self._made: _Connections | None = None
 
     def __repr__(self) -> str:
         return f"<RedisLink timeout_s={self._timeout_s}>"
@@ -79,15 +96,15 @@ class RedisLink:
     def _connect(self) -> Any:
         """A connection that nobody uses; one that Redis has closed meanwhile (it restarted) is replaced."""
         try:
-            if self._pid != os.getpid():
-                self._begin_process()
+            made = self._made
+            if made is None or made.pid != os.getpid():
+                made = self._begin_process()
             try:
-                connection = self._free.pop()
+                connection = made.free.pop()
             except IndexError:
-                assert self._factory is not None
                 # Not by the pool's own method: it counts connections and never uncounts those that broke, so that after
                 # a hundred of them (redis-py 8) a process would never reach Redis again.
-                connection = cast(Any, self._factory.connection_class(**self._factory.connection_kwargs))
+                connection = cast(Any, made.factory.connection_class(**made.factory.connection_kwargs))
                 connection.connect()
             else:
                 if _has_ended(connection):
@@ -97,34 +114,40 @@ class RedisLink:
             raise JournalUnavailable(f"Redis cannot be reached: {self._trouble(error)}", stored=False) from None
         return connection
 
-    def _begin_process(self) -> None:
-        with self._lock:
-            if self._pid != os.getpid():
-                # What the parent had is dropped, not closed: its sockets are the parent's.
-                self._factory = redis.ConnectionPool.from_url(
-                    self._url,
-                    socket_timeout=self._timeout_s,
-                    socket_connect_timeout=self._timeout_s,
-                    retry=Retry(NoBackoff(), 0),
-                    decode_responses=False,
-                    command_packer=_Packer(),
-                )
-                self._free = []
-                self._pid = os.getpid()
+    def _begin_process(self) -> _Connections:
+        """What this process connects with; two threads that begin at once make it twice, and one of them stays."""
+        factory = redis.ConnectionPool.from_url(
+            self._url,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
+            command_packer=_Packer(),
+        )
+        # What the parent had is dropped, not closed: its sockets are the parent's.
+        made = self._made = _Connections(os.getpid(), factory)
+        return made
+
+    @property
+    def _free(self) -> list[Any]:
+        """The connections of this process that nobody uses."""
+        return [] if self._made is None else self._made.free
 
     def _give_back(self, connection: Any) -> None:
-        if len(self._free) < MOST_FREE:
-            self._free.append(connection)
+        made = self._made
+        if made is not None and len(made.free) < MOST_FREE:
+            made.free.append(connection)
         else:
             connection.disconnect()
 
     def run(self, commands: Sequence[Command], *, in_order: bool = False, then: Command | None = None) -> list[Any]:
         """Send commands in one round trip and return their answers, errors included as values.
 
-        Scripts that Redis does not know are loaded and called again; with ``in_order`` so is every
-        command after them, because they were written to come after. ``then`` is one more command, about
-        all of them, and is sent again after what was. Raises :class:`JournalUnavailable` when the
-        connection fails.
+        Scripts that Redis does not know are called again with their text; with ``in_order`` so is every
+        command after the first of them, because they were written to come after: such a list must bear that
+        a later command runs twice. Without it, a command that has run never runs again. ``then`` is one more
+        command, about all of them, and is sent again after what was. Raises :class:`JournalUnavailable` when
+        the connection fails.
         """
         if then is not None:
             commands = [*commands, then]
@@ -135,11 +158,12 @@ class RedisLink:
             answers = _exchange(connection, commands)
             missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if missing:
-                _exchange(connection, [("SCRIPT", "LOAD", one.text) for one in all_scripts()])
                 again = list(range(missing[0], len(commands))) if in_order else missing
                 if then is not None and not in_order:
                     again.append(len(commands) - 1)
-                repeated = _exchange(connection, [commands[i] for i in again])
+                repeated = _exchange(
+                    connection, [_with_text(commands[i]) if commands[i][0] == "EVALSHA" else commands[i] for i in again]
+                )
                 for i, answer in zip(again, repeated, strict=True):
                     answers[i] = answer
         except (RedisError, OSError) as error:
@@ -168,23 +192,10 @@ class RedisLink:
         return self.call(*evalsha(name, keys, args))
 
 
-def checked(answer: Any) -> Any:
-    """The answer itself, or the error that Redis answered as :class:`JournalUnavailable`."""
-    if isinstance(answer, Exception):
-        raise JournalUnavailable(f"Redis refused: {error_words(answer)}", stored=False)
-    return answer
-
-
 def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
     """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
     pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
     return [(member.decode(), int(float(score))) for member, score in pairs]
-
-
-def is_out_of_memory(answer: object) -> bool:
-    """Whether Redis refused a write for want of memory."""
-    # redis-py takes the code off the words where it is the first of them; behind a script's it may not be.
-    return isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer))
 
 
 def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -> None:
@@ -249,11 +260,4 @@ def _reason(error: Exception, timeout_s: float) -> str:
         if isinstance(cause, OSError) and cause.strerror:
             return cause.strerror
         cause = cause and (cause.__cause__ or cause.__context__)
-    return error_words(error)
-
-
-def error_words(error: Exception) -> str:
-    """A word on the error without its text where that could hold a URL or a value."""
-    # An unknown command is answered with its arguments, and HELLO's are user and password.
-    text = str(error).split("\n", 1)[0].split("with args", 1)[0].rstrip(" ,")
-    return f"{type(error).__name__}: {text}"[:200] if isinstance(error, ResponseError) else type(error).__name__
+    return describe_refusal(error)

@@ -1,10 +1,12 @@
 """Appending: what happens between an application's call and the event being stored.
 
-One script call per lane and flush. Nothing here retries: a failure tells what is stored.
+One script call per lane and flush. Nothing here retries: a failure tells what is stored. Where lanes fail
+in several ways, the failure is one whose lane may have stored something, if there is such a lane.
 """
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +14,23 @@ from typing import Any, TypeVar
 
 from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable
 from .layout import Layout, LayoutRecord, Span
-from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, error_words, evalsha, is_out_of_memory
+from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .pack import Item, packs
+from .refusal import describe_refusal, is_out_of_memory
 from .scripts import Answer
 
 __all__ = ["Appended", "KeyedItem", "Producer"]
+
+logger = logging.getLogger("sockudo_publisher.journal")
 
 #: Share of `maxmemory` above which nothing is appended: the rest is for draining, dead letters and the broker.
 MEMORY_SHARE = 0.9
 
 #: Seconds between two looks at Redis' memory in one process.
 MEMORY_LOOK_S = 1.0
+
+#: Seconds until a look that Redis has refused is tried again: rights are changed while a process runs.
+REFUSED_LOOK_S = 60.0
 
 #: Seconds between two looks at the layout of the lanes. One that is older than that is not wrong, as a
 #: closed lane says so itself; it only costs a round trip.
@@ -96,6 +104,7 @@ class Producer:
         self._layout: Layout | None = None
         self._layout_looked_at = float("-inf")
         self._memory_looked_at = float("-inf")
+        self._memory_look_refused = False
         self._memory_full = False
 
     def layout(self) -> Layout:
@@ -145,6 +154,8 @@ class Producer:
                 refused = frozenset(one.item.channel for items in by_lane.values() for one in items)
                 if looked.failure is None:
                     return Appended((), (), 0, closed=tuple(by_lane))
+                if isinstance(looked.failure, JournalUnavailable):
+                    looked.failure.stored = False  # a look stores nothing, whatever became of it
                 return Appended((), (), 0, 0, looked.failure, looked.failed_lane, refused)
         commands = [self._once_command(lane, items, known, look=False) for lane, items in by_lane.items()]
         return self._read(by_lane, self._send(commands), _channel_of_keyed)
@@ -200,9 +211,9 @@ class Producer:
                 if not done.closed:
                     return done
         except JournalUnavailable as error:
-            error.stored = None if done.lanes else error.stored
+            error.stored = None if _may_have_stored(done) else error.stored
             raise
-        raise JournalUnavailable(_KEEPS_CHANGING, stored=None if done.lanes else False)
+        raise JournalUnavailable(_KEEPS_CHANGING, stored=None if _may_have_stored(done) else False)
 
     def _moved(self) -> Span:
         """A lane was closed: help to close the others, and see where its channels live now."""
@@ -250,7 +261,7 @@ class Producer:
             return self._link.run(commands)
         *answers, replicas = self._link.run(commands, then=("WAIT", *self._wait))
         if isinstance(replicas, Exception):  # by an ACL, say: that says nothing of the appends before it
-            raise JournalUnavailable(f"SOCKUDO_REDIS_WAIT: Redis refused: {error_words(replicas)}", stored=None)
+            raise JournalUnavailable(f"SOCKUDO_REDIS_WAIT: Redis refused: {describe_refusal(replicas)}", stored=None)
         if replicas < self._wait[0]:
             raise JournalUnavailable(
                 f"SOCKUDO_REDIS_WAIT: {replicas} replicas have it within {self._wait[1]} ms, wanted {self._wait[0]}",
@@ -267,7 +278,7 @@ class Producer:
         for (lane, items), answer in zip(by_lane.items(), answers, strict=True):
             error = self._failure(lane, answer)
             if error is not None:
-                if failure is None:
+                if failure is None or (_is_uncertain(error) and not _is_uncertain(failure)):
                     failure, failed_lane = error, lane
                 refused.update(map(channel_of, items))
                 continue
@@ -299,12 +310,30 @@ class Producer:
         return None
 
     def _refuse_when_memory_is_short(self) -> None:
+        """A precaution: where Redis does not let us look, appends go on, and Redis refuses them when it is full."""
         now = time.monotonic()
-        if now - self._memory_looked_at > MEMORY_LOOK_S:
-            self._memory_full = memory_share(self._link.call("INFO", "memory")) >= MEMORY_SHARE
+        if now - self._memory_looked_at > (REFUSED_LOOK_S if self._memory_look_refused else MEMORY_LOOK_S):
+            share = self._look_at_memory()
+            self._memory_look_refused = share is None
+            self._memory_full = share is not None and share >= MEMORY_SHARE
             self._memory_looked_at = now
         if self._memory_full:
             raise BacklogFull(f"Redis has used {MEMORY_SHARE:.0%} of its maxmemory: nothing was stored")
+
+    def _look_at_memory(self) -> float | None:
+        """The used share of the memory; ``None``: Redis does not say."""
+        try:
+            answer = self._link.run([("INFO", "memory")])[0]
+        except JournalUnavailable as error:
+            error.stored = False  # whatever became of the question: nothing was appended yet
+            raise
+        if isinstance(answer, Exception):
+            _warn_of_memory(describe_refusal(answer))
+            return None
+        share = memory_share(answer)
+        if share is None:
+            _warn_of_memory("its answer cannot be read")
+        return share
 
 
 def _channel_of(item: Item) -> str:
@@ -315,12 +344,21 @@ def _channel_of_keyed(keyed: KeyedItem) -> str:
     return keyed.item.channel
 
 
+def _is_uncertain(failure: Exception | None) -> bool:
+    """Whether the lane that failed so may have stored its items."""
+    return isinstance(failure, JournalUnavailable) and failure.stored is None
+
+
+def _may_have_stored(done: Appended) -> bool:
+    return bool(done.lanes) or _is_uncertain(done.failure)
+
+
 def _both(first: Appended, then: Appended, places: Mapping[int, Sequence[tuple[int, int]]]) -> Appended:
     """What two rounds of one flush did; ``places`` are those of the second's items in what the caller gave."""
     failure, failed_lane = then.failure, then.failed_lane
     if isinstance(failure, IdempotencyConflict) and failed_lane is not None:
         failed_lane, failure.index = places[failed_lane][failure.index or 0]
-    if first.failure is not None:
+    if first.failure is not None and not (_is_uncertain(failure) and not _is_uncertain(first.failure)):
         failure, failed_lane = first.failure, first.failed_lane
     return Appended(
         lanes=(*first.lanes, *then.lanes),
@@ -339,11 +377,28 @@ _KEEPS_CHANGING = f"the number of lanes was changed {MOST_MOVES} times meanwhile
 _CONFLICT = "key: used before on this channel with another payload (within SOCKUDO_KEY_TTL)"
 
 
-def memory_share(info: bytes | dict[str, Any]) -> float:
-    """The used share of ``maxmemory`` in the answer of ``INFO memory``; 0.0 when there is no limit."""
-    if isinstance(info, dict):
+#: What this process has warned of: once is enough, whatever the number of apps.
+_warned: set[str] = set()
+
+
+def _warn_of_memory(words: str) -> None:
+    if "memory" not in _warned:
+        _warned.add("memory")
+        logger.warning(
+            "Redis does not show its memory (INFO memory): %s. Appends go on; they are refused at maxmemory, "
+            "not at %.0f %% of it",
+            words,
+            MEMORY_SHARE * 100,
+        )
+
+
+def memory_share(info: Any) -> float | None:
+    """The used share of ``maxmemory`` by ``INFO memory``; 0.0 without a limit, ``None`` for what is no such answer."""
+    try:
+        if not isinstance(info, dict):
+            pairs = [line.split(b":", 1) for line in info.splitlines() if b":" in line]
+            info = {name.decode(): value for name, value in pairs}
         used, limit = int(info.get("used_memory", 0)), int(info.get("maxmemory", 0))
-    else:
-        fields = dict(line.split(b":", 1) for line in info.splitlines() if b":" in line)
-        used, limit = int(fields.get(b"used_memory", 0)), int(fields.get(b"maxmemory", 0))
-    return used / limit if limit else 0.0
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return used / limit if limit > 0 else 0.0

@@ -1,8 +1,9 @@
 """The Lua scripts, one file an operation, and the codes they answer with.
 
 A script's text is read once per process; a line ``-- include NAME`` pulls in a shared function from
-``lua/NAME.lua``. Scripts are called by SHA-1 and loaded when Redis does not know them (first use,
-``SCRIPT FLUSH``, a failover to a replica that never saw them).
+``lua/NAME.lua``. Scripts are called by SHA-1, and with their text (``EVAL``, after which Redis knows the
+SHA-1) when Redis does not know them: first use, ``SCRIPT FLUSH``, a failover to a replica that never saw
+them. ``SCRIPT LOAD`` is not used: managed services deny it, and it would load one node of a cluster only.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
 
-__all__ = ["Answer", "Script", "all_scripts", "name_of", "script"]
+__all__ = ["Answer", "Script", "all_scripts", "name_of", "script", "script_with"]
 
 #: Operations, each ``lua/NAME.lua``.
 NAMES = (
@@ -90,6 +91,11 @@ def script(name: str) -> Script:
 def all_scripts() -> tuple[Script, ...]:
     """Every operation."""
     return tuple(script(name) for name in NAMES)
+
+
+def script_with(sha1: str) -> Script | None:
+    """The script that has this SHA-1, ``None`` for one that is not of this package."""
+    return next((one for one in all_scripts() if one.sha1 == sha1), None)
 
 
 def name_of(sha1: str) -> str:

@@ -86,7 +86,7 @@ class Shared:
         The right lasts as long as a lease, and is renewed with that of the same token (:mod:`.lease`): a
         prober that died keeps nobody from asking.
         """
-        return bool(self._link.run([probe_command(self._keys, token)])[0][0] == Answer.DONE)
+        return bool(checked(self._link.run([probe_command(self._keys, token)])[0])[0] == Answer.DONE)
 
     def end_probe(self, token: str) -> None:
         """Let another probe, unless one does already: ours had run out."""

@@ -18,6 +18,7 @@ except ConfigurationError as error:
     refuse(error)
 from ..celery_app import celery_app as app
 from ..draining import stop_with_worker
+from ..redis_scripts import send_scripts_with_eval
 from . import about as _about  # noqa: F401 -- answers the doctor
 from .canary import CanaryStep
 from .log_filter import hide_payloads
@@ -29,6 +30,7 @@ __all__ = ["app"]
 start_with_worker()
 stop_with_worker()
 hide_payloads()
+send_scripts_with_eval()
 if asks_for_prefork(sys.argv):
     app.conf.worker_pool = "prefork"
 app.steps["worker"].add(Sweep)

@@ -9,6 +9,7 @@ import redis
 from hypothesis import given
 from hypothesis import strategies as st
 from kombu import Connection
+from kombu.transport import TRANSPORT_ALIASES
 
 from sockudo_publisher.addresses import RedisAddress, checked_broker_url
 from sockudo_publisher.errors import ConfigurationError
@@ -139,13 +140,70 @@ def test_socket_is_written_as_kombu_has_it() -> None:
     "url",
     [
         *("redis://h:6379/1", "rediss://h/1?ssl_cert_reqs=required", "redis+socket:///s?virtual_host=1"),
-        *("amqp://u:p@h:5672//", "amqp://", "pyamqp://h/vhost", "amqp://a//;amqp://b//", "memory://"),
-        *("sentinel://:p@a:1;sentinel://:p@b:2/0", "sqs://", "mongodb://a:1,b:2/x", "sqla+postgresql://u:p@h/x"),
+        *("amqp://u:p@h:5672//", "amqp://", "pyamqp://h/vhost", "amqp://a//;amqp://b//", "amqps://h//"),
+        *("redis://a:1/0;redis://b:2/0", "amqp://h//?heartbeat=10&login_method=EXTERNAL"),
     ],
 )
 def test_broker_urls_of_celery_are_taken(url: str) -> None:
     """As they are."""
     assert checked_broker_url(url, setting="X") == url
+
+
+def test_scheme_of_a_broker_is_written_small() -> None:
+    """What follows is chosen by it."""
+    assert checked_broker_url("AMQP://A//;Amqp://b//", setting="X") == "amqp://A//;amqp://b//"
+
+
+@pytest.mark.parametrize("alias", sorted(TRANSPORT_ALIASES))
+def test_every_transport_is_usable_or_refused(alias: str) -> None:
+    """Not one of Celery's list is accepted that fails when a message is sent: each one's library is installed."""
+    url = f"{alias}://127.0.0.1"
+    if alias in ("amqp", "amqps", "pyamqp", "redis", "rediss"):
+        with Connection(checked_broker_url(url, setting="SOCKUDO_BROKER_URL")) as connection:
+            assert connection.transport.driver_type in ("amqp", "redis")
+        return
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_BROKER_URL: .*expected redis\(s\)://"):
+        checked_broker_url(url, setting="SOCKUDO_BROKER_URL")
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("sentinel://:p@a:1;sentinel://:p@b:2/0", "Sentinel is not supported: name the primary itself"),
+        ("sqs://", "sqs:// is not supported"),
+        ("SQS://key:secret@", "sqs:// is not supported"),
+        ("mongodb://a:1,b:2/x", "mongodb:// is not supported"),
+        ("sqla+postgresql://u:p@h/x", "sqla:// is not supported"),
+        ("memory://", "memory:// keeps messages inside one process"),
+        ("filesystem://", "filesystem:// needs folders"),
+        ("amqp://a//;sentinel://b", "Sentinel is not supported"),
+        ("amqp://a//;redis://b", "names Redis and RabbitMQ"),
+        ("redis+foo://h", "redis+...:// is not supported"),
+        ("redis://h/0?foo=bar", "unknown parameter"),
+        ("redis://h/0?credential_provider=os.system", "unknown parameter"),
+        ("redis+socket:///s?virtual_host=x", "its parameter virtual_host must be"),
+        ("redis+socket:///s?foo=1", "unknown parameter"),
+        ("redis+socket://", "no path after redis+socket://"),
+        ("amqp://h?heartbeat=x", "its parameter heartbeat must be"),
+        ("amqp://h?connect_timeout=3", "unknown parameter"),
+        ("amqps://h?ssl_ca_certs=/x", "unknown parameter"),
+        ("amqp://h?login_method=FOO", "its parameter login_method must be"),
+    ],
+)
+def test_broker_that_cannot_be_used_is_refused(url: str, words: str) -> None:
+    """With the variable and what to write; kombu would raise at the first message, or lose it."""
+    with pytest.raises(ConfigurationError) as caught:
+        checked_broker_url(url, setting="SOCKUDO_BROKER_URL")
+    assert str(caught.value).startswith(f"SOCKUDO_BROKER_URL: {words}")
+
+
+@pytest.mark.parametrize(
+    "scheme", ["sentinel", "redis+sentinel", "valkey", "valkeys", "redis+socket", "memory", "amqp"]
+)
+def test_redis_url_of_another_scheme_is_refused(scheme: str) -> None:
+    """With what to write instead."""
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_REDIS_URL: .*expected redis\(s\)://"):
+        RedisAddress.from_url(f"{scheme}://h/0", setting="SOCKUDO_REDIS_URL")
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,9 @@ if #fresh == 0 then return {1, 0} end
 local depth = tonumber(kept[1] or '0')
 if most > 0 and depth + #fresh > most then return {-3, depth} end
 if look then return {1, #fresh} end
+-- The ledger comes last, as a key that is remembered without its event would lose it.
+redis.call('HINCRBY', KEYS[2], 'depth', #fresh)
+local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
 for first = 1, #fresh, MOST_ITEMS do
   local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0
   for i = first, math.min(first + MOST_ITEMS - 1, #fresh) do
@@ -48,6 +51,5 @@ for first = 1, #fresh, MOST_ITEMS do
     'm', cjson.encode(meta), 'b', table.concat(items, ','))
 end
 for _, k in ipairs(fresh) do redis.call('SET', KEYS[k], seen[KEYS[k]], 'PX', ttl) end
-redis.call('HINCRBY', KEYS[2], 'depth', #fresh)
-if redis.call('HSETNX', KEYS[2], 'armed', '1') == 1 then return {4, #fresh} end
+if armed == 1 then return {4, #fresh} end
 return {1, #fresh}

@@ -4,11 +4,13 @@
 -- ARGV[1] the dead letter's id   ARGV[2] meta   ARGV[3] item
 -- Returns {EMPTY}: no such dead letter (any more) | {DONE} | {RING}
 -- An expiry is not kept: whoever replays wants it delivered.
+-- It is deleted last: a script that fails in the middle must not lose it.
 -- include dead
 local letter = redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1])[1]
 if not letter then return {0} end
-remove_letter(KEYS[3], KEYS[4], letter)
-redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', '1', 'x', '0', 'm', ARGV[2], 'b', ARGV[3])
 redis.call('HINCRBY', KEYS[2], 'depth', 1)
-if redis.call('HSETNX', KEYS[2], 'armed', '1') == 1 then return {4} end
+local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
+redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', '1', 'x', '0', 'm', ARGV[2], 'b', ARGV[3])
+remove_letter(KEYS[3], KEYS[4], letter)
+if armed == 1 then return {4} end
 return {1}

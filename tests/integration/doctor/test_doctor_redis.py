@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import redis as redis_py
 
+from sockudo_publisher.doctor.rights import PARTS, rights_of
 from sockudo_publisher.embedded import free_port
 from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.errors import ConfigurationError
@@ -93,7 +94,6 @@ def test_a_wrong_password_is_not_called_away(redis_as):
     [
         ("config", {"redis.persistence"}),
         ("info", {"redis.version", "redis.role", "redis.persistence", "redis.eviction", "redis.memory"}),
-        ("time", {"redis.clock"}),
     ],
 )
 def test_what_an_acl_denies_is_unknown(redis_as, denied, open_questions):
@@ -104,6 +104,52 @@ def test_what_an_acl_denies_is_unknown(redis_as, denied, open_questions):
     found = redis_findings(server.url.replace("//", "//app:pw@"))
     assert {name for name, state in states(found).items() if state == "unknown"} == open_questions
     assert {name for name, state in states(found).items() if state == "fine"} == set(found) - open_questions
+
+
+EVERY_RIGHT = sorted(frozenset().union(*map(rights_of, PARTS)))
+
+
+def with_rights(server, *rights):
+    """The finding of a user with these rights."""
+    with redis_py.Redis(port=server.port) as client:
+        client.execute_command("ACL", "SETUSER", "app", "reset", "on", ">pw", "~*", "&*", *rights)
+        client.acl_log_reset()
+        found = redis_findings(server.url.replace("//", "//app:pw@"))["redis.rights"]
+        assert not [entry for entry in client.acl_log() if entry["reason"] == "key"]
+    return found
+
+
+def test_every_missing_right_is_broken(redis_as):
+    """One after the other, with the line that adds it; with all of them it is fine."""
+    server = redis_as(maxmemory="64mb")
+    assert with_rights(server, "+@all").state.value == "fine"
+    for right in EVERY_RIGHT:
+        found = with_rights(server, "+@all", f"-{right}")
+        assert found.state.value == "broken", right
+        assert right.upper() in found.why
+        assert f"+{right}" in found.change
+    assert server.is_running, "to be asked has ended no Redis"
+
+
+def test_keys_that_are_denied_are_broken(redis_as):
+    """All commands, on our keys."""
+    server = redis_as(maxmemory="64mb")
+    found = with_rights(server, "+@all", "resetkeys", "~other:*")
+    assert found.state.value == "broken"
+    assert "~sockudo:*" in found.change
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_a_part_with_its_own_rights_is_fine(redis_as, part):
+    """A caller's user need not be able to drain; without one of its rights it is broken."""
+    server = redis_as(maxmemory="64mb")
+    rights = [f"+{one}" for one in rights_of(part)]
+    found = with_rights(server, "+@connection", "+ping", *rights)
+    assert found.state.value == "fine", found
+    assert part.name in found.why
+    found = with_rights(server, "+@connection", "+ping", *rights, "-get")
+    assert found.state.value == "broken"
+    assert "GET" in found.why
 
 
 def test_nobody_there_is_told(redis_as):

@@ -19,6 +19,7 @@ from sockudo_publisher.journal import link as link_module
 from sockudo_publisher.journal import producer as producer_module
 from sockudo_publisher.journal.lease import LeaseLost
 from sockudo_publisher.journal.link import RedisLink
+from sockudo_publisher.journal.scripts import all_scripts
 from tests.integration.journal.one_lane import OneLane, bodies_of
 
 pytestmark = pytest.mark.integration
@@ -43,7 +44,10 @@ def shaky(fragile: RedisServer, make_lane, monkeypatch: pytest.MonkeyPatch) -> O
     monkeypatch.setattr(journal_module, "WORKER_TIMEOUT_S", TIMEOUT_S)
     monkeypatch.setattr(producer_module, "MEMORY_LOOK_S", 1000.0)
     monkeypatch.setattr(producer_module, "LAYOUT_LOOK_S", 1000.0)
-    return make_lane(fragile.url)
+    lane = make_lane(fragile.url)
+    for one in all_scripts():  # as after the first calls: a call of an unknown one changes nothing
+        lane.client.script_load(one.text)
+    return lane
 
 
 def fails(call: Callable[[], object], *, stored: bool | None) -> None:
@@ -224,6 +228,7 @@ INTERRUPTED = """
 import signal, sys, time
 from sockudo_publisher import JournalUnavailable
 from sockudo_publisher.journal.link import RedisLink
+from sockudo_publisher.journal.scripts import all_scripts
 
 class TimeIsUp(Exception):
     pass

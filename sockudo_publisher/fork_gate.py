@@ -1,0 +1,52 @@
+"""Forks wait for clients that hold locks.
+
+A lock that a thread holds at a fork stays locked in the child, where that thread does not exist: the child's
+first call would wait for ever. Our own code takes no such locks, or makes new ones in the child; those of
+kombu, Celery and redis-py are out of reach. So a thread says when it is inside them, and a fork by another
+thread waits until it has left, for a bounded time. Imports nothing of the package.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from types import TracebackType
+
+__all__ = ["inside_client"]
+
+#: Seconds that a fork waits at most: a try of a doorbell or of a message ends within them.
+WAIT_S = 1.0
+
+#: Seconds between two looks.
+LOOK_S = 0.002
+
+#: Threads (or greenlets) that are inside a client now; set.add and set.discard are atomic.
+_inside: set[int] = set()
+
+
+class _InsideClient:
+    """``with inside_client:`` around calls that may take locks of kombu's and its like. Not for nesting."""
+
+    def __enter__(self) -> None:
+        _inside.add(threading.get_ident())
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        _inside.discard(threading.get_ident())
+
+
+inside_client = _InsideClient()
+
+
+def _wait() -> None:
+    """Before a fork: until no other thread is inside. The forking thread itself may be (a signal handler)."""
+    own = threading.get_ident()
+    until = time.monotonic() + WAIT_S
+    while _inside - {own} and time.monotonic() < until:
+        time.sleep(LOOK_S)
+
+
+# In the child there is one thread. It left what it was in the middle of at its parent's.
+os.register_at_fork(before=_wait, after_in_child=_inside.clear)

@@ -1,0 +1,259 @@
+"""A Redis that denies or renames commands: what only helps is done without, the rest is named, and told truly."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+
+from sockudo_publisher.errors import BacklogFull, IdempotencyConflict, JournalUnavailable
+from sockudo_publisher.journal import producer as producer_module
+from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.link import RedisLink, evalsha
+from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.journal.producer import KeyedItem
+from tests.integration.journal.one_lane import OneLane, bodies_of
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def as_user(redis_url: str, client: redis.Redis) -> Iterator[Callable[..., str]]:
+    """``as_user("-info")``: the URL of a user who may do everything but that; called again it changes the user."""
+    names = set()
+
+    def make(*rights: str, name: str = "limited") -> str:
+        names.add(name)
+        client.execute_command("ACL", "SETUSER", name, "reset", "on", ">pw", "~*", "&*", "+@all", *rights)
+        return redis_url.replace("redis://", f"redis://{name}:pw@")
+
+    yield make
+    for name in names:
+        client.acl_deluser(name)
+
+
+@pytest.fixture(autouse=True)
+def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process warns once."""
+    monkeypatch.setattr(producer_module, "_warned", set())
+
+
+def raised(call: Callable[[], object]) -> JournalUnavailable:
+    with pytest.raises(JournalUnavailable) as caught:
+        call()
+    return caught.value
+
+
+class TestPrecaution:
+    @pytest.mark.parametrize("denied", ["-info", "-@dangerous"])
+    def test_appends_go_on_without_info(self, make_lane, as_user, caplog, denied: str) -> None:
+        """As managed services have it; one line for the process, whatever the number of apps and calls."""
+        url = as_user(denied)
+        caplog.set_level(logging.WARNING)
+        for app in ("one", "two"):
+            lane = make_lane(url, app=app)
+            lane.producer._memory_looked_at = float("-inf")
+            assert lane.append(b"1").count == 1
+            assert lane.append_once(("k", b"2")).count == 1
+            holder = lane.acquire()
+            batch = lane.take(holder)
+            assert bodies_of(batch) == [b"1", b"2"]
+            lane.journal.settle(holder, batch)
+        [warned] = [record for record in caplog.records if "INFO memory" in record.getMessage()]
+        assert "Appends go on" in warned.getMessage()
+
+    def test_info_that_was_renamed(self, make_lane, as_user, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The same without an ACL: Redis calls it unknown."""
+        lane = make_lane(as_user())
+        run = lane.producer._link.run
+        monkeypatch.setattr(
+            lane.producer._link,
+            "run",
+            lambda commands, **options: run(
+                [("RENAMED", *one[1:]) if one[0] == "INFO" else one for one in commands], **options
+            ),
+        )
+        assert lane.append(b"1").count == 1
+
+    def test_it_is_looked_at_again(self, make_lane, as_user, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Rights are changed while a process runs: then a full Redis is seen again."""
+        lane = make_lane(as_user("-info"))
+        assert lane.append(b"1").count == 1
+        as_user()
+        lane.client.config_set("maxmemory", int(lane.client.info("memory")["used_memory"] / 0.95))
+        try:
+            monkeypatch.setattr(producer_module, "REFUSED_LOOK_S", -1.0)
+            with pytest.raises(BacklogFull):
+                lane.append(b"2")
+        finally:
+            lane.client.config_set("maxmemory", 0)
+
+    @pytest.mark.parametrize("answer", [b"", b"used_memory:many\r\n", None, 7, [b"used_memory:1"], {"maxmemory": "x"}])
+    def test_an_answer_that_is_none_stops_nothing(self, answer: object) -> None:
+        """A proxy's, say."""
+        assert producer_module.memory_share(answer) in (None, 0.0)
+
+
+class TestUnknownScripts:
+    def test_without_script_load(self, make_lane, as_user, client: redis.Redis) -> None:
+        """EVAL makes it known; the next call is by its SHA-1 again."""
+        lane = make_lane(as_user("-script"))
+        client.script_flush()
+        assert lane.append(b"1").count == 1
+        client.execute_command("ACL", "SETUSER", "limited", "-eval")
+        assert lane.append(b"2").count == 1
+        assert lane.bodies == [b"1", b"2"]
+
+    def test_an_append_that_ran_never_runs_twice(self, redis_url: str, client: redis.Redis) -> None:
+        """One script of a round trip was known, another not; WAIT comes after both."""
+        client.script_flush()
+        link = RedisLink(redis_url, timeout_s=5.0)
+        count, learn = evalsha("count", ("c",), ("n", 1)), evalsha("learn", ("l",), (60, "events", 5))
+        assert link.run([count]) == [[1]]
+        answers = link.run([count, learn, count], then=("WAIT", 0, 1))
+        assert answers == [[1], [1], [1], 0]
+        assert client.hget("c", "n") == b"3"
+
+    def test_lanes_of_one_flush_are_stored_once_each(self, make_producer, client: redis.Redis) -> None:
+        """All of them were unknown, with WAIT behind them."""
+        producer = make_producer(wait=(1, 1), lanes=4)
+        producer.layout()
+        client.script_flush()
+        error = raised(lambda: producer.append({lane: [Item(f"c{lane}", b"1")] for lane in range(4)}))
+        assert error.stored is None
+        assert [client.xlen(f"sockudo:{{app:{lane}}}:stream") for lane in range(4)] == [1, 1, 1, 1]
+
+    @pytest.mark.parametrize("denied", ["eval", "evalsha"])
+    def test_the_right_that_is_missing_is_named(self, make_lane, as_user, denied: str) -> None:
+        """Nothing was stored; the words say what to allow, and show no user."""
+        lane = make_lane(as_user(f"-{denied}"))
+        lane.client.script_flush()
+        error = lane.append(b"1").failure
+        assert isinstance(error, JournalUnavailable)
+        assert error.stored is False
+        assert f"`ACL SETUSER <user> +{denied}`" in str(error)
+        assert "limited" not in str(error)
+        assert lane.bodies == []
+
+    def test_keys_that_are_denied(self, make_lane, redis_url: str, client: redis.Redis) -> None:
+        """The key pattern is named."""
+        client.execute_command("ACL", "SETUSER", "elsewhere", "reset", "on", ">pw", "~other:*", "+@all")
+        try:
+            lane = make_lane(redis_url.replace("redis://", "redis://elsewhere:pw@"))
+            error = raised(lambda: lane.append(b"1"))
+            assert "~sockudo:*" in str(error)
+            assert error.stored is False
+        finally:
+            client.acl_deluser("elsewhere")
+
+    @pytest.mark.parametrize(
+        ("words", "advice"),
+        [
+            ("Error compiling script (new function): user_script:1: unexpected symbol near '#'", "Redis 7 or later"),
+            ("unknown command `EVAL`, with args beginning with: `x`", "needs EVAL under its own name"),
+            ("unknown command 'EVALSHA', with args beginning with: 'x'", "needs EVALSHA under its own name"),
+        ],
+        ids=["Redis 6", "renamed", "renamed in Redis 7"],
+    )
+    def test_what_older_servers_say(self, words: str, advice: str) -> None:
+        """Such a server is not at hand: in its words."""
+        from sockudo_publisher.journal.refusal import describe_refusal
+
+        assert advice in describe_refusal(redis.ResponseError(words))
+
+
+#: What a user may not run -> (call, whether it comes after a write of the script).
+DENIED_INSIDE = {
+    "append": ["-hmget", "-xadd", "-hincrby", "-hsetnx"],
+    "append_once": ["-hmget", "-xadd", "-hincrby", "-hsetnx", "-set"],
+    "schedule_once": ["-set", "-hget"],
+    "replay": ["-xadd", "-hincrby", "-hsetnx", "-xdel"],
+}
+
+
+@pytest.mark.parametrize(
+    ("what", "denied"), [(what, right) for what, rights in DENIED_INSIDE.items() for right in rights]
+)
+def test_a_script_that_fails_says_that_it_is_unknown(make_lane, as_user, what: str, denied: str) -> None:
+    """Redis takes no write back; the right is named; a repeat under the key leaves one event."""
+    lane = make_lane(as_user())
+    lane.producer.layout()
+    lane.append(b"dead")
+    holder = lane.acquire()
+    lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+    [letter] = lane.dead.oldest(10)
+    as_user(denied)
+
+    def call() -> object:
+        match what:
+            case "append":
+                done = lane.append(b"1")
+            case "append_once":
+                done = lane.append_once(("k", b"1"))
+            case "schedule_once":
+                return lane.producer.schedule_once(0, "c", "k", "f")
+            case _:
+                return lane.dead.replay(letter, letter.item)
+        if done.failure is not None:
+            raise done.failure
+        return done
+
+    error = raised(call)
+    assert error.stored is None
+    assert f"`ACL SETUSER <user> +{denied[1:]}`" in str(error)
+    assert f"script {what}" in str(error)
+    as_user()
+    if what == "replay":
+        assert lane.dead.oldest(10) == [letter] or lane.bodies == [b"dead"], "it is never lost"
+    elif what == "append":
+        assert lane.bodies == [], "what may be refused comes before the event"
+        lane.append_once(("k", b"1"))
+        assert lane.bodies == [b"1"]
+    elif what == "append_once":
+        expected = 2 if denied == "-set" else 1  # the second has the first's message id: the server's work
+        lane.append_once(("k", b"1"))
+        lane.append_once(("k", b"1"))
+        assert lane.bodies == [b"1"] * expected
+
+
+@pytest.mark.parametrize("what", ["append", "append_once"])
+def test_a_key_of_another_type_is_unknown_too(lane: OneLane, what: str) -> None:
+    """WRONGTYPE out of a script: whether it had written before is not told."""
+    lane.producer.layout()
+    lane.client.set(f"{lane.base}:stream", "text")
+    error = (lane.append(b"1") if what == "append" else lane.append_once(("k", b"1"))).failure
+    assert isinstance(error, JournalUnavailable)
+    assert error.stored is None
+    lane.client.delete(f"{lane.base}:stream")
+    assert lane.append_once(("k", b"1")).failure is None
+    assert lane.bodies == [b"1"]
+
+
+class TestSeveralLanes:
+    """The failure that a caller gets is one whose lane may have stored something, if there is one."""
+
+    @pytest.fixture
+    def broken_state(self, make_producer, client: redis.Redis):
+        """Lane 0 is full, lane 1 fails in its script."""
+        producer = make_producer(max_backlog=1)
+        producer.append({0: [Item("a", b"1")]})
+        client.set("sockudo:{app:1}:stream", "text")
+        return producer
+
+    def test_unknown_outranks_full(self, broken_state) -> None:
+        done = broken_state.append({0: [Item("a", b"2")], 1: [Item("b", b"3")]})
+        assert isinstance(done.failure, JournalUnavailable)
+        assert (done.failure.stored, done.failed_lane) == (None, 1)
+        assert done.refused == {"a", "b"}
+
+    def test_a_look_stores_nothing(self, broken_state, client: redis.Redis) -> None:
+        """Several lanes are looked at first: what fails then is certain."""
+        client.hset("sockudo:{app:1}:ledger:b:k", "a", "b")
+        keyed = {0: [KeyedItem(Item("z", b"2"), "q", "f")], 1: [KeyedItem(Item("b", b"3"), "k", "f")]}
+        client.hset("sockudo:{app:0}:state", "depth", 0)
+        done = broken_state.append_once(keyed)
+        assert isinstance(done.failure, (JournalUnavailable, IdempotencyConflict))
+        assert done.failure.stored is False
+        assert done.count == 0

@@ -1,0 +1,174 @@
+"""The product under the users of docs/deployment.md: nothing is denied to callers, workers or operators."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from sockudo_publisher.doctor.rights import BROKER_RIGHTS, PARTS, rights_of
+from sockudo_publisher.embedded import DevServer, RedisServer, WorkerProcess
+from sockudo_publisher.embedded.process import wait_for
+
+pytestmark = pytest.mark.integration
+
+PAGE = Path(__file__).parents[3] / "docs" / "deployment.md"
+
+#: Seconds for one command or condition, on a machine that is busy.
+LONG_S = 60.0
+
+
+def documented() -> dict[str, dict[str, list[str]]]:
+    """By "journal" and "broker", then by user: the rules of the page's lines."""
+    _, journal, broker = re.split(
+        r"^# in the .*$", PAGE.read_text(encoding="utf-8").partition("## Rights")[2], flags=re.M
+    )
+    found: dict[str, dict[str, list[str]]] = {}
+    for where, text in (("journal", journal), ("broker", broker.partition("```")[0])):
+        lines = [line.split() for line in text.splitlines() if line.startswith("ACL SETUSER ")]
+        found[where] = {line[2]: line[3:] for line in lines}
+    return found
+
+
+def test_every_right_of_the_doctor_is_on_the_page() -> None:
+    """What it calls broken is what the page says to allow."""
+    page = documented()
+    for part in PARTS:
+        assert {f"+{one}" for one in rights_of(part)} <= set(page["journal"][part.name])
+        assert {f"+{one}" for one in BROKER_RIGHTS[part.name]} <= set(page["broker"][part.name])
+
+
+class Deployment:
+    """A journal, a broker, a server, and users of the page's lines only."""
+
+    def __init__(self, journal: RedisServer, broker: RedisServer, server: DevServer, directory: Path) -> None:
+        self.journal, self.broker, self.server, self.directory = journal, broker, server, directory
+        for where, place in (("journal", journal), ("broker", broker)):
+            for user, rules in documented()[where].items():
+                given = ["on" if rule == "on" else rule.replace("PASSWORD", "pw") for rule in rules]
+                with redis.Redis(port=place.port) as client:
+                    client.execute_command("ACL", "SETUSER", user, *given)
+                    client.acl_log_reset()
+
+    def settings(self, user: str, **more: str) -> dict[str, str]:
+        return {
+            "SOCKUDO_URL": self.server.url,
+            "SOCKUDO_REDIS_URL": f"redis://{user}:pw@127.0.0.1:{self.journal.port}/0",
+            "SOCKUDO_BROKER_URL": f"redis://{user}:pw@127.0.0.1:{self.broker.port}/0",
+            "SOCKUDO_ON_EXPIRED": "dead",
+            "SOCKUDO_LANES": "2",
+            "SOCKUDO_DEDUP_WINDOW": "60",
+            "SOCKUDO_DELIVERY_TIMEOUT": "10",
+            **more,
+        }
+
+    def run(self, user: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            env={**ours, **self.settings(user)},
+            capture_output=True,
+            text=True,
+            timeout=LONG_S,
+            check=False,
+        )
+        assert done.returncode in codes, (arguments, done.stdout[-2000:], done.stderr[-2000:])
+        return done.stdout
+
+    def cli(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> dict[str, object]:
+        answer: dict[str, object] = json.loads(
+            self.run("operator", "-m", "sockudo_publisher.cli", *arguments, "--json", codes=codes)
+        )
+        return answer
+
+    def denied(self) -> list[tuple[str, str, str]]:
+        found = []
+        for place in {self.journal.port, self.broker.port}:
+            with redis.Redis(port=place, decode_responses=True) as client:
+                found += [(one["username"], one["context"], one["object"]) for one in client.acl_log()]
+        return found
+
+    def settled(self) -> int:
+        """Delivered events, behind the operator's back, whose command takes a second."""
+        with redis.Redis(port=self.journal.port) as client:
+            return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("sockudo:*:counts"))
+
+
+@pytest.fixture(params=["one Redis", "two"])
+def deployment(request: pytest.FixtureRequest, tmp_path: Path, devserver: DevServer) -> Iterator[Deployment]:
+    with RedisServer(tmp_path / "journal", maxmemory="256mb") as journal:
+        if request.param == "one Redis":
+            yield Deployment(journal, journal, devserver, tmp_path)
+        else:
+            with RedisServer(tmp_path / "broker", maxmemory="256mb") as broker:
+                yield Deployment(journal, broker, devserver, tmp_path)
+
+
+CALLER = """
+from sockudo_publisher import publish, publish_many
+publish.apply_async(("c", "expired", 1), expires=0.001)
+publish.delay("c", "e", 1)
+publish.delay(["c", "d"], "e", 1, key="k")
+assert publish_many([("c%d" % i, "e", i) for i in range(20)], key_prefix="p").count == 20
+publish.apply_async(("c", "later", 1), countdown=1, kwargs={"key": "later"})
+"""
+
+WAITING_CALLER = """
+from sockudo_publisher import publish
+late = publish.apply_async(("c", "later", 2), countdown=1)
+assert late.get(timeout=50) == late.id
+publish.delay("c", "e", 2)
+"""
+
+
+def test_nothing_is_denied(deployment: Deployment) -> None:
+    """To callers with countdowns, to workers that change their lanes, to the operator's commands."""
+    deployment.run("caller", "-c", CALLER)
+    with WorkerProcess(deployment.settings("worker"), directory=deployment.directory):
+        deployment.run("caller", "-c", WAITING_CALLER)
+        assert wait_for(lambda: deployment.settled() >= 25, LONG_S)
+        [letter, *_] = deployment.cli("dead", "list")["letters"]  # type: ignore[misc]
+        deployment.cli("dead", "show", letter["id"])
+        deployment.cli("dead", "replay", letter["id"])
+        assert wait_for(lambda: deployment.settled() >= 26, LONG_S)
+        deployment.cli("resume")
+        [app] = deployment.cli("status", codes=(0, 1))["apps"]  # type: ignore[misc]
+        assert app["counters"]["settled"] >= 26
+        told = deployment.cli("doctor", codes=(0, 1))
+        found = {one["name"]: one for one in told["findings"]}  # type: ignore[attr-defined]
+        for name in ("redis.rights", "redis.role", "redis.persistence", "broker", "workers"):
+            assert found[name]["state"] == "fine", found[name]
+    with WorkerProcess(deployment.settings("worker", SOCKUDO_LANES="3"), directory=deployment.directory) as worker:
+        assert wait_for(lambda: "3 lanes in force" in worker.log_text(), LONG_S), worker.log_tail()
+        deployment.run("caller", "-c", WAITING_CALLER)
+        assert wait_for(lambda: deployment.settled() >= 28, LONG_S)
+    deployment.cli("dead", "purge", "--all", "--yes")
+    assert deployment.denied() == []
+
+
+@pytest.mark.parametrize("more", [(), ("-script",)], ids=["no dangerous command", "nor SCRIPT"])
+def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServer, more: tuple[str, ...]) -> None:
+    """`+@all -@dangerous`, as services have it: published and delivered; what is left is unknown to the doctor."""
+    with RedisServer(tmp_path / "managed") as managed, redis.Redis(port=managed.port) as client:
+        deployment = Deployment(managed, managed, devserver, tmp_path)
+        for user in ("caller", "worker", "operator"):
+            rules = ("reset", "on", ">pw", "~*", "&*", "+@all", "-@dangerous", *more)
+            client.execute_command("ACL", "SETUSER", user, *rules)
+        deployment.run("caller", "-c", CALLER)
+        with WorkerProcess(deployment.settings("worker"), directory=tmp_path) as worker:
+            deployment.run("caller", "-c", WAITING_CALLER)
+            assert wait_for(lambda: deployment.settled() >= 25, LONG_S), worker.log_tail()
+            client.script_flush()
+            deployment.run("caller", "-c", WAITING_CALLER)
+            assert wait_for(lambda: deployment.settled() >= 27, LONG_S), worker.log_tail()
+            told = deployment.cli("doctor", codes=(0, 1))
+            found = {one["name"]: one["state"] for one in told["findings"]}  # type: ignore[attr-defined]
+            states = {found[name] for name in ("redis.rights", "redis.clock", "broker", "workers")}
+            assert (states, found["redis.memory"]) == ({"fine"}, "unknown")
