@@ -1,7 +1,7 @@
 """What Sockudo's parser takes in ``extras``: everything else is refused here, by name, before it is stored or sent.
 
 The parser refuses the whole request (400 or 422), so an event that it cannot read would cost a search in its lane and
-end as a dead letter. Each rule was seen on Sockudo 5.2.0 (docs/server.md, 3.6 and 4.5). Pure. Imports the error tree
+end as a dead letter. Each rule was seen on Sockudo 5.2.0 (docs/server.md, 3.6). Pure. Imports the error tree
 alone.
 """
 
