@@ -12,13 +12,13 @@ import pytest
 
 from sockudo_publisher import operations, publish_many
 from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import PartMissing
 from sockudo_publisher.embedded.ports import LOOPBACK
 from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.settings import get_settings
 from tests.acceptance.conftest import MakeProxied
 from tests.support.nginx import nginx_before
 from tests.support.oracle import compare, numbers
+from tests.support.parts import not_for_this_case
 from tests.support.proxy import Proxy, at_port
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
@@ -55,7 +55,7 @@ def unanswered(proxy: Proxy) -> Iterator[None]:
             except TimeoutError:
                 break
         else:
-            pytest.skip("this system lets more connections wait than a listener asks for")
+            not_for_this_case("this system lets more connections wait than a listener asks for")
         yield
     proxy.listen()
 
@@ -72,10 +72,7 @@ def test_never_sent_behind_nginx_is_never_uncertain(
     proxied = make_proxied(TTL_S, SOCKUDO_ON_UNCERTAIN="hold", SOCKUDO_DELIVERY_TIMEOUT=str(TIMEOUT_S))
     stack, proxy = proxied.stack, proxied.proxy
     with ExitStack() as ends:
-        try:
-            nginx = nginx_before(proxy.port, tmp_path / "nginx", ends)
-        except PartMissing as missing:
-            pytest.skip(str(missing))
+        nginx = nginx_before(proxy.port, tmp_path / "nginx", ends)
         stack.environ["SOCKUDO_URL"] = at_port(proxied.sockudo.url, nginx)
         monkeypatch.setenv("SOCKUDO_URL", stack.environ["SOCKUDO_URL"])
         forget_apps()

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sockudo_publisher import publish_many
+from tests.support.parts import need_module
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -23,7 +24,7 @@ POOLS: dict[str, dict[str, Any]] = {
 def test_stopped_worker_leaves_no_lease_and_another_goes_on_at_once(stack: Stack, pool: str) -> None:
     """SIGTERM in the middle of a backlog: its leases are gone when it is, not six seconds later."""
     if pool == "gevent":
-        pytest.importorskip("gevent", reason="gevent is not installed")
+        need_module("gevent")
     channels = stack.channels(16)
     seen = stack.subscribe(*channels)
     small = {"SOCKUDO_BATCH_MAX_EVENTS": "5"}

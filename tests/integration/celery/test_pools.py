@@ -9,6 +9,7 @@ import pytest
 
 from sockudo_publisher import publish, publish_many
 from tests.support.oracle import compare, numbers
+from tests.support.parts import need_module
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -42,7 +43,7 @@ class Numbered:
 def test_pool_delivers_and_stops_warmly_under_load(stack: Stack, pool: str) -> None:
     """SIGTERM under load ends in time, loses and repeats nothing, and another worker goes on at once."""
     if pool == "gevent":
-        pytest.importorskip("gevent", reason="gevent is not installed")
+        need_module("gevent")
     numbered = Numbered(stack.channels(16))
     seen = stack.subscribe(*numbered.channels)
     first = stack.worker(**POOLS[pool])

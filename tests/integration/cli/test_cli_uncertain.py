@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded import SockudoServer, WorkerProcess, find_sockudo
+from sockudo_publisher.embedded import SockudoServer, WorkerProcess
 from sockudo_publisher.embedded.process import wait_for
+from tests.support.parts import need
 from tests.support.proxy import Cut, Pass, Proxy
 from tests.support.subscriber import Subscriber
 
@@ -30,8 +31,7 @@ Run = Callable[..., tuple[int, dict[str, Any]]]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SockudoServer]:
     """It remembers for as long as it has to, and no longer."""
-    if find_sockudo() is None:
-        pytest.skip("no Sockudo: set SOCKUDO_BIN, or put `sockudo` on PATH")
+    need("sockudo")
     with SockudoServer(tmp_path / "sockudo", dedup_ttl_s=WINDOW_S) as running:
         yield running
 

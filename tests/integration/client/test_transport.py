@@ -30,6 +30,7 @@ from sockudo_publisher.errors import (
     SockudoConnectionError,
     SockudoHTTPError,
 )
+from tests.support.parts import need_module, not_for_this_case
 
 pytestmark = pytest.mark.integration
 
@@ -487,7 +488,7 @@ def test_ipv6(peer):
     try:
         server = peer(answer_ok, host="::1")
     except OSError:
-        pytest.skip("no IPv6 on this machine")
+        not_for_this_case("no IPv6 on this machine")
     client = Sockudo.from_url(f"http://k:s@[::1]:{server.port}/apps/a")
     assert client.trigger("c", "e", "x") == {}
     assert f"Host: [::1]:{server.port}".encode() in server.requests[0][1]
@@ -763,7 +764,7 @@ GEVENT = """
 
 def test_greenlets_have_deadlines_of_their_own(peer, authority, monkeypatch):
     """Eight at once in one thread, one of which is never answered; plain and over TLS."""
-    pytest.importorskip("gevent")
+    need_module("gevent")
 
     def handle(server, connection):
         server.read_request(connection)

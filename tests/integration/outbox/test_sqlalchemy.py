@@ -23,6 +23,7 @@ from sockudo_publisher.embedded.process import wait_for
 from tests.integration.outbox import sqlalchemy_app
 from tests.integration.outbox.sqlalchemy_app import metadata, orders, outbox
 from tests.support.oracle import compare, numbers
+from tests.support.parts import not_for_this_case
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -277,7 +278,7 @@ def test_application_killed_after_the_commit_loses_nothing(engine: Engine, datab
 def test_relay_stands_by_while_another_one_has_the_rows(database_url: str, engine: Engine, journal) -> None:
     """With row locks: what another relay has locked is not passed over, nor are the rows behind it taken."""
     if engine.dialect.name == "sqlite":
-        pytest.skip("SQLite has no row locks: the ledger alone keeps each event single there")
+        not_for_this_case("SQLite has no row locks: the ledger alone keeps each event single there")
     for number in range(6):
         place(engine, number)
     with engine.begin() as other:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
+
+from tests.support.parts import need, not_for_this_case
 
 pytestmark = pytest.mark.unit
 
@@ -60,23 +61,23 @@ def machine(tmp_path, root):
     return Machine()
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_tells_what_it_can_do(root, target):
     """`make help` has a line for each target that people are told of."""
+    need("make")
     told = run("make", "--no-print-directory", "help", cwd=root).stdout
     assert re.search(rf"^  {target} +\S", told, re.MULTILINE)
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_plain_make_is_help(root):
     """Nothing starts by accident."""
+    need("make")
     assert run("make", cwd=root).stdout == run("make", "help", cwd=root).stdout != ""
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_check_runs_every_check(root):
     """`make check` is the sum of what CI looks at."""
+    need("make")
     commands = run("make", "-n", "check", cwd=root).stdout
     for command in ("ruff format --check", "ruff check", "lint-imports", "mypy", "pytest"):
         assert command in commands
@@ -121,14 +122,14 @@ def test_this_python_is_found(root):
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     found = run("/bin/sh", "scripts/find-python", version, cwd=root)
     if found.returncode:
-        pytest.skip(f"Python {version} runs here but is neither on PATH nor where pyenv keeps its own")
+        not_for_this_case(f"Python {version} runs here but is neither on PATH nor where pyenv keeps its own")
     asked = run(found.stdout.strip(), "-c", "import sys; print('%d.%d' % sys.version_info[:2])", cwd=root)
     assert asked.stdout.strip() == version
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_ci_script_is_well_formed(root):
     """bash reads it to its end without running it."""
+    need("bash")
     result = run("bash", "-n", ".ci/run", cwd=root)
     assert (result.returncode, result.stderr) == (0, "")
 
