@@ -79,13 +79,20 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
 class PartAbsent(pytest.skip.Exception):
     """A test is skipped for want of a part."""
 
+    __module__ = "builtins"  # as pytest's own, so that reports show the name alone
+
     def __init__(self, part: str, reason: str) -> None:
-        super().__init__(reason)
+        super().__init__(reason, _use_item_location=True)
         self.part = part
 
 
 class NotForThisCase(pytest.skip.Exception):
     """A test is skipped because it says nothing here; no part could change that."""
+
+    __module__ = "builtins"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, _use_item_location=True)
 
 
 def need(part: str) -> Path:
