@@ -1,8 +1,9 @@
 """The real parts that tests need: where each is, and what becomes of a test where it is absent.
 
 Such a test is skipped and says why. In CI (`CI=true`) it fails, because .ci/run installs what it can: a part that is
-absent there on purpose is named by its variable, as in `WITHOUT_NODE=1`. All skips go through the two hooks below, so
-a test that skips by any other way fails in CI too, unless it says by `not_for_this_case` that no part is missing.
+absent there on purpose is named by its variable, as in `WITHOUT_NODE=1`, and then not looked for. All skips go through
+the two hooks below, so a test that skips by any other way fails in CI too, unless it says by `not_for_this_case` that
+no part is missing.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ class NotForThisCase(pytest.skip.Exception):
 
 def need(part: str) -> Path:
     """Where the part is. Skips the test where it is absent (in CI: fails it)."""
-    find, how = PARTS[part]
-    found = find()
+    found = _found(part)
     if found is None:
+        how = PARTS[part][1]
         part_is_absent(part, f"no {part} on this machine: {how}")
     return found
 
@@ -124,9 +125,9 @@ def not_for_this_case(reason: str) -> NoReturn:
 def described_parts() -> dict[str, str | None]:
     """Each part, where it is and its version, for the report's head."""
     told: dict[str, str | None] = {}
-    for name, (find, _) in PARTS.items():
+    for name in PARTS:
         try:
-            found = find()
+            found = _found(name)
         except EmbeddedError as error:
             told[name] = f"BROKEN ({error})"
             continue
@@ -195,10 +196,14 @@ def _absent_parts(error: BaseException | None) -> list[str]:
             return []
 
 
+def _found(part: str) -> Path | None:
+    return None if os.environ.get(_variable(part)) else PARTS[part][0]()
+
+
 def _is_absent(part: str) -> bool:
     """Whether there is none; one that is named and cannot be run is a mistake to see."""
     try:
-        return PARTS[part][0]() is None
+        return _found(part) is None
     except EmbeddedError:
         return False
 
