@@ -21,7 +21,7 @@ from tests.support.oracle import compare, numbers
 from tests.support.parts import not_for_this_case
 from tests.support.proxy import Proxy, at_port
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.acceptance
 
 #: Seconds that the server remembers, and of one attempt; nginx gives a connection up after two.
 TTL_S, TIMEOUT_S = 12, 5

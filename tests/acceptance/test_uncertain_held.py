@@ -13,7 +13,7 @@ from tests.acceptance.conftest import MakeProxied
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Hang, Pass
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.acceptance
 
 #: Seconds that the server remembers, and of one attempt: a resend may start in the first four then, and a dead
 #: worker's lease lasts for six.

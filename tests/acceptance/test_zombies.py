@@ -13,7 +13,7 @@ from tests.acceptance.conftest import MakeProxied
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Gate, Pass
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.acceptance
 
 #: Events before the freeze, and of the lane's traffic when the zombie wakes; a batch, so that some are left of them.
 BEFORE, AFTER, BATCH = 1000, 100, 200

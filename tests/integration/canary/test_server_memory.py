@@ -23,7 +23,7 @@ from sockudo_publisher.settings import get_settings
 from tests.integration.canary.conftest import MakeStack
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 APP = "default"
 

@@ -19,7 +19,7 @@ from sockudo_publisher.workerapp.canary import CanaryStep, beat_once
 from tests.support.proxy import Hang, Proxy
 from tests.support.subscriber import Subscriber
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 NAME = "default"
 

@@ -20,7 +20,7 @@ from tests.support.publisher import Publisher
 from tests.support.stack import Stack
 from tests.support.subscriber import Subscriber
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 #: What a worker says whom the server answers 401.

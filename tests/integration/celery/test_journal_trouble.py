@@ -11,6 +11,7 @@ from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.embedded.process import wait_for
 from tests.support.caller import call
 from tests.support.stack import Stack
+from tests.support.timing import in_time
 
 pytestmark = pytest.mark.integration
 
@@ -42,13 +43,13 @@ def frozen(stack: Stack, tmp_path: Path) -> Iterator[RedisServer]:
 
 def test_journal_that_is_frozen_from_the_start_has_stored_nothing(stack: Stack, frozen: RedisServer) -> None:
     """Within two seconds, by every way to publish: not stored for certain, and an id to repeat with."""
-    said = call(stack, "".join(TIMED.replace("WAY", way) for way in WAYS.values()))
+    calls = "".join(TIMED.replace("WAY", way) for way in WAYS.values())
+    said = in_time(lambda: call(stack, calls), lambda said: max(seconds for *_, seconds in said), 2.0)
     assert len(said) == len(WAYS)
-    for way, (stored, message_id, seconds) in zip(WAYS, said, strict=True):
+    for way, (stored, message_id, _) in zip(WAYS, said, strict=True):
         assert (way, stored) == (way, False)
         assert message_id
         assert ("key" in way) == (message_id == "k")
-        assert seconds < 2.0, way
 
 
 def test_countdown_waits_in_the_broker_while_the_journal_is_frozen(stack: Stack, frozen: RedisServer) -> None:

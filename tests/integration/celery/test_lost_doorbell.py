@@ -14,7 +14,7 @@ from sockudo_publisher.operations import status
 from sockudo_publisher.settings import get_settings
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 LANES = 8
 

@@ -17,7 +17,7 @@ from tests.support.proxy import Answer, Pass, Proxy
 from tests.support.stack import Stack
 from tests.support.subscriber import Subscriber
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 LANES = 8
 CHANNELS = 64

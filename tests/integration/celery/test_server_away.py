@@ -29,7 +29,7 @@ from tests.support.subscriber import Subscriber
 
 ROOT = Path(__file__).resolve().parents[3]
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 LANES = 8
 #: Events of a channel.

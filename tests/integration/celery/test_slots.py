@@ -12,7 +12,7 @@ from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 #: Seconds: a slice, a doorbell's gap, and what a busy machine takes.
 BOUND_S = 20.0

@@ -16,7 +16,7 @@ from tests.support.parts import need
 from tests.support.proxy import Cut, Pass, Proxy
 from tests.support.subscriber import Subscriber
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 #: Seconds that the server remembers an id, and that the workers count on.
 WINDOW_S = 16

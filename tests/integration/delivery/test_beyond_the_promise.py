@@ -20,7 +20,7 @@ from sockudo_publisher.journal.producer import Producer
 from tests.integration.delivery.world import APP, Control, World
 from tests.unit.delivery.model import item
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 #: A little more than the window of the policy.
 PAST_S = 121.0

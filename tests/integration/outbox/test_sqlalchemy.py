@@ -307,7 +307,6 @@ def test_late_append_of_a_frozen_relay_changes_nothing(engine: Engine, journal) 
     assert journal("orders") == [{"n": number} for number in range(5)]
 
 
-@pytest.mark.timeout(180)
 def test_two_relays_that_die_under_writers_keep_each_event_once_in_order(
     stack: Stack, database_url: str, engine: Engine, tmp_path: Path
 ) -> None:
