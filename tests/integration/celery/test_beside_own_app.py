@@ -51,7 +51,7 @@ class Theirs:
         return [value.decode() for value in self.redis.lrange(name, 0, -1)]
 
     def wait_told(self, name: str, count: int) -> list[str]:
-        assert wait_for(lambda: len(self.told(name)) >= count, 20), f"{name}: {self.told(name)}"
+        assert wait_for(lambda: len(self.told(name)) >= count, 60), f"{name}: {self.told(name)}"
         return self.told(name)
 
 

@@ -81,7 +81,7 @@ def test_encrypted_event_is_resent_in_the_same_bytes(stack: Stack) -> None:
     def settled() -> int:
         return sum(int(stack.redis.hget(key, "settled") or 0) for key in stack.redis.scan_iter("sockudo:*:counts"))
 
-    assert wait_for(lambda: settled() == 1, 20), "accepted again, as the same payload"
+    assert wait_for(lambda: settled() == 1, 60), "accepted again, as the same payload"
     assert seen.count == 1
     assert not [key for key in stack.redis.scan_iter("sockudo:*:dead") if stack.redis.xlen(key)]
 
@@ -101,7 +101,7 @@ def test_encrypted_event_that_is_stored_twice_under_its_id_is_delivered_once(sta
             sum(int(stack.redis.hget(key, name) or 0) for key in keys) for name in ("settled", "conflict")
         )
 
-    assert wait_for(lambda: sum(counts()) == 2, 20)
+    assert wait_for(lambda: sum(counts()) == 2, 60)
     assert counts() == (2, 0)
     seen.wait_until_quiet(1.0)
     assert seen.count == 1

@@ -50,7 +50,7 @@ def test_held_channel_gets_a_slot_beside_lanes_that_are_never_idle(
     thread.start()
     try:
         stack.worker(concurrency=2)
-        assert wait_for(lambda: len(seen.data(busy[0])) > 2, 30)
+        assert wait_for(lambda: len(seen.data(busy[0])) > 2, 60)
         assert wait_for(lambda: seen.data(held) == ["held"], 6.0 + BOUND_S)
         assert thread.is_alive()
     finally:

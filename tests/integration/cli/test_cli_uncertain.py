@@ -76,7 +76,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             time.sleep(SAFE_S + 0.5)
             proxy.behaviour = Pass()
             proxy.listen()
-            assert wait_for(lambda: len(letters()) == 2, 30)
+            assert wait_for(lambda: len(letters()) == 2, 60)
             first, second = letters()
             assert [(letter["name"], letter["reason"]) for letter in (first, second)] == [
                 ("first", "uncertain"),
@@ -85,7 +85,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             assert settled() == 0
 
             said = replay(first["id"])
-            assert wait_for(lambda: settled() == 1, 30), "the server has answered for it"
+            assert wait_for(lambda: settled() == 1, 60), "the server has answered for it"
             assert time.monotonic() - delivered_at < WINDOW_S, "inside the window"
             assert "may still remember its message id" in said
             assert "twice" not in said
@@ -95,7 +95,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             said = replay(second["id"])
             assert "subscribers may see it twice" in said
             seen.wait_for_count(3, 30)
-            assert wait_for(lambda: settled() == 2, 30)
+            assert wait_for(lambda: settled() == 2, 60)
             seen.wait_until_quiet(0.5)
             assert [event.event for event in seen.events()] == ["first", "second", "second"], "one copy"
             assert letters() == []

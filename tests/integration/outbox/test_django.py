@@ -332,12 +332,12 @@ def test_command_relays_until_sigterm(
     running = subprocess.Popen([*PROJECT, project[using], "sockudo_relay", "--interval=0.05"], env=env, cwd=ROOT)
     try:
         add("orders", "n", 1, using=using)
-        assert wait_for(lambda: journal("orders") == [1], 20)
+        assert wait_for(lambda: journal("orders") == [1], 60)
         if using == "postgresql":
             with connections[using].cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         add("orders", "n", 2, using=using)
-        assert wait_for(lambda: journal("orders") == [1, 2], 20)
+        assert wait_for(lambda: journal("orders") == [1, 2], 60)
         running.terminate()
         assert running.wait(20) == 0
     finally:

@@ -235,7 +235,7 @@ def test_redis_away_rows_stay_and_go_later(
             time.sleep(0.3)
             assert left(engine) == 3
             server.start()
-            assert wait_for(lambda: left(engine) == 0, 20)
+            assert wait_for(lambda: left(engine) == 0, 60)
         finally:
             stop.set()
             running.join()
@@ -361,10 +361,10 @@ def test_database_away_is_asked_again(engine: Engine, journal, caplog: pytest.Lo
     running = threading.Thread(target=outbox.run, args=(engine,), kwargs={"every_s": 0.05, "stop": stop})
     running.start()
     try:
-        assert wait_for(lambda: "the database failed" in caplog.text, 10)
+        assert wait_for(lambda: "the database failed" in caplog.text, 60)
         outbox.table.create(engine)
         place(engine, 1)
-        assert wait_for(lambda: journal("orders") == [{"n": 1}], 10)
+        assert wait_for(lambda: journal("orders") == [{"n": 1}], 60)
     finally:
         stop.set()
         running.join()
