@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from tests.support.parts import need, not_for_this_case
+from tests.support.parts import PARTS, need, not_for_this_case
 
 pytestmark = pytest.mark.unit
 
@@ -132,6 +132,27 @@ def test_the_ci_script_is_well_formed(root):
     need("bash")
     result = run("bash", "-n", ".ci/run", cwd=root)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_ci_installs_every_part_that_tests_need(root):
+    """From the system's packages; Sockudo is found or built, make and bash run it."""
+    text = (root / ".ci" / "run").read_text()
+    installed = re.search(r"packages=\((.*?)\n +\)", text, re.DOTALL)
+    assert installed
+    assert set(re.findall(r"\[(\w+)\]=", installed[1])) == PARTS.keys() - {"sockudo", "make", "bash"}
+    looked_for = re.search(r"for part in ([\w ]+); do", text)
+    assert looked_for
+    assert set(looked_for[1].split()) == PARTS.keys() - {"sockudo", "make", "bash"}
+    for part in looked_for[1].split():
+        assert re.search(rf"^ +{part}\) .* ;;$", text, re.MULTILINE), part
+
+
+def test_bare_machine_of_ci_does_without_every_part(root):
+    """But Redis, which the wheel brings, and what runs the tests."""
+    text = (root / ".ci" / "run").read_text()
+    named = re.search(r"for name in ([A-Z ]+); do absent", text)
+    assert named
+    assert {name.lower() for name in named[1].split()} == PARTS.keys() - {"redis", "make"}
 
 
 @pytest.mark.parametrize("file", ["Makefile", ".ci/run", "worker/Dockerfile", "pyproject.toml"])
