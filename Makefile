@@ -49,7 +49,7 @@ test: $(INSTALLED) ## Run the tests, on whatever real parts can be had (it says 
 
 check: format-check lint types test ## All that CI checks
 
-mutants: $(INSTALLED) ## Plant known bugs, one by one, in a copy: a test must find each within a minute
+mutants: $(INSTALLED) ## Plant known bugs, one by one, in a copy: a test must find each in time
 	$(BIN)/python -m scripts.mutants $(ARGS)
 
 demo: $(INSTALLED) ## Flight departures through the whole product; ARGS=--once to check and exit

@@ -1,75 +1,38 @@
-"""Fixtures for all tests: the real parts, started once, and found or left out out loud.
-
-A test that needs the real Sockudo is skipped where there is none, but fails in CI, unless `WITHOUT_SOCKUDO` says that
-this is known (.ci/run).
-"""
+"""Fixtures for all tests: the real parts, started once. Where one is absent: tests/support/parts.py."""
 
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import hypothesis
 import pytest
 import redis
 
-from sockudo_publisher.embedded import (
-    DevServer,
-    EmbeddedError,
-    RedisServer,
-    SockudoServer,
-    find_redis_server,
-    find_sockudo,
-    redis_server_version,
+from sockudo_publisher.embedded import DevServer, RedisServer, SockudoServer
+from tests.support.parts import (
+    described_parts,
+    need,
+    pytest_make_collect_report,
+    pytest_runtest_makereport,
 )
-from sockudo_publisher.embedded.sockudo import sockudo_version
-from tests.support.postgres import find_postgres
 from tests.support.stack import DEDUP_TTL_S, Server, Stack, SubscriberFactory
 from tests.support.subscriber import Subscriber
+
+__all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
+
+# Beside other load an example takes what it takes: it has the time that its test has (pytest's own timeout).
+hypothesis.settings.register_profile(
+    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_report_header() -> str:
     """Which real parts there are: a green run without them is worth less."""
-    return "real parts: " + ", ".join(f"{name} {where or 'NOT FOUND'}" for name, where in _parts().items())
-
-
-def _parts() -> dict[str, str | Path | None]:
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin"])
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    return {
-        "redis": _redis(),
-        "sockudo": _sockudo(),
-        "nginx": shutil.which("nginx", path=path),
-        "rabbitmq": shutil.which("rabbitmq-server", path=path),
-        "postgres": find_postgres(),
-        "browser": browser,
-        "node": shutil.which("node"),
-    }
-
-
-def _redis() -> str | None:
-    try:
-        program = find_redis_server()
-    except EmbeddedError:
-        return None
-    return f"{program} ({'.'.join(map(str, redis_server_version(program)))})"
-
-
-def _sockudo() -> str | None:
-    try:
-        program = find_sockudo()
-    except EmbeddedError as error:
-        return f"BROKEN ({error})"
-    return f"{program} ({sockudo_version(program)})" if program else None
-
-
-def _without_sockudo() -> None:
-    reason = "no Sockudo: set SOCKUDO_BIN, or put `sockudo` on PATH"
-    if os.environ.get("CI") == "true" and not os.environ.get("WITHOUT_SOCKUDO"):
-        pytest.fail(f"{reason} (CI=true, and WITHOUT_SOCKUDO is not set)")
-    pytest.skip(reason)
+    return "real parts: " + ", ".join(f"{name} {where or 'NOT FOUND'}" for name, where in described_parts().items())
 
 
 @pytest.fixture(scope="session")
@@ -90,8 +53,7 @@ def redis_url(redis_server: RedisServer) -> str:
 @pytest.fixture(scope="session")
 def sockudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
     """The real server as the promise needs it: a million ids, 60 s, no history. Tests use channels of their own."""
-    if find_sockudo() is None:
-        _without_sockudo()
+    need("sockudo")
     with SockudoServer(tmp_path_factory.mktemp("sockudo"), dedup_ttl_s=DEDUP_TTL_S) as server:
         yield server
 

@@ -29,4 +29,4 @@ class Mutant:
     old: str
     new: str
     test: tuple[str, ...]
-    limit_s: float = 60.0
+    limit_s: float = 240.0

@@ -1,7 +1,7 @@
 """From an event to the exact bytes of a publish body: validated, JSON-encoded, encrypted, once.
 
 The bytes made here are what the journal stores and what every resend carries, because the server
-compares payloads as text (docs/server.md, 3.5). No I/O. Imports limits and encryption.
+compares payloads as text (docs/server.md, 3.5). No I/O. Imports limits, extras, stock_server and encryption.
 This is the hot path of every publish: names are checked once and remembered, and the envelope is
 put together by hand around the C string encoder.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 from ..errors import ValidationError
 from .encryption import decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
+from .extras import MAX_LEVELS_IN_BATCH, MAX_LEVELS_IN_EVENT, check_json_bounds, check_known_extras
 from .limits import (
     CACHED_NAMES,
     MAX_EVENT_BYTES,
@@ -30,6 +31,7 @@ from .limits import (
     check_socket_id,
     check_tags,
 )
+from .stock_server import warn_of_ai_event, warn_of_ai_extras, warn_of_namespace
 
 __all__ = ["Encoder", "batch_body"]
 
@@ -105,7 +107,8 @@ class Encoder:
             text += f',"message_id":{encode_basestring(check_id(message_id))}'
         if socket_id is None and info is None and tags is None and extras is None and idempotency_key is None:
             return (text + "}").encode()
-        return (text + _options(socket_id, info, tags, extras, idempotency_key) + "}").encode()
+        options = _options(socket_id, info, tags, extras, idempotency_key, message_id, MAX_LEVELS_IN_BATCH)
+        return (text + options + "}").encode()
 
     def plain_item(self, channel: str, name: str, payload: str, message_id: str) -> bytes:
         """As :meth:`item` with nothing but an id, which is ours (hex digits, ``-``): it needs no check, no escaping."""
@@ -147,7 +150,10 @@ class Encoder:
         check_data_bytes(_utf8_length("data", payload), self.max_event_bytes)
         listed = ",".join(f'"{channel}"' for channel in names)  # the alphabet of names needs no escaping
         text = f'{{"name":{head},"data":{encode_basestring(payload)},"channels":[{listed}]'
-        text += _options(socket_id, info, tags, extras, idempotency_key)
+        for channel in names:
+            warn_of_namespace(channel)
+        warn_of_ai_event(name)
+        text += _options(socket_id, info, tags, extras, idempotency_key, message_id, MAX_LEVELS_IN_EVENT)
         if message_id is not None:
             text += f',"message_id":{encode_basestring(check_id(message_id))}'
         return (text + "}").encode()
@@ -175,7 +181,10 @@ class Encoder:
 @lru_cache(maxsize=CACHED_NAMES)
 def _item_head(channel: str, name: str) -> str:
     # The alphabet of channel names needs no escaping; event names may hold anything.
-    return f'{{"channel":"{check_channel(channel)}","name":{encode_basestring(check_event_name(name))},"data":'
+    head = f'{{"channel":"{check_channel(channel)}","name":{encode_basestring(check_event_name(name))},"data":'
+    warn_of_namespace(channel)
+    warn_of_ai_event(name)
+    return head
 
 
 def _options(
@@ -184,8 +193,10 @@ def _options(
     tags: Mapping[str, str] | None,
     extras: Mapping[str, Any] | None,
     idempotency_key: str | None,
+    message_id: str | None,
+    max_levels: int,
 ) -> str:
-    """The optional fields of an event, each with its leading comma."""
+    """The optional fields of an event, each with its leading comma. ``max_levels``: of ``extras``."""
     text = ""
     if socket_id is not None:
         text += f',"socket_id":"{check_socket_id(socket_id)}"'
@@ -195,10 +206,7 @@ def _options(
         check_tags(tags)
         text += f',"tags":{_object("tags", tags)}'
     if extras is not None:
-        if isinstance(extras, Mapping) and "idempotency_key" in extras:
-            # Passed on and not looked at: SDKs that send it so deduplicate nothing (docs/sdks.md, P1).
-            raise ValidationError("extras: idempotency_key, which the server knows as idempotencyKey")
-        text += f',"extras":{_object("extras", extras)}'
+        text += f',"extras":{_extras(extras, message_id, max_levels)}'
     if idempotency_key is not None:
         text += f',"idempotency_key":{encode_basestring(check_idempotency_key(idempotency_key))}'
     return text
@@ -211,13 +219,29 @@ def _info(info: str | Sequence[str]) -> str:
     return ",".join(tokens)
 
 
-def _object(field: str, value: Mapping[str, Any]) -> str:
+def _extras(extras: Mapping[str, Any], message_id: str | None, max_levels: int) -> str:
+    """``extras`` as JSON that the server can read. Raises ``ValidationError``."""
+    if not isinstance(extras, Mapping):
+        raise ValidationError(f"extras: a {type(extras).__name__}, expected a mapping")
+    if "idempotency_key" in extras:
+        # Passed on and not looked at: SDKs that send it so deduplicate nothing (docs/sdks.md, P1).
+        raise ValidationError("extras: idempotency_key, which the server knows as idempotencyKey")
+    check_known_extras(extras)
+    if message_id is None and extras.get("idempotencyKey") is not None:  # it is the event's id then
+        check_id(extras["idempotencyKey"], field="extras.idempotencyKey")
+    text = _object("extras", extras, max_levels)
+    check_json_bounds(extras, text, max_levels)
+    warn_of_ai_extras(extras)
+    return text
+
+
+def _object(field: str, value: Mapping[str, Any], max_levels: int | None = None) -> str:
     if not isinstance(value, Mapping):
         raise ValidationError(f"{field}: a {type(value).__name__}, expected a mapping")
     plain = dict(value)
     if not all(isinstance(name, str) for name in plain):
         raise ValidationError(f"{field}: expected text as names")
-    text = _json(field, plain, _compact_json)
+    text = _json(field, plain, _compact_json, max_levels)
     size = _utf8_length(field, text)
     if size > MAX_OBJECT_BYTES:
         raise ValidationError(f"{field}: {size} bytes, limit {MAX_OBJECT_BYTES}")
@@ -253,11 +277,11 @@ def _dumps_with(json_encoder: type[json.JSONEncoder]) -> Callable[[Any], str]:
     return partial(json.dumps, cls=json_encoder, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
-def _json(field: str, value: object, dumps: Callable[[Any], str]) -> str:
+def _json(field: str, value: object, dumps: Callable[[Any], str], max_levels: int | None = None) -> str:
     try:
         return dumps(value)
     except RecursionError:
-        reason = "circular or too deep"
+        reason = "circular or too deep" + (f", limit {max_levels} levels" if max_levels else "")
     except (TypeError, ValueError, OverflowError) as error:
         reason = _reason(error)
     # Raised out here, so that the original with its payload is not carried along.
@@ -271,6 +295,8 @@ def _reason(error: Exception) -> str:
         return words
     if words.startswith("Out of range float"):
         return "NaN or an infinite number"
+    if words.startswith("Exceeds the limit"):
+        return "an integer of more digits than Python writes"
     if words.startswith("Circular"):
         return "circular or too deep"
     return f"its encoder raised {type(error).__name__}"

@@ -22,8 +22,8 @@ class Event:
     ``data``: ``str`` and ``bytes`` (UTF-8) are sent as they are, anything else as compact JSON.
     ``socket_id``: the subscriber (``"123.456"``) that shall not receive it.
     ``info``: what the answer shall tell about the channel (``"user_count,subscription_count"`` or a sequence).
-    ``tags``: text to text, for tag filters. ``extras``: a JSON object, keys in the server's camelCase; without
-    ``push``, which Sockudo 5.2.0 cannot read in a publish: 422 to the whole request, whatever is in it.
+    ``tags``: text to text, for tag filters. ``extras``: a JSON object, keys in the server's camelCase, of at most
+    124 levels (126 in ``trigger``) and integers of 64 bits; without ``push``, which Sockudo 5.2.0 refuses in a publish.
     ``key``: the caller's own identity of the event (1 to 128 bytes), which the server knows as its
     ``message_id``: in queued publishes and in ``trigger_batch``.
     ``idempotency_key``: the HTTP API's key, for direct calls; ``True`` makes one.

@@ -6,13 +6,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from .refusal import TextRefusal
 
 __all__ = ["Message", "check_content_type", "decode_batch", "decode_event"]
+
+#: Levels of a body that the server's parser reads, the body itself the first; unknown fields are not counted.
+MAX_LEVELS = 127
+#: Levels around ``data`` and ``extras``, by the path.
+LEVELS_IN_EVENT = 1
+LEVELS_IN_BATCH = 3
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ def check_content_type(content_type: str) -> None:
 
 def decode_event(body: bytes) -> Message:
     """The body of ``/events``."""
-    return _message(_json(body), "")
+    return _message(_json(body), "", LEVELS_IN_EVENT)
 
 
 def decode_batch(body: bytes) -> list[Message]:
@@ -67,7 +74,7 @@ def decode_batch(body: bytes) -> list[Message]:
     items = document["batch"]
     if not isinstance(items, list):
         _wrong("batch: ", "a sequence")
-    return [_message(item, f"batch[{index}]") for index, item in enumerate(items)]
+    return [_message(item, f"batch[{index}]", LEVELS_IN_BATCH) for index, item in enumerate(items)]
 
 
 def _json(body: bytes) -> Any:
@@ -85,10 +92,12 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _message(item: Any, where: str) -> Message:
+def _message(item: Any, where: str, levels: int) -> Message:
     if not isinstance(item, dict):
         _wrong(f"{where}: " if where else "", "struct PusherApiMessage")
     prefix = f"{where}." if where else ""
+    for name in ("data", "extras"):
+        _check_bounds(item.get(name), f"{prefix}{name}", MAX_LEVELS - levels)
     channels = item.get("channels")
     if channels is not None and not (isinstance(channels, list) and all(isinstance(one, str) for one in channels)):
         _wrong(f"{prefix}channels: ", "a sequence of strings")
@@ -131,13 +140,52 @@ def _extras(extras: Any, prefix: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(extras, dict):
         _wrong(f"{prefix}extras: ", "struct MessageExtras")
-    headers = extras.get("headers")
-    if headers is not None and not isinstance(headers, dict):
-        _wrong(f"{prefix}extras.headers: ", "a map")
+    if extras.get("push") is not None:
+        _wrong(f"{prefix}extras.push: ", "a valid json")
+    for name in ("ephemeral", "echo"):
+        if extras.get(name) is not None and not isinstance(extras[name], bool):
+            _wrong(f"{prefix}extras.{name}: ", "a boolean")
     key = extras.get("idempotencyKey")
     if key is not None and not isinstance(key, str):
         _wrong(f"{prefix}extras.idempotencyKey: ", "a string")
+    _check_map(extras.get("headers"), f"{prefix}extras.headers", str | int | float)
+    ai = extras.get("ai")
+    if ai is not None and not isinstance(ai, dict):
+        _wrong(f"{prefix}extras.ai: ", "struct AiExtras")
+    for name in ("transport", "codec"):
+        _check_map((ai or {}).get(name), f"{prefix}extras.ai.{name}", str)
     return extras
+
+
+def _check_map(value: Any, where: str, kinds: Any) -> None:
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        _wrong(f"{where}: ", "a map")
+    for name, inner in value.items():
+        if not isinstance(inner, kinds):
+            _wrong(f"{where}.{name}: ", "another type")
+
+
+def _check_bounds(value: Any, where: str, max_levels: int) -> None:
+    """Numbers that no float holds, and nesting, are the parser's business: the body is no JSON to it."""
+    for part, level in _parts(value):
+        if level > max_levels:
+            raise TextRefusal(400, f"Failed to parse the request body as JSON: {where}: recursion limit exceeded")
+        if isinstance(part, int | float) and not -sys.float_info.max <= part <= sys.float_info.max:
+            raise TextRefusal(400, f"Failed to parse the request body as JSON: {where}: number out of range")
+
+
+def _parts(value: Any) -> Iterator[tuple[Any, int]]:
+    """Everything in a JSON value, with the containers around it, itself included if it is one."""
+    waiting = [(value, 1)]
+    while waiting:
+        part, level = waiting.pop()
+        if isinstance(part, dict | list):
+            waiting.extend((inner, level + 1) for inner in (part.values() if isinstance(part, dict) else part))
+            yield part, level
+        else:
+            yield part, level - 1
 
 
 def _wrong(where: str, expected: str) -> NoReturn:

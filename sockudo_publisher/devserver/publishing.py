@@ -17,7 +17,7 @@ from .dedup import Claim, Conflict, Decision, DedupStore, InProgress, Replay, fi
 from .frames import delivery
 from .refusal import Refusal
 from .registry import Registry
-from .validation import channels_of, check_batch_size, check_channel, check_dedup_key, check_event
+from .validation import channels_of, check_ai_rules, check_batch_size, check_channel, check_dedup_key, check_event
 
 __all__ = ["Publisher"]
 
@@ -70,6 +70,7 @@ class Publisher:
 
     async def _to_channel(self, message: Message, name: str, channel: str) -> dict[str, Any]:
         check_channel(channel, self._app.limits)
+        check_ai_rules(message)
         key = message.dedup_key
         if key is None:
             self._deliver(message, name, channel)

@@ -12,22 +12,26 @@ __all__ = ["Refusal", "TextRefusal"]
 
 
 class Refusal(Exception):
-    """Refused by the server's own rules. ``retry_after`` in seconds, for 503."""
+    """Refused by the server's own rules. ``retry_after`` in seconds, for 503; ``ai_code`` of a rule on AI events."""
 
-    def __init__(self, status: int, code: str, text: str, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self, status: int, code: str, text: str, *, retry_after: int | None = None, ai_code: int | None = None
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.code = code
         self.text = text
         self.retry_after = retry_after
+        self.ai_code = ai_code
 
     media_type = "application/json"
 
     def body(self) -> bytes:
         """The bytes of the answer."""
-        return json.dumps(
-            {"error": self.text, "code": self.code, "status": self.status}, ensure_ascii=False, separators=(",", ":")
-        ).encode()
+        fields = {"error": self.text, "code": self.code, "status": self.status}
+        if self.ai_code is not None:
+            fields["ai_code"] = self.ai_code
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 class TextRefusal(Refusal):

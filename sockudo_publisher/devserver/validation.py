@@ -1,4 +1,4 @@
-"""The server's rules for events: batch size, name, size, channels, keys. Pure; order and words are the server's.
+"""The server's rules for events: batch size, name, size, channels, AI events, keys. Pure; order and words are its own.
 
 Facts: docs/server.md, 4.2.
 """
@@ -11,13 +11,18 @@ from .config import Limits
 from .decoding import Message
 from .refusal import Refusal
 
-__all__ = ["channels_of", "check_batch_size", "check_channel", "check_dedup_key", "check_event"]
+__all__ = ["channels_of", "check_ai_rules", "check_batch_size", "check_channel", "check_dedup_key", "check_event"]
 
 #: Bytes of ``message_id`` and of idempotency keys (``idempotency.max_key_length``).
 MAX_KEY_BYTES = 128
 
 _ALLOWED = re.compile(r"[-A-Za-z0-9_=@.:#,;]*")
 _USER_CHANNEL = "#server-to-user-"
+# What stands before a channel's namespace, or before the `#` of a channel that is any user's.
+_KIND = re.compile(r"(?:private-encrypted-|private-|presence-)?(?:cache-)?")
+_AI_EVENT = re.compile(
+    r"ai-(?:input|output|cancel|turn-(?:start|end)|run-(?:start|end|suspend|resume)|step-(?:start|end))"
+)
 
 
 def check_batch_size(count: int, limits: Limits) -> None:
@@ -69,11 +74,21 @@ def check_channel(channel: str, limits: Limits) -> None:
         raise _invalid(f"Channel name contains invalid characters: '{channel}' (invalid chars: {wrong})")
     if channel.startswith(_USER_CHANNEL):
         return
-    namespace, colon, _ = channel.partition(":")
+    rest = _KIND.sub("", channel, count=1)
+    namespace, colon, _ = rest.partition(":")
     if colon:
         raise _invalid(f"Unknown channel namespace '{namespace}'")
-    if "#" in channel:
+    if rest.endswith("#") and not rest.startswith("#"):
+        raise _invalid(f"Channel '{channel}' has an empty user limit segment")
+    if "#" in rest and not rest.startswith("#"):
         raise _invalid(f"Channel '{channel}' uses user-limited syntax but the namespace does not allow it")
+
+
+def check_ai_rules(message: Message) -> None:
+    """AI Transport is on no channel here, as on a server that comes without it."""
+    has_ai_extras = message.extras is not None and message.extras.get("ai") is not None
+    if has_ai_extras or _AI_EVENT.fullmatch(message.name or ""):
+        raise Refusal(403, "ai_event_not_permitted", "AI Transport is not enabled for this channel", ai_code=104003)
 
 
 def check_dedup_key(key: str) -> None:

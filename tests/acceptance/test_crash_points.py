@@ -13,7 +13,7 @@ from sockudo_publisher import faultpoint, publish_many
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.acceptance
 
 WORKER_POINTS = ("leased", "taken", "posted", "settled")
 PRODUCER_POINTS = ("encoded", "appended", "rung")

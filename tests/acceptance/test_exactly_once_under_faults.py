@@ -87,7 +87,7 @@ class Faulty:
         for proxy in self.proxies:
             proxy.behaviour = Pass()
         self.replace_killed(index)
-        assert wait_for(lambda: connection.closed, 10)
+        assert wait_for(lambda: connection.closed, 60)
         return connection.is_unanswered
 
     def cuts(self) -> int:

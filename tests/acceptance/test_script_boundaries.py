@@ -20,7 +20,7 @@ from tests.faults.boundaries import BOUNDARIES
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.acceptance
 
 #: How a caller runs each of its scripts; `key` makes a call that was killed safe to repeat.
 CALLS = {

@@ -13,7 +13,7 @@ from tests.acceptance.conftest import MakeProxied
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Hang, Pass
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.acceptance
 
 #: Seconds that the server remembers, and of one attempt: a resend may start in the first four then, and a dead
 #: worker's lease lasts for six.
@@ -41,21 +41,21 @@ def test_batch_of_a_killed_worker_is_parked_past_the_window_and_its_channels_flo
     proxy.behaviour = Hang(forward=True)
     publish(0, BATCH)
     seen.wait_for_count(BATCH, 30)
-    assert wait_for(lambda: any(one.fired and one.answer for one in proxied.batches()), 10), "answered, but to nobody"
+    assert wait_for(lambda: any(one.fired and one.answer for one in proxied.batches()), 60), "answered, but to nobody"
     publish(BATCH, BEHIND)
     victim.kill()
     proxy.behaviour = Pass()
     assert [one.item_count for one in proxied.batches()] == [BATCH]
 
     stack.worker()
-    assert wait_for(lambda: proxied.counts().get("held_uncertain", 0) >= BATCH, 40)
+    assert wait_for(lambda: proxied.counts().get("held_uncertain", 0) >= BATCH, 60)
     publish(BATCH + BEHIND, LATER)
     seen.wait_for_count(BATCH + BEHIND + LATER, 30)
     seen.wait_until_quiet(1.0)
     total = BATCH + BEHIND + LATER
     verdict = compare({channels[c]: list(range(c, total, CHANNELS)) for c in range(CHANNELS)}, numbers(seen.events()))
     assert verdict.is_exact, verdict
-    assert wait_for(lambda: proxied.depth() == 0, 10)
+    assert wait_for(lambda: proxied.depth() == 0, 60)
     assert [n for batch in proxied.sent()[1:] for n in batch] == list(range(BATCH, total)), "no resend was even tried"
     assert proxied.counts() == {"held_uncertain": BATCH, "settled": BEHIND + LATER}
     letters = operations.dead_list(get_settings(), "default", 1000)

@@ -13,7 +13,7 @@ from tests.acceptance.conftest import MakeProxied
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Gate, Pass
 
-pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.acceptance
 
 #: Events before the freeze, and of the lane's traffic when the zombie wakes; a batch, so that some are left of them.
 BEFORE, AFTER, BATCH = 1000, 100, 200
@@ -48,7 +48,7 @@ def test_worker_frozen_at_point_sends_and_settles_nothing_when_it_wakes(make_pro
 
     stack.worker()
     seen.wait_for_count(BEFORE, 60)
-    assert wait_for(lambda: proxied.depth() == 0, 30)
+    assert wait_for(lambda: proxied.depth() == 0, 60)
     assert proxied.sent().count(in_hand) == (1 if point == "taken" else 2), "the successor sent what was marked"
     verdict = compare(promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
@@ -58,17 +58,17 @@ def test_worker_frozen_at_point_sends_and_settles_nothing_when_it_wakes(make_pro
     already = len(proxied.sent())
     proxy.behaviour = gate = Gate()
     promised = publish(BEFORE, AFTER)
-    assert wait_for(lambda: len(proxied.sent()) > already, 30), "the successor holds the lane, its request is under way"
+    assert wait_for(lambda: len(proxied.sent()) > already, 60), "the successor holds the lane, its request is under way"
     settled = proxied.counts()["settled"]
     assert settled == BEFORE
     zombie.resume()
-    assert wait_for(lambda: "is lost" in zombie.log_text(), 30), zombie.log_tail()
+    assert wait_for(lambda: "is lost" in zombie.log_text(), 60), zombie.log_tail()
     assert proxied.counts()["settled"] == settled, "and the successor's batch is not settled either"
     gate.opened.set()
     proxy.behaviour = Pass()
 
     after.wait_for_count(AFTER, 60)
-    assert wait_for(lambda: proxied.depth() == 0, 30)
+    assert wait_for(lambda: proxied.depth() == 0, 60)
     after.wait_until_quiet(1.0)
     verdict = compare(promised, numbers(after.events()))
     assert verdict.is_exact, verdict

@@ -23,7 +23,7 @@ from tests.support.proxy import Proxy
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 
 class Pair:
@@ -43,7 +43,7 @@ class Pair:
         replica = self._start(f"replica{self._count}", "--replicaof", "127.0.0.1", port)
         client = self.client(self.primary)
         client.set("begun", self._count)
-        assert wait_for(lambda: client.wait(1, 500) == 1, 30)
+        assert wait_for(lambda: client.wait(1, 500) == 1, 60)
         return replica
 
     def _start(self, name: str, *args: str, port: int | None = None) -> RedisServer:
@@ -262,7 +262,7 @@ def test_failover_under_traffic_without_wait_loses_what_the_replica_lacked_and_n
         more(400)
         safe = {channel: got.copy() for channel, got in publisher.promised.items()}
         primary = pair.client(pair.primary)
-        assert wait_for(lambda: primary.wait(1, 500) == 1, 30)
+        assert wait_for(lambda: primary.wait(1, 500) == 1, 60)
         pair.cut_off()
         proxy.listen()  # and are delivered, which it does not hear of
         assert wait_for(lambda: of(safe) <= of(numbers(seen.events())), 60)
@@ -299,7 +299,7 @@ def test_journal_on_a_replica_is_refused_and_goes_on_when_it_is_promoted(
     channel = on_pair.channel()
     seen = on_pair.subscribe(channel)
     publish.delay(channel, "n", {"n": 0})
-    assert wait_for(lambda: pair.client(pair.primary).wait(1, 1000) == 1, 30)
+    assert wait_for(lambda: pair.client(pair.primary).wait(1, 1000) == 1, 60)
     monkeypatch.setenv("SOCKUDO_REDIS_URL", pair.replica.url)
     on_pair.environ["SOCKUDO_REDIS_URL"] = pair.replica.url
     forget_apps()

@@ -136,7 +136,7 @@ class World:
             assert worker.kill() == -signal.SIGKILL
             self.workers[index] = self.start_worker()
         self.did("workers killed", len(groups))
-        assert wait_for(lambda: connection.closed, 10)
+        assert wait_for(lambda: connection.closed, 60)
         if connection.is_unanswered:
             self.did("requests unanswered")
 

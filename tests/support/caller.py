@@ -21,7 +21,7 @@ def say(value): print(json.dumps(value), flush=True)
 """
 
 
-def call(stack: Stack, source: str, *, timeout_s: float = 60, check: bool = True, **env: str) -> list[Any]:
+def call(stack: Stack, source: str, *, timeout_s: float = 180, check: bool = True, **env: str) -> list[Any]:
     """Run `source` with the public names imported, `C` a channel of this test, and `say(value)` to answer.
 
     Returns what was said. Fails with the traceback when the process does not end with 0.

@@ -31,6 +31,8 @@ CHUNK_BYTES = 1 << 20
 BUFFER_BYTES = 4 << 20
 #: Seconds between two looks at a condition.
 POLL_S = 0.005
+#: Seconds in which events come on a machine with a lot to do.
+PATIENCE_S = 120.0
 
 # A quote inside `data` is escaped, so this is never part of an event's data.
 _PROTOCOL_FRAME = b'"event":"pusher'
@@ -177,8 +179,11 @@ class Subscriber:
         return self.data()
 
     def wait_for_count(self, count: int, timeout_s: float = ANSWER_S) -> None:
-        """Until so many events have come. Fails with what is there."""
-        self._wait(lambda: len(self._frames) >= count, f"{count} events", timeout_s)
+        """Until so many events have come. Fails with what is there.
+
+        Beside other load a bound is patience, and no claim: a shorter one than `PATIENCE_S` is taken for that.
+        """
+        self._wait(lambda: len(self._frames) >= count, f"{count} events", max(timeout_s, PATIENCE_S))
 
     def wait_until_quiet(self, quiet_s: float = 0.5, timeout_s: float = 60.0) -> None:
         """Until nothing has come for a while: to show that nothing comes any more."""

@@ -19,11 +19,11 @@ from sockudo_publisher.bench.load import PREFIX
 from sockudo_publisher.bench.plan import Plan
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.embedded import (
-    PartMissing,
     SockudoServer,
     WorkerProcess,
     find_redis_server,
 )
+from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.integration
 
@@ -41,10 +41,7 @@ NOWHERE = {
 
 @pytest.fixture(autouse=True)
 def _has_redis() -> None:
-    try:
-        find_redis_server()
-    except PartMissing as missing:
-        pytest.skip(str(missing))
+    find_redis_server()
 
 
 @pytest.fixture
@@ -114,7 +111,7 @@ def test_from_nothing_it_measures_and_ends_what_it_started(bench, tmp_path, requ
         )
     code, result, _ = told(bench(*FEW, "--bytes", "500", "--json", **environ))
     if server == "embedded Sockudo" and not result["server"].startswith(server):
-        pytest.skip("a real Sockudo lies beside the checkout")
+        not_for_this_case("a real Sockudo lies beside the checkout")
     assert code == 0
     assert result["ok"] is True
     assert result["here"] is False
@@ -131,7 +128,7 @@ def test_people_get_tables_and_a_verdict(bench):
     text = stdout.decode()
     assert stderr == b""
     for part in (
-        "Redis",
+        "Valkey" if "valkey" in find_redis_server().name else "Redis",
         "Sockudo",
         "Celery worker",
         "publish.delay, a call",

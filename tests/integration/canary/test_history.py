@@ -14,7 +14,7 @@ from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.settings import get_settings
 from tests.integration.canary.conftest import MakeStack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 APP = "default"
 

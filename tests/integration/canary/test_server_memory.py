@@ -23,7 +23,7 @@ from sockudo_publisher.settings import get_settings
 from tests.integration.canary.conftest import MakeStack
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 APP = "default"
 
@@ -106,7 +106,7 @@ def test_time_to_live_that_is_too_short_is_told_within_a_window(make_stack: Make
     assert 4 <= found.forgotten_from_s < 12
     assert found.asked > found.forgotten
     assert advice(found).startswith("set [idempotency] ttl_seconds = 12 ")
-    assert wait_for(lambda: "set [idempotency] ttl_seconds = 12 " in worker.log_text(), 10)
+    assert wait_for(lambda: "set [idempotency] ttl_seconds = 12 " in worker.log_text(), 60)
     shown = CliRunner().invoke(cli.main, ["status"])
     assert shown.exit_code == 1
     assert "set [idempotency] ttl_seconds = 12 " in shown.output

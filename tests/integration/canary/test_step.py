@@ -19,7 +19,7 @@ from sockudo_publisher.workerapp.canary import CanaryStep, beat_once
 from tests.support.proxy import Hang, Proxy
 from tests.support.subscriber import Subscriber
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 NAME = "default"
 
@@ -58,7 +58,7 @@ def test_one_owner_beats_until_it_gives_up(app: App) -> None:
 def test_holder_that_died_is_followed(app: App) -> None:
     """Its right runs out."""
     assert beat_once(NAME, "dead")
-    assert wait_for(lambda: beat_once(NAME, "heir"), 30)
+    assert wait_for(lambda: beat_once(NAME, "heir"), 60)
 
 
 def test_paused_app_is_not_asked(app: App) -> None:
@@ -76,7 +76,7 @@ def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserv
         for step in steps:
             step.start(None)
         memory = DedupMemory(app.journal.link, NAME)
-        assert wait_for(lambda: memory.report().verdict == "remembers", 40)
+        assert wait_for(lambda: memory.report().verdict == "remembers", 60)
         for step in steps:
             step.stop(None)
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("sockudo-canary")]
@@ -97,8 +97,8 @@ def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPat
     with monkeypatch.context() as patch:
         patch.setattr("sockudo_publisher.workerapp.canary.draining.canaries", fail)
         step.start(None)
-        assert wait_for(lambda: len(asked) >= 3, 30)
-    assert wait_for(lambda: beats(app) >= 1, 30)
+        assert wait_for(lambda: len(asked) >= 3, 60)
+    assert wait_for(lambda: beats(app) >= 1, 60)
     step.stop(None)
 
 
@@ -114,9 +114,9 @@ def test_hung_server_of_one_app_holds_up_no_other(
         step = CanaryStep(None)
         step.start(None)
         try:
-            assert wait_for(lambda: len(proxy.connections) > 0, 30)
+            assert wait_for(lambda: len(proxy.connections) > 0, 60)
             before = beats(app_named())
-            assert wait_for(lambda: beats(app_named()) >= before + 3, 30)
+            assert wait_for(lambda: beats(app_named()) >= before + 3, 60)
             assert len(proxy.connections) == 1
             assert not proxy.connections[0].closed, "it still waits for its answer"
         finally:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sockudo_publisher.embedded import RedisServer, free_port
 from tests.support.caller import call
 from tests.support.stack import Stack
+from tests.support.timing import BUSY_S, in_time
 
 pytestmark = pytest.mark.integration
 
@@ -26,25 +28,24 @@ def test_refused_broker_costs_a_caller_nothing(stack: Stack) -> None:
     """`delay` succeeds within a second, and a worker's sweep finds the lane."""
     seen = stack.subscribe(stack.channel())
     stack.worker()
-    _, seconds = call(stack, TIMED, SOCKUDO_BROKER_URL=f"redis://127.0.0.1:{free_port()}/0")
-    assert seconds < 1.0
-    assert seen.take(1, 20) == ['{"n":1}']
+    broker = f"redis://127.0.0.1:{free_port()}/0"
+    in_time(lambda: call(stack, TIMED, SOCKUDO_BROKER_URL=broker), lambda said: said[1], 1.0)
+    assert seen.take(1, 60) == ['{"n":1}']
 
 
 def test_refused_rabbitmq_costs_a_caller_nothing(stack: Stack) -> None:
     """The same with an AMQP broker's address."""
-    _, seconds = call(stack, TIMED, SOCKUDO_BROKER_URL=f"amqp://guest:guest@127.0.0.1:{free_port()}//")
-    assert seconds < 1.0
+    broker = f"amqp://guest:guest@127.0.0.1:{free_port()}//"
+    in_time(lambda: call(stack, TIMED, SOCKUDO_BROKER_URL=broker), lambda said: said[1], 1.0)
 
 
 def test_frozen_broker_costs_a_caller_less_than_a_second(stack: Stack, tmp_path: Path) -> None:
     """A broker that accepts connections and never answers: `delay` gives up on the doorbell, not on the event."""
     with RedisServer(tmp_path / "broker", appendonly=False) as broker:
         broker.pause()
-        said = call(stack, TIMED + TIMED, SOCKUDO_BROKER_URL=broker.url)
+        calls = TIMED + TIMED  # further rings are skipped for a while
+        in_time(lambda: call(stack, calls, SOCKUDO_BROKER_URL=broker.url), lambda said: max(said[1], 5 * said[3]), 1.0)
         broker.resume()
-    assert said[1] < 1.0
-    assert said[3] < 0.2, "further rings are skipped for a while"
 
 
 def test_workers_deliver_while_the_broker_is_away(stack: Stack, tmp_path: Path) -> None:
@@ -66,10 +67,11 @@ def test_workers_deliver_while_the_broker_is_away(stack: Stack, tmp_path: Path) 
 
 def test_refused_journal_raises_at_once_and_nothing_is_stored(stack: Stack) -> None:
     """`.stored` is False, and the message id is there to repeat with."""
-    (stored, message_id), seconds = call(stack, TIMED, SOCKUDO_REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+    journal = f"redis://127.0.0.1:{free_port()}/0"
+    said = in_time(lambda: call(stack, TIMED, SOCKUDO_REDIS_URL=journal), lambda said: said[1], 2.0)
+    stored, message_id = said[0]
     assert stored is False
     assert message_id
-    assert seconds < 2.0
 
 
 def test_frozen_journal_raises_within_two_seconds_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
@@ -96,7 +98,7 @@ publish.delay(C, "e", "frozen", key=caught.message_id)
         stored, has_id, seconds = said[0]
         assert stored is None
         assert has_id
-        assert seconds < 2.0
+        assert seconds < 2.0 + BUSY_S
         stack.worker()
         seen.wait_for_count(3, 30)
         seen.wait_until_quiet(1.0)
@@ -117,12 +119,12 @@ def later(**options):
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "amqp://guest:guest@127.0.0.1:{port}//"])
 def test_countdown_without_a_broker_raises_at_once(stack: Stack, url: str) -> None:
     """It needs a message: JournalUnavailable, certainly not stored, never the broker's client's own error."""
-    ((stored, message_id, words, seconds),) = call(
-        stack, LATER + "later()", SOCKUDO_BROKER_URL=url.format(port=free_port())
+    broker = url.format(port=free_port())
+    ((stored, message_id, words, _),) = in_time(
+        lambda: call(stack, LATER + "later()", SOCKUDO_BROKER_URL=broker), lambda said: said[0][3], 2.0
     )
     assert (stored, words) == (False, "the broker cannot be reached")
     assert message_id
-    assert seconds < 2
 
 
 def test_countdown_while_the_broker_is_frozen_raises_in_time_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
@@ -147,7 +149,7 @@ publish.apply_async((C, "e", "later"), {{"key": lost}}, countdown=0.1)
 """,
         )
         assert [one[0] for one in said] == ["sent", None, False, "sent"]
-        assert all(one[3] < 2 for one in said)
+        assert all(one[3] < 2 + BUSY_S for one in said)
         stack.worker()
         seen.wait_for_count(3, 30)
         seen.wait_until_quiet(2)
@@ -168,10 +170,18 @@ except JournalUnavailable as error: say([error.stored, error.message_id, "", tim
 """
     with RedisServer(tmp_path / "broker", appendonly=False) as broker:
         broker.pause()
-        frozen = call(stack, LATER + theirs, MY_BROKER=broker.url)
+
+        def both() -> list[Any]:
+            return call(stack, LATER + theirs, MY_BROKER=broker.url)
+
+        frozen = in_time(both, slowest, 2.0)
         broker.resume()
-    refused = call(stack, LATER + theirs, MY_BROKER=broker.url)
-    for stored, message_id, _, seconds in [*frozen, *refused]:
+    refused = in_time(both, slowest, 2.0)
+    for stored, message_id, _, _seconds in [*frozen, *refused]:
         assert stored is False
         assert message_id
-        assert seconds < 2
+
+
+def slowest(said: list[Any]) -> float:
+    """Seconds of the slowest of several calls."""
+    return max(seconds for *_, seconds in said)

@@ -42,7 +42,7 @@ def test_value_that_sockudo_cannot_read_is_quoted_in_no_log_and_no_dead_letter(s
     """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
     publish.delay(stack.channel(), "e", "x", extras={"ephemeral": "not-for-the-log"})
     worker = stack.worker()
-    assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 20)
+    assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 60)
     [letter] = operations.dead_list(get_settings(), "default", 10)
     assert letter.reason == "refused"
     assert "ephemeral: invalid type: string …, expected a boolean" in letter.words

@@ -11,6 +11,7 @@ from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.embedded.process import wait_for
 from tests.support.caller import call
 from tests.support.stack import Stack
+from tests.support.timing import in_time
 
 pytestmark = pytest.mark.integration
 
@@ -42,13 +43,13 @@ def frozen(stack: Stack, tmp_path: Path) -> Iterator[RedisServer]:
 
 def test_journal_that_is_frozen_from_the_start_has_stored_nothing(stack: Stack, frozen: RedisServer) -> None:
     """Within two seconds, by every way to publish: not stored for certain, and an id to repeat with."""
-    said = call(stack, "".join(TIMED.replace("WAY", way) for way in WAYS.values()))
+    calls = "".join(TIMED.replace("WAY", way) for way in WAYS.values())
+    said = in_time(lambda: call(stack, calls), lambda said: max(seconds for *_, seconds in said), 2.0)
     assert len(said) == len(WAYS)
-    for way, (stored, message_id, seconds) in zip(WAYS, said, strict=True):
+    for way, (stored, message_id, _) in zip(WAYS, said, strict=True):
         assert (way, stored) == (way, False)
         assert message_id
         assert ("key" in way) == (message_id == "k")
-        assert seconds < 2.0, way
 
 
 def test_countdown_waits_in_the_broker_while_the_journal_is_frozen(stack: Stack, frozen: RedisServer) -> None:
@@ -80,7 +81,7 @@ def test_encrypted_event_is_resent_in_the_same_bytes(stack: Stack) -> None:
     def settled() -> int:
         return sum(int(stack.redis.hget(key, "settled") or 0) for key in stack.redis.scan_iter("sockudo:*:counts"))
 
-    assert wait_for(lambda: settled() == 1, 20), "accepted again, as the same payload"
+    assert wait_for(lambda: settled() == 1, 60), "accepted again, as the same payload"
     assert seen.count == 1
     assert not [key for key in stack.redis.scan_iter("sockudo:*:dead") if stack.redis.xlen(key)]
 
@@ -100,7 +101,7 @@ def test_encrypted_event_that_is_stored_twice_under_its_id_is_delivered_once(sta
             sum(int(stack.redis.hget(key, name) or 0) for key in keys) for name in ("settled", "conflict")
         )
 
-    assert wait_for(lambda: sum(counts()) == 2, 20)
+    assert wait_for(lambda: sum(counts()) == 2, 60)
     assert counts() == (2, 0)
     seen.wait_until_quiet(1.0)
     assert seen.count == 1

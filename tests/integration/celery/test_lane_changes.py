@@ -17,7 +17,7 @@ from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 
 def lanes(stack: Stack) -> tuple[int, str]:
@@ -85,4 +85,4 @@ def test_stuck_event_of_an_old_lane_is_shown_as_what_a_change_waits_for(stack: S
     stack.redis.zadd(f"sockudo:{{default:{lane}}}:holds", {channel: 0})
     seen.wait_for_count(2, 60)
     assert [json.loads(data)["n"] for data in seen.data()] == [0, 1]
-    assert wait_for(lambda: operations.status(get_settings())[0].flip is None, 30)
+    assert wait_for(lambda: operations.status(get_settings())[0].flip is None, 60)

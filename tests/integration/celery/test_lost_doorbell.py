@@ -14,7 +14,7 @@ from sockudo_publisher.operations import status
 from sockudo_publisher.settings import get_settings
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 LANES = 8
 
@@ -42,7 +42,7 @@ def test_sweep_delivers_what_nobody_rang_for_within_three_seconds(
         assert not any(lane.leased for lane in status(get_settings())[0].lanes), "no lane is watched"
         appended_at = time.monotonic()
         publish_many((channel, "n", {"n": 0}) for channel in channels)
-        assert wait_for(lambda: seen.count == 64, 30)
+        assert wait_for(lambda: seen.count == 64, 60)
         assert silent.lanes == set(range(LANES)), "each would have been rung"
         assert {lane_of(event.channel, LANES) for event in seen.events()} == set(range(LANES))
         assert max(event.at for event in seen.events()) - appended_at < 3.0

@@ -14,9 +14,10 @@ import pytest
 from sockudo_publisher.embedded import free_ports
 from sockudo_publisher.embedded.process import ChildProcess
 from tests.support.caller import call
+from tests.support.parts import need
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 _PROGRAM = shutil.which("rabbitmq-server", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 
@@ -77,8 +78,7 @@ class RabbitMQ(ChildProcess):
 
 @pytest.fixture
 def rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
-    if _PROGRAM is None:
-        pytest.skip("no rabbitmq-server on PATH")
+    need("rabbitmq")
     directory = tmp_path / "rabbitmq"
     directory.mkdir()
     server = RabbitMQ(directory)

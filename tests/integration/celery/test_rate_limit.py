@@ -11,7 +11,7 @@ from sockudo_publisher import publish_many
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 RATE = 200
 COUNT = 1000

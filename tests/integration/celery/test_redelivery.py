@@ -48,13 +48,13 @@ def test_countdown_of_a_killed_worker_is_stored_by_another_once(stack: Stack, tm
     seen = stack.subscribe(stack.channel())
     with impatient_worker(stack, tmp_path) as first:
         call(stack, 'publish.apply_async((C, "e", "later"), countdown=4)')
-        assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 20)
+        assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 60)
         first.kill()
     # Kombu before 5.7 looks when a worker starts and then every 100 s: what is not yet due at the start is late.
-    assert wait_for(lambda: taken_s_ago(stack) > VISIBILITY_S, 20)
+    assert wait_for(lambda: taken_s_ago(stack) > VISIBILITY_S, 60)
     with impatient_worker(stack, tmp_path), impatient_worker(stack, tmp_path):
         seen.wait_for_count(1, 40)
-        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 40), "nobody holds it any more"
+        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 60), "nobody holds it any more"
         seen.wait_until_quiet(1.0)
     assert seen.data() == ["later"]
     assert counts(stack, "settled") == 1, "the journal took it once, not only the server"
@@ -68,9 +68,9 @@ def test_event_that_falls_due_while_redis_is_full_is_kept(stack: Stack, tmp_path
         seen = stack.subscribe(stack.channel())
         with impatient_worker(stack, tmp_path) as worker:
             call(stack, 'publish.apply_async((C, "e", "later"), countdown=2)')
-            assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 20)
+            assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 60)
             stack.redis.config_set("maxmemory", "1mb")
-            assert wait_for(lambda: "does not take it back" in worker.log_text(), 20), worker.log_tail()
+            assert wait_for(lambda: "does not take it back" in worker.log_text(), 60), worker.log_tail()
             assert (seen.count, worker.is_running) == (0, True)
             stack.redis.config_set("maxmemory", "0")
             seen.wait_for_count(1, 40)

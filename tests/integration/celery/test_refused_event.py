@@ -9,7 +9,7 @@ from sockudo_publisher.settings import get_settings
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 
 def test_ai_event_where_the_app_may_have_none_stops_nobody(stack: Stack) -> None:

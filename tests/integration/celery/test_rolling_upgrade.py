@@ -15,7 +15,7 @@ from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 LANE = 3
 STATUS = [sys.executable, "-m", "sockudo_publisher.cli", "status"]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from sockudo_publisher.embedded import PartMissing, RedisServer
+from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.journal.journal import Journal
 from sockudo_publisher.journal.keys import lane_of
 
@@ -24,11 +24,7 @@ COMMAND_S = 120.0
 
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    try:
-        server = RedisServer(tmp_path_factory.mktemp("redis"), appendonly=False)
-    except PartMissing as missing:
-        pytest.skip(str(missing))
-    with server:
+    with RedisServer(tmp_path_factory.mktemp("redis"), appendonly=False) as server:
         yield server
 
 

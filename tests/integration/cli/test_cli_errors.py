@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import pytest
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 COMMAND = [sys.executable, "-m", "sockudo_publisher.cli"]
 

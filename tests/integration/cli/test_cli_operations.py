@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from sockudo_publisher.embedded import App, SockudoServer, WorkerProcess, find_sockudo
+from sockudo_publisher.embedded import App, SockudoServer, WorkerProcess
+from tests.support.parts import need
 
 pytestmark = pytest.mark.integration
 
@@ -19,8 +20,7 @@ WAIT_S = 60.0
 @pytest.fixture(scope="module")
 def strict_server(tmp_path_factory):
     """A real server with a limit of its own."""
-    if find_sockudo() is None:
-        pytest.skip("no Sockudo: set SOCKUDO_BIN, or put `sockudo` on PATH")
+    need("sockudo")
     app = App(limits={"max_event_batch_size": 2000, "max_event_name_length": MAX_NAME})
     with SockudoServer(tmp_path_factory.mktemp("strict"), [app], dedup_ttl_s=60) as server:
         yield server

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 from collections import defaultdict
+from pathlib import Path
 
 import pytest
 import redis as redis_py
 
 from sockudo_publisher.embedded import RedisServer
+from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.integration
 
@@ -55,6 +60,21 @@ def wait_for_entries(redis, more_than: int, process) -> None:
         assert process.poll() is None, "it was done before the test could act"
         assert time.monotonic() < until
         time.sleep(0.005)
+
+
+def wait_until_it_waits_for_input(process) -> None:
+    """Until its pipe is empty and it does nothing any more: its processor time stands still."""
+    if not Path("/proc/self/stat").exists():
+        not_for_this_case("no /proc: what another process does is seen on Linux only")
+    until, since, used = time.monotonic() + 120, time.monotonic(), -1.0
+    while time.monotonic() - since < 1.0:
+        assert time.monotonic() < until
+        (unread,) = struct.unpack("i", fcntl.ioctl(process.stdin, termios.FIONREAD, b"\0" * 4))
+        stat = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        ticks, state = float(stat[11]) + float(stat[12]), stat[0]
+        if unread or state == "R" or ticks != used:
+            since, used = time.monotonic(), ticks
+        time.sleep(0.02)
 
 
 class TestPublish:
@@ -268,7 +288,7 @@ class TestPublishFile:
         process.stdin.write(lines(5000))
         process.stdin.flush()
         wait_for_entries(redis, 0, process)
-        time.sleep(0.5)  # it waits for the pipe
+        wait_until_it_waits_for_input(process)
         process.send_signal(signal.SIGINT)
         stdout, _ = process.communicate(timeout=60)
         assert process.returncode == 1

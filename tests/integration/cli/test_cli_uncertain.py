@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded import SockudoServer, WorkerProcess, find_sockudo
+from sockudo_publisher.embedded import SockudoServer, WorkerProcess
 from sockudo_publisher.embedded.process import wait_for
+from tests.support.parts import need
 from tests.support.proxy import Cut, Pass, Proxy
 from tests.support.subscriber import Subscriber
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 #: Seconds that the server remembers an id, and that the workers count on.
 WINDOW_S = 16
@@ -30,8 +31,7 @@ Run = Callable[..., tuple[int, dict[str, Any]]]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[SockudoServer]:
     """It remembers for as long as it has to, and no longer."""
-    if find_sockudo() is None:
-        pytest.skip("no Sockudo: set SOCKUDO_BIN, or put `sockudo` on PATH")
+    need("sockudo")
     with SockudoServer(tmp_path / "sockudo", dedup_ttl_s=WINDOW_S) as running:
         yield running
 
@@ -76,7 +76,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             time.sleep(SAFE_S + 0.5)
             proxy.behaviour = Pass()
             proxy.listen()
-            assert wait_for(lambda: len(letters()) == 2, 30)
+            assert wait_for(lambda: len(letters()) == 2, 60)
             first, second = letters()
             assert [(letter["name"], letter["reason"]) for letter in (first, second)] == [
                 ("first", "uncertain"),
@@ -85,7 +85,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             assert settled() == 0
 
             said = replay(first["id"])
-            assert wait_for(lambda: settled() == 1, 30), "the server has answered for it"
+            assert wait_for(lambda: settled() == 1, 60), "the server has answered for it"
             assert time.monotonic() - delivered_at < WINDOW_S, "inside the window"
             assert "may still remember its message id" in said
             assert "twice" not in said
@@ -95,7 +95,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             said = replay(second["id"])
             assert "subscribers may see it twice" in said
             seen.wait_for_count(3, 30)
-            assert wait_for(lambda: settled() == 2, 30)
+            assert wait_for(lambda: settled() == 2, 60)
             seen.wait_until_quiet(0.5)
             assert [event.event for event in seen.events()] == ["first", "second", "second"], "one copy"
             assert letters() == []

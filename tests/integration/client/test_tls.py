@@ -9,6 +9,7 @@ import trustme
 
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.errors import ConfigurationError, SockudoConnectionError
+from tests.support.parts import need
 
 pytestmark = pytest.mark.integration
 
@@ -83,12 +84,9 @@ def test_own_ca(peer, authority, tmp_path, directory):
 
 
 def subject_hash(path):
-    import shutil
     import subprocess
 
-    program = shutil.which("openssl")
-    if program is None:
-        pytest.skip("no openssl to name the file in the directory")
+    program = need("openssl")
     return subprocess.run(
         [program, "x509", "-subject_hash", "-noout", "-in", str(path)], capture_output=True, text=True, check=True
     ).stdout.strip()

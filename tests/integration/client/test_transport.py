@@ -30,12 +30,15 @@ from sockudo_publisher.errors import (
     SockudoConnectionError,
     SockudoHTTPError,
 )
+from tests.support.parts import need_module, not_for_this_case
 
 pytestmark = pytest.mark.integration
 
-#: Seconds of the attempts here, and what a busy machine may add to them.
+#: Seconds of the attempts that fail here, and what a busy machine may add to them.
 TIMEOUT = 0.5
-SLACK = 1.0
+SLACK = 4.0
+#: Seconds of those that succeed: never the reason why one does not.
+PATIENCE = 60.0
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 60\r\nX-Padding: " + b"x" * 60 + b"\r\n\r\n"
@@ -79,16 +82,17 @@ def start(request, peer, authority, monkeypatch):
     return begin
 
 
-def post(transport, body=b"{}", timeout=TIMEOUT, **options):
+def post(transport, body=b"{}", timeout=PATIENCE, **options):
     return transport.request("POST", "/apps/a/events", query="auth_key=hush", body=body, timeout=timeout, **options)
 
 
-def failure(transport, *, sent, within=TIMEOUT + SLACK, **options):
+def failure(transport, *, sent, timeout=TIMEOUT, within=None, **options):
     """The error of one POST, which must come in time and say whether it was sent."""
     started = time.monotonic()
     with pytest.raises(SockudoConnectionError) as caught:
-        post(transport, **options)
+        post(transport, timeout=timeout, **options)
     took = time.monotonic() - started
+    within = timeout + SLACK if within is None else within
     assert took < within, f"took {took:.2f} s"
     assert caught.value.sent is sent, str(caught.value)
     assert "hush" not in str(caught.value)
@@ -344,7 +348,7 @@ def test_a_kept_alive_connection_that_was_closed_is_replaced(start):
     server, transport = start(handle)
     assert post(transport).status == 200
     assert closed.wait(5)
-    time.sleep(0.05)  # for the FIN to arrive; else this test would be the next one
+    time.sleep(0.5)  # for the FIN to arrive; else this test would be the next one
     assert post(transport, timeout=5).status == 200
     assert (server.connections, len(server.requests)) == (2, 2)
 
@@ -487,7 +491,7 @@ def test_ipv6(peer):
     try:
         server = peer(answer_ok, host="::1")
     except OSError:
-        pytest.skip("no IPv6 on this machine")
+        not_for_this_case("no IPv6 on this machine")
     client = Sockudo.from_url(f"http://k:s@[::1]:{server.port}/apps/a")
     assert client.trigger("c", "e", "x") == {}
     assert f"Host: [::1]:{server.port}".encode() in server.requests[0][1]
@@ -497,7 +501,7 @@ def test_certificate_not_trusted(peer, authority, monkeypatch):
     """Not sent: the handshake comes before the request."""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     server = peer(answer_ok, wrap=authority[1])
-    error = failure(Transport(f"https://127.0.0.1:{server.port}"), sent=False, timeout=5, within=5)
+    error = failure(Transport(f"https://127.0.0.1:{server.port}"), sent=False, timeout=30, within=30)
     assert "TLS certificate not accepted" in str(error)
     assert server.requests == []
 
@@ -507,7 +511,7 @@ def test_certificate_of_another_host(peer, authority, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
     server = peer(answer_ok, wrap=authority[1])
     monkeypatch.setattr(socket, "getaddrinfo", answering_with_loopback())
-    failure(Transport(f"https://other.invalid:{server.port}"), sent=False, timeout=5, within=5)
+    failure(Transport(f"https://other.invalid:{server.port}"), sent=False, timeout=30, within=30)
     assert server.requests == []
 
 
@@ -640,7 +644,7 @@ def test_handshake_that_hangs_behind_a_slow_tunnel(peer, monkeypatch):
         proxy.stopping.wait(10)
 
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{peer(handle).port}")
-    failure(Transport("https://sockudo.invalid:443"), sent=False, timeout=2, within=3)
+    failure(Transport("https://sockudo.invalid:443"), sent=False, timeout=2)
 
 
 def pump(source, sink):
@@ -745,7 +749,7 @@ GEVENT = """
     import sys, time, gevent
     from sockudo_publisher.client.sockudo import Sockudo
     from sockudo_publisher.errors import SockudoConnectionError
-    client = Sockudo.from_url(sys.argv[1], timeout=0.5)
+    client = Sockudo.from_url(sys.argv[1], timeout=3.0)
     def one(n):
         try:
             client.trigger("c", "e", "x")
@@ -756,14 +760,14 @@ GEVENT = """
     started = time.monotonic()
     jobs = [gevent.spawn(one, n) for n in range(8)]
     gevent.joinall(jobs, raise_error=True)
-    assert time.monotonic() - started < 2.5
+    assert time.monotonic() - started < 20  # one after the other, eight of them would take the peer's patience each
     assert sorted(job.value for job in jobs) == ["ok"] * 7 + ["timeout"], [job.value for job in jobs]
 """
 
 
 def test_greenlets_have_deadlines_of_their_own(peer, authority, monkeypatch):
     """Eight at once in one thread, one of which is never answered; plain and over TLS."""
-    pytest.importorskip("gevent")
+    need_module("gevent")
 
     def handle(server, connection):
         server.read_request(connection)
@@ -813,7 +817,7 @@ def test_own_session_with_its_proxy_and_its_ca(peer, authority):
         session.proxies["http"] = f"http://127.0.0.1:{proxy.port}"
         assert post(Transport("http://sockudo.invalid:1", session=session)).status == 200
         server = peer(answer_ok, wrap=authority[1])
-        failure(with_session(server.port, session, "https"), sent=False, timeout=5, within=5)
+        failure(with_session(server.port, session, "https"), sent=False, timeout=30, within=30)
         session.verify = str(authority[0])
         assert post(with_session(server.port, session, "https"), timeout=5).status == 200
 
@@ -1056,7 +1060,7 @@ def test_own_session_that_resends_by_itself_is_never_trusted_with_not_sent(peer)
     server = peer(handle)
     with requests.Session() as session:
         session.mount("http://", requests.adapters.HTTPAdapter(max_retries=Retry(2, allowed_methods=None)))
-        failure(with_session(server.port, session), sent=True, timeout=2, within=4)
+        failure(with_session(server.port, session), sent=True, timeout=2)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     with requests.Session() as session:  # connects only are tried again: POST is not among its methods

@@ -20,7 +20,7 @@ from sockudo_publisher.journal.producer import Producer
 from tests.integration.delivery.world import APP, Control, World
 from tests.unit.delivery.model import item
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 #: A little more than the window of the policy.
 PAST_S = 121.0
@@ -158,7 +158,7 @@ def test_old_primary_that_still_serves_a_worker_lets_two_send(
         append("a", "b", "c")
         assert of_old.wait(1, 10_000) == 1
         of_new.replicaof("NO", "ONE")
-        assert wait_for(lambda: of_new.info("replication")["role"] == "master", 10)
+        assert wait_for(lambda: of_new.info("replication")["role"] == "master", 60)
         append("d")
 
         def other_sends_first(body: bytes) -> Reply | NoReply:

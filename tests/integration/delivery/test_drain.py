@@ -14,11 +14,11 @@ from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.lease import TTL_MS
-from tests.integration.delivery.world import APP, Control, Died, World, stopped
+from tests.integration.delivery.world import APP, SOON_MS, Control, Died, World, stopped
 from tests.unit.delivery import model
 from tests.unit.delivery.model import AnswerLost, Answers, Cut, NotSent, RequestLost
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 POINTS = ("leased", "taken", "posted", "settled", "held", "buried")
 
@@ -1016,11 +1016,11 @@ def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -
 def test_uncertain_event_past_its_expiry_is_only_counted(world: World, on_uncertain: str) -> None:
     """Nobody wants it any more, and it may have been delivered: `expired_uncertain`, no dead letter."""
     world.policy = Policy(on_uncertain=on_uncertain)  # type: ignore[arg-type]
-    ids = left_unknown(world, 3, expires_ms=world.journal.now_ms() + 60)
+    soon = world.journal.now_ms() + SOON_MS
+    ids = left_unknown(world, 3, expires_ms=soon)
     later = world.append(world.channel(), 2)
     world.pass_time(121)
-    while world.journal.now_ms() <= int(world.redis.xrange(lane_keys(APP, 0).stream)[0][1][b"x"]):
-        pass  # 60 ms of Redis' own time
+    world.wait_until_past(soon)
     world.drain(journal=world.worker())
     assert world.server.requests == [ids, later]
     assert world.counts() == {"settled": 2, "expired_uncertain": 3}
@@ -1030,7 +1030,7 @@ def test_uncertain_event_past_its_expiry_is_only_counted(world: World, on_uncert
 def test_uncertain_events_before_an_expired_one_are_resent(world: World) -> None:
     """The expired one leaves in its turn; order is kept."""
     channel = world.channel()
-    soon = world.journal.now_ms() + 60
+    soon = world.journal.now_ms() + SOON_MS
     world.append(channel, 2)
     world.append(channel, 1, expires_ms=soon)
     world.append(channel, 2)
@@ -1038,8 +1038,7 @@ def test_uncertain_events_before_an_expired_one_are_resent(world: World) -> None
         world.drain(at=At("posted"))
     world.lose_leases()
     world.pass_time(121)
-    while world.journal.now_ms() <= soon:
-        pass
+    world.wait_until_past(soon)
     world.drain(journal=world.worker())
     assert world.server.requests[1:] == [["e0", "e1"], ["e3", "e4"]]
     assert world.counts() == {"settled": 4, "resent_after_window": 4, "expired_uncertain": 1}
@@ -1047,9 +1046,9 @@ def test_uncertain_events_before_an_expired_one_are_resent(world: World) -> None
 
 def test_expiry_does_not_apply_to_what_may_have_been_sent(world: World) -> None:
     """Inside the window a resend is free: the server answers with the first receipt."""
-    ids = left_unknown(world, 3, expires_ms=world.journal.now_ms() + 60)
-    while world.journal.now_ms() <= int(world.redis.xrange(lane_keys(APP, 0).stream)[0][1][b"x"]):
-        pass
+    soon = world.journal.now_ms() + SOON_MS
+    ids = left_unknown(world, 3, expires_ms=soon)
+    world.wait_until_past(soon)
     world.drain(journal=world.worker())
     assert world.server.requests == [ids, ids]
     world.check()

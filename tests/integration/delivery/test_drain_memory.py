@@ -16,10 +16,10 @@ from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.lease import TTL_MS
 from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.journal.pack import Item
-from tests.integration.delivery.world import APP, Control, Died, World
+from tests.integration.delivery.world import APP, SOON_MS, Control, Died, World
 from tests.unit.delivery.model import AnswerLost
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 WINDOW_S = 120.0
 
@@ -378,15 +378,14 @@ def test_search_that_history_ends_leaves_the_next_batch_whole(world: World, edge
 def test_event_in_history_is_settled_though_it_has_expired(world: World, edge: Edge) -> None:
     """It was accepted in time; one that was not found is counted as expired."""
     channel = world.channel()
-    expires_ms = world.journal.now_ms() + 60
+    expires_ms = world.journal.now_ms() + SOON_MS
     ids = world.append(channel, 2, expires_ms=expires_ms)
     with pytest.raises(Died):
         edge.drain(at=die)
     world.lose_leases()
     forgets(world)
     edge.history = {ids[0]}
-    while world.journal.now_ms() <= expires_ms:
-        pass
+    world.wait_until_past(expires_ms)
     edge.drain()
     assert world.counts() == {"settled_by_history": 1, "expired_uncertain": 1}
 

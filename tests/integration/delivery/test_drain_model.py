@@ -19,7 +19,7 @@ from tests.integration.delivery.world import Control, Died, World
 from tests.unit.delivery import model
 from tests.unit.delivery.model import AnswerLost, Answers, Cut, Fault, NotSent, RequestLost
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 POINTS = ("leased", "taken", "posted", "settled", "held", "buried")
 

@@ -15,7 +15,7 @@ from sockudo_publisher.journal.keys import AppKeys
 from tests.integration.delivery.world import APP, Control, World
 from tests.unit.delivery.model import AnswerLost, NotSent
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 
 class Meter:

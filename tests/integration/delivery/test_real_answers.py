@@ -27,7 +27,7 @@ from sockudo_publisher.errors import SockudoConnectionError
 from tests.unit.delivery import model
 from tests.unit.delivery.model import body_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 #: Small, so that each limit can be crossed by a few bytes.
 LIMITED = App(

@@ -257,7 +257,7 @@ def test_the_board_can_be_held_still(browser, sockudo, page):
     browser.wait_for(f"{row(15)}.includes('Boarding') && {row(16)} !== undefined")
 
 
-@pytest.mark.parametrize("width", [360, 640, 820, 1180, 1440, 1920])
+@pytest.mark.parametrize("width", [360, 640, 680, 681, 760, 820, 1180, 1440, 1920])
 def test_nothing_hangs_out_at_any_width(browser, sockudo, page, width):
     """No sideways scrolling, from a phone to a wall."""
     sockudo.snapshot_flights = [flight(1, number, "delayed", city="Martha's Vineyd") for number in range(30)]

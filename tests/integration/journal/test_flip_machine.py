@@ -25,7 +25,7 @@ from sockudo_publisher.journal.layout import LayoutRecord
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 APP = "app"
 CHANNELS = [f"c{n}" for n in range(7)]

@@ -13,7 +13,7 @@ from sockudo_publisher.journal.link import RedisLink
 from sockudo_publisher.journal.memory import MOST_ANSWERS, MOST_CANARIES, DedupMemory
 from sockudo_publisher.journal.shared import Shared
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
+pytestmark = pytest.mark.integration
 
 APP = "app"
 

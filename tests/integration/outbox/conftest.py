@@ -13,7 +13,8 @@ import redis
 
 from sockudo_publisher.apps import forget_apps
 from tests.integration.journal.raw import read_lane
-from tests.support.postgres import Postgres, find_postgres
+from tests.support.parts import need
+from tests.support.postgres import Postgres
 
 LANES = 4
 
@@ -21,10 +22,7 @@ LANES = 4
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """One server for all tests."""
-    programs = find_postgres()
-    if programs is None:
-        pytest.skip("no PostgreSQL server: apt-get install postgresql")
-    server = Postgres(programs)
+    server = Postgres(need("postgres"))
     try:
         server.initialize()
         with server:

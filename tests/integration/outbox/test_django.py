@@ -25,6 +25,7 @@ from sockudo_publisher.outbox.django import add, relay
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
 from tests.integration.outbox.conftest import LANES
+from tests.support.parts import need, not_for_this_case
 from tests.support.postgres import find_postgres
 
 pytestmark = pytest.mark.integration
@@ -55,7 +56,7 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def using(request: pytest.FixtureRequest, project: dict[str, str], environ: dict[str, str]) -> Iterator[str]:
     """The alias of a database with an empty outbox: SQLite is the default one."""
     if request.param not in project:
-        pytest.skip("no PostgreSQL server: apt-get install postgresql")
+        need("postgres")
     from sockudo_publisher.outbox.django.models import OutboxRow
 
     OutboxRow.objects.using(request.param).all().delete()
@@ -287,7 +288,7 @@ def test_app_that_cannot_go_on_lets_the_others(using: str, journal, monkeypatch:
 def test_rows_of_another_relay_are_not_overtaken(using: str, project: dict[str, str], journal) -> None:
     """What is locked is left, and what is behind it."""
     if using == "default":
-        pytest.skip("SQLite has no row locks: the ledger alone keeps each event single there")
+        not_for_this_case("SQLite has no row locks: the ledger alone keeps each event single there")
     import psycopg
 
     for number in range(4):
@@ -336,12 +337,12 @@ def test_command_relays_until_sigterm(
     running = subprocess.Popen([*PROJECT, project[using], "sockudo_relay", "--interval=0.05"], env=env, cwd=ROOT)
     try:
         add("orders", "n", 1, using=using)
-        assert wait_for(lambda: journal("orders") == [1], 20)
+        assert wait_for(lambda: journal("orders") == [1], 60)
         if using == "postgresql":
             with connections[using].cursor() as cursor:
                 cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
         add("orders", "n", 2, using=using)
-        assert wait_for(lambda: journal("orders") == [1, 2], 20)
+        assert wait_for(lambda: journal("orders") == [1, 2], 60)
         running.terminate()
         assert running.wait(20) == 0
     finally:

@@ -28,7 +28,7 @@ def test_key_is_free_again_when_its_time_is_over(redis_url: str, monkeypatch: py
             except IdempotencyConflict:
                 return False
 
-        assert wait_for(is_free, 20)
+        assert wait_for(is_free, 60)
     finally:
         monkeypatch.undo()
         forget_apps()

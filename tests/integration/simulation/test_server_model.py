@@ -19,7 +19,7 @@ from tests.simulation.server import Request, ServerModel
 from tests.support.subscriber import Subscriber
 from tests.unit.delivery.model import body_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 #: Seconds that ids are remembered: longer than an exchange inside the window takes on a slow machine.
 TTL_S = 8

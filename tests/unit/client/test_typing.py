@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.parts import need_module
+
 pytestmark = pytest.mark.unit
 
 PROGRAM = '''
@@ -66,7 +68,7 @@ Sockudo("a", "k", "s").webhook(5, b"")
 
 def mypy(program: str, directory: Path) -> str:
     """What it prints."""
-    pytest.importorskip("mypy")
+    need_module("mypy")
     file = directory / "program.py"
     file.write_text(program)
     return subprocess.run(

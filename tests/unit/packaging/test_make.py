@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
+
+from tests.support.parts import PARTS, need, not_for_this_case
 
 pytestmark = pytest.mark.unit
 
@@ -60,23 +61,23 @@ def machine(tmp_path, root):
     return Machine()
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_tells_what_it_can_do(root, target):
     """`make help` has a line for each target that people are told of."""
+    need("make")
     told = run("make", "--no-print-directory", "help", cwd=root).stdout
     assert re.search(rf"^  {target} +\S", told, re.MULTILINE)
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_plain_make_is_help(root):
     """Nothing starts by accident."""
+    need("make")
     assert run("make", cwd=root).stdout == run("make", "help", cwd=root).stdout != ""
 
 
-@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_check_runs_every_check(root):
     """`make check` is the sum of what CI looks at."""
+    need("make")
     commands = run("make", "-n", "check", cwd=root).stdout
     for command in ("ruff format --check", "ruff check", "lint-imports", "mypy", "pytest"):
         assert command in commands
@@ -121,16 +122,37 @@ def test_this_python_is_found(root):
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     found = run("/bin/sh", "scripts/find-python", version, cwd=root)
     if found.returncode:
-        pytest.skip(f"Python {version} runs here but is neither on PATH nor where pyenv keeps its own")
+        not_for_this_case(f"Python {version} runs here but is neither on PATH nor where pyenv keeps its own")
     asked = run(found.stdout.strip(), "-c", "import sys; print('%d.%d' % sys.version_info[:2])", cwd=root)
     assert asked.stdout.strip() == version
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_the_ci_script_is_well_formed(root):
     """bash reads it to its end without running it."""
+    need("bash")
     result = run("bash", "-n", ".ci/run", cwd=root)
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def test_ci_installs_every_part_that_tests_need(root):
+    """From the system's packages; Sockudo is found or built, make and bash run it."""
+    text = (root / ".ci" / "run").read_text()
+    installed = re.search(r"packages=\((.*?)\n +\)", text, re.DOTALL)
+    assert installed
+    assert set(re.findall(r"\[(\w+)\]=", installed[1])) == PARTS.keys() - {"sockudo", "make", "bash"}
+    looked_for = re.search(r"for part in ([\w ]+); do", text)
+    assert looked_for
+    assert set(looked_for[1].split()) == PARTS.keys() - {"sockudo", "make", "bash"}
+    for part in looked_for[1].split():
+        assert re.search(rf"^ +{part}\) .* ;;$", text, re.MULTILINE), part
+
+
+def test_bare_machine_of_ci_does_without_every_part(root):
+    """But Redis, which the wheel brings, and what runs the tests."""
+    text = (root / ".ci" / "run").read_text()
+    named = re.search(r"for name in ([A-Z ]+); do absent", text)
+    assert named
+    assert {name.lower() for name in named[1].split()} == PARTS.keys() - {"redis", "make"}
 
 
 @pytest.mark.parametrize("file", ["Makefile", ".ci/run", "worker/Dockerfile", "pyproject.toml"])

@@ -19,7 +19,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from urllib.parse import parse_qs
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
@@ -28,6 +28,7 @@ import pytest
 from examples.auth_endpoint import application
 from sockudo_publisher import Sockudo, ValidationError
 from sockudo_publisher.embedded import App, SockudoServer
+from tests.support.parts import need, part_is_absent
 
 pytestmark = pytest.mark.integration
 
@@ -42,19 +43,10 @@ SOON_S = 60.0
 LONGEST = 7619
 
 
-def absent(reason: str) -> NoReturn:
-    """Say so; in CI it is a failure."""
-    if os.environ.get("CI") == "true" and not os.environ.get("WITHOUT_NODE"):
-        pytest.fail(f"{reason} (CI=true, and WITHOUT_NODE is not set)")
-    pytest.skip(reason)
-
-
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The directory that pusher-js is in, installed if it is not there yet."""
-    npm = shutil.which("npm")
-    if shutil.which("node") is None or npm is None:
-        absent("no node or no npm on PATH: pusher-js cannot be tried")
+    npm = str(need("node"))
     lock = (HERE / "package-lock.json").read_bytes()
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sockudo-publisher"
     installed = cache / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
@@ -72,9 +64,9 @@ def node_modules() -> Path:
                     command, cwd=fresh, capture_output=True, text=True, timeout=INSTALL_S, check=False
                 )
             except subprocess.TimeoutExpired:
-                absent(f"npm ci: not done within {INSTALL_S:g} s")
+                part_is_absent("node", f"npm ci: not done within {INSTALL_S:g} s")
             if done.returncode != 0:
-                absent(f"npm ci: {done.stderr.strip()[:500]}")
+                part_is_absent("node", f"npm ci: {done.stderr.strip()[:500]}")
             try:
                 fresh.rename(installed)
             except OSError:

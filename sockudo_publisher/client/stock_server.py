@@ -1,0 +1,66 @@
+"""What Sockudo refuses as it comes and takes where it is configured for it: a warning, once per process and kind.
+
+Whether the server is configured is not known at the caller, so these are not refused. Facts: docs/server.md, 4.2.
+Holds nothing but the kinds warned of.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["AI_EVENTS", "warn_of_ai_event", "warn_of_ai_extras", "warn_of_namespace"]
+
+logger = logging.getLogger("sockudo_publisher.client")
+
+#: Event names that are taken on channels with AI Transport alone.
+AI_EVENTS = frozenset(
+    {"ai-input", "ai-output", "ai-cancel", "ai-turn-start", "ai-turn-end", "ai-run-start", "ai-run-end"}
+    | {"ai-run-suspend", "ai-run-resume", "ai-step-start", "ai-step-end"}
+)
+
+# What stands before the namespace in a channel's name. Channels of one user have none.
+_KIND = re.compile(r"(?:private-encrypted-|private-|presence-)?(?:cache-)?")
+_USER_CHANNEL = "#server-to-user-"
+
+_warned: dict[str, object] = {}
+
+
+def warn_of_namespace(channel: str) -> None:
+    """Of a channel whose name has a colon: the part before it has to be a namespace of the server's configuration."""
+    if ":" not in channel or channel.startswith(_USER_CHANNEL) or not _is_first("namespace"):
+        return
+    namespace = channel[_KIND.match(channel).end() :].partition(":")[0]  # type: ignore[union-attr]
+    logger.warning(
+        "channel has a namespace: Sockudo refuses the event unless its app has this namespace in its configuration "
+        "(channel_namespaces); later channels are not warned of channel=%s namespace=%s",
+        channel,
+        namespace,
+    )
+
+
+def warn_of_ai_event(name: str) -> None:
+    """Of a name that belongs to Sockudo's AI Transport."""
+    if name in AI_EVENTS and _is_first("ai event"):
+        logger.warning(
+            "event name of AI Transport: Sockudo refuses the event unless its channel has AI Transport enabled; "
+            "later events are not warned of event=%s",
+            name,
+        )
+
+
+def warn_of_ai_extras(extras: Mapping[str, Any]) -> None:
+    """Of ``extras.ai``, whatever is in it."""
+    if extras.get("ai") is not None and _is_first("ai extras"):
+        logger.warning(
+            "extras.ai: Sockudo refuses the event unless its channel has AI Transport enabled; "
+            "later events are not warned of"
+        )
+
+
+def _is_first(kind: str) -> bool:
+    """Whether this process has not warned of it yet. One of two threads is told so (``setdefault`` is one step)."""
+    mine = object()
+    return _warned.setdefault(kind, mine) is mine
