@@ -19,6 +19,8 @@ __all__ = ["Field", "error_of", "json_object", "retry_after"]
 
 #: Characters of the server's words that an error carries; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
+#: Of an answer that is no JSON, bytes that are looked at for them.
+MAX_WORDS_BYTES = 8 * MAX_MESSAGE_CHARACTERS
 
 
 #: What an answer cannot lack: the name of a field, and its type.
@@ -67,8 +69,8 @@ def error_of(response: Response) -> SockudoHTTPError:
         message = ": ".join(words)
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
-        message = answer if isinstance(answer, str) else response.body.decode(errors="replace")
-    message = redacted(message)
+        message = answer if isinstance(answer, str) else response.body[:MAX_WORDS_BYTES].decode(errors="replace")
+    message = redacted(message[:MAX_WORDS_BYTES])
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))

@@ -26,7 +26,7 @@ from .encoding import Encoder
 from .encryption import encode_master_key
 from .limits import MAX_EVENT_BYTES
 from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
-from .transport import FilePath, Response, Transport
+from .transport import MAX_ANSWER_BYTES, MAX_ANSWER_MEMORY, Bounds, FilePath, Response, Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,6 +39,8 @@ DEFAULT_TIMEOUT = 5.0
 DEFAULT_RETRIES = Retries()
 #: Seconds that a timeout may be set to.
 MAX_TIMEOUT = 3600.0
+#: Bytes of a query's answer: a page of a hundred events, each of 80 kB.
+MAX_QUERY_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 class Calls:
@@ -167,6 +169,7 @@ class Calls:
             body=body,
             headers={**self._headers, **headers} if headers else self._headers,
             timeout=self._timeout if timeout is None else _seconds(timeout),
+            bounds=_bounds(method, 0 if body is None else len(body)),
         )
 
     def close(self) -> None:
@@ -180,6 +183,15 @@ class Calls:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+
+def _bounds(method: str, request_bytes: int) -> Bounds:
+    """How large the answer may be: to a publish it has a line for each event of the request, whose ids it repeats."""
+    if method in _QUERIES:
+        return _QUERY_BOUNDS
+    return Bounds(max(MAX_ANSWER_BYTES, 4 * request_bytes), max(MAX_ANSWER_MEMORY, 12 * request_bytes))
+
+
+_QUERY_BOUNDS = Bounds(MAX_QUERY_ANSWER_BYTES, MAX_ANSWER_MEMORY, " (ask for less at a time, as with limit=)")
 
 _PACKAGE = __name__.partition(".")[0] + "."
 #: Methods whose requests change nothing.

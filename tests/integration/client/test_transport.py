@@ -19,7 +19,7 @@ from urllib3.util import Retry
 
 from sockudo_publisher.client import transport as transport_module
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.client.transport import Transport
+from sockudo_publisher.client.transport import Bounds, Transport
 from sockudo_publisher.errors import (
     AuthFailed,
     BadStatus,
@@ -274,10 +274,8 @@ def test_what_is_not_http(start, answer):
     failure(transport, sent=True)
 
 
-def test_answer_over_the_cap(start, monkeypatch):
+def test_answer_over_the_cap(start):
     """An endless answer does not fill the memory."""
-    monkeypatch.setattr(transport_module, "MAX_RESPONSE_BYTES", 100_000)
-
     def handle(server, connection):
         server.read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -286,7 +284,8 @@ def test_answer_over_the_cap(start, monkeypatch):
                 connection.sendall(b"x" * 10_000)
 
     _, transport = start(handle)
-    assert "an answer of more than 100000 bytes" in str(failure(transport, sent=True, timeout=5))
+    error = failure(transport, sent=True, timeout=5, bounds=Bounds(100_000))
+    assert "a body of more than 100000 bytes" in str(error)
 
 
 def test_early_answer_while_the_body_is_being_sent(start):
@@ -901,10 +900,8 @@ def test_own_session_takes_a_redirect_to_anywhere_as_an_answer(peer, status, loc
 
 
 @pytest.mark.parametrize("head", [b"302 X\r\nLocation: /x", b"200 OK", b"503 No"])
-def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, monkeypatch, head):
+def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, head):
     """A redirect's too, which requests would read to its end."""
-    monkeypatch.setattr(transport_module, "MAX_RESPONSE_BYTES", 100_000)
-
     def handle(server, connection):
         server.read_request(connection)
         connection.sendall(b"HTTP/1.1 " + head + b"\r\n\r\n")
@@ -913,8 +910,8 @@ def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, monkeypatc
                 connection.sendall(b"x" * 10_000)
 
     with requests.Session() as session:
-        error = failure(with_session(peer(handle).port, session), sent=True, timeout=5)
-    assert "an answer of more than 100000 bytes" in str(error)
+        error = failure(with_session(peer(handle).port, session), sent=True, timeout=5, bounds=Bounds(100_000))
+    assert "a body of more than 100000 bytes" in str(error)
 
 
 def test_own_session_has_the_body_of_a_redirect_bounded_in_time(peer):
