@@ -25,6 +25,7 @@ from .credentials import Credentials
 from .encoding import Encoder
 from .encryption import encode_master_key
 from .limits import MAX_EVENT_BYTES
+from .paths import normal_path
 from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
 from .transport import MAX_ANSWER_BYTES, MAX_ANSWER_MEMORY, Bounds, FilePath, Response, Transport
 
@@ -80,6 +81,7 @@ class Calls:
         self._retries = as_retries(retries)
         self._signer = credentials.signer()
         self._path = credentials.path
+        self._prefix = credentials.path_prefix
         self._timeout = _seconds(timeout)
         self._transport = Transport(credentials.base_url, session=session, verify=verify, cert=cert)
         self._json_decoder = json_decoder
@@ -160,11 +162,12 @@ class Calls:
                 raise ValidationError(f"body: none goes with {method}")
         elif body is None:
             body = b""  # the server wants body_md5 with every POST
-        path = self._path + suffix
+        # Behind a prefix is a proxy that rewrites the path: what is signed has to be what it makes of it.
+        path = self._path + (normal_path(suffix) if self._prefix else suffix)
         signed = self._signer.query(method, path, now=time.time(), body=body, parameters=query)
         return self._transport.request(
             method,
-            path,
+            self._prefix + path,
             query=signed,
             body=body,
             headers={**self._headers, **headers} if headers else self._headers,

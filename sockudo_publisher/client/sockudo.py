@@ -41,7 +41,8 @@ class Sockudo(
     Where: ``app_id`` (any text without ``/``; Sockudo 5.2.0 answers 401 to one that a URL must percent-encode),
     ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1 and 6001 (443 with TLS); ``host`` may hold
     the port. ``use_tls`` (also ``ssl`` or ``secure``): https, off by default (in ``pusher`` it is on).
-    ``cluster="eu"``: the host ``api-eu.sockudo.com``.
+    ``cluster="eu"``: the host ``api-eu.sockudo.com``; it needs one of these. ``path_prefix``: where a proxy has
+    Sockudo under a path, ``/ws``, which it strips.
 
     How: ``timeout``: seconds for a whole attempt, from the lookup of the host to the last byte, 5 by default.
     ``retries``: a :class:`Retries`, a number of attempts after the first, ``None`` for none; by default two
@@ -76,6 +77,7 @@ class Sockudo(
         ssl: bool | None = None,
         secure: bool | None = None,
         cluster: str | None = None,
+        path_prefix: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         encryption_master_key_base64: str | None = None,
         encryption_master_key: str | bytes | None = None,
@@ -92,7 +94,14 @@ class Sockudo(
     ) -> None:
         self._start(
             Credentials.from_parts(
-                app_id, key, secret, host=host, port=port, use_tls=use_tls, ssl=ssl, secure=secure, cluster=cluster
+                *(app_id, key, secret),
+                host=host,
+                port=port,
+                use_tls=use_tls,
+                ssl=ssl,
+                secure=secure,
+                cluster=cluster,
+                path_prefix=path_prefix,
             ),
             timeout=timeout,
             encryption_master_key_base64=encryption_master_key_base64,
@@ -113,7 +122,8 @@ class Sockudo(
     def from_url(cls, url: str, **options: Any) -> Sockudo:
         """A client from ``http(s)://key:secret@host:port/apps/app-id`` and the options of the constructor.
 
-        Key, secret and app id are percent-decoded. ``host`` and ``port`` replace the URL's. A TLS option
+        Key, secret and app id are percent-decoded. Before ``/apps`` may stand a prefix that a proxy strips, as in
+        ``https://key:secret@host/ws/apps/app-id``. ``host`` and ``port`` replace the URL's. A TLS option
         that contradicts the scheme raises ``ConfigurationError``, as does a malformed URL.
         """
         return cls.from_setting("url", url, **options)
@@ -123,7 +133,7 @@ class Sockudo(
         """A client from the URL in an environment variable. Raises ``ConfigurationError`` naming the variable."""
         url = os.environ.get(env, "").strip()
         if not url:
-            raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port/apps/app-id")
+            raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port[/prefix]/apps/app-id")
         return cls.from_setting(env, url, **options)
 
     @classmethod
@@ -139,10 +149,11 @@ class Sockudo(
         return client
 
     def __repr__(self) -> str:
-        return f"Sockudo(app_id={self._credentials.app_id!r}, {self._credentials.base_url!r})"
+        where = self._credentials.base_url + self._credentials.path_prefix
+        return f"Sockudo(app_id={self._credentials.app_id!r}, {where!r})"
 
 
 #: Options of ``from_url`` that say where the server is; the rest are the client's.
-_WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster")
+_WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster", "path_prefix")
 #: All of them: the constructor's, but for what the URL says.
 _OPTIONS = frozenset(inspect.signature(Sockudo).parameters) - {"app_id", "key", "secret"}

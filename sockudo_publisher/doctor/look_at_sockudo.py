@@ -303,7 +303,8 @@ def _ask_for_loads(facts: SockudoFacts, questions: _Questions, credentials: Cred
         if timeout_s <= 0:
             raise _NoMore
         try:
-            answer = requests.get(f"{credentials.base_url}/stats", timeout=timeout_s, allow_redirects=False)
+            url = f"{credentials.base_url}{credentials.path_prefix}/stats"
+            answer = requests.get(url, timeout=timeout_s, allow_redirects=False)
             load = _load(answer.json(), credentials.app_id)
         except (requests.RequestException, ValueError, TypeError, LookupError, AttributeError):
             return

@@ -81,7 +81,7 @@ def test_the_constructor_takes_the_same_names():
         **{"ssl": True, "host": None, "port": None, "timeout": 5, "cluster": "eu", "json_encoder": None},
         **{"json_decoder": None, "backend": None, "encryption_master_key": None, "encryption_master_key_base64": None},
     )
-    Pusher(app_id="4", key="key", secret="secret", cluster="cluster")
+    Pusher(app_id="4", key="key", secret="secret", ssl=True, cluster="cluster")
     with pytest.raises(ValueError, match="session="):
         Pusher("4", "key", "secret", backend=object)
 
