@@ -27,7 +27,8 @@ The names of ``pusher`` are other names of these: ``PusherError`` (``SockudoErro
 ``PusherBadRequest`` (``BadRequest``), ``PusherBadAuth`` (``AuthFailed``), ``PusherForbidden``
 (``Forbidden``) and ``PusherBadStatus`` (``BadStatus``), each caught by the same ``except`` as there.
 ``pusher`` lets the errors of ``requests`` through where there is no answer; here these are a
-``SockudoConnectionError``, and so a ``PusherError`` too.
+``SockudoConnectionError``, and so a ``PusherError`` too. The client's are caught by
+``except requests.exceptions.RequestException`` all the same (``client.no_answer``).
 
 No message holds a payload or a secret. This module imports nothing of the package.
 """

@@ -11,8 +11,9 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeAlias
 
-from ..errors import SockudoConnectionError, SockudoHTTPError, error_for_status
+from ..errors import SockudoHTTPError, error_for_status
 from ..redaction import redacted
+from .no_answer import NoAnswer
 from .transport import Response
 
 __all__ = ["Field", "error_of", "json_object", "retry_after"]
@@ -50,7 +51,7 @@ def json_object(
     if not lack and expected is not None and not isinstance(answer.get(expected[0]), expected[1]):
         lack = f"without {expected[0]!r}"
     if lack:
-        raise SockudoConnectionError(
+        raise NoAnswer(
             f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its fate is unknown)", sent=True
         )
     return answer

@@ -52,7 +52,7 @@ class Calls:
         credentials: Credentials,
         *,
         timeout: float = DEFAULT_TIMEOUT,
-        encryption_master_key_base64: str | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
         verify: FilePath | bool = True,

@@ -133,8 +133,9 @@ class Credentials:
     ) -> Credentials:
         """From ``http(s)://key:secret@host:port/apps/app-id``; key, secret and app id are percent-decoded.
 
-        The path may have a prefix, as ``/ws/apps/app-id``. Without a port: 80, or 443 with https. ``host`` and ``port`` replace the URL's; a TLS option that
-        contradicts the scheme is refused. ``setting`` is how complaints call the URL.
+        The path may have a prefix, as ``/ws/apps/app-id``. Without a port: 80, or 443 with https. ``host`` and
+        ``port`` replace the URL's; a TLS option that contradicts the scheme is refused, as is a ``path_prefix``
+        beside another one. ``setting`` is how complaints call the URL.
         """
         if not isinstance(url, str):
             raise ConfigurationError(f"{setting}: a {type(url).__name__}, expected a str")

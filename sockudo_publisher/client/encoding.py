@@ -53,7 +53,7 @@ class Encoder:
         self,
         *,
         max_event_bytes: int = MAX_EVENT_BYTES,
-        encryption_master_key_base64: str | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         json_encoder: type[json.JSONEncoder] | None = None,
     ) -> None:
         self.max_event_bytes = max_event_bytes

@@ -43,9 +43,17 @@ def is_encrypted(channel: str) -> bool:
     return channel.startswith(ENCRYPTED_PREFIX)
 
 
-def decode_master_key(text: str) -> bytes:
-    """Decode the master key: standard base64, strictly, of exactly 32 bytes. Raises ``ConfigurationError``."""
+def decode_master_key(text: str | bytes) -> bytes:
+    """Decode the master key: standard base64, strictly, of exactly 32 bytes. Raises ``ConfigurationError``.
+
+    ``text``: ``bytes`` too, as ``base64.b64encode`` returns them.
+    """
     field = "encryption_master_key_base64"
+    if isinstance(text, bytes | bytearray):
+        try:
+            text = text.decode("ascii")
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{field}: not base64") from None
     if not isinstance(text, str):
         raise ConfigurationError(f"{field}: a {type(text).__name__}, expected a str")
     try:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import requests
 
@@ -31,6 +33,24 @@ from .users import Users
 from .webhook import Webhooks
 
 __all__ = ["Sockudo"]
+
+
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def _options_by_keyword(init: Init) -> Init:
+    """Say what to do to who passes more by position than the three that identify the app, as ``pusher`` allows."""
+
+    @wraps(init)
+    def checked(self: object, *args: Any, **options: Any) -> None:
+        if len(args) > 3:
+            raise TypeError(
+                f"Sockudo() takes app_id, key and secret by position, {len(args)} arguments were given; "
+                "give the others by keyword: ssl=, host=, port=, timeout=, cluster=, ..."
+            )
+        init(self, *args, **options)
+
+    return cast(Init, checked)
 
 
 class Sockudo(
@@ -65,6 +85,7 @@ class Sockudo(
     the event may have been delivered. Neither key nor secret is in any ``repr`` or message.
     """
 
+    @_options_by_keyword
     def __init__(
         self,
         app_id: str | int,
@@ -79,7 +100,7 @@ class Sockudo(
         cluster: str | None = None,
         path_prefix: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-        encryption_master_key_base64: str | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
         verify: FilePath | bool = True,

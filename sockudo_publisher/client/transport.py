@@ -34,6 +34,7 @@ from .deadline import (
     tls_context,
 )
 from .json_memory import json_bytes
+from .no_answer import NoAnswer, TimedOut
 
 __all__ = ["MAX_ANSWER_BYTES", "MAX_ANSWER_MEMORY", "Bounds", "FilePath", "Response", "Transport"]
 
@@ -91,8 +92,9 @@ class Transport:
     file or directory instead; certificates are always verified. ``cert``: the client's certificate with its
     key, one file or (certificate, key), not encrypted. Both as in requests, for https alone. With the
     caller's own ``session`` all of that is the session's business; the deadline then bounds the
-    connect, and the answer from its first byte to its last. A hook of the session that calls
-    ``raise_for_status`` hides no answer; what else its hooks raise goes to the caller as it is.
+    connect, and the answer from its first byte to its last; its hooks find the body read. A hook of the
+    session that calls ``raise_for_status`` hides no answer; what else its hooks raise goes to the caller as
+    it is.
     """
 
     def __init__(
@@ -211,9 +213,8 @@ class Transport:
             sent = not any(isinstance(cause, _NOT_SENT) for cause in causes) or self._may_resend(method)
         where = "its fate is unknown" if sent else "not sent"
         permanent = any(isinstance(cause, _PERMANENT) for cause in causes)
-        return SockudoConnectionError(
-            f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent, permanent=permanent
-        )
+        kind = TimedOut if _timed_out(causes) else NoAnswer
+        return kind(f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent, permanent=permanent)
 
     def _may_resend(self, method: str) -> bool:
         """Whether the caller's adapter may have sent the request before the failure that it reports."""
@@ -322,9 +323,10 @@ def _refusal(error: requests.exceptions.HTTPError, url: str) -> requests.Respons
 def _bound_connections(session: requests.Session, prepared: requests.PreparedRequest, settings: dict[str, Any]) -> None:
     """Let the connections that the caller's session will use keep to the attempt, where they are urllib3's."""
     adapter = session.get_adapter(url=str(prepared.url))
-    if isinstance(adapter, HTTPAdapter):
+    if isinstance(adapter, HTTPAdapter) and hasattr(adapter, "poolmanager"):
         tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
-        bound_connections(adapter.get_connection_with_tls_context(prepared, **tls))
+        pool: Any = adapter.get_connection_with_tls_context(prepared, **tls)
+        bound_connections(pool)
 
 
 def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
@@ -355,9 +357,8 @@ def _read(response: requests.Response, attempt: Attempt, bounds: Bounds) -> byte
     if len(body) > bounds.size:
         raise UnusableAnswer(f"HTTP {status} with a body of more than {bounds.size} bytes{bounds.advice}")
     if len(body) > MAX_ANSWER_BYTES and json_bytes(body) > bounds.memory:
-        raise UnusableAnswer(
-            f"HTTP {status} with a body of {len(body)} bytes that takes more than {bounds.memory} to read{bounds.advice}"
-        )
+        lack = f"takes more than {bounds.memory} bytes of memory to read"
+        raise UnusableAnswer(f"HTTP {status} with a body of {len(body)} bytes that {lack}{bounds.advice}")
     return body
 
 
@@ -374,6 +375,12 @@ def _causes(failure: BaseException) -> list[BaseException]:
             found.append(error)
             todo += [*error.args, getattr(error, "reason", None), error.__cause__]
     return found
+
+
+def _timed_out(causes: list[BaseException]) -> bool:
+    timeouts = TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)  # a timeout to urllib3
+    return not refused and any(isinstance(cause, timeouts) for cause in causes)
 
 
 def _reason(causes: list[BaseException], timeout: float) -> str:
@@ -393,7 +400,7 @@ def _reason(causes: list[BaseException], timeout: float) -> str:
     for cause in causes:  # before the timeouts, which urllib3 counts a refused connection among
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return cause.strerror
-    if any(isinstance(c, TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout) for c in causes):
+    if _timed_out(causes):
         return f"no complete answer within {timeout:g} s"
     for cause in causes:
         if type(cause) is http.client.HTTPException:

@@ -17,7 +17,6 @@ import requests
 import trustme
 from urllib3.util import Retry
 
-from sockudo_publisher.client import transport as transport_module
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.client.transport import Bounds, Transport
 from sockudo_publisher.errors import (
@@ -276,6 +275,7 @@ def test_what_is_not_http(start, answer):
 
 def test_answer_over_the_cap(start):
     """An endless answer does not fill the memory."""
+
     def handle(server, connection):
         server.read_request(connection)
         connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -902,6 +902,7 @@ def test_own_session_takes_a_redirect_to_anywhere_as_an_answer(peer, status, loc
 @pytest.mark.parametrize("head", [b"302 X\r\nLocation: /x", b"200 OK", b"503 No"])
 def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, head):
     """A redirect's too, which requests would read to its end."""
+
     def handle(server, connection):
         server.read_request(connection)
         connection.sendall(b"HTTP/1.1 " + head + b"\r\n\r\n")

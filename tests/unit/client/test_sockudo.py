@@ -150,7 +150,9 @@ def test_pusher_style_construction():
     """Positional triple, ssl, host, port."""
     client = Sockudo("4", "k", "s", ssl=True, host="my.server.com", port=8443)
     assert repr(client) == "Sockudo(app_id='4', 'https://my.server.com:8443')"
-    assert repr(Sockudo("4", "k", "s", cluster="eu", ssl=True)) == "Sockudo(app_id='4', 'https://api-eu.sockudo.com:443')"
+    assert (
+        repr(Sockudo("4", "k", "s", cluster="eu", ssl=True)) == "Sockudo(app_id='4', 'https://api-eu.sockudo.com:443')"
+    )
     assert repr(Sockudo.from_url("https://k:s@h/ws/apps/4")) == "Sockudo(app_id='4', 'https://h:443/ws')"
 
 
