@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from ..errors import CallError, ConfigurationError, ValidationError
-from .answer import Field, json_object
+from .answer import Field, Request, json_object
 from .credentials import Credentials
 from .encoding import Encoder
 from .encryption import encode_master_key
@@ -109,11 +109,12 @@ class Calls:
         repeatable: bool = False,
         retries: CallRetries = CLIENTS,
         expected: Field | None = None,
+        request: Request = Request.ONE,
     ) -> dict[str, Any]:
         """Make a call as :meth:`send` and return the server's object, ``{}`` where a success says no more.
 
         ``expected``: a field of the answer and its type; a success without it is as one that is not JSON, a
-        ``SockudoConnectionError``.
+        ``SockudoConnectionError``. ``request``: what a refusal of it proves; ``GET`` and ``HEAD`` are queries.
 
         ``repeatable``: a second request that arrives does no harm, so that one whose fate is unknown may be
         tried again; ``GET`` and ``HEAD`` always are. ``retries``: as of the constructor, for this call. Each
@@ -121,7 +122,8 @@ class Calls:
         whose ``sent`` speaks for all of them.
         """
         policy = self._retries if retries is CLIENTS else as_retries(retries)
-        repeatable = repeatable or method in _QUERIES
+        if method in _QUERIES:
+            repeatable, request = True, Request.QUERY
         started = time.monotonic()
         timeout: float | None = None
         attempt = 1
@@ -129,7 +131,7 @@ class Calls:
         while True:
             try:
                 response = self.send(method, suffix, query=query, body=body, timeout=timeout, headers=headers)
-                return json_object(response, decoder=self._json_decoder, expected=expected)
+                return json_object(response, decoder=self._json_decoder, expected=expected, request=request)
             except CallError as error:
                 elapsed = time.monotonic() - started
                 wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)

@@ -935,7 +935,7 @@ def raise_for_status(response, **_):
 REFUSED = {
     "429": (b"429 No", b'{"error":"slow","message":"down"}', RateLimited, None, False),
     "401": (b"401 No", b'{"error":"no","code":"auth_failed","status":401}', AuthFailed, "auth_failed", False),
-    "403": (b"403 No", b'{"error":"no","code":"ai_event_not_permitted"}', Forbidden, "ai_event_not_permitted", True),
+    "403": (b"403 No", b'{"error":"no","code":"ai_event_not_permitted"}', Forbidden, "ai_event_not_permitted", False),
     "503": (b"503 No", b'{"error":"busy","code":"draining"}', ServerError, "draining", False),
     "500": (b"500 No", b"", ServerError, None, True),
 }
