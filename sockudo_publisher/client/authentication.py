@@ -16,7 +16,7 @@ from typing import Any, TypedDict
 
 from ..errors import ValidationError
 from .calls import Calls
-from .encryption import is_encrypted
+from .encryption import NO_MASTER_KEY, is_encrypted
 from .form import form_fields
 from .limits import MAX_USER_ID_BYTES, check_channel, check_socket_id
 from .signing import Signer
@@ -146,7 +146,7 @@ class Authentication(Calls):
         if is_encrypted(channel):
             secret = self.encoder.channel_secret(channel)
             if secret is None:
-                raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
+                raise ValidationError(NO_MASTER_KEY)
             answer["shared_secret"] = base64.b64encode(secret).decode()
         return answer
 
@@ -171,7 +171,7 @@ class Authentication(Calls):
         try:
             text = self.encoder.payload(value)
         except ValidationError as error:
-            raise ValidationError(str(error).replace("data:", f"{field}:", 1)) from None
+            raise ValidationError(field + str(error).removeprefix("data")) from None
         # A payload of text goes as it is; here it is a JSON string.
         return encode_basestring(text) if isinstance(value, str) else text
 

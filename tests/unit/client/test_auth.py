@@ -269,8 +269,8 @@ def test_json_encoder_of_the_client_is_used():
         ({"id": 1}, "user_data.id: a int, expected a str"),
         ({"id": ""}, "user_data.id: empty"),
         ({"id": "x" * 201}, "user_data.id: 201 bytes, limit 200"),
-        ({"id": "1", "x": float("inf")}, "user_data: not JSON"),
-        ({"id": "1", "x": b""}, "user_data: not JSON, Object of type bytes"),
+        ({"id": "1", "x": float("inf")}, "user_data.x: not JSON"),
+        ({"id": "1", "x": b""}, "user_data.x: not JSON, Object of type bytes"),
     ],
 )
 def test_users_refused(user_data, complaint):
