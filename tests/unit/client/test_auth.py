@@ -339,7 +339,7 @@ def test_prefixes_of_forms():
         (b"&".join([b"x=1"] * MAX_FORM_FIELDS) + b"&channel_name=private-a", "form body: more than 1000 fields"),
         ("channel_name=private-a\ud800&socket_id=1.1", "channel_name: not UTF-8"),
         (None, "form body: a NoneType, expected bytes or str"),
-        ({"channel_name": "private-a", "socket_id": "1.1"}, "form body: a dict, expected bytes or str"),
+        ([("channel_name", "private-a")], "form body: a list, expected bytes or str, or a parsed form"),
     ],
 )
 def test_forms_refused(body, complaint):
