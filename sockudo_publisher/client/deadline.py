@@ -59,8 +59,8 @@ class UnusableAnswer(http.client.HTTPException):
 class Attempt:
     """One request under way.
 
-    ``sent`` is ``None`` where nobody notes it; who uses our connections sets ``False`` before, and they
-    set ``True`` when the first byte of the request may leave.
+    ``sent`` is ``None`` where nobody notes it, as with a caller's session or a stand-in for our adapter; the
+    adapter sets ``False`` before it uses our connections, and they ``True`` when the first byte may leave.
     """
 
     __slots__ = ("_head_left", "deadline", "sent")
@@ -207,12 +207,33 @@ class _DeadlineHTTPSConnection(_DeadlineMixin, HTTPSConnection):
     pass
 
 
-class _DeadlineHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _DeadlineHTTPConnection
+class _DeadlinePoolMixin:
+    """Gives out our connections, or those that a recorder of HTTP has put into urllib3 for its own time.
+
+    vcrpy and its like replace ``ConnectionCls`` of urllib3's own pools, while a cassette is in use: looked up at
+    each request, it is found here too. Their connections do not note what they sent.
+    """
+
+    def _get_conn(self, *args: Any, **kwargs: Any) -> Any:
+        connection = super()._get_conn(*args, **kwargs)  # type: ignore[misc]
+        attempt = _attempt.get()
+        if attempt is not None and not isinstance(connection, _DeadlineMixin):
+            attempt.sent = None
+        return connection
 
 
-class _DeadlineHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _DeadlineHTTPSConnection
+class _DeadlineHTTPPool(_DeadlinePoolMixin, HTTPConnectionPool):
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802
+        now = HTTPConnectionPool.ConnectionCls
+        return _DeadlineHTTPConnection if now is HTTPConnection else now
+
+
+class _DeadlineHTTPSPool(_DeadlinePoolMixin, HTTPSConnectionPool):
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802
+        now = HTTPSConnectionPool.ConnectionCls
+        return _DeadlineHTTPSConnection if now is HTTPSConnection else now
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -225,6 +246,7 @@ class DeadlineAdapter(HTTPAdapter):
 
     def __init__(self, base_url: str, *, proxy: str | None = None, context: ssl.SSLContext | None = None) -> None:
         self._context = context
+        self._notes = not is_socks(proxy)
         # One connection is in flight per session; Sockudo closes each, a proxy may keep one alive.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
         self._pool = self._manager(proxy).connection_from_url(base_url)
@@ -247,7 +269,10 @@ class DeadlineAdapter(HTTPAdapter):
         self._pool.close()
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
-        """The one pool of this adapter."""
+        """The one pool of this adapter, whose connections note from now on what they send."""
+        attempt = _attempt.get()
+        if attempt is not None and self._notes:
+            attempt.sent = False
         return self._pool
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:

@@ -30,7 +30,6 @@ from .deadline import (
     UnusableAnswer,
     attempt_until,
     bound_connections,
-    is_socks,
     tls_context,
 )
 from .json_memory import json_bytes
@@ -51,6 +50,7 @@ _FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException)
 _NOT_SENT = (
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.LocationParseError,
     requests.exceptions.ConnectTimeout,
     socket.gaierror,
     ConnectionRefusedError,
@@ -165,8 +165,6 @@ class Transport:
         bounds: Bounds,
     ) -> Response:
         if self._own_session is None:
-            if not is_socks(self._proxy):
-                attempt.sent = False  # until one of our connections says otherwise
             session = self._session()
             prepared = _prepared(method, url, headers, body)
             settings: dict[str, Any] = {"proxies": self._proxies, "verify": True, "cert": None}
