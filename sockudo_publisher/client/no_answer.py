@@ -20,3 +20,7 @@ class NoAnswer(SockudoConnectionError, requests.exceptions.ConnectionError):
 
 class TimedOut(NoAnswer, requests.exceptions.Timeout):
     """The same, when the time was up."""
+
+
+# What programs log of an error is the name that is documented; pickle goes by the qualified one.
+NoAnswer.__name__ = TimedOut.__name__ = SockudoConnectionError.__name__

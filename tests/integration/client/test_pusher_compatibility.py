@@ -416,6 +416,8 @@ def test_no_answer_is_caught_as_an_error_of_requests(tmp_path):
     assert not isinstance(caught.value, requests.exceptions.Timeout)
     again = pickle.loads(pickle.dumps(caught.value))
     assert (str(again), again.sent, again.attempts) == (str(caught.value), False, 1)
+    assert type(again) is type(caught.value)
+    assert type(again).__name__ == "SockudoConnectionError", "the documented name is the one that is logged"
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = Pusher("4", "k", "s", port=silent.getsockname()[1], timeout=0.2, retries=0)
         with pytest.raises(requests.exceptions.Timeout) as late:
