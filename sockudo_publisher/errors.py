@@ -27,7 +27,8 @@ The names of ``pusher`` are other names of these: ``PusherError`` (``SockudoErro
 ``PusherBadRequest`` (``BadRequest``), ``PusherBadAuth`` (``AuthFailed``), ``PusherForbidden``
 (``Forbidden``) and ``PusherBadStatus`` (``BadStatus``), each caught by the same ``except`` as there.
 ``pusher`` lets the errors of ``requests`` through where there is no answer; here these are a
-``SockudoConnectionError``, and so a ``PusherError`` too.
+``SockudoConnectionError``, and so a ``PusherError`` too. The client's are caught by
+``except requests.exceptions.RequestException`` all the same (``client.no_answer``).
 
 No message holds a payload or a secret. This module imports nothing of the package.
 """
@@ -126,8 +127,9 @@ class SockudoHTTPError(CallError):
     none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
     ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
     is published (401, 404, 429, 403 but for the codes ``ai_…``, 503 ``draining``, a batch of too many,
-    a body too large), ``True`` (unknown) for the others: a failed batch has delivered the items before
-    the failing one (docs/server.md, 4.4).
+    a body too large), for every refusal (4xx but 408 and 409) of one event on one channel, and for what a
+    query gets; ``True`` (unknown) for the others: a failed batch has delivered the items before the failing
+    one (docs/server.md, 4.4), and one event on several channels may be out on some.
     """
 
     def __init__(
@@ -171,7 +173,7 @@ class NotFound(BadStatus):
 
 
 class PayloadTooLarge(BadStatus):
-    """413: one event's data, or the whole body."""
+    """413: one event's data, or the whole body. Of a batch with a ``code``, the events before that one are out."""
 
 
 class RateLimited(BadStatus):

@@ -110,7 +110,9 @@ class Settings:
         if url:
             return url
         if app == DEFAULT_APP:
-            raise ConfigurationError("SOCKUDO_URL: not set, expected http(s)://key:secret@host:port/apps/app-id")
+            raise ConfigurationError(
+                "SOCKUDO_URL: not set, expected http(s)://key:secret@host:port[/prefix]/apps/app-id"
+            )
         raise ConfigurationError(f"SOCKUDO_APPS: no app named {app!r}")
 
     @classmethod

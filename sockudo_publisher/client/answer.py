@@ -9,34 +9,64 @@ from __future__ import annotations
 import json
 import time
 from email.utils import parsedate_to_datetime
+from enum import Enum
 from typing import Any, TypeAlias
 
-from ..errors import SockudoConnectionError, SockudoHTTPError, error_for_status
+from typing_extensions import assert_never
+
+from ..errors import SockudoHTTPError, error_for_status
 from ..redaction import redacted
+from .no_answer import NoAnswer
 from .transport import Response
 
-__all__ = ["Field", "error_of", "json_object", "retry_after"]
+__all__ = ["Field", "Request", "error_of", "json_object", "retry_after"]
 
 #: Characters of the server's words that an error carries; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
+#: Of an answer that is no JSON, bytes that are looked at for them.
+MAX_WORDS_BYTES = 8 * MAX_MESSAGE_CHARACTERS
 
+
+class Request(Enum):
+    """What a request asked for, as far as it decides what a refusal proves about it."""
+
+    #: Nothing to be delivered: a query.
+    QUERY = "query"
+    #: One event on one channel, or one order: done or not done.
+    ONE = "one"
+    #: One event on several channels: each is refused or published by itself, after the event's own rules.
+    CHANNELS = "channels"
+    #: Several events: those before the refused one are published.
+    EVENTS = "events"
+
+
+#: Of the 4xx those after which the request may have been carried out all the same, by whoever stands behind a proxy.
+_NO_REFUSALS = frozenset({408, 409, 499})
+#: Codes of an event's own rules, looked at before any of its channels (docs/server.md, 4.2).
+_OF_THE_EVENT = frozenset({"payload_too_large", "limit_exceeded", "missing_channel_info"})
+#: How the plain text begins by which the web framework refuses a body that it cannot read.
+_UNREADABLE = (b"Failed to parse the request body as JSON", b"Failed to deserialize the JSON body")
 
 #: What an answer cannot lack: the name of a field, and its type.
 Field: TypeAlias = tuple[str, type]
 
 
 def json_object(
-    response: Response, *, decoder: type[json.JSONDecoder] | None = None, expected: Field | None = None
+    response: Response,
+    *,
+    decoder: type[json.JSONDecoder] | None = None,
+    expected: Field | None = None,
+    request: Request = Request.EVENTS,
 ) -> dict[str, Any]:
     """The server's object, or ``{}`` where a success says no more than that.
 
     A success may be ``{"ok": true}``, empty, or a bare ``1`` (an idempotency key that a batch used
     first). Raises the error of the status, or ``SockudoConnectionError`` (``sent=True``) for a 2xx
     that is not JSON: some proxy spoke, and nothing is known. ``decoder``: reads it instead of ``json``'s.
-    ``expected``: what was asked for; a 2xx without it says nothing either.
+    ``expected``: what was asked for; a 2xx without it says nothing either. ``request``: as of :func:`error_of`.
     """
     if not 200 <= response.status < 300:
-        raise error_of(response)
+        raise error_of(response, request)
     answer, lack = None, ""
     if response.body.strip():
         try:
@@ -48,14 +78,18 @@ def json_object(
     if not lack and expected is not None and not isinstance(answer.get(expected[0]), expected[1]):
         lack = f"without {expected[0]!r}"
     if lack:
-        raise SockudoConnectionError(
+        raise NoAnswer(
             f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its fate is unknown)", sent=True
         )
     return answer
 
 
-def error_of(response: Response) -> SockudoHTTPError:
-    """The error of an answer that is not success, with the server's code and words where it gave any."""
+def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHTTPError:
+    """The error of an answer that is not success, with the server's code and words where it gave any.
+
+    ``request`` decides what the answer proves: a 400 that leaves a batch in doubt says of one event that it is not
+    out.
+    """
     code: str | None = None
     try:
         answer = json.loads(response.body)
@@ -67,14 +101,30 @@ def error_of(response: Response) -> SockudoHTTPError:
         message = ": ".join(words)
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
-        message = answer if isinstance(answer, str) else response.body.decode(errors="replace")
-    message = redacted(message)
+        message = answer if isinstance(answer, str) else response.body[:MAX_WORDS_BYTES].decode(errors="replace")
+    message = redacted(message[:MAX_WORDS_BYTES])
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))
-    if code is None and _before_publishing(response):
+    if (code is None and _before_publishing(response)) or _refuses_all(error, request):
         error.sent = False
     return error
+
+
+def _refuses_all(error: SockudoHTTPError, request: Request) -> bool:
+    """Whether an answer proves that nothing of what was asked for has happened, because of what that was."""
+    is_refusal = 400 <= error.status < 500 and error.status not in _NO_REFUSALS
+    match request:
+        case Request.QUERY:
+            return True
+        case Request.ONE:
+            return is_refusal
+        case Request.CHANNELS:
+            return is_refusal and error.code in _OF_THE_EVENT
+        case Request.EVENTS:
+            return False
+        case _ as never:
+            assert_never(never)
 
 
 def _before_publishing(response: Response) -> bool:
@@ -86,7 +136,9 @@ def _before_publishing(response: Response) -> bool:
     """
     if response.status in (502, 504):
         return response.headers.get("X-Upstream-Bytes-Sent", "").strip() == "0"
-    return response.status in (413, 415)
+    if response.status in (400, 422):
+        return response.body.startswith(_UNREADABLE)
+    return response.status in (405, 411, 413, 414, 415, 417, 431)
 
 
 def retry_after(response: Response, *, now: float) -> float | None:

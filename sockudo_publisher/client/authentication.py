@@ -16,8 +16,8 @@ from typing import Any, TypedDict
 
 from ..errors import ValidationError
 from .calls import Calls
-from .encryption import is_encrypted
-from .form import form_fields
+from .encryption import NO_MASTER_KEY, is_encrypted
+from .form import Form, form_fields
 from .limits import MAX_USER_ID_BYTES, check_channel, check_socket_id
 from .signing import Signer
 
@@ -63,7 +63,7 @@ def user_auth(signer: Signer, socket_id: str, user_data: str) -> str:
 
 
 class Authentication(Calls):
-    """``authenticate``, ``authenticate_user``, and the same from raw form bodies."""
+    """``authenticate``, ``authenticate_user``, and the same from forms."""
 
     def authenticate(self, channel: str, socket_id: str, custom_data: Any = None) -> ChannelAuth:
         """Let one socket subscribe to a private, encrypted or presence channel. ``pusher``'s order of arguments.
@@ -92,13 +92,14 @@ class Authentication(Calls):
 
     authorize_channel = authenticate
 
-    def authorize_private_channel(self, form_body: bytes | str) -> ChannelAuth:
+    def authorize_private_channel(self, form_body: Form) -> ChannelAuth:
         """As :meth:`authenticate`, from the form body that a browser posted, for private and encrypted channels.
 
         ``form_body``: ``application/x-www-form-urlencoded`` with ``channel_name`` and ``socket_id``, as
-        received. Where whether this user may depends on the channel, decide about the one that is signed:
-        read the form once and give its values to :meth:`authenticate`. Raises ``ValidationError`` for a
-        field missing, repeated or undecodable, and for a channel that does not start with ``private-``.
+        received; or the form as a framework has parsed it (``request.form``, ``request.POST``). Where whether
+        this user may depends on the channel, decide about the one that is signed: read the form once and give
+        its values to :meth:`authenticate`. Raises ``ValidationError`` for a field missing, repeated or
+        undecodable, and for a channel that does not start with ``private-``.
         """
         socket_id, channel = _socket_and_channel(form_body, PRIVATE_PREFIX)
         return self._authorized(socket_id, channel, None)
@@ -106,7 +107,7 @@ class Authentication(Calls):
     #: The seed's older name.
     authenticate_private_channel = authorize_private_channel
 
-    def authorize_presence_channel(self, form_body: bytes | str, member: Any) -> ChannelAuth:
+    def authorize_presence_channel(self, form_body: Form, member: Any) -> ChannelAuth:
         """As :meth:`authorize_private_channel`, for presence channels.
 
         ``member``: a mapping with ``user_id`` and, if wanted, ``user_info``, or an object with these
@@ -133,8 +134,8 @@ class Authentication(Calls):
         text = self._json("user_data", plain)
         return {"auth": user_auth(self._signer, socket_id, text), "user_data": text}
 
-    def authenticate_user_form(self, form_body: bytes | str, user_data: Mapping[str, Any]) -> UserAuth:
-        """As :meth:`authenticate_user`, from the form body that a browser posted, with its ``socket_id``."""
+    def authenticate_user_form(self, form_body: Form, user_data: Mapping[str, Any]) -> UserAuth:
+        """As :meth:`authenticate_user`, from the form that a browser posted, raw or parsed, with its ``socket_id``."""
         (socket_id,) = form_fields(form_body, "socket_id")
         return self.authenticate_user(socket_id, user_data)
 
@@ -146,7 +147,7 @@ class Authentication(Calls):
         if is_encrypted(channel):
             secret = self.encoder.channel_secret(channel)
             if secret is None:
-                raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
+                raise ValidationError(NO_MASTER_KEY)
             answer["shared_secret"] = base64.b64encode(secret).decode()
         return answer
 
@@ -171,12 +172,12 @@ class Authentication(Calls):
         try:
             text = self.encoder.payload(value)
         except ValidationError as error:
-            raise ValidationError(str(error).replace("data:", f"{field}:", 1)) from None
+            raise ValidationError(field + str(error).removeprefix("data")) from None
         # A payload of text goes as it is; here it is a JSON string.
         return encode_basestring(text) if isinstance(value, str) else text
 
 
-def _socket_and_channel(form_body: bytes | str, prefix: str) -> tuple[str, str]:
+def _socket_and_channel(form_body: Form, prefix: str) -> tuple[str, str]:
     channel, socket_id = form_fields(form_body, "channel_name", "socket_id")
     socket_id = check_socket_id(socket_id)
     channel = check_channel(channel)

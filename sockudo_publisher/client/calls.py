@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from ..errors import CallError, ConfigurationError, ValidationError
-from .answer import Field, json_object
+from .answer import Field, Request, json_object
 from .credentials import Credentials
 from .encoding import Encoder
 from .encryption import encode_master_key
 from .limits import MAX_EVENT_BYTES
+from .paths import normal_path
 from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
-from .transport import FilePath, Response, Transport
+from .transport import MAX_ANSWER_BYTES, MAX_ANSWER_MEMORY, Bounds, FilePath, Response, Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -39,6 +40,8 @@ DEFAULT_TIMEOUT = 5.0
 DEFAULT_RETRIES = Retries()
 #: Seconds that a timeout may be set to.
 MAX_TIMEOUT = 3600.0
+#: Bytes of a query's answer: a page of a hundred events, each of 80 kB.
+MAX_QUERY_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 class Calls:
@@ -49,7 +52,7 @@ class Calls:
         credentials: Credentials,
         *,
         timeout: float = DEFAULT_TIMEOUT,
-        encryption_master_key_base64: str | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
         verify: FilePath | bool = True,
@@ -78,6 +81,7 @@ class Calls:
         self._retries = as_retries(retries)
         self._signer = credentials.signer()
         self._path = credentials.path
+        self._prefix = credentials.path_prefix
         self._timeout = _seconds(timeout)
         self._transport = Transport(credentials.base_url, session=session, verify=verify, cert=cert)
         self._json_decoder = json_decoder
@@ -105,11 +109,12 @@ class Calls:
         repeatable: bool = False,
         retries: CallRetries = CLIENTS,
         expected: Field | None = None,
+        request: Request = Request.ONE,
     ) -> dict[str, Any]:
         """Make a call as :meth:`send` and return the server's object, ``{}`` where a success says no more.
 
         ``expected``: a field of the answer and its type; a success without it is as one that is not JSON, a
-        ``SockudoConnectionError``.
+        ``SockudoConnectionError``. ``request``: what a refusal of it proves; ``GET`` and ``HEAD`` are queries.
 
         ``repeatable``: a second request that arrives does no harm, so that one whose fate is unknown may be
         tried again; ``GET`` and ``HEAD`` always are. ``retries``: as of the constructor, for this call. Each
@@ -117,7 +122,8 @@ class Calls:
         whose ``sent`` speaks for all of them.
         """
         policy = self._retries if retries is CLIENTS else as_retries(retries)
-        repeatable = repeatable or method in _QUERIES
+        if method in _QUERIES:
+            repeatable, request = True, Request.QUERY
         started = time.monotonic()
         timeout: float | None = None
         attempt = 1
@@ -125,7 +131,7 @@ class Calls:
         while True:
             try:
                 response = self.send(method, suffix, query=query, body=body, timeout=timeout, headers=headers)
-                return json_object(response, decoder=self._json_decoder, expected=expected)
+                return json_object(response, decoder=self._json_decoder, expected=expected, request=request)
             except CallError as error:
                 elapsed = time.monotonic() - started
                 wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)
@@ -158,15 +164,17 @@ class Calls:
                 raise ValidationError(f"body: none goes with {method}")
         elif body is None:
             body = b""  # the server wants body_md5 with every POST
-        path = self._path + suffix
+        # Behind a prefix is a proxy that rewrites the path: what is signed has to be what it makes of it.
+        path = self._path + (normal_path(suffix) if self._prefix else suffix)
         signed = self._signer.query(method, path, now=time.time(), body=body, parameters=query)
         return self._transport.request(
             method,
-            path,
+            self._prefix + path,
             query=signed,
             body=body,
             headers={**self._headers, **headers} if headers else self._headers,
             timeout=self._timeout if timeout is None else _seconds(timeout),
+            bounds=_bounds(method, 0 if body is None else len(body)),
         )
 
     def close(self) -> None:
@@ -180,6 +188,15 @@ class Calls:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+
+def _bounds(method: str, request_bytes: int) -> Bounds:
+    """How large the answer may be: to a publish it has a line for each event of the request, whose ids it repeats."""
+    if method in _QUERIES:
+        return _QUERY_BOUNDS
+    return Bounds(max(MAX_ANSWER_BYTES, 4 * request_bytes), max(MAX_ANSWER_MEMORY, 12 * request_bytes))
+
+
+_QUERY_BOUNDS = Bounds(MAX_QUERY_ANSWER_BYTES, MAX_ANSWER_MEMORY, " (ask for less at a time, as with limit=)")
 
 _PACKAGE = __name__.partition(".")[0] + "."
 #: Methods whose requests change nothing.

@@ -22,12 +22,13 @@ DEFAULT_PORT = 6001
 #: Where a public host (a cluster's, or any with TLS) listens when no port is given.
 STANDARD_PORTS = {"http": 80, "https": 443}
 
-_EXPECTED = "expected http(s)://key:secret@host:port/apps/app-id"
+_EXPECTED = "expected http(s)://key:secret@host:port[/prefix]/apps/app-id"
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
 # A name, an IPv4 or (without its brackets) an IPv6 address, and nothing that would lead the request elsewhere.
 _HOST = re.compile(r"[^\x00-\x20\x7f/\\@?#\[\]%<>^|\"`{}]+")
 # What RFC 3986 allows in a path segment as it is, beside the letters, digits and - . _ ~ that quote() never touches.
 _PATH_SAFE = "!$&'()*+,;=:@"
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _CLUSTER = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 
 
@@ -37,6 +38,9 @@ class Credentials:
 
     ``app_id``: any text without ``/``. ``host`` without brackets or port. Make it with
     :meth:`from_url` or :meth:`from_parts`, which check; both raise ``ConfigurationError``.
+
+    ``path_prefix``: what stands before ``/apps`` on the way to a proxy that strips it, ``""`` or ``/ws``. It is
+    not signed: Sockudo has no prefix of its own, and checks the path that it sees.
     """
 
     app_id: str
@@ -45,6 +49,7 @@ class Credentials:
     host: str
     port: int
     use_tls: bool
+    path_prefix: str = ""
 
     @property
     def base_url(self) -> str:
@@ -77,16 +82,22 @@ class Credentials:
         ssl: bool | None = None,
         secure: bool | None = None,
         cluster: str | None = None,
+        path_prefix: str | None = None,
     ) -> Credentials:
         """From the arguments of ``Sockudo(...)``.
 
         ``host`` may be ``host:port`` or ``[ipv6]:port``. ``use_tls``, ``ssl`` and ``secure`` are one
-        setting under three names. ``cluster="eu"`` means the host ``api-eu.sockudo.com``. Without a
-        port: 6001, and 443 with TLS; for a cluster 80 and 443.
+        setting under three names. ``cluster="eu"`` means the host ``api-eu.sockudo.com``, and needs one of
+        these. Without a port: 6001, and 443 with TLS; for a cluster 80 and 443. ``path_prefix``: what a proxy
+        strips from the path before Sockudo sees it, as ``/ws``.
         """
-        tls = _agreed({"use_tls": use_tls, "ssl": ssl, "secure": secure}) or False
+        agreed = _agreed({"use_tls": use_tls, "ssl": ssl, "secure": secure})
+        tls = agreed or False
         if cluster is not None and host is not None:
             raise ConfigurationError("cluster: given together with host")
+        if cluster is not None and agreed is None:
+            # pusher would speak https; here the default is http, to a host that only a name has chosen.
+            raise ConfigurationError("cluster: without use_tls (or ssl, secure); say ssl=True for https")
         if cluster is not None:
             if not isinstance(cluster, str) or not _CLUSTER.fullmatch(cluster):
                 raise ConfigurationError("cluster: expected letters, digits and '-'")
@@ -103,6 +114,7 @@ class Credentials:
             host=name,
             port=own_port if port is None else _port(port),
             use_tls=tls,
+            path_prefix=_path_prefix("path_prefix", path_prefix),
         )
 
     @classmethod
@@ -117,11 +129,13 @@ class Credentials:
         ssl: bool | None = None,
         secure: bool | None = None,
         cluster: str | None = None,
+        path_prefix: str | None = None,
     ) -> Credentials:
         """From ``http(s)://key:secret@host:port/apps/app-id``; key, secret and app id are percent-decoded.
 
-        Without a port: 80, or 443 with https. ``host`` and ``port`` replace the URL's; a TLS option that
-        contradicts the scheme is refused. ``setting`` is how complaints call the URL.
+        The path may have a prefix, as ``/ws/apps/app-id``. Without a port: 80, or 443 with https. ``host`` and
+        ``port`` replace the URL's; a TLS option that contradicts the scheme is refused, as is a ``path_prefix``
+        beside another one. ``setting`` is how complaints call the URL.
         """
         if not isinstance(url, str):
             raise ConfigurationError(f"{setting}: a {type(url).__name__}, expected a str")
@@ -140,8 +154,12 @@ class Credentials:
         if not parts.hostname:
             raise ConfigurationError(f"{setting}: no host, {_EXPECTED}")
         prefix, _, app_id = parts.path.rstrip("/").rpartition("/")
-        if prefix != "/apps" or not app_id:
-            raise ConfigurationError(f"{setting}: no /apps/app-id as its path, {_EXPECTED}")
+        before, slash, apps = prefix.rpartition("/")
+        if (slash, apps) != ("/", "apps") or before.endswith("/") or not app_id:
+            raise ConfigurationError(f"{setting}: no /apps/app-id at the end of its path, {_EXPECTED}")
+        before = _path_prefix(f"{setting}: what stands before /apps", before)
+        if path_prefix is not None and before not in ("", _path_prefix("path_prefix", path_prefix)):
+            raise ConfigurationError(f"path_prefix: given together with another in {setting}")
         if host is None:
             name, in_host = _host_and_port(f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname)
         else:
@@ -155,6 +173,7 @@ class Credentials:
             host=name,
             port=_port(port) if port is not None else in_host or url_port or STANDARD_PORTS[parts.scheme],
             use_tls=tls,
+            path_prefix=before or _path_prefix("path_prefix", path_prefix),
         )
 
 
@@ -214,6 +233,26 @@ def _host_and_port(text: str) -> tuple[str, int | None]:
     if not (port.isascii() and port.isdigit()):
         raise ConfigurationError(complaint)
     return host, _port(int(port))
+
+
+def _path_prefix(name: str, value: str | None) -> str:
+    """``/ws`` or ``/a/b``, without a slash at its end; ``""`` for none.
+
+    Letters, digits and ``- . _ ~`` alone, no dot segments: what proxies and HTTP libraries leave as it is.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name}: a {type(value).__name__}, expected a str")
+    prefix = value.rstrip("/")
+    if not prefix:
+        return ""
+    segments = prefix.split("/")[1:]
+    if not _PREFIX.fullmatch(prefix) or {".", "..", "apps"} & set(segments):
+        raise ConfigurationError(
+            f"{name}: expected /segments of letters, digits and - . _ ~, none of them '.', '..' or 'apps'"
+        )
+    return prefix
 
 
 def _port(port: int) -> int:

@@ -7,19 +7,26 @@ sent* from *unknown*. Imports requests, urllib3 and the standard library; knows 
 
 urllib3 hands nothing per request down to its connections, so the attempt travels in a context
 variable: one per thread, and one per greenlet however late gevent was patched in.
+
+The head of an answer is bounded here too, in bytes: ``http.client`` would take 6 MB of it, which its
+parser makes 70 MB and four seconds of (measured with a hundred lines of carriage returns).
 """
 
 from __future__ import annotations
 
+import http.client
+import io
 import os
 import queue
 import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import partial
 from typing import Any
 
 import requests
@@ -30,21 +37,49 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
-__all__ = ["Attempt", "DeadlineAdapter", "attempt_until", "is_socks", "tls_context"]
+__all__ = [
+    "MAX_HEAD_BYTES",
+    "Attempt",
+    "DeadlineAdapter",
+    "UnusableAnswer",
+    "attempt_until",
+    "bound_connections",
+    "is_socks",
+    "tls_context",
+]
+
+#: Bytes of an answer's status line and headers, interim answers included: Sockudo's have 300, a proxy's a few thousand.
+MAX_HEAD_BYTES = 65_536
+
+
+class UnusableAnswer(http.client.HTTPException):
+    """An answer that is not read any further. Its text is for people, and holds nothing of the answer's."""
 
 
 class Attempt:
     """One request under way.
 
-    ``sent`` is ``None`` where nobody notes it; who uses our connections sets ``False`` before, and they
-    set ``True`` when the first byte of the request may leave.
+    ``sent`` is ``None`` where nobody notes it, as with a caller's session or a stand-in for our adapter; the
+    adapter sets ``False`` before it uses our connections, and they ``True`` when the first byte may leave.
     """
 
-    __slots__ = ("deadline", "sent")
+    __slots__ = ("_head_left", "deadline", "sent")
 
     def __init__(self, deadline: float) -> None:
         self.deadline = deadline
         self.sent: bool | None = None
+        self._head_left: int | None = MAX_HEAD_BYTES
+
+    def count_head(self, size: int) -> None:
+        """Count bytes that were received. Raises :class:`UnusableAnswer` when the head does not end."""
+        if self._head_left is not None:
+            self._head_left -= size
+            if self._head_left < 0:
+                raise UnusableAnswer(f"an answer with more than {MAX_HEAD_BYTES} bytes of headers")
+
+    def end_head(self) -> None:
+        """What comes now is the body, which its reader bounds."""
+        self._head_left = None
 
     def remaining(self) -> float:
         """Seconds left, always positive. Raises ``TimeoutError`` when there are none."""
@@ -74,6 +109,14 @@ def _remaining() -> float | None:
     return None if attempt is None else attempt.remaining()
 
 
+def _counted(received: int) -> int:
+    """The number of bytes that one read gave, once they are counted as part of the head."""
+    attempt = _attempt.get()
+    if attempt is not None:
+        attempt.count_head(received)
+    return received
+
+
 class _DeadlineSocket(socket.socket):
     """A TCP socket whose reads and writes end with the attempt.
 
@@ -82,7 +125,7 @@ class _DeadlineSocket(socket.socket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_remaining())
-        return super().recv_into(*args, **kwargs)
+        return _counted(super().recv_into(*args, **kwargs))
 
     def sendall(self, *args: Any, **kwargs: Any) -> None:
         self.settimeout(_remaining())
@@ -98,7 +141,7 @@ class _DeadlineSSLSocket(ssl.SSLSocket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_remaining())
-        return super().recv_into(*args, **kwargs)
+        return _counted(super().recv_into(*args, **kwargs))
 
     def send(self, *args: Any, **kwargs: Any) -> int:
         self.settimeout(_remaining())
@@ -164,12 +207,33 @@ class _DeadlineHTTPSConnection(_DeadlineMixin, HTTPSConnection):
     pass
 
 
-class _DeadlineHTTPPool(HTTPConnectionPool):
-    ConnectionCls = _DeadlineHTTPConnection
+class _DeadlinePoolMixin:
+    """Gives out our connections, or those that a recorder of HTTP has put into urllib3 for its own time.
+
+    vcrpy and its like replace ``ConnectionCls`` of urllib3's own pools, while a cassette is in use: looked up at
+    each request, it is found here too. Their connections do not note what they sent.
+    """
+
+    def _get_conn(self, *args: Any, **kwargs: Any) -> Any:
+        connection = super()._get_conn(*args, **kwargs)  # type: ignore[misc]
+        attempt = _attempt.get()
+        if attempt is not None and not isinstance(connection, _DeadlineMixin):
+            attempt.sent = None
+        return connection
 
 
-class _DeadlineHTTPSPool(HTTPSConnectionPool):
-    ConnectionCls = _DeadlineHTTPSConnection
+class _DeadlineHTTPPool(_DeadlinePoolMixin, HTTPConnectionPool):
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802
+        now = HTTPConnectionPool.ConnectionCls
+        return _DeadlineHTTPConnection if now is HTTPConnection else now
+
+
+class _DeadlineHTTPSPool(_DeadlinePoolMixin, HTTPSConnectionPool):
+    @property
+    def ConnectionCls(self) -> Any:  # type: ignore[override]  # noqa: N802
+        now = HTTPSConnectionPool.ConnectionCls
+        return _DeadlineHTTPSConnection if now is HTTPSConnection else now
 
 
 class DeadlineAdapter(HTTPAdapter):
@@ -182,6 +246,7 @@ class DeadlineAdapter(HTTPAdapter):
 
     def __init__(self, base_url: str, *, proxy: str | None = None, context: ssl.SSLContext | None = None) -> None:
         self._context = context
+        self._notes = not is_socks(proxy)
         # One connection is in flight per session; Sockudo closes each, a proxy may keep one alive.
         super().__init__(pool_connections=1, pool_maxsize=1, max_retries=0)
         self._pool = self._manager(proxy).connection_from_url(base_url)
@@ -204,7 +269,10 @@ class DeadlineAdapter(HTTPAdapter):
         self._pool.close()
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
-        """The one pool of this adapter."""
+        """The one pool of this adapter, whose connections note from now on what they send."""
+        attempt = _attempt.get()
+        if attempt is not None and self._notes:
+            attempt.sent = False
         return self._pool
 
     def cert_verify(self, *_args: Any, **_kwargs: Any) -> None:
@@ -212,12 +280,77 @@ class DeadlineAdapter(HTTPAdapter):
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Only what is read later: no cookies, no guess at an encoding."""
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.end_head()
         response = requests.Response()
         response.status_code = resp.status
         response.headers = resp.headers
         response.raw = resp
         response.request = req
         return response
+
+
+class _BoundedReader(io.RawIOBase):
+    """The bytes of a caller's connection, each read within what is left of the attempt."""
+
+    def __init__(self, raw: Any, connection: Any) -> None:
+        self._raw = raw
+        self._connection = connection
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        attempt = _attempt.get()
+        if attempt is None:
+            received: int | None = self._raw.readinto(buffer)
+            return received
+        self._connection.settimeout(attempt.remaining())
+        received = self._raw.readinto(buffer)
+        if received is not None:
+            attempt.count_head(received)
+        return received
+
+    def close(self) -> None:
+        try:
+            self._raw.close()
+        finally:
+            super().close()
+
+
+class _BoundedResponse(http.client.HTTPResponse):
+    """An answer on a caller's connection; outside of an attempt it is as any other."""
+
+    def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        if _attempt.get() is not None:
+            self.fp = io.BufferedReader(_BoundedReader(self.fp.detach(), sock))
+
+    def begin(self) -> None:
+        super().begin()
+        attempt = _attempt.get()
+        if attempt is not None:
+            attempt.end_head()
+
+
+def bound_connections(pool: HTTPConnectionPool) -> None:
+    """Let the connections of a caller's pool keep to our attempts: the time of every read, the size of every head.
+
+    Only requests made in :func:`attempt_until` notice. Connections that stand-ins have put into the pool (vcrpy and
+    the like) are bounded where they are urllib3's underneath.
+    """
+    if "_get_conn" not in vars(pool):
+        # A weak reference: urllib3 closes the connections of a pool when the last reference to it goes.
+        pool._get_conn = partial(_bounded_connection, weakref.ref(pool))  # type: ignore[method-assign]
+
+
+def _bounded_connection(reference: weakref.ref[Any], *args: Any, **kwargs: Any) -> Any:
+    pool: Any = reference()
+    connection = type(pool)._get_conn(pool, *args, **kwargs)
+    if _attempt.get() is not None and getattr(connection, "response_class", None) is http.client.HTTPResponse:
+        connection.response_class = _BoundedResponse
+    return connection
 
 
 def _connect(

@@ -16,8 +16,9 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from ..errors import ValidationError
-from .encryption import decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
+from .encryption import NO_MASTER_KEY, decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
 from .extras import MAX_LEVELS_IN_BATCH, MAX_LEVELS_IN_EVENT, check_json_bounds, check_known_extras
+from .json_fault import path_to_fault, path_to_surrogate
 from .limits import (
     CACHED_NAMES,
     MAX_EVENT_BYTES,
@@ -34,6 +35,9 @@ from .limits import (
 from .stock_server import warn_of_ai_event, warn_of_ai_extras, warn_of_namespace
 
 __all__ = ["Encoder", "batch_body"]
+
+#: Why a circle is no JSON, which has no one place.
+TOO_DEEP = "circular or too deep"
 
 
 def batch_body(items: Iterable[bytes]) -> bytes:
@@ -55,7 +59,7 @@ class Encoder:
         self,
         *,
         max_event_bytes: int = MAX_EVENT_BYTES,
-        encryption_master_key_base64: str | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         json_encoder: type[json.JSONEncoder] | None = None,
     ) -> None:
         self.max_event_bytes = max_event_bytes
@@ -80,7 +84,11 @@ class Encoder:
         else:
             text = _json("data", data, self._dumps)
         if not text.isascii():
-            _utf8_length("data", text)
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                where = path_to_surrogate("data", data)
+                raise ValidationError(f"{where}: not UTF-8 (a lone surrogate)") from None
         return text
 
     def item(
@@ -172,7 +180,7 @@ class Encoder:
             return payload
         secret = self.channel_secret(channel)
         if secret is None:
-            raise ValidationError("channel: encrypted, but there is no encryption_master_key_base64")
+            raise ValidationError(NO_MASTER_KEY)
         plaintext = payload.encode()
         nonce = None if message_id is None else nonce_of(check_id(message_id), plaintext, secret)
         return seal(plaintext, secret, nonce=nonce)
@@ -281,11 +289,12 @@ def _json(field: str, value: object, dumps: Callable[[Any], str], max_levels: in
     try:
         return dumps(value)
     except RecursionError:
-        reason = "circular or too deep" + (f", limit {max_levels} levels" if max_levels else "")
+        reason = TOO_DEEP + (f", limit {max_levels} levels" if max_levels else "")
     except (TypeError, ValueError, OverflowError) as error:
         reason = _reason(error)
     # Raised out here, so that the original with its payload is not carried along.
-    raise ValidationError(f"{field}: not JSON, {reason}")
+    where = field if reason.startswith(TOO_DEEP) else path_to_fault(field, value, dumps)
+    raise ValidationError(f"{where}: not JSON, {reason}")
 
 
 def _reason(error: Exception) -> str:
@@ -298,5 +307,5 @@ def _reason(error: Exception) -> str:
     if words.startswith("Exceeds the limit"):
         return "an integer of more digits than Python writes"
     if words.startswith("Circular"):
-        return "circular or too deep"
+        return TOO_DEEP
     return f"its encoder raised {type(error).__name__}"

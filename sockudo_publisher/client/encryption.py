@@ -22,6 +22,7 @@ from ..errors import ConfigurationError, ValidationError
 
 __all__ = [
     "ENCRYPTED_PREFIX",
+    "NO_MASTER_KEY",
     "decode_master_key",
     "encode_master_key",
     "is_encrypted",
@@ -34,6 +35,11 @@ __all__ = [
 
 #: Channels that are encrypted end to end: by name, as in every Pusher library.
 ENCRYPTED_PREFIX = "private-encrypted-"
+#: What who publishes to an encrypted channel, or lets somebody subscribe to one, has to do first.
+NO_MASTER_KEY = (
+    "channel: encrypted, but there is no encryption_master_key_base64: "
+    "set SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64, or give encryption_master_key_base64= to a client of your own"
+)
 #: Bytes of the master key: the length of a SHA-256 block's half, fixed by the protocol.
 MASTER_KEY_BYTES = 32
 
@@ -43,11 +49,17 @@ def is_encrypted(channel: str) -> bool:
     return channel.startswith(ENCRYPTED_PREFIX)
 
 
-def decode_master_key(text: str, *, field: str = "encryption_master_key_base64") -> bytes:
+def decode_master_key(text: str | bytes, *, field: str = "encryption_master_key_base64") -> bytes:
     """Decode the master key: standard base64, strictly, of exactly 32 bytes.
 
-    Raises ``ConfigurationError`` that names ``field``: where the caller has the key from.
+    ``text``: ``bytes`` too, as ``base64.b64encode`` returns them. Raises ``ConfigurationError`` that names
+    ``field``: where the caller has the key from.
     """
+    if isinstance(text, bytes | bytearray):
+        try:
+            text = text.decode("ascii")
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"{field}: not base64") from None
     if not isinstance(text, str):
         raise ConfigurationError(f"{field}: a {type(text).__name__}, expected a str")
     try:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from ..errors import ValidationError
+from .json_fault import path_to_fault, path_to_surrogate
 from .limits import MAX_OBJECT_BYTES, MAX_USER_ID_BYTES, check_channel
 from .paths import segment
 
@@ -186,13 +187,18 @@ def _whole(field: str, value: object, least: int, most: int) -> int:
 
 def _json(field: str, value: Any) -> bytes:
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+        return _dumps(value).encode()
     except RecursionError:
-        reason = "circular or too deep"
+        reason, where = "circular or too deep", field
     except UnicodeEncodeError:
-        reason = "a lone surrogate"
+        reason, where = "a lone surrogate", path_to_surrogate(field, value)
     except (TypeError, ValueError) as error:
         # The standard library names the type here, and no value.
         reason = str(error) if isinstance(error, TypeError) else "NaN, an infinite number or a circle"
+        where = field if str(error).startswith("Circular") else path_to_fault(field, value, _dumps)
     # Raised out here, so that the original with its value is not carried along.
-    raise ValidationError(f"{field}: not JSON, {reason}")
+    raise ValidationError(f"{where}: not JSON, {reason}")
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -12,12 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from ..errors import CallError, ConfigurationError, PayloadTooLarge, SockudoHTTPError, ValidationError
+from .answer import Request
 from .answers import BatchAnswer, BatchItemAnswer, TriggerAnswer
 from .calls import Calls
 from .credentials import Credentials
 from .encoding import batch_body
 from .event import Event, EventLike, as_event
-from .limits import MAX_BATCH_BYTES, check_idempotency_key, unordered_extras
+from .limits import MAX_BATCH_BYTES, check_channels, check_idempotency_key, unordered_extras
 from .retries import CLIENTS, CallRetries
 
 __all__ = ["Publishing"]
@@ -82,8 +83,9 @@ class Publishing(Calls):
         Raises ``ValidationError`` before anything is sent, and ``CallError``.
         """
         key = _idempotency_key(idempotency_key)
+        names = check_channels(channels)
         body = self.encoder.event(
-            channels,
+            names,
             event_name,
             self.encoder.payload(data),
             message_id=message_id,
@@ -95,7 +97,15 @@ class Publishing(Calls):
         )
         headers = None if key is None else {"X-Idempotency-Key": key}
         repeatable = key is not None or (message_id is not None and unordered_extras(extras) is None)
-        answer = self.call("POST", "/events", body=body, headers=headers, repeatable=repeatable, retries=retries)
+        answer = self.call(
+            "POST",
+            "/events",
+            body=body,
+            headers=headers,
+            repeatable=repeatable,
+            retries=retries,
+            request=Request.ONE if len(names) == 1 else Request.CHANNELS,
+        )
         return cast(TriggerAnswer, answer)
 
     #: The name that the Go and other SDKs have for several channels.
@@ -158,7 +168,12 @@ class Publishing(Calls):
             end = self._end_of_part(items, done) if split else len(items)
             try:
                 answer = self.call(
-                    "POST", "/batch_events", body=batch_body(items[done:end]), repeatable=repeatable, retries=retries
+                    "POST",
+                    "/batch_events",
+                    body=batch_body(items[done:end]),
+                    repeatable=repeatable,
+                    retries=retries,
+                    request=Request.ONE if end - done == 1 else Request.EVENTS,
                 )
             except CallError as error:
                 fewer = _fewer(error, end - done) if split else None

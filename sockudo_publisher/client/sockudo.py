@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import requests
 
@@ -36,6 +37,24 @@ from .webhook import Webhooks
 __all__ = ["Sockudo"]
 
 
+Init = TypeVar("Init", bound=Callable[..., None])
+
+
+def _options_by_keyword(init: Init) -> Init:
+    """Say what to do to who passes more by position than the three that identify the app, as ``pusher`` allows."""
+
+    @wraps(init)
+    def checked(self: object, *args: Any, **options: Any) -> None:
+        if len(args) > 3:
+            raise TypeError(
+                f"Sockudo() takes app_id, key and secret by position, {len(args)} arguments were given; "
+                "give the others by keyword: ssl=, host=, port=, timeout=, cluster=, ..."
+            )
+        init(self, *args, **options)
+
+    return cast(Init, checked)
+
+
 class Sockudo(
     Users, Publishing, Channels, History, PresenceHistory, Messages, Annotations, Revocations, Authentication, Webhooks
 ):
@@ -44,7 +63,8 @@ class Sockudo(
     Where: ``app_id`` (any text without ``/``; Sockudo 5.2.0 answers 401 to one that a URL must percent-encode),
     ``key``, ``secret``: the app's. ``host``, ``port``: 127.0.0.1 and 6001 (443 with TLS); ``host`` may hold
     the port. ``use_tls`` (also ``ssl`` or ``secure``): https, off by default (in ``pusher`` it is on).
-    ``cluster="eu"``: the host ``api-eu.sockudo.com``.
+    ``cluster="eu"``: the host ``api-eu.sockudo.com``; it needs one of these. ``path_prefix``: where a proxy has
+    Sockudo under a path, ``/ws``, which it strips.
 
     How: ``timeout``: seconds for a whole attempt, from the lookup of the host to the last byte, 5 by default.
     ``retries``: a :class:`Retries`, a number of attempts after the first, ``None`` for none; by default two
@@ -67,6 +87,7 @@ class Sockudo(
     the event may have been delivered. Neither key nor secret is in any ``repr`` or message.
     """
 
+    @_options_by_keyword
     def __init__(
         self,
         app_id: str | int,
@@ -79,8 +100,9 @@ class Sockudo(
         ssl: bool | None = None,
         secure: bool | None = None,
         cluster: str | None = None,
+        path_prefix: str | None = None,
         timeout: float = DEFAULT_TIMEOUT,
-        encryption_master_key_base64: str | None = None,
+        encryption_master_key_base64: str | bytes | None = None,
         encryption_master_key: str | bytes | None = None,
         session: requests.Session | None = None,
         verify: FilePath | bool = True,
@@ -95,7 +117,14 @@ class Sockudo(
     ) -> None:
         self._start(
             Credentials.from_parts(
-                app_id, key, secret, host=host, port=port, use_tls=use_tls, ssl=ssl, secure=secure, cluster=cluster
+                *(app_id, key, secret),
+                host=host,
+                port=port,
+                use_tls=use_tls,
+                ssl=ssl,
+                secure=secure,
+                cluster=cluster,
+                path_prefix=path_prefix,
             ),
             timeout=timeout,
             encryption_master_key_base64=encryption_master_key_base64,
@@ -116,7 +145,8 @@ class Sockudo(
     def from_url(cls, url: str, **options: Any) -> Sockudo:
         """A client from ``http(s)://key:secret@host:port/apps/app-id`` and the options of the constructor.
 
-        Key, secret and app id are percent-decoded. ``host`` and ``port`` replace the URL's. A TLS option
+        Key, secret and app id are percent-decoded. Before ``/apps`` may stand a prefix that a proxy strips, as in
+        ``https://key:secret@host/ws/apps/app-id``. ``host`` and ``port`` replace the URL's. A TLS option
         that contradicts the scheme raises ``ConfigurationError``, as does a malformed URL.
         """
         return cls.from_setting("url", url, **options)
@@ -132,7 +162,7 @@ class Sockudo(
         read = Reader(os.environ)
         url = read.text(env)
         if not url:
-            raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port/apps/app-id")
+            raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port[/prefix]/apps/app-id")
         return cls.from_setting(env, url, **{**_options_of(read, without=options), **options})
 
     @classmethod
@@ -148,7 +178,8 @@ class Sockudo(
         return client
 
     def __repr__(self) -> str:
-        return f"Sockudo(app_id={self._credentials.app_id!r}, {self._credentials.base_url!r})"
+        where = self._credentials.base_url + self._credentials.path_prefix
+        return f"Sockudo(app_id={self._credentials.app_id!r}, {where!r})"
 
 
 def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
@@ -166,6 +197,6 @@ def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
 
 
 #: Options of ``from_url`` that say where the server is; the rest are the client's.
-_WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster")
+_WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster", "path_prefix")
 #: All of them: the constructor's, but for what the URL says.
 _OPTIONS = frozenset(inspect.signature(Sockudo).parameters) - {"app_id", "key", "secret"}

@@ -14,20 +14,33 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeAlias
 
 import requests
 import urllib3.exceptions
+from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import ConfigurationError, SockudoConnectionError
-from .deadline import Attempt, DeadlineAdapter, attempt_until, is_socks, tls_context
+from .deadline import (
+    Attempt,
+    DeadlineAdapter,
+    UnusableAnswer,
+    attempt_until,
+    bound_connections,
+    tls_context,
+)
+from .json_memory import json_bytes
+from .no_answer import NoAnswer, TimedOut
 
-__all__ = ["MAX_RESPONSE_BYTES", "FilePath", "Response", "Transport"]
+__all__ = ["MAX_ANSWER_BYTES", "MAX_ANSWER_MEMORY", "Bounds", "FilePath", "Response", "Transport"]
 
-#: Bytes of one answer that are read; a batch of 500 answers about 60 kB, a history page a few hundred.
-MAX_RESPONSE_BYTES = 16 * 1024 * 1024
+#: Bytes of an answer, unless the call expects more. Whatever JSON they are, 40 MiB of memory hold it.
+MAX_ANSWER_BYTES = 1024 * 1024
+#: Bytes of memory that reading a larger answer as JSON may take.
+MAX_ANSWER_MEMORY = 48 * 1024 * 1024
 #: Bytes asked of the connection at a time.
 READ_BYTES = 65_536
 
@@ -37,6 +50,7 @@ _FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException)
 _NOT_SENT = (
     urllib3.exceptions.ConnectTimeoutError,
     urllib3.exceptions.NewConnectionError,
+    urllib3.exceptions.LocationParseError,
     requests.exceptions.ConnectTimeout,
     socket.gaierror,
     ConnectionRefusedError,
@@ -58,6 +72,18 @@ class Response:
     body: bytes = field(repr=False)
 
 
+@dataclass(frozen=True)
+class Bounds:
+    """How large an answer may be: its bytes, and those that it may take as JSON. ``advice`` ends the complaint."""
+
+    size: int = MAX_ANSWER_BYTES
+    memory: int = MAX_ANSWER_MEMORY
+    advice: str = ""
+
+
+DEFAULT_BOUNDS = Bounds()
+
+
 class Transport:
     """Sends requests to one server. Thread-safe, and safe after ``fork``.
 
@@ -66,8 +92,9 @@ class Transport:
     file or directory instead; certificates are always verified. ``cert``: the client's certificate with its
     key, one file or (certificate, key), not encrypted. Both as in requests, for https alone. With the
     caller's own ``session`` all of that is the session's business; the deadline then bounds the
-    connect, each read and the body, but a head that drips can stretch it. A hook of the session that calls
-    ``raise_for_status`` hides no answer; what else its hooks raise goes to the caller as it is.
+    connect, and the answer from its first byte to its last; its hooks find the body read. A hook of the
+    session that calls ``raise_for_status`` hides no answer; what else its hooks raise goes to the caller as
+    it is.
     """
 
     def __init__(
@@ -101,18 +128,20 @@ class Transport:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> Response:
         """Make one attempt; return the answer of any status.
 
         ``url_path`` and ``query`` as they go over the wire. ``timeout``: seconds for the whole attempt,
-        from the lookup of the host to the last byte of the answer. Raises ``SockudoConnectionError``,
-        whose ``sent`` is ``False`` only when no byte of the request can have left.
+        from the lookup of the host to the last byte of the answer. ``bounds``: how large the answer may be.
+        Raises ``SockudoConnectionError``, whose ``sent`` is ``False`` only when no byte of the request can
+        have left; an answer that is too large, or encoded although ``identity`` was asked for, is one.
         """
         url = f"{self.base_url}{url_path}?{query}" if query else self.base_url + url_path
         started = time.monotonic()
         with attempt_until(started + timeout) as attempt:
             try:
-                return self._exchange(method, url, body, headers or {}, timeout, attempt)
+                return self._exchange(method, url, body, headers or {}, timeout, attempt, bounds)
             except _FAILURES as failure:
                 error = self._error(failure, attempt, timeout, method)
         # Raised out here: the exceptions of requests carry the URL, and with it key and signature.
@@ -126,20 +155,29 @@ class Transport:
             del self._local.session
 
     def _exchange(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], timeout: float, attempt: Attempt
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        timeout: float,
+        attempt: Attempt,
+        bounds: Bounds,
     ) -> Response:
         if self._own_session is None:
-            if not is_socks(self._proxy):
-                attempt.sent = False  # until one of our connections says otherwise
             session = self._session()
             prepared = _prepared(method, url, headers, body)
             settings: dict[str, Any] = {"proxies": self._proxies, "verify": True, "cert": None}
         else:
             session = self._own_session
-            prepared = session.prepare_request(requests.Request(method, url, headers=dict(headers), data=body))
+            asked = {**headers, "Accept-Encoding": "identity"}
+            prepared = session.prepare_request(requests.Request(method, url, headers=asked, data=body))
             prepared.url = url  # what was signed, without what preparing does to dots and escapes
-            prepared.hooks["response"].append(_forget_location)  # the last one: after the session's own
+            # Before the session's own hooks, which would read a body of any size, decoded; and after them.
+            prepared.hooks["response"].insert(0, partial(_read_before_hooks, attempt, bounds))
+            prepared.hooks["response"].append(_forget_location)
             settings = dict(session.merge_environment_settings(url, {}, True, None, None))
+            _bound_connections(session, prepared, settings)
         settings |= {"stream": True, "timeout": (timeout, timeout), "allow_redirects": False}
         try:
             response = session.send(prepared, **settings)
@@ -149,7 +187,7 @@ class Transport:
                 raise
             response = refusal
         try:
-            answer = Response(response.status_code, response.headers, _read(response, attempt))
+            answer = Response(response.status_code, response.headers, _read(response, attempt, bounds))
         except BaseException:
             response.close()  # half read: the connection is of no more use
             raise
@@ -173,9 +211,8 @@ class Transport:
             sent = not any(isinstance(cause, _NOT_SENT) for cause in causes) or self._may_resend(method)
         where = "its fate is unknown" if sent else "not sent"
         permanent = any(isinstance(cause, _PERMANENT) for cause in causes)
-        return SockudoConnectionError(
-            f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent, permanent=permanent
-        )
+        kind = TimedOut if _timed_out(causes) else NoAnswer
+        return kind(f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent, permanent=permanent)
 
     def _may_resend(self, method: str) -> bool:
         """Whether the caller's adapter may have sent the request before the failure that it reports."""
@@ -252,7 +289,7 @@ def _prepared(method: str, url: str, headers: Mapping[str, str], body: bytes | N
     prepared.method = method
     prepared.url = url
     prepared.headers = CaseInsensitiveDict(headers)
-    # Compressed answers would have to be bounded twice; they are a few hundred bytes.
+    # A compressed answer cannot be bounded before it is decoded; they are a few hundred bytes.
     prepared.headers["Accept-Encoding"] = "identity"
     if body is not None:
         prepared.headers["Content-Length"] = str(len(body))
@@ -281,22 +318,46 @@ def _refusal(error: requests.exceptions.HTTPError, url: str) -> requests.Respons
     return response if response.request is None or response.request.url == url else None
 
 
-def _read(response: requests.Response, attempt: Attempt) -> bytes:
-    """The whole body, within the attempt and within :data:`MAX_RESPONSE_BYTES`."""
+def _bound_connections(session: requests.Session, prepared: requests.PreparedRequest, settings: dict[str, Any]) -> None:
+    """Let the connections that the caller's session will use keep to the attempt, where they are urllib3's."""
+    adapter = session.get_adapter(url=str(prepared.url))
+    if isinstance(adapter, HTTPAdapter) and hasattr(adapter, "poolmanager"):
+        tls = {name: settings[name] for name in ("verify", "cert", "proxies")}
+        pool: Any = adapter.get_connection_with_tls_context(prepared, **tls)
+        bound_connections(pool)
+
+
+def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
+    """Read the body within its bounds, and leave it to the hooks of the caller's session as ``response.content``."""
+    response._content = _read(response, attempt, bounds)
+    response._content_consumed = True  # type: ignore[attr-defined]
+
+
+def _read(response: requests.Response, attempt: Attempt, bounds: Bounds) -> bytes:
+    """The whole body as it came, within the attempt and the bounds."""
+    status = response.status_code
+    encoding = response.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnusableAnswer(f"HTTP {status} with an encoded body, though identity was asked for")
     raw = response.raw
     if raw is None or getattr(response, "_content_consumed", False):  # by a hook of the caller's session
-        return response.content
-    # read1 (urllib3 >= 2.2) returns with what came, so that the clock is looked at between drips.
-    read = getattr(raw, "read1", raw.read)
-    chunks: list[bytes] = []
-    size = 0
-    while chunk := read(READ_BYTES, decode_content=True):
-        size += len(chunk)
-        if size > MAX_RESPONSE_BYTES:
-            raise http.client.HTTPException(f"an answer of more than {MAX_RESPONSE_BYTES} bytes")
-        chunks.append(chunk)
-        attempt.remaining()
-    return b"".join(chunks)
+        body = response.content
+    else:
+        if hasattr(raw, "decode_content"):  # urllib3's, whose default decodes
+            raw.decode_content = False
+        # read1 (urllib3 >= 2.2) returns with what came, so that the clock is looked at between drips.
+        read = getattr(raw, "read1", raw.read)
+        received = bytearray()  # a list of pieces would be the larger the smaller they are
+        while len(received) <= bounds.size and (piece := read(READ_BYTES)):
+            received += piece
+            attempt.remaining()
+        body = bytes(received) if len(received) <= bounds.size else received
+    if len(body) > bounds.size:
+        raise UnusableAnswer(f"HTTP {status} with a body of more than {bounds.size} bytes{bounds.advice}")
+    if len(body) > MAX_ANSWER_BYTES and json_bytes(body) > bounds.memory:
+        lack = f"takes more than {bounds.memory} bytes of memory to read"
+        raise UnusableAnswer(f"HTTP {status} with a body of {len(body)} bytes that {lack}{bounds.advice}")
+    return body
 
 
 def _causes(failure: BaseException) -> list[BaseException]:
@@ -314,9 +375,17 @@ def _causes(failure: BaseException) -> list[BaseException]:
     return found
 
 
+def _timed_out(causes: list[BaseException]) -> bool:
+    timeouts = TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout
+    refused = any(isinstance(cause, ConnectionRefusedError) for cause in causes)  # a timeout to urllib3
+    return not refused and any(isinstance(cause, timeouts) for cause in causes)
+
+
 def _reason(causes: list[BaseException], timeout: float) -> str:
     """What happened, in words that hold no URL."""
     for cause in causes:
+        if isinstance(cause, UnusableAnswer):
+            return str(cause)
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"TLS certificate not accepted, {cause.verify_message}"
     for cause in causes:
@@ -329,7 +398,7 @@ def _reason(causes: list[BaseException], timeout: float) -> str:
     for cause in causes:  # before the timeouts, which urllib3 counts a refused connection among
         if isinstance(cause, OSError) and cause.errno is not None and cause.strerror:
             return cause.strerror
-    if any(isinstance(c, TimeoutError | urllib3.exceptions.TimeoutError | requests.exceptions.Timeout) for c in causes):
+    if _timed_out(causes):
         return f"no complete answer within {timeout:g} s"
     for cause in causes:
         if type(cause) is http.client.HTTPException:

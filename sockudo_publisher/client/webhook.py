@@ -16,7 +16,8 @@ import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, Protocol, TypeAlias, cast
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn, Protocol, TypeAlias
 
 from ..errors import InvalidWebhook, ValidationError
 from .calls import Calls
@@ -142,10 +143,13 @@ def check_signature(
 
 
 def check_age(time_ms: object, *, now: float, max_age_s: float) -> None:
-    """Raise ``InvalidWebhook`` for a time more than ``max_age_s`` before or after ``now`` (Unix seconds)."""
-    if isinstance(time_ms, bool) or not isinstance(time_ms, int) or not 0 < time_ms <= MAX_TIME_MS:
+    """Raise ``InvalidWebhook`` for a time more than ``max_age_s`` before or after ``now`` (Unix seconds).
+
+    ``time_ms`` may have a fraction, and be of the type that a decoder makes of one.
+    """
+    if isinstance(time_ms, bool) or not isinstance(time_ms, int | float | Decimal) or not 0 < time_ms <= MAX_TIME_MS:
         raise InvalidWebhook("time_ms: missing or malformed, and its age matters")
-    age_s = now - time_ms / 1000
+    age_s = now - float(time_ms) / 1000
     if abs(age_s) > max_age_s:
         raise InvalidWebhook(f"time_ms: {age_s:.0f} s ago, limit {max_age_s:g}")
 
@@ -261,23 +265,23 @@ class Webhooks(Calls):
     ) -> dict[str, Any] | None:
         """``pusher``'s call: the body as a ``dict``, nothing decrypted, or ``None`` where anything is wrong.
 
-        Read by the client's ``json_decoder``, as in ``pusher``, where one was given.
+        Read by the client's ``json_decoder`` alone, as in ``pusher``, where one was given.
 
-        ``key``, ``signature``: the values of ``X-Pusher-Key`` and ``X-Pusher-Signature``. ``max_age_s``: 300
-        s as in ``pusher``, before or after now; ``None`` turns it off, for webhooks that were queued.
-        Raises ``ValidationError`` for a malformed ``max_age_s``, and nothing else.
+        ``key``, ``signature``: the values of ``X-Pusher-Key`` and ``X-Pusher-Signature``; ``None`` where the request
+        has none. ``max_age_s``: 300 s as in ``pusher``, before or after now; ``None`` turns it off, for webhooks that
+        were queued. Raises ``ValidationError`` for a malformed ``max_age_s``, and nothing else.
         """
         max_age_s = _checked_age(max_age_s)
         try:
             content = _bytes(body)
             own = (self._credentials.key, self._credentials.secret)
             check_signature([_text(key)], [_text(signature)], content, [own])
-            document = _document(content)
+            document = json.loads(content.decode(), cls=self._json_decoder)
+            if not isinstance(document, dict):
+                return None
             if max_age_s is not None:
                 check_age(document.get("time_ms"), now=time.time(), max_age_s=max_age_s)
-            if self._json_decoder is not None:  # last: its numbers need not be ours
-                return cast("dict[str, Any]", json.loads(content, cls=self._json_decoder))
-        except (InvalidWebhook, ValueError):  # a decoder may refuse more than we do
+        except (InvalidWebhook, ValueError, RecursionError, InvalidOperation):  # a decoder may refuse more than we do
             return None
         return document
 

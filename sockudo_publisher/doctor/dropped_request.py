@@ -29,7 +29,7 @@ def drop_batch(credentials: Credentials, body: bytes, *, after_s: float, within_
     query = credentials.signer().query("POST", path, now=time.time(), body=body)
     host = f"[{credentials.host}]" if ":" in credentials.host else credentials.host
     head = (
-        f"POST {path}?{query} HTTP/1.1\r\nHost: {host}:{credentials.port}\r\n"
+        f"POST {credentials.path_prefix}{path}?{query} HTTP/1.1\r\nHost: {host}:{credentials.port}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     try:

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import requests
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..client.credentials import Credentials
 from ..client.encoding import batch_body
 from ..client.limits import MAX_CHANNEL_BYTES, MAX_EVENT_NAME_BYTES
 from ..client.sockudo import Sockudo
-from ..client.transport import Response
+from ..client.transport import Response, Transport
 from ..delivery.outcome import Outcome, Reply, classify
 from ..errors import SockudoConnectionError
 from .access import Access, is_open
@@ -298,15 +297,18 @@ def _take_turns(facts: SockudoFacts, questions: _Questions) -> None:
 
 def _ask_for_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
     """What each node that answers says of itself, on its own page of numbers: unsigned, and often not let through."""
+    transport = Transport(credentials.base_url)
     for _ in TURNS:
         timeout_s = min(ANSWER_S, questions.remaining_s())
         if timeout_s <= 0:
             raise _NoMore
         try:
-            answer = requests.get(f"{credentials.base_url}/stats", timeout=timeout_s, allow_redirects=False)
-            load = _load(answer.json(), credentials.app_id)
-        except (requests.RequestException, ValueError, TypeError, LookupError, AttributeError):
+            answer = transport.request("GET", f"{credentials.path_prefix}/stats", timeout=timeout_s)
+            load = _load(json.loads(answer.body), credentials.app_id)
+        except (SockudoConnectionError, ValueError, RecursionError, TypeError, LookupError, AttributeError):
             return
+        finally:
+            transport.close()  # a balancer has another node for another connection
         facts.loads.append(load)
 
 

@@ -6,10 +6,13 @@ do the same.
 
 from __future__ import annotations
 
+import decimal
 import hashlib
 import hmac
 import inspect
 import json
+import pickle
+import socket
 import time
 
 import pusher
@@ -81,7 +84,7 @@ def test_the_constructor_takes_the_same_names():
         **{"ssl": True, "host": None, "port": None, "timeout": 5, "cluster": "eu", "json_encoder": None},
         **{"json_decoder": None, "backend": None, "encryption_master_key": None, "encryption_master_key_base64": None},
     )
-    Pusher(app_id="4", key="key", secret="secret", cluster="cluster")
+    Pusher(app_id="4", key="key", secret="secret", ssl=True, cluster="cluster")
     with pytest.raises(ValueError, match="session="):
         Pusher("4", "key", "secret", backend=object)
 
@@ -223,6 +226,11 @@ def test_bad_input_is_a_value_error(client_class, bad):
 URL = "http://key:secret@127.0.0.1:1/apps/4"
 MINE = {"ssl": False, "host": "127.0.0.1", "port": 1}
 
+
+class Sent(Exception):
+    """A request left."""
+
+
 # What docs/migrating.md says is another with us: what pusher does there, and what is raised here.
 DIFFERENT = {
     "constructor by position": (lambda kind: kind("4", "key", "secret", False, "127.0.0.1", 1), None, TypeError),
@@ -242,7 +250,48 @@ DIFFERENT = {
         lambda kind: kind("4", "k", "s", **MINE).trigger("c", "e", 1),
         *(requests.exceptions.ConnectionError, SockudoConnectionError),
     ),
+    "cluster without ssl": (lambda kind: kind("4", "k", "s", cluster="eu"), None, ConfigurationError),
+    "host and cluster": (lambda kind: kind("4", "k", "s", host="h", ssl=True, cluster="eu"), None, ConfigurationError),
+    "empty host": (lambda kind: kind("4", "k", "s", host=""), None, ConfigurationError),
+    "port of 0": (lambda kind: kind("4", "k", "s", port=0), None, ConfigurationError),
+    "options of requests": (lambda kind: kind("4", "k", "s", proxies={}), None, TypeError),
+    "no certificates": (lambda kind: kind("4", "k", "s", ssl=True, verify=False), None, ConfigurationError),
+    "encoder that is no class": (
+        *(lambda kind: kind("4", "k", "s", json_encoder=lambda **_: None), None, ConfigurationError),
+    ),
+    "empty name": (lambda kind: request(kind).trigger("c", "", 1), Sent, ValidationError),
+    "length of a name": (lambda kind: request(kind).trigger("c", "ü" * 101, 1), Sent, ValidationError),
+    "NaN": (lambda kind: request(kind).trigger("c", "e", {"x": float("nan")}), Sent, ValidationError),
+    "surrogate": (lambda kind: request(kind).trigger("c", "e", ["\ud800"]), Sent, ValidationError),
+    "empty socket": (lambda kind: request(kind).trigger("c", "e", 1, ""), Sent, ValidationError),
+    "batch, already encoded": (
+        lambda kind: request(kind).trigger_batch([{"channel": "bad channel", "name": "e", "data": "x"}], True),
+        *(Sent, ValidationError),
+    ),
 }
+
+
+class Recorder(requests.Session):
+    """A session that sends nothing, whose requests are what it raises."""
+
+    def send(self, request, **_):
+        raise Sent(request)
+
+
+def request(kind):
+    """A client whose requests can be looked at."""
+    if kind is Sockudo:
+        return kind("4", "k", "s", **MINE, session=Recorder())
+    client = kind("4", "k", "s", **MINE)
+    client._pusher_client.http.session = Recorder()
+    return client
+
+
+def body_of(call, kind):
+    """What the call sends."""
+    with pytest.raises(Sent) as caught:
+        call(request(kind))
+    return json.loads(caught.value.args[0].body)
 
 
 @pytest.mark.parametrize(("call", "there", "here"), DIFFERENT.values(), ids=DIFFERENT.keys())
@@ -255,6 +304,135 @@ def test_differences_are_the_ones_that_are_told(call, there, here):
             call(pusher.Pusher)
     with pytest.raises(here):
         call(Pusher)
+
+
+def test_where_a_client_connects():
+    """Without a word on it, and with each of the words."""
+    for options, there, here in (
+        ({}, "https://api.pusherapp.com:443", "http://127.0.0.1:6001"),
+        ({"ssl": True}, "https://api.pusherapp.com:443", "https://127.0.0.1:443"),
+        ({"host": "h"}, "https://h:443", "http://h:6001"),
+        ({"host": "h", "ssl": True}, "https://h:443", "https://h:443"),
+        ({"host": "h", "ssl": False}, "http://h:80", "http://h:6001"),
+        ({"cluster": "eu", "ssl": True}, "https://api-eu.pusher.com:443", "https://api-eu.sockudo.com:443"),
+    ):
+        theirs = pusher.Pusher("4", "k", "s", **options)._pusher_client
+        assert f"{theirs.scheme}://{theirs.host}:{theirs.port}" == there
+        assert repr(Pusher("4", "k", "s", **options)).endswith(f"{here!r})")
+
+
+def test_arguments_by_position_are_told_what_to_do():
+    """In the words of who changed one import."""
+    with pytest.raises(TypeError, match=r"4 arguments were given; give the others by keyword: ssl=, host="):
+        Pusher("4", "key", "secret", True)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'hots'"):
+        Pusher("4", "key", "secret", hots="h")
+    with pytest.raises(TypeError, match="secret"):
+        Pusher("4", "key")
+
+
+def test_json_and_repeated_channels_on_the_wire():
+    """Compact where pusher has spaces, and each channel once."""
+    there, here = (body_of(lambda c: c.trigger(["c", "c"], "e", {"a": 1}), kind) for kind in (pusher.Pusher, Sockudo))
+    assert (there["data"], there["channels"]) == ('{"a": 1}', ["c", "c"])
+    assert (here["data"], here["channels"]) == ('{"a":1}', ["c"])
+
+
+@BOTH
+def test_master_key_of_bytes(client_class):
+    """As base64.b64encode gives it."""
+    of_text, of_bytes = (
+        client_class("4", "key", "secret", encryption_master_key_base64=key).authenticate("private-encrypted-c", "1.1")
+        for key in (KEY, KEY.encode())
+    )
+    assert of_text == of_bytes
+    for bad in (b"\xff" * 44, KEY.encode() + b"\n", KEY[:-4].encode(), b""):
+        with pytest.raises(ValueError):  # noqa: PT011
+            client_class("4", "key", "secret", encryption_master_key_base64=bad)
+
+
+class Lenient(json.JSONDecoder):
+    """Takes comments, and makes numbers of its own."""
+
+    def __init__(self, **options):
+        super().__init__(parse_float=decimal.Decimal, **options)
+
+    def decode(self, text, **options):
+        return super().decode("".join(line for line in text.splitlines() if not line.startswith("//")), **options)
+
+
+def signed(body):
+    return "key", hmac.new(b"secret", body if isinstance(body, bytes) else body.encode(), hashlib.sha256).hexdigest()
+
+
+@BOTH
+def test_webhooks_of_a_lenient_decoder_and_of_a_fraction(client_class):
+    """What a decoder takes is a webhook, and a time may have a fraction."""
+    now = time.time() * 1000
+    body = f'// a comment\n{{"time_ms":{now:.0f},"events":[NaN]}}'
+    lenient = client_class("4", "key", "secret", json_decoder=Lenient)
+    plain = client_class("4", "key", "secret")
+    assert lenient.validate_webhook(*signed(body), body)["time_ms"] == int(f"{now:.0f}")
+    assert plain.validate_webhook(*signed(body), body) is None
+    for text, valid in (
+        (f'{{"time_ms":{now + 0.25:.2f},"x":NaN}}', True),
+        (f'{{"time_ms":{now - 299_000:.3f}}}', True),
+        (f'{{"time_ms":{now - 301_000:.3f}}}', False),
+        ('{"time_ms":0}', False),
+        ('{"time_ms":null}', False),
+        ("{}", False),
+    ):
+        assert (plain.validate_webhook(*signed(text), text) is not None) is valid, text
+
+
+@pytest.mark.parametrize(
+    "body", ["[1]", '"text"', "1", b'{"time_ms":"now"}', b"\xff", '{"time_ms":' + "[" * 100_000, None, 5]
+)
+def test_webhooks_that_make_pusher_raise(body):
+    """Here they are no webhooks."""
+    given = signed(body) if isinstance(body, str | bytes) else ("key", "0" * 64)
+    with pytest.raises(Exception):  # noqa: B017, PT011
+        pusher.Pusher("4", "key", "secret").validate_webhook(*given, body)
+    assert Pusher("4", "key", "secret").validate_webhook(*given, body) is None
+    assert Pusher("4", "key", "secret", json_decoder=Lenient).validate_webhook(*given, body) is None
+
+
+@pytest.mark.parametrize("argument", [None, 5, [], b"\xff"])
+def test_webhooks_without_their_headers(argument):
+    """A header that is not there is None in every framework."""
+    for arguments in ((argument, "0" * 64, "{}"), ("key", argument, "{}")):
+        with pytest.raises((TypeError, UnicodeDecodeError)):
+            pusher.Pusher("4", "key", "secret").validate_webhook(*arguments)
+        assert Pusher("4", "key", "secret").validate_webhook(*arguments) is None
+
+
+def test_no_answer_is_caught_as_an_error_of_requests(tmp_path):
+    """By each of the three names, and it can be pickled."""
+    refused = pytest.raises(requests.exceptions.RequestException)
+    with refused as caught:
+        Pusher("4", "k", "s", retries=0, **MINE).trigger("c", "e", 1)
+    assert isinstance(caught.value, SockudoConnectionError | sockudo_publisher.PusherError)
+    assert isinstance(caught.value, requests.exceptions.ConnectionError)
+    assert not isinstance(caught.value, requests.exceptions.Timeout)
+    again = pickle.loads(pickle.dumps(caught.value))
+    assert (str(again), again.sent, again.attempts) == (str(caught.value), False, 1)
+    assert type(again) is type(caught.value)
+    assert type(again).__name__ == "SockudoConnectionError", "the documented name is the one that is logged"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        client = Pusher("4", "k", "s", port=silent.getsockname()[1], timeout=0.2, retries=0)
+        with pytest.raises(requests.exceptions.Timeout) as late:
+            client.trigger("c", "e", 1)
+    assert (late.value.sent, isinstance(late.value, SockudoConnectionError)) == (True, True)
+    assert not isinstance(late.value, TimeoutError)
+
+
+def test_a_redirect_and_the_text_of_an_error():
+    """Not followed; and the text names status and code."""
+    error = sockudo_publisher.errors.error_for_status(400, "invalid_input", "no")
+    assert str(error) == "HTTP 400 invalid_input: no"
+    with pytest.raises(pusher.errors.PusherBadRequest, match=r"^\{\}$"):
+        process_response(400, "{}")
+    assert isinstance(sockudo_publisher.errors.error_for_status(302, None, ""), sockudo_publisher.PusherBadStatus)
 
 
 def test_differences_that_the_server_sees(make):

@@ -16,8 +16,10 @@ from sockudo_publisher.embedded import App, SockudoServer
 from sockudo_publisher.errors import (
     AuthFailed,
     BadRequest,
+    BadStatus,
     Forbidden,
     NotFound,
+    PayloadTooLarge,
     SockudoConnectionError,
     SockudoHTTPError,
     ValidationError,
@@ -183,6 +185,46 @@ def test_refusal_in_a_batch_says_that_something_may_be_out(sockudo, subscriber, 
     assert caught.value.sent is True
     client.trigger("half", "end", "x")
     assert seen.take(2) == ["1", "x"]
+
+
+REFUSED_EVENTS = {
+    "channel": (("nonamespace:x", "e", "x"), {}, BadRequest, "invalid_input"),
+    "size": (("one", "e", "x" * 20_000), {}, PayloadTooLarge, "payload_too_large"),
+    "AI": (("one", "ai-input", "x"), {}, Forbidden, "ai_event_not_permitted"),
+    "push": (("one", "e", "x"), {"extras": {"push": {}}}, BadStatus, None),
+    "known id": (("one", "e", "other"), {"message_id": "known"}, BadRequest, "invalid_input"),
+}
+
+
+@pytest.mark.parametrize(("event", "options", "kind", "code"), REFUSED_EVENTS.values(), ids=REFUSED_EVENTS.keys())
+def test_refusal_of_one_event_says_that_nothing_is_out(tmp_path, sockudo, subscriber, event, options, kind, code):
+    """Alone, on one channel or in a batch of one, it is certainly not delivered; a subscriber sees so."""
+    app = {"id": "limited", "key": "limited-key", "secret": "limited-secret", "enabled": True}
+    app["policy"] = {"limits": {"max_event_payload_in_kb": 10}}
+    settings = {"app_manager": {"array": {"apps": [app]}}}
+    known = App("limited", "limited-key", "limited-secret")
+    with SockudoServer(tmp_path, (known,), settings=settings, program=sockudo.program) as server:
+        client = Sockudo.from_url(server.url, max_event_bytes=100_000)
+        seen = subscriber(server, "one", "two")
+        client.trigger("one", "e", "first", message_id="known")
+        calls = [lambda: client.trigger(*event, **options)]
+        if "extras" not in options:
+            key = options.get("message_id")
+            calls.append(lambda: client.trigger_batch([Event(*event, key=key)]))
+        for call in calls:
+            with pytest.raises(kind) as caught:
+                call()
+            error = caught.value
+            assert (error.code, error.sent) == (code, False), error
+            assert error.doubtful in (None, range(0))
+        if code == "invalid_input" and not options:  # of several channels, the others may be out, and are
+            with pytest.raises(kind) as caught:
+                client.trigger(["one", event[0]], "e", "several")
+            assert caught.value.sent is True
+            assert seen.take(2) == ["first", "several"]
+        else:
+            client.trigger("one", "end", "last")
+            assert seen.take(2) == ["first", "last"]
 
 
 @pytest.mark.parametrize(

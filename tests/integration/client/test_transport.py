@@ -17,9 +17,8 @@ import requests
 import trustme
 from urllib3.util import Retry
 
-from sockudo_publisher.client import transport as transport_module
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.client.transport import Transport
+from sockudo_publisher.client.transport import Bounds, Transport
 from sockudo_publisher.errors import (
     AuthFailed,
     BadStatus,
@@ -278,9 +277,8 @@ def test_what_is_not_http(start, answer):
     failure(transport, sent=True)
 
 
-def test_answer_over_the_cap(start, monkeypatch):
+def test_answer_over_the_cap(start):
     """An endless answer does not fill the memory."""
-    monkeypatch.setattr(transport_module, "MAX_RESPONSE_BYTES", 100_000)
 
     def handle(server, connection):
         server.read_request(connection)
@@ -290,7 +288,8 @@ def test_answer_over_the_cap(start, monkeypatch):
                 connection.sendall(b"x" * 10_000)
 
     _, transport = start(handle)
-    assert "an answer of more than 100000 bytes" in str(failure(transport, sent=True, timeout=5))
+    error = failure(transport, sent=True, timeout=5, bounds=Bounds(100_000))
+    assert "a body of more than 100000 bytes" in str(error)
 
 
 def test_early_answer_while_the_body_is_being_sent(start):
@@ -905,9 +904,8 @@ def test_own_session_takes_a_redirect_to_anywhere_as_an_answer(peer, status, loc
 
 
 @pytest.mark.parametrize("head", [b"302 X\r\nLocation: /x", b"200 OK", b"503 No"])
-def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, monkeypatch, head):
+def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, head):
     """A redirect's too, which requests would read to its end."""
-    monkeypatch.setattr(transport_module, "MAX_RESPONSE_BYTES", 100_000)
 
     def handle(server, connection):
         server.read_request(connection)
@@ -917,8 +915,8 @@ def test_own_session_has_the_body_of_any_answer_bounded_in_size(peer, monkeypatc
                 connection.sendall(b"x" * 10_000)
 
     with requests.Session() as session:
-        error = failure(with_session(peer(handle).port, session), sent=True, timeout=5)
-    assert "an answer of more than 100000 bytes" in str(error)
+        error = failure(with_session(peer(handle).port, session), sent=True, timeout=5, bounds=Bounds(100_000))
+    assert "a body of more than 100000 bytes" in str(error)
 
 
 def test_own_session_has_the_body_of_a_redirect_bounded_in_time(peer):
@@ -941,7 +939,7 @@ def raise_for_status(response, **_):
 REFUSED = {
     "429": (b"429 No", b'{"error":"slow","message":"down"}', RateLimited, None, False),
     "401": (b"401 No", b'{"error":"no","code":"auth_failed","status":401}', AuthFailed, "auth_failed", False),
-    "403": (b"403 No", b'{"error":"no","code":"ai_event_not_permitted"}', Forbidden, "ai_event_not_permitted", True),
+    "403": (b"403 No", b'{"error":"no","code":"ai_event_not_permitted"}', Forbidden, "ai_event_not_permitted", False),
     "503": (b"503 No", b'{"error":"busy","code":"draining"}', ServerError, "draining", False),
     "500": (b"500 No", b"", ServerError, None, True),
 }

@@ -7,7 +7,7 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from sockudo_publisher import errors
-from sockudo_publisher.client.answer import error_of, json_object, retry_after
+from sockudo_publisher.client.answer import Request, error_of, json_object, retry_after
 from sockudo_publisher.client.transport import Response
 
 pytestmark = pytest.mark.unit
@@ -203,3 +203,42 @@ def test_input_that_is_refused_is_not_sent():
     """Errors of the caller's own have the attribute too."""
     assert errors.ValidationError("x").sent is False
     assert errors.ConfigurationError("x").sent is False
+
+
+def refused(code):
+    return b'{"error":"words","code":"%s","status":1}' % code.encode()
+
+
+# A status with its body, and what it leaves open: of a query, one event, one on several channels, several events.
+PROOFS = [
+    (400, refused("invalid_input"), (False, False, True, True)),
+    (400, refused("limit_exceeded"), (False, False, False, True)),
+    (400, refused("ai_invalid_transport_header"), (False, False, True, True)),
+    (400, b"<html>Bad Request", (False, False, True, True)),
+    (400, b"Failed to parse the request body as JSON: key must be a string", (False, False, False, False)),
+    (401, refused("auth_failed"), (False, False, False, False)),
+    (403, refused("ai_event_not_permitted"), (False, False, True, True)),
+    (404, refused("app_not_found"), (False, False, False, False)),
+    (405, b"", (False, False, False, False)),
+    (408, b"", (False, True, True, True)),
+    (409, b"", (False, True, True, True)),
+    (411, b"", (False, False, False, False)),
+    (413, refused("payload_too_large"), (False, False, False, True)),
+    (413, b"length limit exceeded", (False, False, False, False)),
+    (415, b"", (False, False, False, False)),
+    (422, refused("feature_disabled"), (False, False, True, True)),
+    (422, b"Failed to deserialize the JSON body into the target type: batch[0]", (False, False, False, False)),
+    (429, b"", (False, False, False, False)),
+    (302, b"", (False, True, True, True)),
+    (500, refused("internal_error"), (False, True, True, True)),
+    (503, refused("backpressure"), (False, True, True, True)),
+    (503, refused("draining"), (False, False, False, False)),
+    (504, b"", (False, True, True, True)),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "sent"), PROOFS, ids=[f"{row[0]} {row[1][:40]!r}" for row in PROOFS])
+def test_proof_of_a_refusal_depends_on_the_request(status, body, sent):
+    """One event on one channel is refused whole; of the others some may be out."""
+    requests = (Request.QUERY, Request.ONE, Request.CHANNELS, Request.EVENTS)
+    assert tuple(error_of(answer(status, body), request).sent for request in requests) == sent

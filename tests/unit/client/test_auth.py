@@ -269,8 +269,8 @@ def test_json_encoder_of_the_client_is_used():
         ({"id": 1}, "user_data.id: a int, expected a str"),
         ({"id": ""}, "user_data.id: empty"),
         ({"id": "x" * 201}, "user_data.id: 201 bytes, limit 200"),
-        ({"id": "1", "x": float("inf")}, "user_data: not JSON"),
-        ({"id": "1", "x": b""}, "user_data: not JSON, Object of type bytes"),
+        ({"id": "1", "x": float("inf")}, "user_data.x: not JSON"),
+        ({"id": "1", "x": b""}, "user_data.x: not JSON, Object of type bytes"),
     ],
 )
 def test_users_refused(user_data, complaint):
@@ -339,7 +339,7 @@ def test_prefixes_of_forms():
         (b"&".join([b"x=1"] * MAX_FORM_FIELDS) + b"&channel_name=private-a", "form body: more than 1000 fields"),
         ("channel_name=private-a\ud800&socket_id=1.1", "channel_name: not UTF-8"),
         (None, "form body: a NoneType, expected bytes or str"),
-        ({"channel_name": "private-a", "socket_id": "1.1"}, "form body: a dict, expected bytes or str"),
+        ([("channel_name", "private-a")], "form body: a list, expected bytes or str, or a parsed form"),
     ],
 )
 def test_forms_refused(body, complaint):

@@ -68,6 +68,12 @@ BAD_URLS = {
     "no app": "http://key:hushhush@h:1",
     "no app id": "http://key:hushhush@h:1/apps/",
     "other path": "http://key:hushhush@h:1/app/3",
+    "prefix with a dot segment": "http://key:hushhush@h:1/a/../apps/3",
+    "prefix with an escape": "http://key:hushhush@h:1/hushhush%2F/apps/3",
+    "prefix with an at": "http://key:hushhush@h:1/hush@h/apps/3",
+    "two apps": "http://key:hushhush@h:1/apps/2/apps/3",
+    "empty segment": "http://key:hushhush@h:1//apps/3",
+    "no slash before apps": "http://key:hushhush@h:1/wsapps/3",
     "deeper path": "http://key:hushhush@h:1/apps/3/events",
     "slash in app id": "http://key:hushhush@h:1/apps/a%2Fb",
     "slash in secret": "http://key:hush/hush@h:1/apps/3",
@@ -123,9 +129,9 @@ PARTS = {
     "ipv6 bare": ({"host": "::1"}, "http://[::1]:6001"),
     "ipv6 brackets": ({"host": "[::1]"}, "http://[::1]:6001"),
     "ipv6 and port": ({"host": "[::1]:7"}, "http://[::1]:7"),
-    "cluster": ({"cluster": "eu"}, "http://api-eu.sockudo.com:80"),
+    "cluster": ({"cluster": "eu", "ssl": False}, "http://api-eu.sockudo.com:80"),
     "cluster tls": ({"cluster": "eu", "ssl": True}, "https://api-eu.sockudo.com:443"),
-    "cluster port": ({"cluster": "eu", "port": 7}, "http://api-eu.sockudo.com:7"),
+    "cluster port": ({"cluster": "eu", "port": 7, "secure": False}, "http://api-eu.sockudo.com:7"),
 }
 
 
@@ -140,8 +146,17 @@ BAD_PARTS = {
     "secure contradiction": ({"secure": True, "ssl": False}, "ssl, secure: contradict"),
     "tls not a bool": ({"ssl": "no"}, "ssl: a str"),
     "cluster and host": ({"cluster": "eu", "host": "h"}, "cluster: given together"),
-    "cluster elsewhere": ({"cluster": "eu.evil.com/"}, "cluster: expected"),
-    "cluster empty": ({"cluster": ""}, "cluster: expected"),
+    "cluster without TLS or not": ({"cluster": "eu"}, r"cluster: without use_tls \(or ssl, secure\)"),
+    "cluster and port": ({"cluster": "eu", "port": 443}, "cluster: without use_tls"),
+    "prefix of another type": ({"path_prefix": 5}, "path_prefix: a int"),
+    "prefix without its slash": ({"path_prefix": "ws"}, "path_prefix: expected /segments"),
+    "prefix with a dot segment": ({"path_prefix": "/a/.."}, "path_prefix: expected"),
+    "prefix with an escape": ({"path_prefix": "/a%2e"}, "path_prefix: expected"),
+    "prefix with an empty segment": ({"path_prefix": "/a//b"}, "path_prefix: expected"),
+    "prefix with a query": ({"path_prefix": "/a?b"}, "path_prefix: expected"),
+    "prefix with the app": ({"path_prefix": "/apps/5"}, "path_prefix: expected"),
+    "cluster elsewhere": ({"ssl": True, "cluster": "eu.evil.com/"}, "cluster: expected"),
+    "cluster empty": ({"ssl": True, "cluster": ""}, "cluster: expected"),
     "two ports": ({"host": "h:7", "port": 8}, "port: given twice"),
     "port text": ({"port": "7"}, "port: expected"),
     "port true": ({"port": True}, "port: expected"),
@@ -211,6 +226,34 @@ def test_host_and_port_replace_those_of_the_url():
         Credentials.from_url(url, cluster="eu")
     with pytest.raises(ConfigurationError, match="port: given twice"):
         Credentials.from_url(url, host="other:2", port=3)
+
+
+PREFIXES = {
+    "one segment": ("https://k:s@h/ws/apps/3", "/ws"),
+    "several": ("https://k:s@h/a-b/c.d/~e_f/apps/3", "/a-b/c.d/~e_f"),
+    "none": ("https://k:s@h/apps/3", ""),
+    "slash at the end": ("https://k:s@h/ws/apps/3/", "/ws"),
+    "app of that name": ("https://k:s@h/ws/apps/apps", "/ws"),
+}
+
+
+@pytest.mark.parametrize(("url", "prefix"), PREFIXES.values(), ids=PREFIXES.keys())
+def test_url_with_a_path_prefix(url, prefix):
+    """It stands beside what is signed, never in it."""
+    found = Credentials.from_url(url)
+    assert found.path_prefix == prefix
+    assert found.path in ("/apps/3", "/apps/apps")
+    assert found.base_url == "https://h:443"
+
+
+def test_prefix_as_an_option():
+    """Of the parts, and beside a URL that has none, or the same."""
+    assert Credentials.from_parts("3", "k", "s", path_prefix="/ws/").path_prefix == "/ws"
+    assert Credentials.from_parts("3", "k", "s", path_prefix="/").path_prefix == ""
+    assert Credentials.from_url("http://k:s@h/apps/3", path_prefix="/ws").path_prefix == "/ws"
+    assert Credentials.from_url("http://k:s@h/ws/apps/3", path_prefix="/ws").path_prefix == "/ws"
+    with pytest.raises(ConfigurationError, match="path_prefix: given together with another in url"):
+        Credentials.from_url("http://k:s@h/ws/apps/3", path_prefix="/other")
 
 
 def test_repr_hides_key_and_secret():

@@ -171,7 +171,7 @@ NOT_JSON = {
 @pytest.mark.parametrize(("data", "words"), NOT_JSON.values(), ids=NOT_JSON.keys())
 def test_what_is_no_payload(data, words):
     """Refused with the reason, and without the payload."""
-    with pytest.raises(ValidationError, match=rf"^data: .*{words}") as caught:
+    with pytest.raises(ValidationError, match=rf"^data[^:]*: .*{words}") as caught:
         encoder.payload(data)
     assert "hush" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -297,7 +297,7 @@ BAD_ITEMS = {
     "tags value": ({"tags": {"a": 1}}, r"tags\['a'\]: a int, expected a str"),
     "tags name": ({"tags": {1: "a"}}, "tags: a int as a name, expected a str"),
     "extras": ({"extras": "x"}, "extras: a str"),
-    "extras nan": ({"extras": {"a": math.nan}}, "extras: not JSON, NaN"),
+    "extras nan": ({"extras": {"a": math.nan}}, "extras.a: not JSON, NaN"),
     "extras surrogate": ({"extras": {"a": "\ud800"}}, "extras: not UTF-8"),
     "extras large": ({"extras": {"a": "x" * 65_536}}, "extras: 65544 bytes, limit 65536"),
 }

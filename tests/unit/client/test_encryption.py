@@ -137,7 +137,9 @@ def test_master_key_accepted(text):
         (" dGhpcyBpcyAzMiBieXRlcyAxMjM0NTY3ODkwMTIzNDU=", "not base64"),
         ("ü", "not base64"),
         ("", "0 bytes, must be 32"),
-        (b"dGhpcyBpcyAzMiBieXRlcyAxMjM0NTY3ODkwMTIzNDU=", "a bytes"),
+        (b"dGhpcyBpcyAzMSBieXRlcyAxMjM0NTY3ODkwMTIzNA==", "31 bytes, must be 32"),
+        (b"\xff", "not base64"),
+        (5, "a int"),
     ],
 )
 def test_master_key_refused(text, words):

@@ -194,7 +194,10 @@ def test_pusher_style_construction():
     """Positional triple, ssl, host, port."""
     client = Sockudo("4", "k", "s", ssl=True, host="my.server.com", port=8443)
     assert repr(client) == "Sockudo(app_id='4', 'https://my.server.com:8443')"
-    assert repr(Sockudo("4", "k", "s", cluster="eu")) == "Sockudo(app_id='4', 'http://api-eu.sockudo.com:80')"
+    assert (
+        repr(Sockudo("4", "k", "s", cluster="eu", ssl=True)) == "Sockudo(app_id='4', 'https://api-eu.sockudo.com:443')"
+    )
+    assert repr(Sockudo.from_url("https://k:s@h/ws/apps/4")) == "Sockudo(app_id='4', 'https://h:443/ws')"
 
 
 @pytest.mark.parametrize("timeout", [0, -1, math.nan, math.inf, "5", None, True, 3601])

@@ -1,11 +1,17 @@
 """What a user's type checker says of programs written against the client: nothing."""
 
+import inspect
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import sockudo_publisher
+from sockudo_publisher import options
+from sockudo_publisher.client import answers
+from sockudo_publisher.publish_types import Publish, PublishOptions
 from tests.support.parts import need_module
 
 pytestmark = pytest.mark.unit
@@ -66,6 +72,107 @@ Sockudo("a", "k", "s").webhook(5, b"")
 """
 
 
+#: A project that publishes, authorizes and asks, without a cast or an ignored line.
+PROJECT = """
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from sockudo_publisher import (
+    BulkReceipt,
+    ChannelAnswer,
+    ChannelAuth,
+    ChannelsAnswer,
+    HistoryPage,
+    PublishOptions,
+    PublishResult,
+    Receipt,
+    Sockudo,
+    SockudoConnectionError,
+    TriggerAnswer,
+    UserAuth,
+    publish,
+    publish_many,
+)
+
+
+def ship(order: int) -> str:
+    result: PublishResult = publish.delay("orders", "shipped", {"id": order}, key=f"order-{order}")
+    text: str = result.get(timeout=3)
+    ready: bool = result.ready()
+    print(text, ready)
+    return result.id
+
+
+def later(options: PublishOptions) -> list[str]:
+    at = datetime.now(timezone.utc) + timedelta(minutes=1)
+    several = [
+        publish.apply_async(("orders", "shipped", 1), countdown=3),
+        publish.apply_async(("orders", "shipped", 1), {"key": "k"}, eta=at, expires=60.5, link=None),
+        publish.apply_async(kwargs={"channel": "c", "event": "e", "data": 1}, **options),
+    ]
+    return [result.id for result in several]
+
+
+def in_a_transaction() -> tuple[str, str]:
+    first: str = publish.delay_on_commit("orders", "shipped", {"id": 1}, key="k", using="default", robust=True)
+    second: str = publish.apply_async_on_commit(("orders", "shipped", 1), countdown=3)
+    return first, second
+
+
+def now() -> Receipt:
+    return publish(["a", "b"], "news", "text", tags={"kind": "x"})
+
+
+def many() -> BulkReceipt:
+    return publish_many([("a", "e", 1)])
+
+
+def allow(client: Sockudo, form: dict[str, str], body: bytes) -> tuple[ChannelAuth, ChannelAuth, UserAuth]:
+    return (
+        client.authorize_private_channel(form),
+        client.authorize_presence_channel(body, {"user_id": "1"}),
+        client.authenticate_user_form(form, {"id": "1"}),
+    )
+
+
+def ask(client: Sockudo) -> tuple[TriggerAnswer, ChannelsAnswer, ChannelAnswer, HistoryPage]:
+    return (
+        client.trigger("a", "e", 1, info=["user_count"]),
+        client.channels_info("a"),
+        client.channel_info("a"),
+        client.channel_history("a", limit=1),
+    )
+
+
+def sent(error: SockudoConnectionError) -> bool:
+    return error.sent
+
+
+signature: Any = publish.s("orders", "shipped") | publish.si("orders", "shipped", 1)
+client = Sockudo("a", "k", "s", host="h", path_prefix="/ws", encryption_master_key_base64=b"x")
+"""
+#: Each of these is a mistake that a checker has to find; the words are those that mypy and pyright share.
+MISTAKES = {
+    "misspelt option": 'publish.apply_async(("c", "e", 1), cuntdown=3)',
+    "misspelt option in a transaction": 'publish.apply_async_on_commit(("c", "e", 1), cuntdown=3)',
+    "type of an option": 'publish.apply_async(("c", "e", 1), countdown="soon")',
+    "field of the event as an option": 'publish.apply_async(("c", "e", 1), key="k")',
+    "misspelt method": 'publish.dely("c", "e", 1)',
+    "missing data": 'publish.delay("c", "e")',
+    "missing data in a transaction": 'publish.delay_on_commit("c", "e")',
+    "unknown field": 'publish.delay("c", "e", 1, tag={})',
+    "unknown field in a transaction": 'publish.delay_on_commit("c", "e", 1, tag={})',
+    "type of a field": 'publish.delay("c", "e", 1, key=5)',
+    "type of a result": 'number: int = publish.delay("c", "e", 1).id',
+    "type of a receipt": 'text: str = publish("c", "e", 1)',
+    "positional argument": 'Sockudo("a", "k", "s", True)',
+    "misspelt argument": 'Sockudo("a", "k", "s", hots="h")',
+    "misspelt key of an answer": 'Sockudo("a", "k", "s").authenticate("private-c", "1.1")["oauth"]',
+    "form of another type": 'Sockudo("a", "k", "s").authorize_private_channel(5)',
+}
+HEAD = "from sockudo_publisher import Sockudo, publish\n\n"
+
+
 def mypy(program: str, directory: Path) -> str:
     """What it prints."""
     need_module("mypy")
@@ -81,3 +188,67 @@ def test_programs_are_well_typed(tmp_path: Path) -> None:
     """Headers of every framework, ``with``, batches of every shape."""
     assert mypy(PROGRAM, tmp_path).startswith("Success: ")
     assert 'incompatible type "int"' in mypy(WRONG, tmp_path), "or the check finds nothing"
+
+
+def mistakes_found(output: str) -> set[int]:
+    """The lines of the program that are complained about, from 1."""
+    return {int(line) for line in re.findall(r"program\.py:(\d+)(?::\d+)?(?:: | - )error", output)}
+
+
+def written(directory: Path) -> Path:
+    """A program of all the mistakes, one a line."""
+    file = directory / "program.py"
+    file.write_text(HEAD + "\n".join(MISTAKES.values()) + "\n")
+    return file
+
+
+def test_a_project_is_well_typed_for_mypy(tmp_path: Path) -> None:
+    """Under --strict; and each mistake is found in its line."""
+    assert mypy(PROJECT, tmp_path).startswith("Success: ")
+    lines = range(3, 3 + len(MISTAKES))
+    found = mistakes_found(mypy(written(tmp_path).read_text(), tmp_path))
+    assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == []
+
+
+def test_a_project_is_well_typed_for_pyright(tmp_path: Path) -> None:
+    """As strict as it can be, by the wheel that brings its own Node."""
+    pytest.importorskip("basedpyright")
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict", "reportMissingTypeStubs": false}')
+
+    def pyright(program: str) -> str:
+        file = tmp_path / "program.py"
+        file.write_text(program)
+        command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, str(file)]
+        return subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=200
+        ).stdout  # fmt: skip
+
+    assert "0 errors" in (printed := pyright(PROJECT)), printed
+    found = mistakes_found(printed := pyright(written(tmp_path).read_text()))
+    lines = range(3, 3 + len(MISTAKES))
+    assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == [], printed
+
+
+@pytest.mark.parametrize("name", [name for name, value in vars(Publish).items() if callable(value)])
+def test_types_of_publish_are_those_of_the_task(name: str) -> None:
+    """What a checker is told exists, and takes what it says."""
+    task = sockudo_publisher.publish
+    real = task.run if name == "__call__" else getattr(task, name)
+    parameters = inspect.signature(real).parameters
+    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
+    for wanted in list(inspect.signature(getattr(Publish, name)).parameters.values())[1:]:
+        if wanted.kind in (wanted.KEYWORD_ONLY, wanted.POSITIONAL_OR_KEYWORD):
+            assert takes_any or wanted.name in parameters, wanted
+
+
+def test_types_of_the_options_are_all_that_publish_takes() -> None:
+    """Those that it refuses are no part of them."""
+    assert set(PublishOptions.__annotations__) == options._KNOWN - {"content_type", "content_encoding"}
+
+
+def test_every_type_of_an_answer_can_be_imported() -> None:
+    """From the package, by its name."""
+    names = [*answers.__all__, "ChannelAuth", "UserAuth"]
+    assert set(names) <= set(sockudo_publisher.__all__)
+    for name in names:
+        assert getattr(sockudo_publisher, name).__name__ == name

@@ -34,7 +34,7 @@ class Wire(requests.adapters.BaseAdapter):
 
 HOSTS = {
     "default": ({}, "http://127.0.0.1:6001"),
-    "cluster": ({"cluster": "eu"}, "http://api-eu.sockudo.com:80"),
+    "cluster": ({"cluster": "eu", "ssl": False}, "http://api-eu.sockudo.com:80"),
     "host": ({"host": "my.server.com"}, "http://my.server.com:6001"),
     "host and port": ({"host": "my.server.com:80"}, "http://my.server.com:80"),
     "secure": ({"secure": True, "host": "localhost"}, "https://localhost:443"),

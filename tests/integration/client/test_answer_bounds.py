@@ -1,0 +1,194 @@
+"""Whatever a server answers, a call takes its timeout and two seconds, and 64 MB at most: client and worker."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sockudo_publisher.client.json_memory import json_bytes
+from tests.support.answer_bounds import CALLS, TIMEOUT
+
+from .conftest import Peer
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="measures memory by Linux' /proc"),
+]
+
+#: What the page promises, and seconds that a busy machine may add.
+MAX_BYTES = 64_000_000
+MAX_SECONDS = TIMEOUT + 2
+SLACK = 2.0
+
+Send = Callable[[Peer, socket.socket], None]
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+def whole(body: bytes, head: bytes = HEAD, length: int | None = None) -> Send:
+    """One answer, with the length that it has or says to have."""
+    size = len(body) if length is None else length
+
+    def send(server: Peer, connection: socket.socket) -> None:
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % size + body)
+        server.stopping.wait(0.5)
+
+    return send
+
+
+def endless(start: bytes, piece: bytes) -> Send:
+    """As fast as it is read."""
+
+    def send(server: Peer, connection: socket.socket) -> None:
+        connection.sendall(start)
+        while not server.stopping.is_set():
+            connection.sendall(piece)
+
+    return send
+
+
+def dripping(start: bytes, byte: bytes) -> Send:
+    """A byte every twentieth of a second: each read succeeds in time."""
+
+    def send(server: Peer, connection: socket.socket) -> None:
+        connection.sendall(start)
+        while not server.stopping.wait(0.05):
+            connection.sendall(byte)
+
+    return send
+
+
+def bomb() -> bytes:
+    """512 MB of zeros in half a megabyte."""
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    zeros = bytes(1024 * 1024)
+    return b"".join(pack.compress(zeros) for _ in range(512)) + pack.flush()
+
+
+def dense(size: int) -> bytes:
+    """JSON whose objects are 34 times its size."""
+    return b'{"batch":[' + b'{"":{}},' * ((size - 14) // 8) + b"{}]}"
+
+
+MIB = 1024 * 1024
+BOMB = bomb()
+CHUNKED = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+ANSWERS: dict[str, Send] = {
+    "gzip bomb": whole(BOMB, HEAD + b"Content-Encoding: gzip\r\n"),
+    "gzip bomb of an error": whole(BOMB, HEAD.replace(b"200 OK", b"503 No") + b"Content-Encoding: GZip\r\n"),
+    "deflate": whole(zlib.compress(b"{}"), HEAD + b"Content-Encoding: deflate\r\n"),
+    "brotli, unknown here": whole(b"{}", HEAD + b"Content-Encoding: br\r\n"),
+    "JSON of 16 MB": whole(dense(16 * MIB)),
+    "JSON of 16 MB as an error": whole(dense(16 * MIB), HEAD.replace(b"200 OK", b"400 No")),
+    "dense JSON of 1 MiB": whole(dense(MIB)),
+    "dense JSON of 8 MiB": whole(dense(8 * MIB - 1000)),
+    "long text of 8 MiB with an emoji": whole(b'["\xf0\x9f\x98\x80' + b"a" * (8 * MIB - 1000) + b'"]'),
+    "long text of 8 MiB with an escaped emoji": whole(b'["\\ud83d\\ude00' + b"a" * (8 * MIB - 1000) + b'"]'),
+    "deep nesting": whole(b"[" * (MIB - 10)),
+    "a number of a million digits": whole(b"9" * (MIB - 10)),
+    "hundreds of MB": endless(HEAD + b"Content-Length: 400000000\r\n\r\n", b"x" * 65_536),
+    "a body without an end": endless(HEAD + b"\r\n", b"x" * 65_536),
+    "a refusal without an end": endless(HEAD.replace(b"200 OK", b"413 No") + b"\r\n", b"x" * 65_536),
+    "chunks without an end": endless(CHUNKED, b"2\r\nxx\r\n" * 1000),
+    "a chunk of 4 GB": endless(CHUNKED + b"FFFFFFFF\r\n", b"x" * 65_536),
+    "a chunk's size without an end": endless(CHUNKED, b"0" * 65_536),
+    "trailers without an end": endless(CHUNKED + b"2\r\n{}\r\n0\r\n", b"X-Trailer: x\r\n" * 1000),
+    "headers without an end": endless(HEAD, b"X-Header: x\r\n" * 1000),
+    "long headers": endless(HEAD, b"X-Header: " + b"x" * 65_000 + b"\r\n"),
+    "headers of carriage returns": endless(HEAD, b"X-Header: " + b"\r" * 65_000 + b"\r\n"),
+    "one header without an end": endless(HEAD + b"X-Header: ", b"x" * 65_536),
+    "a status line without an end": endless(b"HTTP/1.1 200 ", b"x" * 65_536),
+    "interim answers without an end": endless(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 100),
+    "a length that is too large": whole(b"{}", length=1000),
+    "a length that is too small": whole(b'{"ok":true}', length=3),
+    "a length that is none": whole(b"{}", HEAD + b"Content-Length: -5\r\n"),
+    "a status line that drips": dripping(b"HTTP/1.1 200 ", b"x"),
+    "headers that drip": dripping(HEAD + b"X-Header: ", b"x"),
+    "a body that drips": dripping(HEAD + b"Content-Length: 1000\r\n\r\n", b" "),
+    "chunks that drip": dripping(CHUNKED, b"0"),
+    "trailers that drip": dripping(CHUNKED + b"2\r\n{}\r\n0\r\nX-Trailer: ", b"x"),
+}
+#: Of these a publish or a query may make something, or not, by Python's version and luck.
+MAY_SUCCEED = {"trailers without an end", "trailers that drip", "a length that is none"}
+
+
+def serve(send: Send) -> Send:
+    def handle(server: Peer, connection: socket.socket) -> None:
+        server.read_request(connection)
+        send(server, connection)
+
+    return handle
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["own connections", "a caller's session"])
+def figures(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], dict[str, Any]]]:
+    """What each answer cost each call."""
+    with contextlib.ExitStack() as ends:
+        ok = ends.enter_context(Peer(serve(whole(b"{}"))))
+        ports = {name: ends.enter_context(Peer(serve(send))).port for name, send in ANSWERS.items()}
+        given = {"session": request.param, "ok": ok.port, "ports": ports}
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.support.answer_bounds"],
+            input=json.dumps(given), capture_output=True, text=True, timeout=280, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        lines = map(json.loads, ran.stdout.splitlines())
+        yield {(line["answer"], line["call"]): line for line in lines}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_answer_is_bounded(figures: dict[tuple[str, str], dict[str, Any]], answer: str) -> None:
+    """In memory and in time; and its fate is unknown, for a worker too."""
+    for call in CALLS:
+        found = figures[answer, call]
+        assert found["bytes"] < MAX_BYTES, found
+        assert found["seconds"] < MAX_SECONDS + SLACK, found
+        if answer in MAY_SUCCEED:
+            continue
+        if call == "worker":
+            assert found["outcome"] in ("UNKNOWN", "REFUSED", "TOO_LARGE"), found
+        elif "JSON of 1 MiB" not in answer:
+            assert found["error"] is not None, found
+
+
+@pytest.mark.parametrize("call", [name for name in CALLS if name != "worker"])
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("gzip bomb", "HTTP 200 with an encoded body, though identity was asked for"),
+        ("gzip bomb of an error", "HTTP 503 with an encoded body"),
+        ("hundreds of MB", "HTTP 200 with a body of more than {limit} bytes"),
+        ("long headers", "more than 65536 bytes of headers"),
+        ("headers that drip", "no complete answer within 1 s"),
+    ],
+)
+def test_error_names_the_limit(
+    figures: dict[tuple[str, str], dict[str, Any]], answer: str, words: str, call: str
+) -> None:
+    """And says that the fate is unknown."""
+    found = figures[answer, call]
+    limit = 1_048_576 if call.startswith("trigger") else 8_388_608
+    assert (found["error"], found["sent"]) == ("SockudoConnectionError", True), found
+    assert words.format(limit=limit) in found["text"]
+
+
+@pytest.mark.parametrize("answer", [name for name in ANSWERS if name not in MAY_SUCCEED])
+def test_worker_does_not_take_it_for_delivered(figures: dict[tuple[str, str], dict[str, Any]], answer: str) -> None:
+    """Nor, where it is not Sockudo's own refusal, for refused."""
+    assert figures[answer, "worker"]["outcome"] == "UNKNOWN"
+
+
+def test_estimate_is_above_what_python_takes() -> None:
+    """An answer of the size that is read unasked stays below the bound for larger ones, whatever it is."""
+    assert json_bytes(dense(MIB)) > 34 * MIB
+    page = json.dumps({"items": [{"serial": n, "message": {"data": "x" * 10_000}} for n in range(100)]}).encode()
+    assert json_bytes(page) < 8 * MIB
