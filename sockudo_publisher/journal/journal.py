@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,9 @@ MOST_AGAIN = 1000
 
 #: ms between two rings of one lane by the sweep: long enough for a doorbell to be answered.
 SWEEP_GAP_MS = 2000
+
+#: Rings of the sweep without an answer (a lease taken) after which a lane is unheard: its doorbells reach no worker.
+UNHEARD_RINGS = 3
 
 
 class MarkerChanged(Exception):
@@ -143,7 +146,8 @@ class Journal:
         keys = lane_keys(self.app, lane) if channel is None else hold_keys(self.app, lane, channel)
         asked_at = time.monotonic()
         args = (new_owner(), TTL_MS, channel or "")
-        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds), args)
+        lane_state = lane_keys(self.app, lane).state
+        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds, lane_state), args)
         if answer[0] != Answer.DONE:
             return None
         lease = Lease(keys, answer[1].decode(), self.link, asked_at)
@@ -324,12 +328,16 @@ class Journal:
         answer = self.link.call("XREAD", "COUNT", 1, "BLOCK", int(wait_s * 1000), "STREAMS", holder.keys.stream, "0-0")
         return bool(answer)
 
-    def sweep(self, lanes: Sequence[int]) -> tuple[list[int], list[tuple[int, str]]]:
-        """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only."""
+    def sweep(self, lanes: Sequence[int], *, is_counted: bool = True) -> tuple[list[int], list[tuple[int, str]]]:
+        """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only.
+
+        ``is_counted``: the caller rings all of them, so a ring that nobody answers counts (:meth:`unheard_lanes`).
+        """
         commands = []
+        args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0)
         for lane in lanes:
             keys = lane_keys(self.app, lane)
-            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), (SWEEP_GAP_MS,)))
+            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), args))
         ring, due = [], []
         for lane, answer in zip(lanes, self.link.run(commands), strict=True):
             code, *channels = checked(answer)
@@ -337,6 +345,13 @@ class Journal:
                 ring.append(lane)
             due += [(lane, channel.decode()) for channel in channels]
         return ring, due
+
+    def unheard_lanes(self, lanes: Iterable[int]) -> set[int]:
+        """Those lanes that took no lease after :data:`UNHEARD_RINGS` rings of the sweep, or more. One round trip."""
+        asked = sorted(set(lanes))
+        answers = self.link.run([("HGET", lane_keys(self.app, lane).state, "unanswered") for lane in asked])
+        counts = [int(checked(answer) or 0) for answer in answers]
+        return {lane for lane, count in zip(asked, counts, strict=True) if count >= UNHEARD_RINGS}
 
     def waiting(self, lanes: Sequence[int]) -> bool:
         """Whether any of these lanes has entries and no holder. One round trip."""

@@ -41,7 +41,7 @@ class QueueKeys:
     lane: int
     channel: str | None
     stream: str  # stream of packs, oldest first
-    state: str  # hash: head, depth, armed, marker, fence, rung, lane (open or closed: layout.py)
+    state: str  # hash: head, depth, armed, marker, fence, rung, unanswered, unheard, lane (open or closed: layout.py)
     lease: str  # string with expiry: the holder's token
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
     holds: str  # sorted set channel -> due time (ms); of the lane, also for a hold
