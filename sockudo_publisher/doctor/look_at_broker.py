@@ -13,6 +13,7 @@ from celery import Celery
 
 from ..broker import bounded_connection
 from ..celery_app import QUEUE, configuration
+from ..private_app import PrivateApp
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
 
@@ -31,7 +32,7 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
     """Whether the broker takes a connection, and which workers have our queue."""
     # kombu masks passwords in its words, not users, and other transports have other secrets: the kind alone is shown.
     transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
-    with Celery("sockudo_publisher.doctor", set_as_current=False) as app:
+    with PrivateApp("sockudo_publisher.doctor") as app:
         app.conf.update(configuration(settings))
         try:
             connection = bounded_connection(app, connect_s=CONNECT_S, send_s=CONNECT_S, read_s=max(ANSWERS_S))
