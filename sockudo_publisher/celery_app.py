@@ -56,6 +56,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         # A restarted broker may be away for minutes; the sweep drains meanwhile.
         "broker_connection_max_retries": None,
+        # An error that the broker answers (UNBLOCKED after a failover, MISCONF, PRECONDITION_FAILED, ...) is mended
+        # there, while this worker runs: it connects again, and the sweep drains meanwhile.
+        "broker_channel_error_retry": True,
+        "worker_consumer": "sockudo_publisher.workerapp.consumer:Consumer",
         # The message id of a countdown event is its result; chords need a backend too.
         "result_backend": settings.redis_address.backend_url(),
         "redis_backend_use_ssl": settings.redis_address.tls or None,
