@@ -15,10 +15,12 @@ from typing import Generic, TypeVar
 from .. import __version__
 from ..apps import client_of, setting_of
 from ..client.credentials import Credentials
+from ..private_app import ignored_variables
 from ..settings import DEFAULT_APP, Settings, unknown_variables
 from .access import Access, judge_access
 from .broker_health import BrokerFacts, judge_broker
 from .delivering import DeliveryFacts, judge_delivering
+from .doorbells import judge_doorbells
 from .finding import Finding, State
 from .limits import LimitFacts, judge_limits
 from .look_at_broker import look_at_broker
@@ -75,7 +77,9 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
 
     def redis_and_journal() -> tuple[RedisFacts, JournalFacts]:
         redis = look_at_redis(settings.redis_url, replicas_wanted=replicas)
-        return redis, JournalFacts() if redis.failure else look_at_journal(settings.redis_url, app)
+        return redis, JournalFacts() if redis.failure else look_at_journal(
+            settings.redis_url, app, lanes=settings.lanes
+        )
 
     looks_at_redis = _Look(redis_and_journal)
     looks_at_broker = _Look(lambda: look_at_broker(settings))
@@ -89,9 +93,10 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
     return Diagnosis(
         app,
         (
-            *judge_variables(unknown_variables()),
+            *judge_variables(unknown_variables(), ignored_variables()),
             *judge_redis(redis),
             *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__),
+            *judge_doorbells(journal.unheard),
             *judge_access(sockudo.access),
             *judge_limits(
                 LimitFacts(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import JournalUnavailable
 from ..journal.canary import MemoryReport
-from ..journal.link import RedisLink
+from ..journal.keys import lane_keys
+from ..journal.link import RedisLink, checked
 from ..journal.memory import DedupMemory
 from ..journal.shared import Shared
 from .delivering import PauseFacts
@@ -21,22 +23,32 @@ ANSWER_S = 3.0
 @dataclass(frozen=True)
 class JournalFacts:
     """``pause`` is ``None`` when it could not be read; ``learned``: events of a batch;
-    ``measured`` within the last window, or ``None``.
+    ``measured`` within the last window, or ``None``; ``unheard``: lane -> seconds since its rings had no answer.
     """
 
     pause: PauseFacts | None = None
     learned: int | None = None
     measured: MemoryReport | None = None
+    unheard: Mapping[int, float] | None = None
 
 
-def look_at_journal(url: str, app: str) -> JournalFacts:
-    """Read them for one app."""
+def look_at_journal(url: str, app: str, *, lanes: int) -> JournalFacts:
+    """Read them for one app; ``lanes``: how many of its lanes are looked at."""
     link = RedisLink(url, timeout_s=ANSWER_S)
     try:
         view = Shared(link, app).view()
         pause = PauseFacts() if view.pause is None else PauseFacts(view.pause.reason, view.pause.words)
         memory = DedupMemory(link, app)
         report = memory.report()
-        return JournalFacts(pause, view.limits.events, report if is_fresh(report, memory.now_ms()) else None)
+        now_ms = memory.now_ms()
+        return JournalFacts(
+            pause, view.limits.events, report if is_fresh(report, now_ms) else None, _unheard(link, app, lanes, now_ms)
+        )
     except JournalUnavailable:
         return JournalFacts()
+
+
+def _unheard(link: RedisLink, app: str, lanes: int, now_ms: int) -> dict[int, float]:
+    answers = link.run([("HGET", lane_keys(app, lane).state, "unheard") for lane in range(lanes)])
+    times = [checked(answer) for answer in answers]
+    return {lane: max(0.0, (now_ms - int(at)) / 1000) for lane, at in enumerate(times) if at is not None}
