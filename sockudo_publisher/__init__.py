@@ -209,6 +209,9 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "app":  # for `celery -A sockudo_publisher ...`, which looks for this name
+        import_module(".tasks", __name__)
+        return import_module(".celery_app", __name__).celery_app
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,10 +6,14 @@ is configured here; each choice says why.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from celery import Celery
+from celery.signals import celeryd_init
 
+from .errors import ConfigurationError
+from .private_app import PrivateApp, chosen_app, end_with_usage, names_package, refuse_other_app
 from .settings import Settings, get_settings
 
 __all__ = ["celery_app", "configuration", "configured", "queue_name"]
@@ -49,6 +53,10 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         # A restarted broker may be away for minutes; the sweep drains meanwhile.
         "broker_connection_max_retries": None,
+        # An error that the broker answers (UNBLOCKED after a failover, MISCONF, PRECONDITION_FAILED, ...) is mended
+        # there, while this worker runs: it connects again, and the sweep drains meanwhile.
+        "broker_channel_error_retry": True,
+        "worker_consumer": "sockudo_publisher.workerapp.consumer:Consumer",
         # The message id of a countdown event is its result; chords need a backend too.
         "result_backend": settings.redis_address.backend_url(),
         "redis_backend_use_ssl": settings.redis_address.tls or None,
@@ -66,6 +74,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A doorbell must not wait behind a running drain in a worker that has no free slot.
         "worker_prefetch_multiplier": 1,
         "worker_enable_remote_control": True,
+        # A rate limit set by remote control would let doorbells wait, not events.
+        "worker_disable_rate_limits": True,
         "worker_send_task_events": False,
         "task_send_sent_event": False,
         # On a lost connection Celery would cancel what is not acknowledged yet; nothing of ours needs it.
@@ -108,8 +118,28 @@ _ADDRESSES = (
     "task_default_queue",
 )
 
-celery_app = Celery("sockudo_publisher", set_as_current=False)
-celery_app.add_defaults(lambda: configuration(get_settings()))
+
+class _App(PrivateApp):
+    """Its worker is ``workerapp``'s, whichever module names the app for the ``celery`` command."""
+
+    worker_class = "sockudo_publisher.workerapp.program:Worker"
+    task_module = "sockudo_publisher.tasks"
+
+
+def _own_configuration() -> dict[str, Any]:
+    try:
+        return configuration(get_settings())
+    except ConfigurationError as error:
+        if names_package(chosen_app()):
+            end_with_usage(str(error))
+        raise
+
+
+celery_app: Celery = _App("sockudo_publisher")
+celery_app.add_defaults(_own_configuration)
+celeryd_init.connect(
+    partial(refuse_other_app, celery_app), weak=False, dispatch_uid="sockudo_publisher.refuse_other_app"
+)
 # By name: the backend's module is loaded when a result is first wanted.
 celery_app.loader.override_backends = {
     "redis": "sockudo_publisher.result_backend:RedisResults",

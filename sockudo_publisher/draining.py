@@ -32,6 +32,10 @@ __all__ = ["StopFlag", "WorkerState", "canaries", "policy", "run", "state", "sto
 NAP_S = 0.1
 
 
+#: The flag's byte in a cold shutdown.
+_COLD = 3
+
+
 class StopFlag:
     """Set once, from a signal handler, and seen by threads, greenlets and children forked later.
 
@@ -48,7 +52,15 @@ class StopFlag:
 
     def set(self) -> None:
         """It does."""
-        self._byte[0] = 1
+        self._byte[0] |= 1
+
+    def is_cold(self) -> bool:
+        """Whether it does not wait for drains."""
+        return self._byte[0] == _COLD
+
+    def set_cold(self) -> None:
+        """It does not."""
+        self._byte[0] = _COLD
 
 
 class WorkerState:

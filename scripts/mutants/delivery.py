@@ -15,12 +15,16 @@ MEMORY_CHECK = "sockudo_publisher/delivery/memory_check.py"
 WINDOW = "sockudo_publisher/delivery/window.py"
 LEASE = "sockudo_publisher/journal/lease.py"
 LUA = "sockudo_publisher/journal/lua"
+SWEEP = "sockudo_publisher/workerapp/sweep.py"
 
 #: The simulation; a seed that breaks is told, not made smaller.
 SIMULATION = ("-m", "tests.simulation", "--brief", "--seeds", "10000")
 
 #: The journal beside its model.
 JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/simulation/test_journal_model.py")
+
+#: The sweep of one worker over a real Redis.
+SWEEPS = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/operations/test_sweep.py")
 
 #: What workers share, and the loop where the server forgets.
 SHARED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/journal/test_shared.py")
@@ -338,6 +342,38 @@ MUTANTS = (
         file=f"{LUA}/release.lua",
         old="if redis.call('XLEN', KEYS[2]) > 0 then",
         new="if false then",
+        test=JOURNAL,
+    ),
+    Mutant(
+        name="ring a lane that no ring reaches again and again",
+        why="where no worker reads the broker's queue its events wait for ever",
+        file=SWEEP,
+        old="lane for lane, _ in found) if found and has_free_slot else set()",
+        new="lane for lane, _ in found if lane < 0) if found and has_free_slot else set()",
+        test=SWEEPS,
+    ),
+    Mutant(
+        name="drain here whatever the slots do",
+        why="a worker with few slots would run more drains than it was told to",
+        file=SWEEP,
+        old="if found and has_free_slot else set()",
+        new="if found else set()",
+        test=SWEEPS,
+    ),
+    Mutant(
+        name="count the rings of a paused app",
+        why="its lanes would be drained past their doorbells as soon as it goes on",
+        file=SWEEP,
+        old="is_counted=pause is None",
+        new="is_counted=True",
+        test=SWEEPS,
+    ),
+    Mutant(
+        name="leave the count of rings to the next lease",
+        why="a lane whose doorbells are answered would be drained beside its slots",
+        file=f"{LUA}/acquire.lua",
+        old="redis.call('HDEL', KEYS[4], 'unanswered')",
+        new="",
         test=JOURNAL,
     ),
 )

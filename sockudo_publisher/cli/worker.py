@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from ..pool_name import pool_name
 from ..redaction import without_credentials
 from .output import Output
 
@@ -32,6 +34,9 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
     """
     if any(option in ("-A", "--app") or option.startswith("--app=") for option in celery_options):
         raise click.UsageError("the app is this package's own: -A does not apply")
+    if any(option in ("-D", "--detach") for option in celery_options):
+        raise click.UsageError("--detach: run this command under a supervisor, such as systemd")
+    _prepare_for_pool(pool_name(celery_options))
     from ..settings import get_settings
 
     settings = get_settings()
@@ -40,17 +45,15 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
     check_settings(settings)
     from celery.signals import celeryd_init
 
-    from ..workerapp import app
-
-    def tell(conf: Any, **_: Any) -> None:
+    def tell(options: Mapping[str, Any], conf: Any, **_: Any) -> None:
         """Once Celery has understood its options, and before the worker greets."""
         out.emit(
             ok=True,
             apps=sorted(settings.app_urls()),
             broker=without_credentials(settings.broker_url),
             journal=without_credentials(settings.redis_url),
-            pool=conf.worker_pool,
-            concurrency=conf.worker_concurrency,
+            pool=pool_name(celery_options) or conf.worker_pool,
+            concurrency=options.get("concurrency") or conf.worker_concurrency,
         )
         if out.as_json:
             # Celery greets on stdout; a program that reads JSON there must not see it.
@@ -58,4 +61,18 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
     celeryd_init.connect(tell, weak=False)
-    app.worker_main(["worker", *celery_options])  # click's errors in it are told as ours
+    from celery.bin.celery import celery
+
+    # Named outright: a variable APP would be the command's default. click's errors in it are told as ours.
+    arguments = ["-A", "sockudo_publisher.workerapp", "worker", *celery_options]
+    sys.exit(celery.main(arguments, prog_name="celery", standalone_mode=False))
+
+
+def _prepare_for_pool(pool: str) -> None:
+    """Replace sockets and threads for a green pool, before anything has used them; as Celery's own program does."""
+    import celery
+
+    try:
+        celery.maybe_patch_concurrency(["celery", "-P", pool] if pool else ["celery"])
+    except ImportError as error:
+        raise click.UsageError(f"--pool {pool}: needs a library that is not installed ({error.name})") from None

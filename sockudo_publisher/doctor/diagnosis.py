@@ -16,11 +16,13 @@ from .. import __version__
 from ..apps import client_of, setting_of, target_of
 from ..client.credentials import Credentials
 from ..journal.workers import Target
+from ..private_app import ignored_variables
 from ..settings import DEFAULT_APP, Settings, unknown_variables
 from .access import Access, judge_access
 from .broker_health import BrokerFacts, judge_broker
 from .delivering import DeliveryFacts, judge_delivering
 from .deployment import judge_deployment
+from .doorbells import judge_doorbells
 from .finding import Finding, State
 from .limits import LimitFacts, judge_limits
 from .look_at_broker import look_at_broker
@@ -91,10 +93,11 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
     return Diagnosis(
         app,
         (
-            *judge_variables(unknown_variables()),
+            *judge_variables(unknown_variables(), ignored_variables()),
             *judge_redis(redis),
             *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__, queue=settings.queue),
             *judge_deployment(target_of(settings, app), _seen_workers(app, journal, broker)),
+            *judge_doorbells(journal.unheard),
             *judge_access(sockudo.access),
             *judge_limits(
                 LimitFacts(

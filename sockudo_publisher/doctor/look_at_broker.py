@@ -14,6 +14,7 @@ from celery import Celery
 from ..broker import bounded_connection
 from ..celery_app import configuration
 from ..journal.workers import Target
+from ..private_app import PrivateApp
 from ..redis_scripts import send_scripts_with_eval
 from ..settings import Settings
 from .broker_health import BrokerFacts, Worker
@@ -36,7 +37,7 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
     send_scripts_with_eval()
     # kombu masks passwords in its words, not users, and other transports have other secrets: the kind alone is shown.
     transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
-    with Celery("sockudo_publisher.doctor", set_as_current=False) as app:
+    with PrivateApp("sockudo_publisher.doctor") as app:
         app.conf.update(configuration(settings))
         try:
             connection = bounded_connection(app, connect_s=CONNECT_S, send_s=CONNECT_S, read_s=max(ANSWERS_S))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,9 @@ MOST_AGAIN = 1000
 
 #: ms between two rings of one lane by the sweep: long enough for a doorbell to be answered.
 SWEEP_GAP_MS = 2000
+
+#: Rings of the sweep without an answer (a lease taken) after which a lane is unheard: its doorbells reach no worker.
+UNHEARD_RINGS = 3
 
 
 #: Dead letters of a lane that one call of the sweep looks at: some milliseconds of Redis' time.
@@ -158,7 +161,8 @@ class Journal:
         )
         asked_at = time.monotonic()
         args = (new_owner(), TTL_MS, channel or "")
-        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds), args)
+        lane_state = self.link.keyspace.lane(self.app, lane).state
+        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds, lane_state), args)
         if answer[0] != Answer.DONE:
             return None
         lease = Lease(keys, answer[1].decode(), self.link, asked_at)
@@ -346,12 +350,16 @@ class Journal:
         answer = self.link.call("XREAD", "COUNT", 1, "BLOCK", int(wait_s * 1000), "STREAMS", holder.keys.stream, "0-0")
         return bool(answer)
 
-    def sweep(self, lanes: Sequence[int]) -> tuple[list[int], list[tuple[int, str]]]:
-        """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only."""
+    def sweep(self, lanes: Sequence[int], *, is_counted: bool = True) -> tuple[list[int], list[tuple[int, str]]]:
+        """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only.
+
+        ``is_counted``: the caller rings all of them, so a ring that nobody answers counts (:meth:`unheard_lanes`).
+        """
         commands = []
+        args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0)
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
-            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), (SWEEP_GAP_MS,)))
+            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), args))
         ring, due = [], []
         for lane, answer in zip(lanes, self.link.run(commands), strict=True):
             code, *channels = checked(answer)
@@ -368,6 +376,15 @@ class Journal:
             args = (self._dead.letters, self._dead.bytes, self._dead.age_ms, MOST_TRIMMED)
             commands.append(evalsha("trim", (keys.dead, keys.dead_size, keys.counts), args))
         return all(checked(answer)[0] == Answer.DONE for answer in self.link.run(commands))
+
+    def unheard_lanes(self, lanes: Iterable[int]) -> set[int]:
+        """Those lanes that took no lease after :data:`UNHEARD_RINGS` rings of the sweep, or more. One round trip."""
+        asked = sorted(set(lanes))
+        answers = self.link.run(
+            [("HGET", self.link.keyspace.lane(self.app, lane).state, "unanswered") for lane in asked]
+        )
+        counts = [int(checked(answer) or 0) for answer in answers]
+        return {lane for lane, count in zip(asked, counts, strict=True) if count >= UNHEARD_RINGS}
 
     def waiting(self, lanes: Sequence[int]) -> bool:
         """Whether any of these lanes has entries and no holder. One round trip."""

@@ -10,12 +10,12 @@ else repeat a batch that its successor has delivered and the server has forgotte
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 import uuid
 import weakref
-from contextlib import suppress
 
 from ..errors import JournalUnavailable
 from .keys import AppKeys, QueueKeys
@@ -23,6 +23,8 @@ from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
 
 __all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost", "probe_command"]
+
+logger = logging.getLogger("sockudo_publisher.journal")
 
 #: How long a lease lasts without renewal: the lanes of a killed worker wait this long.
 TTL_MS = 6000
@@ -127,8 +129,13 @@ class LeaseKeeper:
                     self._thread = None
                     return
             # A failed round is no loss yet: the next may come in time, and each POST looks itself.
-            with suppress(JournalUnavailable):
+            try:
                 self._renew(leases)
+            except JournalUnavailable as error:
+                logger.info("leases not renewed: %s", error)
+            except Exception:
+                # A keeper that died would let the leases of long requests run out.
+                logger.exception("leases not renewed")
 
     def _renew(self, leases: tuple[Lease, ...]) -> None:
         asked_at = time.monotonic()

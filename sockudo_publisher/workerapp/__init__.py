@@ -7,7 +7,6 @@ pool, and the sweep and the canaries as steps of the worker. Importing it makes 
 from __future__ import annotations
 
 import logging
-import sys
 
 from ..errors import ConfigurationError
 from .starting import refuse, start_with_worker
@@ -21,8 +20,9 @@ from ..draining import stop_with_worker
 from ..redis_scripts import send_scripts_with_eval
 from . import about as _about  # noqa: F401 -- answers the doctor
 from .canary import CanaryStep
+from .children import outlast_group_signals
 from .log_filter import hide_payloads
-from .pool import asks_for_prefork
+from .remote_control import keep_green_pidbox, refuse_commands
 from .sweep import Sweep
 
 __all__ = ["app"]
@@ -31,8 +31,9 @@ start_with_worker()
 stop_with_worker()
 hide_payloads()
 send_scripts_with_eval()
-if asks_for_prefork(sys.argv):
-    app.conf.worker_pool = "prefork"
+refuse_commands()
+keep_green_pidbox()
+outlast_group_signals()
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(CanaryStep)
 # At DEBUG Celery's pools write the first kilobyte of every message, and payloads with it.

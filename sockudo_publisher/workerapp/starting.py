@@ -16,14 +16,12 @@ from kombu.transport import resolve_transport
 
 from ..apps import check_apps
 from ..errors import ConfigurationError
+from ..private_app import end_with_usage, ignored_variables
 from ..settings import Settings, get_settings, unknown_variables
 
-__all__ = ["USAGE", "check_settings", "refuse", "start_with_worker"]
+__all__ = ["check_settings", "refuse", "start_with_worker"]
 
 logger = logging.getLogger("sockudo_publisher.settings")
-
-#: Exit code of wrong settings (docs/cli.md).
-USAGE = 2
 
 
 def check_settings(settings: Settings) -> None:
@@ -44,7 +42,7 @@ def refuse(error: ConfigurationError) -> NoReturn:
     """End the ``celery`` command with one line; to any other program, the error itself."""
     if not _is_celery(sys.argv[:1]):
         raise error
-    _end(error)
+    end_with_usage(str(error))
 
 
 def start_with_worker() -> None:
@@ -57,16 +55,13 @@ def _check(**_: Any) -> None:
     try:
         check_settings(get_settings())
     except ConfigurationError as error:
-        _end(error)
-
-
-def _end(error: ConfigurationError) -> NoReturn:
-    print(f"Error: {error}", file=sys.stderr)
-    # Celery's signals and its search for the app let this through, and no other error.
-    raise SystemExit(USAGE)
+        end_with_usage(str(error))
 
 
 def _warn(**_: Any) -> None:
+    ignored = ignored_variables()
+    if ignored:
+        logger.info("only SOCKUDO_* variables configure this worker; not read: %s", ", ".join(ignored))
     for name, nearest in unknown_variables().items():
         meant = f", did you mean {nearest}?" if nearest else ""
         logger.warning("%s: no setting has this name%s", name, meant)

@@ -1,8 +1,9 @@
 """The sweep: every worker looks every second for lanes whose doorbell was lost, and for held channels that are due.
 
 Its I/O runs in a thread of its own, not in the consumer's timer, so a slow broker or Redis stops
-neither. When the broker takes no doorbell, the sweep drains in this process: the journal needs Redis
-and Sockudo only.
+neither. When the broker takes no doorbell, or takes them and no worker answers (its queue is read by
+none: a consumer was cancelled, or the broker is another than the workers'), the sweep drains in this
+process: the journal needs Redis and Sockudo only.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from .. import draining
 from ..apps import app_named
 from ..doorbell import doorbell
 from ..errors import ConfigurationError, JournalUnavailable
+from ..private_app import USAGE
 from ..settings import get_settings
 from .presence import Presence
-from .starting import USAGE, refuse
+from .starting import refuse
 
 __all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
 
@@ -38,8 +40,12 @@ EVERY_S = 1.0
 #: Seconds between two looks at an app's dead letters: they are bounded where they are written, their age is not.
 TRIM_EVERY_S = 10.0
 
-#: Drains that the sweep runs itself while the broker is away.
+#: Drains that the sweep runs itself while doorbells reach no worker.
 OWN_DRAINS = 8
+
+#: Why it does.
+AWAY = "the broker is away"
+UNHEARD = "no worker answers its doorbells"
 
 
 class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -90,8 +96,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                         self._asked.add(name)
                     if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
                         self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
-                    for lane, channel in sweep_once(name):
-                        self._drain_here(name, lane, channel)
+                    for lane, channel, why in sweep_once(name, has_free_slot=has_free_slot()):
+                        self._drain_here(name, lane, channel, why)
                 except JournalUnavailable as error:
                     logger.warning("sweep of app %s: %s", name, error)
                 except ConfigurationError as error:
@@ -113,12 +119,12 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
             return True
         return False
 
-    def _drain_here(self, name: str, lane: int, channel: str | None) -> None:
+    def _drain_here(self, name: str, lane: int, channel: str | None, why: str) -> None:
         key = (name, lane, channel)
         if key in self._draining:
             return
         self._draining.add(key)
-        logger.warning("app %s lane %d: the broker is away, draining without it", name, lane)
+        logger.warning("app %s lane %d: %s, draining without it", name, lane, why)
 
         def job() -> None:
             try:
@@ -147,29 +153,40 @@ def trim_once(name: str) -> bool:
     return journal.trim_dead(journal.lanes())
 
 
-def sweep_once(name: str) -> list[tuple[int, str | None]]:
-    """Ring what has to be rung; answers what the broker would not take.
+def has_free_slot() -> bool:
+    """Whether this worker would answer a doorbell at once, as far as its slots go."""
+    return len(worker_state.reserved_requests) < max(1, draining.state.slots)
+
+
+def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:
+    """Ring what has to be rung; answers what must be drained here, and why.
 
     While the app is paused nothing is rung; when the pause has run out, one lane, to probe: any, since the
     head of one may be what only a newer release can send. Where nothing waits, an empty one: a canary probes.
+
+    A lane whose doorbells reach no worker is drained by a worker that ``has_free_slot``: where all slots are taken
+    its doorbells wait for one, as they should.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
     pause = journal.shared.view().pause
     if pause is not None and pause.until_ms > journal.now_ms():
         return []
-    lanes, due = journal.sweep(open_lanes)
+    lanes, due = journal.sweep(open_lanes, is_counted=pause is None)
     if pause is not None:
         lanes, due = _one(lanes), ([] if lanes else _one(due))
         if not lanes and not due:
             lanes = _one(open_lanes)
-    refused: list[tuple[int, str | None]] = []
+    found: list[tuple[int, str | None]] = [*((lane, None) for lane in lanes), *due]
+    unheard = journal.unheard_lanes(lane for lane, _ in found) if found and has_free_slot else set()
+    here: list[tuple[int, str | None, str]] = [(lane, channel, UNHEARD) for lane, channel in found if lane in unheard]
+    lanes = [lane for lane in lanes if lane not in unheard]
     if lanes and not doorbell.ring(name, lanes):
-        refused += [(lane, None) for lane in lanes]
+        here += [(lane, None, AWAY) for lane in lanes]
     for lane, channel in due:
-        if not doorbell.ring(name, (lane,), channel=channel):
-            refused.append((lane, channel))
-    return refused
+        if lane not in unheard and not doorbell.ring(name, (lane,), channel=channel):
+            here.append((lane, channel, AWAY))
+    return here
 
 
 def _one(of: Sequence[_Queue]) -> list[_Queue]:

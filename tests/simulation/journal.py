@@ -17,7 +17,14 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from sockudo_publisher.journal.journal import SWEEP_GAP_MS, DeadLetterFields, Holder, MarkerChanged, Taken
+from sockudo_publisher.journal.journal import (
+    SWEEP_GAP_MS,
+    UNHEARD_RINGS,
+    DeadLetterFields,
+    Holder,
+    MarkerChanged,
+    Taken,
+)
 from sockudo_publisher.journal.keys import hold_keys, lane_keys
 from sockudo_publisher.journal.lease import TTL_MS, Lease, LeaseLost
 from sockudo_publisher.journal.rate import Grant, burst
@@ -73,6 +80,8 @@ class Queue:
     fence: int = 0
     is_armed: bool = False
     rung_ms: int = 0
+    unanswered: int = 0  # rings of the sweep since the lane's last lease; a lane's only
+    unheard_ms: int = 0
 
 
 @dataclass
@@ -227,6 +236,7 @@ class JournalModel:
         self.owners += 1
         token = f"{queue.fence}-{self.owners}"
         self.lease(lane, channel, token)
+        self.lanes[lane].queue.unanswered = 0
         return token
 
     def renew(self, lane: int, channel: str | None, token: str) -> bool:
@@ -400,8 +410,17 @@ class JournalModel:
         self.lanes[lane].held.pop(channel, None)
         self.lanes[lane].due_ms.pop(channel, None)
 
-    def sweep(self, lane: int) -> tuple[bool, list[str]]:
+    def sweep(self, lane: int, *, is_counted: bool = True) -> tuple[bool, list[str]]:
         """Whether to ring the lane, and the held channels that are due."""
+        ring, due = self._due(lane)
+        if is_counted and (ring or due):
+            queue = self.lanes[lane].queue
+            queue.unanswered += 1
+            if queue.unanswered >= UNHEARD_RINGS:
+                queue.unheard_ms = self.now_ms()
+        return ring, due
+
+    def _due(self, lane: int) -> tuple[bool, list[str]]:
         now, place = self.now_ms(), self.lanes[lane]
         queue = place.queue
         ring = bool(queue.entries) and not self.holder_of(lane, None) and now - queue.rung_ms >= SWEEP_GAP_MS

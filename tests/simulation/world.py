@@ -18,7 +18,7 @@ from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.journal import lease as lease_module
-from sockudo_publisher.journal.journal import Holder
+from sockudo_publisher.journal.journal import UNHEARD_RINGS, Holder
 from sockudo_publisher.journal.lease import RENEW_EVERY_S
 from sockudo_publisher.journal.link import WORKER_TIMEOUT_S
 from sockudo_publisher.workerapp.sweep import EVERY_S
@@ -589,7 +589,7 @@ class World:
             return
         lanes, due = [], []
         for lane in range(self.plan.lanes):
-            ring, channels = self.journal.sweep(lane)
+            ring, channels = self.journal.sweep(lane, is_counted=pause is None)
             if ring:
                 lanes.append(lane)
             due += [(lane, channel) for channel in channels]
@@ -597,10 +597,10 @@ class World:
             lanes, due = lanes[:1], ([] if lanes else due[:1])
             if not lanes and not due:
                 lanes = [int(self.chance() * self.plan.lanes)]
-        for lane in lanes:
-            self.ring(lane)
-        for lane, channel in due:
-            self.ring(lane, channel)
+        for lane, channel in [*((lane, None) for lane in lanes), *due]:
+            is_unheard = self.journal.lanes[lane].queue.unanswered >= UNHEARD_RINGS
+            # A lane whose doorbells reach nobody is drained by the worker that sweeps.
+            (self._answer if is_unheard else self.ring)(lane, channel)
 
     def _rests(self) -> bool:
         if self.to_append or self.on_their_way or self.server.running:

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+from kombu import Connection, Exchange, Queue
 
 from sockudo_publisher.embedded import free_ports
-from sockudo_publisher.embedded.process import ChildProcess
+from sockudo_publisher.embedded.process import ChildProcess, wait_for
+from sockudo_publisher.settings import QUEUE
 from tests.support.caller import call
 from tests.support.parts import need
 from tests.support.stack import Stack
@@ -101,6 +103,32 @@ def test_rabbitmq_as_broker(stack: Stack, rabbitmq: RabbitMQ) -> None:
     assert stack.redis.llen("sockudo") == 0, "nothing goes through the journal's Redis"
     assert "sockudo_publisher.drain" in worker.log_text()
     assert worker.stop(30) == 0
+
+
+def test_worker_outlives_a_refused_queue(stack: Stack, rabbitmq: RabbitMQ) -> None:
+    """PRECONDITION_FAILED at its start and NOT_FOUND later: it delivers meanwhile, and reads the queue once it can."""
+    stack.environ["SOCKUDO_BROKER_URL"] = rabbitmq.url
+    seen = stack.subscribe(stack.channel())
+    with Connection(rabbitmq.url) as connection:
+        queue = Queue(QUEUE, Exchange(QUEUE), QUEUE, queue_arguments={"x-max-priority": 5})(connection.channel())
+        queue.declare()
+        worker = stack.worker(wait=False)
+        assert wait_for(lambda: "PRECONDITION_FAILED" in worker.log_text(), 60)
+        call(stack, 'publish.delay(C, "e", "meanwhile")')
+        seen.wait_for_count(1, 60)
+        assert "draining without it" in worker.log_text()
+        queue.delete()
+        worker.wait_until_ready()
+        call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1)')
+        seen.wait_for_count(2, 60)
+        readies = worker.log_text().count("Connected to ")
+        queue.delete()
+        assert wait_for(lambda: worker.log_text().count("Connected to ") > readies, 60), worker.log_text()
+        call(stack, 'publish.apply_async((C, "e", "again"), countdown=0.1)')
+        seen.wait_for_count(3, 60)
+    assert seen.data() == ["meanwhile", "later", "again"]
+    assert "Unrecoverable" not in worker.log_text()
+    assert worker.stop(60) == 0
 
 
 def test_refusal_of_rabbitmq_is_told_as_such(stack: Stack, rabbitmq: RabbitMQ) -> None:

@@ -68,6 +68,10 @@ class OneLane:
     def state(self, field: str) -> bytes | None:
         return self.client.hget(f"{self.base}:state", field)
 
+    def forget_ring(self) -> None:
+        """The next sweep may ring the lane: as if the last one were long ago."""
+        self.client.hdel(f"{self.base}:state", "rung")
+
     def everything(self) -> dict[bytes, bytes]:
         """Every key with its value, without its time to live."""
         return {key: self.client.dump(key) for key in self.client.scan_iter(count=1000)}

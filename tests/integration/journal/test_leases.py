@@ -283,6 +283,28 @@ class TestFork:
         assert bodies_of(lane.take(holder)) == [b"1"]
 
 
+class TestKeeper:
+    def test_keeper_survives_an_unexpected_error(self, make_lane, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A keeper that ended in silence would let the leases of long requests run out."""
+        monkeypatch.setattr(lease_module, "RENEW_EVERY_S", 0.02)
+        lane = make_lane()
+        keeper, rounds = lane.journal._keeper, []
+        renew = keeper._renew
+
+        def renew_from_the_second_on(leases) -> None:
+            rounds.append(len(leases))
+            if len(rounds) == 1:
+                raise ValueError("a surprise")
+            renew(leases)
+
+        monkeypatch.setattr(keeper, "_renew", renew_from_the_second_on)
+        holder = lane.acquire()
+        lane.client.pexpire(f"{lane.base}:lease", 1000)
+        assert wait_for(lambda: len(rounds) >= 3, 10)
+        assert lane.client.pttl(f"{lane.base}:lease") > 1000
+        lane.journal.release(holder)
+
+
 class TestSweep:
     def test_a_lane_whose_doorbell_was_lost_is_told_once(self, lane: OneLane) -> None:
         """To one caller; the others have nothing to ring, until the gap is over."""
@@ -338,6 +360,47 @@ class TestSweep:
         first, second = lane.journal.sweep([0])[1], lane.journal.sweep([0])[1]
         assert (len(first), len(second)) == (100, 30)
         assert len({*first, *second}) == 130
+
+    def test_third_unanswered_ring_makes_a_lane_unheard(self, lane: OneLane) -> None:
+        """Each ring of the sweep counts, and Redis notes when the third was not answered."""
+        lane.append(b"1")
+        for count in (1, 2, 3):
+            assert lane.journal.unheard_lanes([0]) == set()
+            lane.forget_ring()
+            assert lane.journal.sweep([0]) == ([0], [])
+            assert lane.journal.sweep([0]) == ([], []), "no ring, no count"
+            assert lane.state("unanswered") == b"%d" % count
+        assert lane.journal.unheard_lanes([0]) == {0}
+        seconds, _ = lane.client.time()
+        assert abs(int(lane.state("unheard") or 0) - seconds * 1000) < WAIT_S * 1000
+
+    @pytest.mark.parametrize("channel", [None, "a"])
+    def test_lease_answers_all_rings_of_its_lane(self, lane: OneLane, channel: str | None) -> None:
+        """That of the lane and that of a held channel; when it was unheard stays known."""
+        lane.append_to(("a", b"1"), ("b", b"2"))
+        holder = lane.acquire()
+        lane.hold_first(holder)
+        lane.journal.hand_over(holder)
+        for _ in range(3):
+            lane.forget_ring()
+            lane.journal.sweep([0])
+        assert lane.journal.unheard_lanes([0]) == {0}
+        lane.acquire(channel)
+        assert lane.state("unanswered") is None
+        assert lane.journal.unheard_lanes([0]) == set()
+        assert lane.state("unheard") is not None
+
+    def test_ring_of_a_hold_counts_for_its_lane(self, lane: OneLane) -> None:
+        """A held channel is rung by the sweep alone; several that are due are one ring of the lane."""
+        lane.client.zadd(f"{lane.base}:holds", {"a": 1, "b": 1})
+        assert len(lane.journal.sweep([0])[1]) == 2
+        assert lane.state("unanswered") == b"1"
+
+    def test_rings_of_a_paused_app_are_not_counted(self, lane: OneLane) -> None:
+        """One of its lanes is rung then, to probe; the others have no ring to answer."""
+        lane.append(b"1")
+        assert lane.journal.sweep([0], is_counted=False) == ([0], [])
+        assert lane.state("unanswered") is None
 
     def test_who_waits_is_seen(self, make_lane) -> None:
         """Entries without a holder: waiting; with one: not empty."""

@@ -1,4 +1,4 @@
-"""The sweep of an app that was paused: one queue is rung to probe, and not always the same."""
+"""The sweep: of a paused app one queue is rung to probe, and a lane that no ring reaches is drained here."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 import pytest
 import redis
 
-from sockudo_publisher import publish_many
+from sockudo_publisher import draining, publish_many
 from sockudo_publisher.apps import app_named, forget_apps
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.workerapp.sweep import sweep_once, trim_once
+from sockudo_publisher.workerapp import sweep
+from sockudo_publisher.workerapp.sweep import UNHEARD, sweep_once, trim_once
 
 pytestmark = pytest.mark.integration
 
@@ -85,3 +86,42 @@ def test_sweep_bounds_dead_letters(bell: Bell, redis_url: str, monkeypatch: pyte
             keys = lane_keys(NAME, lane)
             assert client.xlen(keys.dead) == 2
             assert client.hgetall(keys.counts) == {b"dead_dropped_uncertain": b"1", b"dead_dropped_refused": b"1"}
+
+
+def sweep_again(redis_url: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:
+    """As if the last sweep were long ago."""
+    with redis.Redis.from_url(redis_url) as client:
+        for lane in range(LANES):
+            client.hdel(lane_keys(NAME, lane).state, "rung")
+    return sweep_once(NAME, has_free_slot=has_free_slot)
+
+
+def test_lanes_that_no_ring_reaches_are_drained_here(bell: Bell, redis_url: str) -> None:
+    """From the third sweep on, and again and again; a lease that somebody takes begins the count anew."""
+    assert [sweep_again(redis_url) for _ in range(2)] == [[], []]
+    bell.rung.clear()
+    for _ in range(2):
+        assert sweep_again(redis_url) == [(lane, None, UNHEARD) for lane in range(LANES)]
+    assert bell.rung == []
+    holder = app_named().journal.acquire(1)
+    assert holder is not None
+    app_named().journal.hand_over(holder)
+    assert [lane for lane, _, _ in sweep_again(redis_url)] == [0, 2, 3]
+    assert bell.rung == [(1,)]
+
+
+def test_full_slots_are_no_lost_doorbells(bell: Bell, redis_url: str) -> None:
+    """A worker whose slots are all taken answers no ring until one is free: it drains no more than it has slots for."""
+    for _ in range(5):
+        assert sweep_again(redis_url, has_free_slot=False) == []
+    assert len(bell.rung) >= 5
+
+
+def test_free_slots_are_those_without_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the pool runs and what waits for it both count."""
+    monkeypatch.setattr(draining.state, "slots", 2)
+    tasks: set[object] = set()
+    monkeypatch.setattr(sweep.worker_state, "reserved_requests", tasks)
+    assert sweep.has_free_slot()
+    tasks.update({1, 2})
+    assert not sweep.has_free_slot()

@@ -18,7 +18,14 @@ import redis
 from sockudo_publisher.journal import lease as lease_module
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds
-from sockudo_publisher.journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
+from sockudo_publisher.journal.journal import (
+    UNHEARD_RINGS,
+    DeadLetterFields,
+    Holder,
+    Journal,
+    MarkerChanged,
+    Taken,
+)
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.lease import LeaseLost
 from sockudo_publisher.journal.link import RedisLink
@@ -139,8 +146,10 @@ class Pair:
             self.drains.append(Drain(channel, real, model))
 
     def sweep(self) -> None:
-        ring, due = self.real.sweep([0])
-        assert (bool(ring), [channel for _, channel in due]) == self.model.sweep(0)
+        is_counted = self.random.random() < 0.7
+        ring, due = self.real.sweep([0], is_counted=is_counted)
+        assert (bool(ring), [channel for _, channel in due]) == self.model.sweep(0, is_counted=is_counted)
+        assert bool(self.real.unheard_lanes([0])) == (self.model.lanes[0].queue.unanswered >= UNHEARD_RINGS)
         assert self.real.waiting([0]) == self.face.waiting([0])
 
     def later(self) -> None:
@@ -322,6 +331,9 @@ class Pair:
         assert [body for _, body in real.dead] == [item.body for item, _ in model.letters]
         assert {name: count for name, count in real.counts.items() if count} == model.counts
         assert real.armed == model.queue.is_armed
+        unanswered, unheard = self.client.hmget(lane_keys(APP, 0).state, "unanswered", "unheard")
+        assert int(unanswered or 0) == model.queue.unanswered
+        assert (unheard is not None) == (model.queue.unheard_ms > 0)
 
     def compare_queue(self, real: RealQueue, model: ModelQueue, token: str) -> None:
         assert [item.body for item in real.items] == [entry.item.body for entry in model.entries]

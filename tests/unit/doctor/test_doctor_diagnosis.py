@@ -13,6 +13,7 @@ from sockudo_publisher.doctor.broker_health import BROKER_CHECKS, BrokerFacts
 from sockudo_publisher.doctor.delivering import DELIVERY_CHECKS
 from sockudo_publisher.doctor.deployment import DEPLOYMENT_CHECKS
 from sockudo_publisher.doctor.diagnosis import diagnose
+from sockudo_publisher.doctor.doorbells import DOORBELL_CHECKS
 from sockudo_publisher.doctor.limits import LIMIT_CHECKS
 from sockudo_publisher.doctor.redis_health import REDIS_CHECKS, RedisFacts
 from sockudo_publisher.doctor.remembering import MEMORY_CHECKS
@@ -42,6 +43,7 @@ def test_every_check_has_its_line_in_the_same_order(looks):
         *REDIS_CHECKS,
         *BROKER_CHECKS,
         *DEPLOYMENT_CHECKS,
+        *DOORBELL_CHECKS,
         *ACCESS_CHECKS,
         *LIMIT_CHECKS,
         *MEMORY_CHECKS,

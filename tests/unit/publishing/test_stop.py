@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from sockudo_publisher.draining import StopFlag
+
 pytestmark = pytest.mark.unit
 
 INTERRUPTED = """
@@ -77,3 +79,13 @@ def run(source: str) -> str:
     environ = {**os.environ, "SOCKUDO_REDIS_URL": "redis://127.0.0.1:1/0"}
     command = [sys.executable, "-c", source]
     return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=True).stdout
+
+
+def test_cold_stop_is_a_stop_and_stays_cold() -> None:
+    """A later warm stop (the sweep's own end) does not undo it."""
+    flag = StopFlag()
+    flag.set()
+    assert (flag.is_set(), flag.is_cold()) == (True, False)
+    flag.set_cold()
+    flag.set()
+    assert (flag.is_set(), flag.is_cold()) == (True, True)

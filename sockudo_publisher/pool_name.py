@@ -1,18 +1,24 @@
-"""The pool that the command line asks for, where Celery would not listen. Pure.
+"""The pool that a worker's command line asks for, where Celery would not listen. Pure.
 
 `celery worker -P prefork` names the option's default, and Celery then prefers the configured pool
-(threads, the right one for production): asking for prefork would be answered with threads.
+(threads, the right one for production): asking for prefork would be answered with threads. And it prepares a
+process for a green pool only where `-P` and the name are two words.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["asks_for_prefork"]
+__all__ = ["asks_for_prefork", "pool_name"]
 
 
 def asks_for_prefork(arguments: Sequence[str]) -> bool:
-    """Whether these command line arguments name prefork as the pool (the last one named counts)."""
+    """Whether these command line arguments name prefork as the pool."""
+    return pool_name(arguments) == "prefork"
+
+
+def pool_name(arguments: Sequence[str]) -> str:
+    """The pool that these command line arguments name (the last one counts), or ``""``."""
     pool = ""
     for index, argument in enumerate(arguments):
         if argument in ("-P", "--pool") and index + 1 < len(arguments):
@@ -21,4 +27,4 @@ def asks_for_prefork(arguments: Sequence[str]) -> bool:
             pool = argument.partition("=")[2]
         elif argument.startswith("-P") and len(argument) > 2:
             pool = argument[2:].removeprefix("=")
-    return pool == "prefork"
+    return pool

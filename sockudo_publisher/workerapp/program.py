@@ -1,0 +1,120 @@
+"""The worker program: Celery's, started with this package's options, and stopped drains first.
+
+Celery makes it for every command that starts a worker of our app, whatever module names the app.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+from celery import platforms
+from celery.apps import worker as celery_worker
+from celery.concurrency.base import BasePool
+from celery.exceptions import ImproperlyConfigured
+from celery.platforms import EX_FAILURE, EX_OK
+from celery.utils.text import str_to_list
+from kombu.utils.compat import detect_environment
+
+from .. import draining
+from ..celery_app import queue_name
+from ..errors import ConfigurationError
+from ..pool_name import asks_for_prefork
+from ..private_app import end_with_usage
+from .options import check_queues, left_out, own_options
+
+__all__ = ["Worker"]
+
+logger = logging.getLogger("sockudo_publisher.worker")
+
+#: Pools that work only in a process whose sockets and threads were replaced before anything used them.
+_GREEN = ("gevent", "eventlet")
+
+
+class Worker(celery_worker.Worker):  # type: ignore[misc]
+    """Refuses, with one line and exit code 2, what would deliver nothing or lose messages."""
+
+    def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
+        context = click.get_current_context(silent=True)
+        extra = context.args if context is not None and context.info_name == "worker" else ()
+        self._left_out = left_out(options)
+        try:
+            own = own_options(options, extra, asks_for_prefork=asks_for_prefork(sys.argv))
+            queues, excluded = str_to_list(options.get("queues")), str_to_list(options.get("exclude_queues"))
+            self._read_beside = check_queues(queues or (), excluded or (), queue_name())
+            _check_prepared(own.get("pool") or own.get("pool_cls"))
+            super().__init__(app, hostname, **own)
+        except (ConfigurationError, ImproperlyConfigured) as error:
+            end_with_usage(" ".join(str(error).split()))
+
+    def on_start(self) -> None:
+        """Celery's; the log is open by now."""
+        super().on_start()
+        for option in self._left_out:
+            logger.warning("%s has no effect: drains end by themselves, and no event may be cut", option)
+        for queue in self._read_beside:
+            logger.warning("reads the queue %s too: tasks there that are not this package's are discarded", queue)
+
+    def terminate(self, in_sighandler: bool = False) -> None:
+        """Celery's; children may be ended now."""
+        draining.state.stop.set_cold()
+        super().terminate(in_sighandler)
+
+    def install_platform_tweaks(self, worker: Any) -> None:
+        """Celery's signal handlers, after which drains stop first.
+
+        SIGQUIT, and SIGTERM where REMAP_SIGTERM makes one of it, would cancel drains in the middle of a request, or
+        wait for them without a stop: the first one is a warm shutdown instead, the second a cold one.
+        """
+        super().install_platform_tweaks(worker)
+        warm = {"SIGINT": EX_FAILURE, "SIGQUIT": EX_FAILURE}
+        if celery_worker.REMAP_SIGTERM == "SIGQUIT":
+            warm["SIGTERM"] = EX_OK
+        for name, code in warm.items():
+            celery_worker.install_worker_int_handler(worker, sig=name, exitcode=code, callback=_cold_next(name))
+        for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP"):
+            handler = signal.getsignal(getattr(signal, name))
+            if callable(handler):
+                platforms.signals[name] = _drains_first(handler)
+
+
+def _check_prepared(pool: Any) -> None:
+    module = pool if isinstance(pool, str) else getattr(pool, "__module__", "")
+    for name in _GREEN:
+        if name in module and detect_environment() != name:  # type: ignore[no-untyped-call]
+            raise ConfigurationError(f"--pool: this process is not prepared for {name}; write -P {name}")
+
+
+def _cold_next(name: str) -> Callable[[Any], None]:
+    def install(worker: Any) -> None:
+        celery_worker.safe_say(f"worker: {name} again ends running drains, whose lanes then wait", sys.__stdout__)
+        celery_worker.install_worker_term_hard_handler(worker, sig=name, callback=_shut_down_cold)
+
+    return install
+
+
+def _shut_down_cold(worker: Any) -> None:
+    draining.state.stop.set_cold()
+    pool = worker.consumer.pool
+    if type(pool).terminate_job is not BasePool.terminate_job:
+        celery_worker.on_cold_shutdown(worker)
+        return
+    # Celery's would fail where a pool cannot end its tasks, and Python waits for a pool's threads: an answer of the
+    # server may take SOCKUDO_DELIVERY_TIMEOUT. The journal takes this end for a killed worker's.
+    celery_worker.safe_say("worker: Cold shutdown (MainProcess)", sys.__stdout__)
+    if worker.pidlock:
+        worker.pidlock.release()
+    os._exit(EX_FAILURE)
+
+
+def _drains_first(handler: Callable[..., Any]) -> Callable[..., Any]:
+    def handle(*args: Any) -> None:
+        draining.state.stop.set()
+        handler(*args)
+
+    return handle
