@@ -88,6 +88,7 @@ def _build(name: str) -> App:
             on_expired=settings.on_expired,
             max_rate=settings.max_rate,
             key_ttl_ms=int(settings.key_ttl * 1000),
+            batch_max_events=settings.batch_max_events,
         ),
         # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
         # of Redis test guesses.

@@ -16,16 +16,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .delivery.memory import advice, current
+from .delivery.wellformed import fault_of
 from .doorbell import doorbell
-from .errors import ValidationError
+from .errors import JournalUnreadable, ValidationError
 from .journal.canary import MemoryReport
-from .journal.dead_letters import DeadLetters, Letter
+from .journal.dead_letters import UNREADABLE, DeadLetters, Letter
+from .journal.keys import APPS, AppKeys
 from .journal.layout import Layout
 from .journal.link import WORKER_TIMEOUT_S, RedisLink
 from .journal.memory import DedupMemory
+from .journal.pack import Item
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
 from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force
+from .journal.unreadable import wrong_keys
 from .settings import Settings
 
 __all__ = [
@@ -49,7 +53,7 @@ logger = logging.getLogger("sockudo_publisher.operations")
 RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "held_uncertain", "settled_by_history")
 
 #: A dead letter's id as people see it: "lane-entryid".
-_ID = re.compile(r"(\d{1,9})-(\d{1,19}-\d{1,19})")
+_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,20}-[0-9]{1,20})")
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ class AppStatus:
     ``memory``: what canaries say of the server's memory of ids, ``advice`` what to change about it, or ``""``.
     ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
     while they hold something. ``configured`` is ``False`` for a name that is in no setting any more and
-    still has events: nobody delivers them.
+    still has events: nobody delivers them. ``unreadable``: keys of the app, or of all apps, that hold something else
+    than the journal's; with a layout that cannot be read there are no lanes to show.
     """
 
     app: str
@@ -98,15 +103,28 @@ class AppStatus:
     advice: str = ""
     flip: FlipStatus | None = None
     configured: bool = True
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether something in Redis, of the app or of a lane, is not the journal's."""
+        return bool(self.unreadable) or any(lane.unreadable for lane in self.lanes)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether drains of a lane end in errors."""
+        return any(lane.failures for lane in self.lanes)
 
 
 @dataclass(frozen=True)
 class DeadLetter:
     """An event that could not be delivered. Times are Redis', ms; ``size`` is that of ``item``, in bytes.
 
-    ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain`` or ``expired``; ``words`` are the
-    server's. ``first_ms``: the start of its first attempt, 0 if it was never sent. ``item`` is the exact
-    element of ``{"batch":[...]}``; it holds the payload and is in no repr.
+    ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain``, ``expired``, ``miscounted`` (the server
+    gave several receipts for it) or ``unreadable``; ``words`` are the server's. ``first_ms``: the start of its first
+    attempt, 0 if it was never sent, or nobody knows when. ``item`` is the exact element of ``{"batch":[...]}``; it
+    holds the payload and is in no repr. ``raw_entry``: the journal's entry that ``item`` is, whole, where that could
+    not be read (each name and value as ``LENGTH:BYTES,``); else ``""``.
     """
 
     id: str
@@ -122,6 +140,18 @@ class DeadLetter:
     size: int
     maybe_delivered: bool
     item: bytes = field(repr=False)
+    raw_entry: str = ""
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether it holds exactly one event, which can be sent again."""
+        return not (self.reason == UNREADABLE or self.raw_entry or fault_of(Item(self.channel, self.item)))
+
+    @property
+    def data(self) -> Any:
+        """The event's data; of what is no event, the whole of it as text."""
+        event = _event(self.item)
+        return self.item.decode(errors="replace") if event is None else event.get("data")
 
 
 def status(settings: Settings) -> list[AppStatus]:
@@ -130,8 +160,19 @@ def status(settings: Settings) -> list[AppStatus]:
     configured = settings.app_urls()
     found = []
     for app in (*configured, *(name for name in known_apps(link) if name not in configured)):
-        layout = layout_in_force(link, app, settings.lanes)
+        unreadable = _unreadable(link, app)
+        try:
+            layout = layout_in_force(link, app, settings.lanes)
+        except JournalUnreadable as error:
+            told = (str(error), *(one for one in unreadable if not one.startswith(AppKeys.of(app).lanes)))
+            found.append(AppStatus(app, (), None, {}, Limits(), configured=app in configured, unreadable=told))
+            continue
         seen = journal_status(link, app, layout.lanes)
+        unreadable += [
+            f"{getattr(AppKeys.of(app), name.partition(' ')[0])}: cannot be read, begins anew"
+            for name in seen.shared.unreadable
+            if not any(one.startswith(getattr(AppKeys.of(app), name.partition(" ")[0]) + " ") for one in unreadable)
+        ]
         pause = seen.shared.pause
         shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.words) if pause else None
         in_force = {*layout.span.lanes, *layout.appending.lanes}
@@ -141,12 +182,30 @@ def status(settings: Settings) -> list[AppStatus]:
         kept = DedupMemory(link, app)
         memory = current(kept.report(), kept.now_ms())
         limits = seen.shared.limits
-        if app in configured or any(lane.depth or lane.held or lane.dead for lane in lanes):
+        if app in configured or unreadable or any(lane.depth or lane.held or lane.dead for lane in lanes):
             advised = advice(memory) if app in configured else ""
             found.append(
-                AppStatus(app, lanes, shown, counters, limits, memory, advised, flip, configured=app in configured)
+                AppStatus(
+                    app,
+                    lanes,
+                    shown,
+                    counters,
+                    limits,
+                    memory,
+                    advised,
+                    flip,
+                    configured=app in configured,
+                    unreadable=tuple(unreadable),
+                )
             )
     return found
+
+
+def _unreadable(link: RedisLink, app: str) -> list[str]:
+    """The keys of an app that are of another type, and the one of all apps."""
+    keys = AppKeys.of(app)
+    names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
+    return wrong_keys(link, [*names, keys.canaries, keys.canary_answers, keys.canary_holder, APPS])
 
 
 def _flip(layout: Layout, lanes: Sequence[LaneStatus]) -> FlipStatus | None:
@@ -183,10 +242,16 @@ def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: boo
     Their order towards their channels is given up. They keep their message ids, so that a server that
     remembers one answers instead of delivering again; ``new_id`` gives them new ones. Raises
     :class:`ValidationError`, with nothing moved, when one is a ``conflict`` and ``new_id`` is not set: the
-    server knows its id with another payload.
+    server knows its id with another payload; and when one is not exactly one event: it can be purged.
     """
     letters = _letters(settings, app)
     found = [letter for place in _places(ids) if (letter := letters.find(*place)) is not None]
+    unreadable = [_id(letter) for letter in found if not _shown(app, letter).is_replayable]
+    if unreadable:
+        raise ValidationError(
+            f"ids: {len(unreadable)} of them cannot be replayed ({', '.join(unreadable[:3])}): "
+            "they do not hold exactly one event (dead show, dead purge)"
+        )
     conflicts = [_id(letter) for letter in found if letter.reason == "conflict"]
     if conflicts and not new_id:
         raise ValidationError(
@@ -255,7 +320,7 @@ def _id(letter: Letter) -> str:
 
 
 def _shown(app: str, letter: Letter) -> DeadLetter:
-    event = _event(letter.item)
+    event = _event(letter.item) or {}
     return DeadLetter(
         id=_id(letter),
         app=app,
@@ -270,17 +335,21 @@ def _shown(app: str, letter: Letter) -> DeadLetter:
         size=len(letter.item),
         maybe_delivered=letter.maybe_delivered,
         item=letter.item,
+        raw_entry=letter.raw_entry,
     )
 
 
-def _event(item: bytes) -> dict[str, Any]:
-    event = json.loads(item)
-    assert isinstance(event, dict), "an item is one element of {'batch': [...]}"
-    return event
+def _event(item: bytes) -> dict[str, Any] | None:
+    """The event that an item is; ``None`` where it is none."""
+    try:
+        event = json.loads(item)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _with_new_id(item: bytes) -> bytes:
-    event = {**_event(item), "message_id": uuid.uuid4().hex}
+    event = {**(_event(item) or {}), "message_id": uuid.uuid4().hex}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 

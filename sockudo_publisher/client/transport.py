@@ -22,7 +22,15 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import ConfigurationError, SockudoConnectionError
-from .deadline import Attempt, DeadlineAdapter, attempt_until, is_socks, tls_context
+from .deadline import (
+    MAX_INFORMATIONAL,
+    Attempt,
+    DeadlineAdapter,
+    attempt_until,
+    is_informational,
+    is_socks,
+    tls_context,
+)
 
 __all__ = ["MAX_RESPONSE_BYTES", "FilePath", "Response", "Transport"]
 
@@ -149,6 +157,8 @@ class Transport:
                 raise
             response = refusal
         try:
+            if 100 <= response.status_code < 200:
+                response = _final(response, attempt)
             answer = Response(response.status_code, response.headers, _read(response, attempt))
         except BaseException:
             response.close()  # half read: the connection is of no more use
@@ -279,6 +289,36 @@ def _refusal(error: requests.exceptions.HTTPError, url: str) -> requests.Respons
     if response is None or response.status_code < 400:
         return None
     return response if response.request is None or response.request.url == url else None
+
+
+def _final(response: requests.Response, attempt: Attempt) -> requests.Response:
+    """The answer behind informational ones, which connections that are not ours take for the final one.
+
+    Raises ``HTTPException`` where it cannot be had: what became of the request is not known then.
+    """
+    raw: Any = response.raw
+    original: Any = getattr(raw, "_original_response", None)
+    for _ in range(MAX_INFORMATIONAL):
+        if not is_informational(getattr(original, "status", 0)) or getattr(original, "fp", None) is None:
+            break
+        original.headers = original.msg = None  # as before its first answer; begin() reads the next one
+        original.begin()
+        attempt.remaining()
+        if original.status >= 200:
+            final = requests.Response()
+            final.status_code = original.status
+            final.headers = CaseInsensitiveDict(original.headers.items())
+            final.raw = urllib3.HTTPResponse(
+                body=original,
+                headers=original.headers,
+                status=original.status,
+                preload_content=False,
+                original_response=original,
+                connection=getattr(raw, "_connection", None),
+            )
+            final.request, final.url = response.request, response.url
+            return final
+    raise http.client.HTTPException(f"informational answer {response.status_code} without the final one")
 
 
 def _read(response: requests.Response, attempt: Attempt) -> bytes:

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from typing_extensions import assert_never
 
+from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.batch import Batch
 from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
-from ..journal.pack import Item
+from ..journal.pack import Item, UnreadableEntry
 from ..journal.shared import Limits
 from ..journal.shared import Pause as AppPause
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
-from .outcome import Finding, NoReply, Reply, classify
+from .outcome import Finding, NoReply, Outcome, Reply, blamed, classify
 from .probe import AskCanaries, Probe
 from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate
+from .wellformed import fault_of
 from .window import Policy, Standing, standing
 
 __all__ = ["Find", "Post", "Ring", "drain"]
@@ -93,10 +96,22 @@ def drain(
     run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, find)
     try:
         at("leased")
-        return run.deliver()
+        while True:
+            try:
+                return run.deliver()
+            except UnreadableEntry as error:
+                journal.quarantine(run.holder, error.entry_id)  # then from the head again, where it is no more
     except LeaseLost:
         logger.info("%r is lost: its new holder goes on", run.holder.lease)
         return None
+    except JournalUnreadable:
+        run.give_back()
+        raise
+    except JournalUnavailable:
+        raise  # the lease runs out
+    except Exception:
+        run.give_back()
+        raise
     finally:
         run.probe.end()
         journal.forget(run.holder)
@@ -172,6 +187,11 @@ class _Run:
                 case _:
                     assert_never(step)
         return self.ring
+
+    def give_back(self) -> None:
+        """End in an error: the queue is free at once. What is marked stays so: it may have been sent."""
+        with suppress(JournalUnavailable, LeaseLost):
+            self.journal.hand_over(self.holder)
 
     # -- before a request ---------------------------------------------------------------------------
 
@@ -410,7 +430,10 @@ class _Run:
         # The window may end during the request: the server looks at an id when it comes to the item.
         self.late = self.late or (batch.resent and age_s > self.policy.window_s)
         attempt = Attempt(batch.count, len(body), batch.resent, self.holder.channel is not None, age_s)
-        return classify(result, batch.count), attempt
+        finding = classify(result, batch.count)
+        if isinstance(result, Reply) and result.status == 200 and finding.outcome is not Outcome.ACCEPTED:
+            finding = blamed(finding, result, [fault_of(item) for item in batch.items()])
+        return finding, attempt
 
     # -- after it -----------------------------------------------------------------------------------
 

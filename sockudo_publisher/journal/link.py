@@ -29,7 +29,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from redis.retry import Retry
 
 from .. import faultpoint
-from ..errors import JournalUnavailable
+from ..errors import JournalUnavailable, JournalUnreadable
 from ..redaction import without_credentials
 from .scripts import all_scripts, name_of, script
 
@@ -168,14 +168,33 @@ class RedisLink:
 def checked(answer: Any) -> Any:
     """The answer itself, or the error that Redis answered as :class:`JournalUnavailable`."""
     if isinstance(answer, Exception):
+        if is_about_data(answer):
+            raise JournalUnreadable(f"Redis refused: {error_words(answer)}", stored=False)
         raise JournalUnavailable(f"Redis refused: {error_words(answer)}", stored=False)
     return answer
+
+
+#: What Redis answers to a script for reasons of its own, which pass: nothing is wrong with the data then.
+_PASSING = (
+    *("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN"),
+    *("MOVED", "ASK ", "NOPERM", "NOAUTH", "UNBLOCKED", "KILLED", "killed by user", "run this command"),
+)
+
+
+def is_about_data(answer: object) -> bool:
+    """Whether Redis refused a command for what a key holds: another type, or no number where a script needs one."""
+    text = str(answer)
+    if not isinstance(answer, ResponseError) or isinstance(answer, NoScriptError):
+        return False
+    return "WRONGTYPE" in text or ("user_script" in text and not any(word in text for word in _PASSING))
 
 
 def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
     """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
     pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
-    return [(member.decode(), int(float(score))) for member, score in pairs]
+    # Names and times of ours are UTF-8 and milliseconds; what is not is left out, or lies at the end of all time.
+    found = [(member.decode(errors="replace"), float(score)) for member, score in pairs]
+    return [(member, int(max(-1e15, min(score, 1e15)))) for member, score in found if "\ufffd" not in member]
 
 
 def is_out_of_memory(answer: object) -> bool:

@@ -24,11 +24,14 @@ NAMES = (
     "bury",
     "count",
     "drop_right",
+    "fail",
     "hold",
     "learn",
     "mark",
+    "mend",
     "pause",
     "postpone",
+    "quarantine",
     "rate",
     "relayout",
     "release",
@@ -62,6 +65,7 @@ class Answer(IntEnum):
     UNKNOWN_VERSION = 3  # the head was written by a newer release; left alone
     RING = 4  # done, and the lane must be rung
     KEPT = 5  # not released: entries came meanwhile, go on draining
+    UNREADABLE = 6  # what is at the head cannot be read; nothing was taken
 
 
 @dataclass(frozen=True)

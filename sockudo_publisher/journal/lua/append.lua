@@ -8,14 +8,15 @@
 -- ARGV[4...] per pack: item count, earliest expiry in ms or 0, meta (JSON), body (items joined by ',')
 -- Returns {CLOSED} | {FULL, depth} | {DONE} | {RING}
 -- Invariant: a lane with entries is leased or armed, so no wake-up is lost.
+-- include counters
 local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
 if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
-local depth = tonumber(kept[1] or '0')
+local depth = read_depth(KEYS[1], kept[1])
 local most, count = tonumber(ARGV[1]), tonumber(ARGV[3])
 if most > 0 and depth + count > most then return {-3, depth} end
 for i = 4, #ARGV, 4 do
   redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', ARGV[i], 'x', ARGV[i + 1], 'm', ARGV[i + 2], 'b', ARGV[i + 3])
 end
-redis.call('HINCRBY', KEYS[2], 'depth', count)
+add_depth(KEYS[1], KEYS[2], count)
 if redis.call('HSETNX', KEYS[2], 'armed', '1') == 1 then return {4} end
 return {1}

@@ -8,13 +8,14 @@
 -- ARGV[10...] the dead letter's fields and values
 -- Returns {LOST} | {MISMATCH} | {DONE}
 -- include advance
+-- include counters
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 if ARGV[9] == '1' then redis.call('XADD', KEYS[7], '*', unpack(ARGV, 10)) end
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
-redis.call('HINCRBY', KEYS[2], 'depth', -1)
-redis.call('HINCRBY', KEYS[6], ARGV[8], 1)
+add_depth(KEYS[1], KEYS[2], -1)
+tally(KEYS[6], ARGV[8], 1)
 end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[7])
 return {1}
