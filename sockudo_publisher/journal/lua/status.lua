@@ -8,11 +8,14 @@
 -- include now
 -- include entry
 -- include counters
-local wanted = {'stream', 'hash', 'string', 'zset', 'stream', 'hash', 'hash'}
+local kinds = {
+  [KEYS[1]] = 'stream', [KEYS[2]] = 'hash', [KEYS[3]] = 'string', [KEYS[4]] = 'zset', [KEYS[5]] = 'stream',
+  [KEYS[6]] = 'hash', [KEYS[7]] = 'hash',
+}
 local wrong, is_wrong = {}, {}
-for i = 1, 7 do
+for i = 1, #KEYS do
   local kind = redis.call('TYPE', KEYS[i]).ok
-  if kind ~= 'none' and kind ~= wanted[i] then
+  if kind ~= 'none' and kind ~= kinds[KEYS[i]] then
     is_wrong[i] = true
     wrong[#wrong + 1] = i
     wrong[#wrong + 1] = kind
