@@ -305,7 +305,7 @@ def _letters(settings: Settings, app: str) -> DeadLetters:
 
 def _place(id: str) -> tuple[int, str]:
     match = _ID.fullmatch(id)
-    if match is None:
+    if match is None or any(int(part) >= 2**64 for part in match[2].split("-")):
         raise ValidationError("id: not one of a dead letter, expected lane-milliseconds-sequence")
     return int(match[1]), match[2]
 
