@@ -158,7 +158,11 @@ class Transport:
             response = refusal
         try:
             if 100 <= response.status_code < 200:
-                response = _final(response, attempt)
+                try:
+                    response = _final(response, attempt)
+                except BaseException:
+                    session.close()  # the answer that may still come must not be taken for that to another request
+                    raise
             answer = Response(response.status_code, response.headers, _read(response, attempt))
         except BaseException:
             response.close()  # half read: the connection is of no more use
@@ -310,12 +314,14 @@ def _final(response: requests.Response, attempt: Attempt) -> requests.Response:
             final.headers = CaseInsensitiveDict(original.headers.items())
             final.raw = urllib3.HTTPResponse(
                 body=original,
-                headers=original.headers,
+                headers=urllib3.HTTPHeaderDict(original.headers.items()),
                 status=original.status,
                 preload_content=False,
                 original_response=original,
+                pool=getattr(raw, "_pool", None),
                 connection=getattr(raw, "_connection", None),
             )
+            raw._fp = raw._original_response = raw._connection = None  # given on: its end must not close them
             final.request, final.url = response.request, response.url
             return final
     raise http.client.HTTPException(f"informational answer {response.status_code} without the final one")
