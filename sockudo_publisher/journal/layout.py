@@ -199,7 +199,7 @@ class LayoutRecord:
     def look(self) -> Layout:
         """The layout in force, or what would be laid out. Changes nothing."""
         text = self._link.run([("GET", self._key)])[0]
-        return self._layout_of(text) if text else Layout(Span(0, self._wanted))
+        return Layout(Span(0, self._wanted)) if text is None else self._layout_of(text)
 
     def _layout_of(self, answer: Any) -> Layout:
         """The layout that Redis answered. Raises :class:`JournalUnreadable`, which names the key."""
@@ -298,7 +298,7 @@ class LayoutRecord:
             ("SADD", APPS, self._app),
         ]
         laid_out, text, _ = self._link.run(commands)
-        if not text:
+        if text is None:
             checked(laid_out)  # full, or a replica
             raise JournalUnavailable("the layout of the lanes is gone", stored=False)
         return text, self._layout_of(text)
