@@ -2,18 +2,18 @@
 -- The count is nil where they cannot be read; then the sixth answer is the version, if a newer release wrote it.
 -- The usual order is tried first: a look at each name would be made for every entry of every batch.
 local function read_entry(f)
-  local v, n, x, m, b, t
-  if f[1] == 'v' and f[3] == 'n' and f[5] == 'x' and f[7] == 'm' and f[9] == 'b' and (f[11] or 't') == 't' then
-    v, n, x, m, b, t = f[2], f[4], f[6], f[8], f[10], f[12]
-  else
-    local named = {}
-    for i = 1, #f, 2 do named[f[i]] = f[i + 1] end
-    v, n, x, m, b, t = named.v, named.n, named.x, named.m, named.b, named.t
+  if f[1] == 'v' and f[2] == '1' and f[3] == 'n' and f[5] == 'x' and f[7] == 'm' and f[9] == 'b' and not f[11] then
+    local n, b = tonumber(f[4]), f[10]
+    if n and n >= 1 and n % 1 == 0 and #b >= 2 * n - 1 then return n, f[6], f[8], b end
+    return nil
   end
+  local named = {}
+  for i = 1, #f, 2 do named[f[i]] = f[i + 1] end
+  local v, x, m, b, t = named.v, named.x, named.m, named.b, named.t
   if v ~= '1' then
-    return nil, nil, nil, nil, nil, v and v ~= '1' and string.match(v, '^[1-9]%d*$') or nil
+    return nil, nil, nil, nil, nil, v and string.match(v, '^[1-9]%d*$') or nil
   end
-  n = tonumber(n)
+  local n = tonumber(named.n)
   -- An item has a byte at least, and a comma before the next.
   if not (n and m and b and n >= 1 and n % 1 == 0 and #b >= 2 * n - 1) then return nil end
   -- A clock that cannot be read: sent before, nobody knows when.

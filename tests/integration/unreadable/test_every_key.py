@@ -373,7 +373,7 @@ def test_layout_that_is_none_is_named_to_everybody(client: redis.Redis) -> None:
 def test_other_apps_flow_beside_a_layout_that_is_none(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A drain looks at other apps' lanes; theirs are not its own."""
     monkeypatch.setenv("SOCKUDO_APPS", json.dumps({"other": get_settings().url}))
-    live_in(client)
+    forget_apps()
     client.set(AppKeys.of("other").lanes, "{bad")
     monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
     monkeypatch.setattr(draining.state, "slots", 100)  # else it yields without a look at the others
