@@ -5,6 +5,7 @@
 -- Returns {LOST} | {DONE}
 -- Where only the end of the marker is wrong, its time stays. A head that cannot be read begins at the entry's start:
 -- an item that had left may go out once more, and none is lost.
+-- include now
 -- include advance
 -- include entry
 -- include counters
@@ -15,7 +16,7 @@ local kept = redis.call('HMGET', state, 'head', 'marker')
 local head, marker = tonumber(kept[1] or '0'), kept[2]
 local first_ms, end_id = nil, nil
 if marker then first_ms, end_id = string.match(marker, '^(%d+) (%d+%-%d+) %d+ ?%d*$') end
-if first_ms and #first_ms > 15 then first_ms = nil end
+if first_ms and tonumber(first_ms) > now_ms() then first_ms = nil end
 local ends = end_id and redis.call('XRANGE', stream, end_id, end_id)[1]
 if not ends or ends[1] ~= end_id then ends = nil end
 

@@ -29,6 +29,8 @@
 local MOST_MOVED = 1000
 --: Items that one call looks at one by one before it answers AGAIN.
 local MOST_LOOKED = 5000
+--: ms that a first attempt may lie ahead, by a clock that was set back: one further off is at a time unknown.
+local MOST_AHEAD_MS = 60000
 
 local stream, state, gone = KEYS[1], KEYS[2], KEYS[4]
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
@@ -43,7 +45,7 @@ local first_ms, end_id, end_index
 if marker then
   first_ms, end_id, end_index = string.match(marker, '^(%d+) (%d+%-%d+) (%d+) ?%d*$')
   end_index = tonumber(end_index)
-  if not first_ms or #first_ms > 15 then return {6, now, 'state'} end
+  if not first_ms or tonumber(first_ms) > now + MOST_AHEAD_MS then return {6, now, 'state'} end
 end
 
 local held, any_held = {}, false
@@ -126,6 +128,7 @@ while not full and not marked_all and not version and not bad do
       if newer then version = newer else bad = id end
       break
     end
+    if since and tonumber(since) > now + MOST_AHEAD_MS then since = '0' end
     if count > 0 and since ~= clock then full = true break end
     clock = since
     local start, stop = first and head or 0, n

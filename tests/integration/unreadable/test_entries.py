@@ -293,6 +293,19 @@ def test_held_channel_with_an_unreadable_clock_is_uncertain(world: World) -> Non
     assert world.holds() == []
 
 
+@pytest.mark.parametrize("ahead_ms", [3_600_000, 10**13])
+def test_attempt_in_the_future_is_at_an_unknown_time(world: World, ahead_ms: int) -> None:
+    """It would be safe to send again until then."""
+    world.policy = type(world.policy)(on_uncertain="hold")
+    ids = world.append(world.channel(), 2)
+    [(entry, _)] = world.redis.xrange(lane_keys(APP, 0).stream)
+    marker = b"%d %s 2" % (world.journal.now_ms() + ahead_ms, entry)
+    world.redis.hset(lane_keys(APP, 0).state, "marker", marker)
+    world.drain()
+    assert [letter["reason"] for letter in world.letters()] == ["uncertain"] * 2
+    world.check(without=ids)
+
+
 def test_depth_and_counters_that_are_no_numbers_stop_nothing(world: World) -> None:
     """A settled batch stays settled: it is not sent again for a counter's sake."""
     keys = lane_keys(APP, 0)
