@@ -172,6 +172,15 @@ class TestMend:
         assert (bodies_of(batch), batch.first_ms) == ([b"2"], first_ms)
         assert lane.state("head") == b"1"
 
+    def test_end_of_a_marker_in_other_digits_is_none(self, lane: OneLane) -> None:
+        """Redis would find the entry; no script writes it so."""
+        lane.journal._batch_max_events = 2
+        for n in range(5):
+            lane.append(b"a%d" % n)
+        holder = lane.acquire()
+        lane.client.hset(f"{lane.base}:state", "marker", b"7 0%s 1" % entry_ids(lane)[4])
+        assert lane.take(holder).count == 2
+
     def test_in_an_empty_lane_nothing_is_left(self, lane: OneLane) -> None:
         """Neither head nor marker; an entry of a newer release is no more than that."""
         holder = lane.acquire()
