@@ -2,7 +2,7 @@
 
     python -m scripts.lua_mutants [NAME...] [--conditions] [--machine] [--jobs N]
 
-First the tests of ``tests/integration/journal`` run once, unchanged, to learn which of them call which
+First the tests of the journal (:data:`TESTS`) run once, unchanged, to learn which of them call which
 script and how long they take; then, for each mutant, those that call its script, shortest first, until one
 fails. The state machines are left out (too slow, and what only they find should have a plain test); with
 ``--machine`` the journal's gets a try at what survived. A line that cannot be deleted alone takes the lines with it
@@ -35,8 +35,8 @@ from sockudo_publisher.journal import link, scripts
 
 ROOT = Path(__file__).resolve().parent.parent
 LUA = ROOT / "sockudo_publisher" / "journal" / "lua"
-TESTS = "tests/integration/journal"
-MACHINE = f"{TESTS}/test_journal_machine.py"
+TESTS = ("tests/integration/journal", "tests/integration/unreadable/test_entries.py")
+MACHINE = f"{TESTS[0]}/test_journal_machine.py"
 
 #: What no test notices, each with the reason why it is so: ``(file, what, line) -> why``.
 NEEDLESS: dict[tuple[str, str, str], str] = {
@@ -181,7 +181,7 @@ def learn(directory: Path) -> tuple[dict[str, list[str]], dict[str, set[str]]]:
 
     def work(place: Path) -> int:
         recorder = Recorder()
-        code = run_pytest([TESTS, "--ignore-glob=*_machine.py"], place, recorder)
+        code = run_pytest([*TESTS, "--ignore-glob=*_machine.py"], place, recorder)
         found = {test: sorted(names) for test, names in recorder.calls.items()}
         (place / "calls").write_text(json.dumps([found, recorder.seconds]))
         return code

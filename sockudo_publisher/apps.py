@@ -97,6 +97,7 @@ def _build(name: str) -> App:
             key_ttl_ms=int(settings.key_ttl * 1000),
             namespace=settings.namespace,
             dead=DeadBounds(settings.dead_max, settings.dead_max_bytes, int(settings.dead_ttl * 1000)),
+            batch_max_events=settings.batch_max_events,
         ),
         # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
         # of Redis test guesses.

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import mmap
 import time
 from collections.abc import Mapping
@@ -20,13 +21,25 @@ from .delivery.drain import Ring, drain
 from .delivery.outcome import NoReply, Reply
 from .delivery.window import Policy
 from .doorbell import doorbell
-from .errors import SockudoConnectionError
+from .errors import JournalUnavailable, JournalUnreadable, SockudoConnectionError
 from .faultpoint import at
 from .journal.memory import DedupMemory
 from .recorded import recorded
 from .settings import Settings, get_settings
 
-__all__ = ["StopFlag", "WorkerState", "canaries", "policy", "run", "state", "stop_with_worker", "wait_or_stop"]
+__all__ = [
+    "StopFlag",
+    "WorkerState",
+    "canaries",
+    "policy",
+    "run",
+    "run_guarded",
+    "state",
+    "stop_with_worker",
+    "wait_or_stop",
+]
+
+logger = logging.getLogger("sockudo_publisher.draining")
 
 #: Seconds of one nap inside a wait: bounds how long a stop is not seen.
 NAP_S = 0.1
@@ -119,7 +132,10 @@ class _WorkerControl:
             pause = journal.shared.view().pause
             if pause is not None and pause.until_ms > journal.now_ms():
                 continue
-            lanes = journal.lanes()
+            try:
+                lanes = journal.lanes()
+            except JournalUnreadable:
+                continue  # its sweep says so; no other app stands still for it
             others = [lane for lane in lanes if (name, lane) != (self._app.name, self._lane)]
             if (others and journal.waiting(others)) or journal.holds_wait(lanes):
                 return True
@@ -179,6 +195,24 @@ def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
         fresh=asked.fresh,
         find=lambda items, since_ms: recorded(items, partial(_get, app), since_ms),
     )
+
+
+def run_guarded(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
+    """As :func:`run`, for a worker's slot: raises nothing, so that one bad queue costs no other its slot.
+
+    An error that a repeat would meet again is counted, ``status`` shows it, and the queue rests, longer each time. When
+    Redis is away, the sweep rings.
+    """
+    try:
+        return run(app_name, lane, channel)
+    except JournalUnreadable as error:
+        app_named(app_name).journal.failed(lane, channel, error)
+    except JournalUnavailable as error:
+        logger.warning("app %s lane %d: %s; the sweep rings again", app_name, lane, error)
+    except Exception as error:
+        logger.exception("drain failed app=%s lane=%d channel=%s", app_name, lane, channel or "-")
+        app_named(app_name).journal.failed(lane, channel, error)
+    return None
 
 
 def _post(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:

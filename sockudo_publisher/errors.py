@@ -47,6 +47,7 @@ __all__ = [
     "IdempotencyConflict",
     "InvalidWebhook",
     "JournalUnavailable",
+    "JournalUnreadable",
     "NotFound",
     "PayloadTooLarge",
     "PusherBadAuth",
@@ -265,6 +266,13 @@ class JournalUnavailable(SockudoError):
         self.stored = stored
         self.message_id = message_id
         self.stored_channels = stored_channels
+
+
+class JournalUnreadable(JournalUnavailable):
+    """Redis works, and holds something else than the journal has written. The message names the key where it is known.
+
+    Nothing is stored or sent by way of that key until a person has mended or deleted it.
+    """
 
 
 class BacklogFull(SockudoError):

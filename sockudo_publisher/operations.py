@@ -17,16 +17,19 @@ from typing import Any
 
 from .apps import target_of
 from .delivery.memory import advice, current
+from .delivery.wellformed import fault_of
 from .doorbell import doorbell
-from .errors import ValidationError
+from .errors import JournalUnreadable, ValidationError
 from .journal.canary import MemoryReport
-from .journal.dead_letters import DeadLetters, Letter
+from .journal.dead_letters import UNREADABLE, DeadLetters, Letter
 from .journal.layout import Layout
 from .journal.link import WORKER_TIMEOUT_S, RedisLink
 from .journal.memory import DedupMemory
+from .journal.pack import Item
 from .journal.scripts import Answer
 from .journal.shared import Limits, Shared
 from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force
+from .journal.unreadable import wrong_keys
 from .journal.workers import LiveWorker, Target, WorkerRegistry
 from .settings import Settings
 
@@ -51,7 +54,7 @@ logger = logging.getLogger("sockudo_publisher.operations")
 RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "held_uncertain", "settled_by_history")
 
 #: A dead letter's id as people see it: "lane-entryid".
-_ID = re.compile(r"(\d{1,9})-(\d{1,19}-\d{1,19})")
+_ID = re.compile(r"([0-9]{1,9})-([0-9]{1,20}-[0-9]{1,20})")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,8 @@ class AppStatus:
     while they hold something. ``configured`` is ``False`` for a name that is in no setting any more and
     still has events: nobody delivers them. ``workers``: those that live in this Redis, and where each delivers to;
     ``rival`` says that one of them delivers to another Sockudo app than the settings here, else ``""``.
+    ``unreadable``: keys of the app, or of all apps, that hold something else than the journal's; with a layout that
+    cannot be read there are no lanes to show.
     """
 
     app: str
@@ -103,15 +108,28 @@ class AppStatus:
     configured: bool = True
     workers: tuple[LiveWorker, ...] = ()
     rival: str = ""
+    unreadable: tuple[str, ...] = ()
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether something in Redis, of the app or of a lane, is not the journal's."""
+        return bool(self.unreadable) or any(lane.unreadable for lane in self.lanes)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether drains of a lane end in errors."""
+        return any(lane.failures for lane in self.lanes)
 
 
 @dataclass(frozen=True)
 class DeadLetter:
     """An event that could not be delivered. Times are Redis', ms; ``size`` is that of ``item``, in bytes.
 
-    ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain`` or ``expired``; ``words`` are the
-    server's. ``first_ms``: the start of its first attempt, 0 if it was never sent. ``item`` is the exact
-    element of ``{"batch":[...]}``; it holds the payload and is in no repr.
+    ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain``, ``expired``, ``miscounted`` (the server
+    gave several receipts for it) or ``unreadable``; ``words`` are the server's. ``first_ms``: the start of its first
+    attempt, 0 if it was never sent, or nobody knows when. ``item`` is the exact element of ``{"batch":[...]}``; it
+    holds the payload and is in no repr. ``raw_entry``: the journal's entry that ``item`` is, whole, where that could
+    not be read (each name and value as ``LENGTH:BYTES,``); else ``""``.
     """
 
     id: str
@@ -127,6 +145,18 @@ class DeadLetter:
     size: int
     maybe_delivered: bool
     item: bytes = field(repr=False)
+    raw_entry: str = ""
+
+    @property
+    def is_replayable(self) -> bool:
+        """Whether it holds exactly one event, which can be sent again."""
+        return not (self.reason == UNREADABLE or self.raw_entry or fault_of(Item(self.channel, self.item)))
+
+    @property
+    def data(self) -> Any:
+        """The event's data; of what is no event, the whole of it as text."""
+        event = _event(self.item)
+        return self.item.decode(errors="replace") if event is None else event.get("data")
 
 
 def status(settings: Settings) -> list[AppStatus]:
@@ -135,8 +165,20 @@ def status(settings: Settings) -> list[AppStatus]:
     configured = settings.app_urls()
     found = []
     for app in (*configured, *(name for name in known_apps(link) if name not in configured)):
-        layout = layout_in_force(link, app, settings.lanes)
+        keys = link.keyspace.app(app)
+        unreadable = _unreadable(link, app)
+        try:
+            layout = layout_in_force(link, app, settings.lanes)
+        except JournalUnreadable as error:
+            told = (str(error), *(one for one in unreadable if not one.startswith(keys.lanes)))
+            found.append(AppStatus(app, (), None, {}, Limits(), configured=app in configured, unreadable=told))
+            continue
         seen = journal_status(link, app, layout.lanes)
+        unreadable += [
+            f"{getattr(keys, name.partition(' ')[0])}: cannot be read, begins anew"
+            for name in seen.shared.unreadable
+            if not any(one.startswith(getattr(keys, name.partition(" ")[0]) + " ") for one in unreadable)
+        ]
         pause = seen.shared.pause
         shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.words) if pause else None
         in_force = {*layout.span.lanes, *layout.appending.lanes}
@@ -146,7 +188,7 @@ def status(settings: Settings) -> list[AppStatus]:
         kept = DedupMemory(link, app)
         memory = current(kept.report(), kept.now_ms())
         limits = seen.shared.limits
-        if app in configured or any(lane.depth or lane.held or lane.dead for lane in lanes):
+        if app in configured or unreadable or any(lane.depth or lane.held or lane.dead for lane in lanes):
             advised = advice(memory) if app in configured else ""
             workers = WorkerRegistry(link, app).alive()
             rival = _rival(target_of(settings, app), workers) if app in configured else ""
@@ -156,6 +198,7 @@ def status(settings: Settings) -> list[AppStatus]:
                     configured=app in configured,
                     workers=workers,
                     rival=rival,
+                    unreadable=tuple(unreadable),
                 )
             )
     return found
@@ -169,6 +212,14 @@ def _rival(mine: Target, workers: Sequence[LiveWorker]) -> str:
                 f"{mine.app_id!r} at {mine.host}: two deployments share this Redis (SOCKUDO_NAMESPACE keeps them apart)"
             )
     return ""
+
+
+def _unreadable(link: RedisLink, app: str) -> list[str]:
+    """The keys of an app that are of another type, and the one of all apps."""
+    keys = link.keyspace.app(app)
+    names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
+    names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
+    return wrong_keys(link, names)
 
 
 def _flip(layout: Layout, lanes: Sequence[LaneStatus]) -> FlipStatus | None:
@@ -205,10 +256,16 @@ def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: boo
     Their order towards their channels is given up. They keep their message ids, so that a server that
     remembers one answers instead of delivering again; ``new_id`` gives them new ones. Raises
     :class:`ValidationError`, with nothing moved, when one is a ``conflict`` and ``new_id`` is not set: the
-    server knows its id with another payload.
+    server knows its id with another payload; and when one is not exactly one event: it can be purged.
     """
     letters = _letters(settings, app)
     found = [letter for place in _places(ids) if (letter := letters.find(*place)) is not None]
+    unreadable = [_id(letter) for letter in found if not _shown(app, letter).is_replayable]
+    if unreadable:
+        raise ValidationError(
+            f"ids: {len(unreadable)} of them cannot be replayed ({', '.join(unreadable[:3])}): "
+            "they do not hold exactly one event (dead show, dead purge)"
+        )
     conflicts = [_id(letter) for letter in found if letter.reason == "conflict"]
     if conflicts and not new_id:
         raise ValidationError(
@@ -262,7 +319,7 @@ def _letters(settings: Settings, app: str) -> DeadLetters:
 
 def _place(id: str) -> tuple[int, str]:
     match = _ID.fullmatch(id)
-    if match is None:
+    if match is None or any(int(part) >= 2**64 for part in match[2].split("-")):
         raise ValidationError("id: not one of a dead letter, expected lane-milliseconds-sequence")
     return int(match[1]), match[2]
 
@@ -277,7 +334,7 @@ def _id(letter: Letter) -> str:
 
 
 def _shown(app: str, letter: Letter) -> DeadLetter:
-    event = _event(letter.item)
+    event = _event(letter.item) or {}
     return DeadLetter(
         id=_id(letter),
         app=app,
@@ -292,17 +349,21 @@ def _shown(app: str, letter: Letter) -> DeadLetter:
         size=len(letter.item),
         maybe_delivered=letter.maybe_delivered,
         item=letter.item,
+        raw_entry=letter.raw_entry,
     )
 
 
-def _event(item: bytes) -> dict[str, Any]:
-    event = json.loads(item)
-    assert isinstance(event, dict), "an item is one element of {'batch': [...]}"
-    return event
+def _event(item: bytes) -> dict[str, Any] | None:
+    """The event that an item is; ``None`` where it is none."""
+    try:
+        event = json.loads(item)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
 
 
 def _with_new_id(item: bytes) -> bytes:
-    event = {**_event(item), "message_id": uuid.uuid4().hex}
+    event = {**(_event(item) or {}), "message_id": uuid.uuid4().hex}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -43,7 +43,7 @@ def recorded(
     """
     until = monotonic() + MOST_S
     wanted: dict[str, set[str]] = {}
-    ids = [str(json.loads(item.body).get("message_id", "")) for item in items]
+    ids = [_message_id(item.body) for item in items]
     for item, message_id in zip(items, ids, strict=True):
         wanted.setdefault(item.channel, set()).add(message_id)
     found: dict[str, set[str]] = {}
@@ -51,7 +51,19 @@ def recorded(
         if monotonic() >= until:
             break
         found[channel] = _look(channel, message_ids, query, since_ms, lambda: monotonic() < until)
-    return [message_id in found.get(item.channel, ()) for item, message_id in zip(items, ids, strict=True)]
+    return [
+        bool(message_id) and message_id in found.get(item.channel, ())
+        for item, message_id in zip(items, ids, strict=True)
+    ]
+
+
+def _message_id(body: bytes) -> str:
+    """The id in an item; ``""``, which nobody has, where it holds none."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    return str(event.get("message_id") or "") if isinstance(event, dict) else ""
 
 
 def _look(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: Callable[[], bool]) -> set[str]:

@@ -26,10 +26,11 @@ from .celery_apps import app_of_canvas, bound_to, check_registered, foreign_app,
 from .client.limits import check_channels, check_id, check_tags
 from .delivery.backoff import backoff_s
 from .doorbell import DRAIN_TASK, doorbell
-from .errors import BacklogFull, ConfigurationError, JournalUnavailable
-from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
+from .errors import BacklogFull, ConfigurationError, JournalUnavailable, ValidationError
+from .message import FINISHED, REFUSALS, from_message, refusal, refused, ring_from, to_message
 from .options import Way, check_destination, checked, expiry_ms, for_our_queue, way_of, without_refused
 from .receipts import Receipt
+from .settings import get_settings
 from .signature import HIDDEN, QuietSignature
 from .steps import names_without_queue, sendable
 from .stored_result import StoredResult
@@ -467,12 +468,16 @@ _DRAIN_OPTIONS = {"ignore_result": True, "acks_late": False}
 
 
 @celery_app.task(name=DRAIN_TASK, shared=False, **_DRAIN_OPTIONS)  # type: ignore[untyped-decorator]
-def drain(app: str, lane: int, channel: str | None = None) -> None:
-    """Deliver a lane until it is empty."""
+def drain(*args: Any, **kwargs: Any) -> None:
+    """``drain(app, lane, channel=None)``: deliver a lane until it is empty.
+
+    What is no ring is refused in a line: a slot that it kept would be missing for the others. Raises nothing.
+    """
     try:
-        ring = draining.run(app, lane, channel)
-    except JournalUnavailable as error:
-        logger.warning("app %s lane %d: %s; the sweep rings again", app, lane, error)
+        app, lane, channel = ring_from(args, kwargs, get_settings().app_urls())
+    except ValidationError as error:
+        logger.error("doorbell refused: %s", error)  # noqa: TRY400 -- the message says it all
         return
+    ring = draining.run_guarded(app, lane, channel)
     if ring is not None:
         doorbell.ring(app, (lane,), after_s=ring.after_s, channel=channel)

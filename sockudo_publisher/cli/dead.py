@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
@@ -28,8 +27,8 @@ _app = click.option("--app", help="The app's name in SOCKUDO_APPS; by default th
 def command() -> None:
     """List, show, replay or purge dead letters.
 
-    A dead letter is an event that Sockudo refused, that conflicted, or whose delivery stayed uncertain under
-    the policy "hold". It waits, unchanged, for a person.
+    A dead letter is an event that Sockudo refused, that conflicted, whose delivery stayed uncertain under
+    the policy "hold", or that cannot be read. It waits, unchanged, for a person.
     """
 
 
@@ -74,9 +73,12 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
         raise SystemExit(ExitCode.FAILED)
     values = _values(letter)
     if payload:
-        values["data"] = json.loads(letter.item).get("data")
+        values["data"] = letter.data
     for field, value in values.items():
-        shown = _when(value) if field in ("first_ms", "dead_ms") else str(value)
+        if field == "first_ms" and not value and letter.maybe_delivered:
+            shown = "unknown"
+        else:
+            shown = _when(value) if field in ("first_ms", "dead_ms") else str(value)
         out.say(f"[dim]{field.removesuffix('_ms'):>15}[/]  {plain(shown)}")
     out.emit(ok=True, letter=values)
 
@@ -97,9 +99,20 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
         # As many as there were: what dies again goes to the end of the list, and is not for this run.
         left = sum(lane.dead for found in operations.status(settings) if found.app == name for lane in found.lanes)
         replayed = 0
-        while left > 0 and (letters := operations.dead_list(settings, name, min(left, LIMIT))):
-            replayed += operations.dead_replay(settings, name, [letter.id for letter in letters], new_id=new_id)
+        kept: set[str] = set()
+        while left > 0:
+            listed = operations.dead_list(settings, name, min(left, LIMIT) + len(kept))
+            letters = [letter for letter in listed if letter.id not in kept]
+            if not letters:
+                break
+            kept |= {letter.id for letter in letters if not letter.is_replayable}
+            whole = [letter.id for letter in letters if letter.id not in kept]
+            replayed += operations.dead_replay(settings, name, whole, new_id=new_id)
             left -= len(letters)
+        if kept:
+            out.say(f"Replayed {replayed:,}; {len(kept):,} do not hold exactly one event: dead show, dead purge.")
+            out.emit(ok=False, app=name, replayed=replayed, unreadable=len(kept), absent=0)
+            raise SystemExit(ExitCode.FAILED)
     else:
         replayed = operations.dead_replay(settings, name, ids, new_id=new_id)
     out.say(f"Replayed {replayed:,}.")
@@ -159,7 +172,10 @@ def _values(letter: DeadLetter) -> dict[str, Any]:
 def _when(ms: int) -> str:
     if not ms:
         return "never"  # it was not sent at all
-    return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # an id that Redis did not give
+        return f"{ms} ms"
 
 
 def _number(count: int, what: str) -> str:

@@ -9,6 +9,7 @@ from ..errors import (
     BulkError,
     ConfigurationError,
     JournalUnavailable,
+    JournalUnreadable,
     SockudoConnectionError,
     ValidationError,
 )
@@ -41,6 +42,8 @@ def exit_code(error: BaseException) -> ExitCode:
         return ExitCode.FAILED if code is ExitCode.USAGE else code
     if isinstance(error, (ConfigurationError, ValidationError)):
         return ExitCode.USAGE
+    if isinstance(error, JournalUnreadable):
+        return ExitCode.FAILED  # Redis was reached
     if isinstance(error, (JournalUnavailable, SockudoConnectionError)) or _is_connection_error(error):
         return ExitCode.UNREACHABLE
     return ExitCode.FAILED

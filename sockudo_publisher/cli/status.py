@@ -26,7 +26,8 @@ def command(out: Output, app: str | None) -> None:
 
     Exit code 1 when something needs a person: an app is paused, dead letters wait, events wait under a name
     that is not configured any more or for a worker of a newer release, a worker delivers the app to another
-    Sockudo app, or the server does not remember message ids (it says which of its settings to change). Exit
+    Sockudo app, a lane's deliveries keep ending in errors, a key in Redis holds what the journal has not
+    written, or the server does not remember message ids (it says which of its settings to change). Exit
     code 2 when no app is configured and none has events, or when an app's URL is malformed.
     """
     from ..settings import DEFAULT_APP, get_settings
@@ -46,11 +47,21 @@ def command(out: Output, app: str | None) -> None:
         or found.advice
         or not found.configured
         or found.rival
+        or found.is_unreadable
+        or found.is_failing
         or any(lane.dead or lane.newer_version for lane in found.lanes)
         for found in apps
     )
     for found in apps:
         out.say(_table(found))
+        for complaint in (*found.unreadable, *(one for lane in found.lanes for one in lane.unreadable)):
+            out.say(f"[bold red]unreadable[/]: {plain(complaint)}")
+        for lane in found.lanes:
+            if lane.failures:
+                since = "" if lane.failing_s is None else f" for {_age(lane.failing_s)}"
+                out.say(
+                    f"[bold red]failing[/]: lane {lane.lane}, {lane.failures:,} in a row{since}: {plain(lane.failure)}"
+                )
         if found.pause is not None:
             out.say(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
         colour = "bold red" if found.advice else "dim"
@@ -122,6 +133,10 @@ def _age(seconds: float | None) -> str:
 def _state(lane: LaneStatus) -> str:
     if lane.newer_version:
         return f"[red]entry version {plain(lane.newer_version)}: for a worker of a newer release[/]"
+    if lane.unreadable:
+        return "[red]unreadable[/]"
+    if lane.failures:
+        return "[red]failing[/]"
     if lane.leased:
         return "[green]draining[/]"
     if lane.armed:

@@ -39,17 +39,22 @@ from urllib3.poolmanager import PoolManager
 
 __all__ = [
     "MAX_HEAD_BYTES",
+    "MAX_INFORMATIONAL",
     "Attempt",
     "DeadlineAdapter",
     "UnusableAnswer",
     "attempt_until",
     "bound_connections",
+    "is_informational",
     "is_socks",
     "tls_context",
 ]
 
 #: Bytes of an answer's status line and headers, interim answers included: Sockudo's have 300, a proxy's a few thousand.
 MAX_HEAD_BYTES = 65_536
+
+#: Informational answers before the one to a request; a server sends one or two, each is some kB at most.
+MAX_INFORMATIONAL = 32
 
 
 class UnusableAnswer(http.client.HTTPException):
@@ -168,9 +173,33 @@ def is_socks(proxy: str | None) -> bool:
     return proxy is not None and proxy.lower().startswith("socks")
 
 
+def is_informational(status: int) -> bool:
+    """Whether an answer only comes before the one to the request (RFC 9110, 15.2): 100, 102, 103, and those to come.
+
+    Not 101: we never ask for another protocol.
+    """
+    return 100 <= status < 200 and status != 101
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """A response that passes over informational ones: ``http.client`` itself does so for 100 alone."""
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(MAX_INFORMATIONAL + 1):
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == 101:
+                raise http.client.HTTPException("101: another protocol, which was not asked for")
+            if not is_informational(status):
+                return version, status, reason
+            http.client.parse_headers(self.fp)  # bounded: 100 lines of 64 kB
+            _remaining()
+        raise http.client.HTTPException(f"more than {MAX_INFORMATIONAL} informational answers")
+
+
 class _DeadlineMixin:
     """What both connection classes do differently from urllib3's."""
 
+    response_class: Any = _FinalResponse
     _connecting = False
 
     def _new_conn(self: Any) -> socket.socket:

@@ -39,11 +39,11 @@ STUCK_WAIT_S: Final = 2.0
 PauseReason: TypeAlias = Literal["unreachable", "unknown", "busy", "misconfigured"]
 
 #: Why an item was buried by the server's word.
-BuryReason: TypeAlias = Literal["refused", "conflict", "too_large"]
+BuryReason: TypeAlias = Literal["refused", "conflict", "too_large", "unreadable", "miscounted"]
 
 #: The server works, and says something of this batch.
 VERDICTS: Final = frozenset(
-    (Outcome.ACCEPTED, Outcome.STUCK, Outcome.REFUSED, Outcome.CONFLICT, Outcome.TOO_LARGE),
+    (Outcome.ACCEPTED, Outcome.STUCK, Outcome.REFUSED, Outcome.CONFLICT, Outcome.MISCOUNTED, Outcome.TOO_LARGE),
 )
 
 #: Seconds between two probes of an app that refuses our key or address.
@@ -135,7 +135,7 @@ class RetryHold:
 
 @dataclass(frozen=True)
 class Bury:
-    """The single item cannot be delivered; ``attempts``: of requests since its search began."""
+    """The first item cannot be delivered; ``attempts``: of requests since its search began."""
 
     reason: BuryReason
     words: str
@@ -187,6 +187,8 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
             return _stuck(attempt, now)
         case Outcome.REFUSED | Outcome.CONFLICT:
             return _refused(finding, attempt, now)
+        case Outcome.MISCOUNTED:
+            return _miscounted(finding, attempt, now)
         case Outcome.TOO_LARGE:
             return _too_large(finding, attempt, now)
         case Outcome.UNKNOWN:
@@ -265,6 +267,17 @@ def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[St
     maybe_delivered = reason == "conflict" and progress.unknown_before
     bury = Bury(reason, finding.words, maybe_delivered, progress.attempts)
     return bury, progress.after_culprit()
+
+
+def _miscounted(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
+    at = finding.culprit
+    if at == 0 or attempt.count == 1:
+        # Something of it is out, perhaps all that it holds.
+        reason: BuryReason = "miscounted" if at is None else "unreadable"
+        return Bury(reason, finding.words, maybe_delivered=True, attempts=progress.attempts), progress.after_culprit()
+    if at is not None:  # its bytes name it: what is before it goes first
+        return TryAgain(), replace(progress, bad=at + 1, most=at)
+    return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
 
 
 def _too_large(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from typing_extensions import assert_never
 
+from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.batch import Batch
 from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
-from ..journal.pack import Item
+from ..journal.pack import Item, UnreadableEntry
 from ..journal.shared import Limits
 from ..journal.shared import Pause as AppPause
 from .canaries import Asked
@@ -25,9 +27,10 @@ from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
 from .letter_log import LetterLog
 from .memory_check import AskFresh, MemoryCheck
-from .outcome import Finding, NoReply, Outcome, Reply, classify
+from .outcome import Finding, NoReply, Outcome, Reply, blamed, classify
 from .probe import AskCanaries, Probe
 from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
+from .wellformed import fault_of
 from .window import FORGETFUL_BATCH, Policy, Standing, standing
 
 __all__ = ["Find", "Post", "Ring", "drain"]
@@ -98,10 +101,22 @@ def drain(
     run.forgets_until_ms = view.forgets_until_ms
     try:
         at("leased")
-        return run.deliver()
+        while True:
+            try:
+                return run.deliver()
+            except UnreadableEntry as error:
+                journal.quarantine(run.holder, error.entry_id)  # then from the head again, where it is no more
     except LeaseLost:
         logger.info("%r is lost: its new holder goes on", run.holder.lease)
         return None
+    except JournalUnreadable:
+        run.give_back()
+        raise
+    except JournalUnavailable:
+        raise  # the lease runs out
+    except Exception:
+        run.give_back()
+        raise
     finally:
         run.letters.flush()
         run.probe.end()
@@ -185,6 +200,11 @@ class _Run:
                 case _:
                     assert_never(step)
         return self.ring
+
+    def give_back(self) -> None:
+        """End in an error: the queue is free at once. What is marked stays so: it may have been sent."""
+        with suppress(JournalUnavailable, LeaseLost):
+            self.journal.hand_over(self.holder)
 
     # -- before a request ---------------------------------------------------------------------------
 
@@ -446,7 +466,10 @@ class _Run:
         # The window may end during the request: the server looks at an id when it comes to the item.
         self.late = self.late or (batch.resent and age_s > self.policy.window_s)
         attempt = Attempt(batch.count, len(body), batch.resent, self.holder.channel is not None, age_s)
-        return classify(result, batch.count), attempt
+        finding = classify(result, batch.count)
+        if isinstance(result, Reply) and result.status == 200 and finding.outcome is not Outcome.ACCEPTED:
+            finding = blamed(finding, result, [fault_of(item) for item in batch.items()])
+        return finding, attempt
 
     # -- after it -----------------------------------------------------------------------------------
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
 from ..redaction import redacted
 
-__all__ = ["Finding", "NoReply", "Outcome", "Reply", "classify"]
+__all__ = ["Finding", "NoReply", "Outcome", "Reply", "blamed", "classify"]
 
 #: Characters of the server's words that are kept for people to read.
 MOST_WORDS = 500
@@ -31,7 +31,7 @@ AI_RULES = "ai_"
 
 
 class Outcome(Enum):
-    """The nine things an attempt can turn out to be."""
+    """The ten things an attempt can turn out to be."""
 
     ACCEPTED = "accepted"  # a receipt for every item
     NOT_SENT = "not sent"  # nothing can have arrived
@@ -40,6 +40,7 @@ class Outcome(Enum):
     BUSY = "busy"  # the server (or its limiter) takes nothing now
     REFUSED = "refused"  # one item's content
     CONFLICT = "conflict"  # one item's id was used with other bytes
+    MISCOUNTED = "miscounted"  # one item is no event, or several
     TOO_LARGE = "too large"  # the batch, not an item
     MISCONFIGURED = "misconfigured"  # address, app, key, clock: nothing was published
 
@@ -68,21 +69,26 @@ Result: TypeAlias = Reply | NoReply
 class Finding:
     """The outcome and what it says beside it.
 
-    ``retry_after_s`` is the server's wish, from 1 s to ``MAX_RETRY_AFTER_S``; ``limit`` the batch size it named.
+    ``retry_after_s`` is the server's wish, from 1 s to ``MAX_RETRY_AFTER_S``; ``limit`` the batch size it named;
+    ``culprit`` the index of the first item that is not one event, where that is known from its bytes.
     """
 
     outcome: Outcome
     words: str = ""
     retry_after_s: float | None = None
     limit: int | None = None
+    culprit: int | None = None
 
 
 def classify(result: Result, item_count: int) -> Finding:
     """Say what one POST proves about its batch of ``item_count`` items. Pure."""
     if isinstance(result, NoReply):
         return Finding(Outcome.UNKNOWN if result.sent else Outcome.NOT_SENT, result.words)
-    if result.status == 200 and _receipts(result.body) == item_count:
+    receipts = _receipts(result.body) if result.status == 200 else -1
+    if receipts == item_count:
         return Finding(Outcome.ACCEPTED)
+    if receipts > item_count:  # each is one of Sockudo's own: an item holds several events
+        return Finding(Outcome.MISCOUNTED, f"200 with {receipts} receipts for a batch of {item_count}")
     error = _sockudo_error(result.body)
     words = error.text if error else _excerpt(result)
     match result.status:
@@ -110,6 +116,18 @@ def classify(result: Result, item_count: int) -> Finding:
             return Finding(Outcome.REFUSED, words)
         case _:  # other 5xx; the words of a proxy or gateway, who must not condemn an event: it may be out
             return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {words}")
+
+
+def blamed(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
+    """The same finding, unless a 200 does not fit its batch and an item of it is to blame by its own bytes.
+
+    ``faults``: what is wrong with each item, ``""`` for nothing. An item in order is never blamed for an answer.
+    """
+    is_odd = isinstance(result, Reply) and result.status == 200 and finding.outcome is not Outcome.ACCEPTED
+    culprit = next((index for index, fault in enumerate(faults) if fault), None)
+    if not is_odd or culprit is None:
+        return finding
+    return Finding(Outcome.MISCOUNTED, f"{finding.words}; item: {faults[culprit]}", culprit=culprit)
 
 
 @dataclass(frozen=True)

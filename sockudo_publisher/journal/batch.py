@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .pack import Item, Pack
+from .unreadable import as_count
 
 __all__ = ["Batch", "Position"]
 
@@ -88,5 +89,5 @@ def read_batch(answer: Sequence[Any]) -> Batch:
         first_ms=int(first_ms),
         now_ms=int(now_ms),
         resent=resent == b"1",
-        depth=int(depth or 0),
+        depth=as_count(depth or 0, low=-(10**14)) or 0,
     )

@@ -8,16 +8,24 @@ take of Redis is bounded (:class:`DeadBounds`). Item bytes are not parsed.
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
+from ..errors import JournalUnreadable
 from .link import RedisLink, checked, evalsha
 from .pack import Item, pack
 from .scripts import Answer
+from .unreadable import MOST_NUMBER, as_count
 
-__all__ = ["DeadBounds", "DeadLetters", "Letter"]
+__all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]
+
+logger = logging.getLogger("sockudo_publisher.journal")
+
+#: The reason of a letter whose event cannot be read, and of one that cannot be read itself.
+UNREADABLE = "unreadable"
 
 #: Dead letters read in one go per lane: of the largest usual items (10 KB) these are 1 MB.
 PAGE = 100
@@ -42,6 +50,8 @@ class Letter:
 
     ``first_ms`` is the start of its first attempt (0: never sent), ``expires_ms`` its expiry (0: none),
     both Redis' time; ``words`` are the server's; ``maybe_delivered``: an attempt's fate is unknown.
+    ``raw_entry``: the stream entry that ``item`` is, whole, where it could not be read (``quarantine.lua``); else
+    ``""``.
     """
 
     lane: int
@@ -54,11 +64,12 @@ class Letter:
     maybe_delivered: bool
     expires_ms: int
     item: bytes = field(repr=False)
+    raw_entry: str = ""
 
     @property
     def dead_ms(self) -> int:
         """When it became a dead letter: Redis' time."""
-        return int(self.entry_id.split("-")[0])
+        return min(int(self.entry_id.split("-")[0]), MOST_NUMBER)
 
 
 class DeadLetters:
@@ -81,9 +92,7 @@ class DeadLetters:
 
     def _lane(self, lane: int, page: int) -> Iterator[Letter]:
         after = "-"
-        while entries := self._link.call(
-            "XRANGE", self._link.keyspace.lane(self._app, lane).dead, after, "+", "COUNT", page
-        ):
+        while entries := self._read(lane, after, "+", "COUNT", page):
             for entry in entries:
                 yield _letter(lane, entry)
             after = "(" + entries[-1][0].decode()
@@ -92,8 +101,17 @@ class DeadLetters:
         """One of them, if it is still there."""
         if lane not in self._lanes:
             return None
-        entries = self._link.call("XRANGE", self._link.keyspace.lane(self._app, lane).dead, entry_id, entry_id)
+        entries = self._read(lane, entry_id, entry_id)
         return _letter(lane, entries[0]) if entries else None
+
+    def _read(self, lane: int, *of: Any) -> Sequence[Any]:
+        """Letters of a lane; none where its key holds something else: that hides no other lane's."""
+        key = self._link.keyspace.lane(self._app, lane).dead
+        try:
+            return list(self._link.call("XRANGE", key, *of))
+        except JournalUnreadable:
+            logger.warning("dead letters cannot be read: another type of key key=%s", key)
+            return ()
 
     def replay(self, letter: Letter, item: bytes) -> Answer:
         """Move it to its lane's tail, with these bytes; ``EMPTY``: it is gone, ``RING``: ring the lane.
@@ -119,21 +137,37 @@ class DeadLetters:
         for lane, entry_id in places:
             keys = self._link.keyspace.lane(self._app, lane)
             commands.append(evalsha("purge", (keys.dead, keys.dead_size), (entry_id,)))
-        return sum(checked(answer)[1] for answer in self._link.run(commands)) if commands else 0
+        return _sum_of(self._link.run(commands)) if commands else 0
+
+
+def _sum_of(answers: Sequence[Any]) -> int:
+    """What was deleted, over lanes; what cannot be read is left, and counts as nothing."""
+    done = 0
+    for answer in answers:
+        try:
+            done += checked(answer)[1]
+        except JournalUnreadable as error:
+            logger.warning("dead letters cannot be read: %s", error)
+    return done
 
 
 def _letter(lane: int, entry: Sequence[Any]) -> Letter:
     entry_id, fields = entry
     named = dict(zip(fields[::2], fields[1::2], strict=True))
+    text = {name: value.decode(errors="replace") for name, value in named.items() if name not in (b"item", b"raw")}
+    item = named.get(b"item", named.get(b"raw"))
+    # A letter that is not one is shown, too: it can be purged.
+    is_letter = item is not None and bool(text.get(b"reason")) and (b"channel" in text)
     return Letter(
         lane=lane,
         entry_id=entry_id.decode(),
-        channel=named[b"channel"].decode(),
-        reason=named[b"reason"].decode(),
-        words=named.get(b"words", b"").decode(errors="replace"),
-        attempts=int(named.get(b"attempts", 0)),
-        first_ms=int(named.get(b"first_ms", 0)),
-        maybe_delivered=named.get(b"maybe_delivered") == b"1",
-        expires_ms=int(named.get(b"expiry", 0)),
-        item=named[b"item"],
+        channel=text.get(b"channel", ""),
+        reason=text.get(b"reason", "") if is_letter else UNREADABLE,
+        words=text.get(b"words", "") if is_letter else "the dead letter itself cannot be read",
+        attempts=as_count(text.get(b"attempts", 0)) or 0,
+        first_ms=as_count(text.get(b"first_ms", 0)) or 0,
+        maybe_delivered=text.get(b"maybe_delivered") == "1",
+        expires_ms=as_count(text.get(b"expiry", 0)) or 0,
+        item=item or b"",
+        raw_entry=text.get(b"entry", "") if b"item" not in named else "",
     )

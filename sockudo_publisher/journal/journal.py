@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import JournalUnavailable
+from ..errors import JournalUnavailable, JournalUnreadable
 from .batch import Batch, Position, read_batch
 from .dead_letters import DeadBounds
 from .keys import QueueKeys
@@ -18,8 +20,11 @@ from .pack import Item, pack
 from .rate import Rate
 from .scripts import Answer
 from .shared import Shared, SharedView, read_view
+from .unreadable import UNREADABLE_STATE, as_count, names, wrong_keys
 
 __all__ = ["DeadLetterFields", "Holder", "Journal", "MarkerChanged", "Taken"]
+
+logger = logging.getLogger("sockudo_publisher.journal")
 
 #: How often take may answer AGAIN in a row (each moves up to 1,000 held items) before the loop looks up.
 MOST_AGAIN = 1000
@@ -36,6 +41,17 @@ MOST_TRIMMED = 1000
 
 
 _NO_BOUNDS = DeadBounds()
+
+
+#: ms that a lane rests after an error of its drain: the first, doubled with each in a row, and the longest.
+FIRST_REST_MS = 2000
+LONGEST_REST_MS = 60_000
+
+#: Characters that are kept of an error.
+MOST_KIND = 500
+
+#: Seconds between two complaints about the same lane.
+COMPLAIN_S = 60.0
 
 
 class MarkerChanged(Exception):
@@ -75,6 +91,7 @@ class Holder:
     keys: QueueKeys
     lease: Lease
     held: set[str] = field(default_factory=set)  # channels this lane has held since the lease began
+    is_failing: bool = False  # the drain before ended in an error; not known to be over
 
     @property
     def channel(self) -> str | None:
@@ -87,7 +104,8 @@ class Journal:
 
     ``on_expired``: what becomes of an item whose expiry has come before it was ever sent; ``max_rate``:
     events per second to the app over all workers, 0 = no limit; ``key_ttl_ms``: how long a key is
-    remembered, and with it the layout it was stored under; ``dead``: what the dead letters of a lane may take.
+    remembered, and with it the layout it was stored under; ``dead``: what the dead letters of a lane may take;
+    ``batch_max_events``: what an earlier batch can have held.
     """
 
     def __init__(
@@ -101,6 +119,7 @@ class Journal:
         key_ttl_ms: int = 86_400_000,
         namespace: str = "",
         dead: DeadBounds = _NO_BOUNDS,
+        batch_max_events: int = 500,
     ) -> None:
         self.app = app
         self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S, namespace=namespace)
@@ -108,7 +127,9 @@ class Journal:
         self.rate = Rate(self.link, app, max_rate) if max_rate else None
         self._layout = LayoutRecord(self.link, app, lanes)
         self._wanted_lanes = lanes
-        self._open_below = 0
+        self._open: frozenset[int] = frozenset()
+        self._batch_max_events = batch_max_events
+        self._complained: dict[int, float] = {}
         self._key_ttl_ms = key_ttl_ms
         self._on_expired = on_expired
         self._dead = dead
@@ -130,14 +151,14 @@ class Journal:
         return layout.drainable
 
     def _is_open(self, lane: int) -> bool:
-        """Whether a lane may be drained: not before those of earlier layouts are empty. Once open, always open."""
-        if lane >= self._open_below:
+        """Whether a lane is one, and may be drained: not before those of earlier layouts are empty."""
+        if lane not in self._open:
             self._seen(self._layout.read())
-        return lane < self._open_below
+        return lane in self._open
 
     def _seen(self, layout: Layout) -> Layout:
         # Each look counts, also one that says less than the last: after a failover, or in an emptied Redis.
-        self._open_below = layout.open_below
+        self._open = frozenset(layout.drainable)
         return layout
 
     def now_ms(self) -> int:
@@ -150,7 +171,8 @@ class Journal:
     def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
         """The lease of a lane, or of one held channel of it.
 
-        ``None``: somebody has it, or the hold is over, or an earlier layout's lanes are drained first.
+        ``None``: somebody has it, the hold is over, an earlier layout's lanes are drained first, or there is no such
+        lane.
         """
         if not self._is_open(lane):
             return None
@@ -162,16 +184,17 @@ class Journal:
         asked_at = time.monotonic()
         args = (new_owner(), TTL_MS, channel or "")
         lane_state = self.link.keyspace.lane(self.app, lane).state
-        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds, lane_state), args)
+        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds, lane_state, keys.stream), args)
         if answer[0] != Answer.DONE:
             return None
         lease = Lease(keys, answer[1].decode(), self.link, asked_at)
         self._keeper.add(lease)
-        held = {name.decode() for name in answer[2:]} if channel is None else set()
-        return Holder(keys, lease, held)
+        held = set(names(answer[3:])) if channel is None else set()
+        return Holder(keys, lease, held, is_failing=answer[2] == b"1")
 
     def release(self, holder: Holder) -> bool:
         """Give the lease back unless there are entries; ``False``: there are, the lease is kept."""
+        self._recovered(holder)
         return self._release(holder, hand_over=False)
 
     def hand_over(self, holder: Holder) -> None:
@@ -217,12 +240,14 @@ class Journal:
         settling = self._settle_command(holder, batch, late=late)
         settled, taken = self._take(holder, (settling,), most_items, most_bytes)
         _raise_unless_done(settled, holder)
+        self._recovered(holder)
         return taken
 
     def settle(self, holder: Holder, batch: Batch, *, counter: str = "settled", late: bool = False) -> None:
         """``batch`` was accepted: it leaves the queue, counted. Raises as :meth:`settle_and_take`."""
         settling = self._settle_command(holder, batch, counter, late=late)
         _raise_unless_done(checked(self.link.run([settling])[0]), holder)
+        self._recovered(holder)
 
     def _settle_command(self, holder: Holder, batch: Batch, counter: str = "settled", *, late: bool) -> Command:
         keys, end = holder.keys, batch.end
@@ -246,6 +271,7 @@ class Journal:
     def _take(self, holder: Holder, before: tuple[Command, ...], most_items: int, most_bytes: int) -> tuple[Any, Taken]:
         keys = holder.keys
         first_answer: Any = None
+        is_repairing = False
         for _ in range(MOST_AGAIN):
             held = sorted(holder.held)
             held_keys = [name for channel in held for name in _hold_names(keys, channel)]
@@ -272,15 +298,84 @@ class Journal:
                 raise LeaseLost(repr(holder.lease))
             holder.lease.renewed(asked_at)
             view = read_view(answers[len(before) : -1])
+            if view.unreadable:
+                self._reset(holder, view.unreadable)
+            now_ms = int(answer[1])
             if answer[0] == Answer.AGAIN:
                 before = ()
                 continue
-            now_ms = int(answer[1])
+            is_repairing = answer[0] == Answer.UNREADABLE
+            if is_repairing:
+                before = ()
+                self._repair(holder, answer[2])
+                continue
             if answer[0] == Answer.DONE:
                 return first_answer, Taken(read_batch(answer), view, now_ms)
             version = answer[2].decode(errors="replace") if answer[0] == Answer.UNKNOWN_VERSION else None
             return first_answer, Taken(None, view, now_ms, version)
+        if is_repairing:  # so many in a row: the loop looks up, and comes again
+            return first_answer, Taken(None, view, now_ms)
         raise JournalUnavailable(f"take answered AGAIN {MOST_AGAIN} times in a row", stored=None)
+
+    # -- what cannot be read ------------------------------------------------------------------------
+
+    def _repair(self, holder: Holder, what: bytes) -> None:
+        """What take has met at the head: an entry leaves, a place is mended."""
+        if what != UNREADABLE_STATE:
+            self.quarantine(holder, what)
+            return
+        keys = holder.keys
+        args = (holder.lease.token, TTL_MS, self._batch_max_events)
+        answer = self.link.script("mend", (keys.stream, keys.state, keys.lease, keys.counts), args)
+        _raise_unless_done(answer, holder)
+        logger.error(
+            "the marker or head was unreadable: a batch counts as sent before key=%s max_events=%d",
+            keys.state,
+            self._batch_max_events,
+        )
+
+    def quarantine(self, holder: Holder, entry_id: bytes, why: str = "the entry cannot be read") -> None:
+        """An entry that cannot be read becomes a dead letter, as it is. Raises :class:`LeaseLost`."""
+        keys = holder.keys
+        answer = self.link.script(
+            "quarantine",
+            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts, keys.dead, keys.dead_size),
+            (holder.lease.token, TTL_MS, entry_id, holder.channel or "", why),
+        )
+        _raise_unless_done(answer, holder)
+        logger.error(
+            "unreadable entry is a dead letter now key=%s entry=%s", keys.stream, entry_id.decode(errors="replace")
+        )
+
+    def _reset(self, holder: Holder, records: Sequence[str]) -> None:
+        """Advisory records that cannot be read begin anew."""
+        keys = self.link.keyspace.app(self.app)
+        for name in records:
+            key, _, record_field = name.partition(" ")
+            key = getattr(keys, key)
+            logger.error("unreadable record begins anew key=%s %s", key, record_field)
+            # Neither needs memory, so a full Redis does them too.
+            self.link.call(*(("HDEL", key, record_field) if record_field else ("DEL", key)))
+            self.count(holder.keys.lane, "unreadable_records")
+
+    def failed(self, lane: int, channel: str | None, error: Exception) -> None:
+        """A drain ended in an error that a repeat meets again: it is counted and shown, and the queue rests."""
+        lane_is, queue = self.link.keyspace.lane(self.app, lane), self.link.keyspace.lane(self.app, lane)
+        if channel is not None:
+            queue = self.link.keyspace.hold(self.app, lane, channel)
+        wrong = wrong_keys(self.link, list(dict.fromkeys((*_names_of(queue), *_names_of(lane_is)))))
+        # An error's own words may hold an event.
+        kind = "; ".join(wrong) or (str(error) if isinstance(error, JournalUnreadable) else type(error).__name__)
+        logger.error("drain failed app=%s lane=%d channel=%s: %s", self.app, lane, channel or "-", kind)
+        args = (kind[:MOST_KIND], FIRST_REST_MS, LONGEST_REST_MS, channel or "")
+        with suppress(JournalUnavailable):  # where the state is of another type, status says so by itself
+            self.link.script("fail", (queue.state, lane_is.counts, lane_is.holds), args)
+
+    def _recovered(self, holder: Holder) -> None:
+        """The queue flows again."""
+        if holder.is_failing:
+            holder.is_failing = False
+            self.link.call("HDEL", holder.keys.state, "failures", "failing_since", "failure", "retry_at")
 
     def unmark(self, holder: Holder, batch: Batch) -> None:
         """``batch`` was certainly not sent, now or before: nothing says any more that it may have been."""
@@ -356,16 +451,20 @@ class Journal:
         ``is_counted``: the caller rings all of them, so a ring that nobody answers counts (:meth:`unheard_lanes`).
         """
         commands = []
-        args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0)
+        args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0, TTL_MS)
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
             commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), args))
         ring, due = [], []
         for lane, answer in zip(lanes, self.link.run(commands), strict=True):
-            code, *channels = checked(answer)
+            try:
+                code, *channels = checked(answer)
+            except JournalUnreadable as error:
+                self._complain(lane, error)  # the other lanes go on
+                continue
             if code == Answer.RING:
                 ring.append(lane)
-            due += [(lane, channel.decode()) for channel in channels]
+            due += [(lane, channel) for channel in names(channels)]
         return ring, due
 
     def trim_dead(self, lanes: Sequence[int]) -> bool:
@@ -383,8 +482,16 @@ class Journal:
         answers = self.link.run(
             [("HGET", self.link.keyspace.lane(self.app, lane).state, "unanswered") for lane in asked]
         )
-        counts = [int(checked(answer) or 0) for answer in answers]
+        counts = [as_count(_or_zero(answer) or 0) or 0 for answer in answers]
         return {lane for lane, count in zip(asked, counts, strict=True) if count >= UNHEARD_RINGS}
+
+    def _complain(self, lane: int, error: JournalUnreadable) -> None:
+        """Say of a lane that it cannot be swept, now and then."""
+        now = time.monotonic()
+        if now - self._complained.get(lane, float("-inf")) >= COMPLAIN_S:
+            self._complained[lane] = now
+            wrong = wrong_keys(self.link, _names_of(self.link.keyspace.lane(self.app, lane)))
+            logger.error("lane cannot be looked at app=%s lane=%d: %s", self.app, lane, "; ".join(wrong) or error)
 
     def waiting(self, lanes: Sequence[int]) -> bool:
         """Whether any of these lanes has entries and no holder. One round trip."""
@@ -392,14 +499,15 @@ class Journal:
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
             commands += [("XLEN", keys.stream), ("EXISTS", keys.lease)]
-        answers = [checked(answer) for answer in self.link.run(commands)]
+        answers = [_or_zero(answer) for answer in self.link.run(commands)]
         return any(length > 0 and not leased for length, leased in zip(answers[::2], answers[1::2], strict=True))
 
     def holds_wait(self, lanes: Sequence[int]) -> bool:
         """Whether a held channel of one of these lanes is due and has no holder, though it may have been rung."""
         commands: list[Command] = [("TIME",)]
         commands += [("ZRANGE", self.link.keyspace.lane(self.app, lane).holds, 0, 0, "WITHSCORES") for lane in lanes]
-        time_told, *firsts = [checked(answer) for answer in self.link.run(commands)]
+        answers = self.link.run(commands)
+        time_told, firsts = checked(answers[0]), [_or_zero(answer) or [] for answer in answers[1:]]
         # Telling one caller puts a hold off for the gap.
         due_ms = int(time_told[0]) * 1000 + int(time_told[1]) // 1000 + SWEEP_GAP_MS
         leases: list[Command] = []
@@ -414,7 +522,19 @@ class Journal:
     def not_empty(self, lanes: Sequence[int]) -> list[int]:
         """The lanes that have entries."""
         answers = self.link.run([("XLEN", self.link.keyspace.lane(self.app, lane).stream) for lane in lanes])
-        return [lane for lane, length in zip(lanes, answers, strict=True) if checked(length) > 0]
+        return [lane for lane, length in zip(lanes, answers, strict=True) if _or_zero(length) > 0]
+
+
+def _names_of(keys: QueueKeys) -> list[str]:
+    return [keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts]
+
+
+def _or_zero(answer: Any) -> Any:
+    """The answer; nothing, where the key is of another type: that lane says so itself, the others go on."""
+    try:
+        return checked(answer)
+    except JournalUnreadable:
+        return 0
 
 
 def _hold_names(keys: QueueKeys, channel: str) -> tuple[str, str]:

@@ -6,15 +6,24 @@ from typing import Any, NamedTuple
 
 from .keys import Keyspace
 from .link import Command, checked, evalsha
-from .pack import VERSION
+from .unreadable import KINDS, as_count, names, wrong_type
 
-__all__ = ["LaneLook", "look_command", "read_look"]
+__all__ = ["Failing", "LaneLook", "look_command", "read_failing", "read_look"]
+
+
+class Failing(NamedTuple):
+    """``failures`` drains in a row ended in an error since ``since_ms`` (Redis' time); ``kind``: the last one's."""
+
+    failures: int
+    since_ms: int
+    kind: str
 
 
 class LaneLook(NamedTuple):
-    """``age_ms``: since its first entry came, -1 when there is none. ``counts``: names and numbers in turn.
+    """``age_ms``: since its first entry came, -1 when there is none.
 
-    ``newer_version`` is that of its first entry where this release does not know it, else ``""``.
+    ``newer_version`` is that of its first entry where this release does not know it, else ``""``; ``failing``: its
+    drains end in errors; ``wrong``: its keys that are of another type, counters that are no numbers.
     """
 
     depth: int
@@ -25,24 +34,48 @@ class LaneLook(NamedTuple):
     held: tuple[str, ...]
     counts: dict[str, int]
     newer_version: str
+    failing: Failing | None = None
+    wrong: tuple[str, ...] = ()
 
 
 def look_command(keyspace: Keyspace, app: str, lane: int) -> Command:
     """The question."""
     keys = keyspace.lane(app, lane)
-    return evalsha("status", (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts), ())
+    return evalsha("status", (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone), ())
 
 
-def read_look(answer: Any) -> LaneLook:
-    """The answer. Raises :class:`JournalUnavailable` when Redis has refused."""
-    _, depth, age_ms, dead, leased, armed, held, counts, version = checked(answer)
+def read_failing(failures: Any, since_ms: Any, kind: Any) -> Failing | None:
+    """What ``fail.lua`` has left in a queue's state; ``None``: nothing."""
+    if not failures:
+        return None
+    return Failing(as_count(failures) or 1, as_count(since_ms) or 0, (kind or b"").decode(errors="replace"))
+
+
+def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
+    """The answer of one lane. Raises :class:`JournalUnavailable` when Redis has refused."""
+    _, depth, age_ms, dead, leased, armed, held, counts, version, failing, wrong = checked(answer)
+    keys = keyspace.lane(app, lane)
+    keyed = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone)
+    counted = {
+        name.decode(errors="replace"): as_count(count, low=-(10**14), high=10**15)
+        for name, count in zip(counts[::2], counts[1::2], strict=True)
+    }
+    complaints = []
+    for number, kind in zip(wrong[::2], wrong[1::2], strict=True):
+        key = keyed[number - 1]
+        complaints.append(wrong_type(key, kind.decode(), KINDS[key.rpartition(":")[2]]))
+    complaints += [f"{keys.counts} {name}: no number" for name, count in counted.items() if count is None]
+    if len(names(held)) < len(held):
+        complaints.append(f"{keys.holds}: a name that is not UTF-8")
     return LaneLook(
-        depth,
+        max(0, depth),
         age_ms,
         dead,
         bool(leased),
         bool(armed),
-        tuple([channel.decode() for channel in held]),
-        {name.decode(errors="replace"): int(count) for name, count in zip(counts[::2], counts[1::2], strict=True)},
-        "" if version in (b"", VERSION.encode()) else version.decode(errors="replace"),
+        tuple(names(held)),
+        {name: count for name, count in counted.items() if count is not None},
+        version.decode(errors="replace"),
+        read_failing(*failing) if failing else None,
+        tuple(complaints),
     )

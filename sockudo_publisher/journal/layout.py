@@ -23,13 +23,14 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from ..errors import JournalUnavailable
+from ..errors import JournalUnavailable, JournalUnreadable
 from .keys import lane_of
 from .lane_look import look_command, read_look
 from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
+from .unreadable import as_count, is_wrong_type
 
-__all__ = ["Layout", "LayoutRecord", "Phase", "Retired", "Span"]
+__all__ = ["MOST_LANE", "Layout", "LayoutRecord", "Phase", "Retired", "Span"]
 
 logger = logging.getLogger("sockudo_publisher.journal")
 
@@ -39,6 +40,12 @@ MOST_RETIRED = 4
 
 #: Compare-and-sets of the record that may fail in a row: each failure is somebody else's progress.
 MOST_TRIES = 20
+
+
+#: Lanes of one layout, layouts of one record, and the highest number of a lane: more was not written by us.
+MOST_LANES = 256
+MOST_SPANS = 64
+MOST_LANE = 10**6
 
 
 class Phase(Enum):
@@ -145,12 +152,32 @@ class Layout:
 
 
 def read_layout(text: bytes | str) -> Layout:
-    """The layout that a record's text says."""
-    found = json.loads(text)
-    if isinstance(found, int):
-        return Layout(Span(0, found))
-    retired = tuple([Retired(Span(first, count), closed_ms) for first, count, closed_ms in found["retired"]])
-    return Layout(Span(found["first"], found["count"]), Phase(found["phase"]), retired)
+    """The layout that a record's text says. Raises ``ValueError`` for what is none."""
+    try:
+        found = json.loads(text)
+        if type(found) is int:
+            return _checked(Layout(Span(0, found)))
+        retired = tuple([Retired(Span(first, count), closed_ms) for first, count, closed_ms in found["retired"]])
+        return _checked(Layout(Span(found["first"], found["count"]), Phase(found["phase"]), retired))
+    except (TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError("not a layout of lanes") from None
+
+
+def _checked(layout: Layout) -> Layout:
+    """The same layout, where its spans are spans of lanes, one behind the other. Raises ``ValueError``."""
+    spans = [*(one.span for one in layout.retired), layout.span]
+    end = 0
+    for span in spans:
+        if type(span.first) is not int or type(span.count) is not int:
+            raise ValueError("lanes that are no numbers")
+        if not (end <= span.first <= MOST_LANE and 1 <= span.count <= MOST_LANES):
+            raise ValueError("lanes out of range")
+        end = span.first + span.count
+    if len(spans) > MOST_SPANS or (layout.phase is not Phase.STEADY and not layout.retired):
+        raise ValueError("a change of lanes without earlier ones, or too many of them")
+    if any(type(one.closed_ms) is not int or one.closed_ms < 0 for one in layout.retired):
+        raise ValueError("a time that is no number")
+    return layout
 
 
 class LayoutRecord:
@@ -171,8 +198,24 @@ class LayoutRecord:
 
     def look(self) -> Layout:
         """The layout in force, or what would be laid out. Changes nothing."""
-        text = self._link.call("GET", self._key)
-        return read_layout(text) if text else Layout(Span(0, self._wanted))
+        text = self._link.run([("GET", self._key)])[0]
+        return Layout(Span(0, self._wanted)) if text is None else self._layout_of(text)
+
+    def _layout_of(self, answer: Any) -> Layout:
+        """The layout that Redis answered. Raises :class:`JournalUnreadable`, which names the key."""
+        if is_wrong_type(answer):
+            why = "another type of key, expected a string"
+        else:
+            try:
+                return read_layout(checked(answer))
+            except ValueError as error:
+                # json's own words say where, which nobody needs.
+                why = "no JSON" if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)) else str(error)
+        raise JournalUnreadable(
+            f"{self._key}: not a layout of lanes ({why}); app {self._app} stands still until it is set right "
+            "(docs/journal.md, What cannot be read)",
+            stored=False,
+        )
 
     def ask_for(self, count: int) -> bool:
         """Begin a change to ``count`` lanes; ``False``: another change is going on, ask again later.
@@ -241,12 +284,15 @@ class LayoutRecord:
         """The counters of forgotten lanes go on in another: an app's sums never fall."""
         into = self._link.keyspace.lane(self._app, lane).counts
         for old in span.lanes:
-            found = self._link.call("HGETALL", self._link.keyspace.lane(self._app, old).counts)
+            counts = self._link.keyspace.lane(self._app, old).counts
+            found = self._link.run([("HGETALL", counts)])[0]
+            found = () if is_wrong_type(found) else checked(found)
             pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
-            commands = [evalsha("count", (into,), (reason, count)) for reason, count in pairs]
+            counted = [(reason, as_count(count)) for reason, count in pairs]
+            commands = [evalsha("count", (into,), (reason, count)) for reason, count in counted if count]
             for answer in self._link.run(commands) if commands else ():
                 checked(answer)  # what was not added elsewhere stays
-            self._link.call("DEL", self._link.keyspace.lane(self._app, old).counts)
+            self._link.call("DEL", counts)
 
     def _read(self) -> tuple[bytes, Layout]:
         commands: list[Command] = [
@@ -255,19 +301,21 @@ class LayoutRecord:
             ("SADD", self._link.keyspace.apps, self._app),
         ]
         laid_out, text, _ = self._link.run(commands)
-        if not checked(text):
+        if text is None:
             checked(laid_out)  # full, or a replica
             raise JournalUnavailable("the layout of the lanes is gone", stored=False)
-        return text, read_layout(text)
+        return text, self._layout_of(text)
 
     def _are_empty(self, span: Span, *, dead_too: bool = False) -> bool:
         """Whether nothing waits in any of these lanes or in their held channels.
 
         Each lane is seen at one moment: items move between its stream, its holds and its dead letters.
         """
-        for answer in self._link.run([look_command(self._link.keyspace, self._app, lane) for lane in span.lanes]):
-            seen = read_look(answer)
-            if seen.age_ms >= 0 or seen.held or (dead_too and seen.dead):
+        keyspace = self._link.keyspace
+        answers = self._link.run([look_command(keyspace, self._app, lane) for lane in span.lanes])
+        for lane, answer in zip(span.lanes, answers, strict=True):
+            seen = read_look(answer, keyspace, self._app, lane)
+            if seen.wrong or seen.age_ms >= 0 or seen.held or (dead_too and seen.dead):
                 return False
         return True
 

@@ -195,7 +195,9 @@ class RedisLink:
 def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
     """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
     pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
-    return [(member.decode(), int(float(score))) for member, score in pairs]
+    # Names and times of ours are UTF-8 and milliseconds; what is not is left out, or lies at the end of all time.
+    found = [(member.decode(errors="replace"), float(score)) for member, score in pairs]
+    return [(member, int(max(-1e15, min(score, 1e15)))) for member, score in found if "\ufffd" not in member]
 
 
 def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -> None:

@@ -9,6 +9,8 @@ small and bounded, and may be lost: then it is measured again. What the answers 
 from __future__ import annotations
 
 import json
+import logging
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
@@ -16,8 +18,11 @@ from typing import Any
 from .canary import Beat, Canary, CanaryAnswer, MemoryReport
 from .link import Command, RedisLink, checked, evalsha, scored
 from .scripts import Answer
+from .unreadable import MOST_NUMBER, as_count, is_wrong_type
 
 __all__ = ["DedupMemory"]
+
+logger = logging.getLogger("sockudo_publisher.journal")
 
 #: Answers that are kept: with the longest windows a canary is asked every few seconds for days.
 MOST_ANSWERS = 512
@@ -48,6 +53,7 @@ class DedupMemory:
     def beat(self, lanes: Sequence[int]) -> Beat:
         """Count a beat and look at everything; ``lanes``: whose delivered events count for the rate."""
         memory = self._keys.memory
+        self._begin_anew_what_is_wrong()
         counts: list[Command] = [
             ("HGET", self._link.keyspace.lane(self._app, lane).counts, "settled") for lane in lanes
         ]
@@ -62,9 +68,9 @@ class DedupMemory:
             in_order=True,
         )
         time, (_, number), kept, canaries = (checked(answer) for answer in answers[:4])
-        before, before_ms, peak, peak_ms = (float(value or 0) for value in kept)
+        before, before_ms, peak, peak_ms = (_number(value) for value in kept)
         now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
-        settled = sum(int(checked(count) or 0) for count in answers[4:])
+        settled = sum(as_count(0 if is_wrong_type(count) else checked(count) or 0) or 0 for count in answers[4:])
         self._link.call(*_write("HSET", memory, "settled", settled, "settled_ms", now_ms))
         return Beat(int(number), now_ms, _canaries(canaries), settled, int(before), int(before_ms), peak, int(peak_ms))
 
@@ -77,7 +83,8 @@ class DedupMemory:
 
     def canaries(self) -> tuple[Canary, ...]:
         """All that wait to be asked, oldest first."""
-        return _canaries(self._link.call("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES"))
+        found = self._link.run([("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES")])[0]
+        return () if is_wrong_type(found) else _canaries(checked(found))
 
     def planted(self, canaries: Iterable[Canary]) -> None:
         """The server has accepted these."""
@@ -114,7 +121,10 @@ class DedupMemory:
         found = self._link.run(
             [("ZREMRANGEBYSCORE", key, "-inf", since_ms - 1), ("ZRANGE", key, 0, -1, "WITHSCORES")], in_order=True
         )
-        return [_answer(member, score) for member, score in scored(checked(found[1]))]
+        if is_wrong_type(found[1]):
+            return []
+        answers = [_answer(member, score) for member, score in scored(checked(found[1]))]
+        return [one for one in answers if one is not None]
 
     def record(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
         """Say it to all workers (``forgets_until`` comes with their takes) and to people."""
@@ -129,12 +139,21 @@ class DedupMemory:
 
     def report(self) -> MemoryReport:
         """The last that was recorded; all unknown when there is none yet."""
-        text = self._link.call("HGET", self._keys.memory, "report")
-        if not text:
-            return MemoryReport()
-        known = {field.name for field in fields(MemoryReport)}
-        # A newer release may have recorded more.
-        return MemoryReport(**{name: value for name, value in json.loads(text).items() if name in known})
+        text = self._link.run([("HGET", self._keys.memory, "report")])[0]
+        return MemoryReport() if not text or is_wrong_type(text) else _report(checked(text))
+
+    def _begin_anew_what_is_wrong(self) -> None:
+        """Keys of another type go: what was known is measured again."""
+        keys = (self._keys.memory, self._keys.canaries, self._keys.canary_answers)
+        kinds = self._link.run([("TYPE", key) for key in keys])
+        for key, kind, wanted in zip(keys, kinds, (b"hash", b"zset", b"zset"), strict=True):
+            if checked(kind) not in (wanted, b"none"):
+                logger.error("unreadable record begins anew key=%s", key)
+                self._link.call("DEL", key)
+        number = self._link.call("HGET", keys[0], "beat")
+        if number is not None and as_count(number) is None:
+            logger.error("unreadable record begins anew key=%s beat", keys[0])
+            self._link.call("HDEL", keys[0], "beat")
 
 
 def _write(name: str, key: str, *args: Any) -> Command:
@@ -143,17 +162,56 @@ def _write(name: str, key: str, *args: Any) -> Command:
 
 
 def _member(canary: Canary) -> str:
+    if not canary.planted_ms and not canary.ask_ms:
+        return canary.id  # as it was found (below)
     return f"{canary.id} {canary.ask_ms}"
 
 
 def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
     found = []
     for member, score in scored(answer):
-        id, ask_ms = member.split(" ")
-        found.append(Canary(id, score, int(ask_ms)))
+        id, _, ask = member.partition(" ")
+        ask_ms = as_count(ask)
+        # What is none is asked for at once: so it leaves, and says nothing.
+        found.append(Canary(id, score, ask_ms) if ask_ms is not None else Canary(member, 0, 0))
     return tuple(found)
 
 
-def _answer(member: str, score: int) -> CanaryAnswer:
-    id, age_ms, remembered = member.split(" ")
-    return CanaryAnswer(id, int(age_ms), remembered == "1", score)
+def _answer(member: str, score: int) -> CanaryAnswer | None:
+    id, _, rest = member.partition(" ")
+    age, _, remembered = rest.partition(" ")
+    age_ms = as_count(age)
+    if age_ms is None or remembered not in ("0", "1"):
+        return None
+    return CanaryAnswer(id, age_ms, remembered == "1", score)
+
+
+def _number(value: Any) -> float:
+    """A number as text; 0 for what is none."""
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) and abs(number) < MOST_NUMBER else 0.0
+
+
+def _report(text: bytes) -> MemoryReport:
+    """A report as it was recorded; all unknown where it cannot be read."""
+    try:
+        recorded = json.loads(text)
+        # A newer release may have recorded more.
+        values: dict[str, Any] = {
+            field.name: recorded[field.name] for field in fields(MemoryReport) if field.name in recorded
+        }
+    except (ValueError, TypeError, RecursionError):
+        return MemoryReport()
+    verdict = values.pop("verdict", "unknown")
+    numbers = values.values()
+    if verdict not in ("unknown", "remembers", "forgets") or not all(type(one) in (int, float) for one in numbers):
+        return MemoryReport()
+    if not all(0 <= one < MOST_NUMBER for one in numbers):
+        return MemoryReport()
+    times: dict[str, Any] = {
+        name: int(values[name]) for name in ("asked", "forgotten", "forgets_until_ms", "at_ms") if name in values
+    }
+    return MemoryReport(verdict=verdict, **{**values, **times})

@@ -1,6 +1,6 @@
 """Entry version 1: a pack of finished items, joined as they go into ``{"batch":[...]}``.
 
-Fields of a stream entry, in this order: ``v`` the version, ``n`` the number of items, ``x`` the
+Fields of a stream entry, read by their names: ``v`` the version, ``n`` the number of items, ``x`` the
 earliest expiry (ms since the epoch, 0 = none), ``m`` the meta as JSON (``n`` lengths in bytes,
 ``c`` channels, ``x`` expiries where one has one), ``b`` the items joined by commas, and for an item
 that was held ``t``, the start of its first attempt. Item bytes are never parsed here.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-__all__ = ["MOST_BYTES", "MOST_ITEMS", "VERSION", "Item", "Pack", "Packed", "pack", "packs"]
+__all__ = ["MOST_BYTES", "MOST_ITEMS", "VERSION", "Item", "Pack", "Packed", "UnreadableEntry", "pack", "packs"]
 
 #: Of the entries that this release writes, and knows; the scripts have it as a literal.
 VERSION = "1"
@@ -24,6 +24,14 @@ MOST_ITEMS = 100
 
 #: Bytes of one entry, unless a single item is larger: an entry is copied whole in every take.
 MOST_BYTES = 256 * 1024
+
+
+class UnreadableEntry(Exception):
+    """The meta of an entry does not say where its items are; ``entry_id`` names it in its stream."""
+
+    def __init__(self, entry_id: bytes) -> None:
+        super().__init__(f"entry {entry_id.decode(errors='replace')}: its meta does not fit its body")
+        self.entry_id = entry_id
 
 
 class Item(NamedTuple):
@@ -113,8 +121,10 @@ class Pack:
 
     @cached_property
     def _parts(self) -> tuple[list[int], list[str], list[int]]:
-        meta = json.loads(self.meta)
-        return meta["n"], meta["c"], meta.get("x") or [0] * self.size
+        parts = _read_meta(self.meta, self.size, len(self.body))
+        if parts is None:
+            raise UnreadableEntry(self.entry_id)
+        return parts
 
     @property
     def count(self) -> int:
@@ -161,3 +171,28 @@ class Pack:
             stop,
             frozenset(index for index in self.skipped if index < stop),
         )
+
+
+def _read_meta(text: bytes, size: int, body_bytes: int) -> tuple[list[int], list[str], list[int]] | None:
+    """Lengths, channels and expiries of ``size`` items; ``None`` where they are not, or do not add up to the body.
+
+    As ``read_meta`` in ``entry.lua``, which looks at what is taken in part; this is for what goes whole.
+    """
+    try:
+        meta = json.loads(text)
+        lengths, channels, expiries = meta["n"], meta["c"], meta.get("x") or [0] * size
+        # type(), as Python takes True for an int.
+        is_ours = (
+            len(lengths) == len(channels) == len(expiries) == size
+            and all(type(one) is int and one > 0 for one in lengths)
+            and all(type(one) is str for one in channels)
+            and all(type(one) in (int, float) and 0 <= one < _MOST_MS for one in expiries)
+            and sum(lengths) + size - 1 == body_bytes
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    return (lengths, channels, [int(one) for one in expiries]) if is_ours else None
+
+
+#: Milliseconds that are no time any more, as in ``entry.lua``.
+_MOST_MS = 10**15

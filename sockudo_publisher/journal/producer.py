@@ -12,12 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable
+from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable, JournalUnreadable
 from .layout import Layout, LayoutRecord, Span
 from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .pack import Item, packs
 from .refusal import describe_refusal, is_out_of_memory
 from .scripts import Answer
+from .unreadable import wrong_keys
 
 __all__ = ["Appended", "KeyedItem", "Producer"]
 
@@ -301,6 +302,10 @@ class Producer:
         if isinstance(answer, Exception):
             try:
                 checked(answer)
+            except JournalUnreadable as error:
+                keys = self._link.keyspace.lane(self.app, lane)
+                wrong = wrong_keys(self._link, [keys.stream, keys.state])
+                return JournalUnreadable("; ".join(wrong), stored=error.stored) if wrong else error
             except JournalUnavailable as error:
                 return error
         if answer[0] == Answer.FULL:

@@ -13,10 +13,10 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, NoScriptError, OutOfMemoryError, ResponseError
 
-from ..errors import JournalUnavailable
+from ..errors import JournalUnavailable, JournalUnreadable
 from .scripts import script_with
 
-__all__ = ["checked", "describe_refusal", "error_words", "has_failed_in_script", "is_out_of_memory"]
+__all__ = ["checked", "describe_refusal", "error_words", "has_failed_in_script", "is_about_data", "is_out_of_memory"]
 
 #: How Redis says where in a script an error came from.
 _IN_SCRIPT = re.compile(r"script: ([0-9a-f]{40}), on @?user_script:(\d+)")
@@ -37,13 +37,15 @@ _RIGHTS = "the rights that each part needs are in docs/deployment.md"
 
 
 def checked(answer: Any) -> Any:
-    """The answer itself. Raises :class:`JournalUnavailable` for an error that Redis answered.
+    """The answer itself. Raises :class:`JournalUnavailable` for an error that Redis answered, and of it
+    :class:`JournalUnreadable` where the cause is what a key holds.
 
     Its ``stored`` is ``None`` where the error came out of the middle of a script, else ``False``.
     """
     if isinstance(answer, Exception):
         stored = None if has_failed_in_script(answer) else False
-        raise JournalUnavailable(f"Redis refused: {describe_refusal(answer)}", stored=stored)
+        kind = JournalUnreadable if is_about_data(answer) else JournalUnavailable
+        raise kind(f"Redis refused: {describe_refusal(answer)}", stored=stored)
     return answer
 
 
@@ -53,6 +55,21 @@ def has_failed_in_script(answer: object) -> bool:
         return False
     text = str(answer)
     return _IN_SCRIPT.search(text) is not None or any(words in text for words in _RUNNING)
+
+
+#: What Redis answers to a script for reasons of its own, which pass: nothing is wrong with the data then.
+_PASSING = (
+    *("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN"),
+    *("MOVED", "ASK ", "NOPERM", "NOAUTH", "UNBLOCKED", "KILLED", "killed by user", *_DENIED_IN_SCRIPT),
+)
+
+
+def is_about_data(answer: object) -> bool:
+    """Whether Redis refused a command for what a key holds: another type, or no number where a script needs one."""
+    text = str(answer)
+    if not isinstance(answer, ResponseError) or isinstance(answer, NoScriptError):
+        return False
+    return "WRONGTYPE" in text or (has_failed_in_script(answer) and not any(word in text for word in _PASSING))
 
 
 def is_out_of_memory(answer: object) -> bool:

@@ -26,12 +26,15 @@ NAMES = (
     "bury",
     "count",
     "drop_right",
+    "fail",
     "hold",
     "learn",
     "mark",
+    "mend",
     "pause",
     "postpone",
     "purge",
+    "quarantine",
     "rate",
     "relayout",
     "release",
@@ -66,6 +69,7 @@ class Answer(IntEnum):
     UNKNOWN_VERSION = 3  # the head was written by a newer release; left alone
     RING = 4  # done, and the lane must be rung
     KEPT = 5  # not released: entries came meanwhile, go on draining
+    UNREADABLE = 6  # what is at the head cannot be read; nothing was taken
 
 
 @dataclass(frozen=True)

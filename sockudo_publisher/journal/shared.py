@@ -13,6 +13,7 @@ from typing import Any
 from .lease import probe_command
 from .link import Command, RedisLink, checked
 from .scripts import Answer
+from .unreadable import as_count, is_wrong_type
 
 __all__ = ["Limits", "Pause", "Shared", "SharedView"]
 
@@ -48,12 +49,15 @@ class SharedView:
 
     Before ``forgets_until_ms`` (Redis' time) the server is taken not to remember ids (``memory.py``);
     ``checked_ms``: when ids a moment old were found to be remembered last, 0 for never.
+    ``unreadable``: records that hold something else, and count as absent: the name of a key (:class:`AppKeys`), and
+    behind a blank the field where only that is wrong.
     """
 
     pause: Pause | None
     limits: Limits
     forgets_until_ms: int = 0
     checked_ms: int = 0
+    unreadable: tuple[str, ...] = ()
 
 
 class Shared:
@@ -112,19 +116,40 @@ class Shared:
 
 
 def read_view(answers: Sequence[Any]) -> SharedView:
-    """The answers of :meth:`Shared.read_commands`."""
-    fields, limits, (forgets_until, checked_at) = (checked(answer) for answer in answers)
+    """The answers of :meth:`Shared.read_commands`. What cannot be read counts as absent, and is named."""
+    unreadable: list[str] = []
+    found: list[Any] = []
+    for name, answer in zip(("pause", "limits", "memory"), answers, strict=True):
+        wrong = is_wrong_type(answer)
+        if wrong:
+            unreadable.append(name)
+        found.append(None if wrong else checked(answer))
+    pause = _read_pause(found[0] or {}, unreadable)
+    limits = []
+    for value in found[1] or (None, None):
+        limit = as_count(value, low=1, high=2**31 - 1) if value else None
+        if value and limit is None:
+            unreadable.append("limits")
+        limits.append(limit)
+    times_ms = []
+    for field, value in zip(("forgets_until", "checked"), found[2] or (None, None), strict=True):
+        time_ms = as_count(value or 0)
+        if time_ms is None:
+            unreadable.append(f"memory {field}")
+        times_ms.append(time_ms or 0)
+    forgets_until_ms, checked_ms = times_ms
+    return SharedView(pause, Limits(*limits), forgets_until_ms, checked_ms, tuple(dict.fromkeys(unreadable)))
+
+
+def _read_pause(fields: Any, unreadable: list[str]) -> Pause | None:
     if not isinstance(fields, dict):  # RESP2 answers a flat list
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
-    pause = None
-    if fields.get(b"until"):
-        pause = Pause(
-            reason=fields.get(b"reason", b"").decode(),
-            words=fields.get(b"words", b"").decode(errors="replace"),
-            since_ms=int(fields.get(b"since", 0)),
-            until_ms=int(fields[b"until"]),
-            count=int(fields.get(b"count", 0)),
-        )
-    events, most_bytes = limits
-    learned = Limits(int(events) if events else None, int(most_bytes) if most_bytes else None)
-    return SharedView(pause, learned, int(forgets_until or 0), int(checked_at or 0))
+    if not fields:
+        return None
+    numbers = [as_count(fields.get(name) or 0) for name in (b"since", b"until", b"count")]
+    if None in numbers or not numbers[1]:
+        unreadable.append("pause")
+        return None
+    since_ms, until_ms, count = (number or 0 for number in numbers)
+    reason, words = (fields.get(name, b"").decode(errors="replace") for name in (b"reason", b"words"))
+    return Pause(reason, words, since_ms=since_ms, until_ms=until_ms, count=count)

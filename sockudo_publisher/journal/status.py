@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-from .lane_look import LaneLook, look_command, read_look
+from .lane_look import Failing, LaneLook, look_command, read_failing, read_look
 from .layout import Layout, LayoutRecord
 from .link import Command, RedisLink, checked
 from .shared import Shared, SharedView, read_view
+from .unreadable import KINDS, as_count, is_wrong_type, names, wrong_type
 
 __all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]
 
@@ -24,6 +26,9 @@ class LaneStatus:
     ``oldest_age_s`` is how long the oldest of the waiting ones has (a held one: since its first
     attempt), ``None`` when none waits. ``leased``: a worker drains it; ``armed``: it was rung.
     ``newer_version``: of its first entry, which only workers of a newer release know; else ``""``.
+    ``failures``: how many drains of it, or of a channel that it holds, ended in an error in a row, 0 for none;
+    ``failing_s`` since the first of them, ``failure`` the kind of the last. ``unreadable``: its keys that hold
+    something else than the journal's.
     """
 
     lane: int
@@ -34,6 +39,10 @@ class LaneStatus:
     leased: bool
     armed: bool
     newer_version: str = ""
+    failures: int = 0
+    failing_s: float | None = None
+    failure: str = ""
+    unreadable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,8 @@ class JournalStatus:
 
 def known_apps(link: RedisLink) -> tuple[str, ...]:
     """The names of all apps that ever had lanes in this Redis: one may be configured no more, and hold events."""
-    return tuple(sorted(name.decode() for name in link.call("SMEMBERS", link.keyspace.apps)))
+    answer = link.run([("SMEMBERS", link.keyspace.apps)])[0]
+    return () if is_wrong_type(answer) else tuple(sorted(names(list(checked(answer)))))
 
 
 def layout_in_force(link: RedisLink, app: str, wanted: int) -> Layout:
@@ -60,33 +70,50 @@ def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalSt
     shared = Shared(link, app).read_commands()
     commands: list[Command] = [("TIME",), *shared]
     commands += [look_command(link.keyspace, app, lane) for lane in lanes]
-    answers = [checked(answer) for answer in link.run(commands)]
-    now_ms = int(answers[0][0]) * 1000 + int(answers[0][1]) // 1000
-    looks = dict(zip(lanes, map(read_look, answers[1 + len(shared) :]), strict=True))
+    answers = link.run(commands)
+    time = checked(answers[0])
+    now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
+    looked = zip(lanes, answers[1 + len(shared) :], strict=True)
+    looks = {lane: read_look(answer, link.keyspace, app, lane) for lane, answer in looked}
     held = _held(link, app, looks, now_ms)
     found = []
     counters: Counter[str] = Counter()
     for lane, seen in looks.items():
-        held_count, held_age_ms = held.get(lane, (0, -1))
-        oldest_ms = max(seen.age_ms, held_age_ms)
+        hold = held.get(lane, _Held())
+        oldest_ms = max(seen.age_ms, hold.age_ms)
+        failing = seen.failing or hold.failing
         found.append(
             LaneStatus(
                 lane=lane,
                 depth=seen.depth,
-                held=held_count,
+                held=hold.count,
                 dead=seen.dead,
                 oldest_age_s=oldest_ms / 1000 if oldest_ms >= 0 else None,
                 leased=seen.leased,
                 armed=seen.armed,
                 newer_version=seen.newer_version,
+                failures=failing.failures if failing else 0,
+                failing_s=max(0, now_ms - failing.since_ms) / 1000 if failing else None,
+                failure=failing.kind if failing else "",
+                unreadable=(*seen.wrong, *hold.wrong),
             )
         )
         counters.update(seen.counts)
     return JournalStatus(tuple(found), dict(counters), read_view(answers[1 : 1 + len(shared)]))
 
 
-def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int) -> dict[int, tuple[int, int]]:
-    """Per lane with held channels: the items they hold, and the age of the oldest in ms or -1."""
+@dataclass(frozen=True)
+class _Held:
+    """What the held channels of a lane hold: items, the age of the oldest in ms or -1, and what is wrong."""
+
+    count: int = 0
+    age_ms: int = -1
+    failing: Failing | None = None
+    wrong: tuple[str, ...] = ()
+
+
+def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int) -> dict[int, _Held]:
+    """Per lane with held channels."""
     holds = [
         (lane, link.keyspace.lane(app, lane).hold(channel)) for lane, seen in looks.items() for channel in seen.held
     ]
@@ -94,18 +121,30 @@ def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int)
         return {}
     commands: list[Command] = []
     for _, keys in holds:
-        commands += [("HGET", keys.state, "depth"), ("XRANGE", keys.stream, "-", "+", "COUNT", 1)]
-    replies = [checked(reply) for reply in link.run(commands)]
-    found: dict[int, tuple[int, int]] = {}
-    for (lane, _), depth, entries in zip(holds, replies[::2], replies[1::2], strict=True):
-        count, age_ms = found.get(lane, (0, -1))
-        if entries:
-            age_ms = max(age_ms, now_ms - _since_ms(*entries[0]))
-        found[lane] = count + int(depth or 0), age_ms
+        commands += [
+            ("HMGET", keys.state, "depth", "failures", "failing_since", "failure"),
+            ("XRANGE", keys.stream, "-", "+", "COUNT", 1),
+        ]
+    replies = link.run(commands)
+    found: dict[int, _Held] = {}
+    for (lane, keys), state, entries in zip(holds, replies[::2], replies[1::2], strict=True):
+        before = found.get(lane, _Held())
+        for key, answer in ((keys.state, state), (keys.stream, entries)):
+            if is_wrong_type(answer):
+                complaint = wrong_type(key, "key of another type", KINDS[key.rpartition(":")[2]])
+                before = replace(before, wrong=(*before.wrong, complaint))
+        depth, *failing = (None,) * 4 if is_wrong_type(state) else checked(state)
+        first = () if is_wrong_type(entries) else checked(entries)
+        found[lane] = replace(
+            before,
+            count=before.count + (as_count(depth or 0) or 0),
+            age_ms=max(before.age_ms, now_ms - _since_ms(*first[0])) if first else before.age_ms,
+            failing=before.failing or read_failing(*failing),
+        )
     return found
 
 
-def _since_ms(entry_id: bytes, fields: Sequence[bytes]) -> int:
+def _since_ms(entry_id: bytes, fields: Sequence[Any]) -> int:
     """The first attempt of a held item where it has one (``pack``: field ``t``), else when it was moved."""
     named = dict(zip(fields[::2], fields[1::2], strict=True))
-    return int(named.get(b"t") or entry_id.split(b"-")[0])
+    return as_count(named.get(b"t") or 0) or as_count(entry_id.split(b"-")[0]) or 0

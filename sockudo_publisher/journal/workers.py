@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .link import RedisLink, checked
+from .unreadable import is_wrong_type
 
 __all__ = ["BEAT_S", "TTL_MS", "LiveWorker", "Target", "WorkerRegistry", "first_rival", "other_hosts"]
 
@@ -60,7 +61,9 @@ class WorkerRegistry:
 
     def alive(self) -> tuple[LiveWorker, ...]:
         """All live workers."""
-        time, found = (checked(answer) for answer in self._link.run([("TIME",), ("HGETALL", self._key)]))
+        answers = self._link.run([("TIME",), ("HGETALL", self._key)])
+        time = checked(answers[0])
+        found = () if is_wrong_type(answers[1]) else checked(answers[1])  # announce.lua begins it anew
         now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
         pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
         return _read(pairs, now_ms)

@@ -128,11 +128,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
         def job() -> None:
             try:
-                draining.run(name, lane, channel)
-            except JournalUnavailable as error:
-                logger.warning("app %s lane %d: %s", name, lane, error)
-            except Exception:
-                logger.exception("app %s lane %d", name, lane)
+                draining.run_guarded(name, lane, channel)
             finally:
                 self._draining.discard(key)
 

@@ -1,18 +1,29 @@
--- advance(stream, state, gone, id, index, whole): the head moves to (id, index); all before it is
--- deleted. whole = '1': index is the end of the entry, so the entry goes too.
+-- less(a, b): whether a decimal number is smaller; as text, because the parts of an id go beyond what a double holds.
+local function less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+
+-- before(id_a, index_a, id_b, index_b): whether one place in a stream comes before another.
 local function before(id_a, index_a, id_b, index_b)
   local ms_a, seq_a = string.match(id_a, '^(%d+)-(%d+)$')
   local ms_b, seq_b = string.match(id_b, '^(%d+)-(%d+)$')
-  ms_a, seq_a, ms_b, seq_b = tonumber(ms_a), tonumber(seq_a), tonumber(ms_b), tonumber(seq_b)
-  if ms_a ~= ms_b then return ms_a < ms_b end
-  if seq_a ~= seq_b then return seq_a < seq_b end
+  if ms_a ~= ms_b then return less(ms_a, ms_b) end
+  if seq_a ~= seq_b then return less(seq_a, seq_b) end
   return index_a < index_b
 end
 
+-- advance(stream, state, gone, id, index, whole): the head moves to (id, index); all before it is
+-- deleted. whole = '1': index is the end of the entry, so the entry goes too.
 local function advance(stream, state, gone, id, index, whole)
   if whole == '1' then
     local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-    redis.call('XTRIM', stream, 'MINID', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1))
+    if #seq <= 15 then
+      redis.call('XTRIM', stream, 'MINID', ms .. '-' .. string.format('%.0f', tonumber(seq) + 1))
+    else -- beyond what a double holds
+      redis.call('XTRIM', stream, 'MINID', id)
+      redis.call('XDEL', stream, id)
+    end
     redis.call('HDEL', state, 'head')
   else
     redis.call('XTRIM', stream, 'MINID', id)
@@ -20,8 +31,11 @@ local function advance(stream, state, gone, id, index, whole)
   end
   if redis.call('EXISTS', gone) == 1 then
     for _, position in ipairs(redis.call('HKEYS', gone)) do
-      local gone_id, gone_index = string.match(position, '^(%S+):(%d+)$')
-      if before(gone_id, tonumber(gone_index), id, tonumber(index)) then redis.call('HDEL', gone, position) end
+      local gone_id, gone_index = string.match(position, '^(%d+-%d+):(%d+)$')
+      -- What names no place says nothing.
+      if not gone_id or before(gone_id, tonumber(gone_index), id, tonumber(index)) then
+        redis.call('HDEL', gone, position)
+      end
     end
   end
 end

@@ -7,7 +7,11 @@
 -- include now
 local now, ttl = now_ms(), tonumber(ARGV[3])
 local since = now
-local kept = redis.call('HGETALL', KEYS[1])
+local kept = redis.pcall('HGETALL', KEYS[1])
+if kept.err then -- no hash: begun anew
+  redis.call('DEL', KEYS[1])
+  kept = {}
+end
 local answer = {1}
 for i = 1, #kept, 2 do
   local first, seen = string.match(kept[i + 1], '^(%d+) (%d+) ')

@@ -10,12 +10,13 @@
 -- Invariant: a lane with entries is leased or armed, so no wake-up is lost.
 -- The entries come last: Redis takes no write back, and a right that is missing must not leave an event behind
 -- that its caller takes for not stored.
+-- include counters
 local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
 if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
-local depth = tonumber(kept[1] or '0')
+local depth = read_depth(KEYS[1], kept[1])
 local most, count = tonumber(ARGV[1]), tonumber(ARGV[3])
 if most > 0 and depth + count > most then return {-3, depth} end
-redis.call('HINCRBY', KEYS[2], 'depth', count)
+add_depth(KEYS[1], KEYS[2], count)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
 for i = 4, #ARGV, 4 do
   redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', ARGV[i], 'x', ARGV[i + 1], 'm', ARGV[i + 2], 'b', ARGV[i + 3])

@@ -10,6 +10,8 @@
 -- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger says or ''
 -- Returns {CLOSED} | {FULL, depth} | {CONFLICT, index of the first key used with another payload}
 --   | {DONE or RING, number appended}: keys already appended are passed over
+-- A ledger that cannot be read is one of another payload: whether its event is stored, nobody knows.
+-- include counters
 
 --: Items of one entry, as pack.py has it.
 local MOST_ITEMS = 100
@@ -17,10 +19,16 @@ local MOST_ITEMS = 100
 local most, ttl, look = tonumber(ARGV[1]), ARGV[3], ARGV[4] == '1'
 local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
 if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
+-- read_ledger(key): what it says, false for nothing.
+local function read_ledger(key)
+  local known = redis.pcall('GET', key)
+  return type(known) == 'table' and '?' or known
+end
+
 local fresh, seen = {}, {} -- places in ARGV of what is new; what each key says once it is stored
 for k = 3, #KEYS do
   local at = 5 + (k - 3) * 5
-  local known = seen[KEYS[k]] or redis.call('GET', KEYS[k]) or (ARGV[at + 4] ~= '' and ARGV[at + 4])
+  local known = seen[KEYS[k]] or read_ledger(KEYS[k]) or (ARGV[at + 4] ~= '' and ARGV[at + 4])
   if known and string.sub(known, 3) ~= ARGV[at] then return {-4, k - 3} end
   if not known or string.sub(known, 1, 1) ~= 'a' then
     seen[KEYS[k]] = 'a ' .. ARGV[at]
@@ -28,11 +36,11 @@ for k = 3, #KEYS do
   end
 end
 if #fresh == 0 then return {1, 0} end
-local depth = tonumber(kept[1] or '0')
+local depth = read_depth(KEYS[1], kept[1])
 if most > 0 and depth + #fresh > most then return {-3, depth} end
 if look then return {1, #fresh} end
 -- The ledger comes last, as a key that is remembered without its event would lose it.
-redis.call('HINCRBY', KEYS[2], 'depth', #fresh)
+add_depth(KEYS[1], KEYS[2], #fresh)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
 for first = 1, #fresh, MOST_ITEMS do
   local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0

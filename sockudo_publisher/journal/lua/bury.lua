@@ -9,6 +9,7 @@
 -- ARGV[12...] the dead letter's fields and values
 -- Returns {LOST} | {MISMATCH} | {DONE}
 -- include advance
+-- include counters
 -- include dead
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
@@ -19,7 +20,7 @@ if ARGV[9] == '1' then
 end
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
-redis.call('HINCRBY', KEYS[2], 'depth', -1)
-redis.call('HINCRBY', KEYS[6], ARGV[8], 1)
+add_depth(KEYS[1], KEYS[2], -1)
+tally(KEYS[6], ARGV[8], 1)
 end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[7])
 return {1}

@@ -3,5 +3,6 @@
 -- KEYS[1] {app:lane}:counts  hash  counters by reason
 -- ARGV[1] reason   ARGV[2] number
 -- Returns {DONE}
-redis.call('HINCRBY', KEYS[1], ARGV[1], ARGV[2])
+-- include counters
+tally(KEYS[1], ARGV[1], ARGV[2])
 return {1}

@@ -23,9 +23,23 @@ local function letter_reason(entry)
   return 'unknown'
 end
 
+-- A count that is no number begins anew: an error here would come after the letter was written.
+local function add_bytes(size, by)
+  local answer = redis.pcall('HINCRBY', size, 'bytes', by)
+  if type(answer) == 'table' and answer.err then
+    redis.call('DEL', size)
+    redis.call('HINCRBY', size, 'bytes', math.max(by, 0))
+  end
+end
+
+local function read_bytes(size)
+  local bytes = redis.pcall('HGET', size, 'bytes')
+  return type(bytes) == 'string' and tonumber(bytes) or 0
+end
+
 local function add_letter(dead, size, fields)
   redis.call('XADD', dead, '*', unpack(fields))
-  redis.call('HINCRBY', size, 'bytes', letter_size(fields))
+  add_bytes(size, letter_size(fields))
 end
 
 local function remove_letter(dead, size, entry)
@@ -33,18 +47,18 @@ local function remove_letter(dead, size, entry)
   if redis.call('XLEN', dead) == 0 then
     redis.call('DEL', size) -- a count that was ever wrong is right again
   else
-    redis.call('HINCRBY', size, 'bytes', -letter_size(entry[2]))
+    add_bytes(size, -letter_size(entry[2]))
   end
 end
 
 local function drop_letter(dead, size, counts, entry)
   remove_letter(dead, size, entry)
-  redis.call('HINCRBY', counts, 'dead_dropped_' .. letter_reason(entry), 1)
+  tally(counts, 'dead_dropped_' .. letter_reason(entry), 1)
 end
 
 local function trim_dead(dead, size, counts, max, max_bytes, most)
   local length = redis.call('XLEN', dead)
-  local bytes = tonumber(redis.call('HGET', size, 'bytes') or '0')
+  local bytes = read_bytes(size)
   local dropped, read = 0, 1
   local function is_over()
     return length > 1 and dropped < most and ((max > 0 and length > max) or (max_bytes > 0 and bytes > max_bytes))

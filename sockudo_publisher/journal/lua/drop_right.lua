@@ -3,6 +3,6 @@
 -- KEYS[1] {app}:RIGHT  string  the token of who may; RIGHT is probe or canary_holder
 -- ARGV[1] token
 -- Returns {MISMATCH}: another one may, or nobody | {DONE}
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-2} end
+if redis.pcall('GET', KEYS[1]) ~= ARGV[1] then return {-2} end
 redis.call('DEL', KEYS[1])
 return {1}

@@ -8,16 +8,17 @@
 -- Returns {LOST} | {MISMATCH} | {DONE}
 -- include now
 -- include advance
+-- include counters
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 redis.call('XADD', KEYS[7], '*', 'v', '1', 'n', '1', 'x', ARGV[8], 'm', ARGV[9], 'b', ARGV[10],
   't', string.match(ARGV[3], '^(%d+)'))
-redis.call('HINCRBY', KEYS[8], 'depth', 1)
+add_depth(KEYS[7], KEYS[8], 1)
 redis.call('ZADD', KEYS[5], now_ms() + ARGV[11], ARGV[7])
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
-redis.call('HINCRBY', KEYS[2], 'depth', -1)
-redis.call('HINCRBY', KEYS[6], 'stuck', 1)
+add_depth(KEYS[1], KEYS[2], -1)
+tally(KEYS[6], 'stuck', 1)
 end_if_empty(KEYS[1], KEYS[2], KEYS[5], '')
 return {1}

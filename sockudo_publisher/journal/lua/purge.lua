@@ -4,6 +4,7 @@
 -- KEYS[2] {app:lane}:dead_size  hash    bytes, aged
 -- ARGV[1] the dead letter's id; '': all of them
 -- Returns {DONE, how many there were}
+-- include counters
 -- include dead
 if ARGV[1] == '' then
   redis.call('DEL', KEYS[2])

@@ -7,11 +7,14 @@
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local rate, most, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+if not string.find('none hash', redis.call('TYPE', KEYS[1]).ok, 1, true) then redis.call('DEL', KEYS[1]) end
 local kept = redis.call('HMGET', KEYS[1], 'tokens', 'at')
-local tokens = most
-if kept[1] then
+local tokens, at = tonumber(kept[1] or ''), tonumber(kept[2] or '')
+if tokens and at and tokens >= 0 and at >= 0 then
   -- A clock that was set back adds nothing; it takes nothing away either.
-  tokens = math.min(most, tonumber(kept[1]) + math.max(0, now - tonumber(kept[2])) * rate / 1000000)
+  tokens = math.min(most, tokens + math.max(0, now - at) * rate / 1000000)
+else -- none yet, or no numbers: the bucket begins anew
+  tokens = most
 end
 local granted = math.min(wanted, math.floor(tokens))
 tokens = tokens - granted

@@ -5,10 +5,11 @@
 -- Returns {EMPTY}: no such dead letter (any more) | {DONE} | {RING}
 -- An expiry is not kept: whoever replays wants it delivered.
 -- It is deleted last: a script that fails in the middle must not lose it.
+-- include counters
 -- include dead
 local letter = redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1])[1]
 if not letter then return {0} end
-redis.call('HINCRBY', KEYS[2], 'depth', 1)
+add_depth(KEYS[1], KEYS[2], 1)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
 redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', '1', 'x', '0', 'm', ARGV[2], 'b', ARGV[3])
 remove_letter(KEYS[3], KEYS[4], letter)

@@ -8,9 +8,9 @@
 --   | {EMPTY}: there was none | {DONE}
 -- An answer says nothing of trouble that came after its question, and a prober may have been frozen behind it.
 if ARGV[1] ~= '' then
-  if redis.call('GET', KEYS[2]) ~= ARGV[1] then return {-2} end
+  if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return {-2} end
   redis.call('DEL', KEYS[2])
-  if redis.call('HGET', KEYS[1], 'count') ~= ARGV[2] then return {-2} end
+  if redis.pcall('HGET', KEYS[1], 'count') ~= ARGV[2] then return {-2} end
 else
   redis.call('DEL', KEYS[2])
 end

@@ -7,13 +7,14 @@
 -- ARGV[10] '1': they were sent again after their window, and are counted as that, too
 -- Returns {LOST} | {MISMATCH} | {DONE}
 -- include advance
+-- include counters
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
-redis.call('HINCRBY', KEYS[2], 'depth', -ARGV[7])
-redis.call('HINCRBY', KEYS[6], ARGV[8], ARGV[7])
-if ARGV[10] == '1' then redis.call('HINCRBY', KEYS[6], 'resent_after_window', ARGV[7]) end
+add_depth(KEYS[1], KEYS[2], -ARGV[7])
+tally(KEYS[6], ARGV[8], ARGV[7])
+if ARGV[10] == '1' then tally(KEYS[6], 'resent_after_window', ARGV[7]) end
 end_if_empty(KEYS[1], KEYS[2], KEYS[5], ARGV[9])
 return {1}

@@ -15,19 +15,25 @@
 -- ARGV[9...] the held channels of KEYS[9...]
 -- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far, the head moved
 --   | {UNKNOWN_VERSION, now, version}
+--   | {UNREADABLE, now, 'state'}: the head's place or the marker (mend.lua) | {UNREADABLE, now, entry id} (quarantine.lua)
 --   | {DONE, now, first_ms, marker, resent, depth, pack...}
 --   pack: entry id, item count, meta, body, first index, end index, skipped indexes ("3,7" or "")
 -- The marker "FIRST_MS ENTRY INDEX [MOVES]" says: every item from the head up to (ENTRY, INDEX) may have been
 -- sent since FIRST_MS; MOVES counts how often items of it have left. While there is one, nothing behind it is
 -- read: a marked prefix never grows.
+-- What cannot be read is met at the head alone: before it a batch ends. A pack that goes whole is joined unparsed.
 -- include now
 -- include advance
+-- include counters
 -- include dead
+-- include entry
 
 --: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
 local MOST_MOVED = 1000
 --: Items that one call looks at one by one before it answers AGAIN.
 local MOST_LOOKED = 5000
+--: ms that a first attempt may lie ahead, by a clock that was set back: one further off is at a time unknown.
+local MOST_AHEAD_MS = 60000
 
 local stream, state, gone = KEYS[1], KEYS[2], KEYS[4]
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
@@ -37,10 +43,12 @@ local most_items, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local kept = redis.call('HMGET', state, 'head', 'marker', 'depth')
 local head, marker, depth = tonumber(kept[1] or '0'), kept[2], kept[3]
+if not (head and head >= 0 and head % 1 == 0) then return {6, now, 'state'} end
 local first_ms, end_id, end_index
 if marker then
-  first_ms, end_id, end_index = string.match(marker, '^(%d+) (%S+) (%d+)')
+  first_ms, end_id, end_index = string.match(marker, '^(%d+) (%d+%-%d+) (%d+) ?%d*$')
   end_index = tonumber(end_index)
+  if not first_ms or tonumber(first_ms) > now + MOST_AHEAD_MS then return {6, now, 'state'} end
 end
 
 local held, any_held = {}, false
@@ -56,18 +64,20 @@ local packs, count, bytes, moved, looked, died = {}, 0, 0, 0, 0, 0
 local clock -- of the first pack, when it comes from a hold
 local last_id, last_index, last_whole -- how far this call read
 local marked_all = false
-local full, version = false, nil
+local full, version, bad = false, nil, nil
 
 -- leave(id, index): an item leaves the queue without being settled.
 local function leave(id, index)
   redis.call('HSET', gone, id .. ':' .. index, '1')
-  redis.call('HINCRBY', state, 'depth', -1)
+  add_depth(stream, state, -1)
   moved = moved + 1
 end
 
--- look(id, n, meta, body, start, stop): a pack item by item; answers what of it goes into the batch.
-local function look(id, meta_text, body, start, stop)
-  local meta = cjson.decode(meta_text)
+-- look(id, n, meta_text, body, start, stop): a pack item by item; answers what of it goes into the batch; nil: its
+-- meta cannot be read.
+local function look(id, n, meta_text, body, start, stop)
+  local meta = read_meta(meta_text, n, body)
+  if not meta then return nil end
   local offset = 1
   for i = 1, start do offset = offset + meta.n[i] + 1 end
   local skipped, taken, index = {}, 0, start
@@ -85,11 +95,11 @@ local function look(id, meta_text, body, start, stop)
       local fields = {'v', '1', 'n', '1', 'x', string.format('%.0f', expiry), 'm', cjson.encode(one), 'b', item}
       if marker then fields[#fields + 1] = 't' fields[#fields + 1] = first_ms end
       redis.call('XADD', held[channel][1], '*', unpack(fields))
-      redis.call('HINCRBY', held[channel][2], 'depth', 1)
+      add_depth(held[channel][1], held[channel][2], 1)
       leave(id, index)
       skipped[#skipped + 1] = index
     elseif not marker and not clock and expiry > 0 and expiry <= now then
-      redis.call('HINCRBY', KEYS[7], 'expired', 1)
+      tally(KEYS[7], 'expired', 1)
       if ARGV[5] == 'dead' then
         add_letter(KEYS[6], KEYS[8], {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
           'channel', channel, 'expiry', string.format('%.0f', expiry),
@@ -111,22 +121,32 @@ local function look(id, meta_text, body, start, stop)
 end
 
 local from, size, first = '-', 8, true
-while not full and not marked_all and not version do
+while not full and not marked_all and not version and not bad do
   local chunk = redis.call('XRANGE', stream, from, '+', 'COUNT', size)
   if #chunk == 0 then break end
   for _, entry in ipairs(chunk) do
-    local id, fields = entry[1], entry[2]
-    if fields[2] ~= '1' then version = fields[2] break end
-    local n, expiry, meta, body, since = tonumber(fields[4]), fields[6], fields[8], fields[10], fields[12]
+    local id = entry[1]
+    if marker and before(end_id, 0, id, 0) then marked_all = true break end
+    local n, expiry, meta, body, since, newer = read_entry(entry[2])
+    if not n then
+      if newer then version = newer else bad = id end
+      break
+    end
+    if since and tonumber(since) > now + MOST_AHEAD_MS then since = '0' end
     if count > 0 and since ~= clock then full = true break end
     clock = since
     local start, stop = first and head or 0, n
+    if first and start >= n then return {6, now, 'state'} end
     first = false
-    if id == end_id then stop = end_index end
+    if id == end_id then
+      stop = math.min(end_index, n)
+      if stop <= start then marked_all = true break end
+    end
     local reached, taken, skipped = stop, stop - start, ''
     if any_held or any_gone or (expiry ~= '0' and not marker)
         or count + taken > most_items or bytes + #body > most_bytes then
-      reached, taken, skipped = look(id, meta, body, start, stop)
+      reached, taken, skipped = look(id, n, meta, body, start, stop)
+      if not reached then bad = id break end
     else
       count = count + taken
       bytes = bytes + #body + 1
@@ -145,6 +165,11 @@ end
 
 if died > 0 then trim_dead(KEYS[6], KEYS[8], KEYS[7], tonumber(ARGV[7]), tonumber(ARGV[8]), died + MAX_TRIMMED) end
 
+if marker and not marked_all then
+  -- It ends where no entry is: what comes there later would be taken for sent.
+  local ends = redis.call('XRANGE', stream, end_id, end_id)[1]
+  if not ends or ends[1] ~= end_id then return {6, now, 'state'} end
+end
 if count > 0 then
   local resent = (marker or clock) and '1' or '0'
   if not marker then
@@ -170,5 +195,10 @@ if last_id then
   end_if_empty(stream, state, KEYS[5], ARGV[6])
   return {2, now}
 end
+if marked_all then -- the marker ends before the head: all of it has left
+  redis.call('HDEL', state, 'marker')
+  return {2, now}
+end
+if bad then return {6, now, bad} end
 if version then return {3, now, version} end
 return {0, now}

@@ -8,12 +8,14 @@
 -- Returns {DONE} | {AGAIN}: there may be more
 -- Age does not end those of reason uncertain or unreadable: they may be events that were never delivered.
 -- include now
+-- include counters
 -- include dead
 local most, age, looked = tonumber(ARGV[4]), tonumber(ARGV[3]), 0
 -- Age first: what it ends makes room for those that it does not end.
 if age > 0 then
   local last = string.format('%.0f', math.max(0, now_ms() - age))
-  local aged = redis.call('HGET', KEYS[2], 'aged')
+  local aged = redis.pcall('HGET', KEYS[2], 'aged')
+  if type(aged) ~= 'string' or not string.match(aged, '^%d+%-%d+$') then aged = nil end
   while looked < most do
     local entries = redis.call('XRANGE', KEYS[1], aged and '(' .. aged or '-', last, 'COUNT', MAX_READ)
     if #entries == 0 then break end
@@ -25,7 +27,7 @@ if age > 0 then
     looked = looked + #entries
   end
   -- What is before it stays for good: it is not read again.
-  if looked > 0 and redis.call('XLEN', KEYS[1]) > 0 then redis.call('HSET', KEYS[2], 'aged', aged) end
+  if looked > 0 and redis.call('XLEN', KEYS[1]) > 0 then redis.pcall('HSET', KEYS[2], 'aged', aged) end
 end
 local dropped = trim_dead(KEYS[1], KEYS[2], KEYS[3], tonumber(ARGV[1]), tonumber(ARGV[2]), most)
 if looked >= most or dropped >= most then return {2} end

@@ -205,6 +205,87 @@ def test_endless_interim_answers(start):
     failure(transport, sent=True)
 
 
+HINT = b"HTTP/1.1 103 Early Hints\r\nLink: </x.css>; rel=preload\r\n\r\n"
+INFORMATIONAL = {
+    "103": HINT,
+    "102": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "199, of no name": b"HTTP/1.1 199\r\nX: y\r\n\r\n",
+    "100 and 103": b"HTTP/1.1 100 Continue\r\n\r\n" + HINT,
+    "103 and 100": HINT + b"HTTP/1.1 100 Continue\r\nA: b\r\n\r\n",
+    "several": HINT * 5 + b"HTTP/1.1 102 Processing\r\n\r\n" + HINT,
+}
+
+
+def hinting(before, *, pause=0.0, final=OK):
+    """A peer that keeps its connections and says something before each answer."""
+
+    def handle(server, connection):
+        number = 0
+        while server.read_request(connection):
+            number += 1
+            connection.sendall(before)
+            time.sleep(pause)
+            connection.sendall(final.replace(b"{}", b"%02d" % number))
+
+    return handle
+
+
+@pytest.mark.parametrize("before", INFORMATIONAL.values(), ids=INFORMATIONAL)
+def test_informational_answers_are_passed_over(start, before):
+    """The final one is the answer to this request, not to the next, and its headers are its own."""
+    server, transport = start(hinting(before))
+    for number in range(1, 4):
+        answer = post(transport, timeout=5)
+        assert (answer.status, answer.body) == (200, b"%02d" % number)
+        assert "link" not in answer.headers
+    assert (server.connections, len(server.requests)) == (1, 3)
+
+
+@pytest.mark.parametrize("final", [b"HTTP/1.1 503 No\r\nContent-Length: 2\r\n\r\n{}", b"HTTP/1.0 200 OK\r\n\r\n{}"])
+def test_final_answer_of_any_kind_follows_a_hint(start, final):
+    """Of any status, with a length or to the end of the connection."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(HINT)
+        time.sleep(0.05)
+        connection.sendall(final)
+
+    _, transport = start(handle)
+    answer = post(transport, timeout=5)
+    assert (answer.status, answer.body) == (int(final[9:12]), b"{}")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n", HINT * 40, HINT],
+    ids=["101", "too many", "none follows"],
+)
+def test_informational_answer_alone_proves_nothing(start, before):
+    """The request has left; what became of it is unknown."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        connection.sendall(before)
+        connection.shutdown(socket.SHUT_WR) if before != HINT else server.stopping.wait(5)
+
+    _, transport = start(handle)
+    failure(transport, sent=True, timeout=TIMEOUT)
+
+
+@pytest.mark.parametrize("answer", [HINT, b"HTTP/1.1 102 Processing\r\n\r\n"], ids=["103", "102"])
+def test_endless_informational_answers(start, answer):
+    """However slowly they come, the attempt ends with its deadline."""
+
+    def handle(server, connection):
+        server.read_request(connection)
+        while not server.stopping.wait(0.05):
+            connection.sendall(answer)
+
+    _, transport = start(handle)
+    failure(transport, sent=True)
+
+
 def test_no_answer(start):
     """Silence ends with the attempt."""
 
@@ -615,6 +696,25 @@ def test_tunnel_through_a_proxy(peer, authority, monkeypatch):
     assert len(server.requests) == 1
 
 
+def test_tunnel_opens_behind_a_hint(peer, authority, monkeypatch):
+    """What a proxy says before its answer is passed over, too."""
+    server = peer(answer_ok, wrap=authority[1])
+
+    def tunnel(proxy, connection):
+        proxy.read_request(connection)
+        connection.sendall(HINT + b"HTTP/1.1 200 Connected\r\n\r\n")
+        with socket.create_connection(("127.0.0.1", server.port)) as onward:
+            threading.Thread(target=pump, args=(onward, connection), daemon=True).start()
+            pump(connection, onward)
+
+    proxy = peer(tunnel)
+    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
+    monkeypatch.setattr(socket, "getaddrinfo", answering_with_loopback())
+    assert post(Transport(f"https://localhost:{server.port}"), timeout=5).status == 200
+
+
 # Python 3.10's http.client leaves the answer of a tunnel that failed to the garbage collector.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize(
@@ -819,6 +919,38 @@ def test_own_session_with_its_proxy_and_its_ca(peer, authority):
         failure(with_session(server.port, session, "https"), sent=False, timeout=30, within=30)
         session.verify = str(authority[0])
         assert post(with_session(server.port, session, "https"), timeout=5).status == 200
+
+
+@pytest.mark.parametrize("before", INFORMATIONAL.values(), ids=INFORMATIONAL)
+def test_own_session_passes_over_informational_answers(peer, before):
+    """As ours do."""
+    server = peer(hinting(before, pause=0.02))
+    with requests.Session() as session:
+        transport = with_session(server.port, session)
+        for number in range(1, 4):
+            answer = post(transport, timeout=5)
+            assert (answer.status, answer.body) == (200, b"%02d" % number)
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("before", [b"HTTP/1.1 101 Switching Protocols\r\n\r\n", HINT * 40], ids=["101", "too many"])
+def test_own_session_is_told_of_an_answer_that_is_none(peer, before):
+    """And the answer behind it is not taken for that to the next request."""
+    server = peer(hinting(before))
+    with requests.Session() as session:
+        for _ in range(2):
+            failure(with_session(server.port, session), sent=True)
+    assert len(server.requests) == 2
+
+
+def test_own_session_whose_hook_reads_a_hint(peer):
+    """The final answer is lost then; it is not taken for that to the next request."""
+    server = peer(hinting(HINT))
+    with requests.Session() as session:
+        session.hooks["response"].append(lambda response, **_: print(response.content))
+        for _ in range(2):
+            failure(with_session(server.port, session), sent=True)
+    assert server.connections == 2
 
 
 def test_own_session_whose_hook_read_the_body(peer):

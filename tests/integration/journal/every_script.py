@@ -24,6 +24,7 @@ def walk(lane: OneLane) -> None:
     drain(lane)
     hold(lane)
     replay(lane)
+    spoil(lane)
     share(lane)
     remember(lane)
     announce(lane)
@@ -95,6 +96,23 @@ def replay(lane: OneLane) -> None:
     assert lane.journal.trim_dead([0])
     [letter] = lane.dead.oldest(10)
     assert lane.dead.purge([(0, letter.entry_id)]) == 1
+
+
+def spoil(lane: OneLane) -> None:
+    lane.client.xadd(f"{lane.base}:stream", {"v": "1", "n": "many", "b": "x"})
+    lane.client.hset(f"{lane.base}:state", "marker", "no marker")
+    lane.journal.failed(0, None, ValueError("of no use"))
+    [shown] = journal_status(lane.journal.link, lane.app, [0]).lanes
+    assert (shown.failures, shown.failure, shown.unreadable) == (1, "ValueError", ())
+    holder = lane.acquire()
+    assert lane.taken(holder).batch is None
+    assert lane.journal.release(holder)
+    [letter] = lane.dead.oldest(10)
+    assert (letter.reason, letter.item) == ("unreadable", b"1:v,1:1,1:n,4:many,1:b,1:x,")
+    assert letter.maybe_delivered, "an unreadable marker covers it"
+    assert lane.dead.purge([(0, letter.entry_id)]) == 1
+    [shown] = journal_status(lane.journal.link, lane.app, [0]).lanes
+    assert (shown.depth, shown.failures) == (0, 0)
 
 
 def share(lane: OneLane) -> None:

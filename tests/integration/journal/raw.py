@@ -122,7 +122,9 @@ def read_queue(client: redis.Redis, prefix: str) -> Queue:
 def read_lane(client: redis.Redis, app: str, lane: int) -> Lane:
     prefix = base(app, lane)
     names = [name.decode() for name in client.zrange(f"{prefix}:holds", 0, -1)]
-    dead = tuple((entry.decode(), fields[b"item"]) for entry, fields in client.xrange(f"{prefix}:dead"))
+    dead = tuple(
+        (entry.decode(), fields.get(b"item", fields.get(b"raw"))) for entry, fields in client.xrange(f"{prefix}:dead")
+    )
     return Lane(
         queue=read_queue(client, prefix),
         holds={name: read_queue(client, hold_base(app, lane, name)) for name in names},

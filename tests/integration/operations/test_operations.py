@@ -139,7 +139,9 @@ class TestList:
         assert [letter.id for letter in operations.dead_list(settings, "default", 2)] == ids[:2]
         assert [letter.message_id for letter in operations.dead_list(settings, OTHER, 9)] == ["m-x"]
 
-    @pytest.mark.parametrize("id", ["", "x", "1-2", "0-1-1-1", "0-1-x", "0-" + "1" * 20 + "-1", "-1-1-1"])
+    @pytest.mark.parametrize(
+        "id", ["", "x", "1-2", "0-1-1-1", "0-1-x", "0-" + "1" * 21 + "-1", "0-99999999999999999999-1", "-1-1-1"]
+    )
     def test_what_is_no_id_is_said_to_be_none(self, settings: Settings, id: str) -> None:
         """Before Redis is asked."""
         for call in (operations.dead_show, lambda *args: operations.dead_replay(*args[:2], [args[2]])):

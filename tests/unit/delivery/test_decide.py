@@ -43,6 +43,35 @@ def after(outcome: Outcome, tried: Attempt, progress: Progress | None = None, **
     return decide.decide(Finding(outcome, WORDS, **said), tried, progress or Progress())  # type: ignore[arg-type]
 
 
+# -- miscounted ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("count", "half"), [(2, 1), (3, 1), (8, 4), (500, 250)])
+def test_too_many_receipts_for_a_batch_are_searched(count: int, half: int) -> None:
+    """Nothing pauses: the server works."""
+    step, progress = after(Outcome.MISCOUNTED, attempt(count))
+    assert step == TryAgain(0.0)
+    assert (progress.bad, progress.most, progress.failures) == (count, half, 0)
+
+
+def test_two_receipts_for_one_item_bury_it() -> None:
+    """Something of it is out, whoever asks."""
+    step, progress = after(Outcome.MISCOUNTED, attempt(1, resent=True), Progress(bad=1, most=1))
+    assert step == Bury("miscounted", WORDS, maybe_delivered=True, attempts=1)
+    assert not progress.is_searching
+
+
+def test_item_named_by_its_bytes_needs_no_search() -> None:
+    """What is before it goes first, at once; then it leaves, whatever is behind it."""
+    step, progress = after(Outcome.MISCOUNTED, attempt(8), culprit=3)
+    assert step == TryAgain(0.0)
+    assert (progress.bad, progress.most) == (4, 3)
+    _, progress = after(Outcome.ACCEPTED, attempt(3, resent=True), progress)
+    assert (progress.bad, progress.most) == (1, 1)
+    step, _ = after(Outcome.MISCOUNTED, attempt(8, resent=True), culprit=0)
+    assert step == Bury("unreadable", WORDS, maybe_delivered=True, attempts=1)
+
+
 # -- accepted -----------------------------------------------------------------------------------------
 
 
@@ -386,9 +415,9 @@ def test_decisions_hold_their_bounds(finding: Finding, tried: Attempt, progress:
     assert then.bad is None or then.bad >= 1
     match step:
         case Bury(attempts=attempts):
-            assert tried.count == 1
+            assert tried.count == 1 or finding.culprit == 0
             assert attempts >= 1
-            assert finding.outcome in {Outcome.REFUSED, Outcome.CONFLICT, Outcome.TOO_LARGE}
+            assert finding.outcome in {Outcome.REFUSED, Outcome.CONFLICT, Outcome.MISCOUNTED, Outcome.TOO_LARGE}
         case Hold():
             assert tried.count == 1
             assert not tried.in_hold

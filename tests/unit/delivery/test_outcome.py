@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery.outcome import MAX_RETRY_AFTER_S, MOST_WORDS, Finding, NoReply, Outcome, Reply, classify
+from sockudo_publisher.delivery.outcome import (
+    MAX_RETRY_AFTER_S,
+    MOST_WORDS,
+    Finding,
+    NoReply,
+    Outcome,
+    Reply,
+    blamed,
+    classify,
+)
 from tests.unit.delivery import model
 from tests.unit.delivery.model import HTML, JSON, TEXT, error, receipts
 
@@ -52,7 +61,6 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
     Outcome.UNKNOWN: {
         "timeout after sending": NoReply(sent=True, words="timed out"),
         "200 with too few receipts": receipts(["a"]),
-        "200 with too many receipts": receipts(["a", "b", "c"]),
         "200 with no receipts": json_reply(200, {"batch": []}),
         "200 with a skipped item": json_reply(200, {"batch": [{"acknowledgement_id": "a"}, {}]}),
         "200 with a null item": json_reply(200, {"batch": [{"acknowledgement_id": "a"}, None]}),
@@ -79,7 +87,10 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
         "200 with a number of 10,000 digits": Reply(200, b'{"batch":[' + b"9" * 10_000 + b"]}", JSON),
         "200 of a captive portal": page(200),
         "200 with an error inside": json_reply(200, {"error": "x", "code": "y", "status": 200}),
+        "103 that nobody passed over": Reply(103, b"", {}),
+        "101": Reply(101, b"", {}),
         "201": Reply(201, TWO.body, JSON),
+        "206": Reply(206, TWO.body, JSON),
         "202": Reply(202, b"", {}),
         "204": Reply(204, b"", {}),
         "408 of a proxy": page(408),
@@ -116,6 +127,9 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
         "422 page": page(422),
         "422 plain text of a proxy": Reply(422, b"Unprocessable Entity", TEXT),
         "422 JSON with error but no code": json_reply(422, {"error": "Unprocessable"}),
+    },
+    Outcome.MISCOUNTED: {
+        "200 with too many receipts": receipts(["a", "b", "c"]),
     },
     Outcome.STUCK: {
         "the server's words": model.STUCK,
@@ -314,9 +328,34 @@ def test_words_that_quote_our_request_lose_its_signature(reply: Reply) -> None:
 
 @given(st.integers(1, 40), st.integers(0, 45))
 def test_receipts_are_counted(sent: int, answered: int) -> None:
-    """One too few or too many and nothing is settled."""
-    expected = Outcome.ACCEPTED if sent == answered else Outcome.UNKNOWN
+    """One too few or too many and nothing is settled; too many are of items that hold several events."""
+    expected = {0: Outcome.ACCEPTED, 1: Outcome.MISCOUNTED, -1: Outcome.UNKNOWN}[(answered > sent) - (answered < sent)]
     assert classify(receipts([str(n) for n in range(answered)]), sent).outcome is expected
+
+
+@pytest.mark.parametrize(
+    ("reply", "faults", "culprit"),
+    [
+        (receipts(["a", "b", "c"]), ["", "two"], 1),
+        (receipts(["a"]), ["none", "two"], 0),
+        (json_reply(200, {"batch": [{"acknowledgement_id": "a"}, {}]}), ["", "no id"], 1),
+        (Reply(200, b"{}", JSON), ["", "no id"], 1),
+        (Reply(200, b"{}", JSON), ["", ""], None),
+        (TWO, ["", "no id"], None),
+        (page(502), ["", "no id"], None),
+        (NoReply(sent=True), ["no id", ""], None),
+        (model.REFUSED, ["no id", ""], None),
+    ],
+    ids=["more", "fewer", "a receipt missing", "of a proxy", "items in order", "accepted", "502", "none", "refused"],
+)
+def test_only_an_item_at_fault_is_blamed_for_an_odd_200(
+    reply: Reply | NoReply, faults: list[str], culprit: int | None
+) -> None:
+    """By its own bytes; the answer of a proxy condemns no event that is in order."""
+    before = classify(reply, 2)
+    after = blamed(before, reply, faults)
+    assert after.culprit == culprit
+    assert after == before if culprit is None else after.outcome is Outcome.MISCOUNTED
 
 
 @given(st.data())

@@ -1,0 +1,405 @@
+"""Every key that the journal writes, spoiled in every way: nobody else is stopped, and somebody is told.
+
+A journal of two lanes with everything in it; one key is spoiled; then an application publishes, workers drain and
+sweep, and a person looks. The other lane always flows, no traceback comes out, and the bad thing is named or gone.
+``SPOIL_ALL=1`` plays every value of every field (ten minutes); a run without it every twelfth, and every wrong type.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis
+from click.testing import CliRunner
+
+from sockudo_publisher import draining, operations, publish
+from sockudo_publisher.apps import app_named, forget_apps
+from sockudo_publisher.cli import main
+from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.doctor.look_at_journal import look_at_journal
+from sockudo_publisher.doorbell import Doorbell
+from sockudo_publisher.embedded import DevServer
+from sockudo_publisher.errors import JournalUnreadable, SockudoError
+from sockudo_publisher.journal import producer as producer_module
+from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
+from sockudo_publisher.journal.memory import DedupMemory
+from sockudo_publisher.journal.rate import Rate
+from sockudo_publisher.journal.shared import Limits
+from sockudo_publisher.settings import get_settings
+from sockudo_publisher.workerapp.canary import beat_once
+from sockudo_publisher.workerapp.sweep import sweep_once
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+APP = "default"
+LANES = 2
+CHANNELS = {lane: next(f"c{n}" for n in range(99) if lane_of(f"c{n}", LANES) == lane) for lane in range(LANES)}
+HELD = next(f"held{n}" for n in range(99) if lane_of(f"held{n}", LANES) == 0)
+LANE, OTHER = lane_keys(APP, 0), lane_keys(APP, 1)
+HOLD, APP_KEYS = LANE.hold(HELD), AppKeys.of(APP)
+
+VALUES = [
+    b"",
+    b"x",
+    b"-1",
+    b"0",
+    b"1.5",
+    b"nan",
+    b"inf",
+    b"1e999",
+    b"9" * 30,
+    b"\xff\xfe",
+    b"{",
+    b"null",
+    b"[1]",
+    b"1 2 3",
+]
+
+#: Of the ways to spoil a key that are not another type, each so many-th is played.
+STRIDE = 1 if os.environ.get("SPOIL_ALL") else 12
+
+#: Keys whose loss of type stops the lane or the app, which is told; anything else is put right by itself.
+STOPPING = {
+    *(LANE.stream, LANE.state, LANE.gone, LANE.holds, LANE.dead, HOLD.stream, HOLD.state, HOLD.gone, APP_KEYS.lanes),
+}
+
+
+@pytest.fixture(scope="module")
+def server(devserver: DevServer) -> DevServer:
+    return devserver
+
+
+@pytest.fixture
+def client(redis_url: str, server: DevServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+    """An empty Redis, an app of two lanes on it, and nothing that is waited for."""
+    environ = {
+        "SOCKUDO_URL": server.url,
+        "SOCKUDO_REDIS_URL": redis_url,
+        "SOCKUDO_LANES": str(LANES),
+        "SOCKUDO_MAX_RATE": "1000000",
+        "SOCKUDO_TIMEOUT": "5",
+    }
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    for module in (operations, draining):
+        monkeypatch.setattr(module, "doorbell", Doorbell())
+    monkeypatch.setattr(drain_module, "HOT_S", 0.0)
+    monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
+    monkeypatch.setattr(producer_module, "LAYOUT_LOOK_S", -1.0)
+    forget_apps()
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+    monkeypatch.undo()
+    forget_apps()
+
+
+def event(message_id: str, channel: str) -> bytes:
+    return json.dumps({"channel": channel, "name": "n", "data": "d", "message_id": message_id}).encode()
+
+
+def live_in(client: redis.Redis) -> None:
+    """Everything that a journal can hold, once."""
+    client.flushall()
+    forget_apps()
+    app = app_named()
+    journal = app.journal
+    publish.delay(CHANNELS[0], "n", "of a dead letter")
+    publish.delay(HELD, "n", "held")
+    holder = journal.acquire(0)
+    assert holder is not None
+    batch = journal.take(holder, most_items=1, most_bytes=10**6).batch
+    assert batch is not None
+    journal.bury(holder, batch, DeadLetterFields("refused", "words", 1, 7, maybe_delivered=True))
+    batch = journal.take(holder, most_items=1, most_bytes=10**6).batch
+    assert batch is not None
+    journal.hold(holder, batch, retry_in_s=0.0)
+    publish.delay(CHANNELS[0], "n", "sent", key="the-key")
+    assert journal.take(holder, most_items=5, most_bytes=10**6).batch is not None  # marked
+    for n in range(3):
+        publish.delay(CHANNELS[0], "n", n)
+    journal.hand_over(holder)
+    journal.forget(holder)
+    client.hset(LANE.gone, "1-1:0", "1")
+    client.hset(LANE.state, "head", "0")
+    own = journal.acquire(0, HELD)
+    assert own is not None
+    journal.hand_over(own)
+    journal.forget(own)
+    journal.sweep([0])
+    client.zadd(LANE.holds, {HELD: 1})
+    client.hset(LANE.state, "rung", 1)
+    journal.shared.learn(Limits(events=400, bytes=10**6))
+    Rate(journal.link, APP, 10**6).take(1)
+    beat_once(APP, "somebody")
+    memory = DedupMemory(journal.link, APP)
+    memory.record(memory.report(), peak_ms=1)
+    client.hset(APP_KEYS.memory, "forgets_until", 0)
+    client.hset(APP_KEYS.pause, mapping={"reason": "busy", "words": "w", "since": 1, "until": 1, "count": 1})
+    client.set(LANE.lease, "1-x", px=1)
+    client.delete(LANE.lease)
+
+
+def state_of(client: redis.Redis) -> dict[str, int]:
+    """Where the events of the spoiled lane are."""
+
+    def length(key: str) -> int:
+        return client.xlen(key) if client.type(key) == b"stream" else 0
+
+    return {"waiting": length(LANE.stream), "held": length(HOLD.stream), "dead": length(LANE.dead)}
+
+
+def run(*args: str) -> tuple[int, str]:
+    """One command; its exit code and its words. A traceback fails the test."""
+    for options in ([], ["--json"]) if args[0] == "status" else (["--json"],):
+        result = CliRunner().invoke(main, [*args, *options])
+        if result.exception is not None and not isinstance(result.exception, SystemExit):
+            raise AssertionError(f"{args}: {''.join(traceback.format_exception(result.exception))}")
+    return result.exit_code, result.output
+
+
+def names_the_layout(error: JournalUnreadable) -> None:
+    """A malformed layout stops its app, and nothing else raises."""
+    assert APP_KEYS.lanes in str(error)
+
+
+def act(client: redis.Redis, what: str) -> None:
+    """An application publishes, workers work, a person looks."""
+    is_stopped = True
+    try:
+        for n in range(3):
+            publish.delay(CHANNELS[1], "n", n)
+        is_stopped = False
+    except JournalUnreadable as error:
+        names_the_layout(error)
+    for channel, key in ((CHANNELS[0], None), (CHANNELS[0], "the-key"), (CHANNELS[0], "another")):
+        try:
+            publish.delay(channel, "n", "sent", key=key)
+        except SockudoError:
+            continue
+    for _ in range(2):
+        try:
+            sweep_once(APP)
+        except JournalUnreadable as error:
+            names_the_layout(error)
+        for lane in range(LANES):
+            draining.run_guarded(APP, lane)
+        draining.run_guarded(APP, 0, HELD)
+        try:
+            beat_once(APP, "somebody")
+        except JournalUnreadable as error:
+            names_the_layout(error)
+    if not is_stopped:
+        assert client.xlen(OTHER.stream) == 0, what
+    look_at_journal(get_settings().redis_url, APP)
+    code, said = run("status")
+    assert code in (0, 1), (what, said)
+    if is_stopped:
+        assert (code, APP_KEYS.lanes in said) == (1, True), what
+    letters = [letter.id for letter in operations.dead_list(get_settings(), APP, 50)] if not is_stopped else []
+    for args in (["dead", "list"], ["dead", "replay", "--all"], ["resume"]):
+        assert run(*args)[0] in (0, 1), what
+    for letter in letters[:2]:
+        assert run("dead", "show", letter, "--payload")[0] in (0, 1), what
+        assert run("dead", "replay", letter)[0] in (0, 1, 2), what
+    assert run("dead", "purge", "--all", "--yes")[0] in (0, 1), what
+    draining.run_guarded(APP, 0)  # what was replayed
+
+
+def fields_of(client: redis.Redis, key: str) -> list[bytes]:
+    return sorted(client.hkeys(key))
+
+
+def spoilings(client: redis.Redis, key: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Every way to spoil a key, each on a journal that has just been lived in."""
+    kind = client.type(key).decode()
+    assert kind != "none", f"{key} is not there to be spoiled"
+    others: dict[str, Callable[[], Any]] = {
+        "string": lambda: client.set(key, b"\xff no journal's"),
+        "hash": lambda: client.hset(key, b"\xff", b"\xfe"),
+        "list": lambda: client.rpush(key, b"\xff"),
+        "set": lambda: client.sadd(key, b"\xff"),
+        "zset": lambda: client.zadd(key, {b"\xff": float("inf")}),
+        "stream": lambda: client.xadd(key, {b"\xff": b"\xfe"}),
+    }
+    for other, make in others.items():
+        if other != kind:
+            yield f"a {other}", lambda make=make: (client.delete(key), make())
+    match kind:
+        case "string":
+            for value in VALUES:
+                yield repr(value), lambda value=value: client.set(key, value)
+        case "hash":
+            for field in [*fields_of(client, key), b"\xff"]:
+                for value in VALUES:
+                    yield f"{field!r} {value!r}", lambda field=field, value=value: client.hset(key, field, value)
+        case "zset":
+            for member in (b"", b"\xff", b"x", b"x y", b"x 1e9 1", b"x 1 2", b"{"):
+                for score in (float("-inf"), -1, 0, 1.5, 1e300, float("inf")):
+                    yield f"{member!r} {score}", lambda member=member, score=score: client.zadd(key, {member: score})
+        case "set":
+            yield "a member", lambda: client.sadd(key, b"\xff\xfe", b"", b"no app")
+        case "stream":
+            yield "nothing of ours", lambda: client.xadd(key, {b"\xff": b""})
+            [(_, sound)] = client.xrange(key, count=1)
+            for field in sound:
+                without = {name: value for name, value in sound.items() if name != field}
+                yield f"without {field!r}", lambda without=without: client.xadd(key, without)
+                for value in VALUES:
+                    changed = {**sound, field: value}
+                    yield f"{field!r} {value!r}", lambda changed=changed: client.xadd(key, changed)
+
+
+SPOILED = {
+    "stream": LANE.stream,
+    "state": LANE.state,
+    "gone": LANE.gone,
+    "holds": LANE.holds,
+    "dead": LANE.dead,
+    "counts": LANE.counts,
+    "hold's stream": HOLD.stream,
+    "hold's state": HOLD.state,
+    "ledger": ledger_key(APP, 0, CHANNELS[0], "the-key"),
+    "apps": APPS,
+    **{name: getattr(APP_KEYS, name) for name in ("pause", "limits", "lanes", "rate", "memory")},
+    **{name: getattr(APP_KEYS, name) for name in ("canaries", "canary_answers", "canary_holder")},
+}
+
+
+@pytest.mark.parametrize("name", SPOILED)
+def test_spoiled_key_stops_nobody_else(client: redis.Redis, name: str) -> None:
+    """In every way; see the module."""
+    key = SPOILED[name]
+    live_in(client)
+    if name == "canary_answers":
+        client.zadd(key, {"x 5 1": 7})
+    ways = [way for way, _ in spoilings(client, key)]
+    assert len(ways) >= 6
+    for index, way in enumerate(ways):
+        if index >= 5 and (index - 5) % STRIDE:
+            continue
+        live_in(client)
+        if name == "canary_answers":
+            client.zadd(key, {"x 5 1": 7})
+        _, spoil = list(spoilings(client, key))[index]
+        spoil()
+        is_wrong_type = way.startswith("a ") and " " not in way[2:]
+        act(client, f"{name}: {way}")
+        left = state_of(client)
+        if is_wrong_type and key in STOPPING:
+            code, said = run("status")
+            assert (code, key in said) == (1, True), (name, way, said)
+        elif key != APP_KEYS.lanes:
+            shown = operations.status(get_settings())[0]
+            if any(lane.newer_version for lane in shown.lanes):
+                assert way.startswith("b'v' b'9"), "a number is a version, however high"
+                continue
+            assert (left["waiting"], left["held"]) == (0, 0), (name, way, left)
+            assert not shown.is_failing, (name, way, shown)
+
+
+@pytest.mark.parametrize("right", ["probe", "canary_holder", "lease"])
+def test_right_without_an_end_is_nobodys(client: redis.Redis, right: str) -> None:
+    """Of any type."""
+    live_in(client)
+    key = LANE.lease if right == "lease" else getattr(APP_KEYS, right)
+    for spoil in (lambda: client.set(key, "x"), lambda: client.hset(key, "a", "b"), lambda: client.rpush(key, "a")):
+        client.delete(key)
+        spoil()
+        act(client, right)
+        if right == "lease":
+            assert 0 < client.pttl(key) <= 6000
+    client.delete(LANE.lease)
+    act(client, "after it")
+    assert client.xlen(LANE.stream) == 0
+
+
+def test_layout_that_is_none_is_named_to_everybody(client: redis.Redis) -> None:
+    """The app stands still: nothing is stored, delivered or lost, and what is set right goes on."""
+    live_in(client)
+    sound = client.get(APP_KEYS.lanes)
+    waiting = state_of(client)
+    for value in (
+        b"0",
+        b"-3",
+        b"1e3",
+        b"true",
+        b'"2"',
+        b"{bad",
+        b"[]",
+        b"null",
+        b"1000000000",
+        b"\xff",
+        b"2.0",
+        b"{}",
+        b"",
+    ):
+        client.set(APP_KEYS.lanes, value)
+        forget_apps()
+        with pytest.raises(JournalUnreadable, match="not a layout of lanes") as caught:
+            publish.delay(CHANNELS[0], "n", "x")
+        assert caught.value.stored is False
+        assert caught.value.message_id
+        code, said = run("dead", "list")
+        assert (code, "not a layout of lanes" in said) == (1, True)
+    act(client, "lanes that are none")
+    for layout in (
+        {"first": 0, "count": 2},
+        {"first": 2, "count": 2, "phase": "steady", "retired": [[1, 2, 0]]},
+        {"first": 2, "count": 2, "phase": "closing", "retired": []},
+        {"first": 2, "count": 2, "phase": "x", "retired": [[0, 2, 0]]},
+        {"first": 2, "count": 2, "phase": "steady", "retired": [[0, 2]]},
+        {"first": "2", "count": 2, "phase": "steady", "retired": []},
+        {"first": 2, "count": 257, "phase": "steady", "retired": [[0, 2, 0]]},
+        {"first": 2, "count": 2, "phase": "steady", "retired": [[0, 2, None]]},
+    ):
+        client.set(APP_KEYS.lanes, json.dumps(layout))
+        forget_apps()
+        with pytest.raises(JournalUnreadable):
+            publish.delay(CHANNELS[0], "n", "x")
+    assert state_of(client) == waiting
+    client.set(APP_KEYS.lanes, sound)
+    forget_apps()
+    client.hdel(LANE.state, "retry_at")
+    act(client, "set right")
+    assert client.xlen(LANE.stream) == 0
+
+
+def test_other_apps_flow_beside_a_layout_that_is_none(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A drain looks at other apps' lanes; theirs are not its own."""
+    monkeypatch.setenv("SOCKUDO_APPS", json.dumps({"other": get_settings().url}))
+    forget_apps()
+    client.set(AppKeys.of("other").lanes, "{bad")
+    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(draining.state, "slots", 100)  # else it yields without a look at the others
+    publish.delay(CHANNELS[0], "n", "x")
+    draining.run_guarded(APP, 0)
+    assert client.xlen(LANE.stream) == 0
+    code, said = run("status", "--app", "other")
+    assert (code, "not a layout of lanes" in said) == (1, True)
+
+
+def test_failing_lane_is_told_and_makes_status_fail(client: redis.Redis) -> None:
+    """With how long, how often, and why; no more when it flows again."""
+    live_in(client)
+    client.delete(APP_KEYS.pause)
+    client.delete(LANE.gone)
+    client.set(LANE.gone, "x")
+    draining.run_guarded(APP, 0)
+    code, said = run("status")
+    lane = json.loads(said)["apps"][0]["lanes"][0]
+    assert (code, lane["failures"]) == (1, 1)
+    assert lane["failure"] == f"{LANE.gone} holds a string, expected a hash"
+    assert lane["unreadable"] == [lane["failure"]]
+    assert "failing" in CliRunner().invoke(main, ["status"]).output
+    client.delete(LANE.gone)
+    draining.run_guarded(APP, 0)
+    client.xtrim(LANE.dead, 0)
+    code, said = run("status")
+    lane = json.loads(said)["apps"][0]["lanes"][0]
+    assert (lane["failures"], lane["failure"], lane["unreadable"]) == (0, "", [])
