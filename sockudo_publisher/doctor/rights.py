@@ -41,21 +41,21 @@ class Part:
 
 _CALLER_SCRIPTS = frozenset({"append", "append_once", "mark", "relayout", "schedule_once"})
 _CALLER_COMMANDS = frozenset({"eval", "evalsha", "get", "sadd", "set", "time"})
-_OPERATOR_SCRIPTS = frozenset({"replay", "resume", "status"})
+_OPERATOR_SCRIPTS = frozenset({"purge", "replay", "resume", "status"})
 
 CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
 #: A worker appends too: what comes as a message.
 WORKER = Part(
     "worker",
-    frozenset(NAMES) - {"replay", "resume"},
+    frozenset(NAMES) - {"purge", "replay", "resume"},
     _CALLER_COMMANDS
     | {"del", "exists", "hget", "hgetall", "hmget", "hset", "xlen", "xread", "zadd", "zrange", "zrem"}
-    | {"hincrby", "zremrangebyrank", "zremrangebyscore"},
+    | {"hdel", "hincrby", "type", "zremrangebyrank", "zremrangebyscore"},
 )
 OPERATOR = Part(
     "operator",
     _OPERATOR_SCRIPTS,
-    frozenset({"eval", "evalsha", "get", "hget", "hgetall", "hmget", "smembers", "time", "xdel", "xrange", "xtrim"}),
+    frozenset({"eval", "evalsha", "get", "hget", "hgetall", "hmget", "smembers", "time", "type", "xrange"}),
 )
 PARTS = (CALLER, WORKER, OPERATOR)
 
@@ -77,7 +77,7 @@ BROKER_RIGHTS: Mapping[str, frozenset[str]] = {
 #: Commands that no part needs: a user who may run them was not made for one part.
 UNNEEDED = frozenset({"incr", "strlen"})
 
-_CALLED = re.compile(r"redis\.call\(\s*'(\w+)'")
+_CALLED = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 #: The parts of a command after its name, in a complete form: Redis is asked about it and runs nothing. A form with too
 #: few arguments must never be asked about, as Redis reads beyond them.
@@ -113,6 +113,7 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "xdel": (_KEY, "0-1"),
     "xrange": (_KEY, "-", "+"),
     "xread": ("COUNT", "1", "STREAMS", _KEY, "0-0"),
+    "xrevrange": (_KEY, "+", "-"),
     "xtrim": (_KEY, "MAXLEN", "0"),
     "zadd": (_KEY, "1", "m"),
     "zrange": (_KEY, "0", "-1"),

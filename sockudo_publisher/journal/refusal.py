@@ -23,7 +23,7 @@ _IN_SCRIPT = re.compile(r"script: ([0-9a-f]{40}), on @?user_script:(\d+)")
 #: What older servers say of the same (Redis 6 and before: "Error running script (call to f_SHA): @user_script:3: ...").
 _RUNNING = ("Error running script", "@user_script", "Script killed by user")
 
-_COMMAND_OF_LINE = re.compile(r"redis\.call\(\s*'(\w+)'")
+_COMMAND_OF_LINE = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 _DENIED_COMMAND = re.compile(r"no permissions to run the '([\w|]+)' command")
 _UNKNOWN_COMMAND = re.compile(r"unknown command [`']?(\w+)", re.IGNORECASE)
 

@@ -10,7 +10,7 @@
 -- Invariant: a lane with entries is leased or armed, so no wake-up is lost.
 -- The entries come last: Redis takes no write back, and a right that is missing must not leave an event behind
 -- that its caller takes for not stored.
--- include counters
+-- include depth
 local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
 if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
 local depth = read_depth(KEYS[1], kept[1])

@@ -11,7 +11,7 @@
 -- Returns {CLOSED} | {FULL, depth} | {CONFLICT, index of the first key used with another payload}
 --   | {DONE or RING, number appended}: keys already appended are passed over
 -- A ledger that cannot be read is one of another payload: whether its event is stored, nobody knows.
--- include counters
+-- include depth
 
 --: Items of one entry, as pack.py has it.
 local MOST_ITEMS = 100

@@ -10,6 +10,7 @@
 -- Returns {LOST} | {MISMATCH} | {DONE}
 -- include advance
 -- include counters
+-- include depth
 -- include dead
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end

@@ -9,6 +9,7 @@
 -- include now
 -- include advance
 -- include counters
+-- include depth
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])

@@ -9,6 +9,7 @@
 -- include advance
 -- include entry
 -- include counters
+-- include depth
 -- include dead
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])

@@ -6,6 +6,7 @@
 -- An expiry is not kept: whoever replays wants it delivered.
 -- It is deleted last: a script that fails in the middle must not lose it.
 -- include counters
+-- include depth
 -- include dead
 local letter = redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1])[1]
 if not letter then return {0} end

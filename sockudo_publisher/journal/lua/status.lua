@@ -7,7 +7,7 @@
 -- The age is read here because an entry is up to 256 KiB, and its id is all that is needed.
 -- include now
 -- include entry
--- include counters
+-- include depth
 local kinds = {
   [KEYS[1]] = 'stream', [KEYS[2]] = 'hash', [KEYS[3]] = 'string', [KEYS[4]] = 'zset', [KEYS[5]] = 'stream',
   [KEYS[6]] = 'hash', [KEYS[7]] = 'hash',

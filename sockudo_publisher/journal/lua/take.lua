@@ -25,6 +25,7 @@
 -- include now
 -- include advance
 -- include counters
+-- include depth
 -- include dead
 -- include entry
 

@@ -196,7 +196,7 @@ def act(client: redis.Redis, what: str) -> None:
             names_the_layout(error)
     if not is_stopped:
         assert client.xlen(OTHER.stream) == 0, what
-    look_at_journal(get_settings().redis_url, APP)
+    look_at_journal(get_settings(), APP)
     code, said = run("status")
     assert code in (0, 1), (what, said)
     if is_stopped:

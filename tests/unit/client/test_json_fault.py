@@ -70,7 +70,7 @@ def test_other_fields_say_where_too():
     """Extras, a member, a user's data, and what is sent with a message."""
     client = Sockudo("a", "k", "s", port=1)
     for call, words in (
-        (lambda: client.trigger("c", "e", 1, extras={"headers": {"at": DAY}}), "extras.headers.at: not JSON"),
+        (lambda: client.trigger("c", "e", 1, extras={"note": {"at": DAY}}), "extras.note.at: not JSON"),
         (
             lambda: client.authenticate("presence-c", "1.1", {"user_id": "1", "user_info": {"at": [DAY]}}),
             "custom_data.user_info.at[0]: not JSON",

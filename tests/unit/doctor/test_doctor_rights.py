@@ -36,9 +36,11 @@ def test_every_command_has_a_complete_form():
         "hkeys",
         "incr",
         "llen",
+        "pttl",
         "rpop",
         "smembers",
         "strlen",
+        "type",
         "watch",
         "xlen",
     }
@@ -53,8 +55,8 @@ def test_every_command_has_a_complete_form():
         (("xtrim",), "broken", "missing for workers, operators: XTRIM"),
         (("smembers",), "broken", "missing for operators: SMEMBERS"),
         (("hsetnx", "xadd"), "broken", "HSETNX, XADD"),
-        (("xdel",), "broken", "missing for operators: XDEL"),
-        (UNNEEDED | {"xdel"}, "fine", "of callers, workers"),
+        (("xdel",), "broken", "missing for workers, operators: XDEL"),
+        (UNNEEDED | {"smembers"}, "fine", "of callers, workers"),
         (UNNEEDED | rights_of(WORKER) | rights_of(OPERATOR), "broken", "missing for callers"),
         (UNNEEDED | (rights_of(WORKER) | rights_of(OPERATOR)) - rights_of(CALLER), "fine", "of callers"),
         (UNNEEDED | (rights_of(WORKER) | rights_of(CALLER)) - rights_of(OPERATOR), "fine", "of operators"),
@@ -86,7 +88,7 @@ def test_what_cannot_be_found_out():
 def test_rights_in_the_broker_are_judged_too(denied, words):
     """Of a Redis apart, by whom they are needed."""
     facts = BrokerFacts("redis", workers=(), denied=frozenset(denied))
-    broker, _ = judge_broker(facts, app="default", lanes=8, version="1")
+    broker, _ = judge_broker(facts, app="default", lanes=8, version="1", queue="sockudo")
     assert broker.state.value == ("broken" if words else "fine")
     assert words in broker.why
     if words:

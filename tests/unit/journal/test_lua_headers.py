@@ -118,7 +118,10 @@ def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     first = TEXTS[name].splitlines()[0]
     stores = {"append", "append_once", "replay", "schedule_once"}
     reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
-    writes = re.search(rf"redis\.call\((ARGV|'(?!{reads}))|\b(tally|add_depth)\(", code(TEXTS[name]))
+    writes = re.search(
+        rf"redis\.call\((ARGV|'(?!{reads}))|\b(tally|add_depth|add_letter|remove_letter|drop_letter|trim_dead)\(",
+        code(TEXTS[name]),
+    )
     assert first == ("#!lua" if name in stores else "#!lua flags=allow-oom" if writes else "#!lua flags=no-writes")
 
 
