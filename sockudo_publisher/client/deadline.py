@@ -348,7 +348,7 @@ class _BoundedReader(io.RawIOBase):
             super().close()
 
 
-class _BoundedResponse(http.client.HTTPResponse):
+class _BoundedResponse(_FinalResponse):
     """An answer on a caller's connection; outside of an attempt it is as any other."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:

@@ -25,7 +25,6 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from ..errors import ConfigurationError, SockudoConnectionError
 from .deadline import (
-    MAX_INFORMATIONAL,
     Attempt,
     DeadlineAdapter,
     UnusableAnswer,
@@ -189,12 +188,7 @@ class Transport:
                 raise
             response = refusal
         try:
-            if 100 <= response.status_code < 200:
-                try:
-                    response = _final(response, attempt)
-                except BaseException:
-                    session.close()  # the answer that may still come must not be taken for that to another request
-                    raise
+            _check_final(response, session)
             answer = Response(response.status_code, response.headers, _read(response, attempt, bounds))
         except BaseException:
             response.close()  # half read: the connection is of no more use
@@ -326,36 +320,11 @@ def _refusal(error: requests.exceptions.HTTPError, url: str) -> requests.Respons
     return response if response.request is None or response.request.url == url else None
 
 
-def _final(response: requests.Response, attempt: Attempt) -> requests.Response:
-    """The answer behind informational ones, which connections that are not ours take for the final one.
-
-    Raises ``HTTPException`` where it cannot be had: what became of the request is not known then.
-    """
-    raw: Any = response.raw
-    original: Any = getattr(raw, "_original_response", None)
-    for _ in range(MAX_INFORMATIONAL):
-        if not is_informational(getattr(original, "status", 0)) or getattr(original, "fp", None) is None:
-            break
-        original.headers = original.msg = None  # as before its first answer; begin() reads the next one
-        original.begin()
-        attempt.remaining()
-        if original.status >= 200:
-            final = requests.Response()
-            final.status_code = original.status
-            final.headers = CaseInsensitiveDict(original.headers.items())
-            final.raw = urllib3.HTTPResponse(
-                body=original,
-                headers=urllib3.HTTPHeaderDict(original.headers.items()),
-                status=original.status,
-                preload_content=False,
-                original_response=original,
-                pool=getattr(raw, "_pool", None),
-                connection=getattr(raw, "_connection", None),
-            )
-            raw._fp = raw._original_response = raw._connection = None  # given on: its end must not close them
-            final.request, final.url = response.request, response.url
-            return final
-    raise http.client.HTTPException(f"informational answer {response.status_code} without the final one")
+def _check_final(response: requests.Response, session: requests.Session) -> None:
+    """Raise ``HTTPException`` for an informational answer, which connections of another library may give."""
+    if 100 <= response.status_code < 200:
+        session.close()  # the answer that may still come must not be taken for that to another request
+        raise http.client.HTTPException(f"informational answer {response.status_code}, not the final one")
 
 
 def _bound_connections(session: requests.Session, prepared: requests.PreparedRequest, settings: dict[str, Any]) -> None:
@@ -369,6 +338,8 @@ def _bound_connections(session: requests.Session, prepared: requests.PreparedReq
 
 def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
     """Read the body within its bounds, and leave it to the hooks of the caller's session as ``response.content``."""
+    if is_informational(response.status_code):
+        return
     response._content = _read(response, attempt, bounds)
     response._content_consumed = True  # type: ignore[attr-defined]
 

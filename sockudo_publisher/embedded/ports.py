@@ -17,6 +17,9 @@ EPHEMERAL_LOW = 32_768
 #: Ports tried before the system is asked for any; each is free with a chance far above a half.
 ATTEMPTS = 200
 
+# Not the process' own generator: seeded alike, two processes would be given the same ports.
+_random = random.SystemRandom()
+
 # What this process has given out: a server may not have bound its port yet when the next one is asked for.
 _given: set[int] = set()
 
@@ -29,7 +32,7 @@ def free_port() -> int:
     """
     highest = _ephemeral_low() - 1
     for _ in range(ATTEMPTS):
-        port = random.randint(LOWEST_PORT, highest)
+        port = _random.randint(LOWEST_PORT, highest)
         if port not in _given and _can_bind(port):
             _given.add(port)
             return port

@@ -16,7 +16,6 @@ from sockudo_publisher.embedded import App, SockudoServer
 from sockudo_publisher.errors import (
     AuthFailed,
     BadRequest,
-    BadStatus,
     Forbidden,
     NotFound,
     PayloadTooLarge,
@@ -191,7 +190,6 @@ REFUSED_EVENTS = {
     "channel": (("nonamespace:x", "e", "x"), {}, BadRequest, "invalid_input"),
     "size": (("one", "e", "x" * 20_000), {}, PayloadTooLarge, "payload_too_large"),
     "AI": (("one", "ai-input", "x"), {}, Forbidden, "ai_event_not_permitted"),
-    "push": (("one", "e", "x"), {"extras": {"push": {}}}, BadStatus, None),
     "known id": (("one", "e", "other"), {"message_id": "known"}, BadRequest, "invalid_input"),
 }
 

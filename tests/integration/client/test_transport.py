@@ -943,14 +943,40 @@ def test_own_session_is_told_of_an_answer_that_is_none(peer, before):
     assert len(server.requests) == 2
 
 
-def test_own_session_whose_hook_reads_a_hint(peer):
-    """The final answer is lost then; it is not taken for that to the next request."""
+def test_own_session_whose_hook_reads_sees_no_hint(peer):
+    """A hook that reads the first answer would lose the final one."""
     server = peer(hinting(HINT))
+    seen = []
     with requests.Session() as session:
-        session.hooks["response"].append(lambda response, **_: print(response.content))
+        session.hooks["response"].append(lambda response, **_: seen.append(response.status_code))
         for _ in range(2):
-            failure(with_session(server.port, session), sent=True)
-    assert server.connections == 2
+            assert post(with_session(server.port, session)).status == 200
+    assert seen == [200, 200]
+
+
+class TakesHints(requests.adapters.BaseAdapter):
+    """Connections of another library, which answer with the first answer that comes."""
+
+    def __init__(self):
+        super().__init__()
+        self.closed = 0
+
+    def send(self, request, **_options):
+        response = requests.Response()
+        response.status_code, response._content, response.request = 103, b"", request
+        return response
+
+    def close(self):
+        self.closed += 1
+
+
+def test_hint_in_place_of_an_answer_is_no_answer():
+    """What became of the request is not known, and the connection is not used again."""
+    adapter = TakesHints()
+    with requests.Session() as session:
+        session.mount("http://", adapter)
+        failure(with_session(1, session), sent=True)
+        assert adapter.closed == 1
 
 
 def test_own_session_whose_hook_read_the_body(peer):

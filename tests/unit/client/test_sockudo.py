@@ -4,6 +4,7 @@ import base64
 import inspect
 import json
 import math
+import re
 import traceback
 from decimal import Decimal
 
@@ -17,6 +18,11 @@ from sockudo_publisher.errors import ConfigurationError, SockudoError, Validatio
 pytestmark = pytest.mark.unit
 
 KEY = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
+
+
+def _shown(value: object) -> str:
+    """The same in every process: pytest-xdist compares the names of tests."""
+    return re.sub(r" at 0x[0-9a-f]+", "", str(value))
 
 
 class Recorder(requests.adapters.BaseAdapter):
@@ -270,7 +276,7 @@ def test_raw_master_key_is_taken_with_a_warning():
         ({"verify": __file__, "session": requests.Session()}, "verify: given together with session"),
         ({"cert": __file__, "session": requests.Session()}, "cert: given together with session"),
     ],
-    ids=str,
+    ids=_shown,
 )
 def test_options_that_contradict_or_cannot_be(options, words):
     """Said at once, by the option's name, and without its value."""
@@ -418,7 +424,7 @@ def test_batch_of_every_shape(make, recorder):
         ({"channel": "c", "name": "e", "data": 1}, "a dict"),
         (Event("c", "e", 1), "a Event"),
     ],
-    ids=str,
+    ids=_shown,
 )
 def test_what_is_no_sequence_of_events_is_named(make, recorder, bad, kind):
     """By the argument it came as; a single event, too, which is the usual mistake."""

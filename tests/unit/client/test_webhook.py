@@ -397,6 +397,10 @@ def test_only_encrypted_channels_are_decrypted():
         ([], "in plain on an encrypted channel"),
         (0, "in plain on an encrypted channel"),
     ],
+    ids=[
+        *("of another channel", "empty", "too short", "nonce alone", "not UTF-8", "plain", "empty object"),
+        *("object of another channel", "a number as nonce", "no ciphertext", "list", "number"),
+    ],
 )
 def test_what_does_not_decrypt_is_withheld(data, complaint):
     """A subscriber's plaintext must not pass for something that only key holders can make; raw has what came."""
@@ -419,7 +423,11 @@ def test_plain_data_passes_only_where_it_is_known_to_be_the_servers_own(name):
     assert (seen.data, seen.error) == (None, "data: in plain on an encrypted channel")
 
 
-@pytest.mark.parametrize("bad", ["plain", sealed("x", "private-encrypted-b"), {"nonce": "", "ciphertext": ""}])
+@pytest.mark.parametrize(
+    "bad",
+    ["plain", sealed("x", "private-encrypted-b"), {"nonce": "", "ciphertext": ""}],
+    ids=["plain", "of another channel", "empty"],
+)
 def test_one_event_that_does_not_decrypt_leaves_the_others_alone(bad):
     """The server batches events of all channels: any subscriber could make us refuse everybody else's."""
     events = [
