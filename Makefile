@@ -2,11 +2,14 @@
 #
 #   make PYTHON=python3.12 test    another interpreter, for a new environment
 #   make test ARGS='-k journal'    arguments for pytest
+#   make test JOBS=1               one file of tests at a time
 #   make demo ARGS=--once          arguments for the demo
 
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
+# Files of tests that run at a time, each process with a Redis and a Sockudo of its own.
+JOBS ?= 4
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # One environment per purpose beside the developer's own.
@@ -45,7 +48,7 @@ types: $(INSTALLED) ## Check the types (mypy --strict)
 	$(BIN)/mypy
 
 test: $(INSTALLED) ## Run the tests, on whatever real parts can be had (it says which)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
 
 check: format-check lint types test ## All that CI checks
 
