@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+from billiard import current_process
 from celery.signals import task_prerun, worker_process_init
 
 from .. import draining
@@ -22,6 +23,8 @@ def outlast_group_signals() -> None:
 
 
 def _in_child(**_: Any) -> None:
+    if current_process().name == "MainProcess":
+        return  # Celery's solo pool calls the worker itself a process of its pool
     # billiard sets its own handler after this; before the first task that is done.
     task_prerun.connect(_take_signal_over, weak=False, dispatch_uid="sockudo_publisher.children")
 

@@ -12,7 +12,6 @@ from pathlib import PurePath
 from typing import Any, NoReturn
 
 from celery.signals import celeryd_after_setup, celeryd_init
-from kombu.transport import resolve_transport
 
 from ..apps import check_apps
 from ..errors import ConfigurationError
@@ -27,15 +26,6 @@ logger = logging.getLogger("sockudo_publisher.settings")
 def check_settings(settings: Settings) -> None:
     """Raise :class:`ConfigurationError` where a worker with these settings could never deliver."""
     check_apps(settings)
-    for url in settings.broker_url.split(";"):
-        try:
-            resolve_transport(url.partition(":")[0].partition("+")[0].lower())
-        except ImportError as error:
-            # As a ModuleNotFoundError it names the module, which is no secret.
-            missing = f" ({error.name})" if error.name else ""
-            raise ConfigurationError(
-                f"SOCKUDO_BROKER_URL: its transport needs a library that is not installed{missing}"
-            ) from None
 
 
 def refuse(error: ConfigurationError) -> NoReturn:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
 import pytest
 from kombu import Connection, Queue
 
-from sockudo_publisher import operations, publish
+from sockudo_publisher import operations
+from sockudo_publisher.apps import app_named
 from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.settings import get_settings
 from tests.support.caller import call
 from tests.support.stack import Stack
@@ -40,7 +43,11 @@ def test_worker_at_debug_level_shows_nothing_of_messages_of_other_programs(stack
 
 def test_value_that_sockudo_cannot_read_is_quoted_in_no_log_and_no_dead_letter(stack: Stack) -> None:
     """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
-    publish.delay(stack.channel(), "e", "x", extras={"ephemeral": "not-for-the-log"})
+    event = {"name": "e", "channel": stack.channel(), "data": "x", "message_id": "m"}
+    body = json.dumps({**event, "extras": {"ephemeral": "not-for-the-log"}}).encode()  # the caller refuses it now
+    producer = app_named().producer
+    lane = producer.layout().appending.lane_of(stack.channel())
+    producer.append({lane: [Item(stack.channel(), body)]})
     worker = stack.worker()
     assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 60)
     [letter] = operations.dead_list(get_settings(), "default", 10)

@@ -19,7 +19,7 @@ from sockudo_publisher.embedded.process import wait_for
 from sockudo_publisher.embedded.worker import WorkerProcess
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.private_app import PrivateApp
-from sockudo_publisher.settings import DEFAULT_APP, QUEUE
+from sockudo_publisher.settings import DEFAULT_APP, QUEUE, Settings
 from tests.support.caller import call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
@@ -62,7 +62,8 @@ def health(stack: Stack, worker: WorkerProcess) -> tuple[int, str]:
 
 def doorbells(stack: Stack) -> State:
     """What the doctor finds."""
-    return judge_doorbells(look_at_journal(stack.redis_server.url, DEFAULT_APP, lanes=8).unheard)[0].state
+    settings = Settings(redis_url=stack.redis_server.url)
+    return judge_doorbells(look_at_journal(settings, DEFAULT_APP).unheard)[0].state
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork", "gevent"])

@@ -79,7 +79,7 @@ NEVER = {
     "redis": ({"SOCKUDO_REDIS_URL": f"redis://:{SECRET}/x@127.0.0.1:6379/0"}, "SOCKUDO_REDIS_URL: "),
     "broker": ({"SOCKUDO_BROKER_URL": f"amqp://u:{SECRET}/x@h"}, "SOCKUDO_BROKER_URL: "),
     "transport": ({"SOCKUDO_BROKER_URL": f"nope://u:{SECRET}@h"}, "SOCKUDO_BROKER_URL: "),
-    "library": ({"SOCKUDO_BROKER_URL": "librabbitmq://h"}, "SOCKUDO_BROKER_URL: its transport needs a library"),
+    "not tried": ({"SOCKUDO_BROKER_URL": "librabbitmq://h"}, "SOCKUDO_BROKER_URL: librabbitmq:// is not supported"),
     "number": ({"SOCKUDO_LANES": "many"}, "SOCKUDO_LANES: "),
 }
 
