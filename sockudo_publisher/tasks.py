@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from celery import Celery, Task
 from celery._state import _task_stack, get_current_worker_task
 from celery.exceptions import Reject, Retry
+from celery.local import Proxy
 from celery.result import AsyncResult
 
 from . import draining, enqueue
@@ -444,8 +445,14 @@ def register(app: Celery) -> PublishTask:
 
     For applications whose chains, groups, chords and links mix ``publish`` with tasks of their own, or whose
     ``celery beat`` has it in its schedule. Such messages go through that app, to the queue that it routes the task
-    ``sockudo_publisher.publish`` to. Returns the task as registered with that app.
+    ``sockudo_publisher.publish`` to. Returns the task as registered with that app. Raises :class:`TypeError` for what
+    is no Celery app.
     """
+    if not isinstance(app, Celery):  # a stand-in for one passes
+        raise TypeError(f"register() expects a Celery app, got {type(app).__name__}")
+    # `celery.current_app` stands for another app in each thread; what is registered is the one that it is here.
+    if isinstance(app, Proxy):
+        app = app._get_current_object()
     task = bound_to(app, publish)
     if app is celery_app:
         return task

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from celery import Celery, Signature, chain, chord, group
+from celery.local import Proxy
 
 from sockudo_publisher import publish, register
 from sockudo_publisher.celery_app import celery_app
-from sockudo_publisher.celery_apps import app_of_canvas
+from sockudo_publisher.celery_apps import app_of_canvas, is_registered
 
 pytestmark = pytest.mark.unit
 
@@ -123,3 +124,21 @@ def test_steps_of_the_stand_in_tell_no_app(shop: Celery) -> None:
     for link in (Signature("a", app=stand_in), Signature("a", app=shop), {"task": "a"}):
         assert app_of_canvas(celery_app, {"link": [link]}) is shop
     stand_in.close()
+
+
+def test_stand_in_registers_the_app_it_stands_for(shop: Celery) -> None:
+    """`register(current_app)`: the stand-in is another app in another thread, whose broker nobody reads."""
+    other = Celery("other", broker="memory://", set_as_current=False)
+    here = [shop]
+    task = register(Proxy(lambda: here[0]))  # type: ignore[arg-type]
+    here[0] = other
+    assert task.app is shop
+    assert is_registered(shop)
+    assert app_of_canvas(celery_app, {}) is shop
+    other.close()
+
+
+@pytest.mark.parametrize("given", [None, "shop", object()], ids=["None", "name", "object"])
+def test_what_is_no_celery_app_is_refused_by_name(given: Any) -> None:
+    with pytest.raises(TypeError, match=r"^register\(\) expects a Celery app, got (NoneType|str|object)$"):
+        register(given)
