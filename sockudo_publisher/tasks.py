@@ -152,7 +152,9 @@ class PublishTask(Task):  # type: ignore[misc]
     def checked_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a call that is made later. Raises now what they would be refused with then."""
         given = checked(options)
-        self._checked_way(way_of(given), given, is_next_step=False)
+        through = self._checked_way(way_of(given), given, is_next_step=False)
+        if through is not celery_app and self._eager_app() is None:
+            routed(through, publish, given, may_raise=True)
         return given
 
     def _checked_way(self, way: Way, options: Mapping[str, Any], *, is_next_step: bool) -> Celery:
