@@ -1,4 +1,4 @@
-"""What ``publish.delay`` returns: a Celery result that is there at once, with or without a backend."""
+"""What ``publish.delay`` returns: a Celery result that is there at once, with or without a backend, eager or not."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from functools import cached_property
 from typing import Any
 
 from celery import Celery, states
-from celery.result import EagerResult
+from celery import result as celery_result
 from vine import promise
 
 from .celery_apps import app_of_signatures
 
-__all__ = ["StoredResult"]
+__all__ = ["StoredResult", "sent_result"]
 
 
-class StoredResult(EagerResult):  # type: ignore[misc]
+class StoredResult(celery_result.EagerResult):  # type: ignore[misc]
     """The result of ``publish.delay``: the event is stored; ``id`` and ``get()`` are its message id.
 
     It stands among other results as one of theirs that is ready (``ResultSet``, ``GroupResult``), without being in
@@ -79,3 +79,28 @@ class StoredResult(EagerResult):  # type: ignore[misc]
 
     def __repr__(self) -> str:
         return f"<StoredResult: {self.id}>"
+
+
+class EagerResult(celery_result.EagerResult):  # type: ignore[misc]
+    """The result of an event that was sent where it was called: used as a :class:`StoredResult` is."""
+
+    def get(
+        self, timeout: float | None = None, propagate: bool = True, *_args: Any, callback: Any = None, **_kwargs: Any
+    ) -> Any:
+        """The message id, at once, inside a task too. Raises what sending raised, if ``propagate``."""
+        value = super().get(timeout, propagate, disable_sync_subtasks=False)
+        if callback is not None:
+            callback(self.id, value)
+        return value
+
+    wait = get
+
+    def revoke(self, *_args: Any, **_kwargs: Any) -> None:
+        """Nothing: the event is sent, or has failed."""
+
+
+def sent_result(result: Any) -> Any:
+    """What Celery's ``apply`` returned, as a result of ours."""
+    if isinstance(result, celery_result.EagerResult):
+        result.__class__ = EagerResult
+    return result

@@ -34,7 +34,7 @@ from .receipts import Receipt
 from .settings import get_settings
 from .signature import HIDDEN, QuietSignature
 from .steps import names_without_queue, sendable
-from .stored_result import StoredResult
+from .stored_result import StoredResult, sent_result
 
 __all__ = ["PublishTask", "drain", "publish", "register"]
 
@@ -125,7 +125,7 @@ class PublishTask(Task):  # type: ignore[misc]
             prepared = _prepare(app, call, {"task_id": options.get("task_id")})
             options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
             runs_it = self if is_registered(self.app) else publish
-            return runs_it.apply((), call.kwargs(), **options)
+            return sent_result(runs_it.apply((), call.kwargs(), **options))
         if way is Way.NOW:
             prepared = _prepare(app, call, options)
             enqueue.append(app, prepared)

@@ -267,6 +267,30 @@ say(publish.s(C, "e", "alone").delay().state)
     assert refused == [True, True, True, "SUCCESS"]
 
 
+def test_eager_result_is_used_as_in_production(stack: Stack) -> None:
+    """A task that gets its event's id, or revokes the result, does the same where tasks run eagerly."""
+    seen = stack.subscribe(stack.channel())
+    nobody = "redis://127.0.0.1:1/0"
+    told = call(
+        stack,
+        PRELUDE
+        + """
+app.conf.update(task_always_eager=True, task_eager_propagates=True)
+@app.task
+def uses(channel):
+    result, got = publish.delay(channel, "e", "used"), []
+    result.revoke(terminate=True)
+    result.get(callback=lambda *given: got.extend(given))
+    return [result.state, {result.get(), result.wait(), *got} == {result.id}]
+say(uses.delay(C).get())
+""",
+        MY_BROKER=nobody,
+        SOCKUDO_REDIS_URL=nobody,
+    )
+    assert told == [["SUCCESS", True]]
+    assert seen.take(1) == ["used"]
+
+
 def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_path: Path) -> None:
     """Where one Redis is everybody's broker their workers take doorbells too; SIGTERM ends a busy drain in time."""
     seen = stack.subscribe(stack.channel())
