@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_shutting_down
 
 from .apps import App, app_named
@@ -209,6 +210,12 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> Ring | 
         app_named(app_name).journal.failed(lane, channel, error)
     except JournalUnavailable as error:
         logger.warning("app %s lane %d: %s; the sweep rings again", app_name, lane, error)
+    except SoftTimeLimitExceeded:
+        # In a worker of another app, which has it for all of its tasks: the queue is not at fault.
+        logger.warning(
+            "drain cut by a soft time limit, rung again app=%s lane=%d channel=%s", app_name, lane, channel or "-"
+        )
+        return Ring(0.0)
     except Exception as error:
         logger.exception("drain failed app=%s lane=%d channel=%s", app_name, lane, channel or "-")
         app_named(app_name).journal.failed(lane, channel, error)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery, Task
 from celery._state import _task_stack, get_current_worker_task
-from celery.exceptions import Reject, Retry
+from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from celery.local import Proxy
 from celery.result import AsyncResult
 
@@ -70,6 +70,7 @@ class PublishTask(Task):  # type: ignore[misc]
     serializer = "json"
     acks_late = True
     reject_on_worker_lost = True
+    acks_on_timeout = False
     max_retries = None
     ignore_result = False
     track_started = False
@@ -287,11 +288,15 @@ class PublishTask(Task):  # type: ignore[misc]
         while True:
             try:
                 # Under the task's id: a message that Celery delivers twice appends once.
-                enqueue.append(app, prepared, once_key=self.request.id)
-            except (JournalUnavailable, BacklogFull) as error:
-                self._try_again_later(app, prepared, error)
-            else:
-                return prepared.message_id
+                try:
+                    enqueue.append(app, prepared, once_key=self.request.id)
+                except (JournalUnavailable, BacklogFull) as error:
+                    self._try_again_later(app, prepared, error)
+                else:
+                    return prepared.message_id
+            except SoftTimeLimitExceeded:
+                # A limit that the application has for all of its tasks, and Celery tells it once: the event goes first.
+                logger.warning("soft time limit has no effect, storing goes on message_id=%s", prepared.message_id)
 
     def _try_again_later(self, app: App, prepared: enqueue.Prepared, error: Exception) -> None:
         """Again and again: the broker has the event, only the journal has not. The same bytes, so one nonce.
