@@ -8,6 +8,7 @@ goes to our own workers, a canvas (chain, group, chord, link) through the app wh
 from __future__ import annotations
 
 import logging
+import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -308,7 +309,8 @@ class PublishTask(Task):  # type: ignore[misc]
         wait_s = 1.0 + backoff_s(self.request.retries + 1)
         finished = {"prepared": to_message(app, prepared)}
         try:
-            raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s) from None
+            # Said here, as an application's `task_annotations` for all tasks count for this one too.
+            raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s, max_retries=sys.maxsize) from None
         except Reject as no_broker:
             logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)
             if draining.wait_or_stop(wait_s):

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from celery import Celery, Signature, chain, chord, group
+from celery.exceptions import Retry
 from celery.local import Proxy
 
 from sockudo_publisher import publish, register
+from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.celery_app import celery_app
 from sockudo_publisher.celery_apps import app_of_canvas, is_registered
 
@@ -142,3 +144,21 @@ def test_stand_in_registers_the_app_it_stands_for(shop: Celery) -> None:
 def test_what_is_no_celery_app_is_refused_by_name(given: Any) -> None:
     with pytest.raises(TypeError, match=r"^register\(\) expects a Celery app, got (NoneType|str|object)$"):
         register(given)
+
+
+def test_annotations_for_all_tasks_limit_no_retries(shop: Celery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The journal is away, and the application has `max_retries` for its tasks: the event is kept all the same."""
+    monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:1/0")
+    forget_apps()
+    shop.conf.task_annotations = {"*": {"max_retries": 0}}
+    task = register(shop)
+    assert shop.tasks[publish.name].max_retries == 0
+    task.push_request(id="m", called_directly=False, delivery_info={"routing_key": "celery"}, retries=7)
+    try:
+        with pytest.raises(Retry):
+            task.run("orders", "shipped", {"id": 1})
+    finally:
+        task.pop_request()
+        monkeypatch.undo()
+        forget_apps()
