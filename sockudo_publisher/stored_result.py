@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -9,9 +11,12 @@ from celery import Celery, states
 from celery import result as celery_result
 from vine import promise
 
+from .celery_app import celery_app
 from .celery_apps import app_of_signatures
 
-__all__ = ["StoredResult", "sent_result"]
+__all__ = ["StoredResult", "later_result", "sent_result"]
+
+logger = logging.getLogger("sockudo_publisher.stored_result")
 
 
 class StoredResult(celery_result.EagerResult):  # type: ignore[misc]
@@ -104,3 +109,54 @@ def sent_result(result: Any) -> Any:
     if isinstance(result, celery_result.EagerResult):
         result.__class__ = EagerResult
     return result
+
+
+class AsyncResult(celery_result.AsyncResult):  # type: ignore[misc]
+    """The result of a countdown, which our worker stores, and only our workers can revoke."""
+
+    app: Any
+
+    @property
+    def supports_native_join(self) -> bool:
+        """Not by our backend, where a set would ask for the application's results, and wait for ever."""
+        return self.app is not celery_app and bool(super().supports_native_join)
+
+    def revoke(self, *args: Any, **kwargs: Any) -> None:
+        """Celery's, by our broker: the application's may be another."""
+        self._by_our_broker(super().revoke, args, kwargs)
+
+    def revoke_by_stamped_headers(self, *args: Any, **kwargs: Any) -> None:
+        """Celery's, by our broker."""
+        self._by_our_broker(super().revoke_by_stamped_headers, args, kwargs)
+
+    def _by_our_broker(self, call: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        theirs, self.app = self.app, celery_app
+        try:
+            call(*args, **kwargs)
+        finally:
+            self.app = theirs
+
+
+def later_result(result: Any) -> Any:
+    """The result of a countdown as one that stands among the application's, where these are in the same Redis."""
+    if isinstance(result, celery_result.AsyncResult):
+        result.__class__ = AsyncResult
+        app = app_of_signatures()
+        if app is not celery_app and _has_our_results(app):
+            result.app, result.backend = app, app.backend
+    return result
+
+
+def _has_our_results(app: Celery) -> bool:
+    """Whether another app's backend finds what our worker stores."""
+    url = app.conf.result_backend
+    if not isinstance(url, str) or not url.startswith("redis") or app.conf.result_serializer != "json":
+        return False
+    try:
+        theirs, ours = app.backend, celery_app.backend
+        places = [[one.connparams.get(name) for name in ("host", "port", "path", "db")] for one in (theirs, ours)]
+        names = [one.get_key_for_task("id") for one in (theirs, ours)]
+    except Exception as error:  # noqa: BLE001 -- whatever a backend raises, the message is sent
+        logger.debug("results of app %r: %s", app.main, type(error).__name__)
+        return False
+    return places[0] == places[1] and names[0] == names[1]

@@ -35,7 +35,7 @@ from .receipts import Receipt
 from .settings import get_settings
 from .signature import HIDDEN, QuietSignature
 from .steps import names_without_queue, sendable
-from .stored_result import StoredResult, sent_result
+from .stored_result import StoredResult, later_result, sent_result
 
 __all__ = ["PublishTask", "drain", "publish", "register"]
 
@@ -149,6 +149,7 @@ class PublishTask(Task):  # type: ignore[misc]
         if way is Way.LATER:
             # Its result is in our backend: another app looks for the children of its task in its own.
             options["add_to_parent"] = False
+            return later_result(self._send(through, message, options))
         return self._send(through, message, options)
 
     def checked_options(self, options: Mapping[str, Any]) -> dict[str, Any]:

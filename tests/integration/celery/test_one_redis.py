@@ -224,3 +224,44 @@ say(group([BEFORE, give.s(5)]).apply_async().get(timeout=30)[1])
 say(chain(BEFORE, audit.s()).apply_async().get(timeout=30)[:7])
 """)
     assert told == [5, "audited"]
+
+
+@pytest.mark.parametrize("kind", ["ResultSet", "GroupResult"])
+def test_countdown_among_results_of_their_tasks(theirs: Theirs, tmp_path: Path, kind: str) -> None:
+    """First, last and alone; its worker is ours, whose result theirs find in the same Redis."""
+    theirs.stack.worker()
+    with theirs.worker(tmp_path) as worker:
+        worker.wait_until_ready()
+        told = theirs.call(f"""
+import pickle
+from celery.result import GroupResult, ResultSet
+def made(*results): return ResultSet(list(results)) if {kind!r} == "ResultSet" else GroupResult("g", list(results))
+for build in (lambda a, b: [a, b], lambda a, b: [b, a], lambda a, b: [a]):
+    later, other = publish.apply_async((C, "e", "later"), countdown=0.2), give.delay(7)
+    say(made(*build(later, other)).get(timeout=30) == [one.id if one is later else 7 for one in build(later, other)])
+later = publish.apply_async((C, "e", "later"), countdown=0.2)
+say(pickle.loads(pickle.dumps(later)).get(timeout=30) == later.id)
+say([later.get(timeout=30) == later.id, later.state, type(later).__name__])
+""")
+    assert told == [True] * 4 + [[True, "SUCCESS", "AsyncResult"]]
+
+
+def test_revoked_countdown_is_not_stored_whatever_their_broker(theirs: Theirs) -> None:
+    """Results in one Redis, and their broker is another: the revoke has to reach our worker."""
+    seen = theirs.stack.subscribe(theirs.stack.channel())
+    theirs.stack.worker()
+    elsewhere = Theirs(
+        theirs.stack,
+        "memory://",
+        theirs.redis,
+        result_backend=theirs.stack.redis_server.url,
+    )
+    (state,) = elsewhere.call("""
+later = publish.apply_async((C, "e", "revoked"), countdown=2)
+later.revoke(wait=True, timeout=10)
+try: later.get(timeout=30)
+except Exception as error: say(type(error).__name__)
+publish.delay(C, "e", "after")
+""")
+    assert state == "TaskRevokedError"
+    assert seen.take(1) == ["after"]
