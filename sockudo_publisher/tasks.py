@@ -71,7 +71,9 @@ class PublishTask(Task):  # type: ignore[misc]
     serializer = "json"
     acks_late = True
     reject_on_worker_lost = True
-    acks_on_timeout = False
+    # A hard time limit gives the message back; the second name is Celery's before 5.7, which asks for no reason.
+    acks_on_failure, acks_on_timeout = True, False
+    acks_on_failure_or_timeout = False
     max_retries = None
     ignore_result = False
     track_started = False
