@@ -81,14 +81,14 @@ def test_namespaces_keep_deployments_apart(deploy: Deploy, channel: str, client:
         assert one.data(channel) == [str(n) for n in [*range(COUNT), 0, 1]]
 
 
-def test_registered_app_listens_on_the_queue(deploy: Deploy, channel: str, redis_url: str, tmp_path: Path) -> None:
-    """Its canvases go to the queue with the namespace, and its worker is found there by the doctor."""
+def test_registered_app_needs_no_queue_of_ours(deploy: Deploy, channel: str, redis_url: str, tmp_path: Path) -> None:
+    """Its canvases go through its own queue into the journal with the namespace; our worker alone reads our queue."""
     one = deploy(0, SOCKUDO_NAMESPACE="blue")
     environ = {**os.environ, **one.environ, "MY_BROKER": re.sub(r"/\d*$", "", redis_url) + "/3"}
     one.environ["MY_BROKER"] = environ["MY_BROKER"]
     seen = one.subscribe(channel)
     one.worker()
-    with ForeignWorker(THEIR_APP, "celery,sockudo.blue", environ, tmp_path, ROOT) as worker:
+    with ForeignWorker(THEIR_APP, "celery", environ, tmp_path, ROOT) as worker:
         worker.wait_until_ready()
         script = f"""
 from celery import chain
