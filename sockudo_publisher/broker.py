@@ -182,7 +182,8 @@ _parents: list[_Link] = []
 
 
 def _link_to(app: Celery) -> _Link:
-    url = app.conf.broker_write_url or app.conf.broker_url
+    named = app.conf.broker_write_url or app.conf.broker_url
+    url = named if isinstance(named, str) else ";".join(named or ())  # several may be a list
     link = _links.get((app, url))
     return link if link is not None else _links.setdefault((app, url), _Link(app))
 

@@ -43,3 +43,12 @@ def test_missing_library_is_named() -> None:
     app = Celery("shop", broker="mongodb://127.0.0.1:1/x", set_as_current=False)
     with pytest.raises(ConfigurationError, match=r"'shop' cannot be used .*pymongo is not installed"):
         bounded_send(app, lambda _producer: None)
+
+
+@pytest.mark.parametrize("setting", ["broker_url", "broker_write_url"])
+@pytest.mark.parametrize("kind", [list, tuple, ";".join], ids=["list", "tuple", "text"])
+def test_several_brokers_as_celery_takes_them(kind, setting: str) -> None:
+    """The first that answers is used."""
+    app = Celery("shop", broker="memory://", set_as_current=False)
+    app.conf[setting] = kind(["memory://localhost", "memory://elsewhere"])
+    assert bounded_send(app, lambda producer: producer.connection.transport.driver_type) == "memory"
