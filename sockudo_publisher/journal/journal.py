@@ -474,7 +474,13 @@ class Journal:
             keys = self.link.keyspace.lane(self.app, lane)
             args = (self._dead.letters, self._dead.bytes, self._dead.age_ms, MOST_TRIMMED)
             commands.append(evalsha("trim", (keys.dead, keys.dead_size, keys.counts), args))
-        return all(checked(answer)[0] == Answer.DONE for answer in self.link.run(commands))
+        is_done = True
+        for lane, answer in zip(lanes, self.link.run(commands), strict=True):
+            try:
+                is_done = checked(answer)[0] == Answer.DONE and is_done
+            except JournalUnreadable as error:
+                self._complain(lane, error)  # the other lanes go on, and so does the sweep
+        return is_done
 
     def unheard_lanes(self, lanes: Iterable[int]) -> set[int]:
         """Those lanes that took no lease after :data:`UNHEARD_RINGS` rings of the sweep, or more. One round trip."""

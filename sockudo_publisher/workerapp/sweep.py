@@ -94,10 +94,11 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     # Once a worker's life: in a rolling change old and new ones would ask against each other.
                     if name not in self._asked and app_named(name).journal.ask_for_lanes():
                         self._asked.add(name)
-                    if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
-                        self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
                     for lane, channel, why in sweep_once(name, has_free_slot=has_free_slot()):
                         self._drain_here(name, lane, channel, why)
+                    # Last: dead letters that cannot be trimmed keep no lane from being rung.
+                    if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
+                        self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
                 except JournalUnavailable as error:
                     logger.warning("sweep of app %s: %s", name, error)
                 except ConfigurationError as error:

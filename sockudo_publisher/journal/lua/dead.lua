@@ -9,6 +9,8 @@
 local MAX_TRIMMED = 100
 --: Letters read at once: each may be as large as an event.
 local MAX_READ = 16
+--: Bytes of a letter at most, by far: a count that says more of each of them is none.
+local MAX_BYTES = 1073741824
 
 local function letter_size(fields)
   local size = 0
@@ -23,18 +25,20 @@ local function letter_reason(entry)
   return 'unknown'
 end
 
--- A count that is no number begins anew: an error here would come after the letter was written.
+-- A count that is no number, or cannot be, begins anew: an error here would come after the letter was written.
 local function add_bytes(size, by)
   local answer = redis.pcall('HINCRBY', size, 'bytes', by)
-  if type(answer) == 'table' and answer.err then
-    redis.call('DEL', size)
-    redis.call('HINCRBY', size, 'bytes', math.max(by, 0))
-  end
+  if type(answer) == 'table' and answer.err then redis.call('DEL', size) end
+  if type(answer) == 'table' or answer < 0 then redis.call('HSET', size, 'bytes', math.max(by, 0)) end
 end
 
-local function read_bytes(size)
-  local bytes = redis.pcall('HGET', size, 'bytes')
-  return type(bytes) == 'string' and tonumber(bytes) or 0
+-- No letter leaves for a count that cannot be: it begins anew.
+local function read_bytes(size, length)
+  local answer = redis.pcall('HGET', size, 'bytes')
+  local bytes = type(answer) == 'string' and tonumber(answer) or 0
+  if bytes >= 0 and bytes <= length * MAX_BYTES then return bytes end
+  redis.call('DEL', size)
+  return 0
 end
 
 local function add_letter(dead, size, fields)
@@ -58,7 +62,7 @@ end
 
 local function trim_dead(dead, size, counts, max, max_bytes, most)
   local length = redis.call('XLEN', dead)
-  local bytes = read_bytes(size)
+  local bytes = read_bytes(size, length)
   local dropped, read = 0, 1
   local function is_over()
     return length > 1 and dropped < most and ((max > 0 and length > max) or (max_bytes > 0 and bytes > max_bytes))

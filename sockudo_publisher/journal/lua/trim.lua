@@ -13,9 +13,12 @@
 local most, age, looked = tonumber(ARGV[4]), tonumber(ARGV[3]), 0
 -- Age first: what it ends makes room for those that it does not end.
 if age > 0 then
-  local last = string.format('%.0f', math.max(0, now_ms() - age))
+  local last_ms = math.max(0, now_ms() - age)
+  local last = string.format('%.0f', last_ms)
   local aged = redis.pcall('HGET', KEYS[2], 'aged')
-  if type(aged) ~= 'string' or not string.match(aged, '^%d+%-%d+$') then aged = nil end
+  local aged_ms = type(aged) == 'string' and #aged <= 30 and string.match(aged, '^(%d+)%-%d+$')
+  -- One that is not old names no letter that was looked at, and would keep the others from it.
+  if not aged_ms or tonumber(aged_ms) > last_ms then aged = nil end
   while looked < most do
     local entries = redis.call('XRANGE', KEYS[1], aged and '(' .. aged or '-', last, 'COUNT', MAX_READ)
     if #entries == 0 then break end

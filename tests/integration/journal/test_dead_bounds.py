@@ -9,7 +9,7 @@ import redis
 
 from sockudo_publisher.journal import journal as journal_module
 from sockudo_publisher.journal.dead_letters import DeadBounds
-from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.journal import DeadLetterFields, Journal
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import PAST, OneLane
 from tests.integration.journal.raw import assert_size_is_kept, check_lane, letters_size
@@ -135,6 +135,32 @@ class TestSize:
         bury(lane, b"2", b"3")
         assert items(lane) == [b"2", b"3"]
 
+    @pytest.mark.parametrize("value", ["inf", "9" * 30, "1e999", str(10**13), "nan", "x", "", "-5000"])
+    def test_no_letter_leaves_for_a_count_that_cannot_be(self, make_lane: MakeLane, value: str) -> None:
+        """It begins anew, and the bound holds from then on."""
+        lane = make_lane(bounds=DeadBounds(bytes=3000))
+        bury(lane, b"1", b"2", b"3")
+        lane.client.hset(f"{lane.base}:dead_size", "bytes", value)
+        assert lane.journal.trim_dead([0])
+        assert items(lane) == [b"1", b"2", b"3"]
+        lane.client.hset(f"{lane.base}:dead_size", "bytes", value)
+        for n in range(4, 9):
+            lane.append(b"%d" % n * 800)
+            holder = lane.acquire()
+            lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+            assert lane.journal.release(holder)
+            lane.journal.forget(holder)
+        assert items(lane)[-1] == b"8" * 800
+        assert len(items(lane)) <= 6, "the oldest have left for the size of the new ones"
+
+    def test_a_count_never_falls_below_nothing(self, make_lane: MakeLane) -> None:
+        """Letters that a lost write has left uncounted take nothing from those that are counted."""
+        lane = make_lane(bounds=DeadBounds(bytes=3000))
+        bury(lane, b"1" * 800, b"2" * 800)
+        lane.client.delete(f"{lane.base}:dead_size")
+        assert lane.dead.purge([(0, lane.dead.oldest(1)[0].entry_id)]) == 1
+        assert lane.client.hget(f"{lane.base}:dead_size", "bytes") == b"0"
+
 
 class TestAge:
     def test_old_ones_leave_with_the_sweep(self, make_lane: MakeLane) -> None:
@@ -177,6 +203,19 @@ class TestAge:
         assert lane.journal.trim_dead([0])
         assert dropped(lane) == {"refused": 1, "unknown": 2}
 
+    @pytest.mark.parametrize(
+        "value",
+        ["x", "1", "9999999999999-1", "9" * 30 + "-1", f"{2**64 - 1}-{2**64 - 1}", "1-" + "9" * 30, "0" * 40 + "-1"],
+    )
+    def test_a_place_that_none_can_have_come_to_is_forgotten(self, make_lane: MakeLane, value: str) -> None:
+        """Old letters leave all the same, and the sweep gets its answer."""
+        lane = make_lane(bounds=DeadBounds(age_ms=1000))
+        age(lane, (1, "refused", b"1"), (2, "uncertain", b"2"))
+        lane.client.hset(f"{lane.base}:dead_size", "aged", value)
+        assert lane.journal.trim_dead([0])
+        assert items(lane) == [b"2"]
+        assert lane.client.hget(f"{lane.base}:dead_size", "aged") == b"2-1"
+
     def test_no_age_no_bound(self, make_lane: MakeLane) -> None:
         """0 lets them stay for ever."""
         lane = make_lane(bounds=DeadBounds(letters=9))
@@ -217,6 +256,18 @@ def test_a_lane_without_letters_costs_nothing(lane: OneLane) -> None:
     before = lane.everything()
     assert lane.journal.trim_dead([0])
     assert lane.everything() == before
+
+
+def test_letters_of_another_type_are_one_lane_s(
+    redis_url: str, client: redis.Redis, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is named; the other lanes are trimmed, and the sweep goes on."""
+    journal = Journal(redis_url, "app", lanes=2, dead=DeadBounds(age_ms=1000))
+    client.set("sockudo:{app:0}:dead", "x")
+    client.xadd("sockudo:{app:1}:dead", {"reason": "refused", "channel": "c", "item": "1"}, id="1-1")
+    assert journal.trim_dead([0, 1])
+    assert client.xlen("sockudo:{app:1}:dead") == 0
+    assert "sockudo:{app:0}:dead holds a string, expected a stream" in caplog.text
 
 
 def test_full_redis_trims(make_lane: MakeLane, redis_url: str) -> None:
