@@ -15,7 +15,8 @@ local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
 if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
 local depth = read_depth(KEYS[1], kept[1])
 local most, count = tonumber(ARGV[1]), tonumber(ARGV[3])
-if most > 0 and depth + count > most then return {-3, depth} end
+if is_full(KEYS[1], depth, count, most) then return {-3, depth} end
+if most > 0 and depth + count > most then redis.call('HSET', KEYS[2], 'depth', 0) end
 add_depth(KEYS[1], KEYS[2], count)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
 for i = 4, #ARGV, 4 do

@@ -37,8 +37,9 @@ for k = 3, #KEYS do
 end
 if #fresh == 0 then return {1, 0} end
 local depth = read_depth(KEYS[1], kept[1])
-if most > 0 and depth + #fresh > most then return {-3, depth} end
+if is_full(KEYS[1], depth, #fresh, most) then return {-3, depth} end
 if look then return {1, #fresh} end
+if most > 0 and depth + #fresh > most then redis.call('HSET', KEYS[2], 'depth', 0) end
 -- The ledger comes last, as a key that is remembered without its event would lose it.
 add_depth(KEYS[1], KEYS[2], #fresh)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')

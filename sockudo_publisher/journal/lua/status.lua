@@ -30,7 +30,7 @@ if oldest then
 end
 if not is_wrong[2] then
   local kept = redis.call('HMGET', KEYS[2], 'depth', 'armed', 'failures', 'failing_since', 'failure')
-  depth = is_wrong[1] and 0 or read_depth(KEYS[1], kept[1])
+  depth = oldest and read_depth(KEYS[1], kept[1]) or 0
   armed = kept[2] and 1 or 0
   if kept[3] then failing = {kept[3], kept[4] or '', kept[5] or ''} end
 end

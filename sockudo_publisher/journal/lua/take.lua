@@ -95,8 +95,8 @@ local function look(id, n, meta_text, body, start, stop)
       if expiry > 0 then one.x = {expiry} end
       local fields = {'v', '1', 'n', '1', 'x', string.format('%.0f', expiry), 'm', cjson.encode(one), 'b', item}
       if marker then fields[#fields + 1] = 't' fields[#fields + 1] = first_ms end
-      redis.call('XADD', held[channel][1], '*', unpack(fields))
       add_depth(held[channel][1], held[channel][2], 1)
+      redis.call('XADD', held[channel][1], '*', unpack(fields))
       leave(id, index)
       skipped[#skipped + 1] = index
     elseif not marker and not clock and expiry > 0 and expiry <= now then

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import redis
 
-from sockudo_publisher.errors import IdempotencyConflict, JournalUnavailable, JournalUnreadable
+from sockudo_publisher.errors import BacklogFull, IdempotencyConflict, JournalUnavailable, JournalUnreadable
 from sockudo_publisher.journal.journal import DeadLetterFields
 from sockudo_publisher.journal.keys import AppKeys, lane_keys, ledger_key
 from sockudo_publisher.journal.refusal import checked, is_about_data
 from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.status import journal_status
 from sockudo_publisher.journal.unreadable import as_count
 from tests.integration.delivery.world import APP, World
 from tests.integration.journal.conftest import lane, make_lane
 from tests.integration.journal.one_lane import OneLane
+from tests.integration.journal.raw import check_lane
 
 __all__ = ["lane", "make_lane"]
 
@@ -38,7 +42,70 @@ def test_depth_that_is_no_number_stores_once(lane: OneLane) -> None:
         lane.client.hset(f"{lane.base}:state", "depth", value)
         assert lane.append_once((f"k{value!r}", b"1")).count == 1
     assert len(lane.entries()) == 10
-    assert lane.state("depth") == b"9", "the entries that were there"
+    assert lane.state("depth") == b"10"
+
+
+def test_a_failed_append_leaves_no_backlog(make_lane: Callable[..., OneLane]) -> None:
+    """It has counted what it did not store: that neither refuses anybody nor is shown when the key is set right."""
+    lane = make_lane(max_backlog=4)
+    for spoiled in range(2):
+        lane.client.set(f"{lane.base}:stream", "x")
+        for n in range(6):
+            assert isinstance(lane.append(b"0").failure, JournalUnreadable)
+            assert isinstance(lane.append_once((f"{n}", b"0")).failure, JournalUnreadable)
+        lane.client.delete(f"{lane.base}:stream")
+        assert journal_status(lane.journal.link, lane.app, [0]).lanes[0].depth == 0
+        done = lane.append_once(("k", b"1")) if spoiled else lane.append(b"1")
+        assert done.failure is None
+        assert lane.append(b"2", b"3", b"4").failure is None
+        assert isinstance(lane.append(b"5").failure, BacklogFull)
+        assert isinstance(lane.append_once(("k5", b"5")).failure, BacklogFull)
+        assert lane.drain() == [b"1", b"2", b"3", b"4"]
+    assert isinstance(lane.append(b"1", b"2", b"3", b"4", b"5").failure, BacklogFull)
+    assert isinstance(lane.append_once(*((f"l{n}", b"1") for n in range(5))).failure, BacklogFull)
+    check_lane(lane.client, lane.app, 0)
+
+
+@pytest.mark.parametrize("kind", ["state", "stream"])
+def test_hold_that_fails_moves_nothing(lane: OneLane, kind: str) -> None:
+    """Each try would have put the item into the hold once more, while it stayed in its lane."""
+    lane.append(b"1")
+    holder = lane.acquire()
+    key = f"{lane.hold_base('c')}:{kind}"
+    lane.client.set(key, "x")
+    for _ in range(3):
+        with pytest.raises(JournalUnreadable):
+            lane.journal.hold(holder, lane.take(holder), retry_in_s=0.0)
+    lane.client.delete(key)
+    assert lane.client.xlen(f"{lane.hold_base('c')}:stream") == 0
+    lane.journal.hold(holder, lane.take(holder), retry_in_s=0.0)
+    assert lane.now.holds["c"].bodies == [b"1"]
+    lane.journal.forget(holder)
+    assert lane.drain("c") == [b"1"]
+    check_lane(lane.client, lane.app, 0)
+
+
+@pytest.mark.parametrize("kind", ["state", "stream"])
+def test_item_that_cannot_follow_into_its_hold_stays(lane: OneLane, kind: str) -> None:
+    """In its lane, and there alone."""
+    lane.append(b"1")
+    holder = lane.acquire()
+    lane.hold_first(holder)
+    lane.append(b"2")
+    key, kept = f"{lane.hold_base('c')}:{kind}", "kept"
+    lane.client.rename(key, kept)
+    lane.client.set(key, "x")
+    for _ in range(3):
+        with pytest.raises(JournalUnreadable):
+            lane.taken(holder)
+    lane.client.rename(kept, key)
+    assert lane.bodies == [b"2"]
+    assert lane.now.holds["c"].bodies == [b"1"]
+    assert lane.taken(holder).batch is None
+    assert lane.now.holds["c"].bodies == [b"1", b"2"]
+    assert lane.journal.release(holder)
+    assert lane.drain("c") == [b"1", b"2"]
+    check_lane(lane.client, lane.app, 0)
 
 
 def test_ledger_that_cannot_be_read_is_of_another_payload(lane: OneLane) -> None:
