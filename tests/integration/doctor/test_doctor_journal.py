@@ -7,6 +7,9 @@ import pytest
 from sockudo_publisher.doctor.look_at_journal import JournalFacts, look_at_journal
 from sockudo_publisher.embedded import free_port
 from sockudo_publisher.journal.canary import MemoryReport
+from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.journal.keys import AppKeys, lane_keys
+from sockudo_publisher.journal.layout import Layout, Retired, Span
 from sockudo_publisher.journal.link import RedisLink
 from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.journal.shared import Limits, Shared
@@ -63,3 +66,34 @@ def test_the_namespace_of_the_settings_is_looked_at(redis_url):
     assert (blue.workers, blue.pause.reason) == ((("node@host", Target("app-id", "host:1")),), "misconfigured")
     plain = look_at_journal(Settings(redis_url=redis_url), "default")
     assert (plain.workers, plain.pause.reason) == ((), "")
+
+
+def test_unheard_lanes_are_those_in_force(redis_url):
+    """After a change of their number they have other numbers than the settings count."""
+    lane = Journal(redis_url, "default", lanes=2)
+    lane.lanes()
+    lane.link.call("SET", AppKeys.of("default").lanes, Layout(Span(2, 3), retired=(Retired(Span(0, 2), 1),)).text())
+    lane.link.call("HSET", lane_keys("default", 4).state, "unheard", lane.now_ms() - 5000)
+    unheard = look_at_journal(Settings(redis_url=redis_url, lanes=3), "default").unheard
+    assert list(unheard) == [4]
+    assert 5 <= unheard[4] < 60
+
+
+@pytest.mark.parametrize("value", ["x", "", "-1", "1.5", "inf", "9" * 30, "9" * 14, b"\xff"])
+def test_unheard_that_is_no_time_says_nothing(link, redis_url, value):
+    """Nor does a state that is none; the other facts are there."""
+    link.call("HSET", lane_keys("default", 0).state, "unheard", value)
+    link.call("SET", lane_keys("default", 1).state, "x")
+    link.call("HSET", lane_keys("default", 2).state, "unheard", DedupMemory(link, "default").now_ms())
+    facts = look_at_journal(Settings(redis_url=redis_url), "default")
+    assert list(facts.unheard) == [2]
+    assert facts.workers == ()
+
+
+def test_layout_that_is_none_hides_no_other_fact(link, redis_url):
+    """Which lanes there are is not known; who works there is."""
+    link.call("SET", AppKeys.of("default").lanes, "{bad")
+    WorkerRegistry(link, "default").announce("owner", "node@host", Target("app-id", "host:1"))
+    facts = look_at_journal(Settings(redis_url=redis_url), "default")
+    assert facts.unheard is None
+    assert len(facts.workers) == 1
