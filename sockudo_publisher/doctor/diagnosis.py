@@ -78,7 +78,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
     replicas = settings.redis_wait[0] if settings.redis_wait else 0
 
     def redis_and_journal() -> tuple[RedisFacts, JournalFacts]:
-        redis = look_at_redis(settings.redis_url, replicas_wanted=replicas)
+        redis = look_at_redis(settings.redis_url, replicas_wanted=replicas, namespace=settings.namespace)
         return redis, JournalFacts() if redis.failure else look_at_journal(settings, app)
 
     looks_at_redis = _Look(redis_and_journal)

@@ -51,7 +51,7 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
             connection.release()
             return BrokerFacts(transport, failure=_words(error))
         try:
-            denied = _denied(connection)
+            denied = _denied(connection, settings.queue)
             try:
                 return BrokerFacts(transport, workers=_workers(app, connection, settings.queue), denied=denied)
             except Exception:  # noqa: BLE001 -- idem
@@ -60,13 +60,13 @@ def look_at_broker(settings: Settings) -> BrokerFacts:
             connection.release()
 
 
-def _denied(connection: Any) -> frozenset[str]:
+def _denied(connection: Any, queue: str) -> frozenset[str]:
     """What our user may not run, where the broker is a Redis that says so."""
     if connection.transport.driver_type != "redis":
         return frozenset()
     try:
         client = connection.default_channel.client
-        return look_at_rights(client, UNNEEDED.union(*BROKER_RIGHTS.values())).denied or frozenset()
+        return look_at_rights(client, UNNEEDED.union(*BROKER_RIGHTS.values()), queue).denied or frozenset()
     except Exception:  # noqa: BLE001 -- whatever it is, the next question meets it too
         return frozenset()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import redis
@@ -11,9 +12,10 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermission
 from redis.retry import Retry
 
 from ..errors import ConfigurationError
+from ..journal.keys import Keyspace
 from .look_at_rights import look_at_rights
 from .redis_health import RedisFacts
-from .rights import PARTS, UNNEEDED, rights_of
+from .rights import PARTS, UNNEEDED, RightsFacts, rights_of
 
 __all__ = ["look_at_redis"]
 
@@ -21,8 +23,11 @@ __all__ = ["look_at_redis"]
 ANSWER_S = 3.0
 
 
-def look_at_redis(url: str, *, replicas_wanted: int = 0) -> RedisFacts:
-    """What the Redis of this URL says. Raises :class:`ConfigurationError` for a URL that is none."""
+def look_at_redis(url: str, *, replicas_wanted: int = 0, namespace: str = "") -> RedisFacts:
+    """What the Redis of this URL says, of the rights on the namespace's keys too.
+
+    Raises :class:`ConfigurationError` for a URL that is none.
+    """
     try:
         client = redis.Redis.from_url(
             url,
@@ -46,7 +51,7 @@ def look_at_redis(url: str, *, replicas_wanted: int = 0) -> RedisFacts:
             ahead_s=_ahead_s(client),
             replicas_wanted=replicas_wanted,
             wait_denied=bool(replicas_wanted) and _is_wait_denied(client),
-            rights=look_at_rights(client, UNNEEDED.union(*map(rights_of, PARTS))),
+            rights=_rights(client, Keyspace(namespace)),
         )
     except AuthenticationError:
         return RedisFacts(failure="refuses the user or password", refused=True)
@@ -73,6 +78,11 @@ def _told(ask: Any, *arguments: str) -> dict[str, Any] | None:
     except ResponseError:
         return None
     return answer
+
+
+def _rights(client: Any, keyspace: Keyspace) -> RightsFacts:
+    facts = look_at_rights(client, UNNEEDED.union(*map(rights_of, PARTS)), keyspace.app("doctor").pause)
+    return replace(facts, pattern=keyspace.pattern)
 
 
 def _is_wait_denied(client: Any) -> bool:

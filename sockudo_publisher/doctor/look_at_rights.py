@@ -23,9 +23,12 @@ end
 return answer"""
 
 
-def look_at_rights(client: Any, commands: Collection[str]) -> RightsFacts:
-    """What this client's user may not run of these commands. Raises what redis-py raises when Redis does not answer."""
-    asked = forms(commands)
+def look_at_rights(client: Any, commands: Collection[str], key: str) -> RightsFacts:
+    """What this client's user may not run of these commands, on this key.
+
+    Raises what redis-py raises when Redis does not answer.
+    """
+    asked = forms(commands, key)
     try:
         answers = client.eval(_ASK, 0, *(json.dumps(form) for form in asked))
     except NoPermissionError:

@@ -81,7 +81,7 @@ _CALLED = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 #: The parts of a command after its name, in a complete form: Redis is asked about it and runs nothing. A form with too
 #: few arguments must never be asked about, as Redis reads beyond them.
-_KEY = "sockudo:{doctor}"
+_KEY = "KEY"
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "brpop": (_KEY, "1"),
     "eval": ("return 1", "0"),
@@ -132,9 +132,10 @@ def rights_of(part: Part) -> frozenset[str]:
     return part.commands | inside
 
 
-def forms(commands: Collection[str]) -> list[tuple[str, ...]]:
-    """Each command in a complete form, sorted."""
-    return [(name, *_ARGUMENTS.get(name, (_KEY,))) for name in sorted(commands)]
+def forms(commands: Collection[str], key: str) -> list[tuple[str, ...]]:
+    """Each command in a complete form, on this key where it has one, sorted."""
+    named = [(name, *_ARGUMENTS.get(name, (_KEY,))) for name in sorted(commands)]
+    return [tuple([key if part == _KEY else part for part in form]) for form in named]
 
 
 @dataclass(frozen=True)
@@ -142,11 +143,12 @@ class RightsFacts:
     """What Redis says of this user's rights.
 
     ``denied``: commands that it may not run on the journal's keys; ``None``: it could not be found out.
-    ``eval_denied``: what keeps everything from working, and us from asking.
+    ``eval_denied``: what keeps everything from working, and us from asking. ``pattern``: of the journal's keys.
     """
 
     denied: frozenset[str] | None = None
     eval_denied: bool = False
+    pattern: str = "sockudo:*"
 
 
 def judge_rights(facts: RightsFacts) -> Finding:
@@ -166,7 +168,7 @@ def judge_rights(facts: RightsFacts) -> Finding:
     needed = {part.name: rights_of(part) for part in PARTS}
     lacking = lacking_rights(facts.denied, needed)
     if lacking:
-        return broken(name, missing_text(lacking), f"{rights_text(lacking)}, and the keys ~sockudo:*{_PAGE}")
+        return broken(name, missing_text(lacking), f"{rights_text(lacking)}, and the keys ~{facts.pattern}{_PAGE}")
     able = ", ".join(f"{part}s" for part, rights in needed.items() if not rights & facts.denied)
     return fine(name, f"this user has the rights of {able}")
 

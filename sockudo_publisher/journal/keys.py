@@ -101,7 +101,12 @@ class Keyspace:
         self.apps = f"{self._prefix}:apps"
 
     def __repr__(self) -> str:
-        return f"<Keyspace {self._prefix}:*>"
+        return f"<Keyspace {self.pattern}>"
+
+    @property
+    def pattern(self) -> str:
+        """Of all these keys, as an ACL has it."""
+        return f"{self._prefix}:*"
 
     def lane(self, app: str, lane: int) -> QueueKeys:
         """The keys of a lane."""

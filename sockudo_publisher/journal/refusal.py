@@ -107,7 +107,11 @@ def _advice(error: Exception) -> str:
         return f"Redis does not know the script though it was sent with EVAL; {_RIGHTS}"
     if isinstance(error, NoPermissionError):
         denied = _DENIED_COMMAND.search(text)
-        right = f"`ACL SETUSER <user> +{denied[1].lower()}`" if denied else "a key pattern, as in ~sockudo:*"
+        right = (
+            f"`ACL SETUSER <user> +{denied[1].lower()}`"
+            if denied
+            else "a key pattern, as in ~sockudo:* (with a namespace: ~NAMESPACE:sockudo:*)"
+        )
         return f"allow it with {right}; {_RIGHTS}"
     unknown = _UNKNOWN_COMMAND.search(text)
     if unknown is not None:

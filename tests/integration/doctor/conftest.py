@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def sockudo_as(tmp_path: Path, sockudo: SockudoServer) -> Iterator[Callable[...,
         server.kill()
 
 
-def redis_findings(url: str, **options: int) -> Findings:
+def redis_findings(url: str, **options: Any) -> Findings:
     """What is found of the Redis of this URL."""
     return by_name(judge_redis(look_at_redis(url, **options)))
 

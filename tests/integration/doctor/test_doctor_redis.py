@@ -152,6 +152,21 @@ def test_a_part_with_its_own_rights_is_fine(redis_as, part):
     assert "GET" in found.why
 
 
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
+def test_rights_on_a_namespace_are_those_on_its_keys(redis_as, part):
+    """A user for one deployment alone, as docs/deployment.md has it; another deployment's user is told the pattern."""
+    server = redis_as()
+    with redis_py.Redis(port=server.port) as client:
+        rights = [f"+{command}" for command in rights_of(part)]
+        client.execute_command("ACL", "SETUSER", "one", "on", ">p", "~blue:sockudo:*", "+@connection", "+info", *rights)
+    url = f"redis://one:p@127.0.0.1:{server.port}/0"
+    assert redis_findings(url, namespace="blue")["redis.rights"].state.value == "fine"
+    for namespace, pattern in (("", "~sockudo:*"), ("green", "~green:sockudo:*")):
+        found = redis_findings(url, namespace=namespace)["redis.rights"]
+        assert found.state.value == "broken"
+        assert pattern in found.change
+
+
 def test_nobody_there_is_told(redis_as):
     """In the system's words, without the URL's secret."""
     found = redis_findings(f"redis://:of-mine@127.0.0.1:{free_port()}/0")["redis.reachable"]
