@@ -44,12 +44,19 @@ local most_items, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local kept = redis.call('HMGET', state, 'head', 'marker', 'depth')
 local head, marker, depth = tonumber(kept[1] or '0'), kept[2], kept[3]
-if not (head and head >= 0 and head % 1 == 0) then return {6, now, 'state'} end
 local first_ms, end_id, end_index
+local is_bad = not (head and head >= 0 and head % 1 == 0)
 if marker then
   first_ms, end_id, end_index = string.match(marker, '^(%d+) (%d+%-%d+) (%d+) ?%d*$')
   end_index = tonumber(end_index)
-  if not first_ms or tonumber(first_ms) > now + MOST_AHEAD_MS then return {6, now, 'state'} end
+  is_bad = is_bad or not first_ms or tonumber(first_ms) > now + MOST_AHEAD_MS
+end
+if is_bad then
+  -- Before an entry of a newer release they may be that release's: mended, they would say no more what has been sent.
+  local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
+  local _, _, _, _, _, newer = read_entry(oldest and oldest[2] or {})
+  if newer then return {3, now, newer} end
+  return {6, now, 'state'}
 end
 
 local held, any_held = {}, false
@@ -166,7 +173,7 @@ end
 
 if died > 0 then trim_dead(KEYS[6], KEYS[8], KEYS[7], tonumber(ARGV[7]), tonumber(ARGV[8]), died + MAX_TRIMMED) end
 
-if marker and not marked_all then
+if marker and not marked_all and (last_id or not version) then
   -- It ends where no entry is: what comes there later would be taken for sent.
   local ends = redis.call('XRANGE', stream, end_id, end_id)[1]
   if not ends or ends[1] ~= end_id then return {6, now, 'state'} end

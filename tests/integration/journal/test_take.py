@@ -245,6 +245,25 @@ class TestVersions:
         assert bodies_of(taken.batch) == [b"1"]
         assert taken.unknown_version is None
 
+    @pytest.mark.parametrize(
+        "state",
+        [
+            {"marker": "in another way"},
+            {"head": "x"},
+            {"marker": "7 9999999999999-0 1"},
+            {"marker": "9" * 15 + " 1-1 1"},
+        ],
+    )
+    def test_place_before_a_newer_entry_is_a_newer_release_s(self, lane: OneLane, state: dict[str, str]) -> None:
+        """It says what has been sent: forgotten here, that would be sent as if for the first time."""
+        lane.client.xadd(f"{lane.base}:stream", {"v": "2"})
+        lane.client.hset(f"{lane.base}:state", mapping=state)
+        holder = lane.acquire()
+        taken = lane.taken(holder)
+        assert (taken.batch, taken.unknown_version) == (None, "2")
+        assert {name: lane.state(name) for name in state} == {name: value.encode() for name, value in state.items()}
+        assert not lane.client.exists(f"{lane.base}:counts")
+
 
 class TestExpiry:
     def test_what_has_expired_is_dropped_and_counted(self, lane: OneLane) -> None:
