@@ -33,7 +33,8 @@ from sockudo_publisher.journal.rate import Rate
 from sockudo_publisher.journal.shared import Limits
 from sockudo_publisher.settings import get_settings
 from sockudo_publisher.workerapp.canary import beat_once
-from sockudo_publisher.workerapp.sweep import sweep_once
+from sockudo_publisher.workerapp.presence import Presence
+from sockudo_publisher.workerapp.sweep import sweep_once, trim_once
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -132,6 +133,10 @@ def live_in(client: redis.Redis) -> None:
     journal.hand_over(own)
     journal.forget(own)
     journal.sweep([0])
+    client.hset(LANE.state, mapping={"unanswered": 1, "unheard": 1, "failures": 1, "failing_since": 1, "failure": "x"})
+    client.hset(LANE.state, "retry_at", 1)
+    client.hset(LANE.dead_size, "aged", "1-1")
+    presence().beat(APP)
     client.zadd(LANE.holds, {HELD: 1})
     client.hset(LANE.state, "rung", 1)
     journal.shared.learn(Limits(events=400, bytes=10**6))
@@ -143,6 +148,11 @@ def live_in(client: redis.Redis) -> None:
     client.hset(APP_KEYS.pause, mapping={"reason": "busy", "words": "w", "since": 1, "until": 1, "count": 1})
     client.set(LANE.lease, "1-x", px=1)
     client.delete(LANE.lease)
+
+
+def presence() -> Presence:
+    """A worker's, which has just been started."""
+    return Presence("worker@host")
 
 
 def state_of(client: redis.Redis) -> dict[str, int]:
@@ -183,8 +193,10 @@ def act(client: redis.Redis, what: str) -> None:
         except SockudoError:
             continue
     for _ in range(2):
+        presence().beat(APP)
         try:
             sweep_once(APP)
+            assert trim_once(APP)
         except JournalUnreadable as error:
             names_the_layout(error)
         for lane in range(LANES):
@@ -261,12 +273,13 @@ SPOILED = {
     "gone": LANE.gone,
     "holds": LANE.holds,
     "dead": LANE.dead,
+    "dead_size": LANE.dead_size,
     "counts": LANE.counts,
     "hold's stream": HOLD.stream,
     "hold's state": HOLD.state,
     "ledger": ledger_key(APP, 0, CHANNELS[0], "the-key"),
     "apps": APPS,
-    **{name: getattr(APP_KEYS, name) for name in ("pause", "limits", "lanes", "rate", "memory")},
+    **{name: getattr(APP_KEYS, name) for name in ("pause", "limits", "lanes", "rate", "memory", "workers")},
     **{name: getattr(APP_KEYS, name) for name in ("canaries", "canary_answers", "canary_holder")},
 }
 
