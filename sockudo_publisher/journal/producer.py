@@ -147,16 +147,23 @@ class Producer:
         return self._follow(by_lane, self._append_once, _channel_of_keyed)
 
     def _append_once(self, by_lane: Mapping[int, Sequence[KeyedItem]]) -> Appended:
-        known = self._known_before([(one.item.channel, one.key) for items in by_lane.values() for one in items])
-        if len(by_lane) > 1:
-            look = [self._once_command(lane, items, known, look=True) for lane, items in by_lane.items()]
-            looked = self._read(by_lane, self._link.run(look), _channel_of_keyed)
+        try:
+            known = self._known_before([(one.item.channel, one.key) for items in by_lane.values() for one in items])
+            looks: list[Any] = []
+            if len(by_lane) > 1:
+                look = [self._once_command(lane, items, known, look=True) for lane, items in by_lane.items()]
+                looks = self._link.run(look)
+        except JournalUnavailable as error:
+            error.stored = False  # a look stores nothing, whatever became of it
+            raise
+        if looks:
+            looked = self._read(by_lane, looks, _channel_of_keyed)
             if looked.closed or looked.failure is not None:
                 refused = frozenset(one.item.channel for items in by_lane.values() for one in items)
                 if looked.failure is None:
                     return Appended((), (), 0, closed=tuple(by_lane))
                 if isinstance(looked.failure, JournalUnavailable):
-                    looked.failure.stored = False  # a look stores nothing, whatever became of it
+                    looked.failure.stored = False
                 return Appended((), (), 0, 0, looked.failure, looked.failed_lane, refused)
         commands = [self._once_command(lane, items, known, look=False) for lane, items in by_lane.items()]
         return self._read(by_lane, self._send(commands), _channel_of_keyed)

@@ -11,6 +11,7 @@ import redis
 from sockudo_publisher.errors import BacklogFull, JournalUnavailable
 from sockudo_publisher.journal import producer as producer_module
 from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.layout import Layout, Retired, Span
 from sockudo_publisher.journal.link import RedisLink, evalsha
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem
@@ -257,3 +258,23 @@ class TestSeveralLanes:
         assert isinstance(done.failure, JournalUnavailable)
         assert done.failure.stored is False
         assert done.count == 0
+
+    def test_a_look_without_an_answer_stores_nothing(self, make_producer, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Of several lanes, and of an earlier layout's ledgers: nothing was appended yet, whatever became of it."""
+        producer = make_producer()
+        keyed = {lane: [KeyedItem(Item("c", b"1"), "k", "f")] for lane in range(2)}
+        producer.layout()
+        run, asked = producer._link.run, []
+
+        def lose(commands: list, **options: object) -> list:
+            asked.append(commands)
+            if commands[0][0] == "INFO":
+                return run(commands, **options)
+            raise JournalUnavailable("Redis did not answer", stored=None)
+
+        monkeypatch.setattr(producer._link, "run", lose)
+        assert raised(lambda: producer.append_once(keyed)).stored is False
+        assert raised(lambda: producer.append_once({0: keyed[0]})).stored is None, "this was no look"
+        producer._layout = Layout(Span(2, 2), retired=(Retired(Span(0, 2), 1),))
+        assert raised(lambda: producer.append_once({2: keyed[0]})).stored is False
+        assert asked[-1][0][0] == "GET"
