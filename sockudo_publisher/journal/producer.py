@@ -268,6 +268,8 @@ class Producer:
         if self._wait is None:
             return self._link.run(commands)
         *answers, replicas = self._link.run(commands, then=("WAIT", *self._wait))
+        if not any(isinstance(answer, list) and answer[0] in (Answer.DONE, Answer.RING) for answer in answers):
+            return answers  # no lane took anything, for reasons of their own
         if isinstance(replicas, Exception):  # by an ACL, say: that says nothing of the appends before it
             raise JournalUnavailable(f"SOCKUDO_REDIS_WAIT: Redis refused: {describe_refusal(replicas)}", stored=None)
         if replicas < self._wait[0]:

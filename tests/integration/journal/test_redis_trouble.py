@@ -13,7 +13,7 @@ import redis
 
 from sockudo_publisher.embedded import RedisServer
 from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.errors import JournalUnavailable
+from sockudo_publisher.errors import BacklogFull, JournalUnavailable
 from sockudo_publisher.journal import journal as journal_module
 from sockudo_publisher.journal import link as link_module
 from sockudo_publisher.journal import producer as producer_module
@@ -183,6 +183,14 @@ def test_wait_without_replicas_says_that_nobody_knows(make_lane, redis_url: str)
     fails(lambda: lane.append_once(("k", b"2")), stored=None)
     fails(lambda: lane.append_once(("k", b"2")), stored=None)
     assert lane.bodies == [b"1", b"2"], "stored, once"
+
+
+def test_wait_hides_no_refusal(make_lane) -> None:
+    """A lane that took nothing says why; that no replica has it is true of nothing then."""
+    lane = make_lane(wait=(1, 1), max_backlog=1)
+    fails(lambda: lane.append(b"1"), stored=None)
+    assert isinstance(lane.append(b"2").failure, BacklogFull)
+    assert isinstance(lane.append_once(("k", b"2")).failure, BacklogFull)
 
 
 def test_wait_that_redis_refuses_says_that_nobody_knows(make_lane, redis_url: str, client: redis.Redis) -> None:
