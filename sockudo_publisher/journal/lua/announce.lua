@@ -8,7 +8,8 @@
 local now, ttl = now_ms(), tonumber(ARGV[3])
 local since = now
 local kept = redis.pcall('HGETALL', KEYS[1])
-if kept.err then -- no hash: begun anew
+if kept.err then -- no hash: begun anew; a command that is denied is no record's fault
+  if not string.find(kept.err, 'WRONGTYPE', 1, true) then redis.call('HGETALL', KEYS[1]) end
   redis.call('DEL', KEYS[1])
   kept = {}
 end

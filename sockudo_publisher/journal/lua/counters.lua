@@ -5,7 +5,7 @@ local function tally(counts, name, by)
   if type(answer) == 'table' and answer.err then
     if string.find(answer.err, 'WRONGTYPE', 1, true) then
       redis.call('DEL', counts)
-    else
+    elseif not string.find(answer.err, 'command', 1, true) then -- a command that is denied is no counter's fault
       redis.call('HDEL', counts, name)
     end
     redis.call('HINCRBY', counts, name, by)

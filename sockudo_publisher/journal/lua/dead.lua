@@ -28,7 +28,10 @@ end
 -- A count that is no number, or cannot be, begins anew: an error here would come after the letter was written.
 local function add_bytes(size, by)
   local answer = redis.pcall('HINCRBY', size, 'bytes', by)
-  if type(answer) == 'table' and answer.err then redis.call('DEL', size) end
+  if type(answer) == 'table' and answer.err then
+    if string.find(answer.err, 'command', 1, true) then redis.call('HINCRBY', size, 'bytes', by) end -- denied: says so
+    redis.call('DEL', size)
+  end
   if type(answer) == 'table' or answer < 0 then redis.call('HSET', size, 'bytes', math.max(by, 0)) end
 end
 
@@ -42,6 +45,7 @@ local function read_bytes(size, length)
 end
 
 local function add_letter(dead, size, fields)
+  add_bytes(size, 0) -- where that is denied no letter comes, again with each try
   redis.call('XADD', dead, '*', unpack(fields))
   add_bytes(size, letter_size(fields))
 end

@@ -15,7 +15,9 @@ from sockudo_publisher.journal.layout import Layout, Retired, Span
 from sockudo_publisher.journal.link import RedisLink, evalsha
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem
+from sockudo_publisher.journal.workers import Target, WorkerRegistry
 from tests.integration.journal.one_lane import OneLane, bodies_of
+from tests.integration.journal.raw import assert_size_is_kept, check_lane
 
 pytestmark = pytest.mark.integration
 
@@ -230,6 +232,43 @@ def test_a_key_of_another_type_is_unknown_too(lane: OneLane, what: str) -> None:
     lane.client.delete(f"{lane.base}:stream")
     assert lane.append_once(("k", b"1")).failure is None
     assert lane.bodies == [b"1"]
+
+
+class TestNothingIsDeletedForARight:
+    """A record that cannot be read begins anew; one that may not be read stays."""
+
+    def test_counters_stay(self, make_lane, as_user) -> None:
+        lane = make_lane(as_user())
+        lane.journal.count(0, "settled", 5)
+        as_user("-hincrby")
+        assert "+hincrby" in str(raised(lambda: lane.journal.count(0, "settled", 1)))
+        assert lane.now.counts == {"settled": 5}
+
+    def test_workers_stay(self, make_lane, as_user) -> None:
+        lane = make_lane(as_user())
+        registry = WorkerRegistry(lane.journal.link, "app")
+        registry.announce("one", "node", Target("id", "host"))
+        as_user("-hgetall")
+        assert "+hgetall" in str(raised(lambda: registry.announce("two", "node", Target("id", "host"))))
+        as_user()
+        assert [one.owner for one in registry.alive()] == ["one"]
+
+    def test_no_letter_comes_and_none_uncounted(self, make_lane, as_user) -> None:
+        """Each try of the drain would have left another one."""
+        lane = make_lane(as_user())
+        lane.append(b"1", b"2")
+        holder = lane.acquire()
+        lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+        as_user("-hincrby")
+        for _ in range(3):
+            error = raised(lambda: lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused")))
+            assert "+hincrby" in str(error)
+        assert len(lane.now.dead) == 1
+        assert lane.bodies == [b"2"]
+        assert_size_is_kept(lane.client, lane.app, 0)
+        as_user()
+        lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+        check_lane(lane.client, lane.app, 0)
 
 
 class TestSeveralLanes:
