@@ -97,7 +97,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
             *judge_redis(redis),
             *judge_broker(broker, app=app, lanes=settings.lanes, version=__version__, queue=settings.queue),
             *judge_deployment(target_of(settings, app), _seen_workers(app, journal, broker)),
-            *judge_doorbells(journal.unheard),
+            *judge_doorbells(journal.unheard, queue=settings.queue),
             *judge_access(sockudo.access),
             *judge_limits(
                 LimitFacts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..settings import QUEUE
 from .finding import Finding, fine, risk, unknown
 
 __all__ = ["DOORBELL_CHECKS", "judge_doorbells"]
@@ -14,10 +15,11 @@ DOORBELL_CHECKS = ("doorbells",)
 RECENT_S = 600.0
 
 
-def judge_doorbells(unheard: Mapping[int, float] | None) -> list[Finding]:
+def judge_doorbells(unheard: Mapping[int, float] | None, *, queue: str = QUEUE) -> list[Finding]:
     """A finding for each of :data:`DOORBELL_CHECKS`.
 
-    ``unheard``: lane -> seconds since ``journal.UNHEARD_RINGS`` rings or more had no answer; ``None``: not read.
+    ``unheard``: lane -> seconds since ``journal.UNHEARD_RINGS`` rings or more had no answer; ``None``: not read;
+    ``queue``: the deployment's, where its workers listen.
     """
     [name] = DOORBELL_CHECKS
     if unheard is None:
@@ -32,6 +34,6 @@ def judge_doorbells(unheard: Mapping[int, float] | None) -> list[Finding]:
             name,
             f"no worker answered the rings of lanes {named}, last {since_s:.0f} s ago: their events wait for a sweep",
             "SOCKUDO_BROKER_URL: the same for all; `celery -A sockudo_publisher inspect active_queues`: who reads the "
-            "queue; `celery -A sockudo_publisher control add_consumer sockudo`: read it again",
+            f"queue; `celery -A sockudo_publisher control add_consumer {queue}`: read it again",
         )
     ]

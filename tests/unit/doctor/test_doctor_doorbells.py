@@ -31,6 +31,13 @@ def test_unheard_lanes_are_named() -> None:
     [finding] = judge_doorbells({5: 40.0, 2: 12.4, 1: 5000.0})
     assert "lanes 2, 5, last 12 s ago" in finding.why
     assert "SOCKUDO_BROKER_URL" in finding.change
+    assert "add_consumer sockudo`" in finding.change
+
+
+def test_queue_that_is_to_be_read_again_is_the_deployment_s() -> None:
+    """A worker without a namespace reads another one."""
+    [finding] = judge_doorbells({5: 40.0}, queue="sockudo.blue")
+    assert "add_consumer sockudo.blue`" in finding.change
 
 
 def test_variables_of_other_apps_are_named_and_no_risk() -> None:
