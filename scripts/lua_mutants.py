@@ -35,7 +35,11 @@ from sockudo_publisher.journal import link, scripts
 
 ROOT = Path(__file__).resolve().parent.parent
 LUA = ROOT / "sockudo_publisher" / "journal" / "lua"
-TESTS = ("tests/integration/journal", "tests/integration/unreadable/test_entries.py")
+TESTS = (
+    "tests/integration/journal",
+    "tests/integration/unreadable/test_entries.py",
+    "tests/integration/unreadable/test_named.py",
+)
 MACHINE = f"{TESTS[0]}/test_journal_machine.py"
 
 #: What no test notices, each with the reason why it is so: ``(file, what, line) -> why``.

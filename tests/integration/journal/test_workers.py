@@ -72,3 +72,13 @@ def test_a_record_of_a_future_clock_is_removed(registry: WorkerRegistry, client:
     client.hset(KEY, "ahead", f"{since} {int(seen) + 10 * workers_module.TTL_MS} {record}")
     assert [one.owner for one in registry.alive()] == ["a"]
     assert [one.owner for one in registry.announce("b", "two@h", TARGET)] == ["a", "b"]
+
+
+def test_a_key_of_another_type_begins_anew(registry: WorkerRegistry, client: redis.Redis) -> None:
+    """All may be lost: the others say it again within seconds."""
+    for spoil in (lambda: client.set(KEY, "x"), lambda: client.rpush(KEY, "x"), lambda: client.zadd(KEY, {"x": 1})):
+        client.delete(KEY)
+        spoil()
+        assert registry.alive() == ()
+        assert [one.owner for one in registry.announce("a", "one@h", TARGET)] == ["a"]
+        assert [one.owner for one in registry.alive()] == ["a"]
