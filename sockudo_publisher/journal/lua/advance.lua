@@ -57,6 +57,16 @@ local function move_marker(state, marker, id, index)
   end
 end
 
+-- rehearse(stream, state, gone, marker): what follows an item that is written elsewhere, without its effect. What is denied
+-- is denied before the item is there: Redis takes no write back, and it would be there once more with each try.
+local function rehearse(stream, state, gone, marker)
+  redis.call('XTRIM', stream, 'MINID', '0')
+  redis.call('HSET', state, 'marker', marker)
+  redis.call('HDEL', state, '')
+  redis.call('EXISTS', gone)
+  redis.call('XLEN', stream)
+end
+
 -- end_if_empty(stream, state, holds, channel): depth is nothing when nothing is left; for a held
 -- queue (channel is not '') the hold is over too, and nothing is left of it.
 local function end_if_empty(stream, state, holds, channel)

@@ -16,6 +16,7 @@ if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 if ARGV[9] == '1' then
+  rehearse(KEYS[1], KEYS[2], KEYS[4], ARGV[3])
   add_letter(KEYS[7], KEYS[8], {unpack(ARGV, 12)})
   trim_dead(KEYS[7], KEYS[8], KEYS[6], tonumber(ARGV[10]), tonumber(ARGV[11]), MAX_TRIMMED)
 end

@@ -13,8 +13,8 @@
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
--- The item comes after all that may fail: Redis takes no write back, and it would come once more with each try. A hold of
--- nothing ends with its next lease (acquire.lua).
+-- The item comes after all that may fail (rehearse). A hold of nothing ends with its next lease (acquire.lua).
+rehearse(KEYS[1], KEYS[2], KEYS[4], ARGV[3])
 redis.call('ZADD', KEYS[5], now_ms() + ARGV[11], ARGV[7])
 add_depth(KEYS[7], KEYS[8], 1)
 redis.call('XADD', KEYS[7], '*', 'v', '1', 'n', '1', 'x', ARGV[8], 'm', ARGV[9], 'b', ARGV[10],

@@ -29,6 +29,7 @@ local head = is_first and tonumber(kept[1] or '0') or 0
 local words = ARGV[5]
 if head and head > 0 then words = words .. string.format('; its first %.0f items had left', head) end
 
+redis.call('XDEL', stream, '0-0') -- no entry: where that is denied, no letter comes, again with each try
 add_letter(KEYS[7], KEYS[8], {'reason', 'unreadable', 'words', words, 'attempts', '0',
   'first_ms', clock or (is_marked and first_ms) or '0', 'maybe_delivered', (clock or is_marked) and '1' or '0',
   'channel', ARGV[4], 'expiry', '0', 'entry', id, 'raw', table.concat(raw)})

@@ -10,6 +10,7 @@
 -- include dead
 local letter = redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1])[1]
 if not letter then return {0} end
+redis.call('XDEL', KEYS[3], '0-0') -- no letter: where that is denied, no event comes, again with each try
 add_depth(KEYS[1], KEYS[2], 1)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
 redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', '1', 'x', '0', 'm', ARGV[2], 'b', ARGV[3])

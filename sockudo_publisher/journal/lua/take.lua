@@ -66,6 +66,7 @@ for i = 9, #ARGV do
     any_held = true
   end
 end
+if any_held and depth then redis.call('HSET', state, 'depth', depth) end -- as it is: a right that leave needs
 local any_gone = redis.call('EXISTS', gone) == 1
 
 local packs, count, bytes, moved, looked, died = {}, 0, 0, 0, 0, 0

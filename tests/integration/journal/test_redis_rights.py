@@ -10,7 +10,7 @@ import redis
 
 from sockudo_publisher.errors import BacklogFull, JournalUnavailable
 from sockudo_publisher.journal import producer as producer_module
-from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.journal import DeadLetterFields, Holder
 from sockudo_publisher.journal.layout import Layout, Retired, Span
 from sockudo_publisher.journal.link import RedisLink, evalsha
 from sockudo_publisher.journal.pack import Item
@@ -47,6 +47,15 @@ def raised(call: Callable[[], object]) -> JournalUnavailable:
     with pytest.raises(JournalUnavailable) as caught:
         call()
     return caught.value
+
+
+def drain_on(lane: OneLane, holder: Holder) -> list[bytes]:
+    """What the holder still delivers."""
+    found: list[bytes] = []
+    while (batch := lane.taken(holder).batch) is not None:
+        found += bodies_of(batch)
+        lane.journal.settle(holder, batch)
+    return found
 
 
 class TestPrecaution:
@@ -269,6 +278,82 @@ class TestNothingIsDeletedForARight:
         as_user()
         lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
         check_lane(lane.client, lane.app, 0)
+
+
+class TestNothingComesTwice:
+    """What a script cannot finish it does not begin: Redis takes no write back, and a drain tries again."""
+
+    #: Tries of a drain.
+    TRIES = 3
+
+    def repeated(self, as_user, denied: str, call: Callable[[], object]) -> None:
+        """It raises each time while the right is missing."""
+        as_user(f"-{denied}")
+        for _ in range(self.TRIES):
+            assert denied in str(raised(call))
+        as_user()
+
+    @pytest.mark.parametrize("denied", ["exists", "hdel", "hincrby", "hset", "xadd", "xlen", "xtrim"])
+    def test_buried(self, make_lane, as_user, denied: str) -> None:
+        lane = make_lane(as_user())
+        lane.append(b"1", b"2")
+        lane.append(b"3")
+        holder = lane.acquire()
+        batch = lane.take(holder)
+        self.repeated(as_user, denied, lambda: lane.journal.bury(holder, batch, DeadLetterFields("refused")))
+        assert (lane.bodies, lane.now.dead) == ([b"1", b"2", b"3"], ())
+        lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+        assert [item for _, item in lane.now.dead] == [b"1"]
+        assert drain_on(lane, holder) == [b"2", b"3"]
+
+    @pytest.mark.parametrize("denied", ["exists", "hdel", "hincrby", "hset", "xadd", "xlen", "xtrim", "zadd"])
+    def test_held(self, make_lane, as_user, denied: str) -> None:
+        lane = make_lane(as_user())
+        lane.append(b"1", b"2")
+        lane.append_to(("d", b"3"))
+        holder = lane.acquire()
+        batch = lane.take(holder)
+        self.repeated(as_user, denied, lambda: lane.journal.hold(holder, batch, retry_in_s=0.0))
+        assert sorted(lane.now.all_waiting) == [b"1", b"2", b"3"]
+        lane.hold_first(holder)
+        assert drain_on(lane, holder) == [b"3"]
+        assert lane.now.holds["c"].bodies == [b"1", b"2"]
+
+    @pytest.mark.parametrize("denied", ["hincrby", "hset", "xadd"])
+    def test_moved_into_a_hold(self, make_lane, as_user, denied: str) -> None:
+        lane = make_lane(as_user())
+        lane.append(b"1")
+        holder = lane.acquire()
+        lane.hold_first(holder)
+        lane.append(b"2", b"3")
+        self.repeated(as_user, denied, lambda: lane.taken(holder))
+        assert lane.now.holds["c"].bodies == [b"1"]
+        assert drain_on(lane, holder) == []
+        assert lane.now.holds["c"].bodies == [b"1", b"2", b"3"]
+
+    @pytest.mark.parametrize("denied", ["hincrby", "xadd", "xdel"])
+    def test_quarantined(self, make_lane, as_user, denied: str) -> None:
+        lane = make_lane(as_user())
+        lane.append(b"1")
+        [entry] = [entry for entry, _ in lane.client.xrange(f"{lane.base}:stream")]
+        holder = lane.acquire()
+        self.repeated(as_user, denied, lambda: lane.journal.quarantine(holder, entry))
+        assert (lane.bodies, lane.now.dead) == ([b"1"], ())
+        lane.journal.quarantine(holder, entry)
+        assert len(lane.now.dead) == 1
+        assert lane.bodies == []
+
+    @pytest.mark.parametrize("denied", ["hincrby", "hsetnx", "xadd", "xdel"])
+    def test_replayed(self, make_lane, as_user, denied: str) -> None:
+        lane = make_lane(as_user())
+        lane.append(b"1")
+        holder = lane.acquire()
+        lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+        [letter] = lane.dead.oldest(1)
+        self.repeated(as_user, denied, lambda: lane.dead.replay(letter, letter.item))
+        assert (lane.bodies, lane.dead.oldest(1)) == ([], [letter])
+        lane.dead.replay(letter, letter.item)
+        assert (lane.bodies, lane.dead.oldest(1)) == ([b"1"], [])
 
 
 class TestSeveralLanes:
