@@ -48,11 +48,16 @@ def test_every_right_of_the_doctor_is_on_the_page() -> None:
 class Deployment:
     """A journal, a broker, a server, and users of the page's lines only."""
 
-    def __init__(self, journal: RedisServer, broker: RedisServer, server: DevServer, directory: Path) -> None:
+    def __init__(
+        self, journal: RedisServer, broker: RedisServer, server: DevServer, directory: Path, namespace: str = ""
+    ) -> None:
         self.journal, self.broker, self.server, self.directory = journal, broker, server, directory
+        self.namespace = namespace
         for where, place in (("journal", journal), ("broker", broker)):
             for user, rules in documented()[where].items():
                 given = ["on" if rule == "on" else rule.replace("PASSWORD", "pw") for rule in rules]
+                if namespace:  # as the page says
+                    given = [rule.replace("~sockudo:*", f"~{namespace}:sockudo:*") for rule in given]
                 with redis.Redis(port=place.port) as client:
                     client.execute_command("ACL", "SETUSER", user, *given)
                     client.acl_log_reset()
@@ -63,6 +68,7 @@ class Deployment:
             "SOCKUDO_REDIS_URL": f"redis://{user}:pw@127.0.0.1:{self.journal.port}/0",
             "SOCKUDO_BROKER_URL": f"redis://{user}:pw@127.0.0.1:{self.broker.port}/0",
             "SOCKUDO_ON_EXPIRED": "dead",
+            "SOCKUDO_NAMESPACE": self.namespace,
             "SOCKUDO_LANES": "2",
             "SOCKUDO_DEDUP_WINDOW": "60",
             "SOCKUDO_DELIVERY_TIMEOUT": "10",
@@ -98,17 +104,18 @@ class Deployment:
     def settled(self) -> int:
         """Delivered events, behind the operator's back, whose command takes a second."""
         with redis.Redis(port=self.journal.port) as client:
-            return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("sockudo:*:counts"))
+            return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("*sockudo:*:counts"))
 
 
-@pytest.fixture(params=["one Redis", "two"])
+@pytest.fixture(params=["one Redis", "two", "two, with a namespace"])
 def deployment(request: pytest.FixtureRequest, tmp_path: Path, devserver: DevServer) -> Iterator[Deployment]:
     with RedisServer(tmp_path / "journal", maxmemory="256mb") as journal:
         if request.param == "one Redis":
             yield Deployment(journal, journal, devserver, tmp_path)
         else:
             with RedisServer(tmp_path / "broker", maxmemory="256mb") as broker:
-                yield Deployment(journal, broker, devserver, tmp_path)
+                namespace = "blue" if "namespace" in request.param else ""
+                yield Deployment(journal, broker, devserver, tmp_path, namespace)
 
 
 CALLER = """
