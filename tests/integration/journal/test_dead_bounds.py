@@ -153,6 +153,14 @@ class TestSize:
         assert items(lane)[-1] == b"8" * 800
         assert len(items(lane)) <= 6, "the oldest have left for the size of the new ones"
 
+    def test_letter_that_is_gone_is_no_error(self, make_lane: MakeLane, caplog: pytest.LogCaptureFixture) -> None:
+        """Another person was faster: nothing is deleted, and no key is called wrong."""
+        lane = make_lane()
+        bury(lane, b"1")
+        [letter] = lane.dead.oldest(1)
+        assert [lane.dead.purge([(0, letter.entry_id)]) for _ in range(2)] == [1, 0]
+        assert caplog.messages == []
+
     def test_a_count_never_falls_below_nothing(self, make_lane: MakeLane) -> None:
         """Letters that a lost write has left uncounted take nothing from those that are counted."""
         lane = make_lane(bounds=DeadBounds(bytes=3000))
