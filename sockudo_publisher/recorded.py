@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from .client.paths import segment
-from .errors import SockudoError
+from .errors import SockudoError, ValidationError
 from .journal.pack import Item
 
 __all__ = ["Query", "recorded"]
@@ -68,13 +68,19 @@ def _message_id(body: bytes) -> str:
 
 def _look(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: Callable[[], bool]) -> set[str]:
     """Which of these ids the newest pages of a channel hold."""
-    path = f"/channels/{segment(channel, field='channel')}/history"
+    try:
+        path = f"/channels/{segment(channel, field='channel')}/history"
+    except (ValidationError, UnicodeEncodeError):  # "." is a channel, and no part of a path
+        return set()
     start_ms = max(0, since_ms - CLOCKS_MS)
     parameters = {"limit": str(PAGE), "direction": "newest_first", "start_time_ms": str(start_ms)}
     found: set[str] = set()
     for _ in range(MOST_PAGES):
         page = _page(query, path, parameters)
-        found |= wanted & {str(one.get("message_id")) for one in page.get("items") or () if isinstance(one, dict)}
+        items = page.get("items")
+        found |= wanted & {
+            str(one.get("message_id")) for one in (items if isinstance(items, list) else ()) if isinstance(one, dict)
+        }
         cursor = page.get("next_cursor")
         if found == wanted or not cursor or not in_time():
             break

@@ -114,3 +114,18 @@ def test_names_of_channels_are_encoded() -> None:
 
     recorded([item("#server-to-user-a/b", "1")], query)
     assert asked == ["/channels/%23server-to-user-a%2Fb/history"]
+
+
+@pytest.mark.parametrize("channel", [".", "..", "", "\ud800"])
+def test_channel_that_no_path_can_name_is_not_looked_for(channel: str) -> None:
+    """A dot is a channel to Sockudo. Nobody can say, and the other items are looked for."""
+    server = Server(a=["1"])
+    assert recorded([item(channel, "1"), item("a", "1")], server.query) == [False, True]
+    assert server.asked == [("a", None)]
+
+
+@pytest.mark.parametrize("items", [5, "1", {"message_id": "1"}, True, None, [["message_id", "1"], 1]])
+def test_page_of_another_shape_says_nothing(items: object) -> None:
+    """Whoever answers, and whatever: the lane goes on."""
+    page = json.dumps({"items": items, "next_cursor": 7}).encode()
+    assert recorded([item("a", "1")], lambda path, parameters: (200, page)) == [False]
