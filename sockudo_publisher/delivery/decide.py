@@ -271,6 +271,7 @@ def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[St
 
 def _miscounted(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     at = finding.culprit
+    progress = replace(progress, unknown_before=True)  # a 200 that fits no batch says of no item whether it is out
     if at == 0 or attempt.count == 1:
         # Something of it is out, perhaps all that it holds.
         reason: BuryReason = "miscounted" if at is None else "unreadable"

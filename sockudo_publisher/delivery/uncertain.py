@@ -73,7 +73,8 @@ def fate(
 def possible_copies(finding: Finding, attempt: Attempt) -> int:
     """How many events of a batch may have come twice, that was sent again late and not accepted."""
     match finding.outcome:
-        case Outcome.UNKNOWN | Outcome.STUCK:  # also the stuck one: a full memory says so of what it has published
+        # Also the stuck item: a full memory says so of what it has published.
+        case Outcome.UNKNOWN | Outcome.STUCK | Outcome.MISCOUNTED:
             return attempt.count
         case Outcome.REFUSED | Outcome.CONFLICT:  # the culprit is not published, those before it are
             return attempt.count - 1

@@ -72,6 +72,15 @@ def test_item_named_by_its_bytes_needs_no_search() -> None:
     assert step == Bury("unreadable", WORDS, maybe_delivered=True, attempts=1)
 
 
+def test_conflict_behind_an_odd_answer_may_be_ours() -> None:
+    """What a 200 that fits no batch has delivered is not known; a conflict of a neighbour says so."""
+    _, progress = after(Outcome.MISCOUNTED, attempt(2), culprit=0)
+    step, progress = after(Outcome.CONFLICT, attempt(1, resent=True), progress)
+    assert step == Bury("conflict", WORDS, maybe_delivered=True, attempts=1)
+    step, _ = after(Outcome.CONFLICT, attempt(1), progress)
+    assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=1), "sent for the first time"
+
+
 # -- accepted -----------------------------------------------------------------------------------------
 
 

@@ -91,6 +91,7 @@ def test_items_go_one_way_each_and_only_those_that_may(items: list[tuple[int, bo
         (Outcome.STUCK, 8),
         (Outcome.REFUSED, 7),
         (Outcome.CONFLICT, 7),
+        (Outcome.MISCOUNTED, 8),  # there are receipts for all of it
         (Outcome.NOT_SENT, 0),
         (Outcome.BUSY, 0),
         (Outcome.TOO_LARGE, 0),
