@@ -185,7 +185,7 @@ def _read_meta(text: bytes, size: int, body_bytes: int) -> tuple[list[int], list
         is_ours = (
             len(lengths) == len(channels) == len(expiries) == size
             and all(type(one) is int and one > 0 for one in lengths)
-            and all(type(one) is str for one in channels)
+            and all(type(one) is str and one.encode() for one in channels)  # a lone surrogate is a ValueError
             and all(type(one) in (int, float) and 0 <= one < _MOST_MS for one in expiries)
             and sum(lengths) + size - 1 == body_bytes
         )

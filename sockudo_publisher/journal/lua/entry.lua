@@ -33,6 +33,7 @@ local function read_meta(text, n, body)
   for i = 1, n do
     local length, expiry = lengths[i], expiries and expiries[i] or 0
     if type(length) ~= 'number' or type(channels[i]) ~= 'string' or type(expiry) ~= 'number' then return nil end
+    if channels[i] == '' then return nil end -- '' names the lane itself
     if not (length >= 1 and length % 1 == 0 and expiry >= 0 and expiry < 1e15) then return nil end
     size = size + length
   end

@@ -47,6 +47,9 @@ METAS: dict[str, bytes] = {
     "one length too many": b'{"n":[%d,1],"c":["c-0"]}' % len(ONE),
     "no channel": b'{"n":[%d],"c":[]}' % len(ONE),
     "a channel that is a number": b'{"n":[%d],"c":[1]}' % len(ONE),
+    "a channel without a name": b'{"n":[%d],"c":[""]}' % len(ONE),
+    "a channel that is no text": b'{"n":[%d],"c":["\\ud800"]}' % len(ONE),
+    "another encoding": META.decode().encode("utf-16"),
     "a length that is text": b'{"n":["%d"],"c":["c-0"]}' % len(ONE),
     "a negative length": b'{"n":[-1],"c":["c-0"]}',
     "a length that is too small": b'{"n":[1],"c":["c-0"]}',
@@ -144,6 +147,23 @@ def test_refused_batch_finds_the_meta_that_does_not_fit(world: World, meta: byte
     world.drain(post=post)
     # It has been in the batches that were refused.
     check(world, fields, maybe_delivered=True)
+
+
+@pytest.mark.parametrize("kind", ["a channel without a name", "a channel that is no text"])
+@pytest.mark.parametrize("answer", ["refused", "stuck"])
+def test_channel_that_is_none_is_met_when_its_item_leaves(world: World, kind: str, answer: str) -> None:
+    """A dead letter or a held channel cannot have that name: the drain failed for ever, or the hold had no end."""
+    fields = {"v": b"1", "n": b"1", "x": b"0", "m": METAS[kind], "b": ONE}
+    if answer == "refused":
+        world.server.poison = {"stranger"}
+    else:
+        world.server.claim("stranger", "c-0")
+    world.append(world.channel(), 2)
+    add(world, fields)
+    world.append(world.channel(), 2)
+    world.drain()
+    check(world, fields, maybe_delivered=True)
+    assert world.holds() == []
 
 
 def test_fields_are_found_by_their_names(world: World) -> None:
