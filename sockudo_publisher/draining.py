@@ -131,7 +131,7 @@ class _WorkerControl:
         for name in self._names:
             journal = app_named(name).journal
             pause = journal.shared.view().pause
-            if pause is not None and pause.until_ms > journal.now_ms():
+            if pause is not None and pause.left_ms(journal.now_ms()):
                 continue
             try:
                 lanes = journal.lanes()

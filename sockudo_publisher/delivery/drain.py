@@ -89,7 +89,7 @@ def drain(
     """
     view = journal.shared.view()
     pause = view.pause
-    if pause and pause.until_ms > journal.now_ms():
+    if pause and pause.left_ms(journal.now_ms()):
         return None  # who paused the app rings this lane or another; clearing the pause rings them all
     holder = journal.acquire(lane, channel)
     if holder is None:
@@ -250,7 +250,7 @@ class _Run:
                 self.over(taken, Ring(0.0))
                 return None
             head, pause = taken.batch, taken.shared.pause
-            wait_s = (pause.until_ms - self.now_ms(taken.now_ms)) / 1000 if pause else 0.0
+            wait_s = pause.left_ms(self.now_ms(taken.now_ms)) / 1000 if pause else 0.0
             if pause and wait_s <= 0 and not self.probe.is_ours and self.probe.begin(self.holder.lease, pause.count):
                 taken = self.ask_first(taken, pause)
                 continue

@@ -109,11 +109,13 @@ def judge(answers: Sequence[CanaryAnswer], now_ms: int, window_s: float, before:
         one
         for one in answers
         # Asked too late, only "remembered" means anything: forgetting is the server's right then.
-        if one.asked_ms > now_ms - window_ms and (one.remembered or one.age_ms <= window_ms)
+        if now_ms - window_ms < one.asked_ms <= now_ms and (one.remembered or one.age_ms <= window_ms)
     ]
     remembered = [one.age_ms for one in counted if one.remembered]
     forgotten = [one for one in counted if not one.remembered]
-    until_ms = max([before.forgets_until_ms, *(one.asked_ms + int(window_ms) for one in forgotten)])
+    # Never further off than a window: more is a clock that was set back, or no time at all.
+    kept_ms = min(before.forgets_until_ms, now_ms + int(window_ms))
+    until_ms = max([kept_ms, *(one.asked_ms + int(window_ms) for one in forgotten)])
     forgets = until_ms > now_ms
     remembered_s = max(remembered, default=0) / 1000
     forgotten_from_s = min((one.age_ms for one in forgotten), default=0) / 1000

@@ -81,7 +81,8 @@ class MemoryCheck:
         if self._cleared_ms is not None and (is_searching or now_ms - self._cleared_ms <= TRUST_MS):
             return False
         since_ms = now_ms - TRUST_MS if self._since_ms is None else self._since_ms
-        if self._rounds == ROUNDS and checked_ms and checked_ms >= since_ms:
+        # A check that lies ahead is that of a clock which was set back: it says nothing.
+        if self._rounds == ROUNDS and checked_ms and since_ms <= checked_ms <= now_ms:
             self._clear(now_ms)
             return False
         return True

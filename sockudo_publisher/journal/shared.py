@@ -15,10 +15,13 @@ from .link import Command, RedisLink, checked
 from .scripts import Answer
 from .unreadable import as_count, is_wrong_type
 
-__all__ = ["Limits", "Pause", "Shared", "SharedView"]
+__all__ = ["LONGEST_PAUSE_MS", "Limits", "Pause", "Shared", "SharedView"]
 
 #: How long a limit learned from the server holds: it finds out again after a change of the server's configuration.
 LIMITS_TTL_S = 3600
+
+#: ms that a pause may last: what a server may ask for (``MAX_RETRY_AFTER_S`` of ``outcome``), and a minute for clocks.
+LONGEST_PAUSE_MS = 660_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,11 @@ class Pause:
     since_ms: int
     until_ms: int
     count: int
+
+    def left_ms(self, now_ms: int) -> int:
+        """Milliseconds until somebody may ask; none where they are more than a pause lasts (a clock was set back)."""
+        left_ms = max(0, self.until_ms - now_ms)
+        return left_ms if left_ms <= LONGEST_PAUSE_MS else 0
 
 
 @dataclass(frozen=True)

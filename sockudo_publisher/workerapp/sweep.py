@@ -167,7 +167,7 @@ def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str 
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
     pause = journal.shared.view().pause
-    if pause is not None and pause.until_ms > journal.now_ms():
+    if pause is not None and pause.left_ms(journal.now_ms()):
         return []
     lanes, due = journal.sweep(open_lanes, is_counted=pause is None)
     if pause is not None:

@@ -9,7 +9,7 @@ import redis
 
 from sockudo_publisher import draining, publish_many
 from sockudo_publisher.apps import app_named, forget_apps
-from sockudo_publisher.journal.keys import lane_keys
+from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.workerapp import sweep
 from sockudo_publisher.workerapp.sweep import UNHEARD, sweep_once, trim_once
 
@@ -60,6 +60,23 @@ def test_lane_that_probes_is_any(bell: Bell, redis_url: str) -> None:
             assert sweep_once(NAME) == []
     assert {len(lanes) for lanes in bell.rung} == {1}
     assert len(set(bell.rung)) >= 2, "forty draws of four lanes"
+
+
+def test_pause_in_the_far_future_stops_no_sweep(bell: Bell, redis_url: str) -> None:
+    """It lasts longer than any: a clock was set back. One lane asks, as when it has run out."""
+    shared = app_named().journal.shared
+    shared.pause("busy", 600.0)
+    bell.rung.clear()
+    assert sweep_once(NAME) == []
+    assert bell.rung == []
+    with redis.Redis.from_url(redis_url) as client:
+        client.hset(AppKeys.of(NAME).pause, "until", 4_000_000_000_000)
+    assert sweep_once(NAME) == []
+    assert [len(lanes) for lanes in bell.rung] == [1]
+    shared.pause("busy", 1.0)
+    pause, now_ms = shared.view().pause, app_named().journal.now_ms()
+    assert pause is not None
+    assert 0 < pause.until_ms - now_ms <= 1000, "a pause of today is not as long as that one"
 
 
 def test_without_a_pause_all_are_rung(bell: Bell) -> None:

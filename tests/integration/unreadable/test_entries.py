@@ -9,9 +9,10 @@ import pytest
 
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.journal.dead_letters import DeadLetters
-from sockudo_publisher.journal.keys import lane_keys
+from sockudo_publisher.journal.keys import AppKeys, lane_keys
+from sockudo_publisher.journal.shared import LONGEST_PAUSE_MS
 from tests.integration.delivery.world import APP, Control, World, stopped
-from tests.unit.delivery.model import TEXT, AnswerLost, RequestLost, item
+from tests.unit.delivery.model import TEXT, AnswerLost, NotSent, RequestLost, item
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -324,6 +325,17 @@ def test_attempt_in_the_future_is_at_an_unknown_time(world: World, ahead_ms: int
     world.drain()
     assert [letter["reason"] for letter in world.letters()] == ["uncertain"] * 2
     world.check(without=ids)
+
+
+@pytest.mark.parametrize("ahead_ms", [LONGEST_PAUSE_MS + 60_000, 10**13])
+def test_pause_that_ends_in_the_future_is_over(world: World, ahead_ms: int) -> None:
+    """No pause lasts that long: a clock was set back. A server in trouble pauses as ever, and is asked again."""
+    pause = {"reason": "busy", "words": "", "since": 1, "until": world.journal.now_ms() + ahead_ms, "count": 1}
+    world.redis.hset(AppKeys.of(APP).pause, mapping=pause)
+    world.append(world.channel(), 2)
+    world.server.faults = [NotSent()]
+    world.drain()
+    world.check()
 
 
 def test_depth_and_counters_that_are_no_numbers_stop_nothing(world: World) -> None:

@@ -25,7 +25,7 @@ from sockudo_publisher.delivery.decide import (
     TryAgain,
     after_canary,
 )
-from sockudo_publisher.delivery.outcome import Finding, Outcome
+from sockudo_publisher.delivery.outcome import MAX_RETRY_AFTER_S, Finding, Outcome
 from sockudo_publisher.journal import shared
 
 pytestmark = pytest.mark.unit
@@ -41,6 +41,11 @@ def attempt(
 
 def after(outcome: Outcome, tried: Attempt, progress: Progress | None = None, **said: object) -> tuple[Step, Progress]:
     return decide.decide(Finding(outcome, WORDS, **said), tried, progress or Progress())  # type: ignore[arg-type]
+
+
+def test_longest_pause_is_one_that_a_server_may_ask_for() -> None:
+    """With a minute for clocks: what lasts longer was not written by a worker."""
+    assert shared.LONGEST_PAUSE_MS == MAX_RETRY_AFTER_S * 1000 + 60_000
 
 
 # -- miscounted ---------------------------------------------------------------------------------------

@@ -119,7 +119,8 @@ def test_good_answer_counts_for_a_search_and_some_seconds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("checked_ms", "is_due"), [(0, True), (NOW_MS - TRUST_MS - 1, True), (NOW_MS - TRUST_MS, False)]
+    ("checked_ms", "is_due"),
+    [(0, True), (NOW_MS - TRUST_MS - 1, True), (NOW_MS - TRUST_MS, False), (NOW_MS + 1, True), (10**13, True)],
 )
 def test_mark_of_another_process_trusts_a_recent_check(checked_ms: int, is_due: bool) -> None:
     """Any worker's."""
