@@ -120,13 +120,13 @@ class Canaries:
                 break
             started_ms = self.memory.now_ms()
             canaries = [Canary(uuid.uuid4().hex, started_ms, 0) for _ in range(FRESH)]
-            planted = classify(self._post(_body([one.id for one in canaries], "planted"), timeout_s), FRESH)
+            planted, count = self._plant_fresh(canaries, timeout_s)
             if planted.outcome is Outcome.STUCK:
                 return self._lost(canaries[0], planted)
             if planted.outcome is not Outcome.ACCEPTED:
                 return Asked(planted)
             sleep(EVICTED_S)
-            for one in canaries:
+            for one in canaries[:count]:
                 if one is not canaries[0] and time.monotonic() - start > FRESH_S:
                     break
                 finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
@@ -137,6 +137,20 @@ class Canaries:
                     return self._lost(one, planted)
             self._try(partial(self.memory.checked, started_ms))
         return Asked(planted)
+
+    def _plant_fresh(self, canaries: Sequence[Canary], timeout_s: float) -> tuple[Finding, int]:
+        """Send them as one batch, or as smaller ones to a server that takes fewer events at once; how many went."""
+        start, count, most = time.monotonic(), 0, len(canaries)
+        while count < len(canaries) and (not count or time.monotonic() - start <= FRESH_S):
+            batch = canaries[count : count + most]
+            finding = classify(self._post(_body([one.id for one in batch], "planted"), timeout_s), len(batch))
+            if finding.outcome is Outcome.TOO_LARGE and len(batch) > 1:
+                most = max(1, min(finding.limit or len(batch), len(batch) // 2))
+                continue
+            if finding.outcome is not Outcome.ACCEPTED:
+                return finding, count
+            count += len(batch)
+        return Finding(Outcome.ACCEPTED), count
 
     def _lost(self, canary: Canary, planted: Finding) -> Asked:
         """A fresh canary is forgotten, or its claim has left the server's memory in the request that brought it."""

@@ -151,6 +151,24 @@ def test_refused_batch_is_not_searched_in_a_full_memory(world: World, edge: Fres
     assert world.counts() == {"held_uncertain": 8, "searched": 1}
 
 
+@pytest.mark.parametrize("most_items", [1, 4, 9])
+def test_server_that_takes_small_batches_is_asked_in_small_batches(
+    world: World, edge: FreshEdge, most_items: int
+) -> None:
+    """Ten canaries at once are too many for it, which says nothing of its memory."""
+    parks(world)
+    channel = world.channel()
+    ids = world.append(channel, 2)
+    with pytest.raises(Died):
+        edge.drain(at=die)
+    world.lose_leases()
+    world.server.most_items = most_items
+    world.server.is_full = True
+    edge.drain()
+    assert edge.sent() == [ids]
+    assert world.counts() == {"held_uncertain": 2}
+
+
 def test_refused_batch_is_searched_while_ids_are_remembered(world: World, edge: FreshEdge) -> None:
     """One check for a search, and for the searches of the next seconds."""
     parks(world)
