@@ -212,7 +212,7 @@ def _is_remembered(finding: Finding) -> bool | None:
     match finding.outcome:
         case Outcome.CONFLICT:
             return True
-        case Outcome.ACCEPTED | Outcome.STUCK:
+        case Outcome.ACCEPTED | Outcome.STUCK | Outcome.MISCOUNTED:  # taken, with however many receipts
             return False
         case _:
             return None

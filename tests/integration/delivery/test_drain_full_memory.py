@@ -136,6 +136,17 @@ def test_question_answered_in_progress_means_forgotten(world: World, edge: Fresh
     assert world.counts() == {"held_uncertain": 4}
 
 
+def test_question_answered_with_two_receipts_means_forgotten(world: World, edge: FreshEdge) -> None:
+    """The other payload was taken; that the answer is odd beside does not make it remembered."""
+    parks(world)
+    ids = world.append(world.channel(), 4)
+    world.server.faults = [Lie(0)]
+    edge.replies = [model.receipts(["old"]), model.receipts([str(n) for n in range(FRESH)]), model.receipts(["a", "b"])]
+    edge.drain()
+    assert edge.sent() == [ids]
+    assert world.counts() == {"held_uncertain": 4}
+
+
 # -- every other way to a resend --------------------------------------------------------------------------
 
 
