@@ -106,12 +106,13 @@ class Canaries:
         logger.log(level, "app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
         return Asked(planted, forgotten=forgotten > 0)
 
-    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> Asked:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
         """Is the server's memory full? So many rounds of new canaries, each asked for as soon as it may be evicted.
 
         ``timeout_s``: of each request; a slow server is not asked for all of them. The first that was forgotten
         ends it, and is kept for the verdict; what was remembered is too young to tell anything beside "not full",
-        and only the time of that is kept.
+        and only the time of that is kept. Nothing is where ``sleep`` was cut short, as it then answers: what is that
+        young is remembered by a full memory too.
         """
         planted = Finding(Outcome.ACCEPTED)
         start = time.monotonic()
@@ -125,7 +126,8 @@ class Canaries:
                 return self._lost(canaries[0], planted)
             if planted.outcome is not Outcome.ACCEPTED:
                 return Asked(planted)
-            sleep(EVICTED_S)
+            if sleep(EVICTED_S):
+                break
             for one in canaries[:count]:
                 if one is not canaries[0] and time.monotonic() - start > FRESH_S:
                     break

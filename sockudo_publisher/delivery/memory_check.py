@@ -22,8 +22,9 @@ from .window import Policy, Standing, standing
 
 __all__ = ["AskFresh", "MemoryCheck"]
 
-#: Plants new canaries and asks for them: so many rounds, so many seconds for a request, and how to sleep in between.
-AskFresh: TypeAlias = Callable[[int, float, Callable[[float], None]], Asked]
+#: Plants new canaries and asks for them: so many rounds, so many seconds for a request, and how to sleep in between,
+#: which answers whether the sleep was cut short.
+AskFresh: TypeAlias = Callable[[int, float, Callable[[float], bool]], Asked]
 
 #: Milliseconds for which a good answer to any worker's fresh canaries counts for batches that met no trouble since.
 TRUST_MS: Final = 5_000
@@ -96,10 +97,15 @@ class MemoryCheck:
                 return asked
             self._are_old_asked = True
         if self._fresh is not None:
-            asked = self._fresh(self._rounds, self._policy.delivery_timeout_s, self._control.sleep)
+            asked = self._fresh(self._rounds, self._policy.delivery_timeout_s, self._sleep)
         if not asked.forgotten and not has_server_trouble(asked.finding):
             self._clear(now_ms)
         return asked
+
+    def _sleep(self, seconds: float) -> bool:
+        """Wait; whether the worker shuts down, and so it was cut short. Nothing is sent any more then."""
+        self._control.sleep(seconds)
+        return self._control.stopping()
 
     def _clear(self, now_ms: int) -> None:
         self._cleared_ms = now_ms

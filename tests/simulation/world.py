@@ -416,10 +416,10 @@ class World:
 
         return ask
 
-    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], None]], Asked]:
+    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], bool]], Asked]:
         """Fresh canaries: a full memory has none of them."""
 
-        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> Asked:
+        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
             for _ in range(rounds):
                 started = self.scheduler.now
                 self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
@@ -429,7 +429,8 @@ class World:
                     return Asked(Finding(Outcome.UNKNOWN, "no answer"))
                 if self.scheduler.now < self.server_down_until:
                     return Asked(Finding(Outcome.NOT_SENT, "refused"))
-                sleep(EVICTED_S)
+                if sleep(EVICTED_S):
+                    break
                 self.scheduler.sleep(task, 0.02)
                 is_full = self.server.is_full
                 self.say(f"{task}: fresh canaries: {'forgotten' if is_full else 'remembered'}")

@@ -48,12 +48,12 @@ class FreshEdge(Edge):
             find=self.find,
         )
 
-    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> object:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> object:
         self.rounds.append(rounds)
 
-        def asleep(seconds: float) -> None:
-            sleep(seconds)
+        def asleep(seconds: float) -> bool:
             self.during_check()
+            return sleep(seconds)
 
         return self.canaries.fresh(rounds, timeout_s, asleep)
 
@@ -322,6 +322,19 @@ def test_trouble_while_asking_pauses_and_keeps_the_mark(world: World, edge: Fres
     world.check()
 
 
+def test_worker_that_shuts_down_while_asking_has_learned_nothing(world: World, edge: FreshEdge) -> None:
+    """Its wait is cut short, and so new canaries are remembered by a full memory too: no other worker may trust it."""
+    ids = world.append(world.channel(), 5)
+    with pytest.raises(Died):
+        edge.drain(at=die)
+    world.lose_leases()
+    edge.during_check = lambda: setattr(world.control, "is_stopping", True)
+    edge.drain()
+    assert edge.rounds == [1]
+    assert world.journal.shared.view().checked_ms == 0
+    assert (edge.sent(), world.marker() is not None, world.is_leased()) == ([ids], True, False)
+
+
 def test_worker_that_dies_while_asking_leaves_the_batch_marked(world: World, edge: FreshEdge) -> None:
     """Its successor asks again and sends nothing else."""
     ids = world.append(world.channel(), 5)
@@ -379,7 +392,7 @@ def test_batch_past_its_window_asks_nothing(world: World, edge: FreshEdge) -> No
 def test_fresh_canaries_leave_nothing_behind(world: World, edge: FreshEdge) -> None:
     """They are asked for at once; only that they were remembered is kept, for all workers."""
     before_ms = world.journal.now_ms()
-    asked = edge.canaries.fresh(2, 5.0, lambda seconds: None)
+    asked = edge.canaries.fresh(2, 5.0, lambda seconds: False)
     assert (asked.finding.outcome, asked.forgotten) == (Outcome.ACCEPTED, False)
     assert edge.canaries.memory.canaries() == ()
     assert edge.report().asked == 0
@@ -390,7 +403,7 @@ def test_fresh_canaries_leave_nothing_behind(world: World, edge: FreshEdge) -> N
 def test_first_forgotten_canary_ends_the_questions(world: World, edge: FreshEdge) -> None:
     """And the verdict holds for everybody, for a window."""
     world.server.is_full = True
-    asked = edge.canaries.fresh(3, 5.0, lambda seconds: None)
+    asked = edge.canaries.fresh(3, 5.0, lambda seconds: False)
     assert asked.forgotten
     assert len(world.server.requests) == 2
     view = world.journal.shared.view()
@@ -405,6 +418,6 @@ def test_unclear_answer_is_no_verdict(world: World, edge: FreshEdge, at: int) ->
     conflict: Reply | NoReply = model.CONFLICT
     edge.replies = [model.receipts([str(n) for n in range(FRESH)]), *[conflict] * FRESH]
     edge.replies[at] = Reply(500, b"", {})
-    asked = edge.canaries.fresh(1, 5.0, lambda seconds: None)
+    asked = edge.canaries.fresh(1, 5.0, lambda seconds: False)
     assert (asked.finding.outcome, asked.forgotten) == (Outcome.UNKNOWN, False)
     assert world.journal.shared.view().checked_ms == 0

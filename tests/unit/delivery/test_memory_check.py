@@ -54,7 +54,7 @@ class Asking:
         self.asked.append("old")
         return self.answers.pop(0) if self.answers else GOOD
 
-    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], None]) -> Asked:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
         self.asked.append(f"fresh {rounds}")
         return self.answers.pop(0) if self.answers else GOOD
 
