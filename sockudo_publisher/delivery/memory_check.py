@@ -90,7 +90,7 @@ class MemoryCheck:
 
     def ask(self, batch: Batch, now_ms: int) -> Asked:
         """Ask for this batch. Unless it was forgotten or the server is in trouble, the batch may go."""
-        asked = Asked(Finding(Outcome.ACCEPTED))
+        asked, started_s = Asked(Finding(Outcome.ACCEPTED)), self._control.monotonic()
         if self._ask is not None and not self._are_old_asked:
             asked = self._ask(batch.first_ms, self._policy.delivery_timeout_s)
             if asked.forgotten or has_server_trouble(asked.finding):
@@ -99,7 +99,8 @@ class MemoryCheck:
         if self._fresh is not None:
             asked = self._fresh(self._rounds, self._policy.delivery_timeout_s, self._sleep)
         if not asked.forgotten and not has_server_trouble(asked.finding):
-            self._clear(now_ms)
+            # From now on: a slow server takes longer to answer than an answer counts, and would be asked for ever.
+            self._clear(now_ms + int((self._control.monotonic() - started_s) * 1000))
         return asked
 
     def _sleep(self, seconds: float) -> bool:

@@ -21,7 +21,9 @@ GOOD = Asked(Finding(Outcome.ACCEPTED))
 
 
 class Still:
-    """A process in which nothing happens."""
+    """A process in which nothing happens, but that ``now_s`` may go on."""
+
+    now_s = 0.0
 
     def stopping(self) -> bool:
         return False
@@ -33,7 +35,7 @@ class Still:
         return False
 
     def monotonic(self) -> float:
-        return 0.0
+        return self.now_s
 
     def sleep(self, seconds: float) -> None:
         return
@@ -48,7 +50,9 @@ class Asking:
     def __init__(self, *answers: Asked) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
-        self.check = MemoryCheck(Policy(), Still(), self.old, self.fresh)
+        self.control = Still()
+        self.takes_s = 0.0
+        self.check = MemoryCheck(Policy(), self.control, self.old, self.fresh)
 
     def old(self, since_ms: int, timeout_s: float) -> Asked:
         self.asked.append("old")
@@ -56,6 +60,7 @@ class Asking:
 
     def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
         self.asked.append(f"fresh {rounds}")
+        self.control.now_s += self.takes_s
         return self.answers.pop(0) if self.answers else GOOD
 
     def tried(self, outcome: Outcome, step: Step, *, resent: bool = False, now_ms: int = NOW_MS) -> None:
@@ -101,6 +106,17 @@ def test_first_attempt_decides_how_many_are_asked(outcome: Outcome, asked: list[
     assert asking.ask() == GOOD
     assert asking.asked == asked
     assert not asking.is_due()
+
+
+@pytest.mark.parametrize("takes_ms", [TRUST_MS - 1, TRUST_MS + 1, 20_000])
+def test_good_answer_counts_from_its_end(takes_ms: int) -> None:
+    """A slow server: what was asked for longer than an answer counts would be asked for ever."""
+    asking = Asking()
+    asking.takes_s = takes_ms / 1000
+    assert asking.is_due()
+    asking.ask()
+    assert not asking.is_due(NOW_MS + takes_ms + TRUST_MS - 1, age_ms=takes_ms)
+    assert asking.is_due(NOW_MS + takes_ms + TRUST_MS + 1, age_ms=takes_ms)
 
 
 def test_good_answer_counts_for_a_search_and_some_seconds() -> None:
