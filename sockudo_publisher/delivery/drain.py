@@ -152,6 +152,7 @@ class _Run:
         self.letters = LetterLog(journal.app)
         self.memory = MemoryCheck(policy, control, ask, fresh)
         self.find = find
+        self.blame = ""  # what an odd 200 said that an item of this search is to blame for
         self.forgets_until_ms = 0
         self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until they are sent
         self.ring: Ring | None = None
@@ -167,6 +168,9 @@ class _Run:
         """Take, send, decide, do: until the queue is empty or must wait."""
         taken = self.take()
         while (batch := self.sendable(taken)) is not None:
+            if self.is_blamed(batch):
+                taken = self.bury_blamed(batch)
+                continue
             sent = self.send(batch)
             if sent is None:
                 taken = self.take()
@@ -175,6 +179,7 @@ class _Run:
             was_searching = self.progress.bad is not None
             step, self.progress = decide(finding, attempt, self.progress)
             self.memory.note_attempt(finding, attempt, step, self.now_ms(batch.now_ms))
+            self.blame = finding.words if finding.culprit else self.blame if self.progress.bad else ""
             if self.progress.bad is not None and not was_searching:
                 self.journal.count(self.holder.keys.lane, "searched")
             if self.late:
@@ -539,6 +544,16 @@ class _Run:
         self.bury(batch, letter)
         self.at("buried")
         return self.take()
+
+    def is_blamed(self, batch: Batch) -> bool:
+        """Whether the search has come to the item that an odd 200 was blamed on."""
+        return bool(self.blame) and self.progress.bad == 1 and batch.resent and bool(fault_of(batch.first_item))
+
+    def bury_blamed(self, batch: Batch) -> Taken:
+        """It is not sent again: it may be out, and where it has no id the server would publish it again."""
+        bury = Bury("unreadable", self.blame, maybe_delivered=True, attempts=self.progress.attempts)
+        self.progress, self.blame = self.progress.after_culprit(), ""
+        return self.bury_and_take(batch, bury)
 
     def bury(self, batch: Batch, letter: DeadLetterFields, *, keep: bool = True) -> None:
         """The first item leaves; if Redis lost the mark, it is taken and asked about again."""

@@ -167,6 +167,20 @@ def test_channel_that_is_none_is_met_when_its_item_leaves(world: World, kind: st
     assert world.holds() == []
 
 
+def test_item_that_an_odd_answer_was_blamed_on_is_not_sent_again(world: World) -> None:
+    """Its bytes name it; where it has no id the server would publish it once more."""
+    channel = world.channel()
+    bodies = [item("a", channel), item("x", channel) + b"," + item("y", channel), item("b", channel)]
+    meta = json.dumps({"n": [len(one) for one in bodies], "c": [channel] * 3}).encode()
+    add(world, {"v": b"1", "n": b"3", "x": b"0", "m": meta, "b": b",".join(bodies)})
+    world.drain()
+    assert world.server.requests == [["a", "x", "y", "b"], ["a"], ["b"]]
+    [letter] = world.letters()
+    assert (letter["reason"], letter["maybe_delivered"], letter["item"]) == ("unreadable", "1", bodies[1].decode())
+    assert letter["words"].startswith("200 with 4 receipts for a batch of 3; item: not exactly one JSON object")
+    assert world.depth() == 0
+
+
 def test_fields_are_found_by_their_names(world: World) -> None:
     """In any order, beside others that a later release may write."""
     one, two = item("one", world.channel()), item("two", world.channel())
