@@ -105,6 +105,21 @@ def test_sweep_bounds_dead_letters(bell: Bell, redis_url: str, monkeypatch: pyte
             assert client.hgetall(keys.counts) == {b"dead_dropped_uncertain": b"1", b"dead_dropped_refused": b"1"}
 
 
+def test_lane_whose_letters_are_no_stream_stops_no_other(
+    bell: Bell, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are bounded, and there is nothing more to do: the sweep goes on to ring."""
+    monkeypatch.setenv("SOCKUDO_DEAD_MAX", "1")
+    forget_apps()
+    with redis.Redis.from_url(redis_url) as client:
+        client.set(lane_keys(NAME, 1).dead, "x")
+        for lane in (0, 2, 3):
+            for _ in range(2):
+                client.xadd(lane_keys(NAME, lane).dead, {"reason": "refused", "channel": "c", "item": b"{}"})
+        assert trim_once(NAME)
+        assert [client.xlen(lane_keys(NAME, lane).dead) for lane in (0, 2, 3)] == [1, 1, 1]
+
+
 def sweep_again(redis_url: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:
     """As if the last sweep were long ago."""
     with redis.Redis.from_url(redis_url) as client:
