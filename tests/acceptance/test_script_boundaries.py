@@ -1,6 +1,6 @@
 """Callers and operators killed before Redis has done anything of a script, and after it has done all of it.
 
-Workers are killed so in `tests/faults/boundaries.py` (`make faults`, also in its short form).
+Workers are killed so in `tests/faults/boundaries.py` (`make faults`, in its whole form).
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from collections.abc import Sequence
 import pytest
 
 from sockudo_publisher import operations, publish
+from sockudo_publisher.cli.exits import ExitCode
 from sockudo_publisher.journal import scripts
+from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.settings import get_settings
 from tests.faults.boundaries import BOUNDARIES
 from tests.support.oracle import numbers
@@ -39,7 +41,8 @@ for n in range(4):
 #: The call that dies.
 DIES_AT = 3
 
-REPLAY = [sys.executable, "-m", "sockudo_publisher.cli", "dead", "replay", "--all"]
+DEAD = [sys.executable, "-m", "sockudo_publisher.cli", "dead"]
+REPLAY = [*DEAD, "replay", "--all"]
 
 
 def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -53,7 +56,7 @@ def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subpr
 def test_every_script_is_died_beside() -> None:
     """A new script has to be killed at here or by the workers' list; `status` changes nothing."""
     workers = {boundary.script for boundary in BOUNDARIES}
-    assert {*workers, *CALLS, "replay", "status"} == set(scripts.NAMES)
+    assert {*workers, *CALLS, "replay", "purge", "status"} == set(scripts.NAMES)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -80,19 +83,26 @@ def test_caller_killed_beside_its_script_loses_and_repeats_nothing(stack: Stack,
     assert sorted(numbers(seen.events())[channel]) == [0, 1, 2, 3]
 
 
+def dead_letters(stack: Stack, channel: str, count: int) -> list[str]:
+    """So many expired events of a channel, as dead letters of its lane: their ids. Needs `SOCKUDO_ON_EXPIRED=dead`."""
+    for n in range(count):
+        publish.apply_async((channel, "n", {"n": n}), expires=0.01)
+    time.sleep(0.05)
+    worker = stack.worker()
+    deadline = time.monotonic() + 30
+    while len(letters := operations.dead_list(get_settings(), "default", 10)) < count:
+        assert time.monotonic() < deadline, worker.log_tail()
+        time.sleep(0.1)
+    return [letter.id for letter in letters]
+
+
 @pytest.mark.parametrize("side", ["before", "after"])
 def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: Stack, side: str) -> None:
     """The dead letter is there or in its lane, never in both and never in neither."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
     channel = stack.channel()
     seen = stack.subscribe(channel)
-    publish.apply_async((channel, "n", {"n": 0}), expires=0.01)
-    time.sleep(0.05)
-    worker = stack.worker()
-    deadline = time.monotonic() + 30
-    while not operations.dead_list(get_settings(), "default", 10):
-        assert time.monotonic() < deadline, worker.log_tail()
-        time.sleep(0.1)
+    dead_letters(stack, channel, 1)
 
     run(stack, REPLAY, f"{side} replay")
     left = len(operations.dead_list(get_settings(), "default", 10))
@@ -101,3 +111,32 @@ def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: 
     seen.wait_for_count(1, 30)
     seen.wait_until_quiet(1.0)
     assert numbers(seen.events()) == {channel: [0]}
+
+
+@pytest.mark.parametrize("every", [False, True], ids=["one", "all"])
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_operator_killed_in_a_purge_leaves_a_letter_or_nothing_of_it(stack: Stack, side: str, every: bool) -> None:
+    """The bytes that are kept beside the letters agree with what is left, and the same purge again finishes."""
+    stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
+    ids = dead_letters(stack, stack.channel(), 3)
+    keys = lane_keys("default", int(ids[0].partition("-")[0]))
+
+    def left() -> list[str]:
+        found = [letter.id for letter in operations.dead_list(get_settings(), "default", 10)]
+        entries = stack.redis.xrange(keys.dead)
+        size = sum(len(part) for _, fields in entries for pair in fields.items() for part in pair)
+        assert (len(entries), int(stack.redis.hget(keys.dead_size, "bytes") or 0)) == (len(found), size)
+        return found
+
+    rest = [] if every else ids[1:]
+    command = [*DEAD, "purge", "--yes", *(["--all"] if every else ids[:1])]
+    assert left() == ids
+    # `--all` is one script for each lane, in one round trip.
+    run(stack, command, f"{side} purge")
+    assert left() == (ids if side == "before" else rest)
+    again = subprocess.run(command, env=stack.python(), capture_output=True, text=True, timeout=60, check=False)
+    purged = len(ids) - len(rest) if side == "before" else 0
+    assert f"Purged {purged}." in again.stdout
+    # An id that is gone by now is told as such.
+    assert again.returncode == (ExitCode.FAILED if side == "after" and not every else 0), again.stderr
+    assert left() == rest

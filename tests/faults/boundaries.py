@@ -12,7 +12,11 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import redis
+
 from sockudo_publisher import Event, Sockudo, publish_many
+from sockudo_publisher.journal.keys import AppKeys, lane_keys
+from sockudo_publisher.journal.layout import Span, read_layout
 from tests.support.proxy import Answer, Cut
 from tests.support.publisher import Publisher
 
@@ -31,8 +35,14 @@ LARGE_BURST = 6000
 CUTS = 3
 #: Seconds that nobody listens, and for how long somebody does again.
 REFUSED_S, ACCEPTED_S = 0.4, 1.5
+#: Seconds in which a dead letter finds no room in its lane.
+CLOSED_S = 1.5
 #: Large enough not to hold the traffic up.
 RATE = "20000"
+#: The app of `SOCKUDO_URL`.
+APP = "default"
+#: A channel of its own for what is refused.
+SPOILT = "spoilt"
 
 
 def provoke_stuck(world: World) -> None:
@@ -51,10 +61,14 @@ def provoke_refused(world: World) -> None:
 
     The server calls it a conflict, and it has to be searched for.
     """
-    taken = uuid.uuid4().hex
-    Sockudo.from_url(world.sockudo.url).trigger("spoilt", "n", "theirs", message_id=taken)
-    publish_many([("spoilt", "n", "ahead"), Event("spoilt", "n", "ours", key=taken), ("spoilt", "n", "behind")])
+    publish_refused(world)
     time.sleep(PROVOKE_EVERY_S)
+
+
+def publish_refused(world: World) -> None:
+    taken = uuid.uuid4().hex
+    Sockudo.from_url(world.sockudo.url).trigger(SPOILT, "n", "theirs", message_id=taken)
+    publish_many([(SPOILT, "n", "ahead"), Event(SPOILT, "n", "ours", key=taken), (SPOILT, "n", "behind")])
 
 
 def provoke_pause(world: World) -> None:
@@ -69,6 +83,45 @@ def provoke_limit(world: World) -> None:
     """A proxy finds the next request too large."""
     world.proxy.next(Answer.http(413, b"<html>413 Request Entity Too Large</html>"))
     time.sleep(PROVOKE_EVERY_S)
+
+
+def provoke_unreadable(world: World) -> None:
+    """An entry in each lane that is no pack, behind events and before others."""
+    with redis.Redis.from_url(world.redis.url) as client:
+        for lane in lanes_drained(client).lanes:
+            client.xadd(lane_keys(APP, lane).stream, {"spoilt": "entry"})
+    time.sleep(PROVOKE_EVERY_S)
+
+
+def provoke_no_place(world: World) -> None:
+    """No lane's marker can be read: what it held is in the server's memory, so that it may go out again."""
+    with redis.Redis.from_url(world.redis.url) as client:
+        for lane in lanes_drained(client).lanes:
+            client.hset(lane_keys(APP, lane).state, "marker", "spoilt")
+    time.sleep(PROVOKE_EVERY_S)
+
+
+def provoke_error(world: World) -> None:
+    """A refused event whose letter has no room, since something else is there, which ends the drain in an error."""
+    with redis.Redis.from_url(world.redis.url) as client:
+        dead = lane_keys(APP, lanes_drained(client).lane_of(SPOILT)).dead
+        aside = f"{dead}:aside"
+        # Both at once. A lane without letters has nothing to rename, which is an answer, and the rest is done.
+        client.pipeline().rename(dead, aside).set(dead, SPOILT).execute(raise_on_error=False)
+        publish_refused(world)
+        time.sleep(CLOSED_S)
+        client.pipeline().delete(dead).rename(aside, dead).execute(raise_on_error=False)
+
+
+def lanes_drained(client: redis.Redis) -> Span:
+    """The lanes from which workers deliver now; earlier scenes have changed them."""
+    layout = read_layout(client.get(AppKeys.of(APP).lanes) or b"")
+    return layout.drained_first or layout.span
+
+
+def few_letters(world: World) -> None:
+    """Whoever starts from now on keeps one dead letter of a lane, where there are more."""
+    world.env["SOCKUDO_DEAD_MAX"] = "1"
 
 
 def more_lanes(world: World) -> None:
@@ -113,6 +166,11 @@ BOUNDARIES = (
     Boundary("rate", prepare=limited_rate),
     Boundary("relayout", prepare=more_lanes),
     Boundary("mark", prepare=more_lanes),
+    Boundary("announce"),
+    Boundary("quarantine", provoke_unreadable),
+    Boundary("mend", provoke_no_place),
+    Boundary("fail", provoke_error),
+    Boundary("trim", prepare=few_letters),
     Boundary("hold", provoke_stuck, cuts=True),
     Boundary("postpone", provoke_stuck, cuts=True),
 )
