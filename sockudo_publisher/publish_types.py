@@ -28,8 +28,8 @@ class PublishOptions(TypedDict, total=False):
     """What ``publish.apply_async`` takes beside the event. ``None`` is as if not given."""
 
     countdown: float | None
-    eta: datetime | None
-    expires: float | datetime | None
+    eta: datetime | str | None
+    expires: float | datetime | str | None
     task_id: str | None
     # Where the message goes, and how.
     queue: str | None

@@ -108,6 +108,7 @@ def later(options: PublishOptions) -> list[str]:
     several = [
         publish.apply_async(("orders", "shipped", 1), countdown=3),
         publish.apply_async(("orders", "shipped", 1), {"key": "k"}, eta=at, expires=60.5, link=None),
+        publish.apply_async(("orders", "shipped", 1), eta=at.isoformat(), expires=at.isoformat()),
         publish.apply_async(kwargs={"channel": "c", "event": "e", "data": 1}, **options),
     ]
     return [result.id for result in several]
