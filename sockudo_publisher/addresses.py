@@ -210,7 +210,7 @@ def _why_refused(transport: str) -> str:
         return _REFUSED_BROKERS[transport]
     if transport in {name.lower() for name in TRANSPORT_ALIASES}:
         return f"{transport}:// is not supported"
-    # Not named: what stands before :// may be anything, where somebody forgot the scheme.
+    # Not named: the text before :// may be anything, where the scheme was forgotten.
     return "no such transport"
 
 

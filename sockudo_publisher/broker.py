@@ -126,7 +126,7 @@ class _Link:
         return producer
 
     def _unusable(self, error: Exception, stored: bool | None) -> Exception:
-        """An error of kombu's that no repeat mends, as one of ours."""
+        """The error of this package for one of kombu's that no repeat mends."""
         # A ModuleNotFoundError names the module, which is no secret; other texts may hold the URL.
         missing = f", {error.name} is not installed" if isinstance(error, ImportError) and error.name else ""
         what = f"the broker of the Celery app {self._app.main!r} cannot be used ({type(error).__name__}{missing})"

@@ -1,8 +1,8 @@
 """What this package's Celery messages carry, made and read: a finished event, a refusal, a ring. Pure.
 
 What a countdown or a canvas sends is JSON: the items as they will be stored, so that the worker that
-takes the message appends bytes and makes nothing anew. Anybody who reaches the broker can send one, so a worker
-checks it before it acts: what is not right raises :class:`ValidationError`, without the event in its words.
+takes the message appends bytes and makes nothing anew. Every program that reaches the broker can send one, so a worker
+checks it before it acts: a wrong one raises :class:`ValidationError`, without the event in its words.
 """
 
 from __future__ import annotations

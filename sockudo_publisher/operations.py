@@ -91,7 +91,7 @@ class AppStatus:
     ``memory``: what canaries say of the server's memory of ids, ``advice`` what to change about it, or ``""``.
     ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
     while they hold something. ``configured`` is ``False`` for a name that is in no setting any more and
-    still has events: nobody delivers them. ``workers``: those that live in this Redis, and where each delivers to;
+    still has events, which no worker delivers. ``workers``: those that live in this Redis, and where each delivers to;
     ``rival`` says that one of them delivers to another Sockudo app than the settings here, else ``""``.
     ``unreadable``: keys of the app, or of all apps, that hold something else than the journal's; with a layout that
     cannot be read there are no lanes to show.
@@ -127,7 +127,7 @@ class DeadLetter:
 
     ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain``, ``expired``, ``miscounted`` (the server
     gave several receipts for it) or ``unreadable``; ``words`` are the server's. ``first_ms``: the start of its first
-    attempt, 0 if it was never sent, or nobody knows when. ``item`` is the exact element of ``{"batch":[...]}``; it
+    attempt, 0 if it was never sent, or at an unknown time. ``item`` is the exact element of ``{"batch":[...]}``; it
     holds the payload and is in no repr. ``raw_entry``: the journal's entry that ``item`` is, whole, where that could
     not be read (each name and value as ``LENGTH:BYTES,``); else ``""``.
     """

@@ -147,7 +147,7 @@ def names_package(chosen: str) -> bool:
 
 
 def refuse_other_app(own: Celery, instance: Any, **_: Any) -> None:
-    """Before a worker starts: a module of ours that leads Celery to another app would deliver nothing."""
+    """Refuse a worker whose ``-A`` names a module here that leads Celery to another app: it would deliver nothing."""
     chosen = chosen_app()
     if instance.app is not own and names_package(chosen):
         end_with_usage(f"-A {chosen}: not an app of this package; use -A {__package__}")

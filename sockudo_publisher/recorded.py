@@ -58,7 +58,7 @@ def recorded(
 
 
 def _message_id(body: bytes) -> str:
-    """The id in an item; ``""``, which nobody has, where it holds none."""
+    """The id in an item; ``""``, which is no event's id, where it holds none."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):

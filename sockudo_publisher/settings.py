@@ -212,7 +212,7 @@ _PREFIXES_OF_OTHERS = ("SOCKUDO_ABLY_", "SOCKUDO_DEFAULT_APP_", "SOCKUDO_LOG_", 
 
 
 def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """``SOCKUDO_*`` variables that nobody reads, each with the known one that it may have been meant for, or ``""``."""
+    """``SOCKUDO_*`` variables that are no settings, each with the one that was probably meant, or ``""``."""
     read = _Names()
     Settings.from_env(read)
     known = [name.removeprefix(_PREFIX) for name in read.asked]

@@ -17,7 +17,7 @@ HIDDEN = "(...)"
 
 
 class QuietSignature(Signature):  # type: ignore[misc]
-    """Celery's, but for its app and its ``repr``. Of no type of its own: any program may read the messages it goes in.
+    """Celery's, with another app and ``repr``. Of no type of its own: any program may read the messages it goes in.
 
     Its app is looked for when it is needed, since one that is made in a module may be older than the app. To become
     part of a canvas, it needs an app whose workers can run it: they are given it by name, and Celery discards what

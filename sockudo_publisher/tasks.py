@@ -426,7 +426,7 @@ def _in_this_process(of_their_app: bool) -> PublishTask:
 
 
 def _is_next_step(options: Mapping[str, Any]) -> bool:
-    """Whether a worker calls this for a canvas, after the task before: nobody is there to raise to."""
+    """Whether a worker calls this for a canvas, after the task before: there is no caller to raise to."""
     is_of_a_canvas = options.get("parent_id") is not None or options.get("reply_to") is not None
     return is_of_a_canvas and get_current_worker_task() is not None
 

@@ -63,7 +63,7 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
     celeryd_init.connect(tell, weak=False)
     from celery.bin.celery import celery
 
-    # Named outright: a variable APP would be the command's default. click's errors in it are told as ours.
+    # Named outright: a variable APP would be the command's default. Errors of click are shown as those of this command.
     arguments = ["-A", "sockudo_publisher.workerapp", "worker", *celery_options]
     sys.exit(celery.main(arguments, prog_name="celery", standalone_mode=False))
 

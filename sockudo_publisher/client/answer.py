@@ -28,7 +28,7 @@ MAX_WORDS_BYTES = 8 * MAX_MESSAGE_CHARACTERS
 
 
 class Request(Enum):
-    """What a request asked for, as far as it decides what a refusal proves about it."""
+    """The kind of a request, which decides what a refusal proves about it."""
 
     #: Nothing to be delivered: a query.
     QUERY = "query"
@@ -40,7 +40,7 @@ class Request(Enum):
     EVENTS = "events"
 
 
-#: Of the 4xx those after which the request may have been carried out all the same, by whoever stands behind a proxy.
+#: The 4xx after which the request may have been carried out all the same, by a server behind a proxy.
 _NO_REFUSALS = frozenset({408, 409, 499})
 #: Codes of an event's own rules, looked at before any of its channels (docs/server.md, 4.2).
 _OF_THE_EVENT = frozenset({"payload_too_large", "limit_exceeded", "missing_channel_info"})
@@ -112,7 +112,7 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
 
 
 def _refuses_all(error: SockudoHTTPError, request: Request) -> bool:
-    """Whether an answer proves that nothing of what was asked for has happened, because of what that was."""
+    """Whether an answer proves, to this kind of request, that nothing has happened."""
     is_refusal = 400 <= error.status < 500 and error.status not in _NO_REFUSALS
     match request:
         case Request.QUERY:

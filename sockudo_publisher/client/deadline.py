@@ -64,8 +64,8 @@ class UnusableAnswer(http.client.HTTPException):
 class Attempt:
     """One request under way.
 
-    ``sent`` is ``None`` where nobody notes it, as with a caller's session or a stand-in for our adapter; the
-    adapter sets ``False`` before it uses our connections, and they ``True`` when the first byte may leave.
+    ``sent`` is ``None`` where no connection notes it, as with a caller's session or a stand-in for our adapter. Our
+    adapter sets ``False`` before it uses a connection; the connection sets ``True`` when the first byte may leave.
     """
 
     __slots__ = ("_head_left", "deadline", "sent")

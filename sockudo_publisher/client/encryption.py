@@ -35,7 +35,7 @@ __all__ = [
 
 #: Channels that are encrypted end to end: by name, as in every Pusher library.
 ENCRYPTED_PREFIX = "private-encrypted-"
-#: What who publishes to an encrypted channel, or lets somebody subscribe to one, has to do first.
+#: The error for a publish to an encrypted channel, or a subscription to one, without a master key.
 NO_MASTER_KEY = (
     "channel: encrypted, but there is no encryption_master_key_base64: "
     "set SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64, or give encryption_master_key_base64= to a client of your own"

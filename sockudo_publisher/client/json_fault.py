@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 __all__ = ["path_to_fault", "path_to_surrogate"]
 
-#: Steps of a path that is told; what is deeper is told up to there.
+#: Steps of a path that an error shows; a deeper place is shown up to there.
 MAX_STEPS = 50
 #: Characters of a field's name that are shown.
 MAX_NAME_CHARACTERS = 50

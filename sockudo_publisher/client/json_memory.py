@@ -8,9 +8,9 @@ from __future__ import annotations
 
 __all__ = ["json_bytes"]
 
-#: A dict of up to five entries, with its place in what holds it, but for its first pair.
+#: A dict of up to five entries, with its place in its container, without its first pair.
 DICT_BYTES = 160
-#: A name: its text, its entry, the decoder's note of it, and what a growing dict holds twice.
+#: A name: its text, its entry, the decoder's note of it, and the entries that a growing dict holds twice.
 NAME_BYTES = 104
 #: A list, with its place.
 LIST_BYTES = 88

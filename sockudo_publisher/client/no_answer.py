@@ -1,7 +1,7 @@
 """The error of a call without a usable answer, which is an error of ``requests`` too.
 
 Programs that come from ``pusher`` have ``except requests.exceptions.RequestException`` around their calls.
-:mod:`~sockudo_publisher.errors` imports nothing, and so cannot say it; whoever makes a call has loaded
+:mod:`~sockudo_publisher.errors` imports nothing, and so cannot say it; a program that makes a call has loaded
 requests already.
 """
 

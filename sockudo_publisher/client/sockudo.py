@@ -183,7 +183,7 @@ class Sockudo(
 
 
 def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that the environment holds, but for those that the caller has given."""
+    """The options that the environment holds, without those that the caller has given."""
     found: dict[str, Any] = {}
     if "timeout" not in without:
         found["timeout"] = read_timeout(read)

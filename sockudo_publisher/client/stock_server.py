@@ -1,4 +1,4 @@
-"""What Sockudo refuses as it comes and takes where it is configured for it: a warning, once per process and kind.
+"""Warnings of events that Sockudo refuses by default and takes where it is configured for them: one a process and kind.
 
 Whether the server is configured is not known at the caller, so these are not refused. Facts: docs/server.md, 4.2.
 Holds nothing but the kinds warned of.
@@ -29,7 +29,7 @@ _warned: dict[str, object] = {}
 
 
 def warn_of_namespace(channel: str) -> None:
-    """Of a channel whose name has a colon: the part before it has to be a namespace of the server's configuration."""
+    """Warn of a channel with a colon in its name: the part before it has to be a namespace that the server knows."""
     if ":" not in channel or channel.startswith(_USER_CHANNEL) or not _is_first("namespace"):
         return
     namespace = channel[_KIND.match(channel).end() :].partition(":")[0]  # type: ignore[union-attr]
@@ -42,7 +42,7 @@ def warn_of_namespace(channel: str) -> None:
 
 
 def warn_of_ai_event(name: str) -> None:
-    """Of a name that belongs to Sockudo's AI Transport."""
+    """Warn of a name that belongs to Sockudo's AI Transport."""
     if name in AI_EVENTS and _is_first("ai event"):
         logger.warning(
             "event name of AI Transport: Sockudo refuses the event unless its channel has AI Transport enabled; "
@@ -52,7 +52,7 @@ def warn_of_ai_event(name: str) -> None:
 
 
 def warn_of_ai_extras(extras: Mapping[str, Any]) -> None:
-    """Of ``extras.ai``, whatever is in it."""
+    """Warn of ``extras.ai``, whatever is in it."""
     if extras.get("ai") is not None and _is_first("ai extras"):
         logger.warning(
             "extras.ai: Sockudo refuses the event unless its channel has AI Transport enabled; "
@@ -61,6 +61,6 @@ def warn_of_ai_extras(extras: Mapping[str, Any]) -> None:
 
 
 def _is_first(kind: str) -> bool:
-    """Whether this process has not warned of it yet. One of two threads is told so (``setdefault`` is one step)."""
+    """Whether this process has not warned of it yet. ``True`` in one of two threads: ``setdefault`` is one step."""
     mine = object()
     return _warned.setdefault(kind, mine) is mine

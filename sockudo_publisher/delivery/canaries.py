@@ -107,7 +107,7 @@ class Canaries:
         return Asked(planted, forgotten=forgotten > 0)
 
     def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
-        """Is the server's memory full? So many rounds of new canaries, each asked for as soon as it may be evicted.
+        """Find out whether the server's memory is full: ``rounds`` of new canaries, asked for once they may be evicted.
 
         ``timeout_s``: of each request; a slow server is not asked for all of them. The first that was forgotten
         ends it, and is kept for the verdict; what was remembered is too young to tell anything beside "not full",
@@ -164,7 +164,7 @@ class Canaries:
         return Asked(planted, forgotten=True)
 
     def _try(self, write: Callable[[], object]) -> None:
-        """Keep something in the journal, which may be away: whoever asked is answered all the same."""
+        """Keep something in the journal, which may be away: the question is answered all the same."""
         try:
             write()
         except JournalUnavailable as error:

@@ -65,8 +65,8 @@ class Attempt:
 class Progress:
     """What a run knows of the items at the head.
 
-    ``bad``: a prefix this long holds a culprit; ``most``: no more than so many are sent next, and twice as many
-    once they were accepted;
+    ``bad``: a prefix this long holds a culprit; ``most``: the most items of the next batch, twice as many once it was
+    accepted;
     ``waited``: the one wait for a running request was spent; ``unknowns``, ``failures``: in a row;
     ``unknown_before``: an attempt of what is marked ended unknown, so it may have been delivered;
     ``is_known``: this run made the mark or has used it, so that it knows of every attempt but the first.

@@ -12,7 +12,7 @@ __all__ = ["LetterLog"]
 
 logger = logging.getLogger("sockudo_publisher.delivery")
 
-#: Lines in so many seconds; what comes beyond them is counted, and told in one line when they are over.
+#: Lines in ``EVERY_S`` seconds; further letters are counted, and one line has their number when the time is over.
 MAX_LINES: Final = 20
 EVERY_S: Final = 10.0
 

@@ -22,8 +22,8 @@ from .window import Policy, Standing, standing
 
 __all__ = ["AskFresh", "MemoryCheck"]
 
-#: Plants new canaries and asks for them: so many rounds, so many seconds for a request, and how to sleep in between,
-#: which answers whether the sleep was cut short.
+#: Plants new canaries and asks for them. Arguments: rounds, seconds for a request, how to sleep in between (which
+#: answers whether the sleep was cut short).
 AskFresh: TypeAlias = Callable[[int, float, Callable[[float], bool]], Asked]
 
 #: Milliseconds for which a good answer to any worker's fresh canaries counts for batches that met no trouble since.
@@ -69,7 +69,7 @@ class MemoryCheck:
         self._are_old_asked = True
 
     def is_due(self, batch: Batch, now_ms: int, checked_ms: int, *, is_searching: bool) -> bool:
-        """Whether the batch may be out, is inside its window, and nothing has told since that ids are remembered.
+        """Whether the batch may be out, is inside its window, and no answer since has shown that ids are remembered.
 
         ``checked_ms``: when fresh canaries of any worker were remembered last (Redis' time; 0: never).
         ``is_searching``: one good answer counts for a whole search.

@@ -14,7 +14,7 @@ SETTINGS_CHECKS = ("settings",)
 def judge_variables(unknown: Mapping[str, str], ignored: Sequence[str] = ()) -> list[Finding]:
     """A finding for each of :data:`SETTINGS_CHECKS`.
 
-    ``unknown``: names of ``SOCKUDO_*`` variables that nobody reads, each with the nearest known one or ``""``;
+    ``unknown``: names of ``SOCKUDO_*`` variables that are no settings, each with the nearest known one or ``""``;
     ``ignored``: names of Celery's own variables, which configure other apps of a process and not this package.
     """
     [name] = SETTINGS_CHECKS

@@ -313,7 +313,7 @@ class Journal:
                 return first_answer, Taken(read_batch(answer), view, now_ms)
             version = answer[2].decode(errors="replace") if answer[0] == Answer.UNKNOWN_VERSION else None
             return first_answer, Taken(None, view, now_ms, version)
-        if is_repairing:  # so many in a row: the loop looks up, and comes again
+        if is_repairing:  # too many in a row: the loop looks up, and comes again
             return first_answer, Taken(None, view, now_ms)
         raise JournalUnavailable(f"take answered AGAIN {MOST_AGAIN} times in a row", stored=None)
 
@@ -448,7 +448,7 @@ class Journal:
     def sweep(self, lanes: Sequence[int], *, is_counted: bool = True) -> tuple[list[int], list[tuple[int, str]]]:
         """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only.
 
-        ``is_counted``: the caller rings all of them, so a ring that nobody answers counts (:meth:`unheard_lanes`).
+        ``is_counted``: the caller rings all of them, so a ring without an answer counts (:meth:`unheard_lanes`).
         """
         commands = []
         args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0, TTL_MS)

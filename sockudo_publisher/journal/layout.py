@@ -209,7 +209,7 @@ class LayoutRecord:
             try:
                 return read_layout(checked(answer))
             except ValueError as error:
-                # json's own words say where, which nobody needs.
+                # json's own words name a place in the text, which does not help.
                 why = "no JSON" if isinstance(error, (json.JSONDecodeError, UnicodeDecodeError)) else str(error)
         raise JournalUnreadable(
             f"{self._key}: not a layout of lanes ({why}); app {self._app} stands still until it is set right "

@@ -68,7 +68,7 @@ def _with_text(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class _Connections:
-    """What one process has: how to connect, and the connections that nobody uses."""
+    """One process' means to connect, and its connections that are not in use."""
 
     pid: int
     factory: redis.ConnectionPool
@@ -130,7 +130,7 @@ class RedisLink:
 
     @property
     def _free(self) -> list[Any]:
-        """The connections of this process that nobody uses."""
+        """The connections of this process that are not in use."""
         return [] if self._made is None else self._made.free
 
     def _give_back(self, connection: Any) -> None:
@@ -195,7 +195,7 @@ class RedisLink:
 def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
     """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
     pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
-    # Names and times of ours are UTF-8 and milliseconds; what is not is left out, or lies at the end of all time.
+    # The journal's names are UTF-8: others are left out. Its times are milliseconds: others are cut to a bound.
     found = [(member.decode(errors="replace"), float(score)) for member, score in pairs]
     return [(member, int(max(-1e15, min(score, 1e15)))) for member, score in found if "\ufffd" not in member]
 

@@ -1,8 +1,8 @@
 """Data in Redis that the journal has not written so: how it is recognised, and how its key is named.
 
-What is told apart: an *advisory* record (pause, limits, the server's memory) is begun anew and counted; an *entry*
-becomes a dead letter (``quarantine.lua``); a *place* (head, marker) is mended (``mend.lua``); a key of another
-type, and a layout that is none, stop what needs them, and are named. Imports the link alone.
+An *advisory* record (pause, limits, the server's memory) is begun anew and counted; an *entry* becomes a dead letter
+(``quarantine.lua``); a *place* (head, marker) is mended (``mend.lua``); a key of another type, and a malformed layout,
+stop the operations that need them, and are named. Imports the link alone.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def is_wrong_type(answer: object) -> bool:
 
 
 def names(members: Sequence[bytes]) -> list[str]:
-    """Names as text; what is not UTF-8 is no name of ours, and left out."""
+    """Names as text; the journal's are UTF-8, others are left out."""
     found = []
     for member in members:
         try:

@@ -1,7 +1,7 @@
 """A worker among the others of its apps: it says where it delivers to, and ends where it contradicts them.
 
 A worker that finds a live one which delivers the same app to another Sockudo app would send the events of
-two deployments to either, whoever comes first. Only Redis knows of both, so both write there what they do.
+two deployments to either of them, by chance. Only Redis knows of both, so both write there where they deliver to.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ _REFUSED = {
 
 
 def refuse_commands() -> None:
-    """In this process, which is a worker of ours."""
+    """Refuse those commands in this process, which is one of our workers."""
     for name, words in _REFUSED.items():
         Panel.data[name] = _refusing(words)
 

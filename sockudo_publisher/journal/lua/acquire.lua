@@ -6,7 +6,7 @@
 -- KEYS[4] state of the lane  hash  unanswered rings (sweep.lua); a lane names its own again
 -- KEYS[5] stream stream  of the queue
 -- ARGV[1] owner, unique   ARGV[2] ttl_ms   ARGV[3] the channel of a held queue, '' for a lane
--- Returns {EMPTY}: somebody holds it, or the hold is over
+-- Returns {EMPTY}: another worker holds it, or the hold is over
 --   | {DONE, token, '1': the drain before ended in an error (fail.lua), held channel...}
 -- The token is "FENCE-OWNER": it grows with every lease, and every write names it.
 -- include now

@@ -10,7 +10,7 @@
 -- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger says or ''
 -- Returns {CLOSED} | {FULL, depth} | {CONFLICT, index of the first key used with another payload}
 --   | {DONE or RING, number appended}: keys already appended are passed over
--- A ledger that cannot be read is one of another payload: whether its event is stored, nobody knows.
+-- A ledger that cannot be read counts as one of another payload: whether its event is stored is unknown.
 -- include depth
 
 --: Items of one entry, as pack.py has it.

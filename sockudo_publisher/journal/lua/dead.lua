@@ -2,8 +2,8 @@
 -- remove_letter(dead, size, entry): it goes; entry as XRANGE answers it.
 -- letter_reason(entry): why it died.
 -- drop_letter(dead, size, counts, entry): it goes for want of room or for its age, counted by its reason.
--- trim_dead(dead, size, counts, max, max_bytes, most): the oldest go, at most so many, until max letters of max_bytes
--- are left (0: no bound). The newest stays, whatever its size. Answers how many went.
+-- trim_dead(dead, size, counts, max, max_bytes, most): the oldest go, at most `most` of them, until max letters of
+-- max_bytes are left (0: no bound). The newest stays, whatever its size. Answers how many went.
 
 --: Letters that go in one call beyond those that came: bounds the time Redis is busy; the rest goes with the next.
 local MAX_TRIMMED = 100

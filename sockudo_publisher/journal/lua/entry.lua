@@ -16,7 +16,7 @@ local function read_entry(f)
   local n = tonumber(named.n)
   -- An item has a byte at least, and a comma before the next.
   if not (n and m and b and n >= 1 and n % 1 == 0 and #b >= 2 * n - 1) then return nil end
-  -- A clock that cannot be read: sent before, nobody knows when.
+  -- A clock that cannot be read: it was sent before, at an unknown time.
   if t and not (#t <= 15 and string.match(t, '^%d+$')) then t = '0' end
   return n, x, m, b, t
 end

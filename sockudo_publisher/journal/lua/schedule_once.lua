@@ -10,7 +10,7 @@
 local lane = redis.call('HGET', KEYS[2], 'lane')
 if lane == 'closed' or (not lane and ARGV[4] == '1') then return {-5} end
 local known = redis.pcall('GET', KEYS[1]) or (ARGV[5] ~= '' and ARGV[5])
-if type(known) == 'table' then return {-4} end -- no ledger: whether its event is stored, nobody knows
+if type(known) == 'table' then return {-4} end -- no ledger: whether its event is stored is unknown
 if known and string.sub(known, 3) ~= ARGV[1] then return {-4} end
 if known and string.sub(known, 1, 1) == 'a' then return {0} end
 if ARGV[3] == '1' then return {1} end
