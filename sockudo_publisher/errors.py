@@ -19,6 +19,7 @@
         ├── ConfigurationError (ValueError) a setting; names the variable, never its value
         ├── IdempotencyConflict (ValueError) a ``key=`` used before with another payload
         ├── JournalUnavailable          Redis refused, froze or answered with an error
+        │   └── JournalUnreadable       Redis holds something else than the journal has written
         ├── BacklogFull                 the lane or Redis is full; nothing was stored
         ├── BulkError                   ``publish_many`` stopped; says what is stored
         └── InvalidWebhook              a webhook whose signature or body does not hold
@@ -127,8 +128,8 @@ class SockudoHTTPError(CallError):
     ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have
     none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
     ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
-    is published (401, 404, 429, 403 but for the codes ``ai_…``, 503 ``draining``, a batch of too many,
-    a body too large), for every refusal (4xx but 408 and 409) of one event on one channel, and for what a
+    is published (401, 404, 429, 403 without a code ``ai_…``, 503 ``draining``, a batch of too many,
+    a body too large), for every refusal (4xx except 408, 409 and 499) of one event on one channel, and for what a
     query gets; ``True`` (unknown) for the others: a failed batch has delivered the items before the failing
     one (docs/server.md, 4.4), and one event on several channels may be out on some.
     """
