@@ -51,7 +51,9 @@ class QueueKeys:
     channel: str | None
     prefix: str  # what all keys of the deployment begin with
     stream: str  # stream of packs, oldest first
-    state: str  # hash: head, depth, armed, marker, fence, rung, unanswered, unheard, lane (open or closed: layout.py)
+    # hash: head, depth, armed, marker, fence, rung, unanswered, unheard (sweep.lua), failures, failing_since, failure,
+    # retry_at (fail.lua), lane (open or closed: layout.py)
+    state: str
     lease: str  # string with expiry: the holder's token
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
     holds: str  # sorted set channel -> due time (ms); of the lane, also for a hold

@@ -11,7 +11,7 @@
 -- The token is "FENCE-OWNER": it grows with every lease, and every write names it.
 -- include now
 local left = redis.call('PTTL', KEYS[1])
--- No lease is without an end: what is, is not one, or has lost it. A holder that lives renews it.
+-- A lease always has an end: a key without one is no lease, or has lost its end. A holder that lives renews it.
 if left == -1 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 if left ~= -2 then return {0} end
 if ARGV[3] ~= '' then
