@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import suppress
 from types import TracebackType
 
 __all__ = ["inside_client"]
@@ -21,20 +22,24 @@ WAIT_S = 1.0
 #: Seconds between two looks.
 LOOK_S = 0.002
 
-#: Threads (or greenlets) that are inside a client now; set.add and set.discard are atomic.
-_inside: set[int] = set()
+#: Threads (or greenlets) that are inside a client now, once for each time; list.append and list.remove are atomic.
+_inside: list[int] = []
 
 
 class _InsideClient:
-    """``with inside_client:`` around calls that may take locks of kombu's and its like. Not for nesting."""
+    """``with inside_client:`` around calls that may take locks of kombu's and its like.
+
+    A signal handler that publishes may enter again in the middle of its thread's own call.
+    """
 
     def __enter__(self) -> None:
-        _inside.add(threading.get_ident())
+        _inside.append(threading.get_ident())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        _inside.discard(threading.get_ident())
+        with suppress(ValueError):  # a child begins with none
+            _inside.remove(threading.get_ident())
 
 
 inside_client = _InsideClient()
@@ -44,7 +49,7 @@ def _wait() -> None:
     """Before a fork: until no other thread is inside. The forking thread itself may be (a signal handler)."""
     own = threading.get_ident()
     until = time.monotonic() + WAIT_S
-    while _inside - {own} and time.monotonic() < until:
+    while any(one != own for one in tuple(_inside)) and time.monotonic() < until:
         time.sleep(LOOK_S)
 
 
