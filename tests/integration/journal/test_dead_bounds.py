@@ -153,6 +153,26 @@ class TestSize:
         assert items(lane)[-1] == b"8" * 800
         assert len(items(lane)) <= 6, "the oldest have left for the size of the new ones"
 
+    def test_size_of_another_type_begins_anew(self, make_lane: MakeLane) -> None:
+        """Wherever it is met: where a letter comes, where one goes, and in the sweep."""
+        lane = make_lane(bounds=DeadBounds(bytes=3000, age_ms=60_000))
+        bury(lane, b"1", b"2")
+        size = f"{lane.base}:dead_size"
+        for spoil in (lambda: lane.client.set(size, "x"), lambda: lane.client.rpush(size, "x")):
+            lane.client.delete(size)
+            spoil()
+            assert lane.journal.trim_dead([0])
+            assert lane.dead.purge([(0, lane.dead.oldest(1)[0].entry_id)]) == 1
+            lane.client.delete(size)
+            spoil()
+            lane.append(b"3")
+            holder = lane.acquire()
+            lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+            assert lane.journal.release(holder)
+            lane.journal.forget(holder)
+            assert lane.client.type(size) == b"hash"
+        assert items(lane) == [b"3", b"3"]
+
     def test_letter_that_is_gone_is_no_error(self, make_lane: MakeLane, caplog: pytest.LogCaptureFixture) -> None:
         """Another person was faster: nothing is deleted, and no key is called wrong."""
         lane = make_lane()
