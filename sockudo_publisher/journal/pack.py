@@ -178,20 +178,30 @@ def _read_meta(text: bytes, size: int, body_bytes: int) -> tuple[list[int], list
 
     As ``read_meta`` in ``entry.lua``, which looks at what is taken in part; this is for what goes whole.
     """
+    # Whole lists at a time: a batch of 500 has some packs that are sent in part, and each is checked.
     try:
         meta = json.loads(text)
-        lengths, channels, expiries = meta["n"], meta["c"], meta.get("x") or [0] * size
-        # type(), as Python takes True for an int.
+        lengths, channels, expiries = meta["n"], meta["c"], meta.get("x")
         is_ours = (
-            len(lengths) == len(channels) == len(expiries) == size
-            and all(type(one) is int and one > 0 for one in lengths)
-            and all(type(one) is str and one.encode() for one in channels)  # a lone surrogate is a ValueError
-            and all(type(one) in (int, float) and 0 <= one < _MOST_MS for one in expiries)
+            len(lengths) == len(channels) == size
+            and set(map(type, lengths)) == {int}  # type(), as Python takes True for an int
+            and min(lengths) > 0
             and sum(lengths) + size - 1 == body_bytes
+            and set(map(type, channels)) == {str}
+            and all(channels)
+            and (expiries is None or (len(expiries) == size and _are_times(expiries)))
         )
+        if is_ours:
+            "".join(channels).encode()  # a lone surrogate is a ValueError
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
-    return (lengths, channels, [int(one) for one in expiries]) if is_ours else None
+    if not is_ours:
+        return None
+    return lengths, channels, [0] * size if expiries is None else list(map(int, expiries))
+
+
+def _are_times(expiries: Sequence[object]) -> bool:
+    return all(type(one) in (int, float) and 0 <= one < _MOST_MS for one in expiries)  # type: ignore[operator]
 
 
 #: Milliseconds that are no time any more, as in ``entry.lua``.
