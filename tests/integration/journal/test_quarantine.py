@@ -181,6 +181,16 @@ class TestMend:
         lane.client.hset(f"{lane.base}:state", "marker", b"7 0%s 1" % entry_ids(lane)[4])
         assert lane.take(holder).count == 2
 
+    def test_marker_ends_before_an_entry_of_a_newer_release(self, lane: OneLane) -> None:
+        """This release has sent neither that one nor what comes after it."""
+        lane.append(b"1")
+        lane.client.xadd(f"{lane.base}:stream", {"v": "2", "w": "?"})
+        lane.append(b"2")
+        holder = lane.acquire()
+        lane.client.hset(f"{lane.base}:state", "marker", "x")
+        assert bodies_of(lane.take(holder)) == [b"1"]
+        assert lane.state("marker") == b"0 %s 1 1" % entry_ids(lane)[0]
+
     def test_in_an_empty_lane_nothing_is_left(self, lane: OneLane) -> None:
         """Neither head nor marker."""
         holder = lane.acquire()
