@@ -120,6 +120,19 @@ def test_ledger_that_cannot_be_read_is_of_another_payload(lane: OneLane) -> None
     assert lane.entries() == []
 
 
+def test_counters_that_cannot_be_counted_up_begin_anew(lane: OneLane) -> None:
+    """Of another type all of them, of another value that one; each time that is counted too."""
+    counts = f"{lane.base}:counts"
+    for spoil in (lambda: lane.client.set(counts, "x"), lambda: lane.client.rpush(counts, "x")):
+        lane.client.delete(counts)
+        spoil()
+        lane.journal.count(0, "settled", 2)
+        assert lane.now.counts == {"settled": 2, "unreadable_records": 1}
+    lane.client.hset(counts, "settled", "x")
+    lane.journal.count(0, "settled", 3)
+    assert lane.now.counts == {"settled": 3, "unreadable_records": 2}
+
+
 def test_replay_that_fails_keeps_the_letter(lane: OneLane) -> None:
     """It moves only where the lane takes it."""
     lane.append(b"1")
