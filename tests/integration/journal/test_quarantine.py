@@ -221,6 +221,16 @@ class TestFail:
         assert lane.state("failures") is None
         assert lane.now.counts["drain_failed"] == 3
 
+    def test_first_failure_says_since_when(self, lane: OneLane) -> None:
+        """Those that follow in a row keep it."""
+        lane.journal.failed(0, None, ValueError())
+        since = lane.state("failing_since")
+        assert since is not None
+        assert abs(int(since) - lane.journal.now_ms()) < 1500
+        lane.client.hset(f"{lane.base}:state", "failing_since", "7")
+        lane.journal.failed(0, None, ValueError())
+        assert (lane.state("failures"), lane.state("failing_since")) == (b"2", b"7")
+
     @pytest.mark.parametrize("value", [b"x", b"-1", b"nan", b"1e300"])
     def test_failures_that_are_no_number_begin_anew(self, lane: OneLane, value: bytes) -> None:
         """And since when it fails is kept."""

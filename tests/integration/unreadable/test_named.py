@@ -45,6 +45,20 @@ def test_depth_that_is_no_number_stores_once(lane: OneLane) -> None:
     assert lane.state("depth") == b"10"
 
 
+@pytest.mark.parametrize("value", [b"x", b"nan", b"inf", b"1.5", b"", b"9" * 40])
+def test_depth_that_is_no_number_bounds_by_entries(make_lane: Callable[..., OneLane], value: bytes) -> None:
+    """It neither refuses nor lets in without end, and the producer is told no error."""
+    lane = make_lane(max_backlog=3)
+    lane.append(b"1")
+    for store in (lambda: lane.append(b"2"), lambda: lane.append_once(("k3", b"3"))):
+        lane.client.hset(f"{lane.base}:state", "depth", value)
+        assert store().failure is None
+    for store in (lambda: lane.append(b"4"), lambda: lane.append_once(("k4", b"4"))):
+        lane.client.hset(f"{lane.base}:state", "depth", value)
+        assert isinstance(store().failure, BacklogFull)
+    assert [fields[b"b"] for fields in lane.entries()] == [b"1", b"2", b"3"]
+
+
 def test_a_failed_append_leaves_no_backlog(make_lane: Callable[..., OneLane]) -> None:
     """It has counted what it did not store: that neither refuses anybody nor is shown when the key is set right."""
     lane = make_lane(max_backlog=4)
