@@ -50,6 +50,11 @@ NEEDLESS: dict[tuple[str, str, str], str] = {
         "if redis.call('EXISTS', gone) == 1 then",
     ): "spares the usual case, a queue that nothing has left out of turn, the reading of an empty hash",
     (
+        "announce.lua",
+        "deleted",
+        "kept = {}",
+    ): "an error is a table without elements too: the loop over them does nothing",
+    (
         "dead.lua",
         "deleted",
         "read = math.min(read * 2, MAX_READ)",
