@@ -71,6 +71,15 @@ class TestAcquire:
         assert lane.journal.acquire(0, "a") is None
         assert set(before) <= set(lane.everything())
 
+    def test_a_hold_that_is_not_listed_is_not_acquired(self, lane: OneLane) -> None:
+        """Redis lost the list's write: later events of the channel pass it, its own must not come after them."""
+        lane.append_to(("a", b"1"))
+        lane.hold_first(lane.acquire())
+        lane.client.zrem(f"{lane.base}:holds", "a")
+        before = lane.everything()
+        assert lane.journal.acquire(0, "a") is None
+        assert lane.everything() == before
+
 
 class TestRelease:
     def test_an_empty_lane_rests(self, lane: OneLane) -> None:
