@@ -80,6 +80,15 @@ class TestAcquire:
         assert lane.journal.acquire(0, "a") is None
         assert lane.everything() == before
 
+    def test_a_hold_without_entries_ends(self, lane: OneLane) -> None:
+        """With its empty stream and its state: neither has an end of its own."""
+        lane.append_to(("a", b"1"))
+        lane.hold_first(lane.acquire())
+        lane.client.xtrim(f"{lane.hold_base('a')}:stream", maxlen=0, approximate=False)
+        assert lane.journal.acquire(0, "a") is None
+        assert {key for key in lane.everything() if b":hold:" in key} == set()
+        assert lane.now.holds == {}
+
 
 class TestRelease:
     def test_an_empty_lane_rests(self, lane: OneLane) -> None:
