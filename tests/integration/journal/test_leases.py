@@ -47,6 +47,19 @@ class TestAcquire:
         assert [int(fence) - int(fences[0]) for fence in fences] == [0, 1, 2]
         assert len(set(owners)) == 3
 
+    @pytest.mark.parametrize("value", [b"x", b"", b"nan", b"1.5", b"9" * 30, b"9223372036854775807"])
+    def test_a_number_that_is_none_goes_on_with_the_time(self, lane: OneLane, value: bytes) -> None:
+        """Higher than all before, and the next one follows it."""
+        lane.client.hset(f"{lane.base}:state", "fence", value)
+        now_ms = lane.journal.now_ms()
+        fences = []
+        for _ in range(2):
+            holder = lane.acquire()
+            fences.append(int(holder.lease.token.split("-")[0]))
+            lane.expire_lease(holder)
+        assert now_ms - 1000 < fences[0] < now_ms + 60_000
+        assert fences[1] == fences[0] + 1
+
     def test_a_holder_is_told_what_is_held(self, lane: OneLane) -> None:
         """Take has to know the held channels' keys."""
         lane.append_to(("a", b"1"), ("b", b"2"), ("c", b"3"))
