@@ -356,6 +356,27 @@ class TestSweep:
         assert lane.journal.sweep([0]) == ([0], [])
         assert lane.journal.sweep([0]) == ([], [])
 
+    @pytest.mark.parametrize(("ahead_ms", "is_rung"), [(60_000, False), (200_000, True), (10**13, True)])
+    def test_a_rest_that_is_longer_than_any_is_over(
+        self, lane: OneLane, caplog: pytest.LogCaptureFixture, ahead_ms: int, is_rung: bool
+    ) -> None:
+        """A clock was set back; a lane that rests is passed over, and its keys are not called wrong."""
+        lane.append(b"1")
+        lane.client.hset(f"{lane.base}:state", "retry_at", lane.journal.now_ms() + ahead_ms)
+        assert lane.journal.sweep([0]) == ([0] if is_rung else [], [])
+        assert caplog.messages == []
+
+    @pytest.mark.parametrize("value", [b"x", b"", b"nan", b"1.5", b"9" * 30])
+    def test_unanswered_rings_that_are_no_number_are_counted_anew(
+        self, lane: OneLane, caplog: pytest.LogCaptureFixture, value: bytes
+    ) -> None:
+        """The lane is rung, and not unheard after one ring."""
+        lane.append(b"1")
+        lane.client.hset(f"{lane.base}:state", "unanswered", value)
+        assert lane.journal.sweep([0]) == ([0], [])
+        assert (lane.state("unanswered"), lane.state("unheard")) == (b"1", None)
+        assert caplog.messages == []
+
     def test_a_lane_that_lost_its_flag_is_armed_again(self, lane: OneLane) -> None:
         """A lane with entries is leased or armed."""
         lane.append(b"1")
