@@ -65,6 +65,19 @@ class TestQuarantine:
         assert not letter.maybe_delivered
         assert lane.state("head") is None
 
+    def test_head_in_another_entry_stays(self, lane: OneLane) -> None:
+        """What has left of that one is no matter of this one's letter."""
+        lane.append(b"1", b"2")
+        lane.append(b"3")
+        holder = lane.acquire()
+        lane.journal.settle(holder, lane.take(holder, most_items=1))
+        lane.journal.quarantine(holder, entry_ids(lane)[1])
+        assert lane.state("head") == b"1"
+        assert lane.bodies == [b"2"]
+        assert lane.state("depth") == b"1"
+        [letter] = lane.dead.oldest(10)
+        assert letter.words == "the entry cannot be read"
+
     def test_depth_goes_down_by_what_was_left(self, lane: OneLane) -> None:
         """Where the count can be read: without the items that had been settled or held."""
         lane.append_to(("c", b"1"), ("d", b"2"), ("c", b"3"), ("d", b"4"))
