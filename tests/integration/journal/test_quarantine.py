@@ -94,6 +94,24 @@ class TestQuarantine:
         assert lane.now.holds["d"].bodies == [b"2", b"4"]
         assert lane.bodies == [b"5"]
 
+    @pytest.mark.parametrize(("is_readable", "depth"), [(True, b"2"), (False, b"3")])
+    def test_what_left_another_entry_stays_so(self, lane: OneLane, is_readable: bool, depth: bytes) -> None:
+        """It would be delivered twice. Of an unknown count the depth takes nothing away, and adds nothing."""
+        lane.append_to(("c", b"1"), ("d", b"2"), ("c", b"3"), ("d", b"4"))
+        lane.append_to(("c", b"5"), ("d", b"6"), ("c", b"7"))
+        holder = lane.acquire()
+        lane.journal.settle(holder, lane.take(holder, most_items=1))
+        lane.hold_first(holder, retry_in_s=1000)  # of d
+        assert bodies_of(lane.take(holder)) == [b"3", b"5", b"7"]
+        assert lane.state("depth") == b"3"
+        [first, second] = entry_ids(lane)
+        if not is_readable:
+            spoil_head(lane)
+        lane.journal.quarantine(holder, first)
+        assert lane.client.hkeys(f"{lane.base}:gone") == [second + b":1"]
+        assert lane.bodies == [b"5", b"7"]
+        assert lane.state("depth") == depth
+
     def test_marker_ends_before_it(self, lane: OneLane) -> None:
         """With the entry before; inside, it ends where it did, under another text."""
         for body in (b"1", b"2", b"3", b"4"):
