@@ -262,6 +262,13 @@ class TestFail:
         lane.journal.failed(0, None, ValueError())
         assert (lane.state("failures"), lane.state("failing_since")) == (b"2", b"7")
 
+    def test_lane_rests_whatever_its_list_of_holds_is(self, lane: OneLane) -> None:
+        """A key of another type is what may have made the drain fail."""
+        lane.client.set(f"{lane.base}:holds", "x")
+        lane.journal.failed(0, None, ValueError())
+        assert lane.state("failures") == b"1"
+        assert lane.client.hgetall(f"{lane.base}:counts") == {b"drain_failed": b"1"}
+
     @pytest.mark.parametrize("value", [b"x", b"-1", b"nan", b"1e300"])
     def test_failures_that_are_no_number_begin_anew(self, lane: OneLane, value: bytes) -> None:
         """And since when it fails is kept."""
