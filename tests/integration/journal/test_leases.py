@@ -356,6 +356,15 @@ class TestSweep:
         assert lane.journal.sweep([0]) == ([0], [])
         assert lane.journal.sweep([0]) == ([], [])
 
+    def test_another_holders_lease_is_not_extended(self, lane: OneLane) -> None:
+        """A sweep or a drain that comes in vain would keep a dead worker's lane for ever."""
+        lane.append(b"1")
+        holder = lane.acquire()
+        lane.client.pexpire(holder.keys.lease, SHORT_MS)
+        assert lane.journal.sweep([0]) == ([], [])
+        assert lane.journal.acquire(0) is None
+        assert 0 < lane.client.pttl(holder.keys.lease) <= SHORT_MS
+
     @pytest.mark.parametrize(("ahead_ms", "is_rung"), [(60_000, False), (200_000, True), (10**13, True)])
     def test_a_rest_that_is_longer_than_any_is_over(
         self, lane: OneLane, caplog: pytest.LogCaptureFixture, ahead_ms: int, is_rung: bool
