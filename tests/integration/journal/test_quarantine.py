@@ -275,3 +275,18 @@ class TestFail:
         lane.client.hset(f"{lane.base}:state", mapping={"failures": value, "failing_since": "7"})
         lane.journal.failed(0, None, ValueError())
         assert (lane.state("failures"), lane.state("failing_since")) == (b"1", b"7")
+
+
+def test_entry_number_beyond_a_double_leaves_alone(lane: OneLane) -> None:
+    """It goes, and the entry with the next number stays."""
+    lane.append(b"1")
+    lane.append(b"2")
+    stream = f"{lane.base}:stream"
+    entries = lane.client.xrange(stream)
+    lane.client.delete(stream)
+    for number, (_, fields) in enumerate(entries, 2**53):
+        lane.client.xadd(stream, fields, id=f"7-{number}")
+    holder = lane.acquire()
+    lane.journal.settle(holder, lane.take(holder, most_items=1))
+    assert entry_ids(lane) == [b"7-%d" % (2**53 + 1)]
+    assert lane.bodies == [b"2"]
