@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,6 +34,17 @@ hypothesis.settings.load_profile("unhurried")
 def pytest_report_header() -> str:
     """Which real parts there are: a green run without them is worth less."""
     return "real parts: " + ", ".join(f"{name} {where or 'NOT FOUND'}" for name, where in described_parts().items())
+
+
+@pytest.fixture(autouse=True)
+def own_celery_apps() -> Iterator[None]:
+    """A test's `register(app)` counts in that test alone: an eager app would send another test's events by itself."""
+    module = sys.modules.get("sockudo_publisher.celery_apps")
+    before = list(module._registered) if module else []
+    yield
+    module = sys.modules.get("sockudo_publisher.celery_apps")
+    if module is not None:
+        module._registered[:] = before
 
 
 @pytest.fixture(scope="session")

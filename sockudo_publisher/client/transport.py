@@ -191,7 +191,8 @@ class Transport:
             _check_final(response, session)
             answer = Response(response.status_code, response.headers, _read(response, attempt, bounds))
         except BaseException:
-            response.close()  # half read: the connection is of no more use
+            if response.raw is not None:  # of an adapter that answers without a connection
+                response.close()  # half read: the connection is of no more use
             raise
         return answer
 

@@ -403,6 +403,7 @@ def test_failing_lane_is_told_and_makes_status_fail(client: redis.Redis) -> None
     client.delete(APP_KEYS.pause)
     client.delete(LANE.gone)
     client.set(LANE.gone, "x")
+    client.hdel(LANE.state, "failures", "failing_since", "failure", "retry_at")
     draining.run_guarded(APP, 0)
     code, said = run("status")
     lane = json.loads(said)["apps"][0]["lanes"][0]
