@@ -16,7 +16,7 @@ from .client.limits import MAX_BATCH_BYTES, MAX_CHANNELS, check_channel, check_i
 from .delivery.wellformed import fault_of
 from .enqueue import Prepared
 from .errors import ConfigurationError, IdempotencyConflict, ValidationError
-from .journal.layout import MOST_LANE
+from .journal.layout import MAX_LANE
 from .journal.pack import Item
 from .options import MOST_MS
 
@@ -127,9 +127,9 @@ def ring_from(args: Sequence[Any], kwargs: Mapping[str, Any], apps: Collection[s
     if not isinstance(app, str) or app not in apps:
         shown = repr(app[:MOST_NAME]) if isinstance(app, str) else f"a {type(app).__name__}"
         raise ValidationError(f"drain: app: {shown} is not configured here (SOCKUDO_URL, SOCKUDO_APPS)")
-    if type(lane) is not int or not 0 <= lane <= MOST_LANE:
+    if type(lane) is not int or not 0 <= lane <= MAX_LANE:
         shown = f"a {type(lane).__name__}" if type(lane) is not int else "out of range"
-        raise ValidationError(f"drain: lane: {shown}, expected a number from 0 to {MOST_LANE}")
+        raise ValidationError(f"drain: lane: {shown}, expected a number from 0 to {MAX_LANE}")
     if channel is not None:
         try:
             check_channel(channel)

@@ -18,7 +18,7 @@ from ..errors import JournalUnreadable
 from .link import RedisLink, checked, evalsha
 from .pack import Item, pack
 from .scripts import Answer
-from .unreadable import MOST_NUMBER, as_count
+from .unreadable import MAX_NUMBER, as_count
 
 __all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]
 
@@ -69,7 +69,7 @@ class Letter:
     @property
     def dead_ms(self) -> int:
         """When it became a dead letter: Redis' time."""
-        return min(int(self.entry_id.split("-")[0]), MOST_NUMBER)
+        return min(int(self.entry_id.split("-")[0]), MAX_NUMBER)
 
 
 class DeadLetters:

@@ -37,7 +37,7 @@ UNHEARD_RINGS = 3
 
 
 #: Dead letters of a lane that one call of the sweep looks at: some milliseconds of Redis' time.
-MOST_TRIMMED = 1000
+MAX_TRIMMED = 1000
 
 
 _NO_BOUNDS = DeadBounds()
@@ -48,7 +48,7 @@ FIRST_REST_MS = 2000
 LONGEST_REST_MS = 60_000
 
 #: Characters that are kept of an error.
-MOST_KIND = 500
+MAX_KIND = 500
 
 #: Seconds between two complaints about the same lane.
 COMPLAIN_S = 60.0
@@ -367,7 +367,7 @@ class Journal:
         # An error's own words may hold an event.
         kind = "; ".join(wrong) or (str(error) if isinstance(error, JournalUnreadable) else type(error).__name__)
         logger.error("drain failed app=%s lane=%d channel=%s: %s", self.app, lane, channel or "-", kind)
-        args = (kind[:MOST_KIND], FIRST_REST_MS, LONGEST_REST_MS, channel or "")
+        args = (kind[:MAX_KIND], FIRST_REST_MS, LONGEST_REST_MS, channel or "")
         with suppress(JournalUnavailable):  # where the state is of another type, status says so by itself
             self.link.script("fail", (queue.state, lane_is.counts, lane_is.holds), args)
 
@@ -472,7 +472,7 @@ class Journal:
         commands = []
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
-            args = (self._dead.letters, self._dead.bytes, self._dead.age_ms, MOST_TRIMMED)
+            args = (self._dead.letters, self._dead.bytes, self._dead.age_ms, MAX_TRIMMED)
             commands.append(evalsha("trim", (keys.dead, keys.dead_size, keys.counts), args))
         is_done = True
         for lane, answer in zip(lanes, self.link.run(commands), strict=True):

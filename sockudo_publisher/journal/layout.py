@@ -30,7 +30,7 @@ from .link import Command, RedisLink, checked, evalsha
 from .scripts import Answer
 from .unreadable import as_count, is_wrong_type
 
-__all__ = ["MOST_LANE", "Layout", "LayoutRecord", "Phase", "Retired", "Span"]
+__all__ = ["MAX_LANE", "Layout", "LayoutRecord", "Phase", "Retired", "Span"]
 
 logger = logging.getLogger("sockudo_publisher.journal")
 
@@ -45,7 +45,7 @@ MOST_TRIES = 20
 #: Lanes of one layout, layouts of one record, and the highest number of a lane: more was not written by us.
 MOST_LANES = 256
 MOST_SPANS = 64
-MOST_LANE = 10**6
+MAX_LANE = 10**6
 
 
 class Phase(Enum):
@@ -170,7 +170,7 @@ def _checked(layout: Layout) -> Layout:
     for span in spans:
         if type(span.first) is not int or type(span.count) is not int:
             raise ValueError("lanes that are no numbers")
-        if not (end <= span.first <= MOST_LANE and 1 <= span.count <= MOST_LANES):
+        if not (end <= span.first <= MAX_LANE and 1 <= span.count <= MOST_LANES):
             raise ValueError("lanes out of range")
         end = span.first + span.count
     if len(spans) > MOST_SPANS or (layout.phase is not Phase.STEADY and not layout.retired):

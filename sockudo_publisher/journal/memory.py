@@ -18,7 +18,7 @@ from typing import Any
 from .canary import Beat, Canary, CanaryAnswer, MemoryReport
 from .link import Command, RedisLink, checked, evalsha, scored
 from .scripts import Answer
-from .unreadable import MOST_NUMBER, as_count, is_wrong_type
+from .unreadable import MAX_NUMBER, as_count, is_wrong_type
 
 __all__ = ["DedupMemory"]
 
@@ -192,7 +192,7 @@ def _number(value: Any) -> float:
         number = float(value or 0)
     except ValueError:
         return 0.0
-    return number if math.isfinite(number) and abs(number) < MOST_NUMBER else 0.0
+    return number if math.isfinite(number) and abs(number) < MAX_NUMBER else 0.0
 
 
 def _report(text: bytes) -> MemoryReport:
@@ -209,7 +209,7 @@ def _report(text: bytes) -> MemoryReport:
     numbers = values.values()
     if verdict not in ("unknown", "remembers", "forgets") or not all(type(one) in (int, float) for one in numbers):
         return MemoryReport()
-    if not all(0 <= one < MOST_NUMBER for one in numbers):
+    if not all(0 <= one < MAX_NUMBER for one in numbers):
         return MemoryReport()
     times: dict[str, Any] = {
         name: int(values[name]) for name in ("asked", "forgotten", "forgets_until_ms", "at_ms") if name in values

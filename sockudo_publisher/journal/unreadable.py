@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from ..errors import JournalUnavailable
 from .link import RedisLink
 
-__all__ = ["KINDS", "MOST_NUMBER", "UNREADABLE_STATE", "as_count", "is_wrong_type", "names", "wrong_keys", "wrong_type"]
+__all__ = ["KINDS", "MAX_NUMBER", "UNREADABLE_STATE", "as_count", "is_wrong_type", "names", "wrong_keys", "wrong_type"]
 
 #: What Redis says of a key's type -> by the last part of its name, what the journal keeps there.
 KINDS = {
@@ -44,10 +44,10 @@ KINDS = {
 UNREADABLE_STATE = b"state"
 
 #: Beyond this no number of the journal goes: milliseconds have 13 digits until the year 2286.
-MOST_NUMBER = 10**14
+MAX_NUMBER = 10**14
 
 
-def as_count(text: object, *, low: int = 0, high: int = MOST_NUMBER) -> int | None:
+def as_count(text: object, *, low: int = 0, high: int = MAX_NUMBER) -> int | None:
     """The whole number that Redis answered as text, ``None`` where it is none between ``low`` and ``high``."""
     raw = text if isinstance(text, bytes) else str(text).encode()
     if len(raw) > 16 or not raw.removeprefix(b"-").isdigit():

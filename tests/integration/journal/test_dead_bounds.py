@@ -255,7 +255,7 @@ class TestAge:
         self, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Also where all that it looks at stays: these are not read again."""
-        monkeypatch.setattr(journal_module, "MOST_TRIMMED", 32)
+        monkeypatch.setattr(journal_module, "MAX_TRIMMED", 32)
         lane = make_lane(bounds=DeadBounds(age_ms=1000))
         age(lane, *((n, "uncertain", b"u") for n in range(1, 101)), *((n, "refused", b"r") for n in range(101, 151)))
         rounds = 1
@@ -270,7 +270,7 @@ class TestAge:
 
     def test_number_is_trimmed_in_bounded_calls(self, make_lane: MakeLane, monkeypatch: pytest.MonkeyPatch) -> None:
         """A bound that was lowered far is reached by the sweep alone."""
-        monkeypatch.setattr(journal_module, "MOST_TRIMMED", 10)
+        monkeypatch.setattr(journal_module, "MAX_TRIMMED", 10)
         lane = make_lane()
         bury(lane, *(b"%d" % n for n in range(25)))
         lowered = make_lane(bounds=DeadBounds(letters=3))
