@@ -6,14 +6,22 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from tenacity.wait import wait_exponential
 
+from sockudo_publisher.delivery import backoff
 from sockudo_publisher.delivery import drain as drain_module
 from tests.integration.delivery.world import World
 
 
 @pytest.fixture
 def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    """Two lanes, empty. An empty lane is not watched: the tests append before they drain."""
+    """Two lanes, empty. An empty lane is not watched: the tests append before they drain.
+
+    Waits have no jitter: a wait of almost zero is over before the loop sleeps, and a test that stops its
+    worker in that sleep would let it go on.
+    """
+    without_jitter = wait_exponential(multiplier=backoff.FIRST_S, max=backoff.CAP_S)
+    monkeypatch.setattr(backoff, "_wait", without_jitter)
     monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
         world = World(redis_url, client)
