@@ -31,6 +31,7 @@ from .doorbell import DRAIN_TASK, doorbell
 from .errors import BacklogFull, ConfigurationError, JournalUnavailable, ValidationError
 from .message import FINISHED, REFUSALS, from_message, refusal, refused, ring_from, to_message
 from .options import Way, check_destination, checked, expiry_ms, for_our_queue, way_of, without_refused
+from .private_app import chosen_app, end_with_usage
 from .receipts import Receipt
 from .settings import get_settings
 from .signature import HIDDEN, QuietSignature
@@ -48,7 +49,18 @@ _MAPS = frozenset({"celery.map", "celery.starmap"})
 _OURS = frozenset({"sockudo_publisher.publish", DRAIN_TASK})
 
 
-class PublishTask(Task):  # type: ignore[misc]
+class _NoApp(Task):  # type: ignore[misc]
+    """A task that ``celery -A`` names in place of an app ends the command with one line."""
+
+    @property
+    def user_options(self) -> NoReturn:
+        """No task has them. The ``celery`` command reads them from what ``-A`` names: end it with a usage line."""
+        if chosen := chosen_app():
+            end_with_usage(f"-A {chosen}: a task, not an app; use -A {__package__}")
+        raise AttributeError("user_options")
+
+
+class PublishTask(_NoApp):
     """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
@@ -486,7 +498,7 @@ publish: PublishTask = celery_app.register_task(PublishTask())
 _DRAIN_OPTIONS = {"ignore_result": True, "acks_late": False}
 
 
-@celery_app.task(name=DRAIN_TASK, shared=False, **_DRAIN_OPTIONS)  # type: ignore[untyped-decorator]
+@celery_app.task(name=DRAIN_TASK, base=_NoApp, shared=False, **_DRAIN_OPTIONS)  # type: ignore[untyped-decorator]
 def drain(*args: Any, **kwargs: Any) -> None:
     """``drain(app, lane, channel=None)``: deliver a lane until it is empty.
 

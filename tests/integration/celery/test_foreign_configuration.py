@@ -147,6 +147,14 @@ def test_module_that_leads_to_another_app_is_refused(stack: Stack, name: str) ->
     assert done.returncode == 2, done.stderr
 
 
+@pytest.mark.parametrize("name", ["sockudo_publisher.tasks:publish", "sockudo_publisher.tasks.drain"])
+def test_task_in_place_of_the_app_is_refused(stack: Stack, name: str) -> None:
+    line = [*PROGRAMS["celery"], "-A", name, "worker"]
+    done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"Error: -A {name}: a task, not an app; use -A sockudo_publisher\n"
+
+
 @pytest.mark.parametrize("name", ["sockudo_publisher", "sockudo_publisher.celery_app", "sockudo_publisher.tasks"])
 def test_wrong_settings_are_one_line_by_any_name(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
