@@ -30,7 +30,7 @@ def main(arguments: list[str]) -> int:
     plan = FULL if chosen.full else TINY if chosen.tiny else QUICK
 
     # Only here: the peers are installed in the environment that has just been entered.
-    from sockudo_publisher.embedded.sockudo import sockudo_version
+    from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 
     from . import backlog, client, drained, enqueueing, holds, latency, steps
     from .ceiling import find_driver, item_bytes

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sockudo_publisher import enqueue, publish_many
-from sockudo_publisher.apps import app_named
+from sockudo_publisher import publish_many
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.publishing import prepare as enqueue
+from sockudo_publisher.wiring.app import app_named
 
 from .drained import STUCK_S, settled
 from .parts import Parts, worker

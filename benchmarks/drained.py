@@ -12,8 +12,8 @@ import redis
 from celery import Celery
 
 from sockudo_publisher import publish_many
+from sockudo_publisher.config.settings import DEFAULT_APP, get_settings
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.settings import DEFAULT_APP, get_settings
 
 from .ceiling import Driver
 from .parts import Parts, peer_worker, worker

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 import redis
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.apps import app_named
-from sockudo_publisher.client.credentials import Credentials
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.config.settings import DEFAULT_APP
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
-from sockudo_publisher.doctor.dropped_request import drop_batch
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.doctor.facts.dropped_request import drop_batch
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import hold_keys, lane_keys
-from sockudo_publisher.settings import DEFAULT_APP
+from sockudo_publisher.wiring.app import app_named
 
 from .drained import settled, watch
 from .parts import Parts, worker

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import redis
 
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.celery_app import celery_app
-from sockudo_publisher.embedded import ChildProcess, RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded import ChildProcess, RedisServer, SockudoServer
+from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher.wiring.private_celery import celery_app
 
 __all__ = ["ROOT", "CeleryWorker", "Parts", "parts", "peer_worker", "worker"]
 

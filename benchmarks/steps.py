@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from sockudo_publisher import enqueue
-from sockudo_publisher.apps import app_named
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.publishing import prepare as enqueue
+from sockudo_publisher.wiring.app import app_named
 
 from .parts import Parts
 from .plan import Plan

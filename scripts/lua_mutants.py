@@ -30,8 +30,8 @@ from typing import Any
 import pytest
 import redis
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.journal import link, scripts
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.journal.redis import link, scripts
 
 ROOT = Path(__file__).resolve().parent.parent
 LUA = ROOT / "sockudo_publisher" / "journal" / "lua"

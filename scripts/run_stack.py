@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from scripts.stack import Stack, running
 from scripts.stack_check import check
-from sockudo_publisher.embedded import EmbeddedError, PartFailed, PartMissing
+from sockudo_publisher.dev.embedded import EmbeddedError, PartFailed, PartMissing
 
 #: Seconds between two looks at whether the worker still runs.
 POLL_S = 0.5

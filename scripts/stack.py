@@ -26,14 +26,8 @@ from urllib.parse import quote
 import redis
 import yaml
 
-from sockudo_publisher.client.credentials import Credentials
-from sockudo_publisher.embedded import (
-    ChildProcess,
-    PartMissing,
-    find_redis_server,
-    find_sockudo,
-    free_ports,
-)
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.dev.embedded import ChildProcess, PartMissing, find_redis_server, find_sockudo, free_ports
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from scripts.stack import Stack, worker_answers
-from sockudo_publisher.client.credentials import Credentials
-from sockudo_publisher.demo.watcher import Watcher
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.dev.demo.watcher import Watcher
+from sockudo_publisher.dev.embedded.process import wait_for
 
 #: Seconds for the server to answer a request.
 ANSWER_TIMEOUT_S = 30.0

@@ -38,8 +38,7 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .bulk import publish_many
-    from .client.answers import (
+    from .client.api.answers import (
         AnnotationDeleted,
         AnnotationPublished,
         AnnotationsPage,
@@ -72,14 +71,15 @@ if TYPE_CHECKING:
         VersionedMessageAnswer,
         VersionsPage,
     )
-    from .client.authentication import ChannelAuth, UserAuth
-    from .client.event import Event
-    from .client.retries import Retries
+    from .client.api.authentication import ChannelAuth, UserAuth
+    from .client.api.webhook import Webhook, WebhookEvent
+    from .client.http.retries import Retries
     from .client.sockudo import Sockudo
-    from .client.webhook import Webhook, WebhookEvent
-    from .publish_types import Publish, PublishOptions, PublishResult, publish, register
-    from .receipts import BulkReceipt, Receipt
-    from .settings import Settings
+    from .client.wire.event import Event
+    from .config.settings import Settings
+    from .publishing.bulk import publish_many
+    from .publishing.receipts import BulkReceipt, Receipt
+    from .tasks.publish_types import Publish, PublishOptions, PublishResult, publish, register
 
 __all__ = [
     "AnnotationDeleted",
@@ -160,53 +160,53 @@ __all__ = [
 __version__ = "0.1.0"
 
 _LAZY = {
-    "AnnotationDeleted": ".client.answers",
-    "AnnotationPublished": ".client.answers",
-    "AnnotationsPage": ".client.answers",
-    "BatchAnswer": ".client.answers",
-    "BatchItemAnswer": ".client.answers",
-    "CachedEvent": ".client.answers",
-    "ChannelAnswer": ".client.answers",
-    "ChannelCounts": ".client.answers",
-    "ChannelsAnswer": ".client.answers",
-    "Continuity": ".client.answers",
-    "HistoryBounds": ".client.answers",
-    "HistoryItem": ".client.answers",
-    "HistoryPage": ".client.answers",
-    "HistoryPurge": ".client.answers",
-    "HistoryReset": ".client.answers",
-    "HistoryStateAnswer": ".client.answers",
-    "Mutation": ".client.answers",
-    "PresenceHistoryItem": ".client.answers",
-    "PresenceHistoryPage": ".client.answers",
-    "PresenceHistoryReset": ".client.answers",
-    "PresenceHistoryStateAnswer": ".client.answers",
-    "PresenceMember": ".client.answers",
-    "PresenceSnapshot": ".client.answers",
-    "Revocation": ".client.answers",
-    "StreamState": ".client.answers",
-    "StreamStateAnswer": ".client.answers",
-    "TriggerAnswer": ".client.answers",
-    "UserAnswer": ".client.answers",
-    "UsersAnswer": ".client.answers",
-    "VersionedMessageAnswer": ".client.answers",
-    "VersionsPage": ".client.answers",
-    "ChannelAuth": ".client.authentication",
-    "Publish": ".publish_types",
-    "PublishOptions": ".publish_types",
-    "PublishResult": ".publish_types",
-    "UserAuth": ".client.authentication",
-    "BulkReceipt": ".receipts",
-    "Event": ".client.event",
-    "Receipt": ".receipts",
-    "Retries": ".client.retries",
-    "Settings": ".settings",
+    "AnnotationDeleted": ".client.api.answers",
+    "AnnotationPublished": ".client.api.answers",
+    "AnnotationsPage": ".client.api.answers",
+    "BatchAnswer": ".client.api.answers",
+    "BatchItemAnswer": ".client.api.answers",
+    "CachedEvent": ".client.api.answers",
+    "ChannelAnswer": ".client.api.answers",
+    "ChannelCounts": ".client.api.answers",
+    "ChannelsAnswer": ".client.api.answers",
+    "Continuity": ".client.api.answers",
+    "HistoryBounds": ".client.api.answers",
+    "HistoryItem": ".client.api.answers",
+    "HistoryPage": ".client.api.answers",
+    "HistoryPurge": ".client.api.answers",
+    "HistoryReset": ".client.api.answers",
+    "HistoryStateAnswer": ".client.api.answers",
+    "Mutation": ".client.api.answers",
+    "PresenceHistoryItem": ".client.api.answers",
+    "PresenceHistoryPage": ".client.api.answers",
+    "PresenceHistoryReset": ".client.api.answers",
+    "PresenceHistoryStateAnswer": ".client.api.answers",
+    "PresenceMember": ".client.api.answers",
+    "PresenceSnapshot": ".client.api.answers",
+    "Revocation": ".client.api.answers",
+    "StreamState": ".client.api.answers",
+    "StreamStateAnswer": ".client.api.answers",
+    "TriggerAnswer": ".client.api.answers",
+    "UserAnswer": ".client.api.answers",
+    "UsersAnswer": ".client.api.answers",
+    "VersionedMessageAnswer": ".client.api.answers",
+    "VersionsPage": ".client.api.answers",
+    "ChannelAuth": ".client.api.authentication",
+    "Publish": ".tasks.publish_types",
+    "PublishOptions": ".tasks.publish_types",
+    "PublishResult": ".tasks.publish_types",
+    "UserAuth": ".client.api.authentication",
+    "BulkReceipt": ".publishing.receipts",
+    "Event": ".client.wire.event",
+    "Receipt": ".publishing.receipts",
+    "Retries": ".client.http.retries",
+    "Settings": ".config.settings",
     "Sockudo": ".client.sockudo",
-    "Webhook": ".client.webhook",
-    "WebhookEvent": ".client.webhook",
-    "publish": ".tasks",
-    "publish_many": ".bulk",
-    "register": ".tasks",
+    "Webhook": ".client.api.webhook",
+    "WebhookEvent": ".client.api.webhook",
+    "publish": ".tasks.publish",
+    "publish_many": ".publishing.bulk",
+    "register": ".tasks.publish",
 }
 
 

@@ -15,23 +15,23 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .apps import target_of
-from .delivery.memory import advice, current
+from .canaries.schedule import advice, current
+from .canaries.store import DedupMemory
+from .canaries.values import MemoryReport
+from .config.settings import Settings
 from .delivery.wellformed import fault_of
-from .doorbell import doorbell
 from .errors import JournalUnreadable, ValidationError
-from .journal.canary import MemoryReport
+from .journal.app.shared import Limits, Shared
+from .journal.app.workers import LiveWorker, Target, WorkerRegistry
 from .journal.dead_letters import UNREADABLE, DeadLetters, Letter
-from .journal.layout import Layout
-from .journal.link import WORKER_TIMEOUT_S, RedisLink
-from .journal.memory import DedupMemory
+from .journal.layout.layout import Layout
 from .journal.pack import Item
-from .journal.scripts import Answer
-from .journal.shared import Limits, Shared
+from .journal.redis.link import WORKER_TIMEOUT_S, RedisLink
+from .journal.redis.scripts import Answer
 from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from .journal.unreadable import wrong_keys
-from .journal.workers import LiveWorker, Target, WorkerRegistry
-from .settings import Settings
+from .wiring.app import target_of
+from .wiring.doorbell import doorbell
 
 __all__ = [
     "AppStatus",

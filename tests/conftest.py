@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import redis
 
-from sockudo_publisher.embedded import DevServer, RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer
 from tests.support.parts import (
     described_parts,
     need,
@@ -39,10 +39,10 @@ def pytest_report_header() -> str:
 @pytest.fixture(autouse=True)
 def own_celery_apps() -> Iterator[None]:
     """A test's `register(app)` counts in that test alone: an eager app would send another test's events by itself."""
-    module = sys.modules.get("sockudo_publisher.celery_apps")
+    module = sys.modules.get("sockudo_publisher.tasks.other_apps")
     before = list(module._registered) if module else []
     yield
-    module = sys.modules.get("sockudo_publisher.celery_apps")
+    module = sys.modules.get("sockudo_publisher.tasks.other_apps")
     if module is not None:
         module._registered[:] = before
 
@@ -99,7 +99,7 @@ def stack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """An empty Redis, the real server, and their settings in this process' environment."""
-    from sockudo_publisher.apps import forget_apps
+    from sockudo_publisher.wiring.app import forget_apps
 
     with ExitStack() as ends:
         stack = Stack(redis_server, sockudo, tmp_path, ends)

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 
 from celery.utils.nodenames import gethostname
 
-from sockudo_publisher.private_app import PrivateApp
-from sockudo_publisher.settings import Settings
+from sockudo_publisher.config.settings import Settings
+from sockudo_publisher.wiring.celery_isolation import PrivateApp
 
 #: Seconds to wait for the answer: a busy worker answers within one; the health check allows 15 in all.
 TIMEOUT_S = 5.0

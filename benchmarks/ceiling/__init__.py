@@ -14,11 +14,11 @@ from pathlib import Path
 from time import time
 from uuid import uuid4
 
-from sockudo_publisher.client.credentials import Credentials
-from sockudo_publisher.client.encoding import Encoder, batch_body
-from sockudo_publisher.embedded import SockudoServer
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.client.wire.encoding import Encoder, batch_body
+from sockudo_publisher.config.settings import Settings
+from sockudo_publisher.dev.embedded import SockudoServer
 from sockudo_publisher.journal.keys import lane_of
-from sockudo_publisher.settings import Settings
 
 from ..rates import middle_rate
 from ..usage import cpu_s

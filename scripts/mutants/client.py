@@ -28,7 +28,7 @@ MUTANTS = (
     Mutant(
         name="sign the names of parameters as they are written",
         why="the server signs them in lower case: every query with a capital would be refused",
-        file=f"{CLIENT}/signing.py",
+        file="sockudo_publisher/client/http/signing.py",
         old="pairs = sorted((name.lower(), value) for name, value in parameters.items())",
         new="pairs = sorted((name, value) for name, value in parameters.items())",
         test=SIGNING,
@@ -36,7 +36,7 @@ MUTANTS = (
     Mutant(
         name="send a query's values unescaped",
         why="a space or an ampersand in a value would change the request after it was signed",
-        file=f"{CLIENT}/signing.py",
+        file="sockudo_publisher/client/http/signing.py",
         old='own = "&".join(f"{quote_plus(name)}={quote_plus(value)}"',
         new='own = "&".join(f"{quote_plus(name)}={value}"',
         test=SIGNING,
@@ -44,7 +44,7 @@ MUTANTS = (
     Mutant(
         name="let a call set a parameter of the signature",
         why="a caller's own auth_key would be signed beside ours",
-        file=f"{CLIENT}/signing.py",
+        file="sockudo_publisher/client/http/signing.py",
         old="if names & AUTH_PARAMETERS or len(names) < len(parameters):",
         new="if len(names) < len(parameters):",
         test=SIGNING,
@@ -52,7 +52,7 @@ MUTANTS = (
     Mutant(
         name="sign with another digest",
         why="no server would accept it",
-        file=f"{CLIENT}/signing.py",
+        file="sockudo_publisher/client/http/signing.py",
         old='return hmac.digest(secret, text, "sha256").hex()',
         new='return hmac.digest(secret, text, "sha512").hex()[:64]',
         test=SIGNING,
@@ -60,7 +60,7 @@ MUTANTS = (
     Mutant(
         name="authorize any channel that begins with text",
         why="a form could have a public channel or the user's own sign-in signed (defects P11, G6)",
-        file=f"{CLIENT}/authentication.py",
+        file="sockudo_publisher/client/api/authentication.py",
         old="    channel = check_channel(channel)\n    if not channel.startswith(prefix):",
         new="    if not channel.startswith(prefix):",
         test=AUTH,
@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         name="authorize without a look at the socket id",
         why="swapped or injected arguments would be signed",
-        file=f"{CLIENT}/authentication.py",
+        file="sockudo_publisher/client/api/authentication.py",
         old="    socket_id = check_socket_id(socket_id)\n    channel = check_channel(channel)\n    if not",
         new="    channel = check_channel(channel)\n    if not",
         test=AUTH,
@@ -76,7 +76,7 @@ MUTANTS = (
     Mutant(
         name="take a number for the id of a user",
         why="the server refuses such a member when it subscribes, far from the cause",
-        file=f"{CLIENT}/authentication.py",
+        file="sockudo_publisher/client/api/authentication.py",
         old="    if not isinstance(user_id, str):\n        # The server",
         new="    if not isinstance(user_id, str | int):\n        # The server",
         test=AUTH,
@@ -84,7 +84,7 @@ MUTANTS = (
     Mutant(
         name="take the last of two fields of a form",
         why="one copy may have been checked and the other signed",
-        file=f"{CLIENT}/form.py",
+        file="sockudo_publisher/client/wire/form.py",
         old="            if name in found:\n",
         new="            if False:\n",
         test=AUTH,
@@ -92,7 +92,7 @@ MUTANTS = (
     Mutant(
         name="believe a webhook of any signature",
         why="anybody could say what happened",
-        file=f"{CLIENT}/webhook.py",
+        file="sockudo_publisher/client/api/webhook.py",
         old="    if not holds:\n",
         new="    if not given:\n",
         test=WEBHOOKS,
@@ -100,7 +100,7 @@ MUTANTS = (
     Mutant(
         name="believe the last secret alone",
         why="webhooks signed with the older secret of a rotation would be refused",
-        file=f"{CLIENT}/webhook.py",
+        file="sockudo_publisher/client/api/webhook.py",
         old="holds |= hmac.compare_digest(expected, signature)",
         new="holds = hmac.compare_digest(expected, signature)",
         test=WEBHOOKS,
@@ -108,7 +108,7 @@ MUTANTS = (
     Mutant(
         name="try every secret, whatever the key",
         why="the key of another app would pass",
-        file=f"{CLIENT}/webhook.py",
+        file="sockudo_publisher/client/api/webhook.py",
         old="ours = [secret for key, secret in credentials if key in keys]",
         new="ours = [secret for key, secret in credentials]",
         test=WEBHOOKS,
@@ -116,7 +116,7 @@ MUTANTS = (
     Mutant(
         name="let a subscriber's plain text pass for decrypted",
         why="what anybody sent would look like something secret",
-        file=f"{CLIENT}/webhook.py",
+        file="sockudo_publisher/client/api/webhook.py",
         old='return (data, None) if name in _SERVERS_OWN else (None, "data: in plain on an encrypted channel")',
         new="return data, None",
         test=WEBHOOKS,
@@ -124,7 +124,7 @@ MUTANTS = (
     Mutant(
         name="refuse a webhook for one event that does not decrypt",
         why="any subscriber could suppress the webhooks of everybody else",
-        file=f"{CLIENT}/webhook.py",
+        file="sockudo_publisher/client/api/webhook.py",
         old='        return None, "data: does not decrypt with this channel\'s secret"',
         new='        raise InvalidWebhook("data: does not decrypt with this channel\'s secret") from None',
         test=WEBHOOKS,
@@ -132,7 +132,7 @@ MUTANTS = (
     Mutant(
         name="match the digits of every script",
         why="a socket id that the server cannot read would be sent",
-        file=f"{CLIENT}/limits.py",
+        file="sockudo_publisher/client/wire/limits.py",
         old='_SOCKET_ID = re.compile(r"[0-9]{1,20}\\.[0-9]{1,20}")',
         new='_SOCKET_ID = re.compile(r"\\d{1,20}\\.\\d{1,20}")',
         test=LIMITS,
@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         name="let a channel end with a newline",
         why="the match would stop before it, and the name be another",
-        file=f"{CLIENT}/limits.py",
+        file="sockudo_publisher/client/wire/limits.py",
         old="    if _CHANNEL.fullmatch(text) is None:",
         new='    if re.match(_CHANNEL.pattern + "$", text) is None:',
         test=LIMITS,
@@ -148,7 +148,7 @@ MUTANTS = (
     Mutant(
         name="count characters instead of bytes",
         why="a payload of many bytes would pass the limit",
-        file=f"{CLIENT}/encoding.py",
+        file="sockudo_publisher/client/wire/encoding.py",
         old='        size = len(payload) if payload.isascii() else _utf8_length("data", payload)',
         new="        size = len(payload)",
         test=LIMITS,
@@ -156,7 +156,7 @@ MUTANTS = (
     Mutant(
         name="encrypt for one channel among several",
         why="subscribers of the others could not read it, or would read it in plain",
-        file=f"{CLIENT}/limits.py",
+        file="sockudo_publisher/client/wire/limits.py",
         old="    if len(merged) > 1 and any(is_encrypted(channel) for channel in merged):",
         new="    if len(merged) > 2 and any(is_encrypted(channel) for channel in merged):",
         test=LIMITS,
@@ -164,7 +164,7 @@ MUTANTS = (
     Mutant(
         name="derive the secret of a channel from the master key first",
         why="no other library could decrypt it",
-        file=f"{CLIENT}/encryption.py",
+        file="sockudo_publisher/client/wire/encryption.py",
         old="return hashlib.sha256(channel.encode() + master_key).digest()",
         new="return hashlib.sha256(master_key + channel.encode()).digest()",
         test=ENCRYPTION,
@@ -172,7 +172,7 @@ MUTANTS = (
     Mutant(
         name="take base64 that is none",
         why="a mistyped key would silently become another one",
-        file=f"{CLIENT}/encryption.py",
+        file="sockudo_publisher/client/wire/encryption.py",
         old="    if base64.b64encode(key).decode() != text:",
         new="    if not key:",
         test=ENCRYPTION,
@@ -180,7 +180,7 @@ MUTANTS = (
     Mutant(
         name="keep credentials percent-encoded",
         why="a secret with a slash would sign wrongly",
-        file=f"{CLIENT}/credentials.py",
+        file="sockudo_publisher/client/http/credentials.py",
         old='secret=_token(f"{setting}: secret", _decoded(parts.password, setting)),',
         new='secret=_token(f"{setting}: secret", parts.password),',
         test=CREDENTIALS,
@@ -188,7 +188,7 @@ MUTANTS = (
     Mutant(
         name="let a TLS option contradict the URL",
         why="a secret meant for https would travel in plain",
-        file=f"{CLIENT}/credentials.py",
+        file="sockudo_publisher/client/http/credentials.py",
         old='if _agreed({"use_tls": use_tls, "ssl": ssl, "secure": secure}) not in (None, tls):',
         new='if _agreed({"use_tls": use_tls, "ssl": ssl, "secure": secure}) not in (None, tls, True, False):',
         test=CREDENTIALS,
@@ -196,7 +196,7 @@ MUTANTS = (
     Mutant(
         name="repeat what may be out without an identity",
         why="an event would be delivered twice",
-        file=f"{CLIENT}/retries.py",
+        file="sockudo_publisher/client/http/retries.py",
         old="error.permanent or (error.sent and not repeatable)",
         new="error.permanent",
         test=RETRIES,
@@ -204,7 +204,7 @@ MUTANTS = (
     Mutant(
         name="take Retry-After: 0 at its word",
         why="the server would be asked again at once, by everybody",
-        file=f"{CLIENT}/retries.py",
+        file="sockudo_publisher/client/http/retries.py",
         old="            wait += max(asked, LEAST_RETRY_AFTER_S)",
         new="            wait += asked",
         test=RETRIES,
@@ -212,7 +212,7 @@ MUTANTS = (
     Mutant(
         name="take a page of HTML for success",
         why="an event that a proxy swallowed would count as published",
-        file=f"{CLIENT}/answer.py",
+        file="sockudo_publisher/client/http/answer.py",
         old='            lack = "that is not JSON"',
         new="            return {}",
         test=ANSWERS,
@@ -220,7 +220,7 @@ MUTANTS = (
     Mutant(
         name="take a success without what was asked for",
         why="the caller of a query would meet a KeyError far from its cause",
-        file=f"{CLIENT}/answer.py",
+        file="sockudo_publisher/client/http/answer.py",
         old="    if not lack and expected is not None and",
         new="    if not lack and expected is None and",
         test=ANSWERS,
@@ -236,7 +236,7 @@ MUTANTS = (
     Mutant(
         name="let a dot segment into a path",
         why="HTTP libraries resolve it, and the request reaches another endpoint (defect P21)",
-        file=f"{CLIENT}/paths.py",
+        file="sockudo_publisher/client/wire/paths.py",
         old='if not text or text in (".", ".."):',
         new="if not text:",
         test=PARAMETERS,

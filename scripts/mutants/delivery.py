@@ -15,7 +15,7 @@ MEMORY_CHECK = "sockudo_publisher/delivery/memory_check.py"
 WINDOW = "sockudo_publisher/delivery/window.py"
 LEASE = "sockudo_publisher/journal/lease.py"
 LUA = "sockudo_publisher/journal/lua"
-SWEEP = "sockudo_publisher/workerapp/sweep.py"
+SWEEP = "sockudo_publisher/workerapp/steps/sweep.py"
 
 #: The simulation; a seed that breaks is told, not made smaller.
 SIMULATION = ("-m", "tests.simulation", "--brief", "--seeds", "10000")

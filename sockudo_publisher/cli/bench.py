@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..bench.plan import DEFAULT_BYTES, DEFAULT_CHANNELS, EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Plan
+from ..dev.bench.plan import DEFAULT_BYTES, DEFAULT_CHANNELS, EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Plan
 from ..redaction import without_credentials
 from .exits import ExitCode
 from .extras import require_demo_extra
@@ -17,7 +17,7 @@ from .output import Output, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..bench.figures import Row
+    from ..dev.bench.figures import Row
 
 __all__ = ["command"]
 
@@ -63,8 +63,8 @@ def command(
         raise click.UsageError("--app and --ws: need --here")
     require_demo_extra("the bench")
     plan = Plan(events or (EVENTS_HERE if here else EVENTS_ALONE), channels, size)
-    from ..demo.ending import everything_ends
-    from ..embedded import PartMissing
+    from ..dev.demo.ending import everything_ends
+    from ..dev.embedded import PartMissing
 
     try:
         with everything_ends(lambda: None if here else out.say("[dim]Ending what was started ...[/]")) as stack:
@@ -79,10 +79,10 @@ def command(
 
 def _alone(out: Output, stack: ExitStack, plan: Plan) -> bool:
     """On parts of our own, which become this process' settings."""
-    from ..bench.load import channel_names
-    from ..demo.stage import HOST, start
-    from ..embedded import find_sockudo
-    from ..settings import Settings
+    from ..config.settings import Settings
+    from ..dev.bench.load import channel_names
+    from ..dev.demo.stage import HOST, start
+    from ..dev.embedded import find_sockudo
 
     _check_size(plan, Settings.max_event_bytes)
     real = find_sockudo() is not None
@@ -95,9 +95,9 @@ def _alone(out: Output, stack: ExitStack, plan: Plan) -> bool:
 
 def _here(out: Output, stack: ExitStack, plan: Plan, app: str | None, ws: str | None) -> bool:
     """On what the settings name. Says first what it is about to do to it."""
-    from ..bench.load import PREFIX, channel_names
-    from ..client.credentials import Credentials
-    from ..settings import DEFAULT_APP, get_settings
+    from ..client.http.credentials import Credentials
+    from ..config.settings import DEFAULT_APP, get_settings
+    from ..dev.bench.load import PREFIX, channel_names
 
     settings = get_settings()
     name = app or DEFAULT_APP
@@ -148,9 +148,9 @@ def _run(
 ) -> bool:
     """Subscribe, measure, tell; whether each event arrived once."""
     # Imported when the stage has made the settings: Celery reads them on import.
-    from ..bench import figures
-    from ..bench.measure import EventsMissing, measure
-    from ..bench.subscriber import Subscriber
+    from ..dev.bench import figures
+    from ..dev.bench.measure import EventsMissing, measure
+    from ..dev.bench.subscriber import Subscriber
 
     subscriber = stack.enter_context(Subscriber(*where))
     try:

@@ -12,8 +12,8 @@ from .exits import ExitCode
 from .output import Output, plain
 
 if TYPE_CHECKING:
+    from ..config.settings import Settings
     from ..operations import DeadLetter
-    from ..settings import Settings
 
 __all__ = ["command"]
 
@@ -142,7 +142,7 @@ def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: 
 
 
 def _settings(app: str | None) -> tuple[Settings, str]:
-    from ..settings import DEFAULT_APP, get_settings
+    from ..config.settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
     settings.url_of(app or DEFAULT_APP)

@@ -54,9 +54,9 @@ def command(out: Output, *, once: bool, real: bool, port: int, speed: float, sta
     if year is not None and not once:
         raise click.UsageError("--year: needs --once")
     require_demo_extra("the demo")
-    from ..demo import run
-    from ..demo.flights import DataError
-    from ..embedded import PartMissing
+    from ..dev.demo import run
+    from ..dev.demo.flights import DataError
+    from ..dev.embedded import PartMissing
 
     try:
         if once:

@@ -36,8 +36,8 @@ def command(out: Output, *, port: int, app_id: str, key: str, secret: str) -> No
     when it ends, and is no server for production. Prints the SOCKUDO_URL to set.
     """
     require_demo_extra("the dev-server")
-    from ..demo.ending import everything_ends
-    from ..embedded import App, DevServer
+    from ..dev.demo.ending import everything_ends
+    from ..dev.embedded import App, DevServer
 
     if port and not _is_free(port):
         out.complain("PortTaken", f"port {port}: taken; choose another with --port, or --port 0", ExitCode.FAILED)

@@ -26,7 +26,7 @@ def command(out: Output, *, app: str | None) -> None:
 
     Exit code 1 when something is broken or at risk, 3 when Redis or Sockudo cannot be reached.
     """
-    from ..settings import DEFAULT_APP, get_settings
+    from ..config.settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
     name = app or DEFAULT_APP

@@ -67,7 +67,7 @@ def command(
     When Redis fails, the message id is told: with --key and that id, the command can be repeated and
     stores nothing twice.
     """
-    from ..tasks import publish
+    from ..tasks.publish import publish
 
     payload = sys.stdin.buffer.read() if data == "-" else data
     options: dict[str, Any] = {"key": key, "app": app, "socket_id": socket_id}

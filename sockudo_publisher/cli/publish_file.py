@@ -22,7 +22,7 @@ from .ndjson import MAX_LINE_BYTES, KeyField, LineError, LineKeys, ParsedLine, p
 from .output import Output
 
 if TYPE_CHECKING:
-    from ..client.event import Event
+    from ..client.wire.event import Event
 
 __all__ = ["Lines", "command", "keys_for"]
 
@@ -63,7 +63,7 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
         raise click.UsageError(
             "standard input: needs --key-field NAME or --run-id ID, or --again if a second run may repeat it"
         )
-    from ..bulk import publish_many
+    from ..publishing.bulk import publish_many
 
     with _open(file) as stream:
         size = None if file == "-" else os.fstat(stream.fileno()).st_size
@@ -154,7 +154,7 @@ class Lines:
 
     def events(self) -> Iterator[Event]:
         """What ``publish_many`` takes."""
-        from ..client.event import Event
+        from ..client.wire.event import Event
 
         index = 0
         while raw := self._line():

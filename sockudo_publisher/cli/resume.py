@@ -17,7 +17,7 @@ def command(out: Output, *, app: str | None) -> None:
 
     Done too when it was not paused.
     """
-    from ..settings import DEFAULT_APP, get_settings
+    from ..config.settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
     name = app or DEFAULT_APP

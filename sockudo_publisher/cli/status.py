@@ -30,12 +30,12 @@ def command(out: Output, app: str | None) -> None:
     written, or the server does not remember message ids (it says which of its settings to change). Exit
     code 2 when no app is configured and none has events, or when an app's URL is malformed.
     """
-    from ..settings import DEFAULT_APP, get_settings
+    from ..config.settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
     from .. import operations
-    from ..apps import client_of
-    from ..delivery.memory import summary
+    from ..canaries.schedule import summary
+    from ..wiring.app import client_of
 
     for name in settings.app_urls() if app is None else (app,):
         client_of(settings, name)  # no worker starts with a URL or key that cannot be read

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from ..pool_name import pool_name
 from ..redaction import without_credentials
+from ..workerapp.pool_name import pool_name
 from .output import Output
 
 __all__ = ["command"]
@@ -37,10 +37,10 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
     if any(option in ("-D", "--detach") for option in celery_options):
         raise click.UsageError("--detach: run this command under a supervisor, such as systemd")
     _prepare_for_pool(pool_name(celery_options))
-    from ..settings import get_settings
+    from ..config.settings import get_settings
 
     settings = get_settings()
-    from ..workerapp.starting import check_settings
+    from ..workerapp.check_settings import check_settings
 
     check_settings(settings)
     from celery.signals import celeryd_init

@@ -15,24 +15,24 @@ from typing import Any, TypeVar, cast
 
 import requests
 
-from ..environment import MASTER_KEY, Reader, read_master_key, read_max_event_bytes, read_timeout
+from ..config.environment import MASTER_KEY, Reader, read_master_key, read_max_event_bytes, read_timeout
 from ..errors import ConfigurationError
-from .annotations import Annotations
-from .authentication import Authentication
-from .calls import DEFAULT_RETRIES, DEFAULT_TIMEOUT
-from .channels import Channels
-from .credentials import Credentials
-from .encryption import decode_master_key
-from .history import History
-from .limits import MAX_BATCH_BYTES, MAX_EVENT_BYTES
-from .messages import Messages
-from .presence_history import PresenceHistory
-from .publishing import Publishing
-from .retries import RetriesLike
-from .revocations import Revocations
-from .transport import FilePath
-from .users import Users
-from .webhook import Webhooks
+from .api.annotations import Annotations
+from .api.authentication import Authentication
+from .api.channels import Channels
+from .api.history import History
+from .api.messages import Messages
+from .api.presence_history import PresenceHistory
+from .api.publishing import Publishing
+from .api.revocations import Revocations
+from .api.users import Users
+from .api.webhook import Webhooks
+from .http.calls import DEFAULT_RETRIES, DEFAULT_TIMEOUT
+from .http.credentials import Credentials
+from .http.retries import RetriesLike
+from .http.transport import FilePath
+from .wire.encryption import decode_master_key
+from .wire.limits import MAX_BATCH_BYTES, MAX_EVENT_BYTES
 
 __all__ = ["Sockudo"]
 

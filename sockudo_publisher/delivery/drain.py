@@ -15,14 +15,14 @@ from typing import TypeAlias
 
 from typing_extensions import assert_never
 
+from ..canaries.ask import Asked
 from ..errors import JournalUnavailable, JournalUnreadable
+from ..journal.app.shared import Limits
+from ..journal.app.shared import Pause as AppPause
 from ..journal.batch import Batch
-from ..journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
+from ..journal.holder import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
 from ..journal.pack import Item, UnreadableEntry
-from ..journal.shared import Limits
-from ..journal.shared import Pause as AppPause
-from .canaries import Asked
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
 from .letter_log import LetterLog

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from ..journal.journal import DeadLetterFields
+from ..journal.holder import DeadLetterFields
 from ..journal.pack import Item
 
 __all__ = ["LetterLog"]

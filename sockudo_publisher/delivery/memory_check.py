@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
+from ..canaries.ask import Asked
 from ..journal.batch import Batch
-from .canaries import Asked
 from .control import Control
 from .decide import Attempt, Pause, Step, has_server_trouble
 from .outcome import Finding, Outcome

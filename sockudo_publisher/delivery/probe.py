@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
+from ..canaries.ask import Asked
 from ..errors import JournalUnavailable
-from ..journal.journal import Journal
+from ..journal.app.shared import Pause as AppPause
+from ..journal.holder import Journal
 from ..journal.lease import Lease
-from ..journal.shared import Pause as AppPause
 from .backoff import probe_timeout_s
-from .canaries import Asked
 from .control import Control
 from .decide import Pause
 from .outcome import Outcome

@@ -13,25 +13,25 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from .. import __version__
-from ..apps import client_of, setting_of, target_of
-from ..client.credentials import Credentials
-from ..journal.workers import Target
-from ..private_app import ignored_variables
-from ..settings import DEFAULT_APP, Settings, unknown_variables
-from .access import Access, judge_access
-from .broker_health import BrokerFacts, judge_broker
-from .delivering import DeliveryFacts, judge_delivering
-from .deployment import judge_deployment
-from .doorbells import judge_doorbells
+from ..client.http.credentials import Credentials
+from ..config.settings import DEFAULT_APP, Settings, unknown_variables
+from ..journal.app.workers import Target
+from ..wiring.app import client_of, setting_of, target_of
+from ..wiring.celery_isolation import ignored_variables
+from .checks.access import Access, judge_access
+from .checks.broker import BrokerFacts, judge_broker
+from .checks.dedup_memory import judge_remembering
+from .checks.delivering import DeliveryFacts, judge_delivering
+from .checks.deployment import judge_deployment
+from .checks.doorbells import judge_doorbells
+from .checks.limits import LimitFacts, judge_limits
+from .checks.redis import RedisFacts, judge_redis
+from .checks.variables import judge_variables
+from .facts.broker import look_at_broker
+from .facts.journal import JournalFacts, look_at_journal
+from .facts.redis import look_at_redis
+from .facts.sockudo import SockudoFacts, Wanted, look_at_sockudo
 from .finding import Finding, State
-from .limits import LimitFacts, judge_limits
-from .look_at_broker import look_at_broker
-from .look_at_journal import JournalFacts, look_at_journal
-from .look_at_redis import look_at_redis
-from .look_at_sockudo import SockudoFacts, Wanted, look_at_sockudo
-from .redis_health import RedisFacts, judge_redis
-from .remembering import judge_remembering
-from .variables import judge_variables
 
 __all__ = ["Diagnosis", "diagnose"]
 

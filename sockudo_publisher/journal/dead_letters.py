@@ -15,9 +15,9 @@ from itertools import islice
 from typing import Any
 
 from ..errors import JournalUnreadable
-from .link import RedisLink, checked, evalsha
 from .pack import Item, pack
-from .scripts import Answer
+from .redis.link import RedisLink, checked, evalsha
+from .redis.scripts import Answer
 from .unreadable import MAX_NUMBER, as_count
 
 __all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from .keys import Keyspace
-from .link import Command, checked, evalsha
+from .redis.link import Command, checked, evalsha
 from .unreadable import KINDS, as_count, names, wrong_type
 
 __all__ = ["Failing", "LaneLook", "look_command", "read_failing", "read_look"]

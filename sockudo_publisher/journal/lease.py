@@ -19,8 +19,8 @@ import weakref
 
 from ..errors import JournalUnavailable
 from .keys import AppKeys, QueueKeys
-from .link import Command, RedisLink, checked, evalsha
-from .scripts import Answer
+from .redis.link import Command, RedisLink, checked, evalsha
+from .redis.scripts import Answer
 
 __all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost", "probe_command"]
 

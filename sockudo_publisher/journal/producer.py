@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable, JournalUnreadable
-from .layout import Layout, LayoutRecord, Span
-from .link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha
+from .layout.layout import Layout, LayoutRecord, Span
 from .pack import Item, packs
-from .refusal import describe_refusal, is_out_of_memory
-from .scripts import Answer
+from .redis.link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha
+from .redis.refusal import describe_refusal, is_out_of_memory
+from .redis.scripts import Answer
 from .unreadable import wrong_keys
 
 __all__ = ["Appended", "KeyedItem", "Producer"]

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from .app.shared import Shared, SharedView, read_view
 from .lane_look import Failing, LaneLook, look_command, read_failing, read_look
-from .layout import Layout, LayoutRecord
-from .link import Command, RedisLink, checked
-from .shared import Shared, SharedView, read_view
+from .layout.layout import Layout, LayoutRecord
+from .redis.link import Command, RedisLink, checked
 from .unreadable import KINDS, as_count, is_wrong_type, names, wrong_type
 
 __all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]

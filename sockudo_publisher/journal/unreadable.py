@@ -13,7 +13,7 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from ..errors import JournalUnavailable
-from .link import RedisLink
+from .redis.link import RedisLink
 
 __all__ = ["KINDS", "MAX_NUMBER", "UNREADABLE_STATE", "as_count", "is_wrong_type", "names", "wrong_keys", "wrong_type"]
 

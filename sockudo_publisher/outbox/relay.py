@@ -24,10 +24,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from ..apps import app_named
-from ..doorbell import doorbell
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
 from ..faultpoint import at
+from ..wiring.app import app_named
+from ..wiring.doorbell import doorbell
 from .row import Row
 
 __all__ = ["INTERVAL_S", "MOST_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]

@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .. import enqueue
-from ..apps import app_named
 from ..journal.pack import Item
 from ..journal.producer import KeyedItem
+from ..publishing import prepare as enqueue
+from ..wiring.app import app_named
 
 __all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "Row", "finished"]
 

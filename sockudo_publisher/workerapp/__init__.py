@@ -9,21 +9,21 @@ from __future__ import annotations
 import logging
 
 from ..errors import ConfigurationError
-from .starting import refuse, start_with_worker
+from .check_settings import refuse, start_with_worker
 
 try:
-    from .. import tasks as _tasks  # noqa: F401 -- registers publish and drain, for which Celery reads our settings
+    from ..tasks import publish as _tasks  # noqa: F401 -- registers publish and drain, for which Celery reads our settings
 except ConfigurationError as error:
     refuse(error)
-from ..celery_app import celery_app as app
-from ..draining import stop_with_worker
-from ..redis_scripts import send_scripts_with_eval
+from ..wiring.private_celery import celery_app as app
+from ..wiring.redis_scripts import send_scripts_with_eval
 from . import about as _about  # noqa: F401 -- answers the doctor
-from .canary import CanaryStep
 from .children import outlast_group_signals
 from .log_filter import hide_payloads
 from .remote_control import keep_green_pidbox, refuse_commands
-from .sweep import Sweep
+from .run_drain import stop_with_worker
+from .steps.canaries import CanaryStep
+from .steps.sweep import Sweep
 
 __all__ = ["app"]
 

@@ -11,8 +11,8 @@ from typing import Any
 from celery.worker.control import inspect_command
 
 from .. import __version__
-from ..apps import target_of
-from ..settings import get_settings
+from ..config.settings import get_settings
+from ..wiring.app import target_of
 
 __all__ = ["ABOUT", "about"]
 

@@ -12,7 +12,7 @@ from typing import Any
 from billiard import current_process
 from celery.signals import task_prerun, worker_process_init
 
-from .. import draining
+from . import run_drain as draining
 
 __all__ = ["outlast_group_signals"]
 

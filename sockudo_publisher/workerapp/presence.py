@@ -10,10 +10,10 @@ import logging
 import time
 import uuid
 
-from ..apps import app_named, setting_of, target_of
+from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
-from ..journal.workers import BEAT_S, TTL_MS, LiveWorker, Target, WorkerRegistry, first_rival, other_hosts
-from ..settings import get_settings
+from ..journal.app.workers import BEAT_S, TTL_MS, LiveWorker, Target, WorkerRegistry, first_rival, other_hosts
+from ..wiring.app import app_named, setting_of, target_of
 
 __all__ = ["Presence"]
 

@@ -21,12 +21,12 @@ from celery.platforms import EX_FAILURE, EX_OK
 from celery.utils.text import str_to_list
 from kombu.utils.compat import detect_environment
 
-from .. import draining
-from ..celery_app import queue_name
 from ..errors import ConfigurationError
-from ..pool_name import asks_for_prefork
-from ..private_app import end_with_usage
+from ..wiring.celery_isolation import end_with_usage
+from ..wiring.private_celery import queue_name
+from . import run_drain as draining
 from .options import check_queues, left_out, own_options
+from .pool_name import asks_for_prefork
 
 __all__ = ["Worker"]
 

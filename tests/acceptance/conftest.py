@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import SockudoServer
+from sockudo_publisher.dev.embedded import SockudoServer
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.proxied import Proxied
 from tests.support.proxy import Proxy
 from tests.support.stack import Stack

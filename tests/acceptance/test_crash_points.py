@@ -60,7 +60,7 @@ def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: St
     seen = stack.subscribe(channel)
     taken_id = stack.channel("taken-id")
     # Somebody else used this id on this channel: the server will call ours a conflict.
-    from sockudo_publisher.apps import app_named
+    from sockudo_publisher.wiring.app import app_named
 
     app_named().client.trigger(channel, "other", '{"n": -1}', message_id=taken_id)
     events = [{"channel": channel, "name": "n", "data": {"n": n}} for n in range(40)]

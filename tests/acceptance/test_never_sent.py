@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import operations, publish_many
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded.ports import LOOPBACK
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.ports import LOOPBACK
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.wiring.app import forget_apps
 from tests.acceptance.conftest import MakeProxied
 from tests.support.nginx import nginx_before
 from tests.support.oracle import compare, numbers

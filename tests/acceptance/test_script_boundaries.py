@@ -15,9 +15,9 @@ import pytest
 
 from sockudo_publisher import operations, publish
 from sockudo_publisher.cli.exits import ExitCode
-from sockudo_publisher.journal import scripts
+from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.journal.redis import scripts
 from tests.faults.boundaries import BOUNDARIES
 from tests.support.oracle import numbers
 from tests.support.stack import Stack

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sockudo_publisher import operations, publish_many
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.acceptance.conftest import MakeProxied
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Hang, Pass

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.embedded import WorkerProcess
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import WorkerProcess
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.acceptance.conftest import MakeProxied
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Gate, Pass

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sockudo_publisher.embedded import EmbeddedError
+from sockudo_publisher.dev.embedded import EmbeddedError
 from tests.support.publisher import Publisher
 
 from .run import Row, run

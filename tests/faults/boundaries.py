@@ -16,7 +16,7 @@ import redis
 
 from sockudo_publisher import Event, Sockudo, publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.journal.layout import Span, read_layout
+from sockudo_publisher.journal.layout.layout import Span, read_layout
 from tests.support.proxy import Answer, Cut
 from tests.support.publisher import Publisher
 

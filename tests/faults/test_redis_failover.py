@@ -12,12 +12,12 @@ import pytest
 import redis
 
 from sockudo_publisher import JournalUnavailable, publish
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Proxy
 from tests.support.publisher import Publisher

@@ -9,9 +9,9 @@ import pytest
 import redis
 
 from sockudo_publisher import BacklogFull, BulkError, publish, publish_many
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack

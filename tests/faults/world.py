@@ -21,12 +21,12 @@ from typing import Any
 
 import redis
 
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import RedisServer, SockudoServer, WorkerProcess
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.operations import status
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.nginx import nginx_before
 from tests.support.oracle import compare, numbers
 from tests.support.proxied import counts

@@ -17,18 +17,11 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from sockudo_publisher.journal.journal import (
-    SWEEP_GAP_MS,
-    UNHEARD_RINGS,
-    DeadLetterFields,
-    Holder,
-    MarkerChanged,
-    Taken,
-)
+from sockudo_publisher.journal.app.rate import Grant, burst
+from sockudo_publisher.journal.app.shared import Limits, Pause, SharedView
+from sockudo_publisher.journal.holder import SWEEP_GAP_MS, UNHEARD_RINGS, DeadLetterFields, Holder, MarkerChanged, Taken
 from sockudo_publisher.journal.keys import hold_keys, lane_keys
 from sockudo_publisher.journal.lease import TTL_MS, Lease, LeaseLost
-from sockudo_publisher.journal.rate import Grant, burst
-from sockudo_publisher.journal.shared import Limits, Pause, SharedView
 
 __all__ = ["APP", "Body", "Broken", "Face", "JournalModel", "ModelBatch", "ModelItem", "Queue"]
 

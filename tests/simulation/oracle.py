@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sockudo_publisher.delivery.window import Policy
-from sockudo_publisher.journal.rate import burst
+from sockudo_publisher.journal.app.rate import burst
 from tests.simulation.journal import Broken, Face, JournalModel, ModelItem
 from tests.simulation.plan import PACES_S, Fault, Plan
 from tests.simulation.server import Request, ServerModel

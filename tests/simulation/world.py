@@ -10,18 +10,18 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
+from sockudo_publisher.canaries.ask import EVICTED_S, Asked
+from sockudo_publisher.canaries.schedule import AFTER_TROUBLE
 from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.delivery.backoff import QUICK_S
-from sockudo_publisher.delivery.canaries import EVICTED_S, Asked
-from sockudo_publisher.delivery.memory import AFTER_TROUBLE
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.journal import lease as lease_module
-from sockudo_publisher.journal.journal import UNHEARD_RINGS, Holder
+from sockudo_publisher.journal.holder import UNHEARD_RINGS, Holder
 from sockudo_publisher.journal.lease import RENEW_EVERY_S
-from sockudo_publisher.journal.link import WORKER_TIMEOUT_S
-from sockudo_publisher.workerapp.sweep import EVERY_S
+from sockudo_publisher.journal.redis.link import WORKER_TIMEOUT_S
+from sockudo_publisher.workerapp.steps.sweep import EVERY_S
 from tests.simulation.journal import Body, Broken, Face, JournalModel, ModelItem
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import PACES_S, WANDERS_S, Accident, Fault, Plan

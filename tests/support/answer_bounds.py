@@ -20,8 +20,8 @@ import requests
 
 from sockudo_publisher import Sockudo
 from sockudo_publisher.delivery.outcome import classify
-from sockudo_publisher.draining import _post
 from sockudo_publisher.errors import CallError
+from sockudo_publisher.workerapp.run_drain import _post
 
 #: Seconds of one attempt.
 TIMEOUT = 1.0

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from sockudo_publisher.embedded.process import ChildProcess
+from sockudo_publisher.dev.embedded.process import ChildProcess
 
 
 class ForeignWorker(ChildProcess):

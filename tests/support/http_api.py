@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sockudo_publisher.embedded import App, DevServer, SockudoServer
-from sockudo_publisher.embedded.ports import LOOPBACK
+from sockudo_publisher.dev.embedded import App, DevServer, SockudoServer
+from sockudo_publisher.dev.embedded.ports import LOOPBACK
 
 #: Seconds for one answer; a pending id is waited for by the server for one.
 ANSWER_S = 10.0

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from scripts.stack import Part, Ports, find_nginx, nginx_command, services
-from sockudo_publisher.embedded.ports import LOOPBACK, free_port
+from sockudo_publisher.dev.embedded.ports import LOOPBACK, free_port
 
 
 def nginx_before(upstream: int, directory: Path, ends: ExitStack) -> int:

@@ -18,8 +18,14 @@ from typing import Any, NoReturn
 import pytest
 
 from scripts.stack import find_nginx
-from sockudo_publisher.embedded import EmbeddedError, PartMissing, find_redis_server, find_sockudo, redis_server_version
-from sockudo_publisher.embedded.sockudo import sockudo_version
+from sockudo_publisher.dev.embedded import (
+    EmbeddedError,
+    PartMissing,
+    find_redis_server,
+    find_sockudo,
+    redis_server_version,
+)
+from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 from tests.support.postgres import find_postgres
 
 __all__ = [

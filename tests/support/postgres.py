@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psycopg
 
-from sockudo_publisher.embedded import free_port
-from sockudo_publisher.embedded.process import ChildProcess
+from sockudo_publisher.dev.embedded import free_port
+from sockudo_publisher.dev.embedded.process import ChildProcess
 
 #: Where Debian keeps the programs of each version; they are not on PATH.
 DEBIAN = Path("/usr/lib/postgresql")

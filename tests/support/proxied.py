@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import redis
 
-from sockudo_publisher.delivery.canaries import CHANNEL
-from sockudo_publisher.embedded import SockudoServer
+from sockudo_publisher.canaries.ask import CHANNEL
+from sockudo_publisher.dev.embedded import SockudoServer
 
 from .proxy import Connection, Proxy
 from .stack import Stack

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from sockudo_publisher.embedded.ports import LOOPBACK, free_port
+from sockudo_publisher.dev.embedded.ports import LOOPBACK, free_port
 
 #: Bytes read at once.
 CHUNK_BYTES = 65_536

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 
-from sockudo_publisher.embedded import App
+from sockudo_publisher.dev.embedded import App
 
 from .subscriber import Subscriber
 

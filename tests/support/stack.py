@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from sockudo_publisher.embedded import DevServer, RedisServer, SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer, WorkerProcess
 
 from .subscriber import Subscriber
 

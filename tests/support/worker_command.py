@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sockudo_publisher.embedded.process import ChildProcess
+from sockudo_publisher.dev.embedded.process import ChildProcess
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kombu import Connection
 from kombu.transport import TRANSPORT_ALIASES
 
-from sockudo_publisher.addresses import RedisAddress, checked_broker_url
+from sockudo_publisher.config.redis_url import RedisAddress, checked_broker_url
 from sockudo_publisher.errors import ConfigurationError
 from sockudo_publisher.redaction import without_credentials
 

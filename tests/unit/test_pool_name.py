@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.pool_name import asks_for_prefork
+from sockudo_publisher.workerapp.pool_name import asks_for_prefork
 
 pytestmark = pytest.mark.unit
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher import settings as module
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.config import settings as module
+from sockudo_publisher.config.settings import DEFAULT_APP, Settings, get_settings, unknown_variables
 from sockudo_publisher.delivery import window
 from sockudo_publisher.errors import ConfigurationError
-from sockudo_publisher.settings import DEFAULT_APP, Settings, get_settings, unknown_variables
 
 pytestmark = pytest.mark.unit
 

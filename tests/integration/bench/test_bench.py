@@ -14,15 +14,11 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.bench.figures import DIRECT
-from sockudo_publisher.bench.load import PREFIX
-from sockudo_publisher.bench.plan import Plan
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.embedded import (
-    SockudoServer,
-    WorkerProcess,
-    find_redis_server,
-)
+from sockudo_publisher.dev.bench.figures import DIRECT
+from sockudo_publisher.dev.bench.load import PREFIX
+from sockudo_publisher.dev.bench.plan import Plan
+from sockudo_publisher.dev.embedded import SockudoServer, WorkerProcess, find_redis_server
 from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.integration

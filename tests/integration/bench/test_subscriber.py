@@ -14,7 +14,7 @@ import pytest
 import trustme
 from websockets.sync.server import ServerConnection, serve
 
-from sockudo_publisher.bench.subscriber import Subscriber
+from sockudo_publisher.dev.bench.subscriber import Subscriber
 from sockudo_publisher.errors import SockudoConnectionError, SockudoError
 
 pytestmark = pytest.mark.integration

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded import RedisServer, SockudoServer
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.stack import Stack
 
 MakeStack = Callable[..., Stack]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import pytest
 
 from sockudo_publisher import operations, publish_many
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.integration.canary.conftest import MakeStack
 from tests.support.stack import Stack
 from tests.support.subscriber import Subscriber

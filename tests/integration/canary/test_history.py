@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher import draining, operations, publish_many
-from sockudo_publisher.apps import app_named
-from sockudo_publisher.delivery.canaries import CHANNEL
+from sockudo_publisher import operations, publish_many
+from sockudo_publisher.canaries.ask import CHANNEL
+from sockudo_publisher.canaries.store import DedupMemory
+from sockudo_publisher.canaries.values import MemoryReport
+from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery.drain import drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from sockudo_publisher.journal.canary import MemoryReport
-from sockudo_publisher.journal.memory import DedupMemory
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.wiring.app import app_named
+from sockudo_publisher.workerapp import run_drain as draining
 from tests.integration.canary.conftest import MakeStack
 
 pytestmark = pytest.mark.integration

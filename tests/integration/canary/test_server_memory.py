@@ -14,12 +14,12 @@ import redis
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, operations, publish_many
-from sockudo_publisher.delivery.memory import ENOUGH, advice, beat_s
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.journal.canary import MemoryReport
+from sockudo_publisher.canaries.schedule import ENOUGH, advice, beat_s
+from sockudo_publisher.canaries.values import MemoryReport
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
-from sockudo_publisher.settings import get_settings
 from tests.integration.canary.conftest import MakeStack
 from tests.support.stack import Stack
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from sockudo_publisher import draining
-from sockudo_publisher.apps import App, app_named, forget_apps
-from sockudo_publisher.delivery.canaries import CHANNEL
-from sockudo_publisher.embedded import DevServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.canaries.ask import CHANNEL
+from sockudo_publisher.canaries.store import DedupMemory
+from sockudo_publisher.dev.embedded import DevServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
-from sockudo_publisher.journal.memory import DedupMemory
-from sockudo_publisher.workerapp.canary import CanaryStep, beat_once
+from sockudo_publisher.wiring.app import App, app_named, forget_apps
+from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.workerapp.steps.canaries import CanaryStep, beat_once
 from tests.support.proxy import Hang, Proxy
 from tests.support.subscriber import Subscriber
 
@@ -95,7 +95,7 @@ def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPat
 
     step = CanaryStep(None)
     with monkeypatch.context() as patch:
-        patch.setattr("sockudo_publisher.workerapp.canary.draining.canaries", fail)
+        patch.setattr("sockudo_publisher.workerapp.steps.canaries.draining.canaries", fail)
         step.start(None)
         assert wait_for(lambda: len(asked) >= 3, 60)
     assert wait_for(lambda: beats(app) >= 1, 60)

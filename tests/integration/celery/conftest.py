@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from sockudo_publisher.embedded import App, DevServer, WorkerProcess
+from sockudo_publisher.dev.embedded import App, DevServer, WorkerProcess
 from tests.support.subscriber import Subscriber
 
 #: Seconds that one script of a caller may take on a busy machine.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sockudo_publisher.workerapp import app, sweep
+from sockudo_publisher.workerapp import app
+from sockudo_publisher.workerapp.steps import sweep
 
 __all__ = ["app"]
 

@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, operations, publish
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import DEFAULT_APP, SockudoServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded import DEFAULT_APP, SockudoServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import redis
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import ChildProcess, wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import ChildProcess, wait_for
 from tests.integration.celery.theirs import APP
 from tests.support.caller import ROOT
 from tests.support.stack import Stack

@@ -13,7 +13,7 @@ import pytest
 import redis
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 from tests.integration.celery.theirs import APP, PRELUDE, Theirs
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
@@ -201,7 +201,7 @@ def test_eager_apps_publish_now(stack: Stack) -> None:
     """`task_always_eager`, theirs or ours, needs neither broker nor Redis, whatever the options; chains run on."""
     seen = stack.subscribe(stack.channel())
     nobody = "redis://127.0.0.1:1/0"
-    ours = "from celery import chain\nfrom sockudo_publisher.celery_app import celery_app as app\n"
+    ours = "from celery import chain\nfrom sockudo_publisher.wiring.private_celery import celery_app as app\n"
     for prelude in (PRELUDE, ours):
         told = call(
             stack,
@@ -226,7 +226,7 @@ def test_eager_steps_are_given_the_message_id(stack: Stack, their_broker: RedisS
     """By a link, in a chain and as a chord's header, as in production; and unregistered they are refused, as there."""
     seen = stack.subscribe(stack.channel())
     source = f"""
-from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.wiring.private_celery import celery_app
 (app if {eager!r} == "theirs" else celery_app).conf.task_always_eager = True
 app.conf.task_always_eager = True
 """

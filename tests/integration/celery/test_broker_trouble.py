@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded import RedisServer, free_port
+from sockudo_publisher.dev.embedded import RedisServer, free_port
 from tests.support.caller import call
 from tests.support.stack import Stack
 from tests.support.timing import BUSY_S, in_time

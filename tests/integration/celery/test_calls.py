@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.settings import QUEUE
+from sockudo_publisher.config.settings import QUEUE
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
@@ -94,7 +94,7 @@ def test_worker_log_at_debug_level_has_no_payload(running: Stack) -> None:
         f"""
 publish.delay(C, "e", {SECRET_TEXT!r})
 publish.apply_async((C, "e", {SECRET_TEXT!r}), countdown=0.1)
-from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.wiring.private_celery import celery_app
 from celery import group
 group([publish.s(C, "e", {SECRET_TEXT!r})]).apply_async()
 celery_app.send_task("sockudo_publisher.publish", (C, "", {SECRET_TEXT!r}), argsrepr="(...)")
@@ -218,7 +218,7 @@ def test_eager_publishes_now_in_an_eager_result(stack: Stack, whose: str) -> Non
         stack,
         f"""
 from celery import Celery
-from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.wiring.private_celery import celery_app
 theirs = Celery("theirs", broker="memory://") if {whose!r} == "theirs" else None
 {whose}.conf.task_always_eager = True
 result = publish.delay(C, "e", "eager")
@@ -240,7 +240,7 @@ def test_eager_errors_propagate_where_the_app_says_so(stack: Stack, whose: str) 
         stack,
         f"""
 from celery import Celery
-from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.wiring.private_celery import celery_app
 theirs = Celery("theirs", broker="memory://") if {whose!r} == "theirs" else None
 {whose}.conf.task_always_eager = True
 result = publish.delay(C, "e", "nobody is there")
@@ -262,7 +262,7 @@ def test_hand_made_map_over_publish_sends_nothing(running: Stack) -> None:
         running,
         """
 from celery import xstarmap
-from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.wiring.private_celery import celery_app
 result = xstarmap(publish.s(), [(C, "e", 1), (C, "e", 2)], app=celery_app).apply_async(queue="sockudo")
 try: result.get(timeout=20)
 except TypeError as error: say(str(error))

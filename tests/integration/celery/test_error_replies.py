@@ -11,9 +11,9 @@ import pytest
 import redis
 
 from sockudo_publisher import publish
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.embedded.worker import WorkerProcess
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.worker import WorkerProcess
 from tests.support.caller import call
 from tests.support.stack import Stack
 

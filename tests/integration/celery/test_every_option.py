@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher import options
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.tasks import options
 from tests.support.caller import call
 from tests.support.stack import Stack
 
@@ -88,7 +88,7 @@ REFUSED_LATER = {name: f"{name}: a countdown of publish" for name in ("queue", "
 
 SOURCE = """
 from kombu import Connection, Producer
-from sockudo_publisher.celery_app import celery_app
+from sockudo_publisher.wiring.private_celery import celery_app
 elsewhere = Connection({elsewhere!r})
 now = datetime.now(timezone.utc)
 def ask(name, options):

@@ -9,7 +9,7 @@ import pytest
 import redis
 
 from sockudo_publisher import publish
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.caller import call
 from tests.support.stack import Stack
 from tests.support.worker_command import PROGRAMS, ROOT, WorkerCommand
@@ -116,19 +116,19 @@ def test_refusal_by_our_own_command_is_one_line(stack: Stack) -> None:
 NAMED = [
     "sockudo_publisher",
     "sockudo_publisher:app",
-    "sockudo_publisher.celery_app",
-    "sockudo_publisher.celery_app:celery_app",
-    "sockudo_publisher.tasks",
+    "sockudo_publisher.wiring.private_celery",
+    "sockudo_publisher.wiring.private_celery:celery_app",
+    "sockudo_publisher.tasks.publish",
     "sockudo_publisher.workerapp",
     "sockudo_publisher.workerapp:app",
-    "sockudo_publisher.doorbell",
+    "sockudo_publisher.wiring.doorbell",
     "worker:app",
 ]
 
 
 @pytest.mark.parametrize("name", NAMED)
 def test_any_module_that_names_our_app_delivers(stack: Stack, name: str, tmp_path: Path) -> None:
-    """`celery -A sockudo_publisher.celery_app worker` started, and discarded every drain."""
+    """`celery -A sockudo_publisher.wiring.private_celery worker` started, and discarded every drain."""
     channel = stack.channel()
     words = ["celery", "-A", name, "worker"]
     with stack.subscribe(channel) as seen, WorkerCommand(words, stack.environ, tmp_path) as worker:
@@ -139,7 +139,7 @@ def test_any_module_that_names_our_app_delivers(stack: Stack, name: str, tmp_pat
 
 
 @pytest.mark.parametrize(
-    "name", ["sockudo_publisher.celery_apps", "sockudo_publisher.settings", "sockudo_publisher:no"]
+    "name", ["sockudo_publisher.tasks.other_apps", "sockudo_publisher.config.settings", "sockudo_publisher:no"]
 )
 def test_module_that_leads_to_another_app_is_refused(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
@@ -147,7 +147,7 @@ def test_module_that_leads_to_another_app_is_refused(stack: Stack, name: str) ->
     assert done.returncode == 2, done.stderr
 
 
-@pytest.mark.parametrize("name", ["sockudo_publisher.tasks:publish", "sockudo_publisher.tasks.drain"])
+@pytest.mark.parametrize("name", ["sockudo_publisher.tasks.publish:publish", "sockudo_publisher.tasks.publish.drain"])
 def test_task_in_place_of_the_app_is_refused(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
     done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -155,7 +155,9 @@ def test_task_in_place_of_the_app_is_refused(stack: Stack, name: str) -> None:
     assert done.stderr == f"Error: -A {name}: a task, not an app; use -A sockudo_publisher\n"
 
 
-@pytest.mark.parametrize("name", ["sockudo_publisher", "sockudo_publisher.celery_app", "sockudo_publisher.tasks"])
+@pytest.mark.parametrize(
+    "name", ["sockudo_publisher", "sockudo_publisher.wiring.private_celery", "sockudo_publisher.tasks.publish"]
+)
 def test_wrong_settings_are_one_line_by_any_name(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
     env = {**stack.python(), "SOCKUDO_LANES": "many"}

@@ -10,10 +10,10 @@ import pytest
 from kombu import Connection, Queue
 
 from sockudo_publisher import operations
-from sockudo_publisher.apps import app_named
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.wiring.app import app_named
 from tests.support.caller import call
 from tests.support.stack import Stack
 

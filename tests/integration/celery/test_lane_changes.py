@@ -8,11 +8,11 @@ import signal
 import pytest
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.apps import app_named
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
-from sockudo_publisher.journal.layout import read_layout
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.journal.layout.layout import read_layout
+from sockudo_publisher.wiring.app import app_named
 from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack

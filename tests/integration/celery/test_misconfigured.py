@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, operations, publish_many
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
-from sockudo_publisher.settings import get_settings
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Answer, Pass, Proxy
 from tests.support.stack import Stack

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.embedded import DevServer, RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import DevServer, RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.app.workers import TTL_MS
 from sockudo_publisher.journal.keys import Keyspace
-from sockudo_publisher.journal.workers import TTL_MS
 from tests.integration.celery.deployments import APPS, Deployment
 from tests.support.caller import ROOT
 from tests.support.celery_worker import ForeignWorker

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.integration.celery.theirs import Theirs
 from tests.support.stack import Stack
 

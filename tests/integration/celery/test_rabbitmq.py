@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from kombu import Connection, Exchange, Queue
 
-from sockudo_publisher.embedded import free_ports
-from sockudo_publisher.embedded.process import ChildProcess, wait_for
-from sockudo_publisher.settings import QUEUE
+from sockudo_publisher.config.settings import QUEUE
+from sockudo_publisher.dev.embedded import free_ports
+from sockudo_publisher.dev.embedded.process import ChildProcess, wait_for
 from tests.support.caller import call
 from tests.support.parts import need
 from tests.support.stack import Stack

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.caller import call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack

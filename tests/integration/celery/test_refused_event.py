@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sockudo_publisher import operations, publish, publish_many
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.config.settings import get_settings
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 

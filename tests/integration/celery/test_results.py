@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 from tests.integration.celery.theirs import Theirs
 from tests.support.stack import Stack
 

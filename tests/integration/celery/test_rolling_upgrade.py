@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from sockudo_publisher import operations
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_keys, lane_of
-from sockudo_publisher.settings import get_settings
 from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack

@@ -16,11 +16,11 @@ import pytest
 
 from benchmarks.drained import settled
 from sockudo_publisher import operations, publish_many
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import DevServer, RedisServer, WorkerProcess
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded import DevServer, RedisServer, WorkerProcess
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Answer, Hang, Pass, Proxy
 from tests.support.stack import Stack

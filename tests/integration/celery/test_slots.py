@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from sockudo_publisher import publish
-from sockudo_publisher.apps import app_named
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
+from sockudo_publisher.wiring.app import app_named
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -24,7 +24,7 @@ def test_held_channel_gets_a_slot_beside_lanes_that_are_never_idle(
     """An event a second in each of two lanes, two slots: an idle lane was watched for ten, and gave none back."""
     stack.environ["SOCKUDO_LANES"] = "2"
     monkeypatch.setenv("SOCKUDO_LANES", "2")
-    from sockudo_publisher.apps import forget_apps
+    from sockudo_publisher.wiring.app import forget_apps
 
     forget_apps()
     busy = [next(name for n in range(99) if lane_of(name := stack.channel(f"b{n}"), 2) == lane) for lane in (0, 1)]

@@ -8,8 +8,8 @@ import pytest
 import redis
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.integration.celery.theirs import APP, Theirs
 from tests.support.caller import ROOT
 from tests.support.celery_worker import ForeignWorker

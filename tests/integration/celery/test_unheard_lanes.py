@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import publish
-from sockudo_publisher.apps import app_named
-from sockudo_publisher.doctor.doorbells import judge_doorbells
+from sockudo_publisher.config.settings import DEFAULT_APP, QUEUE, Settings
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.worker import WorkerProcess
+from sockudo_publisher.doctor.checks.doorbells import judge_doorbells
+from sockudo_publisher.doctor.facts.journal import look_at_journal
 from sockudo_publisher.doctor.finding import State
-from sockudo_publisher.doctor.look_at_journal import look_at_journal
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.embedded.worker import WorkerProcess
 from sockudo_publisher.journal.keys import lane_of
-from sockudo_publisher.private_app import PrivateApp
-from sockudo_publisher.settings import DEFAULT_APP, QUEUE, Settings
+from sockudo_publisher.wiring.app import app_named
+from sockudo_publisher.wiring.celery_isolation import PrivateApp
 from tests.support.caller import call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 from tests.support.worker_command import WorkerCommand

@@ -8,7 +8,7 @@ from typing import Any
 
 import redis
 
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack

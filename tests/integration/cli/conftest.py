@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import lane_of
 
 LANES = 4

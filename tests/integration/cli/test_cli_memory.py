@@ -7,10 +7,10 @@ import json
 import pytest
 import redis
 
-from sockudo_publisher.journal.canary import MemoryReport
+from sockudo_publisher.canaries.store import DedupMemory
+from sockudo_publisher.canaries.values import MemoryReport
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.memory import DedupMemory
+from sockudo_publisher.journal.redis.link import RedisLink
 
 pytestmark = pytest.mark.integration
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sockudo_publisher.embedded import App, SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded import App, SockudoServer, WorkerProcess
 from tests.support.parts import need
 
 pytestmark = pytest.mark.integration

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 import redis as redis_py
 
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.integration

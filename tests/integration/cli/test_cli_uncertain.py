@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded import SockudoServer, WorkerProcess
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.parts import need
 from tests.support.proxy import Cut, Pass, Proxy
 from tests.support.subscriber import Subscriber

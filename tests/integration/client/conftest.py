@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 
 #: An app whose users may sign in; and the most that one page holds, for several pages of few events.
 FULL_APP = App("full", "full-key", "full-secret")

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.client.json_memory import json_bytes
+from sockudo_publisher.client.http.json_memory import json_bytes
 from tests.support.answer_bounds import CALLS, TIMEOUT
 
 from .conftest import Peer

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sockudo_publisher.embedded import App, SockudoServer, free_ports
+from sockudo_publisher.dev.embedded import App, SockudoServer, free_ports
 from tests.support.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration

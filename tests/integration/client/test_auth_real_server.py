@@ -14,9 +14,9 @@ import pytest
 from nacl.secret import SecretBox
 
 from sockudo_publisher import Sockudo
-from sockudo_publisher.client.authentication import channel_auth
-from sockudo_publisher.client.signing import Signer
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.client.api.authentication import channel_auth
+from sockudo_publisher.client.http.signing import Signer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.support.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration

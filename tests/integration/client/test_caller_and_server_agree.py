@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.client import stock_server
-from sockudo_publisher.client.encoding import Encoder, _item_head, batch_body
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.client.wire import stock_server
+from sockudo_publisher.client.wire.encoding import Encoder, _item_head, batch_body
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from sockudo_publisher.errors import ValidationError
 from tests.support.http_api import HttpAnswer, HttpApi
 from tests.support.verdicts import ACCEPTED, CONFIGURED, REFUSED, STRICTER, nested

@@ -12,9 +12,9 @@ import time
 
 import pytest
 
-from sockudo_publisher.client.retries import Retries
+from sockudo_publisher.client.http.retries import Retries
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from sockudo_publisher.errors import BadStatus, RateLimited, SockudoConnectionError
 from tests.support.proxy import Answer, Cut, Proxy
 

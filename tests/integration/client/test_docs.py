@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import Sockudo
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.support.signed_in import join, sign_in
 from tests.support.stack import SubscriberFactory
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import Sockudo
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.support.stack import SubscriberFactory
 
 pytestmark = pytest.mark.integration

@@ -15,8 +15,8 @@ import requests
 
 from scripts.stack import find_nginx
 from sockudo_publisher import BadStatus, Event, Sockudo
-from sockudo_publisher.embedded import SockudoServer
-from sockudo_publisher.embedded.ports import free_port
+from sockudo_publisher.dev.embedded import SockudoServer
+from sockudo_publisher.dev.embedded.ports import free_port
 from tests.support.stack import SubscriberFactory
 
 pytestmark = pytest.mark.integration

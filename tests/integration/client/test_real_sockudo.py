@@ -10,9 +10,9 @@ import pytest
 import requests
 from nacl.secret import SecretBox
 
-from sockudo_publisher.client.event import Event
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.client.wire.event import Event
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from sockudo_publisher.errors import (
     AuthFailed,
     BadRequest,

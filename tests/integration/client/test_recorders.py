@@ -17,7 +17,7 @@ import vcr
 from vcr.errors import CannotOverwriteExistingCassetteException
 
 from sockudo_publisher import Event, Sockudo, SockudoConnectionError
-from sockudo_publisher.embedded import SockudoServer
+from sockudo_publisher.dev.embedded import SockudoServer
 
 from .conftest import Peer
 

@@ -17,8 +17,8 @@ import requests
 import trustme
 from urllib3.util import Retry
 
+from sockudo_publisher.client.http.transport import Bounds, Transport
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.client.transport import Bounds, Transport
 from sockudo_publisher.errors import (
     AuthFailed,
     BadStatus,

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from sockudo_publisher import InvalidWebhook, Sockudo, Webhook, WebhookEvent
-from sockudo_publisher.client.encryption import seal
-from sockudo_publisher.embedded import App, SockudoServer
-from sockudo_publisher.embedded.ports import LOOPBACK
+from sockudo_publisher.client.wire.encryption import seal
+from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded.ports import LOOPBACK
 from tests.support.subscriber import Subscriber
 
 pytestmark = pytest.mark.integration

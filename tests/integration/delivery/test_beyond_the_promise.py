@@ -11,9 +11,9 @@ import redis
 
 from sockudo_publisher.delivery.drain import drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer

@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from sockudo_publisher.delivery.canaries import CHANNEL, FRESH
+from sockudo_publisher.canaries.ask import CHANNEL, FRESH
 from sockudo_publisher.delivery.drain import Ring, drain
 from sockudo_publisher.delivery.memory_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sockudo_publisher.delivery.canaries import CHANNEL, MOST_ASKED, Asked, Canaries
+from sockudo_publisher.canaries.ask import CHANNEL, MOST_ASKED, Asked, Canaries
+from sockudo_publisher.canaries.store import DedupMemory
+from sockudo_publisher.canaries.values import Canary, MemoryReport
 from sockudo_publisher.delivery.drain import Ring, drain
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
-from sockudo_publisher.journal.canary import Canary, MemoryReport
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.lease import TTL_MS
-from sockudo_publisher.journal.memory import DedupMemory
 from sockudo_publisher.journal.pack import Item
 from tests.integration.delivery.world import APP, SOON_MS, Control, Died, World
 from tests.unit.delivery.model import AnswerLost

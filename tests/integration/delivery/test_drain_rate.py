@@ -10,7 +10,7 @@ import pytest
 from sockudo_publisher.delivery.drain import WAIT_IN_PLACE_S, Ring
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import AppKeys
 from tests.integration.delivery.world import APP, Control, World
 from tests.unit.delivery.model import AnswerLost, NotSent

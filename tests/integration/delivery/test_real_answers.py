@@ -18,11 +18,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sockudo_publisher.client import calls as client_module
-from sockudo_publisher.client.signing import Signer
+from sockudo_publisher.client.http import calls as client_module
+from sockudo_publisher.client.http.signing import Signer
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply, classify
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from sockudo_publisher.errors import SockudoConnectionError
 from tests.unit.delivery import model
 from tests.unit.delivery.model import body_of

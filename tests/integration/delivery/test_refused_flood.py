@@ -10,13 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher import draining, operations, publish_many
-from sockudo_publisher.apps import App as PublisherApp
-from sockudo_publisher.apps import forget_apps
+from sockudo_publisher import operations, publish_many
+from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from sockudo_publisher.embedded import App, RedisServer, SockudoServer
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.dev.embedded import App, RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.wiring.app import App as PublisherApp
+from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher.workerapp import run_drain as draining
 from tests.integration.delivery.world import World
 from tests.support.stack import Stack
 from tests.support.subscriber import Subscriber

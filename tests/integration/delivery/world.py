@@ -17,7 +17,7 @@ import redis
 from sockudo_publisher.delivery.drain import Ring, drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import AppKeys, hold_keys, lane_keys, lane_of
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer

@@ -14,7 +14,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import Server, ServerConnection, serve
 
-from sockudo_publisher.demo.page import PageServer, bind_from, page_app
+from sockudo_publisher.dev.demo.page import PageServer, bind_from, page_app
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.embedded import find_redis_server
+from sockudo_publisher.dev.embedded import find_redis_server
 
 pytestmark = pytest.mark.integration
 

@@ -17,7 +17,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sockudo_publisher.embedded import App, DevServer, SockudoServer, find_sockudo
+from sockudo_publisher.dev.embedded import App, DevServer, SockudoServer, find_sockudo
 from tests.support.http_api import HttpAnswer, HttpApi, signature
 from tests.support.proxy import Cut, Proxy
 from tests.support.stack import Server

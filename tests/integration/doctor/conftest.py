@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.client.credentials import Credentials
+from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.doctor.access import Access, judge_access
-from sockudo_publisher.doctor.delivering import DeliveryFacts, judge_delivering
+from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, find_sockudo
+from sockudo_publisher.doctor.checks.access import Access, judge_access
+from sockudo_publisher.doctor.checks.dedup_memory import judge_remembering
+from sockudo_publisher.doctor.checks.delivering import DeliveryFacts, judge_delivering
+from sockudo_publisher.doctor.checks.limits import LimitFacts, judge_limits
+from sockudo_publisher.doctor.checks.redis import judge_redis
+from sockudo_publisher.doctor.facts.redis import look_at_redis
+from sockudo_publisher.doctor.facts.sockudo import SockudoFacts, Wanted, look_at_sockudo
 from sockudo_publisher.doctor.finding import Finding
-from sockudo_publisher.doctor.limits import LimitFacts, judge_limits
-from sockudo_publisher.doctor.look_at_redis import look_at_redis
-from sockudo_publisher.doctor.look_at_sockudo import SockudoFacts, Wanted, look_at_sockudo
-from sockudo_publisher.doctor.redis_health import judge_redis
-from sockudo_publisher.doctor.remembering import judge_remembering
-from sockudo_publisher.embedded import RedisServer, SockudoServer, find_sockudo
 
 Findings = dict[str, Finding]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import __version__
-from sockudo_publisher.doctor import look_at_broker as room
-from sockudo_publisher.doctor.broker_health import judge_broker
-from sockudo_publisher.doctor.look_at_broker import look_at_broker
-from sockudo_publisher.embedded import free_port
-from sockudo_publisher.settings import Settings
+from sockudo_publisher.config.settings import Settings
+from sockudo_publisher.dev.embedded import free_port
+from sockudo_publisher.doctor.checks.broker import judge_broker
+from sockudo_publisher.doctor.facts import broker as room
+from sockudo_publisher.doctor.facts.broker import look_at_broker
 from tests.support.celery_worker import ForeignWorker
 
 from .conftest import by_name

@@ -12,8 +12,8 @@ import pytest
 
 from scripts import stack as composed
 from sockudo_publisher import __version__
-from sockudo_publisher.client.credentials import Credentials
-from sockudo_publisher.embedded import RedisServer, SockudoServer, free_port
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, free_port
 
 pytestmark = pytest.mark.integration
 

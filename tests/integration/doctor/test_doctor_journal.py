@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.doctor.look_at_journal import JournalFacts, look_at_journal
-from sockudo_publisher.embedded import free_port
-from sockudo_publisher.journal.canary import MemoryReport
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.canaries.store import DedupMemory
+from sockudo_publisher.canaries.values import MemoryReport
+from sockudo_publisher.config.settings import Settings
+from sockudo_publisher.dev.embedded import free_port
+from sockudo_publisher.doctor.facts.journal import JournalFacts, look_at_journal
+from sockudo_publisher.journal.app.shared import Limits, Shared
+from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.journal.layout import Layout, Retired, Span
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.memory import DedupMemory
-from sockudo_publisher.journal.shared import Limits, Shared
-from sockudo_publisher.journal.workers import Target, WorkerRegistry
-from sockudo_publisher.settings import Settings
+from sockudo_publisher.journal.layout.layout import Layout, Retired, Span
+from sockudo_publisher.journal.redis.link import RedisLink
 
 pytestmark = pytest.mark.integration
 

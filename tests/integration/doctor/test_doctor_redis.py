@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import redis as redis_py
 
-from sockudo_publisher.doctor.rights import PARTS, rights_of
-from sockudo_publisher.embedded import free_port
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import free_port
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.doctor.checks.redis_rights import PARTS, rights_of
 from sockudo_publisher.errors import ConfigurationError
 
 from .conftest import redis_findings

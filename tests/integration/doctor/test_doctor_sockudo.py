@@ -10,9 +10,9 @@ import uuid
 import pytest
 
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.doctor import look_at_sockudo as room
-from sockudo_publisher.doctor.look_at_sockudo import CHANNEL, Wanted
-from sockudo_publisher.embedded import App, free_port
+from sockudo_publisher.dev.embedded import App, free_port
+from sockudo_publisher.doctor.facts import sockudo as room
+from sockudo_publisher.doctor.facts.sockudo import CHANNEL, Wanted
 from tests.support.proxy import Answer, Hang, Pass, Proxy
 
 from .conftest import sockudo_findings

@@ -11,9 +11,9 @@ import time
 import pytest
 import trustme
 
-from sockudo_publisher.client.credentials import Credentials
-from sockudo_publisher.doctor.dropped_request import drop_batch
-from sockudo_publisher.embedded import free_port
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.dev.embedded import free_port
+from sockudo_publisher.doctor.facts.dropped_request import drop_batch
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.embedded import (
+from sockudo_publisher.dev.embedded import (
     App,
     ChildProcess,
     DevServer,
@@ -30,7 +30,7 @@ from sockudo_publisher.embedded import (
     redis_server_version,
     toml,
 )
-from sockudo_publisher.embedded import redis as embedded_redis
+from sockudo_publisher.dev.embedded import redis as embedded_redis
 from tests.support.http_api import HttpApi
 from tests.support.parts import need_module, not_for_this_case
 
@@ -175,7 +175,7 @@ def test_a_part_starts_once(tmp_path):
 
 PARENT = """
 import sys, time
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 server = RedisServer({directory!r}).start()
 print(server.pid, flush=True)
 {then}
@@ -203,7 +203,7 @@ def test_a_child_ends_with_its_parent(tmp_path, then, number):
 
 FORKED = """
 import os
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 server = RedisServer({directory!r}).start()
 if os.fork() == 0:
     raise SystemExit  # runs what was registered to run at exit

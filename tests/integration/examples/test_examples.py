@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import Sockudo
-from sockudo_publisher.embedded import SockudoServer
+from sockudo_publisher.dev.embedded import SockudoServer
 
 pytestmark = pytest.mark.integration
 

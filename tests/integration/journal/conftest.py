@@ -8,9 +8,9 @@ from contextlib import ExitStack
 import pytest
 import redis
 
-from sockudo_publisher.journal.journal import Journal
-from sockudo_publisher.journal.link import RedisLink
+from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.producer import Producer
+from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.one_lane import OneLane
 
 APP = "app"

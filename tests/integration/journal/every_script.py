@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from sockudo_publisher.canaries.store import DedupMemory
+from sockudo_publisher.canaries.values import Canary, CanaryAnswer, MemoryReport
 from sockudo_publisher.errors import IdempotencyConflict
-from sockudo_publisher.journal.canary import Canary, CanaryAnswer, MemoryReport
-from sockudo_publisher.journal.journal import DeadLetterFields, Journal
-from sockudo_publisher.journal.memory import DedupMemory
+from sockudo_publisher.journal.app.rate import Rate
+from sockudo_publisher.journal.app.shared import Limits
+from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
+from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem
-from sockudo_publisher.journal.rate import Rate
-from sockudo_publisher.journal.scripts import Answer
-from sockudo_publisher.journal.shared import Limits
+from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
-from sockudo_publisher.journal.workers import Target, WorkerRegistry
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
 
 ODD = '#server-to-user-"q\\{é}:% \u2028'

@@ -8,7 +8,7 @@ import redis
 
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
-from sockudo_publisher.journal.journal import Holder, Journal, Taken
+from sockudo_publisher.journal.holder import Holder, Journal, Taken
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Appended, KeyedItem, Producer
 from tests.integration.journal.raw import Lane, base, hold_base, read_lane

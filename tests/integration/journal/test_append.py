@@ -11,7 +11,7 @@ from sockudo_publisher.errors import BacklogFull, IdempotencyConflict
 from sockudo_publisher.journal.keys import ledger_key
 from sockudo_publisher.journal.pack import MOST_BYTES, MOST_ITEMS, Item
 from sockudo_publisher.journal.producer import KeyedItem
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.one_lane import FUTURE, OneLane
 
 pytestmark = pytest.mark.integration

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 import redis
 
-from sockudo_publisher.journal import journal as journal_module
+from sockudo_publisher.journal import holder as journal_module
 from sockudo_publisher.journal.dead_letters import DeadBounds
-from sockudo_publisher.journal.journal import DeadLetterFields, Journal
+from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import PAST, OneLane
 from tests.integration.journal.raw import assert_size_is_kept, check_lane, letters_size

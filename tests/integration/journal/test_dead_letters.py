@@ -6,10 +6,10 @@ import pytest
 import redis
 
 from sockudo_publisher.journal.dead_letters import PAGE, DeadLetters
-from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis.link import RedisLink
+from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.conftest import APP
 from tests.integration.journal.one_lane import FUTURE, OneLane, bodies_of
 

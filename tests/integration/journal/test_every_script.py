@@ -12,16 +12,16 @@ import redis
 from redis.crc import key_slot
 from redis.exceptions import NoScriptError
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.ports import free_port
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.ports import free_port
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.errors import JournalUnavailable
-from sockudo_publisher.journal import link as link_module
-from sockudo_publisher.journal import scripts
-from sockudo_publisher.journal.link import Command, RedisLink
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis import link as link_module
+from sockudo_publisher.journal.redis import scripts
+from sockudo_publisher.journal.redis.link import Command, RedisLink
+from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.every_script import walk
 from tests.integration.journal.one_lane import OneLane
 from tests.unit.journal.lua_header import Header, read_header

@@ -9,13 +9,13 @@ import redis
 
 from sockudo_publisher.errors import IdempotencyConflict
 from sockudo_publisher.journal.dead_letters import DeadLetters
-from sockudo_publisher.journal.journal import DeadLetterFields, Journal
+from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.journal.layout import MOST_RETIRED, Layout, LayoutRecord, Phase, Span, read_layout
-from sockudo_publisher.journal.link import RedisLink
+from sockudo_publisher.journal.layout.layout import MOST_RETIRED, Layout, LayoutRecord, Phase, Span, read_layout
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis.link import RedisLink
+from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.conftest import APP, LANES
 
 pytestmark = pytest.mark.integration

@@ -17,11 +17,11 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from sockudo_publisher.journal import layout as layout_module
 from sockudo_publisher.journal.batch import Batch
-from sockudo_publisher.journal.journal import Holder, Journal
+from sockudo_publisher.journal.holder import Holder, Journal
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.journal.layout import LayoutRecord
+from sockudo_publisher.journal.layout import layout as layout_module
+from sockudo_publisher.journal.layout.layout import LayoutRecord
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
 

@@ -8,15 +8,15 @@ from contextlib import nullcontext
 import pytest
 import redis
 
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.errors import BacklogFull, JournalUnavailable
 from sockudo_publisher.journal import producer as producer_module
-from sockudo_publisher.journal.journal import DeadLetterFields
-from sockudo_publisher.journal.layout import LayoutRecord
+from sockudo_publisher.journal.app.rate import Rate
+from sockudo_publisher.journal.app.shared import Limits
+from sockudo_publisher.journal.holder import DeadLetterFields
+from sockudo_publisher.journal.layout.layout import LayoutRecord
 from sockudo_publisher.journal.producer import memory_share
-from sockudo_publisher.journal.rate import Rate
-from sockudo_publisher.journal.scripts import Answer
-from sockudo_publisher.journal.shared import Limits
+from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import PAST, OneLane, bodies_of
 

@@ -30,12 +30,12 @@ from hypothesis.stateful import (
 from sockudo_publisher.errors import IdempotencyConflict
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
-from sockudo_publisher.journal.journal import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
+from sockudo_publisher.journal.holder import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.lease import LeaseLost
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.raw import Lane, Queue, base, check_lane, hold_base, letters_size, read_lane
 
 pytestmark = pytest.mark.integration

@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal import lease as lease_module
-from sockudo_publisher.journal.journal import DeadLetterFields, Journal
+from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.lease import FRESH_S, TTL_MS, LeaseLost
 from tests.integration.journal.one_lane import OneLane, bodies_of
 

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from sockudo_publisher.journal.canary import Canary, CanaryAnswer, MemoryReport
+from sockudo_publisher.canaries.store import MOST_ANSWERS, MOST_CANARIES, DedupMemory
+from sockudo_publisher.canaries.values import Canary, CanaryAnswer, MemoryReport
+from sockudo_publisher.journal.app.shared import Shared
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.memory import MOST_ANSWERS, MOST_CANARIES, DedupMemory
-from sockudo_publisher.journal.shared import Shared
+from sockudo_publisher.journal.redis.link import RedisLink
 
 pytestmark = pytest.mark.integration
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import redis
 
+from sockudo_publisher.journal.app.rate import Grant, Rate, burst
 from sockudo_publisher.journal.keys import AppKeys
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.rate import Grant, Rate, burst
+from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.conftest import APP
 
 pytestmark = pytest.mark.integration

@@ -10,12 +10,12 @@ import redis
 
 from sockudo_publisher.errors import BacklogFull, JournalUnavailable
 from sockudo_publisher.journal import producer as producer_module
-from sockudo_publisher.journal.journal import DeadLetterFields, Holder
-from sockudo_publisher.journal.layout import Layout, Retired, Span
-from sockudo_publisher.journal.link import RedisLink, evalsha
+from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
+from sockudo_publisher.journal.holder import DeadLetterFields, Holder
+from sockudo_publisher.journal.layout.layout import Layout, Retired, Span
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem
-from sockudo_publisher.journal.workers import Target, WorkerRegistry
+from sockudo_publisher.journal.redis.link import RedisLink, evalsha
 from tests.integration.journal.one_lane import OneLane, bodies_of
 from tests.integration.journal.raw import assert_size_is_kept, check_lane
 
@@ -171,7 +171,7 @@ class TestUnknownScripts:
     )
     def test_what_older_servers_say(self, words: str, advice: str) -> None:
         """Such a server is not at hand: in its words."""
-        from sockudo_publisher.journal.refusal import describe_refusal
+        from sockudo_publisher.journal.redis.refusal import describe_refusal
 
         assert advice in describe_refusal(redis.ResponseError(words))
 

@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import redis
 
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.errors import BacklogFull, JournalUnavailable
-from sockudo_publisher.journal import journal as journal_module
-from sockudo_publisher.journal import link as link_module
+from sockudo_publisher.journal import holder as journal_module
 from sockudo_publisher.journal import producer as producer_module
 from sockudo_publisher.journal.lease import LeaseLost
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.scripts import all_scripts
+from sockudo_publisher.journal.redis import link as link_module
+from sockudo_publisher.journal.redis.link import RedisLink
+from sockudo_publisher.journal.redis.scripts import all_scripts
 from tests.integration.journal.one_lane import OneLane, bodies_of
 
 pytestmark = pytest.mark.integration
@@ -235,8 +235,8 @@ def test_redis_is_reached_again_after_any_number_of_failures(tmp_path) -> None:
 INTERRUPTED = """
 import signal, sys, time
 from sockudo_publisher import JournalUnavailable
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.scripts import all_scripts
+from sockudo_publisher.journal.redis.link import RedisLink
+from sockudo_publisher.journal.redis.scripts import all_scripts
 
 class TimeIsUp(Exception):
     pass

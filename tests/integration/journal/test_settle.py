@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.journal.journal import DeadLetterFields, Journal, MarkerChanged
+from sockudo_publisher.journal.holder import DeadLetterFields, Journal, MarkerChanged
 from sockudo_publisher.journal.pack import Item
 from tests.integration.journal.one_lane import FUTURE, OneLane, bodies_of
 

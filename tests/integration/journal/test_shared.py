@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.journal import shared as shared_module
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.app import shared as shared_module
+from sockudo_publisher.journal.app.shared import LIMITS_TTL_S, Limits, Shared
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.lease import TTL_MS
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.shared import LIMITS_TTL_S, Limits, Shared
+from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.conftest import APP
 
 pytestmark = pytest.mark.integration

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 import redis
 
-from sockudo_publisher.journal.journal import MarkerChanged
-from sockudo_publisher.journal.link import Command
+from sockudo_publisher.journal.holder import MarkerChanged
 from sockudo_publisher.journal.pack import MOST_ITEMS, Item
 from sockudo_publisher.journal.producer import KeyedItem
-from sockudo_publisher.journal.scripts import script
+from sockudo_publisher.journal.redis.link import Command
+from sockudo_publisher.journal.redis.scripts import script
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
 
 pytestmark = pytest.mark.integration

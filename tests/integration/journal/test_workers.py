@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sockudo_publisher.embedded.process import wait_for
-from sockudo_publisher.journal import workers as workers_module
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.app import workers as workers_module
+from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.keys import AppKeys
-from sockudo_publisher.journal.link import RedisLink
-from sockudo_publisher.journal.workers import Target, WorkerRegistry
+from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.conftest import APP
 
 pytestmark = pytest.mark.integration

@@ -10,9 +10,9 @@ import pytest
 import redis
 
 from sockudo_publisher import operations
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.doorbell import Doorbell
-from sockudo_publisher.settings import QUEUE, Settings, get_settings
+from sockudo_publisher.config.settings import QUEUE, Settings, get_settings
+from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher.wiring.doorbell import Doorbell
 from tests.integration.journal.one_lane import OneLane
 
 #: Nobody answers there: nothing is sent to a server.

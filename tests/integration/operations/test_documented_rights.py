@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.doctor.rights import BROKER_RIGHTS, PARTS, rights_of
-from sockudo_publisher.embedded import DevServer, RedisServer, WorkerProcess
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import DevServer, RedisServer, WorkerProcess
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.doctor.checks.redis_rights import BROKER_RIGHTS, PARTS, rights_of
 
 pytestmark = pytest.mark.integration
 

@@ -10,10 +10,10 @@ from dataclasses import replace
 import pytest
 
 from sockudo_publisher import operations
+from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.errors import JournalUnavailable, ValidationError
-from sockudo_publisher.journal.journal import DeadLetterFields
-from sockudo_publisher.journal.shared import Limits
-from sockudo_publisher.settings import Settings
+from sockudo_publisher.journal.app.shared import Limits
+from sockudo_publisher.journal.holder import DeadLetterFields
 from tests.integration.journal.one_lane import OneLane
 from tests.integration.operations.conftest import OTHER
 

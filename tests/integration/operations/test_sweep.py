@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import pytest
 import redis
 
-from sockudo_publisher import draining, publish_many
-from sockudo_publisher.apps import app_named, forget_apps
+from sockudo_publisher import publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.workerapp import sweep
-from sockudo_publisher.workerapp.sweep import UNHEARD, sweep_once, trim_once
+from sockudo_publisher.wiring.app import app_named, forget_apps
+from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.workerapp.steps import sweep
+from sockudo_publisher.workerapp.steps.sweep import UNHEARD, sweep_once, trim_once
 
 pytestmark = pytest.mark.integration
 

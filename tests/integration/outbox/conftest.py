@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.wiring.app import forget_apps
 from tests.integration.journal.raw import read_lane
 from tests.support.parts import need
 from tests.support.postgres import Postgres

@@ -18,10 +18,10 @@ from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 
 from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, publish
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.celery_app import celery_app
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.outbox.django import add, relay
+from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher.wiring.private_celery import celery_app
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
 from tests.integration.outbox.conftest import LANES

@@ -17,9 +17,9 @@ from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from sockudo_publisher import ValidationError, publish
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import RedisServer
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.wiring.app import forget_apps
 from tests.integration.outbox import sqlalchemy_app
 from tests.integration.outbox.sqlalchemy_app import metadata, orders, outbox
 from tests.support.oracle import compare, numbers

@@ -15,7 +15,7 @@ from sockudo_publisher import (
     publish,
     publish_many,
 )
-from sockudo_publisher.apps import forget_apps
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.parts import not_for_this_case
 from tests.support.stack import Stack
 

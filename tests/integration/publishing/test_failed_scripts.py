@@ -8,9 +8,9 @@ import pytest
 import redis
 
 from sockudo_publisher import BulkError, JournalUnavailable, publish, publish_many
-from sockudo_publisher.apps import app_named, forget_apps
+from sockudo_publisher.config.settings import DEFAULT_APP
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.settings import DEFAULT_APP
+from sockudo_publisher.wiring.app import app_named, forget_apps
 
 pytestmark = pytest.mark.integration
 

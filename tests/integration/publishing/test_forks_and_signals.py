@@ -20,7 +20,7 @@ import faulthandler, os, signal, sys, threading, time
 faulthandler.dump_traceback_later(60, exit=True)  # where it waits
 import redis
 from sockudo_publisher import JournalUnavailable, publish
-from sockudo_publisher.doorbell import doorbell
+from sockudo_publisher.wiring.doorbell import doorbell
 
 def in_child(work):
     '''Fork, work there, and answer its exit code; a child that waits for ever is ended by its own alarm.'''
@@ -244,7 +244,7 @@ def test_fork_while_a_thread_adds_a_lease(redis_url: str) -> None:
     """A worker's sweep drains in the parent while the pool forks a new child."""
     run(
         """
-from sockudo_publisher.journal.journal import Journal
+from sockudo_publisher.journal.holder import Journal
 journal = Journal(os.environ["SOCKUDO_REDIS_URL"], "app", lanes=1)
 keeper = journal._keeper
 locked, over = threading.Event(), threading.Event()

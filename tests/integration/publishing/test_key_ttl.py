@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sockudo_publisher import IdempotencyConflict, publish
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.wiring.app import forget_apps
 
 pytestmark = pytest.mark.integration
 

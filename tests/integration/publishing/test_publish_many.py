@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from sockudo_publisher import BulkError, BulkReceipt, Event, IdempotencyConflict, publish, publish_many
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -144,7 +144,7 @@ def test_several_channels_share_one_id_and_encrypted_ones_are_readable(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One event to several channels: one item each, duplicates merged; an encrypted one opens with its secret."""
-    from sockudo_publisher.client.encryption import decode_master_key, open_envelope, shared_secret
+    from sockudo_publisher.client.wire.encryption import decode_master_key, open_envelope, shared_secret
 
     master = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
     monkeypatch.setenv("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64", master)

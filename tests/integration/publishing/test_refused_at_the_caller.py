@@ -11,11 +11,11 @@ import redis
 from sqlalchemy import MetaData, create_engine, func, select
 
 from sockudo_publisher import Event, ValidationError, publish, publish_many
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.operations import AppStatus, status
 from sockudo_publisher.outbox.sqlalchemy import Outbox
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.wiring.app import forget_apps
 from tests.support.stack import Stack
 from tests.support.verdicts import ACCEPTED, REFUSED, nested
 

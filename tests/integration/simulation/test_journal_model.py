@@ -16,22 +16,15 @@ import pytest
 import redis
 
 from sockudo_publisher.journal import lease as lease_module
+from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds
-from sockudo_publisher.journal.journal import (
-    UNHEARD_RINGS,
-    DeadLetterFields,
-    Holder,
-    Journal,
-    MarkerChanged,
-    Taken,
-)
+from sockudo_publisher.journal.holder import UNHEARD_RINGS, DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.lease import LeaseLost
-from sockudo_publisher.journal.link import RedisLink
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
-from sockudo_publisher.journal.shared import Limits
+from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.raw import Queue as RealQueue
 from tests.integration.journal.raw import read_lane
 from tests.simulation.journal import APP, Face, JournalModel, ModelBatch, ModelItem
@@ -374,7 +367,7 @@ def test_model_of_the_journal_does_what_the_journal_does(redis_url: str, client:
 
 def test_model_of_the_rate_does_what_the_bucket_does(redis_url: str, client: redis.Redis) -> None:
     """Tokens are granted alike, and the wait for more is the same but for the time between two calls."""
-    from sockudo_publisher.journal.rate import Rate
+    from sockudo_publisher.journal.app.rate import Rate
 
     start_s = sum(part / unit for part, unit in zip(client.time(), (1, 1e6), strict=True))
     link = RedisLink(redis_url, timeout_s=4.0)

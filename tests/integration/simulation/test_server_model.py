@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.integration.delivery.test_real_answers import MOST_CUTS, cut, event, post
 from tests.simulation.journal import ModelItem
 from tests.simulation.scheduler import Scheduler

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from scripts import stack, stack_check
-from sockudo_publisher.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.process import wait_for
 
 pytestmark = pytest.mark.integration
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.celery_app import celery_app, configured
-from sockudo_publisher.settings import QUEUE, get_settings
+from sockudo_publisher.config.settings import QUEUE, get_settings
+from sockudo_publisher.wiring.private_celery import celery_app, configured
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 

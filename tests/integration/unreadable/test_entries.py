@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import pytest
 
 from sockudo_publisher.delivery.outcome import NoReply, Reply
+from sockudo_publisher.journal.app.shared import LONGEST_PAUSE_MS
 from sockudo_publisher.journal.dead_letters import DeadLetters
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.journal.shared import LONGEST_PAUSE_MS
 from tests.integration.delivery.world import APP, Control, World, stopped
 from tests.unit.delivery.model import TEXT, AnswerLost, NotSent, RequestLost, item
 

@@ -17,24 +17,25 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from sockudo_publisher import draining, operations, publish
-from sockudo_publisher.apps import app_named, forget_apps
+from sockudo_publisher import operations, publish
+from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.cli import main
+from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery import drain as drain_module
-from sockudo_publisher.doctor.look_at_journal import look_at_journal
-from sockudo_publisher.doorbell import Doorbell
-from sockudo_publisher.embedded import DevServer
+from sockudo_publisher.dev.embedded import DevServer
+from sockudo_publisher.doctor.facts.journal import look_at_journal
 from sockudo_publisher.errors import JournalUnreadable, SockudoError
 from sockudo_publisher.journal import producer as producer_module
-from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.app.rate import Rate
+from sockudo_publisher.journal.app.shared import Limits
+from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
-from sockudo_publisher.journal.memory import DedupMemory
-from sockudo_publisher.journal.rate import Rate
-from sockudo_publisher.journal.shared import Limits
-from sockudo_publisher.settings import get_settings
-from sockudo_publisher.workerapp.canary import beat_once
+from sockudo_publisher.wiring.app import app_named, forget_apps
+from sockudo_publisher.wiring.doorbell import Doorbell
+from sockudo_publisher.workerapp import run_drain as draining
 from sockudo_publisher.workerapp.presence import Presence
-from sockudo_publisher.workerapp.sweep import sweep_once, trim_once
+from sockudo_publisher.workerapp.steps.canaries import beat_once
+from sockudo_publisher.workerapp.steps.sweep import sweep_once, trim_once
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 

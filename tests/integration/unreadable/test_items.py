@@ -6,11 +6,12 @@ import json
 
 import pytest
 
-from sockudo_publisher import draining, operations, publish
+from sockudo_publisher import operations, publish
+from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.errors import ValidationError
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.settings import get_settings
+from sockudo_publisher.workerapp import run_drain as draining
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 
@@ -22,7 +23,7 @@ APP = "default"
 @pytest.fixture(autouse=True)
 def _one_lane(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is in lane 0, and an empty lane is not watched."""
-    from sockudo_publisher.apps import forget_apps
+    from sockudo_publisher.wiring.app import forget_apps
 
     monkeypatch.setenv("SOCKUDO_LANES", "1")
     monkeypatch.setattr(drain_module, "HOT_S", 0.0)

@@ -8,10 +8,10 @@ import pytest
 import redis
 
 from sockudo_publisher.errors import BacklogFull, IdempotencyConflict, JournalUnavailable, JournalUnreadable
-from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import AppKeys, lane_keys, ledger_key
-from sockudo_publisher.journal.refusal import checked, is_about_data
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis.refusal import checked, is_about_data
+from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
 from sockudo_publisher.journal.unreadable import as_count
 from tests.integration.delivery.world import APP, World

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.bench.load import PREFIX, Load, channel_names, text_of
-from sockudo_publisher.bench.plan import EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Amounts, Plan
-from sockudo_publisher.client.encoding import Encoder
-from sockudo_publisher.client.limits import check_channel
-from sockudo_publisher.demo.stage import MAX_WAITING_MESSAGES
-from sockudo_publisher.demo.tally import Tally
+from sockudo_publisher.client.wire.encoding import Encoder
+from sockudo_publisher.client.wire.limits import check_channel
+from sockudo_publisher.dev.bench.load import PREFIX, Load, channel_names, text_of
+from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Amounts, Plan
+from sockudo_publisher.dev.demo.stage import MAX_WAITING_MESSAGES
+from sockudo_publisher.dev.demo.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[3]
 

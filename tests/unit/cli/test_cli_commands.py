@@ -12,9 +12,9 @@ from contextlib import nullcontext
 import pytest
 from click.testing import CliRunner, Result
 
-from sockudo_publisher import apps
 from sockudo_publisher.cli import main
 from sockudo_publisher.cli.output import Output
+from sockudo_publisher.wiring import app as apps
 
 pytestmark = pytest.mark.unit
 
@@ -306,9 +306,9 @@ def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, 
 @pytest.mark.parametrize(("repeated", "code"), [(0, 0), (1, 1)])
 def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated, code):
     """All figures are told all the same: the run is complete."""
-    from sockudo_publisher.bench import measure, subscriber
-    from sockudo_publisher.bench.figures import DIRECT, Samples
-    from sockudo_publisher.demo.tally import Verdict
+    from sockudo_publisher.dev.bench import measure, subscriber
+    from sockudo_publisher.dev.bench.figures import DIRECT, Samples
+    from sockudo_publisher.dev.demo.tally import Verdict
 
     samples = Samples()
     for side in ("delay", "trigger"):

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.cli.ndjson import MAX_LINE_BYTES, KeyField, LineError, LineKeys, parse_line
-from sockudo_publisher.client.event import Event
-from sockudo_publisher.enqueue import refuse_direct_options
+from sockudo_publisher.client.wire.event import Event
 from sockudo_publisher.errors import ValidationError
+from sockudo_publisher.publishing.prepare import refuse_direct_options
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ import pytest
 from requests.structures import CaseInsensitiveDict
 
 from sockudo_publisher import errors
-from sockudo_publisher.client.answer import Request, error_of, json_object, retry_after
-from sockudo_publisher.client.transport import Response
+from sockudo_publisher.client.http.answer import Request, error_of, json_object, retry_after
+from sockudo_publisher.client.http.transport import Response
 
 pytestmark = pytest.mark.unit
 

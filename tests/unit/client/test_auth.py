@@ -15,8 +15,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.form import MAX_FORM_BYTES, MAX_FORM_FIELDS, form_fields
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.form import MAX_FORM_BYTES, MAX_FORM_FIELDS, form_fields
 from sockudo_publisher.errors import ValidationError
 
 pytestmark = pytest.mark.unit

@@ -4,10 +4,10 @@ import base64
 
 import pytest
 
-from sockudo_publisher.client.authentication import channel_auth, user_auth
-from sockudo_publisher.client.encoding import Encoder
-from sockudo_publisher.client.signing import Signer
+from sockudo_publisher.client.api.authentication import channel_auth, user_auth
+from sockudo_publisher.client.http.signing import Signer
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.encoding import Encoder
 from sockudo_publisher.errors import ConfigurationError, ValidationError
 
 pytestmark = pytest.mark.unit

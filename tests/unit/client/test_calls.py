@@ -6,16 +6,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import requests
 
-from sockudo_publisher.client import calls
-from sockudo_publisher.client.retries import Retries
+from sockudo_publisher.client.http import calls
+from sockudo_publisher.client.http.retries import Retries
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.errors import (
-    BadRequest,
-    CallError,
-    ConfigurationError,
-    RateLimited,
-    SockudoConnectionError,
-)
+from sockudo_publisher.errors import BadRequest, CallError, ConfigurationError, RateLimited, SockudoConnectionError
 
 pytestmark = pytest.mark.unit
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sockudo_publisher.client.retries import Retries
+from sockudo_publisher.client.http.retries import Retries
 from sockudo_publisher.errors import BadRequest, NotFound, ServerError, SockudoConnectionError, ValidationError
 from tests.support.wire import wired
 

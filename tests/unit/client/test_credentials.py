@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.credentials import Credentials
+from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.errors import ConfigurationError
 
 pytestmark = pytest.mark.unit

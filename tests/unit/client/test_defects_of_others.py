@@ -13,11 +13,11 @@ import threading
 import pytest
 import requests
 
-from sockudo_publisher.client import calls
-from sockudo_publisher.client.encryption import open_envelope, shared_secret
-from sockudo_publisher.client.event import Event
-from sockudo_publisher.client.retries import Retries
+from sockudo_publisher.client.http import calls
+from sockudo_publisher.client.http.retries import Retries
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.encryption import open_envelope, shared_secret
+from sockudo_publisher.client.wire.event import Event
 from sockudo_publisher.errors import (
     CallError,
     ConfigurationError,

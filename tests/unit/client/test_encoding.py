@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.encoding import Encoder, batch_body
-from sockudo_publisher.client.encryption import open_envelope, shared_secret
+from sockudo_publisher.client.wire.encoding import Encoder, batch_body
+from sockudo_publisher.client.wire.encryption import open_envelope, shared_secret
 from sockudo_publisher.errors import ConfigurationError, ValidationError
 
 pytestmark = pytest.mark.unit

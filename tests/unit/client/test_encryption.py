@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client import encryption
+from sockudo_publisher.client.wire import encryption
 from sockudo_publisher.errors import ConfigurationError, ValidationError
 
 pytestmark = pytest.mark.unit

@@ -5,7 +5,7 @@ from types import MappingProxyType
 
 import pytest
 
-from sockudo_publisher.client.event import Event, as_event
+from sockudo_publisher.client.wire.event import Event, as_event
 from sockudo_publisher.errors import ValidationError
 
 pytestmark = pytest.mark.unit

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.client import stock_server
-from sockudo_publisher.client.encoding import Encoder, _item_head
+from sockudo_publisher.client.wire import stock_server
+from sockudo_publisher.client.wire.encoding import Encoder, _item_head
 from sockudo_publisher.errors import ValidationError
 from tests.support.verdicts import ACCEPTED, CONFIGURED, REFUSED, STRICTER, nested
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.history import MAX_EMPTY_PAGES, every_item
+from sockudo_publisher.client.api.history import MAX_EMPTY_PAGES, every_item
 from sockudo_publisher.errors import BadRequest, SockudoError, ValidationError
 
 pytestmark = pytest.mark.unit

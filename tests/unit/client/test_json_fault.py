@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from sockudo_publisher.client.encoding import Encoder
-from sockudo_publisher.client.parameters import checked_json
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.encoding import Encoder
+from sockudo_publisher.client.wire.parameters import checked_json
 from sockudo_publisher.errors import ValidationError
 
 pytestmark = pytest.mark.unit

@@ -6,7 +6,7 @@ import tracemalloc
 
 import pytest
 
-from sockudo_publisher.client.json_memory import json_bytes
+from sockudo_publisher.client.http.json_memory import json_bytes
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client import limits
+from sockudo_publisher.client.wire import limits
 from sockudo_publisher.errors import ValidationError
 
 pytestmark = pytest.mark.unit

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.parameters import (
+from sockudo_publisher.client.wire.parameters import (
     attribute_list,
     checked_cursor,
     checked_json,

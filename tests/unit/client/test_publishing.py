@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.event import Event
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.event import Event
 from sockudo_publisher.errors import BadRequest, CallError, ConfigurationError, PayloadTooLarge, ValidationError
 from tests.support.wire import wired
 

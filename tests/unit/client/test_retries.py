@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.retries import LEAST_ATTEMPT_S, Retries, as_retries
+from sockudo_publisher.client.http.retries import LEAST_ATTEMPT_S, Retries, as_retries
 from sockudo_publisher.errors import ConfigurationError, SockudoConnectionError, error_for_status
 
 pytestmark = pytest.mark.unit

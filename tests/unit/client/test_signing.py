@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.signing import AUTH_PARAMETERS, Signer, body_md5, hmac_hex, string_to_sign
+from sockudo_publisher.client.http.signing import AUTH_PARAMETERS, Signer, body_md5, hmac_hex, string_to_sign
 from sockudo_publisher.errors import ValidationError
 
 pytestmark = pytest.mark.unit

@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 import requests
 
-from sockudo_publisher.client.event import Event
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.event import Event
 from sockudo_publisher.errors import ConfigurationError, SockudoError, ValidationError
 
 pytestmark = pytest.mark.unit
@@ -154,7 +154,7 @@ def test_with_gives_the_client_and_closes_it(monkeypatch):
     def close(transport):
         closed.append(transport)
 
-    monkeypatch.setattr("sockudo_publisher.client.transport.Transport.close", close)
+    monkeypatch.setattr("sockudo_publisher.client.http.transport.Transport.close", close)
     with Client("a", "k", "s") as client:
         assert type(client) is Client
         assert closed == []

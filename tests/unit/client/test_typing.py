@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 import sockudo_publisher
-from sockudo_publisher import options
-from sockudo_publisher.client import answers
-from sockudo_publisher.publish_types import Publish, PublishOptions
+from sockudo_publisher.client.api import answers
+from sockudo_publisher.tasks import options
+from sockudo_publisher.tasks.publish_types import Publish, PublishOptions
 from tests.support.parts import need_module
 
 pytestmark = pytest.mark.unit

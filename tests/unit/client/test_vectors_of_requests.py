@@ -9,10 +9,10 @@ import pytest
 import requests
 from nacl.secret import SecretBox
 
-from sockudo_publisher.client import calls
-from sockudo_publisher.client.encryption import shared_secret
-from sockudo_publisher.client.event import Event
+from sockudo_publisher.client.http import calls
 from sockudo_publisher.client.sockudo import Sockudo
+from sockudo_publisher.client.wire.encryption import shared_secret
+from sockudo_publisher.client.wire.event import Event
 from sockudo_publisher.errors import BadRequest, ValidationError
 from tests.support.wire import wired
 

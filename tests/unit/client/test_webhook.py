@@ -14,10 +14,10 @@ from hypothesis import assume, example, given, reject
 from hypothesis import strategies as st
 
 import sockudo_publisher
-from sockudo_publisher.client import webhook as module
-from sockudo_publisher.client.encryption import seal, shared_secret
+from sockudo_publisher.client.api import webhook as module
+from sockudo_publisher.client.api.webhook import Webhook, WebhookEvent, check_age, header_values
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.client.webhook import Webhook, WebhookEvent, check_age, header_values
+from sockudo_publisher.client.wire.encryption import seal, shared_secret
 from sockudo_publisher.errors import InvalidWebhook, ValidationError
 
 pytestmark = pytest.mark.unit

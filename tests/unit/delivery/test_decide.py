@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery import backoff, canaries, decide, drain, memory_check, window
+from sockudo_publisher.canaries import ask as canaries
+from sockudo_publisher.delivery import backoff, decide, drain, memory_check, window
 from sockudo_publisher.delivery.decide import (
     MISCONFIGURED_S,
     STUCK_WAIT_S,
@@ -26,7 +27,7 @@ from sockudo_publisher.delivery.decide import (
     after_canary,
 )
 from sockudo_publisher.delivery.outcome import MAX_RETRY_AFTER_S, Finding, Outcome
-from sockudo_publisher.journal import shared
+from sockudo_publisher.journal.app import shared
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from sockudo_publisher.delivery.letter_log import EVERY_S, MAX_LINES, LetterLog
-from sockudo_publisher.journal.journal import DeadLetterFields
+from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.pack import Item
 
 pytestmark = pytest.mark.unit

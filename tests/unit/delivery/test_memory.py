@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery.memory import (
+from sockudo_publisher.canaries.schedule import (
     ENOUGH,
     advice,
     after_trouble,
@@ -25,7 +25,7 @@ from sockudo_publisher.delivery.memory import (
     rate_seen,
     summary,
 )
-from sockudo_publisher.journal.canary import Beat, Canary, CanaryAnswer, MemoryReport
+from sockudo_publisher.canaries.values import Beat, Canary, CanaryAnswer, MemoryReport
 
 pytestmark = pytest.mark.unit
 

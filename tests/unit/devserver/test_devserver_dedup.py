@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.devserver.decoding import decode_event
-from sockudo_publisher.devserver.dedup import Claim, Conflict, DedupStore, InProgress, Replay, fingerprint
+from sockudo_publisher.dev.devserver.decoding import decode_event
+from sockudo_publisher.dev.devserver.dedup import Claim, Conflict, DedupStore, InProgress, Replay, fingerprint
 
 pytestmark = pytest.mark.unit
 

@@ -7,14 +7,14 @@ import json
 
 import pytest
 
-from sockudo_publisher.devserver import publishing, session
-from sockudo_publisher.devserver.config import AppConfig, Limits, ServerConfig
-from sockudo_publisher.devserver.decoding import decode_event
-from sockudo_publisher.devserver.dedup import Claim, DedupStore, fingerprint
-from sockudo_publisher.devserver.publishing import Publisher
-from sockudo_publisher.devserver.refusal import Refusal
-from sockudo_publisher.devserver.registry import Registry
-from sockudo_publisher.devserver.session import Session
+from sockudo_publisher.dev.devserver import publishing, session
+from sockudo_publisher.dev.devserver.config import AppConfig, Limits, ServerConfig
+from sockudo_publisher.dev.devserver.decoding import decode_event
+from sockudo_publisher.dev.devserver.dedup import Claim, DedupStore, fingerprint
+from sockudo_publisher.dev.devserver.publishing import Publisher
+from sockudo_publisher.dev.devserver.refusal import Refusal
+from sockudo_publisher.dev.devserver.registry import Registry
+from sockudo_publisher.dev.devserver.session import Session
 
 pytestmark = pytest.mark.unit
 

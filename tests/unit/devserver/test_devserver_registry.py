@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.devserver.registry import Registry
+from sockudo_publisher.dev.devserver.registry import Registry
 
 pytestmark = pytest.mark.unit
 

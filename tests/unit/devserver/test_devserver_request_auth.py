@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.signing import AUTH_PARAMETERS, Signer
-from sockudo_publisher.devserver.config import AppConfig
-from sockudo_publisher.devserver.refusal import Refusal
-from sockudo_publisher.devserver.request_auth import authenticated_app, may_subscribe
+from sockudo_publisher.client.http.signing import AUTH_PARAMETERS, Signer
+from sockudo_publisher.dev.devserver.config import AppConfig
+from sockudo_publisher.dev.devserver.refusal import Refusal
+from sockudo_publisher.dev.devserver.request_auth import authenticated_app, may_subscribe
 
 pytestmark = pytest.mark.unit
 

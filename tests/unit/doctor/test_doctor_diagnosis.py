@@ -7,19 +7,19 @@ import time
 
 import pytest
 
+from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.doctor import diagnosis
-from sockudo_publisher.doctor.access import ACCESS_CHECKS
-from sockudo_publisher.doctor.broker_health import BROKER_CHECKS, BrokerFacts
-from sockudo_publisher.doctor.delivering import DELIVERY_CHECKS
-from sockudo_publisher.doctor.deployment import DEPLOYMENT_CHECKS
+from sockudo_publisher.doctor.checks.access import ACCESS_CHECKS
+from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS, BrokerFacts
+from sockudo_publisher.doctor.checks.dedup_memory import MEMORY_CHECKS
+from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS
+from sockudo_publisher.doctor.checks.deployment import DEPLOYMENT_CHECKS
+from sockudo_publisher.doctor.checks.doorbells import DOORBELL_CHECKS
+from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS
+from sockudo_publisher.doctor.checks.redis import REDIS_CHECKS, RedisFacts
+from sockudo_publisher.doctor.checks.variables import SETTINGS_CHECKS
 from sockudo_publisher.doctor.diagnosis import diagnose
-from sockudo_publisher.doctor.doorbells import DOORBELL_CHECKS
-from sockudo_publisher.doctor.limits import LIMIT_CHECKS
-from sockudo_publisher.doctor.redis_health import REDIS_CHECKS, RedisFacts
-from sockudo_publisher.doctor.remembering import MEMORY_CHECKS
-from sockudo_publisher.doctor.variables import SETTINGS_CHECKS
 from sockudo_publisher.errors import ConfigurationError
-from sockudo_publisher.settings import Settings
 
 pytestmark = pytest.mark.unit
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.doctor.doorbells import RECENT_S, judge_doorbells
+from sockudo_publisher.doctor.checks.doorbells import RECENT_S, judge_doorbells
+from sockudo_publisher.doctor.checks.variables import judge_variables
 from sockudo_publisher.doctor.finding import State
-from sockudo_publisher.doctor.variables import judge_variables
 
 pytestmark = pytest.mark.unit
 

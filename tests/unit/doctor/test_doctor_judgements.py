@@ -8,15 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.transport import Response
-from sockudo_publisher.doctor.access import ACCESS_CHECKS, Access, is_open, judge_access
-from sockudo_publisher.doctor.broker_health import BROKER_CHECKS, BrokerFacts, Worker, judge_broker
-from sockudo_publisher.doctor.delivering import DELIVERY_CHECKS, Cut, DeliveryFacts, PauseFacts, judge_delivering
-from sockudo_publisher.doctor.diagnosis import Diagnosis
-from sockudo_publisher.doctor.finding import Finding, State, broken, fine, risk, unknown
-from sockudo_publisher.doctor.limits import LIMIT_CHECKS, Asked, LimitFacts, judge_limits
-from sockudo_publisher.doctor.look_at_sockudo import TURNS, _ahead_s
-from sockudo_publisher.doctor.remembering import (
+from sockudo_publisher.canaries.values import MemoryReport
+from sockudo_publisher.client.http.transport import Response
+from sockudo_publisher.doctor.checks.access import ACCESS_CHECKS, Access, is_open, judge_access
+from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS, BrokerFacts, Worker, judge_broker
+from sockudo_publisher.doctor.checks.dedup_memory import (
     MEMORY_CHECKS,
     Canaries,
     Load,
@@ -26,8 +22,12 @@ from sockudo_publisher.doctor.remembering import (
     memories_differ,
     nodes_take_turns,
 )
-from sockudo_publisher.doctor.said import Said, said
-from sockudo_publisher.journal.canary import MemoryReport
+from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS, Cut, DeliveryFacts, PauseFacts, judge_delivering
+from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS, Asked, LimitFacts, judge_limits
+from sockudo_publisher.doctor.diagnosis import Diagnosis
+from sockudo_publisher.doctor.facts.server_reply import Said, said
+from sockudo_publisher.doctor.facts.sockudo import TURNS, _ahead_s
+from sockudo_publisher.doctor.finding import Finding, State, broken, fine, risk, unknown
 
 pytestmark = pytest.mark.unit
 

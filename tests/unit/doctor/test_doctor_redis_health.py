@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.doctor.redis_health import REDIS_CHECKS, RedisFacts, judge_redis
+from sockudo_publisher.doctor.checks.redis import REDIS_CHECKS, RedisFacts, judge_redis
 
 pytestmark = pytest.mark.unit
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.doctor import rights
-from sockudo_publisher.doctor.broker_health import BrokerFacts, judge_broker
-from sockudo_publisher.doctor.rights import (
+from sockudo_publisher.doctor.checks import redis_rights as rights
+from sockudo_publisher.doctor.checks.broker import BrokerFacts, judge_broker
+from sockudo_publisher.doctor.checks.redis_rights import (
     CALLER,
     OPERATOR,
     PARTS,
@@ -16,7 +16,7 @@ from sockudo_publisher.doctor.rights import (
     judge_rights,
     rights_of,
 )
-from sockudo_publisher.journal.scripts import NAMES
+from sockudo_publisher.journal.redis.scripts import NAMES
 
 pytestmark = pytest.mark.unit
 

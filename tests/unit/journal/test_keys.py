@@ -12,16 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from redis.crc import key_slot
 
 from sockudo_publisher.journal import keys as module
-from sockudo_publisher.journal.keys import (
-    APPS,
-    AppKeys,
-    Keyspace,
-    QueueKeys,
-    hold_keys,
-    lane_keys,
-    lane_of,
-    ledger_key,
-)
+from sockudo_publisher.journal.keys import APPS, AppKeys, Keyspace, QueueKeys, hold_keys, lane_keys, lane_of, ledger_key
 
 pytestmark = pytest.mark.unit
 

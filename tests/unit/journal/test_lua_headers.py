@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from sockudo_publisher.journal import scripts
-from sockudo_publisher.journal.scripts import Answer
+from sockudo_publisher.journal.redis import scripts
+from sockudo_publisher.journal.redis.scripts import Answer
 from tests.unit.journal.lua_header import (
     answered,
     code,

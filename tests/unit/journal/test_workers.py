@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from sockudo_publisher.journal.workers import LiveWorker, Target, first_rival, other_hosts
+from sockudo_publisher.journal.app.workers import LiveWorker, Target, first_rival, other_hosts
 
 pytestmark = pytest.mark.unit
 

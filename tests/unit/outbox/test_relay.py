@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from sockudo_publisher import ConfigurationError, ValidationError
-from sockudo_publisher.apps import forget_apps
 from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, run, until_gap
 from sockudo_publisher.outbox.row import COLUMNS, Row, finished
+from sockudo_publisher.wiring.app import forget_apps
 
 pytestmark = pytest.mark.unit
 

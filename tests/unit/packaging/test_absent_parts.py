@@ -19,7 +19,7 @@ RUN_S = 240.0
 #: A file of tests, one for each way to skip. None of the parts can be found.
 FILE = """
 import pytest
-from sockudo_publisher.embedded import PartMissing
+from sockudo_publisher.dev.embedded import PartMissing
 from tests.support.parts import need, need_module, not_for_this_case, part_is_absent
 
 @pytest.fixture

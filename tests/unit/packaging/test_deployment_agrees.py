@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.settings import Settings
+from sockudo_publisher.config.settings import Settings
 from tests.unit.packaging.formats import mebibytes, seconds
 
 pytestmark = pytest.mark.unit

@@ -64,7 +64,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel, root):
 
 def test_the_demo_is_light(wheel):
     """Page and data of the demo are at most 300 kB, unpacked."""
-    demo = [info for info in wheel.infolist() if info.filename.startswith("sockudo_publisher/demo/")]
+    demo = [info for info in wheel.infolist() if info.filename.startswith("sockudo_publisher/dev/demo/")]
     data = [info.file_size for info in demo if not info.filename.endswith(".py")]
     assert data
     assert sum(data) <= 300_000

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from sockudo_publisher import fork_gate
-from sockudo_publisher.fork_gate import inside_client
+from sockudo_publisher.wiring import fork_gate
+from sockudo_publisher.wiring.fork_gate import inside_client
 
 pytestmark = pytest.mark.unit
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher import message
-from sockudo_publisher.apps import app_named, forget_apps
-from sockudo_publisher.enqueue import prepare
 from sockudo_publisher.errors import ConfigurationError, ValidationError
+from sockudo_publisher.publishing.prepare import prepare
+from sockudo_publisher.tasks import message
+from sockudo_publisher.wiring.app import app_named, forget_apps
 
 pytestmark = pytest.mark.unit
 

@@ -10,7 +10,7 @@ import pytest
 from kombu import Exchange, Queue
 
 from sockudo_publisher import ValidationError, publish
-from sockudo_publisher.options import (
+from sockudo_publisher.tasks.options import (
     MOST_MS,
     Way,
     check_destination,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.private_app import ignored_variables, names_package
+from sockudo_publisher.wiring.celery_isolation import ignored_variables, names_package
 
 pytestmark = pytest.mark.unit
 
@@ -27,7 +27,7 @@ FOREIGN = {
 
 LOOK = """
 from sockudo_publisher import publish
-from sockudo_publisher.celery_app import celery_app, configured
+from sockudo_publisher.wiring.private_celery import celery_app, configured
 import celery
 for app in (celery_app, configured()):
     for conf in (app.conf, app.conf.copy()):
@@ -89,8 +89,8 @@ def test_variables_of_other_apps_are_found_by_name() -> None:
     [
         ("sockudo_publisher", True),
         ("sockudo_publisher:app", True),
-        ("sockudo_publisher.celery_app", True),
-        ("sockudo_publisher.celery_app:celery_app", True),
+        ("sockudo_publisher.wiring.private_celery", True),
+        ("sockudo_publisher.wiring.private_celery:celery_app", True),
         ("sockudo_publisher_of_theirs", False),
         ("shop.sockudo_publisher", False),
         ("", False),

@@ -10,7 +10,7 @@ import pytest
 
 from sockudo_publisher.errors import SockudoConnectionError
 from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.recorded import CLOCKS_MS, MOST_PAGES, MOST_S, recorded
+from sockudo_publisher.workerapp.history_lookup import CLOCKS_MS, MOST_PAGES, MOST_S, recorded
 
 pytestmark = pytest.mark.unit
 

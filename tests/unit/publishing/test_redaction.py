@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sockudo_publisher.client.answer import error_of
-from sockudo_publisher.client.transport import Response
+from sockudo_publisher.client.http.answer import error_of
+from sockudo_publisher.client.http.transport import Response
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
 from sockudo_publisher.redaction import redacted
 

@@ -12,9 +12,9 @@ from celery.exceptions import Retry
 from celery.local import Proxy
 
 from sockudo_publisher import publish, register
-from sockudo_publisher.apps import forget_apps
-from sockudo_publisher.celery_app import celery_app
-from sockudo_publisher.celery_apps import app_of_canvas, is_registered
+from sockudo_publisher.tasks.other_apps import app_of_canvas, is_registered
+from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher.wiring.private_celery import celery_app
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain, chord, chunks, group, signature, xmap
 
-from sockudo_publisher.steps import UnsentStep, names_without_queue, sendable, task_names
+from sockudo_publisher.tasks.canvas_steps import UnsentStep, names_without_queue, sendable, task_names
 
 pytestmark = pytest.mark.unit
 
@@ -73,7 +73,7 @@ def test_unsent_step_writes_its_tasks_into_the_log(send: str, caplog: pytest.Log
         unsent = unsent.clone((1,))
     if send == "signature":
         unsent = signature(unsent, app=APP)
-    with caplog.at_level(logging.ERROR, "sockudo_publisher.steps"):
+    with caplog.at_level(logging.ERROR, "sockudo_publisher.tasks.canvas_steps"):
         if send == "delay":
             unsent.delay([1])
         else:
@@ -86,7 +86,7 @@ def test_unsent_step_writes_its_tasks_into_the_log(send: str, caplog: pytest.Log
 
 def test_log_line_of_a_hostile_name_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     """A message may hold any text as a name."""
-    with caplog.at_level(logging.ERROR, "sockudo_publisher.steps"):
+    with caplog.at_level(logging.ERROR, "sockudo_publisher.tasks.canvas_steps"):
         UnsentStep("a\nERROR forged" + "x" * 1000).apply_async(parent_id="id")
     (record,) = caplog.records
     assert "\n" not in record.getMessage()

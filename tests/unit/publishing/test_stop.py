@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from sockudo_publisher.draining import StopFlag
+from sockudo_publisher.workerapp.run_drain import StopFlag
 
 pytestmark = pytest.mark.unit
 
 INTERRUPTED = """
 import signal, time
-from sockudo_publisher.draining import StopFlag
+from sockudo_publisher.workerapp.run_drain import StopFlag
 flag = StopFlag()
 signals = 0
 def on_signal(*_):
@@ -36,7 +36,7 @@ def test_signal_that_comes_while_the_flag_is_read_sets_it() -> None:
 
 FORKED = """
 import os
-from sockudo_publisher.draining import StopFlag
+from sockudo_publisher.workerapp.run_drain import StopFlag
 flag = StopFlag()
 started, start = os.pipe()
 going, go = os.pipe()
@@ -59,7 +59,7 @@ def test_forked_child_sees_the_flag_that_is_set_later() -> None:
 
 LOCKED = """
 import os
-from sockudo_publisher.doorbell import doorbell
+from sockudo_publisher.wiring.doorbell import doorbell
 doorbell._lock.acquire()  # as a thread does that waits for a frozen broker
 if os.fork() == 0:
     doorbell._skip_until = 0

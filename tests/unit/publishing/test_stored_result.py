@@ -11,7 +11,7 @@ from celery import Celery
 from celery.result import GroupResult, ResultSet
 
 from sockudo_publisher import register
-from sockudo_publisher.stored_result import StoredResult
+from sockudo_publisher.tasks.result import StoredResult
 
 pytestmark = pytest.mark.unit
 

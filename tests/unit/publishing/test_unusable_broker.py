@@ -6,8 +6,8 @@ import pytest
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
 
-from sockudo_publisher.broker import bounded_send
 from sockudo_publisher.errors import ConfigurationError, JournalUnavailable
+from sockudo_publisher.wiring.broker import bounded_send
 
 pytestmark = pytest.mark.unit
 

@@ -27,7 +27,7 @@ import pytest
 
 from examples.auth_endpoint import application
 from sockudo_publisher import Sockudo, ValidationError
-from sockudo_publisher.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.support.parts import need, part_is_absent
 
 pytestmark = pytest.mark.integration

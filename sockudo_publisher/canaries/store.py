@@ -1,0 +1,217 @@
+"""What an app's workers know of the server's memory of ids: canaries, their answers, the verdict.
+
+A canary is an id that was published once on a channel nobody reads (``canaries.py``), to be published
+once more with another payload: a server that remembers it refuses. Everything lives under the app, is
+small and bounded, and may be lost: then it is measured again. What the answers mean is decided in
+``canaries/schedule.py``; this room stores.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+from ..journal.redis.link import Command, RedisLink, checked, evalsha, scored
+from ..journal.redis.scripts import Answer
+from ..journal.unreadable import MAX_NUMBER, as_count, is_wrong_type
+from .values import Beat, Canary, CanaryAnswer, MemoryReport
+
+__all__ = ["DedupMemory"]
+
+logger = logging.getLogger("sockudo_publisher.journal")
+
+#: Answers that are kept: with the longest windows a canary is asked every few seconds for days.
+MOST_ANSWERS = 512
+
+#: Canaries that may wait to be asked; the schedule plants fewer than 40 a window (delivery/memory.py).
+MOST_CANARIES = 256
+
+
+class DedupMemory:
+    """The record of one app. All methods raise :class:`JournalUnavailable`."""
+
+    def __init__(self, link: RedisLink, app: str) -> None:
+        self._link = link
+        self._app = app
+        self._keys = link.keyspace.app(app)
+
+    # -- the holder ---------------------------------------------------------------------------------
+
+    def hold(self, owner: str, ttl_ms: int) -> bool:
+        """Become, or stay, the one worker that plants and asks; ``False``: another is."""
+        answer = self._link.script("take_right", (self._keys.canary_holder,), (owner, ttl_ms))
+        return bool(answer[0] == Answer.DONE)
+
+    def give_up(self, owner: str) -> None:
+        """Let another worker hold the canaries at once."""
+        self._link.script("drop_right", (self._keys.canary_holder,), (owner,))
+
+    def beat(self, lanes: Sequence[int]) -> Beat:
+        """Count a beat and look at everything; ``lanes``: whose delivered events count for the rate."""
+        memory = self._keys.memory
+        self._begin_anew_what_is_wrong()
+        counts: list[Command] = [
+            ("HGET", self._link.keyspace.lane(self._app, lane).counts, "settled") for lane in lanes
+        ]
+        answers = self._link.run(
+            [
+                ("TIME",),
+                _write("HINCRBY", memory, "beat", 1),
+                ("HMGET", memory, "settled", "settled_ms", "peak", "peak_ms"),
+                ("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES"),
+                *counts,
+            ],
+            in_order=True,
+        )
+        time, (_, number), kept, canaries = (checked(answer) for answer in answers[:4])
+        before, before_ms, peak, peak_ms = (_number(value) for value in kept)
+        now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
+        settled = sum(as_count(0 if is_wrong_type(count) else checked(count) or 0) or 0 for count in answers[4:])
+        self._link.call(*_write("HSET", memory, "settled", settled, "settled_ms", now_ms))
+        return Beat(int(number), now_ms, _canaries(canaries), settled, int(before), int(before_ms), peak, int(peak_ms))
+
+    # -- canaries -----------------------------------------------------------------------------------
+
+    def now_ms(self) -> int:
+        """Redis' time."""
+        seconds, micros = self._link.call("TIME")
+        return int(seconds) * 1000 + int(micros) // 1000
+
+    def canaries(self) -> tuple[Canary, ...]:
+        """All that wait to be asked, oldest first."""
+        found = self._link.run([("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES")])[0]
+        return () if is_wrong_type(found) else _canaries(checked(found))
+
+    def planted(self, canaries: Iterable[Canary]) -> None:
+        """The server has accepted these."""
+        pairs: list[Any] = []
+        for one in canaries:
+            pairs += (one.planted_ms, _member(one))
+        if pairs:
+            key = self._keys.canaries
+            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_CANARIES - 1)]
+            for answer in self._link.run(commands):
+                checked(answer)
+
+    def claim(self, canaries: Sequence[Canary]) -> list[Canary]:
+        """Those of them that nobody has asked for: now they are the caller's, to ask once or to leave."""
+        answers = self._link.run([("ZREM", self._keys.canaries, _member(one)) for one in canaries]) if canaries else []
+        return [one for one, answer in zip(canaries, answers, strict=True) if checked(answer) == 1]
+
+    # -- what they said -----------------------------------------------------------------------------
+
+    def answered(self, answers: Iterable[CanaryAnswer]) -> None:
+        """Keep these answers."""
+        pairs: list[Any] = []
+        for one in answers:
+            pairs += (one.asked_ms, f"{one.id} {one.age_ms} {int(one.remembered)}")
+        if pairs:
+            key = self._keys.canary_answers
+            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_ANSWERS - 1)]
+            for answer in self._link.run(commands):
+                checked(answer)
+
+    def answers(self, since_ms: int) -> list[CanaryAnswer]:
+        """Those that came since then; older ones are forgotten here."""
+        key = self._keys.canary_answers
+        found = self._link.run(
+            [("ZREMRANGEBYSCORE", key, "-inf", since_ms - 1), ("ZRANGE", key, 0, -1, "WITHSCORES")], in_order=True
+        )
+        if is_wrong_type(found[1]):
+            return []
+        answers = [_answer(member, score) for member, score in scored(checked(found[1]))]
+        return [one for one in answers if one is not None]
+
+    def record(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
+        """Say it to all workers (``forgets_until`` comes with their takes) and to people."""
+        pairs: list[Any] = ["forgets_until", report.forgets_until_ms, "report", json.dumps(asdict(report))]
+        if peak_ms is not None:
+            pairs += ["peak", report.rate, "peak_ms", peak_ms]
+        self._link.call(*_write("HSET", self._keys.memory, *pairs))
+
+    def checked(self, at_ms: int) -> None:
+        """Fresh canaries were all remembered at ``at_ms``: said to all workers with their takes."""
+        self._link.call(*_write("HSET", self._keys.memory, "checked", at_ms))
+
+    def report(self) -> MemoryReport:
+        """The last that was recorded; all unknown when there is none yet."""
+        text = self._link.run([("HGET", self._keys.memory, "report")])[0]
+        return MemoryReport() if not text or is_wrong_type(text) else _report(checked(text))
+
+    def _begin_anew_what_is_wrong(self) -> None:
+        """Keys of another type go: what was known is measured again."""
+        keys = (self._keys.memory, self._keys.canaries, self._keys.canary_answers)
+        kinds = self._link.run([("TYPE", key) for key in keys])
+        for key, kind, wanted in zip(keys, kinds, (b"hash", b"zset", b"zset"), strict=True):
+            if checked(kind) not in (wanted, b"none"):
+                logger.error("unreadable record begins anew key=%s", key)
+                self._link.call("DEL", key)
+        number = self._link.call("HGET", keys[0], "beat")
+        if number is not None and as_count(number) is None:
+            logger.error("unreadable record begins anew key=%s beat", keys[0])
+            self._link.call("HDEL", keys[0], "beat")
+
+
+def _write(name: str, key: str, *args: Any) -> Command:
+    """A command that a full Redis takes too: were the verdict refused, other lanes would resend what is forgotten."""
+    return evalsha("write", (key,), (name, *args))
+
+
+def _member(canary: Canary) -> str:
+    if not canary.planted_ms and not canary.ask_ms:
+        return canary.id  # as it was found (below)
+    return f"{canary.id} {canary.ask_ms}"
+
+
+def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
+    found = []
+    for member, score in scored(answer):
+        id, _, ask = member.partition(" ")
+        ask_ms = as_count(ask)
+        # What is none is asked for at once: so it leaves, and says nothing.
+        found.append(Canary(id, score, ask_ms) if ask_ms is not None else Canary(member, 0, 0))
+    return tuple(found)
+
+
+def _answer(member: str, score: int) -> CanaryAnswer | None:
+    id, _, rest = member.partition(" ")
+    age, _, remembered = rest.partition(" ")
+    age_ms = as_count(age)
+    if age_ms is None or remembered not in ("0", "1"):
+        return None
+    return CanaryAnswer(id, age_ms, remembered == "1", score)
+
+
+def _number(value: Any) -> float:
+    """A number as text; 0 for what is none."""
+    try:
+        number = float(value or 0)
+    except ValueError:
+        return 0.0
+    return number if math.isfinite(number) and abs(number) < MAX_NUMBER else 0.0
+
+
+def _report(text: bytes) -> MemoryReport:
+    """A report as it was recorded; all unknown where it cannot be read."""
+    try:
+        recorded = json.loads(text)
+        # A newer release may have recorded more.
+        values: dict[str, Any] = {
+            field.name: recorded[field.name] for field in fields(MemoryReport) if field.name in recorded
+        }
+    except (ValueError, TypeError, RecursionError):
+        return MemoryReport()
+    verdict = values.pop("verdict", "unknown")
+    numbers = values.values()
+    if verdict not in ("unknown", "remembers", "forgets") or not all(type(one) in (int, float) for one in numbers):
+        return MemoryReport()
+    if not all(0 <= one < MAX_NUMBER for one in numbers):
+        return MemoryReport()
+    times: dict[str, Any] = {
+        name: int(values[name]) for name in ("asked", "forgotten", "forgets_until_ms", "at_ms") if name in values
+    }
+    return MemoryReport(verdict=verdict, **{**values, **times})

@@ -1,0 +1,261 @@
+"""Publishing now: one event, or a batch.
+
+A class of :class:`Calls` with the endpoints ``/events`` and ``/batch_events``. Facts: docs/server.md,
+1, 3 and 4; docs/sdks.md, F6 to F11.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from ...errors import CallError, ConfigurationError, PayloadTooLarge, SockudoHTTPError, ValidationError
+from ..http.answer import Request
+from ..http.calls import Calls
+from ..http.credentials import Credentials
+from ..http.retries import CLIENTS, CallRetries
+from ..wire.encoding import batch_body
+from ..wire.event import Event, EventLike, as_event
+from ..wire.limits import MAX_BATCH_BYTES, check_channels, check_idempotency_key, unordered_extras
+from .answers import BatchAnswer, BatchItemAnswer, TriggerAnswer
+
+__all__ = ["Publishing"]
+
+#: The default of ``events``: told by identity, as comparing what a caller gives may cost or fail.
+NO_EVENTS: tuple[EventLike, ...] = ()
+#: Bytes of a batch's body around its items.
+ENVELOPE_BYTES = len(batch_body([]))
+
+
+class Publishing(Calls):
+    """``trigger`` and ``trigger_batch``."""
+
+    #: Events of one request as the client was told; the same, or what a refusal of the server has taught.
+    _told_events: int | None = None
+    _batch_events: int | None = None
+    _batch_bytes: int = MAX_BATCH_BYTES
+
+    def _start(
+        self,
+        credentials: Credentials,
+        *,
+        max_batch_events: int | None = None,
+        max_batch_bytes: int = MAX_BATCH_BYTES,
+        **options: Any,
+    ) -> None:
+        super()._start(credentials, **options)
+        for name, value in (("max_batch_events", max_batch_events), ("max_batch_bytes", max_batch_bytes)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise ConfigurationError(f"{name}: expected a number of 1 or more")
+        self._told_events = self._batch_events = max_batch_events
+        self._batch_bytes = max_batch_bytes
+
+    def trigger(
+        self,
+        channels: str | Sequence[str],
+        event_name: str,
+        data: Any,
+        socket_id: str | None = None,
+        *,
+        info: str | Sequence[str] | None = None,
+        idempotency_key: str | bool | None = None,
+        message_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        retries: CallRetries = CLIENTS,
+    ) -> TriggerAnswer:
+        """Publish one event now to 1 to 100 channels; duplicates are merged.
+
+        ``data``: ``str`` and ``bytes`` as they are, else compact JSON. ``socket_id``: who shall not get
+        it. ``extras``: as of :class:`Event`. ``info``: ``"user_count,subscription_count"`` or a sequence.
+        ``idempotency_key``: 1 to 128 characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the
+        server publishes one id once per channel, and refuses it with another payload. An encrypted channel
+        goes alone. No identity is made unasked: counters of a process repeat after ``fork`` (docs/sdks.md, P7
+        and P8).
+
+        ``retries``: as of the constructor, for this call. With ``message_id`` or ``idempotency_key`` an
+        attempt whose fate is unknown is repeated too; but not with ``extras`` whose order the server does
+        not keep, as it would take the repeat for another payload (``headers`` of two entries or more).
+
+        Returns the server's ``{"channels": {…}}`` when ``info`` or ``message_id`` was given, else ``{}``.
+        Raises ``ValidationError`` before anything is sent, and ``CallError``.
+        """
+        key = _idempotency_key(idempotency_key)
+        names = check_channels(channels)
+        body = self.encoder.event(
+            names,
+            event_name,
+            self.encoder.payload(data),
+            message_id=message_id,
+            socket_id=socket_id,
+            info=info,
+            tags=tags,
+            extras=extras,
+            idempotency_key=key,
+        )
+        headers = None if key is None else {"X-Idempotency-Key": key}
+        repeatable = key is not None or (message_id is not None and unordered_extras(extras) is None)
+        answer = self.call(
+            "POST",
+            "/events",
+            body=body,
+            headers=headers,
+            repeatable=repeatable,
+            retries=retries,
+            request=Request.ONE if len(names) == 1 else Request.CHANNELS,
+        )
+        return cast(TriggerAnswer, answer)
+
+    #: The name that the Go and other SDKs have for several channels.
+    trigger_multi = trigger
+
+    def trigger_batch(
+        self,
+        events: Iterable[EventLike] = NO_EVENTS,
+        already_encoded: bool = False,
+        *,
+        batch: Iterable[EventLike] | None = None,
+        split: bool = False,
+        retries: CallRetries = CLIENTS,
+    ) -> BatchAnswer:
+        """Publish several events, each to its one channel, in one request and in order.
+
+        ``events`` (also ``batch``, as in ``pusher``): :class:`Event`, ``(channel, name, data)`` tuples or
+        dicts; they are not changed. An event's ``key`` goes as its ``message_id``, which a dict may call it
+        too. ``already_encoded``: every ``data`` is finished text (on an encrypted channel: an envelope) and
+        goes as it is. All are checked before anything is sent; ``ValidationError.index`` names the bad one.
+
+        Limits: those of ``max_batch_events`` and ``max_batch_bytes`` (10 MiB, the server's own), here, as
+        ``ValidationError``; an app's own, which only the server knows, as its ``BadRequest``
+        ``limit_exceeded``. ``split=True`` sends as many requests as it takes, one after the other, and learns
+        the app's limit from the first refusal; the answers are joined.
+
+        The server publishes event by event and stops at the first it refuses. The ``CallError`` says by
+        ``.accepted`` how many events are published for sure, the first ones, and by ``.doubtful`` which
+        after them may be. ``retries``: as of the constructor, for each request. One whose fate is unknown is
+        repeated only where every event has a ``key``, none an ``idempotency_key`` (a repeat of these loses
+        the event that failed, docs/sdks.md, V5) and none ``extras`` as at :meth:`trigger`.
+
+        Returns the server's ``{"batch": [...]}`` in the order of the events when any had ``info`` or a
+        ``key``, else ``{}``.
+        """
+        name = "events"
+        if batch is not None:
+            if events is not NO_EVENTS:
+                raise ValidationError("batch: given together with events, which it is another name of")
+            name, events = "batch", batch
+        items: list[bytes] = []
+        repeatable = True
+        for value in _several(name, events):
+            try:
+                event = as_event(value)
+                items.append(self._item(event, already_encoded))
+            except ValidationError as error:
+                raise ValidationError(f"event {len(items)}: {error}", index=len(items)) from None
+            repeatable = repeatable and _repeatable(event)
+        if not split:
+            self._check_one_request(items)
+        return self._send(items, split=split, repeatable=repeatable, retries=retries)
+
+    def _send(self, items: list[bytes], *, split: bool, repeatable: bool, retries: CallRetries) -> BatchAnswer:
+        """Send all items, in order, in one request or (``split``) in as many as it takes."""
+        parts: list[list[BatchItemAnswer]] = []
+        answered = False
+        done = 0
+        while done < len(items):
+            end = self._end_of_part(items, done) if split else len(items)
+            try:
+                answer = self.call(
+                    "POST",
+                    "/batch_events",
+                    body=batch_body(items[done:end]),
+                    repeatable=repeatable,
+                    retries=retries,
+                    request=Request.ONE if end - done == 1 else Request.EVENTS,
+                )
+            except CallError as error:
+                fewer = _fewer(error, end - done) if split else None
+                if fewer is not None:
+                    self._batch_events = fewer
+                    continue
+                error.accepted = done
+                error.doubtful = range(done, end if error.sent else done)
+                raise
+            answered = answered or "batch" in answer
+            # A part of which nothing was asked answers {}: it keeps the places of its events.
+            parts.append(answer["batch"] if "batch" in answer else [{} for _ in range(end - done)])
+            done = end
+        return {"batch": [item for part in parts for item in part]} if answered else {}
+
+    def _check_one_request(self, items: list[bytes]) -> None:
+        size = _body_bytes(items)
+        remedy = "split=True sends several requests"
+        if self._told_events is not None and len(items) > self._told_events:
+            raise ValidationError(f"events: {len(items)}, limit {self._told_events} ({remedy})")
+        if size > self._batch_bytes:
+            raise ValidationError(f"events: {size} bytes, limit {self._batch_bytes} ({remedy})")
+
+    def _end_of_part(self, items: list[bytes], start: int) -> int:
+        """Where the part ends that begins at ``start``: at least one event, however large."""
+        most = len(items) if self._batch_events is None else min(len(items), start + self._batch_events)
+        size = ENVELOPE_BYTES - 1
+        for end in range(start, most):
+            size += len(items[end]) + 1
+            if size > self._batch_bytes:
+                return max(end, start + 1)
+        return most
+
+    def _item(self, event: Event, already_encoded: bool) -> bytes:
+        if already_encoded and not isinstance(event.data, str | bytes):
+            raise ValidationError(f"data: a {type(event.data).__name__}, expected finished text with already_encoded")
+        return self.encoder.item(
+            event.channel,
+            event.name,
+            self.encoder.payload(event.data),
+            message_id=event.key,
+            socket_id=event.socket_id,
+            info=event.info,
+            tags=event.tags,
+            extras=event.extras,
+            idempotency_key=_idempotency_key(event.idempotency_key),
+            already_encrypted=already_encoded,
+        )
+
+
+def _several(name: str, events: Iterable[EventLike]) -> Iterator[EventLike]:
+    """What the caller gave as events, one by one, if it can be more than one."""
+    if isinstance(events, str | bytes | bytearray | Mapping | Event) or not isinstance(events, Iterable):
+        raise ValidationError(f"{name}: {_kind(events)}, expected a sequence of events")
+    return iter(events)
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def _idempotency_key(key: str | bool | None) -> str | None:
+    if key is None or key is False:
+        return None
+    return uuid.uuid4().hex if key is True else check_idempotency_key(key)
+
+
+def _repeatable(event: Event) -> bool:
+    return event.key is not None and event.idempotency_key in (None, False) and unordered_extras(event.extras) is None
+
+
+def _body_bytes(items: Iterable[bytes]) -> int:
+    return ENVELOPE_BYTES - 1 + sum(len(item) + 1 for item in items)
+
+
+def _fewer(error: CallError, count: int) -> int | None:
+    """How many events to try instead of ``count``, if the error says that these were too many."""
+    if not isinstance(error, SockudoHTTPError) or error.sent or count == 1:
+        return None
+    if isinstance(error, PayloadTooLarge):
+        return count // 2
+    if error.code != "limit_exceeded":
+        return None
+    named = [int(number) for number in re.findall(r"[0-9]{1,9}", error.message)]  # "Batch size (51) exceeds limit (50)"
+    return named[-1] if named and 0 < named[-1] < count else count // 2

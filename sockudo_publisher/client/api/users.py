@@ -1,0 +1,87 @@
+"""One user: send to all their connections, or close them.
+
+A user is who signed in over ``pusher:signin`` (see ``authenticate_user``). A class over
+:class:`Publishing`, as sending to a user is publishing to a channel of their own. Facts: docs/server.md,
+1.6 and 4.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import ValidationError
+from ..http.retries import CLIENTS, CallRetries
+from ..wire.limits import MAX_CHANNEL_BYTES
+from ..wire.parameters import checked_text, checked_user_id
+from ..wire.paths import segment
+from .answers import TriggerAnswer
+from .publishing import Publishing
+
+__all__ = ["Users"]
+
+#: The channel of one user: theirs without subscribing.
+USER_CHANNEL = "#server-to-user-"
+
+
+class Users(Publishing):
+    """``send_to_user``, ``terminate_user_connections`` and ``force_reconnect_user``."""
+
+    def send_to_user(
+        self,
+        user_id: str,
+        event_name: str,
+        data: Any,
+        *,
+        idempotency_key: str | bool | None = None,
+        message_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        retries: CallRetries = CLIENTS,
+    ) -> TriggerAnswer:
+        """Publish one event to every connection of a signed-in user; to nobody where there is none.
+
+        ``user_id``: 1 to 184 bytes of ``A-Z a-z 0-9 - _ = @ , . ; :``, because it becomes part of a
+        channel name, which has 200. All else, the answer and the errors are :meth:`trigger`'s.
+        """
+        room = MAX_CHANNEL_BYTES - len(USER_CHANNEL)
+        try:
+            return self.trigger(
+                USER_CHANNEL + checked_text("user_id", user_id, room),
+                event_name,
+                data,
+                idempotency_key=idempotency_key,
+                message_id=message_id,
+                tags=tags,
+                extras=extras,
+                retries=retries,
+            )
+        except ValidationError as error:
+            if str(error).startswith("channel: "):
+                raise ValidationError(f"user_id: {_LETTERS}") from None
+            raise
+
+    def terminate_user_connections(self, user_id: str, *, retries: CallRetries = CLIENTS) -> dict[str, Any]:
+        """Close every connection of a user, with code 4009; clients do not reconnect by themselves.
+
+        ``user_id``: 1 to 200 bytes, any characters; not ``.`` or ``..``, which no path can hold. Returns
+        ``{}``, also where the user has no connection. Tried again as ``retries`` says, also when the fate of an
+        attempt is unknown: who is to be out stays out, and a repeat closes what the user opened since as
+        well. Raises ``ValidationError``.
+        """
+        return self._order(user_id, "terminate_connections", retries)
+
+    def force_reconnect_user(self, user_id: str, *, retries: CallRetries = CLIENTS) -> dict[str, Any]:
+        """Close every connection of a user, with code 4200; clients reconnect at once.
+
+        As :meth:`terminate_user_connections` in all else: with a repeat, at worst a client reconnects
+        twice. Sockudo from 5.0 on.
+        """
+        return self._order(user_id, "force_reconnect", retries)
+
+    def _order(self, user_id: str, order: str, retries: CallRetries) -> dict[str, Any]:
+        user = segment(checked_user_id(user_id), field="user_id")
+        return self.call("POST", f"/users/{user}/{order}", body=b"{}", repeatable=True, retries=retries)
+
+
+_LETTERS = "some characters are not allowed in a channel name, of which it becomes a part (A-Z a-z 0-9 - _ = @ , . ; :)"

@@ -1,0 +1,108 @@
+"""Whether a failed call is made again, and after how long. Pure but for the jitter.
+
+What was certainly not sent may always be repeated. What may be out is repeated only when the server can
+tell the repeat from a second event, by a ``message_id`` or an ``idempotency_key``, or when repeating
+changes nothing, as with a query. An answer that will be the same next time ends it. Imports the error
+tree and tenacity, which draws the waits. Facts: docs/server.md, 3 and 3.7; docs/sdks.md,
+V1 to V5.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import Enum
+from types import SimpleNamespace
+from typing import Final, Literal, TypeAlias, cast
+
+from tenacity import RetryCallState
+from tenacity.wait import wait_random_exponential
+
+from ...errors import CallError, ConfigurationError, SockudoHTTPError
+
+__all__ = ["CLIENTS", "Retries", "RetriesLike", "as_retries"]
+
+#: Attempts of one call that may be asked for: with waits of seconds, more than this is a queue's work.
+MAX_ATTEMPTS: Final = 100
+#: Seconds that the attempts of one call may take together: the server remembers an id for 120 (its default).
+MAX_TOTAL_S: Final = 100.0
+#: Seconds that an attempt must have left to be worth starting: a shorter one would only end as "unknown".
+LEAST_ATTEMPT_S: Final = 0.2
+#: Seconds that a ``Retry-After: 0`` is taken for.
+LEAST_RETRY_AFTER_S: Final = 1.0
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often and how long a call is tried.
+
+    ``attempts``: all of them, the first included, 1 to 100. ``total_s``: seconds from the start of the
+    first to the end of the last, up to 100; the first always has its whole timeout. ``first_wait_s``: the
+    longest that is waited after the first failure, doubled with each further one up to ``longest_wait_s``;
+    the wait itself is drawn between 0 and that. A ``Retry-After`` of the server is waited out before it.
+    Raises ``ConfigurationError``.
+    """
+
+    attempts: int = 3
+    total_s: float = 20.0
+    first_wait_s: float = 0.2
+    longest_wait_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.attempts, bool) or not isinstance(self.attempts, int):
+            raise ConfigurationError("retries: attempts: expected a number")
+        if not 1 <= self.attempts <= MAX_ATTEMPTS:
+            raise ConfigurationError(f"retries: {self.attempts} attempts, must be 1 to {MAX_ATTEMPTS}")
+        for name in ("total_s", "first_wait_s", "longest_wait_s"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ConfigurationError(f"retries: {name}: expected seconds")
+            if not 0 < value <= MAX_TOTAL_S:
+                raise ConfigurationError(f"retries: {name} is {value:g}, must be above 0 and at most {MAX_TOTAL_S:g}")
+
+    def wait_s(self, error: CallError, *, repeatable: bool, attempt: int, elapsed_s: float) -> float | None:
+        """Seconds to wait before the next attempt, or ``None`` to give up.
+
+        ``attempt``: how many there were, 1 or more. ``elapsed_s``: since the start of the first.
+        ``repeatable``: a second one that arrives does no harm.
+        """
+        if attempt >= self.attempts or error.permanent or (error.sent and not repeatable):
+            return None
+        wait = self._jitter_s(attempt)
+        asked = error.retry_after if isinstance(error, SockudoHTTPError) else None
+        if asked is not None:
+            wait += max(asked, LEAST_RETRY_AFTER_S)
+        return wait if elapsed_s + wait + LEAST_ATTEMPT_S <= self.total_s else None
+
+    def _jitter_s(self, attempt: int) -> float:
+        wait = wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s)
+        return wait(cast(RetryCallState, SimpleNamespace(attempt_number=attempt)))
+
+
+class _Clients(Enum):
+    CLIENTS = "the client's own"
+
+
+#: Where a call is given no ``retries``: those of its client.
+CLIENTS: Final = _Clients.CLIENTS
+
+#: ``retries=``: a :class:`Retries`, a number of attempts after the first, or ``None``, ``False``, 0 for none.
+RetriesLike: TypeAlias = Retries | int | None
+#: The same of one call.
+CallRetries: TypeAlias = RetriesLike | Literal[_Clients.CLIENTS]
+
+#: A single attempt.
+ONCE: Final = Retries(attempts=1)
+
+
+def as_retries(value: RetriesLike) -> Retries:
+    """What ``retries=`` stands for; ``True`` is the default. Raises ``ConfigurationError``."""
+    if isinstance(value, Retries):
+        return value
+    if value is None or value is False:
+        return ONCE
+    if value is True:
+        return Retries()
+    if not isinstance(value, int) or value < 0:
+        raise ConfigurationError("retries: expected a number of 0 or more, a Retries or None")
+    return Retries(attempts=value + 1)

@@ -1,0 +1,102 @@
+"""Forms, as a browser posts them to an auth endpoint, raw or parsed: the fields asked for, or a refusal.
+
+Strict where a web framework is lenient, because what is read here gets signed: a field that is there
+twice may have been checked in one copy and signed in the other. Pure. Imports the error tree alone.
+Facts: docs/sdks.md, F12 to F14; the encoding is that of URLSearchParams, which pusher-js uses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+from ...errors import ValidationError
+
+__all__ = ["MAX_FORM_BYTES", "Form", "form_fields"]
+
+#: A form's body as received, or the form as a framework has parsed it: any mapping, of values or of lists of them.
+#: Flask's and Django's multi-dicts, Starlette's ``FormData``, aiohttp's and WebOb's are mappings.
+Form: TypeAlias = bytes | str | Mapping[str, Any]
+
+#: Bytes of a form body: two names of at most 200 bytes, percent-encoded, beside whatever the page adds.
+MAX_FORM_BYTES = 65_536
+#: Fields of a form body: far above what a page adds.
+MAX_FORM_FIELDS = 1000
+
+# A '%' without two hex digits behind it; unquote would let it stand as it is.
+_BROKEN_ESCAPE = re.compile(r"%(?![0-9a-fA-F]{2})")
+
+
+def form_fields(form: Form, *names: str) -> tuple[str, ...]:
+    """The values of the named fields of an ``application/x-www-form-urlencoded`` form, in the order asked for.
+
+    ``form``: its body as received, ``bytes`` or text, or what a framework has made of it: ``request.form`` of Flask,
+    whose body is gone once that was read. Other fields may be there and are not looked at. Raises
+    ``ValidationError`` for a field that is missing, empty, there twice or not UTF-8, and for what is no form.
+    """
+    if isinstance(form, Mapping):
+        return tuple(_parsed_field(form, name) for name in names)
+    found: dict[str, str] = {}
+    for name, value in _pairs(_text(form)):
+        if name in names:
+            if name in found:
+                raise ValidationError(f"{name}: twice in the form body")
+            found[name] = value
+    for name in names:
+        if name not in found:
+            hint = "" if form else ", which is empty: where a framework has read it, give the form that it parsed"
+            raise ValidationError(f"{name}: not in the form body{hint}")
+        if not found[name]:
+            raise ValidationError(f"{name}: empty in the form body")
+    return tuple(_decoded(name, found[name]) for name in names)
+
+
+def _parsed_field(form: Mapping[str, Any], name: str) -> str:
+    if name not in form:
+        raise ValidationError(f"{name}: not in the form")
+    # A multi-dict tells one value unless it is asked for all: which of two was checked, and which is signed?
+    every = getattr(form, "getlist", None) or getattr(form, "getall", None)
+    values = every(name) if callable(every) else form[name]
+    if not isinstance(values, list | tuple):
+        values = [values]
+    if len(values) != 1:
+        raise ValidationError(f"{name}: {'twice' if values else 'not'} in the form")
+    (value,) = values
+    if not isinstance(value, str):
+        raise ValidationError(f"{name}: a {type(value).__name__} in the form, expected a str")
+    if not value:
+        raise ValidationError(f"{name}: empty in the form")
+    return value
+
+
+def _text(body: object) -> str:
+    if not isinstance(body, bytes | bytearray | str):
+        raise ValidationError(f"form body: a {type(body).__name__}, expected bytes or str, or a parsed form")
+    if len(body) > MAX_FORM_BYTES:
+        raise ValidationError(f"form body: {len(body)} bytes, limit {MAX_FORM_BYTES}")
+    if isinstance(body, str):
+        return str.__str__(body)
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        raise ValidationError(f"form body: {len(body)} bytes that are not UTF-8") from None
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """Names decoded, values as they are."""
+    parts = text.split("&", MAX_FORM_FIELDS)
+    if len(parts) > MAX_FORM_FIELDS:
+        raise ValidationError(f"form body: more than {MAX_FORM_FIELDS} fields, limit {MAX_FORM_FIELDS}")
+    pairs = (part.partition("=") for part in parts)
+    return [(_decoded("form body", name), value) for name, _, value in pairs]
+
+
+def _decoded(field: str, text: str) -> str:
+    if _BROKEN_ESCAPE.search(text):
+        raise ValidationError(f"{field}: a percent sign without two hex digits")
+    try:
+        return unquote_to_bytes(text.replace("+", " ")).decode()
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        raise ValidationError(f"{field}: not UTF-8") from None

@@ -1,0 +1,163 @@
+"""What all workers of an app share: its pause, the right to probe, learned batch limits, the server's memory.
+
+These live under the app, apart from the lanes. They are read in the round trip of a take; a value
+that is a moment old costs one request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..lease import probe_command
+from ..redis.link import Command, RedisLink, checked
+from ..redis.scripts import Answer
+from ..unreadable import as_count, is_wrong_type
+
+__all__ = ["LONGEST_PAUSE_MS", "Limits", "Pause", "Shared", "SharedView"]
+
+#: How long a limit learned from the server holds: it finds out again after a change of the server's configuration.
+LIMITS_TTL_S = 3600
+
+#: ms that a pause may last: what a server may ask for (``MAX_RETRY_AFTER_S`` of ``outcome``), and a minute for clocks.
+LONGEST_PAUSE_MS = 660_000
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Nothing is sent to the app until ``until_ms`` (Redis' time), and then by one prober only.
+
+    ``count`` pauses came in a row since ``since_ms``; ``words`` are the server's.
+    """
+
+    reason: str
+    words: str
+    since_ms: int
+    until_ms: int
+    count: int
+
+    def left_ms(self, now_ms: int) -> int:
+        """Milliseconds until somebody may ask; none where they are more than a pause lasts (a clock was set back)."""
+        left_ms = max(0, self.until_ms - now_ms)
+        return left_ms if left_ms <= LONGEST_PAUSE_MS else 0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds of a batch learned from the server; ``None``: none met."""
+
+    events: int | None = None
+    bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class SharedView:
+    """The pause, the limits and the server's memory as they were at a take.
+
+    Before ``forgets_until_ms`` (Redis' time) the server is taken not to remember ids (``memory.py``);
+    ``checked_ms``: when ids a moment old were found to be remembered last, 0 for never.
+    ``unreadable``: records that hold something else, and count as absent: the name of a key (:class:`AppKeys`), and
+    behind a blank the field where only that is wrong.
+    """
+
+    pause: Pause | None
+    limits: Limits
+    forgets_until_ms: int = 0
+    checked_ms: int = 0
+    unreadable: tuple[str, ...] = ()
+
+
+class Shared:
+    """Reads and writes what the workers of one app share."""
+
+    def __init__(self, link: RedisLink, app: str) -> None:
+        self._link = link
+        self._keys = link.keyspace.app(app)
+
+    def read_commands(self) -> tuple[Command, ...]:
+        """To be sent along with a take; :func:`read_view` reads the answers."""
+        return (
+            ("HGETALL", self._keys.pause),
+            ("HMGET", self._keys.limits, "events", "bytes"),
+            ("HMGET", self._keys.memory, "forgets_until", "checked"),
+        )
+
+    def view(self) -> SharedView:
+        """The same in a round trip of its own."""
+        return read_view(self._link.run(self.read_commands()))
+
+    def pause(self, reason: str, wait_s: float, words: str = "") -> int:
+        """Pause the app for ``wait_s`` from now; answers how many pauses came in a row."""
+        answer = self._link.script("pause", (self._keys.pause,), (reason, int(wait_s * 1000), words[:500]))
+        return int(answer[1])
+
+    def try_probe(self, token: str) -> bool:
+        """Become the one who asks whether the server is back, or stay it.
+
+        The right lasts as long as a lease, and is renewed with that of the same token (:mod:`.lease`): a
+        prober that died keeps nobody from asking.
+        """
+        return bool(checked(self._link.run([probe_command(self._keys, token)])[0])[0] == Answer.DONE)
+
+    def end_probe(self, token: str) -> None:
+        """Let another probe, unless one does already: ours had run out."""
+        self._link.script("drop_right", (self._keys.probe,), (token,))
+
+    def resume(self, token: str = "", count: int = 0) -> bool:
+        """End the pause; ``False``: there was none, or it is another by now.
+
+        ``token``: the prober's, whose right ends with it; ``count``: the pauses in a row that it has seen.
+        Without a token, by hand: whatever the pause, and whoever probes has to ask for the right again.
+        """
+        answer = self._link.script("resume", (self._keys.pause, self._keys.probe), (token, count))
+        return bool(answer[0] == Answer.DONE)
+
+    def learn(self, limits: Limits) -> None:
+        """Remember limits that the server has shown; the smaller of old and new holds."""
+        fields: list[Any] = []
+        for name, new in (("events", limits.events), ("bytes", limits.bytes)):
+            if new is not None:
+                fields += (name, new)
+        if fields:
+            self._link.script("learn", (self._keys.limits,), (LIMITS_TTL_S, *fields))
+
+
+def read_view(answers: Sequence[Any]) -> SharedView:
+    """The answers of :meth:`Shared.read_commands`. What cannot be read counts as absent, and is named."""
+    unreadable: list[str] = []
+    found: list[Any] = []
+    for name, answer in zip(("pause", "limits", "memory"), answers, strict=True):
+        wrong = is_wrong_type(answer)
+        if wrong:
+            unreadable.append(name)
+        found.append(None if wrong else checked(answer))
+    pause = _read_pause(found[0] or {}, unreadable)
+    limits = []
+    for value in found[1] or (None, None):
+        limit = as_count(value, low=1, high=2**31 - 1) if value else None
+        if value and limit is None:
+            unreadable.append("limits")
+        limits.append(limit)
+    times_ms = []
+    for field, value in zip(("forgets_until", "checked"), found[2] or (None, None), strict=True):
+        time_ms = as_count(value or 0)
+        if time_ms is None:
+            unreadable.append(f"memory {field}")
+        times_ms.append(time_ms or 0)
+    forgets_until_ms, checked_ms = times_ms
+    return SharedView(pause, Limits(*limits), forgets_until_ms, checked_ms, tuple(dict.fromkeys(unreadable)))
+
+
+def _read_pause(fields: Any, unreadable: list[str]) -> Pause | None:
+    if not isinstance(fields, dict):  # RESP2 answers a flat list
+        fields = dict(zip(fields[::2], fields[1::2], strict=True))
+    if not fields:
+        return None
+    numbers = [as_count(fields.get(name) or 0) for name in (b"since", b"until", b"count")]
+    if None in numbers or not numbers[1]:
+        unreadable.append("pause")
+        return None
+    since_ms, until_ms, count = (number or 0 for number in numbers)
+    reason, words = (fields.get(name, b"").decode(errors="replace") for name in (b"reason", b"words"))
+    return Pause(reason, words, since_ms=since_ms, until_ms=until_ms, count=count)

@@ -1,0 +1,265 @@
+"""The wire to Redis: commands in one round trip, no retry, and a clear word on what was stored.
+
+redis-py's own retry is off: a repeated append would be a second event. So a failure says what it
+proves: before the first byte left, nothing is stored (``stored=False``); after it, nobody knows
+(``None``); an error that Redis answered changed nothing (``False``), unless it came out of the middle of a
+script (:mod:`.refusal`).
+
+Nothing here takes a lock. A lock that another thread holds at a fork stays locked in the child for ever,
+and a signal handler that publishes would wait for the code that it has interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, cast
+
+import redis
+from hiredis import pack_command
+from redis.backoff import NoBackoff
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    NoScriptError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.retry import Retry
+
+from ... import faultpoint
+from ...errors import JournalUnavailable
+from ...redaction import without_credentials
+from ..keys import Keyspace
+from .refusal import checked, describe_refusal, error_words, is_out_of_memory
+from .scripts import name_of, script, script_with
+
+__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]
+
+Command: TypeAlias = tuple[Any, ...]
+
+#: Idle connections that one process keeps: one per thread that publishes at the same time.
+MOST_FREE = 64
+
+#: Seconds to connect, and to wait for an answer, where a caller waits (`delay`): both together stay
+#: under the two seconds after which it must have raised.
+CALLER_TIMEOUT_S = 0.9
+
+#: Seconds to connect, and to wait for an answer, in a worker: an AOF rewrite or a slow disk may hold
+#: Redis for a second or two, which must not make a holder drop an answer of the server.
+WORKER_TIMEOUT_S = 4.0
+
+
+def evalsha(name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
+    """One script call as a command."""
+    return ("EVALSHA", script(name).sha1, len(keys), *keys, *args)
+
+
+def _with_text(command: Command) -> Command:
+    """The same script call for a Redis that does not know the script; it knows the SHA-1 from then on."""
+    known = script_with(command[1])
+    assert known is not None, "called by evalsha"
+    return ("EVAL", known.text, *command[2:])
+
+
+@dataclass(frozen=True)
+class _Connections:
+    """One process' means to connect, and its connections that are not in use."""
+
+    pid: int
+    factory: redis.ConnectionPool
+    # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics); all that is
+    # needed of it is a free list, and list.append and list.pop are atomic.
+    free: list[Any] = field(default_factory=list)
+
+
+class RedisLink:
+    """Connections to one Redis, made per process (a fork makes its own), shared by its threads.
+
+    ``url`` as redis-py takes it; ``timeout_s`` bounds the connecting and each wait for an answer;
+    ``keyspace`` names the keys of the deployment's ``namespace`` there.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float, namespace: str = "") -> None:
+        self.keyspace = Keyspace(namespace)
+        self._url = url
+        self._timeout_s = timeout_s
+        self._made: _Connections | None = None
+
+    def __repr__(self) -> str:
+        return f"<RedisLink timeout_s={self._timeout_s}>"
+
+    def _connect(self) -> Any:
+        """A connection that nobody uses; one that Redis has closed meanwhile (it restarted) is replaced."""
+        try:
+            made = self._made
+            if made is None or made.pid != os.getpid():
+                made = self._begin_process()
+            try:
+                connection = made.free.pop()
+            except IndexError:
+                # Not by the pool's own method: it counts connections and never uncounts those that broke, so that after
+                # a hundred of them (redis-py 8) a process would never reach Redis again.
+                connection = cast(Any, made.factory.connection_class(**made.factory.connection_kwargs))
+                connection.connect()
+            else:
+                if _has_ended(connection):
+                    connection.disconnect()
+                    connection.connect()
+        except (RedisError, OSError) as error:
+            raise JournalUnavailable(f"Redis cannot be reached: {self._trouble(error)}", stored=False) from None
+        return connection
+
+    def _begin_process(self) -> _Connections:
+        """What this process connects with; two threads that begin at once make it twice, and one of them stays."""
+        factory = redis.ConnectionPool.from_url(
+            self._url,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=False,
+            command_packer=_Packer(),
+        )
+        # What the parent had is dropped, not closed: its sockets are the parent's.
+        made = self._made = _Connections(os.getpid(), factory)
+        return made
+
+    @property
+    def _free(self) -> list[Any]:
+        """The connections of this process that are not in use."""
+        return [] if self._made is None else self._made.free
+
+    def _give_back(self, connection: Any) -> None:
+        made = self._made
+        if made is not None and len(made.free) < MOST_FREE:
+            made.free.append(connection)
+        else:
+            connection.disconnect()
+
+    def run(self, commands: Sequence[Command], *, in_order: bool = False, then: Command | None = None) -> list[Any]:
+        """Send commands in one round trip and return their answers, errors included as values.
+
+        Scripts that Redis does not know are called again with their text; with ``in_order`` so is every
+        command after the first of them, because they were written to come after: such a list must bear that
+        a later command runs twice. Without it, a command that has run never runs again. ``then`` is one more
+        command, about all of them, and is sent again after what was. Raises :class:`JournalUnavailable` when
+        the connection fails.
+        """
+        if then is not None:
+            commands = [*commands, then]
+        connection = self._connect()
+        if faultpoint.IS_ARMED:
+            _at_scripts("before", commands)
+        try:
+            answers = _exchange(connection, commands)
+            missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            if missing:
+                again = list(range(missing[0], len(commands))) if in_order else missing
+                if then is not None and not in_order:
+                    again.append(len(commands) - 1)
+                repeated = _exchange(
+                    connection, [_with_text(commands[i]) if commands[i][0] == "EVALSHA" else commands[i] for i in again]
+                )
+                for i, answer in zip(again, repeated, strict=True):
+                    answers[i] = answer
+        except (RedisError, OSError) as error:
+            connection.disconnect()
+            raise JournalUnavailable(f"Redis did not answer: {self._trouble(error)}", stored=None) from None
+        except BaseException:
+            # A greenlet killed or a signal raised between question and answer: the next user of this
+            # connection would read our answer.
+            connection.disconnect()
+            raise
+        self._give_back(connection)
+        if faultpoint.IS_ARMED:
+            _at_scripts("after", commands)
+        return answers
+
+    def _trouble(self, error: Exception) -> str:
+        """Where and why, without credentials."""
+        return f"{without_credentials(self._url)}: {_reason(error, self._timeout_s)}"
+
+    def call(self, *command: Any) -> Any:
+        """One command; an error that Redis answers is raised as :class:`JournalUnavailable`."""
+        return checked(self.run([command])[0])
+
+    def script(self, name: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
+        """One script."""
+        return self.call(*evalsha(name, keys, args))
+
+
+def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
+    """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
+    pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
+    # The journal's names are UTF-8: others are left out. Its times are milliseconds: others are cut to a bound.
+    found = [(member.decode(errors="replace"), float(score)) for member, score in pairs]
+    return [(member, int(max(-1e15, min(score, 1e15)))) for member, score in found if "\ufffd" not in member]
+
+
+def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -> None:
+    """The points beside each script of a round trip, where a test kills this process."""
+    for command in commands:
+        if command[0] == "EVALSHA":
+            faultpoint.at(f"{side} {name_of(command[1])}")
+
+
+def _has_ended(connection: Any) -> bool:
+    try:
+        return bool(connection.can_read(timeout=0))  # between two questions there is nothing to read but an end
+    except (RedisError, OSError):
+        return True
+
+
+def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
+    # redis-py packs with the same function, after looks at each argument that ours have passed: 4 us of a 100 us call.
+    connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
+    answers: list[Any] = []
+    for _ in commands:
+        try:
+            answers.append(connection.read_response())
+        except ResponseError as error:  # the answer to this command; the others have their own
+            answers.append(error)
+    return answers
+
+
+def _packed(command: Command) -> bytes:
+    # hiredis 3.5 ends the process where a signal's handler raises (Ctrl-C, a time limit) while it reads a number.
+    parts: Any = tuple([part if isinstance(part, (str, bytes)) else str(part) for part in command])
+    return bytes(pack_command(parts))
+
+
+class _Packer:
+    """What redis-py itself says on a new connection (HELLO, SELECT, ...), packed in the same way."""
+
+    def pack(self, name: str, *args: Any) -> list[bytes]:
+        return [_packed((*name.split(), *args))]
+
+
+#: Exceptions that redis-py wraps into one another, at most.
+MOST_CAUSES = 5
+
+
+def _reason(error: Exception, timeout_s: float) -> str:
+    """Why Redis was not reached, in words of ours or the system's: redis-py's own may hold what it was given."""
+    if isinstance(error, AuthenticationError):
+        return "refuses the user or password"
+    if isinstance(error, BusyLoadingError):
+        return "is loading its data, and takes no commands until then"
+    if isinstance(error, (RedisTimeoutError, TimeoutError)):
+        return f"no answer within {timeout_s:g} s"
+    cause: BaseException | None = error
+    for _ in range(MOST_CAUSES):
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"TLS certificate not accepted, {cause.verify_message}"
+        if isinstance(cause, ssl.SSLError):
+            return f"TLS failed, {cause.reason or 'no reason given'}"
+        if isinstance(cause, socket.gaierror):
+            return f"host not found, {cause.strerror}"
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause and (cause.__cause__ or cause.__context__)
+    return describe_refusal(error)

@@ -1,0 +1,107 @@
+"""The Lua scripts, one file an operation, and the codes they answer with.
+
+A script's text is read once per process; a line ``-- include NAME`` pulls in a shared function from
+``lua/NAME.lua``. Scripts are called by SHA-1, and with their text (``EVAL``, after which Redis knows the
+SHA-1) when Redis does not know them: first use, ``SCRIPT FLUSH``, a failover to a replica that never saw
+them. ``SCRIPT LOAD`` is not used: managed services deny it, and it would load one node of a cluster only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from importlib.resources import files
+
+__all__ = ["Answer", "Script", "all_scripts", "name_of", "script", "script_with"]
+
+#: Operations, each ``lua/NAME.lua``.
+NAMES = (
+    "acquire",
+    "announce",
+    "append",
+    "append_once",
+    "bury",
+    "count",
+    "drop_right",
+    "fail",
+    "hold",
+    "learn",
+    "mark",
+    "mend",
+    "pause",
+    "postpone",
+    "purge",
+    "quarantine",
+    "rate",
+    "relayout",
+    "release",
+    "renew",
+    "replay",
+    "resume",
+    "schedule_once",
+    "settle",
+    "status",
+    "sweep",
+    "take",
+    "take_right",
+    "trim",
+    "unmark",
+    "write",
+)
+
+_INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
+
+
+class Answer(IntEnum):
+    """What a script answers; the Lua headers use the same names (a test compares them)."""
+
+    LOST = -1  # the lease is no longer ours; nothing was touched
+    MISMATCH = -2  # Redis does not hold that marker (or layout); nothing was touched
+    FULL = -3  # the lane holds the most it may; nothing was appended
+    CONFLICT = -4  # the key was used with another payload; nothing was appended
+    CLOSED = -5  # the lane belongs to an earlier layout; nothing was appended
+    EMPTY = 0  # no entry
+    DONE = 1  # done as asked
+    AGAIN = 2  # progress was made without a batch; call again
+    UNKNOWN_VERSION = 3  # the head was written by a newer release; left alone
+    RING = 4  # done, and the lane must be rung
+    KEPT = 5  # not released: entries came meanwhile, go on draining
+    UNREADABLE = 6  # what is at the head cannot be read; nothing was taken
+
+
+@dataclass(frozen=True)
+class Script:
+    """One operation: its name, text and SHA-1."""
+
+    name: str
+    text: str
+    sha1: str
+
+
+def _read(name: str) -> str:
+    return (files("sockudo_publisher.journal") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+@lru_cache(maxsize=len(NAMES))
+def script(name: str) -> Script:
+    """One script, with its includes resolved."""
+    text = _INCLUDE.sub(lambda match: _read(match.group(1)), _read(name))
+    return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def all_scripts() -> tuple[Script, ...]:
+    """Every operation."""
+    return tuple(script(name) for name in NAMES)
+
+
+def script_with(sha1: str) -> Script | None:
+    """The script that has this SHA-1, ``None`` for one that is not of this package."""
+    return next((one for one in all_scripts() if one.sha1 == sha1), None)
+
+
+def name_of(sha1: str) -> str:
+    """The operation that a script with this SHA-1 is."""
+    return next(one.name for one in all_scripts() if one.sha1 == sha1)

@@ -1,0 +1,121 @@
+"""The parts of one Sockudo app, made from the settings once per process and shared by its threads.
+
+A fork makes its own: the parts themselves look at the process id before they use a connection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+from ..client.http.credentials import Credentials
+from ..client.sockudo import Sockudo
+from ..client.wire.encoding import Encoder
+from ..client.wire.encryption import decode_master_key
+from ..config.environment import MASTER_KEY
+from ..config.settings import DEFAULT_APP, Settings, get_settings
+from ..errors import ConfigurationError
+from ..journal.app.workers import Target
+from ..journal.dead_letters import DeadBounds
+from ..journal.holder import Journal
+from ..journal.producer import Producer
+
+__all__ = ["App", "app_named", "check_apps", "client_of", "forget_apps", "setting_of", "target_of"]
+
+
+@dataclass(frozen=True)
+class App:
+    """One Sockudo app: its name here, its client, and its journal from both ends."""
+
+    name: str
+    client: Sockudo
+    encoder: Encoder
+    producer: Producer
+    journal: Journal
+    fingerprint_key: bytes
+
+
+def client_of(settings: Settings, name: str) -> Sockudo:
+    """The HTTP client of one app. Raises :class:`ConfigurationError` that names the variable to change."""
+    key = settings.encryption_master_key_base64
+    if key is not None:
+        # The client would name its argument, which is not what an operator can change.
+        decode_master_key(key, field=MASTER_KEY)
+    return Sockudo.from_setting(
+        setting_of(name),
+        settings.url_of(name),
+        timeout=settings.timeout,
+        encryption_master_key_base64=key,
+        max_event_bytes=settings.max_event_bytes,
+    )
+
+
+def setting_of(name: str) -> str:
+    """What holds the app's URL."""
+    return "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]"
+
+
+def target_of(settings: Settings, name: str) -> Target:
+    """Where the app's events go. Raises :class:`ConfigurationError` when its URL is missing or malformed."""
+    credentials = Credentials.from_url(settings.url_of(name), setting=setting_of(name))
+    return Target(credentials.app_id, credentials.base_url.partition("://")[2])
+
+
+def check_apps(settings: Settings) -> None:
+    """Raise :class:`ConfigurationError` where a worker with these settings could never deliver: no app, or one that
+    cannot be addressed.
+    """
+    for name in settings.app_urls() or (DEFAULT_APP,):
+        client_of(settings, name)
+
+
+@lru_cache(maxsize=64)
+def _build(name: str) -> App:
+    settings = get_settings()
+    client = client_of(settings, name)
+    master_key = settings.encryption_master_key_base64 or ""
+    return App(
+        name=name,
+        client=client,
+        encoder=client.encoder,
+        producer=Producer(
+            settings.redis_url,
+            name,
+            lanes=settings.lanes,
+            max_backlog=settings.max_backlog,
+            key_ttl_ms=int(settings.key_ttl * 1000),
+            wait=settings.redis_wait,
+            namespace=settings.namespace,
+        ),
+        journal=Journal(
+            settings.redis_url,
+            name,
+            lanes=settings.lanes,
+            on_expired=settings.on_expired,
+            max_rate=settings.max_rate,
+            key_ttl_ms=int(settings.key_ttl * 1000),
+            namespace=settings.namespace,
+            dead=DeadBounds(settings.dead_max, settings.dead_max_bytes, int(settings.dead_ttl * 1000)),
+            batch_max_events=settings.batch_max_events,
+        ),
+        # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
+        # of Redis test guesses.
+        fingerprint_key=hashlib.sha256(master_key.encode()).digest() if master_key else b"",
+    )
+
+
+def app_named(name: str | None = None) -> App:
+    """The app of that name (``SOCKUDO_APPS``), by default that of ``SOCKUDO_URL``.
+
+    Raises :class:`ConfigurationError` when it is not configured or its URL is malformed.
+    """
+    if name is not None and not isinstance(name, str):
+        raise ConfigurationError(f"app: expected a name, got {type(name).__name__}")
+    return _build(name or DEFAULT_APP)
+
+
+def forget_apps() -> None:
+    """Read the environment again (tests, and programs that set it late)."""
+    get_settings.cache_clear()
+    _build.cache_clear()

@@ -1,0 +1,121 @@
+"""Doorbells: a Celery message that says "drain this lane".
+
+Losing one costs time, never an event: the sweep of any worker finds a lane with entries that nobody
+drains. So ringing never raises and never takes long: one try, on a connection of its own with short
+timeouts; after a failure the next rings are left to the sweep for a while.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from typing import Any
+
+from .broker import bounded_connection, failure_words
+from .fork_gate import inside_client
+from .private_celery import celery_app, configured, queue_name
+
+__all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
+
+logger = logging.getLogger("sockudo_publisher.doorbell")
+
+DRAIN_TASK = "sockudo_publisher.drain"
+
+#: Seconds to connect and seconds to send: together the most that a ring may cost a caller.
+CONNECT_S = 0.25
+SEND_S = 0.25
+
+#: Seconds during which a broker that failed is not asked again.
+SKIP_S = 5.0
+
+
+class Doorbell:
+    """Rings lanes through the private Celery app's broker. Safe for threads and after a fork."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._lock = threading.Lock()
+        self._ringer = 0  # the thread that has the lock
+        self._pid = 0
+        self._connection: Any = None
+        self._producer: Any = None
+        self._skip_until = 0.0
+
+    def ring(self, app: str, lanes: Iterable[int], *, after_s: float = 0.0, channel: str | None = None) -> bool:
+        """Ring lanes (or one held channel of a lane); ``False``: not rung, the sweep will find them."""
+        if time.monotonic() < self._skip_until:
+            return False
+        me, lock = threading.get_ident(), self._lock
+        # A signal handler that publishes may have interrupted this thread's own ring.
+        if self._ringer == me or not lock.acquire(timeout=CONNECT_S + SEND_S):
+            return False  # another thread is waiting for a frozen broker
+        self._ringer = me
+        try:
+            with inside_client:
+                producer = self._open()
+                for lane in lanes:
+                    _send(producer, (app, lane, channel), after_s)
+        except Exception as error:  # noqa: BLE001 -- whatever a broker's client raises, the event is stored
+            self.failures += 1
+            self._skip_until = time.monotonic() + SKIP_S
+            self._close()
+            logger.warning("the broker took no doorbell (%s): the sweep will ring", failure_words(error))
+            return False
+        finally:
+            self._ringer = 0
+            lock.release()
+        return True
+
+    def after_fork(self) -> None:
+        """A thread that held the lock while another forked is not here to give it back."""
+        self._lock = threading.Lock()
+        self._ringer = 0
+
+    def _open(self) -> Any:
+        if self._pid != os.getpid():
+            # Not closed: the socket belongs to the parent.
+            self._connection = self._producer = None
+            self._pid = os.getpid()
+        if self._producer is None:
+            app = configured()
+            self._connection = bounded_connection(app, connect_s=CONNECT_S, send_s=SEND_S)
+            self._producer = app.amqp.Producer(self._connection, auto_declare=False)
+        return self._producer
+
+    def _close(self) -> None:
+        connection, self._connection, self._producer = self._connection, None, None
+        if connection is not None:
+            try:
+                connection.release()
+            except Exception as error:  # noqa: BLE001 -- it is broken already
+                logger.debug("closing the broker connection: %s", type(error).__name__)
+
+
+def _send(producer: Any, args: tuple[str, int, str | None], after_s: float) -> None:
+    """Make and send a drain's message without Celery's `send_task`.
+
+    That would make it a child of the calling task, whose result then never ends, give it that task's ids and
+    priority, and call the application's signal handlers, which put their headers into it.
+    """
+    amqp, queue = celery_app.amqp, queue_name()
+    message = amqp.as_task_v2(uuid.uuid4().hex, DRAIN_TASK, args, countdown=after_s or None, ignore_result=True)
+    producer.publish(
+        message.body,
+        exchange="",
+        routing_key=queue,
+        serializer="json",
+        headers=message.headers,
+        delivery_mode="persistent",
+        declare=[amqp.queues[queue]],
+        retry=False,
+        **message.properties,
+    )
+
+
+#: The doorbell of this process.
+doorbell = Doorbell()
+os.register_at_fork(after_in_child=doorbell.after_fork)

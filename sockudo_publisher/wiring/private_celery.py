@@ -1,0 +1,148 @@
+"""The private Celery app: doorbells and `publish` messages go through it, whatever app is current.
+
+``celery -A worker worker`` with no further option is the right production setting because of what
+is configured here; each choice says why.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from celery import Celery
+from celery.signals import celeryd_init
+
+from ..config.settings import Settings, get_settings
+from ..errors import ConfigurationError
+from .celery_isolation import PrivateApp, chosen_app, end_with_usage, names_package, refuse_other_app
+
+__all__ = ["celery_app", "configuration", "configured", "queue_name"]
+
+#: Slots beside one per lane: for `publish` messages and held channels.
+SPARE_SLOTS = 4
+
+#: Seconds after which an unacknowledged message (a countdown whose worker was killed) is delivered to
+#: another worker. Kombu's default is an hour; a redelivered message appends nothing new (ledger).
+VISIBILITY_TIMEOUT_S = 600
+
+#: Seconds between two looks of a worker for such messages. Kombu's own throttle makes every tenth look
+#: count, so that a message would come up to 100 s after its time.
+RESTORE_INTERVAL_S = 10
+
+#: Seconds that the consumer's connection may be silent before it is taken for dead.
+BROKER_TIMEOUT_S = 10.0
+
+
+def configuration(settings: Settings) -> dict[str, Any]:
+    """The Celery configuration for these settings."""
+    lanes = settings.lanes * max(1, len(settings.app_urls()))
+    options: dict[str, Any] = {}
+    if settings.broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
+        options = {
+            "visibility_timeout": VISIBILITY_TIMEOUT_S,
+            "unacked_restore_interval": RESTORE_INTERVAL_S,
+            "unacked_restore_throttle": 1,
+            "socket_connect_timeout": BROKER_TIMEOUT_S,
+            "socket_timeout": BROKER_TIMEOUT_S,
+            "socket_keepalive": True,
+            "health_check_interval": 5,
+        }
+    return {
+        "broker_url": settings.broker_url,
+        "broker_transport_options": options,
+        "broker_connection_retry_on_startup": True,
+        # A restarted broker may be away for minutes; the sweep drains meanwhile.
+        "broker_connection_max_retries": None,
+        # An error that the broker answers (UNBLOCKED after a failover, MISCONF, PRECONDITION_FAILED, ...) is mended
+        # there, while this worker runs: it connects again, and the sweep drains meanwhile.
+        "broker_channel_error_retry": True,
+        "worker_consumer": "sockudo_publisher.workerapp.consumer:Consumer",
+        # The message id of a countdown event is its result; chords need a backend too.
+        "result_backend": settings.redis_address.backend_url(),
+        "redis_backend_use_ssl": settings.redis_address.tls or None,
+        "result_expires": 3600,
+        "redis_socket_connect_timeout": BROKER_TIMEOUT_S,
+        "redis_socket_timeout": BROKER_TIMEOUT_S,
+        "task_default_queue": settings.queue,
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "accept_content": ["json"],
+        # Drains wait for answers: threads cost nothing while they do. A slot per lane, so that every
+        # lane can be watched, and some to spare.
+        "worker_pool": "threads",
+        "worker_concurrency": lanes + SPARE_SLOTS,
+        # A doorbell must not wait behind a running drain in a worker that has no free slot.
+        "worker_prefetch_multiplier": 1,
+        "worker_enable_remote_control": True,
+        # A rate limit set by remote control would let doorbells wait, not events.
+        "worker_disable_rate_limits": True,
+        "worker_send_task_events": False,
+        "task_send_sent_event": False,
+        # On a lost connection Celery would cancel what is not acknowledged yet; nothing of ours needs it.
+        "worker_cancel_long_running_tasks_on_connection_loss": False,
+        "worker_hijack_root_logger": False,
+        "worker_redirect_stdouts": False,
+    }
+
+
+def queue_name() -> str:
+    """The one queue of this deployment: ``sockudo``, or ``sockudo.NAMESPACE``."""
+    return get_settings().queue
+
+
+def configured() -> Celery:
+    """The app with the addresses that the settings name now.
+
+    Celery reads its configuration when the first task is registered, which is when this package is
+    imported; a program that sets ``SOCKUDO_*`` later would else ring somebody else's broker.
+    """
+    settings = get_settings()
+    backend = settings.redis_address.backend_url()
+    conf = celery_app.conf
+    if (conf.broker_url, conf.result_backend, conf.task_default_queue) != (
+        settings.broker_url,
+        backend,
+        settings.queue,
+    ):
+        now = configuration(settings)
+        conf.update({name: now[name] for name in _ADDRESSES})
+    return celery_app
+
+
+#: What of the configuration says where things are.
+_ADDRESSES = (
+    "broker_url",
+    "broker_transport_options",
+    "result_backend",
+    "redis_backend_use_ssl",
+    "task_default_queue",
+)
+
+
+class _App(PrivateApp):
+    """Its worker is ``workerapp``'s, whichever module names the app for the ``celery`` command."""
+
+    worker_class = "sockudo_publisher.workerapp.program:Worker"
+    task_module = "sockudo_publisher.tasks.publish"
+
+
+def _own_configuration() -> dict[str, Any]:
+    try:
+        return configuration(get_settings())
+    except ConfigurationError as error:
+        if names_package(chosen_app()):
+            end_with_usage(str(error))
+        raise
+
+
+celery_app: Celery = _App("sockudo_publisher")
+celery_app.add_defaults(_own_configuration)
+celeryd_init.connect(
+    partial(refuse_other_app, celery_app), weak=False, dispatch_uid="sockudo_publisher.refuse_other_app"
+)
+# By name: the backend's module is loaded when a result is first wanted.
+celery_app.loader.override_backends = {
+    "redis": "sockudo_publisher.wiring.result_backend:RedisResults",
+    "rediss": "sockudo_publisher.wiring.result_backend:RedisResults",
+    "sentinel": "sockudo_publisher.wiring.result_backend:SentinelResults",
+}

@@ -1,0 +1,63 @@
+"""Whether a worker may start: settings that can never work end it at once, with one line and exit code 2.
+
+A worker that started all the same would deliver nothing, and say so in a log that nobody reads yet. Knows
+Celery's signals, the settings and the apps.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import PurePath
+from typing import Any, NoReturn
+
+from celery.signals import celeryd_after_setup, celeryd_init
+
+from ..config.settings import Settings, get_settings, unknown_variables
+from ..errors import ConfigurationError
+from ..wiring.app import check_apps
+from ..wiring.celery_isolation import end_with_usage, ignored_variables
+
+__all__ = ["check_settings", "refuse", "start_with_worker"]
+
+logger = logging.getLogger("sockudo_publisher.settings")
+
+
+def check_settings(settings: Settings) -> None:
+    """Raise :class:`ConfigurationError` where a worker with these settings could never deliver."""
+    check_apps(settings)
+
+
+def refuse(error: ConfigurationError) -> NoReturn:
+    """End the ``celery`` command with one line; to any other program, the error itself."""
+    if not _is_celery(sys.argv[:1]):
+        raise error
+    end_with_usage(str(error))
+
+
+def start_with_worker() -> None:
+    """Look at the settings when a worker starts, and not when another command imports the app."""
+    celeryd_init.connect(_check, weak=False, dispatch_uid="sockudo_publisher.check_settings")
+    celeryd_after_setup.connect(_warn, weak=False, dispatch_uid="sockudo_publisher.unknown_variables")
+
+
+def _check(**_: Any) -> None:
+    try:
+        check_settings(get_settings())
+    except ConfigurationError as error:
+        end_with_usage(str(error))
+
+
+def _warn(**_: Any) -> None:
+    ignored = ignored_variables()
+    if ignored:
+        logger.info("only SOCKUDO_* variables configure this worker; not read: %s", ", ".join(ignored))
+    for name, nearest in unknown_variables().items():
+        meant = f", did you mean {nearest}?" if nearest else ""
+        logger.warning("%s: no setting has this name%s", name, meant)
+
+
+def _is_celery(argv: list[str]) -> bool:
+    """Whether this is ``celery`` or ``python -m celery``."""
+    program = PurePath(argv[0]) if argv else PurePath()
+    return program.stem == "celery" or (program.name, program.parent.name) == ("__main__.py", "celery")
