@@ -31,7 +31,7 @@ LOOK_S = 0.002
 CHUNK = 2000
 
 #: Events a second that are encoded beforehand: more than any worker drains on two cores.
-MOST_RATE = 100_000
+MAX_RATE = 100_000
 
 #: Parts in which one drain is looked at.
 TENTHS = 10
@@ -111,7 +111,7 @@ def held_at(parts: Parts, database: int, depth: int, block_s: float, stored: dic
         missing = depth - (stored[database] - look())
         if missing > 0:
             fill(parts, database, missing, stored)
-        chunks = finished(parts, database, stored[database], int(MOST_RATE * (block_s + WARM_UP_S)))
+        chunks = finished(parts, database, stored[database], int(MAX_RATE * (block_s + WARM_UP_S)))
         producer, lowest = app_named().producer, depth
         with worker(parts, database):
             begun = look()

@@ -38,7 +38,7 @@ DROPPED = 400
 DROP_AFTER_S = (0.001, 0.008)
 
 #: Requests dropped before the server is believed to leave no claim (two of three do).
-MOST_DROPPED = 40
+MAX_DROPPED = 40
 
 #: Seconds in which a worker finds the stuck item: a wait of two, and a search in which each "no" takes one.
 FOUND_WITHIN_S = 60.0
@@ -118,7 +118,7 @@ def make_stuck(parts: Parts) -> tuple[int, str]:
 def leave_claim(parts: Parts, journal: Journal, lane: int, channels: list[str]) -> None:
     """Send as a worker does, and go away as one that dies: until the server says that an item is in progress."""
     credentials = Credentials.from_url(parts.sockudo.url)
-    for _ in range(MOST_DROPPED):
+    for _ in range(MAX_DROPPED):
         publish_many((channels[n % len(channels)], EVENT, data(n)) for n in range(DROPPED))
         holder = journal.acquire(lane)
         if holder is None:
@@ -135,4 +135,4 @@ def leave_claim(parts: Parts, journal: Journal, lane: int, channels: list[str]) 
         journal.settle(holder, batch)
         journal.hand_over(holder)
         journal.forget(holder)
-    raise RuntimeError(f"{MOST_DROPPED} requests were dropped and none left a claim")
+    raise RuntimeError(f"{MAX_DROPPED} requests were dropped and none left a claim")

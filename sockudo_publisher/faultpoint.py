@@ -1,6 +1,6 @@
 """Named places where a test can kill this process, or freeze it.
 
-``SOCKUDO_FAULTPOINT="taken"`` or ``"taken:3"`` (the third time) makes :func:`at` end the process
+``SOCKUDO_FAULTPOINT="taken"`` or ``"taken:3"`` (the third time) makes :func:`crash_point` end the process
 there with SIGKILL, as a crash would: no ``finally``, no flush. ``"taken:3:stop"`` freezes it there
 with SIGSTOP, once; it goes on from there at SIGCONT. Without the variable, in production, it is a
 function that does nothing.
@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 
-__all__ = ["IS_ARMED", "POINTS", "at"]
+__all__ = ["IS_ARMED", "POINTS", "crash_point"]
 
 #: Every point, in the order in which an event passes them.
 POINTS = (
@@ -64,4 +64,4 @@ def _nothing(point: str) -> None:
 #: Whether this process is to die or freeze somewhere: never in production.
 IS_ARMED = bool(_wanted)
 
-at = _fire if IS_ARMED else _nothing
+crash_point = _fire if IS_ARMED else _nothing

@@ -33,7 +33,7 @@ IN_FLIGHT = 4
 LANES = Settings.lanes
 
 #: Seconds that one run may take.
-MOST_S = 300
+MAX_S = 300
 
 HERE = Path(__file__).parent
 
@@ -69,7 +69,7 @@ class Driver:
             capture_output=True,
             check=False,  # its exit code is looked at below
             text=True,
-            timeout=MOST_S,
+            timeout=MAX_S,
         )
         server_s = cpu_s(server.pids) - cpu_before
         file.unlink()

@@ -205,7 +205,7 @@ MUTANTS = (
         name="take Retry-After: 0 at its word",
         why="the server would be asked again at once, by everybody",
         file="sockudo_publisher/client/http/retries.py",
-        old="            wait += max(asked, LEAST_RETRY_AFTER_S)",
+        old="            wait += max(asked, MIN_RETRY_AFTER_S)",
         new="            wait += asked",
         test=RETRIES,
     ),

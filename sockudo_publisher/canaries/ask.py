@@ -43,7 +43,7 @@ FRESH_S: Final = 5.0
 EVICTED_S: Final = 0.35
 
 #: Canaries asked in one beat: a holder that was away must not keep the server busy with old questions.
-MOST_ASKED: Final = 8
+MAX_ASKED: Final = 8
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Canaries:
         stale = [one for one in seen.canaries if not askable(one, seen.now_ms, self._window_s)]
         self.memory.claim(stale)
         asked = [one for one in due(seen.canaries, seen.now_ms) if one not in stale]
-        self._ask(self.memory.claim(asked[:MOST_ASKED]), self._timeout_s)
+        self._ask(self.memory.claim(asked[:MAX_ASKED]), self._timeout_s)
         self._plant(ages_to_plant(seen.number, self._window_s), self._timeout_s)
         rate, peak_ms = rate_seen(seen, self._window_s)
         return self._record(rate, peak_ms)

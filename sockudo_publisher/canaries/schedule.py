@@ -34,7 +34,7 @@ __all__ = [
 BEATS: Final = 24
 
 #: Seconds between two beats at most: with the default window a full memory is told within two of them.
-MOST_BEAT_S: Final = 5.0
+MAX_BEAT_S: Final = 5.0
 
 #: Old canaries of a window, and so the ages at which they are asked.
 OLD: Final = 12
@@ -60,12 +60,12 @@ AFTER_TROUBLE: Final = 3
 ROOM: Final = 2.0
 
 #: The smallest room worth setting; the server's default is 10,000.
-LEAST_CAPACITY: Final = 100_000
+MIN_CAPACITY: Final = 100_000
 
 
 def beat_s(window_s: float) -> float:
     """Seconds between two beats."""
-    return min(MOST_BEAT_S, window_s / BEATS)
+    return min(MAX_BEAT_S, window_s / BEATS)
 
 
 def ages_to_plant(beat: int, window_s: float) -> tuple[float, ...]:
@@ -159,7 +159,7 @@ def rate_seen(beat: Beat, window_s: float) -> tuple[float, int]:
 
 def capacity(rate: float, window_s: float) -> int:
     """Ids that the server's cache needs room for, at ``rate`` events per second: two digits, rounded up."""
-    wanted = max(float(LEAST_CAPACITY), rate * window_s * ROOM)
+    wanted = max(float(MIN_CAPACITY), rate * window_s * ROOM)
     unit = int(10 ** (math.floor(math.log10(wanted)) - 1))
     return math.ceil(wanted / unit) * unit
 

@@ -25,10 +25,10 @@ __all__ = ["DedupMemory"]
 logger = logging.getLogger("sockudo_publisher.journal")
 
 #: Answers that are kept: with the longest windows a canary is asked every few seconds for days.
-MOST_ANSWERS = 512
+MAX_ANSWERS = 512
 
 #: Canaries that may wait to be asked; the schedule plants fewer than 40 a window (delivery/memory.py).
-MOST_CANARIES = 256
+MAX_CANARIES = 256
 
 
 class DedupMemory:
@@ -93,7 +93,7 @@ class DedupMemory:
             pairs += (one.planted_ms, _member(one))
         if pairs:
             key = self._keys.canaries
-            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_CANARIES - 1)]
+            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MAX_CANARIES - 1)]
             for answer in self._link.run(commands):
                 checked(answer)
 
@@ -111,7 +111,7 @@ class DedupMemory:
             pairs += (one.asked_ms, f"{one.id} {one.age_ms} {int(one.remembered)}")
         if pairs:
             key = self._keys.canary_answers
-            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MOST_ANSWERS - 1)]
+            commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MAX_ANSWERS - 1)]
             for answer in self._link.run(commands):
                 checked(answer)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..dev.bench.plan import DEFAULT_BYTES, DEFAULT_CHANNELS, EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Plan
+from ..dev.bench.plan import DEFAULT_BYTES, DEFAULT_CHANNELS, EVENTS_ALONE, EVENTS_HERE, MIN_BYTES, Plan
 from ..redaction import without_credentials
 from .exits import ExitCode
 from .extras import require_demo_extra
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 #: The most of each. A round's events must fit into what Sockudo lets wait for one subscriber (demo/stage.py).
-MOST_EVENTS, MOST_CHANNELS, MOST_BYTES = 300_000, 500, 1_000_000
+MAX_EVENTS, MAX_CHANNELS, MAX_BYTES = 300_000, 500, 1_000_000
 
 
 @click.command("bench")
 @click.option(
     "--events",
-    type=click.IntRange(1, MOST_EVENTS),
+    type=click.IntRange(1, MAX_EVENTS),
     help=f"Stored with publish_many and drained; by default {EVENTS_ALONE:,}, with --here {EVENTS_HERE:,}.",
 )
-@click.option("--channels", default=DEFAULT_CHANNELS, show_default=True, type=click.IntRange(1, MOST_CHANNELS))
+@click.option("--channels", default=DEFAULT_CHANNELS, show_default=True, type=click.IntRange(1, MAX_CHANNELS))
 @click.option(
     "--bytes",
     "size",
     default=DEFAULT_BYTES,
     show_default=True,
-    type=click.IntRange(LEAST_BYTES, MOST_BYTES),
+    type=click.IntRange(MIN_BYTES, MAX_BYTES),
     help="Of each event's data.",
 )
 @click.option("--here", is_flag=True, help="The deployment of SOCKUDO_URL and SOCKUDO_REDIS_URL, and its workers.")

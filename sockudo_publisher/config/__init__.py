@@ -1,1 +1,1 @@
-"""TODO."""
+"""Settings: what configures this package, read at the first use and checked."""

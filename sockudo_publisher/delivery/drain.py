@@ -33,7 +33,7 @@ from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
 from .wellformed import fault_of
 from .window import FORGETFUL_BATCH, Policy, Standing, standing
 
-__all__ = ["Find", "Post", "Ring", "drain"]
+__all__ = ["DrainAgain", "Find", "Post", "drain"]
 
 logger = logging.getLogger("sockudo_publisher.delivery")
 
@@ -62,7 +62,7 @@ PROBE_LOOK_S = 0.2
 
 
 @dataclass(frozen=True)
-class Ring:
+class DrainAgain:
     """The queue has to be rung again after ``after_s``."""
 
     after_s: float
@@ -76,11 +76,11 @@ def drain(
     post: Post,
     policy: Policy,
     control: Control,
-    at: Callable[[str], None],
+    crash_point: Callable[[str], None],
     ask: AskCanaries | None = None,
     fresh: AskFresh | None = None,
     find: Find | None = None,
-) -> Ring | None:
+) -> DrainAgain | None:
     """Deliver a lane, or one held channel of it. ``None``: empty, or not ours; else when to ring it.
 
     ``ask``: goes first after a pause; ``fresh``: with ``ask`` before what may be out is sent again; ``find``: is
@@ -97,10 +97,10 @@ def drain(
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, most=1)  # a held queue starts with its stuck item, alone
-    run = _Run(journal, holder, post, policy, control, at, progress, view.limits, ask, fresh, find)
+    run = _Run(journal, holder, post, policy, control, crash_point, progress, view.limits, ask, fresh, find)
     run.forgets_until_ms = view.forgets_until_ms
     try:
-        at("leased")
+        crash_point("leased")
         while True:
             try:
                 return run.deliver()
@@ -133,7 +133,7 @@ class _Run:
         post: Post,
         policy: Policy,
         control: Control,
-        at: Callable[[str], None],
+        crash_point: Callable[[str], None],
         progress: Progress,
         limits: Limits,
         ask: AskCanaries | None,
@@ -145,7 +145,7 @@ class _Run:
         self.post = post
         self.policy = policy
         self.control = control
-        self.at = at
+        self.crash_point = crash_point
         self.progress = progress
         self.limits = limits
         self.probe = Probe(journal, policy, control, ask)
@@ -155,7 +155,7 @@ class _Run:
         self.blame = ""  # what an odd 200 said that an item of this search is to blame for
         self.forgets_until_ms = 0
         self.recorded: dict[Item, bool] = {}  # what history says of uncertain items, until they are sent
-        self.ring: Ring | None = None
+        self.ring: DrainAgain | None = None
         self.pause: AppPause | None = None  # as it was at the last take
         self.slice_end = control.monotonic() + SLICE_S
         self.taken_at = 0.0
@@ -164,7 +164,7 @@ class _Run:
         self.tokens = 0  # of the rate limit: granted, not spent yet
         self.late = False
 
-    def deliver(self) -> Ring | None:
+    def deliver(self) -> DrainAgain | None:
         """Take, send, decide, do: until the queue is empty or must wait."""
         taken = self.take()
         while (batch := self.sendable(taken)) is not None:
@@ -252,7 +252,7 @@ class _Run:
         """The next batch that may be sent; waits for one. ``None``: this run is over, the lease is given back."""
         while True:
             if self.must_yield():
-                self.over(taken, Ring(0.0))
+                self.over(taken, DrainAgain(0.0))
                 return None
             head, pause = taken.batch, taken.shared.pause
             wait_s = pause.left_ms(self.now_ms(taken.now_ms)) / 1000 if pause else 0.0
@@ -271,7 +271,7 @@ class _Run:
                 # A countdown comes back to the worker that sent it: a long pause is left to everybody's sweep, or one
                 # whose own key or way is wrong would be the only one to ask.
                 rings = self.probe.paused_by_us and wait_s <= WAIT_IN_PLACE_S
-                if not self.wait(taken, head, wait_s, Ring(wait_s) if rings else None):
+                if not self.wait(taken, head, wait_s, DrainAgain(wait_s) if rings else None):
                     return None
             elif self.must_check_memory(taken, head):
                 taken = self.check_memory(taken, head)
@@ -283,11 +283,11 @@ class _Run:
                     if short_s is None:
                         self.waited_s = 0.0
                         return batch
-                    if not self.wait(taken, batch, short_s, Ring(short_s)):
+                    if not self.wait(taken, batch, short_s, DrainAgain(short_s)):
                         return None
             taken = self.take()
 
-    def wait(self, taken: Taken, batch: Batch, wait_s: float, ring: Ring | None) -> bool:
+    def wait(self, taken: Taken, batch: Batch, wait_s: float, ring: DrainAgain | None) -> bool:
         """Put the batch back and wait here; ``False``: too long for that, the queue is given back."""
         if self.waited_s + wait_s > WAIT_IN_PLACE_S:
             self.over(taken, ring)
@@ -328,7 +328,7 @@ class _Run:
         self.slice_end = self.control.monotonic() + SLICE_S
         return self.control.others_wait()
 
-    def over(self, taken: Taken, ring: Ring | None) -> None:
+    def over(self, taken: Taken, ring: DrainAgain | None) -> None:
         """Give the lease back with entries left; ``ring`` says whether and when the caller rings."""
         if taken.batch is not None:
             self.put_back(taken.batch)
@@ -457,7 +457,7 @@ class _Run:
         ``None``: not sent, since what was looked at before is old by now (the lease had to be renewed) or
         another one probes: take again.
         """
-        self.at("taken")
+        self.crash_point("taken")
         body = batch.body
         if (self.pause and not self.probe.keep()) or not self.holder.lease.ensure_fresh():
             self.put_back(batch)
@@ -466,7 +466,7 @@ class _Run:
         for item in batch.items() if self.recorded else ():
             self.recorded.pop(item, None)
         result = self.post(body)
-        self.at("posted")
+        self.crash_point("posted")
         age_s = (self.now_ms(batch.now_ms) - batch.first_ms) / 1000
         # The window may end during the request: the server looks at an id when it comes to the item.
         self.late = self.late or (batch.resent and age_s > self.policy.window_s)
@@ -499,7 +499,7 @@ class _Run:
             taken = self.take()
         except MarkerChanged:
             taken = self.take()
-        self.at("settled")
+        self.crash_point("settled")
         return taken
 
     def lease_again(self) -> bool:
@@ -530,7 +530,7 @@ class _Run:
             self.journal.hold(self.holder, batch, retry_in_s=retry_in_s)
         except MarkerChanged:
             logger.info("%r: the marker is not ours any more", self.holder.lease)
-        self.at("held")
+        self.crash_point("held")
         return self.take()
 
     def retry_hold(self, wait_s: float) -> None:
@@ -542,7 +542,7 @@ class _Run:
         """The culprit becomes a dead letter; its neighbours go through."""
         letter = DeadLetterFields(bury.reason, bury.words, bury.attempts, batch.first_ms, bury.maybe_delivered)
         self.bury(batch, letter)
-        self.at("buried")
+        self.crash_point("buried")
         return self.take()
 
     def is_blamed(self, batch: Batch) -> bool:

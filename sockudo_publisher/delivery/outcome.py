@@ -19,7 +19,7 @@ from ..redaction import redacted
 __all__ = ["Finding", "NoReply", "Outcome", "Reply", "blamed", "classify"]
 
 #: Characters of the server's words that are kept for people to read.
-MOST_WORDS = 500
+MAX_WORDS = 500
 
 #: Seconds that a ``Retry-After`` is obeyed at most: a proxy's mistake must not stop an app for days.
 MAX_RETRY_AFTER_S = 600.0
@@ -144,7 +144,7 @@ def _sockudo_error(body: bytes) -> _SockudoError | None:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("error"), str):
         return None
     code = parsed.get("code")
-    return _SockudoError(code if isinstance(code, str) else "", redacted(parsed["error"])[:MOST_WORDS])
+    return _SockudoError(code if isinstance(code, str) else "", redacted(parsed["error"])[:MAX_WORDS])
 
 
 def _json(body: bytes) -> Any:
@@ -200,5 +200,5 @@ def _is_extractors(reply: Reply) -> bool:
 
 
 def _excerpt(reply: Reply) -> str:
-    text = reply.body[: 4 * MOST_WORDS].decode("utf-8", errors="replace")
-    return redacted(re.sub(r"<[^>]*>", " ", text))[:MOST_WORDS]
+    text = reply.body[: 4 * MAX_WORDS].decode("utf-8", errors="replace")
+    return redacted(re.sub(r"<[^>]*>", " ", text))[:MAX_WORDS]

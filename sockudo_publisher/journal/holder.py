@@ -27,7 +27,7 @@ __all__ = ["DeadLetterFields", "Holder", "Journal", "MarkerChanged", "Taken"]
 logger = logging.getLogger("sockudo_publisher.journal")
 
 #: How often take may answer AGAIN in a row (each moves up to 1,000 held items) before the loop looks up.
-MOST_AGAIN = 1000
+MAX_AGAIN = 1000
 
 #: ms between two rings of one lane by the sweep: long enough for a doorbell to be answered.
 SWEEP_GAP_MS = 2000
@@ -272,7 +272,7 @@ class Journal:
         keys = holder.keys
         first_answer: Any = None
         is_repairing = False
-        for _ in range(MOST_AGAIN):
+        for _ in range(MAX_AGAIN):
             held = sorted(holder.held)
             held_keys = [name for channel in held for name in _hold_names(keys, channel)]
             take = evalsha(
@@ -315,7 +315,7 @@ class Journal:
             return first_answer, Taken(None, view, now_ms, version)
         if is_repairing:  # too many in a row: the loop looks up, and comes again
             return first_answer, Taken(None, view, now_ms)
-        raise JournalUnavailable(f"take answered AGAIN {MOST_AGAIN} times in a row", stored=None)
+        raise JournalUnavailable(f"take answered AGAIN {MAX_AGAIN} times in a row", stored=None)
 
     # -- what cannot be read ------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ TTL_MS = 6000
 RENEW_EVERY_S = 2.0
 
 #: Renewals before one POST: each of them was answered too late to be trusted when it was read.
-MOST_RENEWALS = 3
+MAX_RENEWALS = 3
 
 #: A POST starts only while the last renewal is younger than this; half the lease is then left.
 FRESH_S = 3.0
@@ -81,7 +81,7 @@ class Lease:
         """
         if not self.lost and self._is_fresh():
             return True
-        for _ in range(MOST_RENEWALS):
+        for _ in range(MAX_RENEWALS):
             if self.lost or self._is_fresh():
                 break
             self.renew()

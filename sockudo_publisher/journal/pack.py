@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-__all__ = ["MOST_BYTES", "MOST_ITEMS", "VERSION", "Item", "Pack", "Packed", "UnreadableEntry", "pack", "packs"]
+__all__ = ["MAX_BYTES", "MAX_ITEMS", "VERSION", "Item", "Pack", "Packed", "UnreadableEntry", "pack", "packs"]
 
 #: Of the entries that this release writes, and knows; the scripts have it as a literal.
 VERSION = "1"
 
 #: Items of one entry. A worker can take part of a pack, so this only bounds the size of an entry.
-MOST_ITEMS = 100
+MAX_ITEMS = 100
 
 #: Bytes of one entry, unless a single item is larger: an entry is copied whole in every take.
-MOST_BYTES = 256 * 1024
+MAX_BYTES = 256 * 1024
 
 
 class UnreadableEntry(Exception):
@@ -74,14 +74,14 @@ def pack(items: Sequence[Item]) -> Packed:
 
 
 def packs(items: Sequence[Item]) -> Iterator[Packed]:
-    """Cut items, in order, into packs of at most :data:`MOST_ITEMS` and about :data:`MOST_BYTES`."""
+    """Cut items, in order, into packs of at most :data:`MAX_ITEMS` and about :data:`MAX_BYTES`."""
     if len(items) == 1:
         yield pack(items)
         return
     run: list[Item] = []
     size = 0
     for item in items:
-        if run and (len(run) == MOST_ITEMS or size + len(item.body) > MOST_BYTES):
+        if run and (len(run) == MAX_ITEMS or size + len(item.body) > MAX_BYTES):
             yield pack(run)
             run, size = [], 0
         run.append(item)
@@ -201,8 +201,8 @@ def _read_meta(text: bytes, size: int, body_bytes: int) -> tuple[list[int], list
 
 
 def _are_times(expiries: Sequence[object]) -> bool:
-    return all(type(one) in (int, float) and 0 <= one < _MOST_MS for one in expiries)  # type: ignore[operator]
+    return all(type(one) in (int, float) and 0 <= one < _MAX_MS for one in expiries)  # type: ignore[operator]
 
 
 #: Milliseconds that are no time any more, as in ``entry.lua``.
-_MOST_MS = 10**15
+_MAX_MS = 10**15

@@ -38,7 +38,7 @@ REFUSED_LOOK_S = 60.0
 LAYOUT_LOOK_S = 5.0
 
 #: How often one flush may find its lanes closed: each time the number of lanes was changed once more.
-MOST_MOVES = 5
+MAX_MOVES = 5
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class Producer:
 
         ``look``: say so without remembering anything.
         """
-        for _ in range(MOST_MOVES):
+        for _ in range(MAX_MOVES):
             known = self._known_before([(channel, key)]).get((channel, key), b"")
             keys = (
                 self._link.keyspace.ledger(self.app, lane, channel, key),
@@ -205,7 +205,7 @@ class Producer:
         # Where each item was in what the caller gave: a conflict is named by that place.
         places = {lane: [(lane, index) for index in range(len(items))] for lane, items in by_lane.items()}
         try:
-            for _ in range(MOST_MOVES):
+            for _ in range(MAX_MOVES):
                 span = self._moved()
                 moved: dict[int, list[_Given]] = {}
                 moved_places: dict[int, list[tuple[int, int]]] = {}
@@ -386,7 +386,7 @@ def _both(first: Appended, then: Appended, places: Mapping[int, Sequence[tuple[i
     )
 
 
-_KEEPS_CHANGING = f"the number of lanes was changed {MOST_MOVES} times meanwhile"
+_KEEPS_CHANGING = f"the number of lanes was changed {MAX_MOVES} times meanwhile"
 
 _CONFLICT = "key: used before on this channel with another payload (within SOCKUDO_KEY_TTL)"
 

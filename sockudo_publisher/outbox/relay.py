@@ -25,17 +25,17 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
-from ..faultpoint import at
+from ..faultpoint import crash_point
 from ..wiring.app import app_named
 from ..wiring.doorbell import doorbell
 from .row import Row
 
-__all__ = ["INTERVAL_S", "MOST_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]
+__all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]
 
 logger = logging.getLogger("sockudo_publisher.outbox")
 
 #: Rows of one batch: at most 2 MB of events of the default size in one flush, and some 10 ms of held row locks.
-MOST_ROWS = 200
+MAX_ROWS = 200
 
 #: Seconds between two looks at the table: what a committed event waits on average is half of it.
 INTERVAL_S = 0.25
@@ -110,10 +110,10 @@ def _append_of(name: str, rows: list[Row]) -> Moved:
             appended = app.producer.append_once(
                 {lane: [row.keyed() for row in of_lane] for lane, of_lane in by_lane.items()}
             )
-            at("appended")
+            crash_point("appended")
             if appended.ring:
                 doorbell.ring(name, appended.ring)
-            at("rung")
+            crash_point("rung")
             stored += [row.id for row in rows if row.channel not in appended.refused]
             already += appended.already_stored
             failure = appended.failure
@@ -145,7 +145,7 @@ def until_gap(head: Iterable[int], locked: Sequence[Row]) -> Sequence[Row]:
     return locked[:count]
 
 
-def relay(move: Move, *, most_rows: int = MOST_ROWS, stop: threading.Event | None = None) -> Relayed:
+def relay(move: Move, *, most_rows: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
     """One pass: batch after batch, until one is not full (what is left is parked, waits, or is another relay's).
 
     Every full batch stores or parks a row or finds an app that has to wait, so a pass ends, unless the application

@@ -32,7 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from .relay import INTERVAL_S, MOST_ROWS, Moved, Relayed, append, relay, run, until_gap
+from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, run, until_gap
 from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, Row, finished
 
 __all__ = ["Outbox"]
@@ -90,7 +90,7 @@ class Outbox:
         session.execute(insert(self.table), [row.columns() for row in rows])
         return rows[0].message_id
 
-    def relay(self, engine: Engine, *, batch: int = MOST_ROWS, stop: threading.Event | None = None) -> Relayed:
+    def relay(self, engine: Engine, *, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
         """Move what is committed to the journal, in batches, and return.
 
         Raises what the database raises; then nothing is lost, and what was appended is not appended again.
@@ -102,7 +102,7 @@ class Outbox:
         engine: Engine,
         *,
         every_s: float = INTERVAL_S,
-        batch: int = MOST_ROWS,
+        batch: int = MAX_ROWS,
         stop: threading.Event | None = None,
     ) -> None:
         """Relay again and again, ``every_s`` seconds apart, until ``stop`` is set; survives a database that is away."""

@@ -1,1 +1,1 @@
-"""TODO."""
+"""From a call to a stored event: prepare, store, ring; one event or any number of them."""

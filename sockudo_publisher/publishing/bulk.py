@@ -10,7 +10,7 @@ from functools import partial
 from ..client.wire.event import EventLike, as_event
 from ..client.wire.limits import check_id, check_queue_extras, check_tags
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
-from ..faultpoint import at
+from ..faultpoint import crash_point
 from ..journal.layout.layout import Span
 from ..journal.pack import Item
 from ..journal.producer import Appended, KeyedItem
@@ -178,10 +178,10 @@ class _Bulk:
             appended = append()
         except (JournalUnavailable, BacklogFull) as error:
             raise BulkError(self._first, self.stored, error) from error
-        at("appended")
+        crash_point("appended")
         if appended.ring:
             doorbell.ring(self.app.name, appended.ring)
-        at("rung")
+        crash_point("rung")
         self.stored += appended.count + appended.already_stored
         self.already_stored += appended.already_stored
         if appended.failure is not None and not isinstance(appended.failure, IdempotencyConflict):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from ..client.wire.event import Event
 from ..client.wire.limits import check_channels, check_id, check_queue_extras, check_tags
 from ..errors import BacklogFull, JournalUnavailable, ValidationError
-from ..faultpoint import at
+from ..faultpoint import crash_point
 from ..journal.layout.layout import Span
 from ..journal.pack import Item
 from ..journal.producer import Appended, KeyedItem
@@ -86,7 +86,7 @@ def prepare(
             for name in names
         ]
     )
-    at("encoded")
+    crash_point("encoded")
     if key is None and not is_keyed:
         return Prepared(message_id, items)
     return Prepared(message_id, items, key, fingerprint(app, event, payload, socket_id, tags, extras))
@@ -136,10 +136,10 @@ def append(app: App, prepared: Prepared, *, once_key: str | None = None) -> Appe
         if span is None:
             error.stored = False  # whatever became of the question: nothing was appended yet
         raise
-    at("appended")
+    crash_point("appended")
     if appended.ring:
         doorbell.ring(app.name, appended.ring)
-    at("rung")
+    crash_point("rung")
     if appended.failure is not None:
         raise _with_names(appended, prepared)
     return appended

@@ -18,7 +18,7 @@ from ..journal.layout.layout import MAX_LANE
 from ..journal.pack import Item
 from ..publishing.prepare import Prepared
 from ..wiring.app import App, app_named
-from .options import MOST_MS
+from .options import MAX_MS
 
 __all__ = ["FINISHED", "REFUSALS", "from_message", "refusal", "refused", "ring_from", "to_message"]
 
@@ -32,7 +32,7 @@ REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{32})?")
 
 #: Characters of a name from a message that are repeated.
-MOST_NAME = 50
+MAX_NAME = 50
 
 
 def to_message(app: App, prepared: Prepared) -> dict[str, Any]:
@@ -83,8 +83,8 @@ def _item(index: int, given: object, message_id: str) -> Item:
         check_channel(channel)
     except ValidationError as error:
         raise ValidationError(f"{field}: {error}") from None
-    if type(expires_ms) is not int or not 0 <= expires_ms <= MOST_MS:
-        raise ValidationError(f"{field}: expiry: expected milliseconds, 0 to {MOST_MS}")
+    if type(expires_ms) is not int or not 0 <= expires_ms <= MAX_MS:
+        raise ValidationError(f"{field}: expiry: expected milliseconds, 0 to {MAX_MS}")
     if not isinstance(body, str):
         raise ValidationError(f"{field}: a {type(body).__name__} as body, expected a str")
     try:
@@ -125,7 +125,7 @@ def ring_from(args: Sequence[Any], kwargs: Mapping[str, Any], apps: Collection[s
         raise ValidationError(f"drain: {len(args)} arguments, {len(kwargs)} by name; expected app, lane, channel")
     app, lane, channel = (given.get(name) for name in fields)
     if not isinstance(app, str) or app not in apps:
-        shown = repr(app[:MOST_NAME]) if isinstance(app, str) else f"a {type(app).__name__}"
+        shown = repr(app[:MAX_NAME]) if isinstance(app, str) else f"a {type(app).__name__}"
         raise ValidationError(f"drain: app: {shown} is not configured here (SOCKUDO_URL, SOCKUDO_APPS)")
     if type(lane) is not int or not 0 <= lane <= MAX_LANE:
         shown = f"a {type(lane).__name__}" if type(lane) is not int else "out of range"

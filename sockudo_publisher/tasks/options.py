@@ -27,7 +27,7 @@ from ..errors import ValidationError
 from ..publishing.call import FIELDS
 
 __all__ = [
-    "MOST_MS",
+    "MAX_MS",
     "Way",
     "check_destination",
     "checked",
@@ -40,10 +40,10 @@ __all__ = [
 ]
 
 #: Milliseconds since 1970 that a time may name at most (the year 5138): Lua's cjson keeps 14 digits of a number.
-MOST_MS = 10**14 - 1
+MAX_MS = 10**14 - 1
 
 #: Seconds from now that `countdown` and `expires` may be at most: 31 years, far below the above.
-MOST_S = 10**9
+MAX_S = 10**9
 
 #: What every worker can unpack: in Python's standard library, by kombu's names.
 COMPRESSIONS = frozenset(
@@ -272,9 +272,9 @@ def _with_safe_headers(options: dict[str, Any], stamps: set[str]) -> dict[str, A
 def _check_seconds(field: str, value: Any, *, or_else: str = "") -> None:
     if not _is_number(value):
         raise ValidationError(f"{field}: a {type(value).__name__}, expected seconds{or_else}")
-    if not -MOST_S <= value <= MOST_S:  # nor is NaN
-        shown = f"{value:g}" if isinstance(value, float) or abs(value) < MOST_MS else "far more"
-        raise ValidationError(f"{field}: {shown} seconds, expected {-MOST_S} to {MOST_S}")
+    if not -MAX_S <= value <= MAX_S:  # nor is NaN
+        shown = f"{value:g}" if isinstance(value, float) or abs(value) < MAX_MS else "far more"
+        raise ValidationError(f"{field}: {shown} seconds, expected {-MAX_S} to {MAX_S}")
 
 
 def _as_time(field: str, value: Any, expected: str) -> datetime:
@@ -286,6 +286,6 @@ def _as_time(field: str, value: Any, expected: str) -> datetime:
     if not isinstance(time, datetime):
         raise ValidationError(f"{field}: a {type(value).__name__}, expected {expected}")
     aware = time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
-    if aware.timestamp() * 1000 > MOST_MS:
+    if aware.timestamp() * 1000 > MAX_MS:
         raise ValidationError(f"{field}: the year {time.year}, expected a time before 5138-11-16")
     return aware

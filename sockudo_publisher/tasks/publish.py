@@ -325,7 +325,7 @@ class PublishTask(_NoApp):
         wait_s = 1.0 + backoff_s(self.request.retries + 1)
         finished = {"prepared": to_message(app, prepared)}
         try:
-            # Said here, as an application's `task_annotations` for all tasks count for this one too.
+            # ServerReply here, as an application's `task_annotations` for all tasks count for this one too.
             raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s, max_retries=sys.maxsize) from None
         except Reject as no_broker:
             logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)

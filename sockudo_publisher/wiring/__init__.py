@@ -1,1 +1,1 @@
-"""TODO."""
+"""What one process shares: apps, the private Celery app, the broker, the doorbell, the stop of its drains."""

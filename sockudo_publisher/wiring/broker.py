@@ -40,7 +40,7 @@ REUSE_S = 5.0
 _TIMED = frozenset({"amqp", "redis"})
 
 #: Idle connections that one process keeps to one broker.
-MOST_FREE = 16
+MAX_FREE = 16
 
 
 def bounded_connection(app: Celery, *, connect_s: float, send_s: float, read_s: float | None = None) -> Any:
@@ -151,7 +151,7 @@ class _Link:
         except BaseException:
             _drop(producer)
             raise
-        if len(self._free) < MOST_FREE:
+        if len(self._free) < MAX_FREE:
             self._free.append((time.monotonic(), producer))
         else:
             _drop(producer)

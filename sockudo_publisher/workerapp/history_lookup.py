@@ -23,14 +23,14 @@ __all__ = ["Query", "recorded"]
 Query = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
 
 #: Pages of one channel, newest first, and events of a page (the server's own bound): 2,000 events, 40 ms.
-MOST_PAGES: Final = 20
+MAX_PAGES: Final = 20
 PAGE: Final = 100
 
 #: Milliseconds that the server's clock may be behind Redis': far less than a key is remembered.
 CLOCKS_MS: Final = 600_000
 
 #: Seconds for all channels of one batch: it waits meanwhile, and so do the events behind it.
-MOST_S: Final = 10.0
+MAX_S: Final = 10.0
 
 
 def recorded(
@@ -41,7 +41,7 @@ def recorded(
     ``since_ms`` (Redis' time): of its first attempt. What was recorded long before is another event, whose
     key was used again.
     """
-    until = monotonic() + MOST_S
+    until = monotonic() + MAX_S
     wanted: dict[str, set[str]] = {}
     ids = [_message_id(item.body) for item in items]
     for item, message_id in zip(items, ids, strict=True):
@@ -75,7 +75,7 @@ def _look(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: 
     start_ms = max(0, since_ms - CLOCKS_MS)
     parameters = {"limit": str(PAGE), "direction": "newest_first", "start_time_ms": str(start_ms)}
     found: set[str] = set()
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         page = _page(query, path, parameters)
         items = page.get("items")
         found |= wanted & {

@@ -19,11 +19,11 @@ from ..canaries.ask import Canaries
 from ..canaries.store import DedupMemory
 from ..config.settings import Settings, get_settings
 from ..delivery.backoff import QUICK_S
-from ..delivery.drain import Ring, drain
+from ..delivery.drain import DrainAgain, drain
 from ..delivery.outcome import NoReply, Reply
 from ..delivery.window import Policy
 from ..errors import JournalUnavailable, JournalUnreadable, SockudoConnectionError
-from ..faultpoint import at
+from ..faultpoint import crash_point
 from ..wiring.app import App, app_named
 from ..wiring.doorbell import doorbell
 from .history_lookup import recorded
@@ -180,7 +180,7 @@ def canaries(app: App) -> Canaries:
     )
 
 
-def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
+def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | None:
     """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`."""
     app = app_named(app_name)
     asked = canaries(app)
@@ -191,14 +191,14 @@ def run(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
         post=partial(_post, app, timeout_s=get_settings().delivery_timeout),
         policy=policy(get_settings()),
         control=_WorkerControl(app, lane),
-        at=at,
+        crash_point=crash_point,
         ask=asked.after_trouble,
         fresh=asked.fresh,
         find=lambda items, since_ms: recorded(items, partial(_get, app), since_ms),
     )
 
 
-def run_guarded(app_name: str, lane: int, channel: str | None = None) -> Ring | None:
+def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | None:
     """As :func:`run`, for a worker's slot: raises nothing, so that one bad queue costs no other its slot.
 
     An error that a repeat would meet again is counted, ``status`` shows it, and the queue rests, longer each time. When
@@ -215,7 +215,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> Ring | 
         logger.warning(
             "drain cut by a soft time limit, rung again app=%s lane=%d channel=%s", app_name, lane, channel or "-"
         )
-        return Ring(0.0)
+        return DrainAgain(0.0)
     except Exception as error:
         logger.exception("drain failed app=%s lane=%d channel=%s", app_name, lane, channel or "-")
         app_named(app_name).journal.failed(lane, channel, error)

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.acceptance
 TTL_S, TIMEOUT_S = 12, 5
 CHANNELS, BEFORE, MEANWHILE, AFTER = 8, 80, 400, 80
 #: Connections that wait to be accepted at most where a listener asks for none to: Linux keeps one.
-MOST_WAITING = 16
+MAX_WAITING = 16
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def unanswered(proxy: Proxy) -> Iterator[None]:
     proxy.refuse()
     with ExitStack() as ends:
         ends.enter_context(socket.create_server((LOOPBACK, proxy.port), backlog=0))
-        for _ in range(MOST_WAITING):
+        for _ in range(MAX_WAITING):
             waiting = ends.enter_context(socket.socket())
             waiting.settimeout(0.2)
             try:

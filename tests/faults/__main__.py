@@ -20,7 +20,7 @@ from .scenarios import SCENARIOS, Scenario, all_at_once, late_may_repeat
 from .world import DEFAULT_TTL_S, Setup, World
 
 #: Processes that a whole run kills at least.
-LEAST_KILLS = 100
+MIN_KILLS = 100
 
 COLUMNS = "| scenario | faults | promised | lost | duplicated | reordered | longest call | counted |"
 
@@ -99,8 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"\n{played}, {unplayed} could not be played.", flush=True)
     print(f"{kills} processes were killed.", flush=True)
     is_whole = not (options.short or options.only or options.minutes)
-    if is_whole and kills < LEAST_KILLS:
-        print(f"A whole run kills {LEAST_KILLS} at least.", flush=True)
+    if is_whole and kills < MIN_KILLS:
+        print(f"A whole run kills {MIN_KILLS} at least.", flush=True)
         return 1
     return 1 if broken or unplayed else 0
 

@@ -101,13 +101,13 @@ def kill_in_mid_batch(world: World, publisher: Publisher) -> None:
 
 
 #: Further kills, until an item is stuck: most requests that are cut leave one.
-MOST_MORE = 8
+MAX_MORE = 8
 
 
 def kill_until_stuck(world: World, publisher: Publisher, times: int) -> None:
     """The same, and until the server has left an item with a claim."""
     kill_workers(world, publisher, times)
-    for _ in range(MOST_MORE):
+    for _ in range(MAX_MORE):
         if world.counts().get("stuck", 0):
             return
         wait_for_progress(world, 500)

@@ -32,8 +32,8 @@ from tests.unit.delivery import model
 __all__ = ["World", "run", "virtual_time"]
 
 #: Steps and seconds after which a world that does not come to rest is given up.
-MOST_STEPS = 30_000
-MOST_S = 3_000.0
+MAX_STEPS = 30_000
+MAX_S = 3_000.0
 
 #: Seconds until a killed process is started again.
 RESTART_S = 2.0
@@ -193,7 +193,7 @@ class World:
 
     def _is_over(self) -> bool:
         scheduler = self.scheduler
-        return self.is_at_rest or self.failure is not None or scheduler.steps > MOST_STEPS or scheduler.now > MOST_S
+        return self.is_at_rest or self.failure is not None or scheduler.steps > MAX_STEPS or scheduler.now > MAX_S
 
     def _append(self, events: list[tuple[int, str]], expires: dict[int, float]) -> None:
         """A producer; while Redis is away it tries again, as `key=` lets it."""
@@ -254,7 +254,7 @@ class World:
                 post=self._poster(task, face),  # type: ignore[arg-type]
                 policy=self.policy,
                 control=Control(self, task, face, lane),
-                at=_pass,
+                crash_point=_pass,
                 ask=self._asker(task) if self.plan.asks else None,
                 fresh=self._checker(task) if self.plan.checks else None,
                 find=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]

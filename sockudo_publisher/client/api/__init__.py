@@ -1,1 +1,1 @@
-"""TODO."""
+"""The calls of the HTTP API, one module a subject."""

@@ -26,7 +26,7 @@ from ..wire.limits import MAX_EVENT_BYTES
 from ..wire.paths import normal_path
 from .answer import Field, Request, json_object
 from .credentials import Credentials
-from .retries import CLIENTS, LEAST_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
+from .retries import CLIENTS, MIN_ATTEMPT_S, CallRetries, Retries, RetriesLike, as_retries
 from .transport import MAX_ANSWER_BYTES, MAX_ANSWER_MEMORY, Bounds, FilePath, Response, Transport
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ class Calls:
                     raise
             time.sleep(wait)
             attempt += 1
-            timeout = min(self._timeout, max(LEAST_ATTEMPT_S, started + policy.total_s - time.monotonic()))
+            timeout = min(self._timeout, max(MIN_ATTEMPT_S, started + policy.total_s - time.monotonic()))
 
     def send(
         self,

@@ -27,9 +27,9 @@ MAX_ATTEMPTS: Final = 100
 #: Seconds that the attempts of one call may take together: the server remembers an id for 120 (its default).
 MAX_TOTAL_S: Final = 100.0
 #: Seconds that an attempt must have left to be worth starting: a shorter one would only end as "unknown".
-LEAST_ATTEMPT_S: Final = 0.2
+MIN_ATTEMPT_S: Final = 0.2
 #: Seconds that a ``Retry-After: 0`` is taken for.
-LEAST_RETRY_AFTER_S: Final = 1.0
+MIN_RETRY_AFTER_S: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class Retries:
         wait = self._jitter_s(attempt)
         asked = error.retry_after if isinstance(error, SockudoHTTPError) else None
         if asked is not None:
-            wait += max(asked, LEAST_RETRY_AFTER_S)
-        return wait if elapsed_s + wait + LEAST_ATTEMPT_S <= self.total_s else None
+            wait += max(asked, MIN_RETRY_AFTER_S)
+        return wait if elapsed_s + wait + MIN_ATTEMPT_S <= self.total_s else None
 
     def _jitter_s(self, attempt: int) -> float:
         wait = wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s)

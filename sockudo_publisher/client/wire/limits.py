@@ -53,7 +53,7 @@ MAX_OBJECT_BYTES = 65_536
 #: Bytes of one batch's body: the server's default for any request (its ``http_api.request_limit_in_mb``).
 MAX_BATCH_BYTES = 10 * 1024 * 1024
 #: Characters of an entry's name that a complaint shows.
-MOST_NAME_CHARACTERS = 50
+MAX_NAME_CHARACTERS = 50
 #: Checked names that are remembered, per kind; a miss costs about 1 µs.
 CACHED_NAMES = 8192
 
@@ -149,7 +149,7 @@ def check_tags(tags: Mapping[str, str]) -> None:
         if not isinstance(name, str):
             raise ValidationError(f"tags: a {type(name).__name__} as a name, expected a str")
         if not isinstance(value, str):
-            raise ValidationError(f"tags[{name[:MOST_NAME_CHARACTERS]!r}]: a {type(value).__name__}, expected a str")
+            raise ValidationError(f"tags[{name[:MAX_NAME_CHARACTERS]!r}]: a {type(value).__name__}, expected a str")
 
 
 def unordered_extras(extras: Mapping[str, Any] | None) -> tuple[str, int] | None:

@@ -10,7 +10,7 @@ __all__ = [
     "DEFAULT_CHANNELS",
     "EVENTS_ALONE",
     "EVENTS_HERE",
-    "LEAST_BYTES",
+    "MIN_BYTES",
     "RATE",
     "Amounts",
     "Plan",
@@ -23,17 +23,17 @@ EVENTS_HERE = 3_000
 #: As in ``benchmarks/``, so that the figures can be laid side by side; bytes are those of an event's data.
 DEFAULT_CHANNELS, DEFAULT_BYTES = 64, 230
 #: No fewer bytes than any number needs: load.py.
-LEAST_BYTES = 32
+MIN_BYTES = 32
 
 #: Both sides take turns so often: what disturbs the machine for a moment is in one round, and shows.
 ROUNDS = 3
 #: Events of one ``trigger_batch``: Sockudo takes that many with its default settings.
 BATCH = 100
 #: Single calls of a side in each round: one for so many events in bulk, within these bounds.
-EVENTS_PER_CALL, LEAST_CALLS, MOST_CALLS = 20, 10, 1000
+EVENTS_PER_CALL, MIN_CALLS, MAX_CALLS = 20, 10, 1000
 #: Events a second of the light load, and how many a side in each round, likewise: it takes most of a run's time.
 RATE = 20
-EVENTS_PER_LIGHT, LEAST_LIGHT, MOST_LIGHT = 25, 10, 40
+EVENTS_PER_LIGHT, MIN_LIGHT, MAX_LIGHT = 25, 10, 40
 
 
 @dataclass(frozen=True)
@@ -68,8 +68,8 @@ class Plan:
     def each(self) -> Amounts:
         """What a round publishes."""
         bulk = max(2, self.events // self.rounds)
-        calls = max(LEAST_CALLS, min(MOST_CALLS, bulk // EVENTS_PER_CALL))
-        return Amounts(calls, bulk, max(LEAST_LIGHT, min(MOST_LIGHT, bulk // EVENTS_PER_LIGHT)))
+        calls = max(MIN_CALLS, min(MAX_CALLS, bulk // EVENTS_PER_CALL))
+        return Amounts(calls, bulk, max(MIN_LIGHT, min(MAX_LIGHT, bulk // EVENTS_PER_LIGHT)))
 
     @property
     def total(self) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..facts.server_reply import Said
+from ..facts.server_reply import ServerReply
 from ..finding import Finding, broken, fine, risk, unknown
 
 __all__ = ["ACCESS_CHECKS", "Access", "is_open", "judge_access"]
@@ -42,7 +42,7 @@ class Access:
 
     setting: str
     app_id: str
-    said: Said | None = None
+    said: ServerReply | None = None
     failure: str = ""
     ahead_s: float | None = None
 
@@ -80,7 +80,7 @@ def _reachable(access: Access) -> Finding:
     return broken(name, f"somebody answers {said}, as Sockudo does not", _ANY_ANSWER.format(setting=access.setting))
 
 
-def _app(access: Access, said: Said) -> Finding:
+def _app(access: Access, said: ServerReply) -> Finding:
     name = "sockudo.app"
     if said.status == 404 and said.code == "app_not_found":
         change = f"the key in {access.setting}, or an app with this key in the server's configuration"
@@ -93,7 +93,7 @@ def _app(access: Access, said: Said) -> Finding:
     return unknown(name, f"the answer was {said}", "see sockudo.reachable and sockudo.rate_limit")
 
 
-def _clock(access: Access, said: Said) -> Finding:
+def _clock(access: Access, said: ServerReply) -> Finding:
     name, ahead = "sockudo.clock", access.ahead_s
     change = "synchronise the clocks of both hosts (NTP)"
     where = "" if ahead is None else f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'} this host"
@@ -109,7 +109,7 @@ def _clock(access: Access, said: Said) -> Finding:
     return fine(name, f"{abs(ahead):.0f} s apart; ±{ALLOWED_S} s are accepted")
 
 
-def _signature(access: Access, said: Said) -> Finding:
+def _signature(access: Access, said: ServerReply) -> Finding:
     name = "sockudo.signature"
     if said.status == 200:
         return fine(name, "accepted")

@@ -15,7 +15,7 @@ __all__ = ["BROKER_CHECKS", "BrokerFacts", "Worker", "judge_broker"]
 BROKER_CHECKS = ("broker", "workers")
 
 #: Nodes that a line names; more are counted.
-MOST_NAMED = 3
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -102,5 +102,5 @@ def _workers(workers: tuple[Worker, ...], app: str, lanes: int, version: str, qu
 
 
 def _named(nodes: list[str]) -> str:
-    more = len(nodes) - MOST_NAMED
-    return ", ".join(nodes[:MOST_NAMED]) + (f" and {more} more" if more > 0 else "")
+    more = len(nodes) - MAX_NAMED
+    return ", ".join(nodes[:MAX_NAMED]) + (f" and {more} more" if more > 0 else "")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from ..facts.server_reply import Said
+from ..facts.server_reply import ServerReply
 from ..finding import Finding, broken, fine, risk, unknown
 
 __all__ = ["DELIVERY_CHECKS", "Cut", "DeliveryFacts", "PauseFacts", "judge_delivering"]
@@ -60,7 +60,7 @@ class DeliveryFacts:
     answered: bool = False
     limit: int | None = None
     limited: bool = False
-    history: Said | None = None
+    history: ServerReply | None = None
     pause: PauseFacts | None = None
 
 
@@ -106,7 +106,7 @@ def _rate_limit(facts: DeliveryFacts) -> Finding:
     return fine(name, f"{facts.limit} requests a window for each address")
 
 
-def _history(said: Said | None, cuts: Sequence[Cut] | None) -> Finding:
+def _history(said: ServerReply | None, cuts: Sequence[Cut] | None) -> Finding:
     name = "sockudo.history"
     if said is None or (said.status != 200 and said.code != "feature_disabled"):
         why = "the question was not answered" if said is None else f"the answer was {said}"

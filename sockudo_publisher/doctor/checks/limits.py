@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from ..facts.server_reply import Said
+from ..facts.server_reply import ServerReply
 from ..finding import Finding, broken, fine, risk, unknown
 
 __all__ = ["LIMIT_CHECKS", "Asked", "LimitFacts", "batch_limit", "judge_limits"]
@@ -27,7 +27,7 @@ class Asked:
     """So much (events or bytes) was asked for; ``said`` is ``None`` when no answer came."""
 
     amount: int
-    said: Said | None
+    said: ServerReply | None
 
 
 @dataclass(frozen=True)
@@ -132,14 +132,14 @@ def _names(event: Asked | None, channel: Asked | None) -> Finding:
     return fine(name, f"event names of {event.amount} bytes and channel names of {channel.amount} are taken")
 
 
-def batch_limit(said: Said) -> int | None:
+def batch_limit(said: ServerReply) -> int | None:
     """The events of a batch that a refusal for its size names (0: it names none); ``None``: it is no such refusal."""
     if said.code != "limit_exceeded" or not said.words.lower().startswith("batch size"):
         return None  # a long event name has the same code
     return _last_number(said.words) or 0
 
 
-def _taken(said: Said) -> bool:
+def _taken(said: ServerReply) -> bool:
     """Refused for the fault that was planted, or (some other server) not at all."""
     return said.status == 200 or (said.status == 400 and said.code == "invalid_input")
 

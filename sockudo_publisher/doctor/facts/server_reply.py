@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from ...client.http.answer import error_of
 from ...client.http.transport import Response
 
-__all__ = ["Said", "said"]
+__all__ = ["ServerReply", "read_reply"]
 
 
 @dataclass(frozen=True)
-class Said:
+class ServerReply:
     """An answer's status, Sockudo's code where it gave one, and the words (shortened, without signatures)."""
 
     status: int
@@ -22,9 +22,9 @@ class Said:
         return f"HTTP {self.status}{': ' if self.words else ''}{self.words}"
 
 
-def said(response: Response) -> Said:
+def read_reply(response: Response) -> ServerReply:
     """Read an answer of any status."""
     if 200 <= response.status < 300:
-        return Said(response.status)
+        return ServerReply(response.status)
     error = error_of(response)
-    return Said(response.status, error.code, error.message)
+    return ServerReply(response.status, error.code, error.message)

@@ -29,7 +29,7 @@ from ..checks.dedup_memory import Canaries, Load, NodeAnswer
 from ..checks.delivering import Cut
 from ..checks.limits import Asked, batch_limit
 from .dropped_request import drop_batch
-from .server_reply import Said, said
+from .server_reply import ServerReply, read_reply
 
 __all__ = ["CHANNEL", "SockudoFacts", "look_at_sockudo"]
 
@@ -40,7 +40,7 @@ ANSWER_S = 5.0
 #: Ids that are planted and asked for: below ten, chance decides near a cache's limit.
 CANARIES = 10
 #: Seconds before they are asked for: a full memory cache forgets a new id a moment after it took it, not at once.
-LEAST_AGE_S = 1.0
+MIN_AGE_S = 1.0
 #: Events of a batch that is cut; a batch of fewer may be over before our going away can reach the server.
 CUT_EVENTS = 500
 FEWEST_CUT_EVENTS = 200
@@ -55,7 +55,7 @@ CUTS_S = (0.002, 0.001, 0.005, 0.002)
 #: Payloads under one id, a connection each. Two, three and four nodes that take turns all show.
 TURNS = "ABBBBAABBA"
 #: Bytes of a body that are asked for at most, whatever SOCKUDO_BATCH_MAX_BYTES is.
-MOST_BYTES = 16 * 1024 * 1024
+MAX_BYTES = 16 * 1024 * 1024
 
 
 @dataclass
@@ -70,7 +70,7 @@ class SockudoFacts:
     event_bytes: Asked | None = None
     event_name: Asked | None = None
     channel_name: Asked | None = None
-    history: Said | None = None
+    history: ServerReply | None = None
     cuts: list[Cut] | None = None
     answers: list[NodeAnswer] = field(default_factory=list)
     loads: list[Load] = field(default_factory=list)
@@ -105,7 +105,7 @@ def look_at_sockudo(
             return
         planted = _plant(facts, questions)
         _limits(facts, questions, wanted)
-        facts.history = said(questions.ask("GET", f"/channels/{CHANNEL}/history"))
+        facts.history = read_reply(questions.ask("GET", f"/channels/{CHANNEL}/history"))
         if not proxy:
             _cut(facts, questions, credentials)
         _take_turns(facts, questions)
@@ -181,7 +181,7 @@ def _access(facts: SockudoFacts, questions: _Questions) -> None:
         facts.access = Access(facts.access.setting, facts.access.app_id, failure=str(error))
         return
     ahead = _ahead_s(response.headers.get("Date"), before, time.time())
-    facts.access = Access(facts.access.setting, facts.access.app_id, said=said(response), ahead_s=ahead)
+    facts.access = Access(facts.access.setting, facts.access.app_id, said=read_reply(response), ahead_s=ahead)
 
 
 def _ahead_s(date: str | None, before: float, after: float) -> float | None:
@@ -212,19 +212,19 @@ def _receipts(response: Response) -> int:
 
 def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
     """Ask with what is refused whole, after the limit in question was looked at (``limits``)."""
-    facts.batch_events = Asked(wanted.batch_events, said(_ask_for_room(questions, wanted.batch_events)))
+    facts.batch_events = Asked(wanted.batch_events, read_reply(_ask_for_room(questions, wanted.batch_events)))
     nowhere = {"name": "probe", "channel": "not a channel"}
-    data = "x" * min(wanted.event_bytes, MOST_BYTES)
-    facts.event_bytes = Asked(len(data), said(questions.batch({**nowhere, "data": data})))
+    data = "x" * min(wanted.event_bytes, MAX_BYTES)
+    facts.event_bytes = Asked(len(data), read_reply(questions.batch({**nowhere, "data": data})))
     name = "n" * MAX_EVENT_NAME_BYTES
-    facts.event_name = Asked(len(name), said(questions.batch({**nowhere, "data": "x", "name": name})))
+    facts.event_name = Asked(len(name), read_reply(questions.batch({**nowhere, "data": "x", "name": name})))
     channel = (CHANNEL + "-" * MAX_CHANNEL_BYTES)[:MAX_CHANNEL_BYTES]
-    facts.channel_name = Asked(len(channel), said(questions.batch({**_event(""), "channel": channel})))
-    size = min(wanted.batch_bytes, MOST_BYTES)
+    facts.channel_name = Asked(len(channel), read_reply(questions.batch({**_event(""), "channel": channel})))
+    size = min(wanted.batch_bytes, MAX_BYTES)
     body = batch_body([_json(_NAMELESS)])
     body = body[:-2] + b" " * (size - len(body)) + body[-2:]
     try:
-        facts.batch_bytes = Asked(size, said(questions.send("POST", "/batch_events", body)))
+        facts.batch_bytes = Asked(size, read_reply(questions.send("POST", "/batch_events", body)))
     except SockudoConnectionError:
         facts.batch_bytes = Asked(size, None)  # a proxy may hang up instead of reading all of it
 
@@ -238,7 +238,7 @@ def _ask_for_room(questions: _Questions, count: int) -> Response:
 
 
 def _cut(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
-    limit = batch_limit(said(_ask_for_room(questions, CUT_EVENTS)))  # ours may be smaller
+    limit = batch_limit(read_reply(_ask_for_room(questions, CUT_EVENTS)))  # ours may be smaller
     count = CUT_EVENTS if limit is None else min(CUT_EVENTS, limit)
     if count < FEWEST_CUT_EVENTS:
         return
@@ -324,7 +324,7 @@ def _load(stats: Any, app_id: str) -> Load:
 def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:
     ids, at = planted
     assert facts.canaries is not None
-    time.sleep(max(0.0, min(at + LEAST_AGE_S - time.monotonic(), questions.remaining_s())))
+    time.sleep(max(0.0, min(at + MIN_AGE_S - time.monotonic(), questions.remaining_s())))
     answers = [answer for id in ids if (answer := questions.remembers(id)) is not None]
     facts.canaries = Canaries(
         planted=facts.canaries.planted,

@@ -36,15 +36,15 @@ logger = logging.getLogger("sockudo_publisher.journal")
 
 #: Layouts that are remembered beside the one in force: each costs the sweep a look at its lanes, and
 #: appends with a key a look at its ledger.
-MOST_RETIRED = 4
+MAX_RETIRED = 4
 
 #: Compare-and-sets of the record that may fail in a row: each failure is somebody else's progress.
-MOST_TRIES = 20
+MAX_TRIES = 20
 
 
 #: Lanes of one layout, layouts of one record, and the highest number of a lane: more was not written by us.
-MOST_LANES = 256
-MOST_SPANS = 64
+MAX_LANES = 256
+MAX_SPANS = 64
 MAX_LANE = 10**6
 
 
@@ -170,10 +170,10 @@ def _checked(layout: Layout) -> Layout:
     for span in spans:
         if type(span.first) is not int or type(span.count) is not int:
             raise ValueError("lanes that are no numbers")
-        if not (end <= span.first <= MAX_LANE and 1 <= span.count <= MOST_LANES):
+        if not (end <= span.first <= MAX_LANE and 1 <= span.count <= MAX_LANES):
             raise ValueError("lanes out of range")
         end = span.first + span.count
-    if len(spans) > MOST_SPANS or (layout.phase is not Phase.STEADY and not layout.retired):
+    if len(spans) > MAX_SPANS or (layout.phase is not Phase.STEADY and not layout.retired):
         raise ValueError("a change of lanes without earlier ones, or too many of them")
     if any(type(one.closed_ms) is not int or one.closed_ms < 0 for one in layout.retired):
         raise ValueError("a time that is no number")
@@ -227,7 +227,7 @@ class LayoutRecord:
             return False
         if layout.span.count == count:
             return True
-        if len(layout.retired) >= MOST_RETIRED:
+        if len(layout.retired) >= MAX_RETIRED:
             logger.error(
                 "app %s: stays at %d lanes: they were changed %d times, and the lanes before still have dead letters "
                 "or remember keys (SOCKUDO_KEY_TTL)",
@@ -245,7 +245,7 @@ class LayoutRecord:
 
     def closed(self) -> Layout:
         """Close what is being closed; the layout after it."""
-        for _ in range(MOST_TRIES):
+        for _ in range(MAX_TRIES):
             text, layout = self._read()
             if layout.phase is not Phase.CLOSING:
                 return layout

@@ -14,7 +14,7 @@
 -- include depth
 
 --: Items of one entry, as pack.py has it.
-local MOST_ITEMS = 100
+local MAX_ITEMS = 100
 
 local most, ttl, look = tonumber(ARGV[1]), ARGV[3], ARGV[4] == '1'
 local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
@@ -43,9 +43,9 @@ if most > 0 and depth + #fresh > most then redis.call('HSET', KEYS[2], 'depth', 
 -- The ledger comes last, as a key that is remembered without its event would lose it.
 add_depth(KEYS[1], KEYS[2], #fresh)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
-for first = 1, #fresh, MOST_ITEMS do
+for first = 1, #fresh, MAX_ITEMS do
   local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0
-  for i = first, math.min(first + MOST_ITEMS - 1, #fresh) do
+  for i = first, math.min(first + MAX_ITEMS - 1, #fresh) do
     local at = 5 + (fresh[i] - 3) * 5
     local expiry = tonumber(ARGV[at + 2])
     channels[#channels + 1] = ARGV[at + 1]

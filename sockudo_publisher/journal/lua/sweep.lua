@@ -7,9 +7,9 @@
 -- include now
 
 --: ms that a lane rests at most after an error; more is a clock that was set back, or no time at all.
-local MOST_REST_MS = 120000
+local MAX_REST_MS = 120000
 --: ms after which a hold is due at the latest; more is the same.
-local MOST_DUE_MS = 3600000
+local MAX_DUE_MS = 3600000
 
 local now, gap, most = now_ms(), tonumber(ARGV[1]), tonumber(ARGV[2])
 local answer = {1}
@@ -17,7 +17,7 @@ local left = redis.call('PTTL', KEYS[3])
 if left == -1 then redis.call('PEXPIRE', KEYS[3], ARGV[3]) end -- no lease is without an end (acquire.lua)
 local kept = redis.call('HMGET', KEYS[2], 'rung', 'retry_at')
 local rung, rest = tonumber(kept[1] or '0') or 0, (tonumber(kept[2] or '0') or 0) - now
-if left == -2 and redis.call('XLEN', KEYS[1]) > 0 and not (rest > 0 and rest <= MOST_REST_MS)
+if left == -2 and redis.call('XLEN', KEYS[1]) > 0 and not (rest > 0 and rest <= MAX_REST_MS)
     and not (math.abs(now - rung) < gap) then -- clocks are set back, too
   redis.call('HSET', KEYS[2], 'rung', string.format('%.0f', now), 'armed', '1')
   answer[1] = 4
@@ -26,7 +26,7 @@ for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now, 'LIMI
   redis.call('ZADD', KEYS[4], now + gap, channel)
   answer[#answer + 1] = channel
 end
-for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], now + MOST_DUE_MS, '+inf', 'LIMIT', 0, 100)) do
+for _, channel in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], now + MAX_DUE_MS, '+inf', 'LIMIT', 0, 100)) do
   redis.call('ZADD', KEYS[4], now, channel)
 end
 -- acquire.lua ends the count. An empty queue without a holder is not rung.

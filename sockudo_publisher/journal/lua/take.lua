@@ -30,11 +30,11 @@
 -- include entry
 
 --: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
-local MOST_MOVED = 1000
+local MAX_MOVED = 1000
 --: Items that one call looks at one by one before it answers AGAIN.
-local MOST_LOOKED = 5000
+local MAX_LOOKED = 5000
 --: ms that a first attempt may lie ahead, by a clock that was set back: one further off is at a time unknown.
-local MOST_AHEAD_MS = 60000
+local MAX_AHEAD_MS = 60000
 
 local stream, state, gone = KEYS[1], KEYS[2], KEYS[4]
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
@@ -49,7 +49,7 @@ local is_bad = not (head and head >= 0 and head % 1 == 0)
 if marker then
   first_ms, end_id, end_index = string.match(marker, '^(%d+) (%d+%-%d+) (%d+) ?%d*$')
   end_index = tonumber(end_index)
-  is_bad = is_bad or not first_ms or tonumber(first_ms) > now + MOST_AHEAD_MS
+  is_bad = is_bad or not first_ms or tonumber(first_ms) > now + MAX_AHEAD_MS
 end
 if is_bad then
   -- Before an entry of a newer release they may be that release's: mended, they would say no more what has been sent.
@@ -91,7 +91,7 @@ local function look(id, n, meta_text, body, start, stop)
   for i = 1, start do offset = offset + meta.n[i] + 1 end
   local skipped, taken, index = {}, 0, start
   while index < stop do
-    if count >= most_items or moved >= MOST_MOVED or looked >= MOST_LOOKED then full = true break end
+    if count >= most_items or moved >= MAX_MOVED or looked >= MAX_LOOKED then full = true break end
     looked = looked + 1
     local length, channel = meta.n[index + 1], meta.c[index + 1]
     local expiry = meta.x and meta.x[index + 1] or 0
@@ -141,7 +141,7 @@ while not full and not marked_all and not version and not bad do
       if newer then version = newer else bad = id end
       break
     end
-    if since and tonumber(since) > now + MOST_AHEAD_MS then since = '0' end
+    if since and tonumber(since) > now + MAX_AHEAD_MS then since = '0' end
     if count > 0 and since ~= clock then full = true break end
     clock = since
     local start, stop = first and head or 0, n

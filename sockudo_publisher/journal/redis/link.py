@@ -43,7 +43,7 @@ __all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_
 Command: TypeAlias = tuple[Any, ...]
 
 #: Idle connections that one process keeps: one per thread that publishes at the same time.
-MOST_FREE = 64
+MAX_FREE = 64
 
 #: Seconds to connect, and to wait for an answer, where a caller waits (`delay`): both together stay
 #: under the two seconds after which it must have raised.
@@ -135,7 +135,7 @@ class RedisLink:
 
     def _give_back(self, connection: Any) -> None:
         made = self._made
-        if made is not None and len(made.free) < MOST_FREE:
+        if made is not None and len(made.free) < MAX_FREE:
             made.free.append(connection)
         else:
             connection.disconnect()
@@ -204,7 +204,7 @@ def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -
     """The points beside each script of a round trip, where a test kills this process."""
     for command in commands:
         if command[0] == "EVALSHA":
-            faultpoint.at(f"{side} {name_of(command[1])}")
+            faultpoint.crash_point(f"{side} {name_of(command[1])}")
 
 
 def _has_ended(connection: Any) -> bool:
@@ -240,7 +240,7 @@ class _Packer:
 
 
 #: Exceptions that redis-py wraps into one another, at most.
-MOST_CAUSES = 5
+MAX_CAUSES = 5
 
 
 def _reason(error: Exception, timeout_s: float) -> str:
@@ -252,7 +252,7 @@ def _reason(error: Exception, timeout_s: float) -> str:
     if isinstance(error, (RedisTimeoutError, TimeoutError)):
         return f"no answer within {timeout_s:g} s"
     cause: BaseException | None = error
-    for _ in range(MOST_CAUSES):
+    for _ in range(MAX_CAUSES):
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"TLS certificate not accepted, {cause.verify_message}"
         if isinstance(cause, ssl.SSLError):

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..relay import MOST_ROWS, Relayed
+from ..relay import MAX_ROWS, Relayed
 from ..row import finished
 
 __all__ = ["add", "relay"]
@@ -41,7 +41,7 @@ def add(
     return rows[0].message_id
 
 
-def relay(*, using: str | None = None, batch: int = MOST_ROWS, stop: threading.Event | None = None) -> Relayed:
+def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
     """Move what is committed to the journal, in batches, and return. ``manage.py sockudo_relay`` does it all the time.
 
     Raises what the database raises; then nothing is lost, and what was appended is not appended again.

@@ -33,7 +33,7 @@ BEATS_HELD = 3
 STOP_S = 5.0
 
 #: Milliseconds that it lasts at least, with the shortest windows.
-LEAST_HELD_MS = 2000
+MIN_HELD_MS = 2000
 
 
 class CanaryStep(bootsteps.StartStopStep):  # type: ignore[misc]
@@ -86,7 +86,7 @@ def beat_once(name: str, owner: str) -> bool:
     """One beat of an app, if ``owner`` holds its canaries or nobody does; whether it was done."""
     app = app_named(name)
     canaries = draining.canaries(app)
-    held_ms = max(LEAST_HELD_MS, int(beat_s(get_settings().dedup_window) * BEATS_HELD * 1000))
+    held_ms = max(MIN_HELD_MS, int(beat_s(get_settings().dedup_window) * BEATS_HELD * 1000))
     if app.journal.shared.view().pause is not None or not canaries.memory.hold(owner, held_ms):
         return False
     canaries.beat(app.journal.lanes())

@@ -44,7 +44,7 @@ def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
 
     control = draining._WorkerControl(app, 0)
     with pytest.raises(Died):
-        drain(app.journal, 0, post=post, policy=draining.policy(get_settings()), control=control, at=die)
+        drain(app.journal, 0, post=post, policy=draining.policy(get_settings()), control=control, crash_point=die)
     for key in stack.redis.scan_iter("sockudo:*:lease"):
         stack.redis.delete(key)
     publish_many((name, "tick", {"n": 10}) for name in names)

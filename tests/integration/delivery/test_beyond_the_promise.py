@@ -184,7 +184,7 @@ def drain_on(world: World, url: str, post: object = None) -> None:
             post=post or world.server.post,  # type: ignore[arg-type]
             policy=world.policy,
             control=Control(world),
-            at=lambda point: None,
+            crash_point=lambda point: None,
         )
     finally:
         while journal.link._free:

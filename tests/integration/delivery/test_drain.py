@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from sockudo_publisher.delivery import drain as drain_module
-from sockudo_publisher.delivery.drain import Ring
+from sockudo_publisher.delivery.drain import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
@@ -186,7 +186,7 @@ def test_worker_dies_at_any_step_and_a_successor_finishes(world: World, point: s
     world.server.claim("n50", c)
     at = At(point, time)
 
-    def one_drain(lane: int, channel: str | None = None) -> Ring | None:
+    def one_drain(lane: int, channel: str | None = None) -> DrainAgain | None:
         try:
             return world.drain(lane, channel, journal=world.worker(), at=at)
         except Died:
@@ -1080,7 +1080,7 @@ def test_slice_ends_when_another_lane_waits(world: World, monkeypatch: pytest.Mo
     world.append(world.channel(), 100)
     world.policy = Policy(batch_max_events=10)
     world.control.do_others_wait = True
-    assert world.drain() == Ring(0.0)
+    assert world.drain() == DrainAgain(0.0)
     assert world.marker() is None
     assert not world.is_leased()
     world.control.do_others_wait = False
@@ -1108,7 +1108,7 @@ def test_search_is_not_given_up_for_another_lane(world: World, monkeypatch: pyte
         world.control.do_others_wait = True
         return world.server.post(body)
 
-    assert world.drain(post=post) == Ring(0.0)
+    assert world.drain(post=post) == DrainAgain(0.0)
     assert world.holds() == [channel], "found in the first run"
     world.control.do_others_wait = False
     world.settle_down()
@@ -1118,7 +1118,7 @@ def test_search_is_not_given_up_for_another_lane(world: World, monkeypatch: pyte
 def test_stop_gives_everything_back_at_once(world: World) -> None:
     """No request is begun; the lane is free for the next worker, unmarked."""
     world.append(world.channel(), 10)
-    assert world.drain(control=stopped(world.control)) == Ring(0.0)
+    assert world.drain(control=stopped(world.control)) == DrainAgain(0.0)
     assert world.server.requests == []
     assert world.marker() is None
     assert not world.is_leased()
@@ -1133,7 +1133,7 @@ def test_stop_during_a_request_waits_for_its_answer(world: World) -> None:
         world.control.is_stopping = True
         return world.server.post(body)
 
-    assert world.drain(post=stops) == Ring(0.0)
+    assert world.drain(post=stops) == DrainAgain(0.0)
     assert world.counts() == {"settled": 10}
     assert world.marker() is None
     world.control.is_stopping = False
@@ -1151,7 +1151,7 @@ def test_stop_in_a_search_keeps_what_it_has_settled(world: World) -> None:
         world.control.is_stopping = len(world.server.requests) >= 4
         return world.server.post(body)
 
-    assert world.drain(post=stops) == Ring(0.0)
+    assert world.drain(post=stops) == DrainAgain(0.0)
     assert world.marker() is not None
     world.control.is_stopping = False
     world.settle_down()
@@ -1166,7 +1166,7 @@ def test_stop_ends_a_pause(world: World) -> None:
         world.control.is_stopping = True
 
     world.control.during_sleep = stop
-    assert world.drain(post=lambda body: NoReply(sent=False)) == Ring(0.0)
+    assert world.drain(post=lambda body: NoReply(sent=False)) == DrainAgain(0.0)
     assert not world.is_leased()
     assert not world.is_probing()
     assert world.marker() is None

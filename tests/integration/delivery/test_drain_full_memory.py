@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 
 from sockudo_publisher.canaries.ask import CHANNEL, FRESH
-from sockudo_publisher.delivery.drain import Ring, drain
+from sockudo_publisher.delivery.drain import DrainAgain, drain
 from sockudo_publisher.delivery.memory_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import FORGETFUL_BATCH, Policy
@@ -34,7 +34,7 @@ class FreshEdge(Edge):
 
     def drain(
         self, lane: int = 0, channel: str | None = None, *, at: Callable[[str], None] = lambda point: None
-    ) -> Ring | None:
+    ) -> DrainAgain | None:
         return drain(
             self.world.worker(),
             lane,
@@ -42,7 +42,7 @@ class FreshEdge(Edge):
             post=self.world.server.post,
             policy=self.world.policy,
             control=self.world.control,
-            at=at,
+            crash_point=at,
             ask=self.ask,
             fresh=self.fresh,
             find=self.find,

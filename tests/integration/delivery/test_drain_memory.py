@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sockudo_publisher.canaries.ask import CHANNEL, MOST_ASKED, Asked, Canaries
+from sockudo_publisher.canaries.ask import CHANNEL, MAX_ASKED, Asked, Canaries
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.canaries.values import Canary, MemoryReport
-from sockudo_publisher.delivery.drain import Ring, drain
+from sockudo_publisher.delivery.drain import DrainAgain, drain
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys
@@ -68,7 +68,7 @@ class Edge:
             assert isinstance(self.world.server.post(body), Reply)
             self.canaries.memory.planted([one])
 
-    def drain(self, lane: int = 0, *, at: Callable[[str], None] = lambda point: None) -> Ring | None:
+    def drain(self, lane: int = 0, *, at: Callable[[str], None] = lambda point: None) -> DrainAgain | None:
         """One drain by a new worker."""
         return drain(
             self.world.worker(),
@@ -76,7 +76,7 @@ class Edge:
             post=self.world.server.post,
             policy=self.world.policy,
             control=self.world.control,
-            at=at,
+            crash_point=at,
             ask=self.ask,
             find=self.find,
         )
@@ -499,13 +499,13 @@ def test_old_questions_do_not_keep_the_server_busy(world: World, edge: Edge) -> 
     now_ms = world.journal.now_ms()
     edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 20_000 - n, 1) for n in range(20))
     edge.canaries.beat(range(2))
-    assert len(world.server.requests) == MOST_ASKED + 1
+    assert len(world.server.requests) == MAX_ASKED + 1
 
 
 def test_stale_canaries_do_not_keep_others_from_being_asked(world: World, edge: Edge) -> None:
     """More of them than are asked in a beat."""
     now_ms = world.journal.now_ms()
-    edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 118_000, 1) for n in range(MOST_ASKED))
+    edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 118_000, 1) for n in range(MAX_ASKED))
     edge.canaries.memory.planted([Canary("due", now_ms - 5_000, 1)])
     assert edge.canaries.beat(range(2)).asked == 1
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, event, example, given, note, settings
 from hypothesis import strategies as st
 
 from sockudo_publisher.delivery import drain as drain_module
-from sockudo_publisher.delivery.drain import Ring
+from sockudo_publisher.delivery.drain import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from tests.integration.delivery.world import Control, Died, World
@@ -164,7 +164,7 @@ def live(world: World, day: Day) -> None:
             world.append_items(appends.pop(0), pack=day.is_packed)
         return server.post(body)
 
-    def one_drain(lane: int, channel: str | None = None) -> Ring | None:
+    def one_drain(lane: int, channel: str | None = None) -> DrainAgain | None:
         control = Control(world)
         try:
             return world.drain(

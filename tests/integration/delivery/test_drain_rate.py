@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sockudo_publisher.delivery.drain import WAIT_IN_PLACE_S, Ring
+from sockudo_publisher.delivery.drain import WAIT_IN_PLACE_S, DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.holder import Journal
@@ -47,7 +47,7 @@ def test_two_workers_together_stay_within_the_rate(world: World) -> None:
     meter = Meter(world)
     began = world.now()
 
-    def drain(lane: int, channel: str | None = None) -> Ring | None:
+    def drain(lane: int, channel: str | None = None) -> DrainAgain | None:
         # One slot at a time: while it waits, the other lane's clock goes on too.
         return world.drain(lane, channel, journal=workers[lane], control=Control(world), post=meter.post)
 

@@ -38,7 +38,7 @@ LIMITED = App(
 )
 
 #: Requests cut before the server is believed not to leave a claim behind (seen: half of them do).
-MOST_CUTS = 60
+MAX_CUTS = 60
 
 
 @pytest.fixture(scope="module")
@@ -202,14 +202,14 @@ def test_no_server_is_not_sent_and_a_silent_one_is_unknown() -> None:
 def test_cut_request_leaves_a_stuck_item_that_prefixes_find(server: SockudoServer) -> None:
     """503 in the words of the table; what is before the item is accepted, the item alone is stuck."""
     url = server.url_of(server.apps[1])
-    for _ in range(MOST_CUTS):
+    for _ in range(MAX_CUTS):
         items = [event(channel=f"cut-{n % 7}") for n in range(400)]
         cut(url, body_of(items))
         reply = post(url, body_of(items))
         if classify(reply, len(items)).outcome is Outcome.STUCK:
             break
     else:
-        pytest.fail(f"{MOST_CUTS} requests were cut and none left a claim: has the server learned to finish them?")
+        pytest.fail(f"{MAX_CUTS} requests were cut and none left a claim: has the server learned to finish them?")
     assert isinstance(reply, Reply)
     assert shape(reply) == shape(model.STUCK)
     assert reply.headers["retry-after"] == model.STUCK.headers["retry-after"]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import redis
 
-from sockudo_publisher.delivery.drain import Ring, drain
+from sockudo_publisher.delivery.drain import DrainAgain, drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.holder import Journal
@@ -29,7 +29,7 @@ APP = "app"
 SOON_MS = 2000
 
 #: Drains after which a world that does not come to rest is given up.
-MOST_DRAINS = 1000
+MAX_DRAINS = 1000
 
 
 class Died(BaseException):
@@ -217,7 +217,7 @@ class World:
         control: Control | None = None,
         post: Callable[[bytes], Reply | NoReply] | None = None,
         at: Callable[[str], None] = lambda point: None,
-    ) -> Ring | None:
+    ) -> DrainAgain | None:
         """One drain by one worker."""
         return drain(
             journal or self.journal,
@@ -226,7 +226,7 @@ class World:
             post=post or self.server.post,
             policy=self.policy,
             control=control or self.control,
-            at=at,
+            crash_point=at,
         )
 
     def meet_trouble(self, reply: Reply | NoReply = NoReply(sent=False), lane: int = 0) -> None:  # noqa: B008 -- frozen
@@ -239,10 +239,10 @@ class World:
             self.redis.delete(key)
         self.redis.delete(AppKeys.of(APP).probe)
 
-    def settle_down(self, drains: Callable[..., Ring | None] | None = None) -> None:
+    def settle_down(self, drains: Callable[..., DrainAgain | None] | None = None) -> None:
         """Ring and sweep, as workers do, until nothing is left: lanes first, then held channels that are due."""
         drain_one = drains or self.drain
-        for _ in range(MOST_DRAINS):
+        for _ in range(MAX_DRAINS):
             lanes = [lane for lane in range(self.lanes) if self.depth(lane)]
             due = [(lane, channel) for lane in range(self.lanes) for channel in self.holds(lane)]
             if not lanes and not due:
@@ -259,7 +259,7 @@ class World:
                 elif score is not None:
                     waits.append((score - now_ms + 1) / 1000)
             self.pass_time(max(0.1, min(waits, default=0.1)))
-        raise AssertionError(f"no rest after {MOST_DRAINS} rounds")
+        raise AssertionError(f"no rest after {MAX_DRAINS} rounds")
 
     def check(self, *, without: Iterable[str] = ()) -> None:
         """Each event that was appended was seen once, in the order of its channel; nothing is left or pending."""

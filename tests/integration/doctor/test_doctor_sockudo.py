@@ -33,7 +33,7 @@ def of(findings, state) -> set[str]:
 def no_cuts(monkeypatch):
     """Cut requests have tests of their own."""
     monkeypatch.setattr(room, "FEWEST_CUT_EVENTS", room.CUT_EVENTS + 1)
-    monkeypatch.setattr(room, "LEAST_AGE_S", 0.0)
+    monkeypatch.setattr(room, "MIN_AGE_S", 0.0)
 
 
 def test_a_server_without_a_proxy_stops_when_its_client_goes(sockudo):
@@ -212,7 +212,7 @@ def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
 
 def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, monkeypatch):
     """At the server's default of 10,000 ids it remembers no new one; the setting and a number are told."""
-    monkeypatch.setattr(room, "LEAST_AGE_S", 1.0)
+    monkeypatch.setattr(room, "MIN_AGE_S", 1.0)
     server = sockudo_as(cache_max_capacity=10_000)
     assert states(sockudo_findings(server.url))["sockudo.memory"] == "fine"
     client = Sockudo.from_url(server.url)

@@ -9,7 +9,7 @@ import redis
 
 from sockudo_publisher.errors import BacklogFull, IdempotencyConflict
 from sockudo_publisher.journal.keys import ledger_key
-from sockudo_publisher.journal.pack import MOST_BYTES, MOST_ITEMS, Item
+from sockudo_publisher.journal.pack import MAX_BYTES, MAX_ITEMS, Item
 from sockudo_publisher.journal.producer import KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.one_lane import FUTURE, OneLane
@@ -36,14 +36,14 @@ class TestAppend:
 
     def test_depth_counts_items_not_packs(self, lane: OneLane) -> None:
         """Over all packs of a call and over calls."""
-        assert lane.append(*[b"x"] * (MOST_ITEMS + 5)).count == MOST_ITEMS + 5
+        assert lane.append(*[b"x"] * (MAX_ITEMS + 5)).count == MAX_ITEMS + 5
         lane.append(b"y")
         assert lane.state("depth") == b"106"
         assert [entry[b"n"] for entry in lane.entries()] == [b"100", b"5", b"1"]
 
     def test_a_pack_is_cut_at_its_bytes(self, lane: OneLane) -> None:
         """An entry is copied whole in every take, so its size is bounded; order is kept."""
-        bodies = [bytes([65 + n]) * (MOST_BYTES // 2 - 1) for n in range(5)]
+        bodies = [bytes([65 + n]) * (MAX_BYTES // 2 - 1) for n in range(5)]
         lane.append(*bodies)
         assert [entry[b"n"] for entry in lane.entries()] == [b"2", b"2", b"1"]
         assert lane.bodies == bodies

@@ -11,7 +11,7 @@ from sockudo_publisher.errors import IdempotencyConflict
 from sockudo_publisher.journal.dead_letters import DeadLetters
 from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.journal.layout.layout import MOST_RETIRED, Layout, LayoutRecord, Phase, Span, read_layout
+from sockudo_publisher.journal.layout.layout import MAX_RETIRED, Layout, LayoutRecord, Phase, Span, read_layout
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
 from sockudo_publisher.journal.redis.link import RedisLink
@@ -338,12 +338,12 @@ def test_number_of_layouts_that_are_remembered_is_bounded(
     record: LayoutRecord, journal: Journal, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One more change is refused, and said."""
-    for n in range(MOST_RETIRED):
+    for n in range(MAX_RETIRED):
         assert record.ask_for(3 + n)
         journal.advance_layout()
         assert record.read().phase is Phase.STEADY
     assert record.ask_for(20)
-    assert record.read().span.count == 3 + MOST_RETIRED - 1
+    assert record.read().span.count == 3 + MAX_RETIRED - 1
     assert "stays at 6 lanes" in caplog.text
 
 

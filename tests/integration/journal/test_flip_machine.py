@@ -213,6 +213,6 @@ def test_every_channel_keeps_its_order_whatever_the_number_of_lanes(
     redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing lost, nothing twice, one request at a time for each channel, over any changes."""
-    monkeypatch.setattr(layout_module, "MOST_RETIRED", 50)
+    monkeypatch.setattr(layout_module, "MAX_RETIRED", 50)
     with redis.Redis.from_url(redis_url) as client:
         run_state_machine_as_test(lambda: FlipMachine(client, redis_url), settings=PROFILE)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
-from sockudo_publisher.canaries.store import MOST_ANSWERS, MOST_CANARIES, DedupMemory
+from sockudo_publisher.canaries.store import MAX_ANSWERS, MAX_CANARIES, DedupMemory
 from sockudo_publisher.canaries.values import Canary, CanaryAnswer, MemoryReport
 from sockudo_publisher.journal.app.shared import Shared
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
@@ -66,14 +66,14 @@ def test_answers_are_kept_for_a_window_and_are_bounded(memory: DedupMemory) -> N
     assert memory.answers(1_000) == kept
     assert memory.answers(1_001) == kept[1:]
     assert memory.answers(0) == kept[1:]
-    memory.answered(CanaryAnswer(str(n), 1, True, 3_000 + n) for n in range(MOST_ANSWERS + 10))
-    assert [one.asked_ms for one in memory.answers(0)] == list(range(3_010, 3_010 + MOST_ANSWERS))
+    memory.answered(CanaryAnswer(str(n), 1, True, 3_000 + n) for n in range(MAX_ANSWERS + 10))
+    assert [one.asked_ms for one in memory.answers(0)] == list(range(3_010, 3_010 + MAX_ANSWERS))
 
 
 def test_waiting_canaries_are_bounded(memory: DedupMemory) -> None:
     """The newest stay."""
-    memory.planted(Canary(str(n), n, 1) for n in range(MOST_CANARIES + 5))
-    assert [one.planted_ms for one in memory.canaries()] == list(range(5, MOST_CANARIES + 5))
+    memory.planted(Canary(str(n), n, 1) for n in range(MAX_CANARIES + 5))
+    assert [one.planted_ms for one in memory.canaries()] == list(range(5, MAX_CANARIES + 5))
 
 
 def test_beat_counts_and_sees_what_was_delivered_since_the_last(memory: DedupMemory, redis_url: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sockudo_publisher.journal.pack import MOST_ITEMS, Item
+from sockudo_publisher.journal.pack import MAX_ITEMS, Item
 from sockudo_publisher.journal.producer import KeyedItem, Producer
 
 pytestmark = pytest.mark.integration
@@ -24,6 +24,6 @@ def test_an_entry_holds_at_most_a_hundred_items(redis_url: str, keyed: bool) -> 
     with redis.Redis.from_url(redis_url) as client:
         entries = [entry for _, entry in client.xrange("sockudo:{packs:0}:stream")]
         assert client.hget("sockudo:{packs:0}:state", "depth") == b"250"
-    assert [int(entry[b"n"]) for entry in entries] == [MOST_ITEMS, MOST_ITEMS, 50]
+    assert [int(entry[b"n"]) for entry in entries] == [MAX_ITEMS, MAX_ITEMS, 50]
     assert [int(entry[b"x"]) for entry in entries] == [0, 0, 5000]
     assert b",".join(entry[b"b"] for entry in entries) == b",".join(item.body for item in items)

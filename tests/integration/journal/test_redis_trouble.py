@@ -210,7 +210,7 @@ def test_wait_that_redis_refuses_says_that_nobody_knows(make_lane, redis_url: st
 
 def test_connections_beyond_what_is_kept_are_closed(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """One is kept per thread that publishes at the same time, up to a bound."""
-    monkeypatch.setattr(link_module, "MOST_FREE", 1)
+    monkeypatch.setattr(link_module, "MAX_FREE", 1)
     link = RedisLink(redis_url, timeout_s=2.0)
     first, second = link._connect(), link._connect()
     link._give_back(first)

@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from sockudo_publisher.journal.holder import MarkerChanged
-from sockudo_publisher.journal.pack import MOST_ITEMS, Item
+from sockudo_publisher.journal.pack import MAX_ITEMS, Item
 from sockudo_publisher.journal.producer import KeyedItem
 from sockudo_publisher.journal.redis.link import Command
 from sockudo_publisher.journal.redis.scripts import script
@@ -452,11 +452,11 @@ class TestHeldChannels:
 
     def test_five_thousand_looks_a_call(self, lane: OneLane) -> None:
         """Items that left before the head are passed over, in bounded steps too."""
-        packs = [numbers(MOST_ITEMS, size=6, start=at) for at in range(0, 6000, MOST_ITEMS)]
+        packs = [numbers(MAX_ITEMS, size=6, start=at) for at in range(0, 6000, MAX_ITEMS)]
         for bodies in packs:
             lane.append(*bodies)
         entries = [entry.decode() for entry, _ in lane.client.xrange(f"{lane.base}:stream")]
-        gone = {f"{entry}:{index}": "1" for entry in entries for index in range(MOST_ITEMS)}
+        gone = {f"{entry}:{index}": "1" for entry in entries for index in range(MAX_ITEMS)}
         lane.client.hset(f"{lane.base}:gone", mapping=gone)
         lane.client.hset(f"{lane.base}:state", "depth", 0)
         lane.append(b"last")

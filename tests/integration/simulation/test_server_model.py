@@ -12,7 +12,7 @@ import pytest
 
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
 from sockudo_publisher.dev.embedded import App, SockudoServer
-from tests.integration.delivery.test_real_answers import MOST_CUTS, cut, event, post
+from tests.integration.delivery.test_real_answers import MAX_CUTS, cut, event, post
 from tests.simulation.journal import ModelItem
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.server import Request, ServerModel
@@ -191,7 +191,7 @@ def test_cut_request_leaves_what_the_model_says(server: SockudoServer) -> None:
     url = server.url_of(FREE)
     channels = [f"cut-{n}-{uuid.uuid4().hex}" for n in range(7)]
     with Subscriber(server.ws_url(FREE.key), *channels) as subscriber:
-        for _ in range(MOST_CUTS):
+        for _ in range(MAX_CUTS):
             run = uuid.uuid4().hex
             names = [f"{n}-{run}" for n in range(400)]
             items = [event(name, channel=channels[n % 7], data=name) for n, name in enumerate(names)]
@@ -202,7 +202,7 @@ def test_cut_request_leaves_what_the_model_says(server: SockudoServer) -> None:
             if classify(answer, len(items)).outcome is Outcome.STUCK:
                 break
         else:
-            pytest.fail(f"{MOST_CUTS} requests were cut and none left a claim: has the server learned to finish them?")
+            pytest.fail(f"{MAX_CUTS} requests were cut and none left a claim: has the server learned to finish them?")
         took_s = time.monotonic() - start
         subscriber.wait_until_quiet(0.2)
         seen = [name for name in subscriber.data() if name.endswith(run)]

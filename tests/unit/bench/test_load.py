@@ -9,7 +9,7 @@ import pytest
 from sockudo_publisher.client.wire.encoding import Encoder
 from sockudo_publisher.client.wire.limits import check_channel
 from sockudo_publisher.dev.bench.load import PREFIX, Load, channel_names, text_of
-from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, LEAST_BYTES, Amounts, Plan
+from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, MIN_BYTES, Amounts, Plan
 from sockudo_publisher.dev.demo.stage import MAX_WAITING_MESSAGES
 from sockudo_publisher.dev.demo.tally import Tally
 
@@ -44,9 +44,9 @@ def test_a_deployment_gets_a_few_thousand():
 
 def test_a_round_fits_into_what_sockudo_lets_wait():
     """Or it would drop the subscriber's events, and the bench would call them lost."""
-    from sockudo_publisher.cli.bench import MOST_EVENTS
+    from sockudo_publisher.cli.bench import MAX_EVENTS
 
-    assert Plan(MOST_EVENTS).each.bulk <= MAX_WAITING_MESSAGES
+    assert Plan(MAX_EVENTS).each.bulk <= MAX_WAITING_MESSAGES
 
 
 def test_channels_are_the_run_s_own():
@@ -56,7 +56,7 @@ def test_channels_are_the_run_s_own():
     assert all(check_channel(name).startswith(PREFIX) for name in first)
 
 
-@pytest.mark.parametrize("size", [LEAST_BYTES, 230, 10_240])
+@pytest.mark.parametrize("size", [MIN_BYTES, 230, 10_240])
 def test_every_event_has_the_size_and_its_number(size):
     """Numbered per channel without a gap, also over several calls."""
     load = Load(("a", "b"), size, Tally())
@@ -75,4 +75,4 @@ def test_the_text_is_what_the_publisher_sends():
 
 def test_the_smallest_size_has_room_for_any_number():
     """Of the most events that may be asked for."""
-    assert len(text_of({"seq": 10**6, "fill": ""})) <= LEAST_BYTES
+    assert len(text_of({"seq": 10**6, "fill": ""})) <= MIN_BYTES

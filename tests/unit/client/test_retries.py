@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.client.http.retries import LEAST_ATTEMPT_S, Retries, as_retries
+from sockudo_publisher.client.http.retries import MIN_ATTEMPT_S, Retries, as_retries
 from sockudo_publisher.errors import ConfigurationError, SockudoConnectionError, error_for_status
 
 pytestmark = pytest.mark.unit
@@ -72,9 +72,9 @@ def test_waits_are_drawn_below_a_doubling_bound_and_end_with_the_deadline(attemp
     wait = policy.wait_s(gone(sent=False), repeatable=False, attempt=attempt, elapsed_s=elapsed)
     if wait is not None:
         assert 0 <= wait <= min(longest, first * 2 ** (attempt - 1)) + 1e-9
-        assert elapsed + wait + LEAST_ATTEMPT_S <= 100
+        assert elapsed + wait + MIN_ATTEMPT_S <= 100
     else:
-        assert elapsed + min(longest, first * 2 ** (attempt - 1)) + LEAST_ATTEMPT_S > 100
+        assert elapsed + min(longest, first * 2 ** (attempt - 1)) + MIN_ATTEMPT_S > 100
 
 
 def test_waits_are_spread():

@@ -279,7 +279,7 @@ def test_raw_master_key_is_taken_with_a_warning():
     ids=_shown,
 )
 def test_options_that_contradict_or_cannot_be(options, words):
-    """Said at once, by the option's name, and without its value."""
+    """ServerReply at once, by the option's name, and without its value."""
     for make in makers(options):
         with pytest.raises(ConfigurationError, match=f"^{words}") as caught:
             make()

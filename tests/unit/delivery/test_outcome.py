@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sockudo_publisher.delivery.outcome import (
     MAX_RETRY_AFTER_S,
-    MOST_WORDS,
+    MAX_WORDS,
     Finding,
     NoReply,
     Outcome,
@@ -279,8 +279,8 @@ def test_words_are_the_servers_own_and_short() -> None:
     assert classify(page(502), 1).words == "HTTP 502: Oops Oops"
     assert classify(model.BAD_SIGNATURE, 1).words == "HTTP 401: Invalid API signature"
     assert "SOCKUDO_URL" in classify(page(302), 1).words
-    assert len(classify(error(400, "invalid_input", "x" * 5000), 1).words) == MOST_WORDS
-    assert len(classify(Reply(500, b"y" * 50_000, TEXT), 1).words) <= MOST_WORDS + len("HTTP 500: ")
+    assert len(classify(error(400, "invalid_input", "x" * 5000), 1).words) == MAX_WORDS
+    assert len(classify(Reply(500, b"y" * 50_000, TEXT), 1).words) <= MAX_WORDS + len("HTTP 500: ")
 
 
 @given(

@@ -45,7 +45,7 @@ from tests.unit.delivery.model import (
 pytestmark = pytest.mark.unit
 
 #: Requests after which a loop that does not end is given up.
-MOST_REQUESTS = 5000
+MAX_REQUESTS = 5000
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class Loop:
         progress = start
         while batch := self.take(queue, progress.most):
             self.requests += 1
-            assert self.requests < MOST_REQUESTS, "no end in sight"
+            assert self.requests < MAX_REQUESTS, "no end in sight"
             resent = queue.marked > 0
             if not resent:
                 queue.marked, queue.first = len(batch), self.clock[0]

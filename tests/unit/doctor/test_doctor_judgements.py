@@ -25,7 +25,7 @@ from sockudo_publisher.doctor.checks.dedup_memory import (
 from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS, Cut, DeliveryFacts, PauseFacts, judge_delivering
 from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS, Asked, LimitFacts, judge_limits
 from sockudo_publisher.doctor.diagnosis import Diagnosis
-from sockudo_publisher.doctor.facts.server_reply import Said, said
+from sockudo_publisher.doctor.facts.server_reply import ServerReply, read_reply
 from sockudo_publisher.doctor.facts.sockudo import TURNS, _ahead_s
 from sockudo_publisher.doctor.finding import Finding, State, broken, fine, risk, unknown
 
@@ -100,25 +100,33 @@ AUTH = "auth_failed"
 @pytest.mark.parametrize(
     ("answer", "ahead_s", "states"),
     [
-        pytest.param(Said(200), 0, "fine fine fine fine", id="accepted"),
-        pytest.param(Said(200), None, "fine fine unknown fine", id="no date"),
-        pytest.param(Said(200), 31, "fine fine risk fine", id="drifts"),
-        pytest.param(Said(200), -601, "fine fine broken fine", id="a proxy's clock"),
-        pytest.param(Said(404, "app_not_found", "Application key not found"), 0, "fine broken fine unknown", id="key"),
+        pytest.param(ServerReply(200), 0, "fine fine fine fine", id="accepted"),
+        pytest.param(ServerReply(200), None, "fine fine unknown fine", id="no date"),
+        pytest.param(ServerReply(200), 31, "fine fine risk fine", id="drifts"),
+        pytest.param(ServerReply(200), -601, "fine fine broken fine", id="a proxy's clock"),
         pytest.param(
-            Said(401, AUTH, "Authenticated app does not match route app_id"), 0, "fine broken fine unknown", id="app"
+            ServerReply(404, "app_not_found", "Application key not found"), 0, "fine broken fine unknown", id="key"
         ),
         pytest.param(
-            Said(401, AUTH, "Timestamp expired or too far in the future"), -700, "fine fine broken unknown", id="time"
+            ServerReply(401, AUTH, "Authenticated app does not match route app_id"),
+            0,
+            "fine broken fine unknown",
+            id="app",
         ),
-        pytest.param(Said(401, AUTH, "Invalid API signature"), 0, "fine fine fine broken", id="secret"),
-        pytest.param(Said(401, AUTH, "something new"), 0, "fine fine fine unknown", id="another 401"),
-        pytest.param(Said(429), 0, "fine unknown fine unknown", id="limited"),
-        pytest.param(Said(403, "forbidden", "no"), 0, "fine unknown fine unknown", id="forbidden"),
-        pytest.param(Said(404, None, "nginx"), 0, "broken unknown fine unknown", id="somebody else"),
-        pytest.param(Said(301), 0, "broken unknown fine unknown", id="redirected"),
-        pytest.param(Said(502), 0, "broken unknown unknown unknown", id="proxy alone"),
-        pytest.param(Said(503, "draining", "x"), 0, "broken unknown unknown unknown", id="draining"),
+        pytest.param(
+            ServerReply(401, AUTH, "Timestamp expired or too far in the future"),
+            -700,
+            "fine fine broken unknown",
+            id="time",
+        ),
+        pytest.param(ServerReply(401, AUTH, "Invalid API signature"), 0, "fine fine fine broken", id="secret"),
+        pytest.param(ServerReply(401, AUTH, "something new"), 0, "fine fine fine unknown", id="another 401"),
+        pytest.param(ServerReply(429), 0, "fine unknown fine unknown", id="limited"),
+        pytest.param(ServerReply(403, "forbidden", "no"), 0, "fine unknown fine unknown", id="forbidden"),
+        pytest.param(ServerReply(404, None, "nginx"), 0, "broken unknown fine unknown", id="somebody else"),
+        pytest.param(ServerReply(301), 0, "broken unknown fine unknown", id="redirected"),
+        pytest.param(ServerReply(502), 0, "broken unknown unknown unknown", id="proxy alone"),
+        pytest.param(ServerReply(503, "draining", "x"), 0, "broken unknown unknown unknown", id="draining"),
         pytest.param(None, None, "broken unknown unknown unknown", id="nobody"),
     ],
 )
@@ -127,7 +135,7 @@ def test_access(answer, ahead_s, states):
     access = Access("SOCKUDO_URL", "app", said=answer, failure="" if answer else "no", ahead_s=ahead_s)
     found = named(judge_access(access), ACCESS_CHECKS)
     assert " ".join(finding.state.value for finding in found.values()) == states
-    assert is_open(access) is (answer == Said(200))
+    assert is_open(access) is (answer == ServerReply(200))
 
 
 @pytest.mark.parametrize(
@@ -163,8 +171,8 @@ def test_how_far_a_date_is_off(date, before, after, ahead):
     assert _ahead_s(date, before, after) == (pytest.approx(ahead) if ahead is not None else None)
 
 
-PLANTED = Said(400, "invalid_input", "Event name is required")
-BUSY = Said(503, "backpressure", "x")
+PLANTED = ServerReply(400, "invalid_input", "Event name is required")
+BUSY = ServerReply(503, "backpressure", "x")
 
 
 def asked(amount, answer) -> Asked:
@@ -181,7 +189,7 @@ WELL = LimitFacts(
     [
         pytest.param(
             "sockudo.batch_events",
-            {"batch_events": asked(500, Said(400, "limit_exceeded", "Batch size (500) exceeds limit (50)"))},
+            {"batch_events": asked(500, ServerReply(400, "limit_exceeded", "Batch size (500) exceeds limit (50)"))},
             "risk",
             "SOCKUDO_BATCH_MAX_EVENTS=50",
             id="batch of events",
@@ -189,14 +197,18 @@ WELL = LimitFacts(
         pytest.param("sockudo.batch_events", {"batch_events": asked(500, BUSY)}, "unknown", "batch_size", id="busy"),
         pytest.param(
             "sockudo.batch_bytes",
-            {"batch_bytes": asked(2**22, Said(413, None, "Failed to buffer the request body: length limit exceeded"))},
+            {
+                "batch_bytes": asked(
+                    2**22, ServerReply(413, None, "Failed to buffer the request body: length limit exceeded")
+                )
+            },
             "risk",
             "request_limit_in_mb = 5",
             id="body, by Sockudo",
         ),
         pytest.param(
             "sockudo.batch_bytes",
-            {"batch_bytes": asked(2**22, Said(413, None, "<html>413 Request Entity Too Large</html>"))},
+            {"batch_bytes": asked(2**22, ServerReply(413, None, "<html>413 Request Entity Too Large</html>"))},
             "risk",
             "client_max_body_size",
             id="body, by nginx",
@@ -204,7 +216,11 @@ WELL = LimitFacts(
         pytest.param("sockudo.batch_bytes", {"batch_bytes": asked(2**22, None)}, "unknown", "doctor", id="hung up"),
         pytest.param(
             "sockudo.event_bytes",
-            {"event_bytes": asked(10_240, Said(413, "payload_too_large", "size (10240 bytes) exceeds limit (5KB)"))},
+            {
+                "event_bytes": asked(
+                    10_240, ServerReply(413, "payload_too_large", "size (10240 bytes) exceeds limit (5KB)")
+                )
+            },
             "broken",
             "SOCKUDO_MAX_EVENT_BYTES=5120",
             id="event",
@@ -214,14 +230,14 @@ WELL = LimitFacts(
         ),
         pytest.param(
             "sockudo.names",
-            {"event_name": asked(200, Said(400, "limit_exceeded", "exceeds maximum length of 100"))},
+            {"event_name": asked(200, ServerReply(400, "limit_exceeded", "exceeds maximum length of 100"))},
             "risk",
             "`max_event_name_length = 200` in",
             id="event name",
         ),
         pytest.param(
             "sockudo.names",
-            {"channel_name": asked(200, Said(400, "invalid_input", "Channel name too long. Max length is 100"))},
+            {"channel_name": asked(200, ServerReply(400, "invalid_input", "Channel name too long. Max length is 100"))},
             "risk",
             "`max_channel_name_length = 200` in",
             id="channel name",
@@ -377,12 +393,12 @@ def test_rate_limit(facts, state):
 @pytest.mark.parametrize(
     ("answer", "cuts", "state"),
     [
-        (Said(422, "feature_disabled", "x"), [S], "fine"),
-        (Said(200), [F, F, F, F, F], "fine"),
-        (Said(200), [F, S], "risk"),
-        (Said(200), None, "risk"),
-        (Said(200), [N, N], "risk"),
-        (Said(404, None, "x"), None, "unknown"),
+        (ServerReply(422, "feature_disabled", "x"), [S], "fine"),
+        (ServerReply(200), [F, F, F, F, F], "fine"),
+        (ServerReply(200), [F, S], "risk"),
+        (ServerReply(200), None, "risk"),
+        (ServerReply(200), [N, N], "risk"),
+        (ServerReply(404, None, "x"), None, "unknown"),
         (None, None, "unknown"),
     ],
 )
@@ -404,7 +420,7 @@ def test_a_pause_is_broken():
 def test_what_was_said_holds_no_signature():
     """A proxy's page may quote the URL."""
     page = b"cannot GET /apps/a?auth_key=k&auth_signature=of-mine"
-    words = said(Response(502, {}, page))
+    words = read_reply(Response(502, {}, page))
     assert "of-mine" not in str(words)
     assert words.status == 502
-    assert said(Response(200, {}, b"{}")) == Said(200)
+    assert read_reply(Response(200, {}, b"{}")) == ServerReply(200)

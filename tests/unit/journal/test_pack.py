@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from sockudo_publisher.journal.batch import Batch, Position, read_batch
-from sockudo_publisher.journal.pack import MOST_BYTES, MOST_ITEMS, Item, Pack, pack, packs
+from sockudo_publisher.journal.pack import MAX_BYTES, MAX_ITEMS, Item, Pack, pack, packs
 
 pytestmark = pytest.mark.unit
 
@@ -105,16 +105,16 @@ def test_packs_are_cut_at_a_hundred_items() -> None:
     for count, sizes in [(1, [1]), (100, [100]), (101, [100, 1]), (200, [100, 100]), (201, [100, 100, 1])]:
         assert [one.count for one in packs([Item("c", b"x")] * count)] == sizes
     assert list(packs([])) == []
-    assert MOST_ITEMS == 100, "the scripts that pack have the same number"
+    assert MAX_ITEMS == 100, "the scripts that pack have the same number"
 
 
 @pytest.mark.parametrize(("more", "sizes"), [(0, [2]), (1, [1, 1])])
 def test_packs_are_cut_at_their_bytes(more: int, sizes: list[int]) -> None:
     """The comma between two items counts; an item that is larger has an entry of its own."""
-    half = Item("c", b"x" * (MOST_BYTES // 2))
-    other = Item("c", b"y" * (MOST_BYTES // 2 - 1 + more))
+    half = Item("c", b"x" * (MAX_BYTES // 2))
+    other = Item("c", b"y" * (MAX_BYTES // 2 - 1 + more))
     assert [one.count for one in packs([half, other])] == sizes
-    large = Item("c", b"z" * (MOST_BYTES + 1))
+    large = Item("c", b"z" * (MAX_BYTES + 1))
     assert [one.count for one in packs([half, large, half])] == [1, 1, 1]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from sockudo_publisher.errors import SockudoConnectionError
 from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.workerapp.history_lookup import CLOCKS_MS, MOST_PAGES, MOST_S, recorded
+from sockudo_publisher.workerapp.history_lookup import CLOCKS_MS, MAX_PAGES, MAX_S, recorded
 
 pytestmark = pytest.mark.unit
 
@@ -70,20 +70,20 @@ def test_pages_are_bounded() -> None:
     """A long history is not read to its end."""
     server = Server(a=[str(n) for n in range(1000)])
     assert recorded([item("a", "999")], server.query) == [False]
-    assert len(server.asked) == MOST_PAGES
+    assert len(server.asked) == MAX_PAGES
 
 
 def test_time_is_bounded() -> None:
     """A batch of many channels does not wait for all of them; what was not looked for is not recorded."""
     server, clock = Server(a=["1"], b=["1"], c=["1"]), iter(range(100))
-    late = recorded([item(one, "1") for one in "abc"], server.query, monotonic=lambda: next(clock) * MOST_S / 3)
+    late = recorded([item(one, "1") for one in "abc"], server.query, monotonic=lambda: next(clock) * MAX_S / 3)
     assert late == [True, True, False]
 
 
 def test_time_is_bounded_within_a_channel_too() -> None:
     """A slow server's long history is left."""
     server, clock = Server(a=[str(n) for n in range(30)]), iter(range(100))
-    assert recorded([item("a", "29")], server.query, monotonic=lambda: next(clock) * MOST_S / 3) == [False]
+    assert recorded([item("a", "29")], server.query, monotonic=lambda: next(clock) * MAX_S / 3) == [False]
     assert len(server.asked) == 2
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 
-from ....relay import INTERVAL_S, MOST_ROWS, run
+from ....relay import INTERVAL_S, MAX_ROWS, run
 from ...table import relay
 
 __all__ = ["Command"]
@@ -28,7 +28,7 @@ class Command(BaseCommand):  # type: ignore[misc]
         parser.add_argument(
             "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two looks (%(default)s)"
         )
-        parser.add_argument("--batch", type=int, default=MOST_ROWS, metavar="N", help="rows of a batch (%(default)s)")
+        parser.add_argument("--batch", type=int, default=MAX_ROWS, metavar="N", help="rows of a batch (%(default)s)")
 
     def handle(self, *_args: Any, once: bool, database: str, interval: float, batch: int, **_options: Any) -> None:
         """Run it. Raises :class:`CommandError`."""
