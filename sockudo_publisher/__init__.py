@@ -212,8 +212,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name == "app":  # for `celery -A sockudo_publisher ...`, which looks for this name
-        import_module(".tasks", __name__)
-        return import_module(".celery_app", __name__).celery_app
+        import_module(".tasks.publish", __name__)
+        return import_module(".wiring.private_celery", __name__).celery_app
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""What this package's Celery messages carry, made and read: a finished event, a refusal, a ring. Pure.
+"""What this package's Celery messages carry, made and read: a finished event, a refusal. Pure.
 
 What a countdown or a canvas sends is JSON: the items as they will be stored, so that the worker that
 takes the message appends bytes and makes nothing anew. Every program that reaches the broker can send one, so a worker
@@ -8,19 +8,18 @@ checks it before it acts: a wrong one raises :class:`ValidationError`, without t
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ..client.wire.limits import MAX_BATCH_BYTES, MAX_CHANNELS, check_channel, check_id
 from ..delivery.wellformed import fault_of
 from ..errors import ConfigurationError, IdempotencyConflict, ValidationError
-from ..journal.layout.layout import MAX_LANE
 from ..journal.pack import Item
 from ..publishing.prepare import Prepared
 from ..wiring.app import App, app_named
 from .options import MAX_MS
 
-__all__ = ["FINISHED", "REFUSALS", "from_message", "refusal", "refused", "ring_from", "to_message"]
+__all__ = ["FINISHED", "REFUSALS", "from_message", "refusal", "refused", "to_message"]
 
 #: What a message may carry instead of a call: the finished event, or why there is none.
 FINISHED = frozenset({"prepared", "refused"})
@@ -30,9 +29,6 @@ REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
 
 #: As ``enqueue.fingerprint`` makes them; none where the event has no key.
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{32})?")
-
-#: Characters of a name from a message that are repeated.
-MAX_NAME = 50
 
 
 def to_message(app: App, prepared: Prepared) -> dict[str, Any]:
@@ -112,27 +108,3 @@ def refused(refusal: object) -> Exception:
         return ValidationError("refused: not a refusal, expected type and message")
     kind = refusal.get("type")
     return (kinds.get(kind, ValidationError) if isinstance(kind, str) else ValidationError)(refusal["message"])
-
-
-def ring_from(args: Sequence[Any], kwargs: Mapping[str, Any], apps: Collection[str]) -> tuple[str, int, str | None]:
-    """What a doorbell rings: ``drain(app, lane, channel=None)``. ``apps``: those that are configured.
-
-    Raises :class:`ValidationError`. Whether the lane is one, and the channel held, only the journal knows.
-    """
-    fields = ("app", "lane", "channel")
-    given = {**dict(zip(fields, args, strict=False)), **kwargs}
-    if len(args) > len(fields) or not kwargs.keys() <= set(fields[len(args) :]) or not {"app", "lane"} <= given.keys():
-        raise ValidationError(f"drain: {len(args)} arguments, {len(kwargs)} by name; expected app, lane, channel")
-    app, lane, channel = (given.get(name) for name in fields)
-    if not isinstance(app, str) or app not in apps:
-        shown = repr(app[:MAX_NAME]) if isinstance(app, str) else f"a {type(app).__name__}"
-        raise ValidationError(f"drain: app: {shown} is not configured here (SOCKUDO_URL, SOCKUDO_APPS)")
-    if type(lane) is not int or not 0 <= lane <= MAX_LANE:
-        shown = f"a {type(lane).__name__}" if type(lane) is not int else "out of range"
-        raise ValidationError(f"drain: lane: {shown}, expected a number from 0 to {MAX_LANE}")
-    if channel is not None:
-        try:
-            check_channel(channel)
-        except ValidationError as error:
-            raise ValidationError(f"drain: {error}") from None
-    return app, lane, channel

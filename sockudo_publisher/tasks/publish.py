@@ -1,4 +1,4 @@
-"""The Celery face: ``publish`` and ``drain``.
+"""The Celery face: ``publish``.
 
 ``publish.delay`` appends to the journal in the caller's process: no Celery message per event. What
 needs a message carries the finished item; the worker that runs it appends, under the task's id. A countdown
@@ -8,60 +8,51 @@ goes to our own workers, a canvas (chain, group, chord, link) through the app wh
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery import Celery, Task
+from celery import Celery
 from celery._state import _task_stack, get_current_worker_task
 from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from celery.local import Proxy
 from celery.result import AsyncResult
 
 from ..client.wire.limits import check_channels, check_id, check_tags
-from ..config.settings import get_settings
-from ..delivery.backoff import backoff_s
-from ..errors import BacklogFull, ConfigurationError, JournalUnavailable, ValidationError
+from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
 from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
 from ..publishing.receipts import Receipt
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
-from ..wiring.celery_isolation import PACKAGE, chosen_app, end_with_usage
-from ..wiring.doorbell import DRAIN_TASK, doorbell
+from ..wiring.celery_isolation import OwnTask
+from ..wiring.drain_task import DRAIN_TASK, add_drain_task
 from ..wiring.private_celery import celery_app, configured, queue_name
-from ..workerapp import run_drain as draining
+from ..wiring.stop import wait_or_stop
 from .canvas_steps import names_without_queue, sendable
-from .message import FINISHED, REFUSALS, from_message, refusal, refused, ring_from, to_message
+from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
 from .options import Way, check_destination, checked, expiry_ms, for_our_queue, way_of, without_refused
 from .other_apps import app_of_canvas, bound_to, check_registered, foreign_app, is_registered, remember, routed
 from .result import StoredResult, later_result, sent_result
 from .signature import HIDDEN, QuietSignature
 
-__all__ = ["PublishTask", "drain", "publish", "register"]
+__all__ = ["PublishTask", "publish", "register"]
 
 logger = logging.getLogger("sockudo_publisher.tasks")
 
 #: Celery's own tasks that call another task's body, item by item.
 _MAPS = frozenset({"celery.map", "celery.starmap"})
 
+#: Seconds until a message whose event the journal did not take is tried again; random, so that not all come at once.
+RETRY_S = (1.0, 2.5)
+
 #: The tasks of our own worker, beside Celery's own.
 _OURS = frozenset({"sockudo_publisher.publish", DRAIN_TASK})
 
 
-class _NoApp(Task):  # type: ignore[misc]
-    """A task that ``celery -A`` names in place of an app ends the command with one line."""
-
-    @property
-    def user_options(self) -> NoReturn:
-        """No task has them. The ``celery`` command reads them from what ``-A`` names: end it with a usage line."""
-        if chosen := chosen_app():
-            end_with_usage(f"-A {chosen}: a task, not an app; use -A {PACKAGE}")
-        raise AttributeError("user_options")
-
-
-class PublishTask(_NoApp):
+class PublishTask(OwnTask):
     """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
@@ -322,14 +313,14 @@ class PublishTask(_NoApp):
         full): Celery would drop the event then, and to give it back would end the worker. It waits in its
         slot for as long as the worker runs; the sweep drains outside the slots meanwhile.
         """
-        wait_s = 1.0 + backoff_s(self.request.retries + 1)
+        wait_s = random.uniform(*RETRY_S)
         finished = {"prepared": to_message(app, prepared)}
         try:
             # ServerReply here, as an application's `task_annotations` for all tasks count for this one too.
             raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s, max_retries=sys.maxsize) from None
         except Reject as no_broker:
             logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)
-            if draining.wait_or_stop(wait_s):
+            if wait_or_stop(wait_s):
                 raise Reject(no_broker.reason, requeue=True) from None
 
     def _leave_out(self, *kinds: str) -> None:
@@ -485,31 +476,9 @@ def register(app: Celery) -> PublishTask:
     app._tasks.register(task)
     if app.finalized:
         task.bind(app)
-    app.task(drain.run, name=DRAIN_TASK, base=Task, shared=False, **_DRAIN_OPTIONS)
-    # Where one broker serves both apps, their workers run drains too, and must end with a warm shutdown.
-    draining.stop_with_worker()
+    add_drain_task(app)
     remember(app)
     return task
 
 
 publish: PublishTask = celery_app.register_task(PublishTask())
-
-
-#: Acknowledged early: a lost doorbell is rung again by the sweep.
-_DRAIN_OPTIONS = {"ignore_result": True, "acks_late": False}
-
-
-@celery_app.task(name=DRAIN_TASK, base=_NoApp, shared=False, **_DRAIN_OPTIONS)  # type: ignore[untyped-decorator]
-def drain(*args: Any, **kwargs: Any) -> None:
-    """``drain(app, lane, channel=None)``: deliver a lane until it is empty.
-
-    What is no ring is refused in a line: a slot that it kept would be missing for the others. Raises nothing.
-    """
-    try:
-        app, lane, channel = ring_from(args, kwargs, get_settings().app_urls())
-    except ValidationError as error:
-        logger.error("doorbell refused: %s", error)  # noqa: TRY400 -- the message says it all
-        return
-    ring = draining.run_guarded(app, lane, channel)
-    if ring is not None:
-        doorbell.ring(app, (lane,), after_s=ring.after_s, channel=channel)

@@ -16,14 +16,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from .broker import bounded_connection, failure_words
+from .drain_task import DRAIN_TASK
 from .fork_gate import inside_client
 from .private_celery import celery_app, configured, queue_name
 
-__all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
+__all__ = ["Doorbell", "doorbell"]
 
 logger = logging.getLogger("sockudo_publisher.doorbell")
-
-DRAIN_TASK = "sockudo_publisher.drain"
 
 #: Seconds to connect and seconds to send: together the most that a ring may cost a caller.
 CONNECT_S = 0.25
