@@ -19,7 +19,6 @@ from .canaries.schedule import advice, current
 from .canaries.store import DedupMemory
 from .canaries.values import MemoryReport
 from .config.settings import Settings
-from .delivery.wellformed import fault_of
 from .errors import JournalUnreadable, ValidationError
 from .journal.app.shared import Limits, Shared
 from .journal.app.workers import LiveWorker, Target, WorkerRegistry
@@ -30,6 +29,7 @@ from .journal.redis.link import WORKER_TIMEOUT_S, RedisLink
 from .journal.redis.scripts import Answer
 from .journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from .journal.unreadable import wrong_keys
+from .journal.wellformed import fault_of
 from .wiring.app import target_of
 from .wiring.doorbell import doorbell
 
