@@ -15,9 +15,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .canaries.schedule import advice, current
 from .canaries.store import DedupMemory
 from .canaries.values import MemoryReport
+from .canaries.verdict import advice, current_report
 from .config.settings import Settings
 from .errors import JournalUnreadable, ValidationError
 from .journal.app.shared import Limits, Shared
@@ -186,7 +186,7 @@ def status(settings: Settings) -> list[AppStatus]:
         flip = _flip(layout, seen.lanes)
         counters = {**dict.fromkeys(RARE_COUNTERS, 0), **seen.counters}
         kept = DedupMemory(link, app)
-        memory = current(kept.report(), kept.now_ms())
+        memory = current_report(kept.report(), kept.now_ms())
         limits = seen.shared.limits
         if app in configured or unreadable or any(lane.depth or lane.held or lane.dead for lane in lanes):
             advised = advice(memory) if app in configured else ""

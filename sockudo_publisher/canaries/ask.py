@@ -23,9 +23,10 @@ from typing import Final
 from ..delivery.canary_result import CanaryResult
 from ..delivery.outcome import Finding, NoReply, Outcome, Reply, classify
 from ..errors import JournalUnavailable
-from .schedule import advice, after_trouble, ages_to_plant, askable, beat_s, due, judge, rate_seen, summary
+from .schedule import ages_to_plant, beat_s, canaries_after_trouble, due_canaries, is_askable
 from .store import DedupMemory
 from .values import Canary, CanaryAnswer, MemoryReport
+from .verdict import advice, judge_answers, peak_rate, summary
 
 __all__ = ["CHANNEL", "Canaries"]
 
@@ -70,14 +71,14 @@ class Canaries:
         self._timeout_s = timeout_s
 
     def beat(self, lanes: Sequence[int]) -> MemoryReport:
-        """Ask who is due, plant new ones, say what is known. Raises :class:`JournalUnavailable`."""
+        """Ask for the canaries that are due, plant new ones, record what is known. Raises :class:`JournalUnavailable`."""
         seen = self.memory.beat(lanes)
-        stale = [one for one in seen.canaries if not askable(one, seen.now_ms, self._window_s)]
+        stale = [one for one in seen.canaries if not is_askable(one, seen.now_ms, self._window_s)]
         self.memory.claim(stale)
-        asked = [one for one in due(seen.canaries, seen.now_ms) if one not in stale]
+        asked = [one for one in due_canaries(seen.canaries, seen.now_ms) if one not in stale]
         self._ask(self.memory.claim(asked[:MAX_ASKED]), self._timeout_s)
         self._plant(ages_to_plant(seen.number, self._window_s), self._timeout_s)
-        rate, peak_ms = rate_seen(seen, self._window_s)
+        rate, peak_ms = peak_rate(seen, self._window_s)
         return self._record(rate, peak_ms)
 
     def after_trouble(self, since_ms: int, timeout_s: float) -> CanaryResult:
@@ -86,7 +87,7 @@ class Canaries:
         ``timeout_s``: of the first request, which plants a new canary: while that fails the old ones, of
         which there are few, are not spent. With none to ask, nothing was forgotten.
         """
-        canaries = after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
+        canaries = canaries_after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
         planted = self._plant((beat_s(self._window_s),), timeout_s)
         if planted.outcome is not Outcome.ACCEPTED:
             return CanaryResult(planted)
@@ -189,7 +190,7 @@ class Canaries:
         before = self.memory.report()
         now_ms = self.memory.now_ms()
         answers = self.memory.answers(now_ms - int(self._window_s * 1000))
-        report = judge(answers, now_ms, self._window_s, before)
+        report = judge_answers(answers, now_ms, self._window_s, before)
         if rate is not None:
             report = replace(report, rate=rate)
         self.memory.record(report, peak_ms=peak_ms)

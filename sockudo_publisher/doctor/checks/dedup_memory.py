@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from ...canaries.schedule import advice, summary
 from ...canaries.values import MemoryReport
+from ...canaries.verdict import advice, summary
 from ..facts.values import CanaryCounts, NodeAnswer, NodeLoad
 from ..finding import Finding, broken, fine, risk, unknown
 
