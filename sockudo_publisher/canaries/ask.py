@@ -71,7 +71,7 @@ class Canaries:
         self._timeout_s = timeout_s
 
     def beat(self, lanes: Sequence[int]) -> MemoryReport:
-        """Ask for the canaries that are due, plant new ones, record what is known. Raises :class:`JournalUnavailable`."""
+        """Ask for the canaries that are due, plant new ones, record the answers. Raises :class:`JournalUnavailable`."""
         seen = self.memory.beat(lanes)
         stale = [one for one in seen.canaries if not is_askable(one, seen.now_ms, self._window_s)]
         self.memory.claim(stale)
