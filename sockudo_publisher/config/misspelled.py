@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from .environment import FILE
 from .kinds import PREFIX, known_variables
 
 __all__ = ["nearest_name", "unknown_variables"]
@@ -44,6 +45,7 @@ def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str
         if not name.startswith(PREFIX) or name in known or name in _OF_OTHERS:
             continue
         if not name.startswith(_PREFIXES_OF_OTHERS):
-            nearest = get_close_matches(name.removeprefix(PREFIX), names, n=1)
-            unknown[name] = PREFIX + nearest[0] if nearest else ""
+            bare = name.removesuffix(FILE)  # of what is no secret: it has no file
+            nearest = [bare] if bare in known else get_close_matches(name.removeprefix(PREFIX), names, n=1)
+            unknown[name] = PREFIX + nearest[0].removeprefix(PREFIX) if nearest else ""
     return unknown

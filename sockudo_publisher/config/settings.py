@@ -95,8 +95,9 @@ class Settings:
         given_as: Mapping[str, str] = self.__dict__["_given_as"]
         if name in given_as:
             return given_as[name] + entry
-        variable = variable_of(name)
-        return variable + entry if getattr(self, name) == _DEFAULTS.get(name) else f"{name}{entry} ({variable})"
+        variable, value, default = variable_of(name), getattr(self, name), _DEFAULTS[name]
+        is_given = type(value) is not type(default) or value != default
+        return f"{name}{entry} ({variable})" if is_given else variable + entry
 
     @property
     def redis_address(self) -> RedisAddress:

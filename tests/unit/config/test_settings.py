@@ -289,7 +289,7 @@ def test_known_variables_and_those_of_the_server_are_no_misspellings() -> None:
 
 # -- docs/settings.md ---------------------------------------------------------------------------------
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = {
     cells[1].strip("`"): dict(zip(("field", "unit", "default", "range", "meaning"), cells[2:7], strict=True))
     for line in DOCUMENT.splitlines()
