@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from .client.http.retries import Retries
     from .client.sockudo import Sockudo
     from .client.wire.event import Event
-    from .config.settings import Settings
+    from .config.settings import Settings, configure
     from .publishing.bulk import publish_many
     from .publishing.receipts import BulkReceipt, Receipt
     from .tasks.publish_types import Publish, PublishOptions, PublishResult, publish, register
@@ -152,6 +152,7 @@ __all__ = [
     "Webhook",
     "WebhookEvent",
     "__version__",
+    "configure",
     "publish",
     "publish_many",
     "register",
@@ -204,6 +205,7 @@ _LAZY = {
     "Sockudo": ".client.sockudo",
     "Webhook": ".client.api.webhook",
     "WebhookEvent": ".client.api.webhook",
+    "configure": ".config.settings",
     "publish": ".tasks.publish",
     "publish_many": ".publishing.bulk",
     "register": ".tasks.publish",

@@ -14,7 +14,8 @@ from typing import Generic, TypeVar
 
 from .. import __version__
 from ..client.http.credentials import Credentials
-from ..config.settings import DEFAULT_APP, Settings, unknown_variables
+from ..config.misspelled import unknown_variables
+from ..config.settings import DEFAULT_APP, Settings
 from ..journal.app.workers import Target
 from ..wiring.app import client_of, setting_of, target_of
 from ..wiring.celery_isolation import ignored_variables
@@ -70,7 +71,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
 
     Raises :class:`ConfigurationError` for settings that cannot be understood.
     """
-    setting = setting_of(app)
+    setting = setting_of(settings, app)
     credentials = Credentials.from_url(settings.url_of(app), setting=setting)
     client = client_of(settings, app)
     wanted = Wanted(settings.batch_max_events, settings.batch_max_bytes, settings.max_event_bytes)

@@ -22,7 +22,7 @@ from .connection import connect
 __all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "status"]
 
 #: Counters that are shown also while they are 0: a monitor that waits for them sees that they are counted.
-RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "held_uncertain", "settled_by_history")
+RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "parked_uncertain", "settled_by_history")
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.celery_isolation import OwnTask
 from ..wiring.drain_task import DRAIN_TASK, add_drain_task
-from ..wiring.private_celery import celery_app, configured, queue_name
+from ..wiring.private_celery import celery_app, queue_name
 from ..wiring.stop import wait_or_stop
 from .canvas_steps import names_without_queue, sendable
 from .message import FINISHED, REFUSALS, from_message, refusal, refused, to_message
@@ -249,8 +249,6 @@ class PublishTask(OwnTask):
 
     def _send_again(self, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
         """As a message to the queue that it came from."""
-        if self.app is celery_app:
-            configured()
         options = {"queue": queue_name(), **options} if self.app is celery_app else dict(options)
         return self._send_as_celery(kwargs, {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN})
 
@@ -394,7 +392,6 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keye
 def _message_options(app: Celery, options: Mapping[str, Any], *, may_raise: bool) -> dict[str, Any]:
     """What a message through this app takes of the caller's options."""
     if app is celery_app:
-        configured()
         options = for_our_queue(options, queue_name())
     else:
         options = routed(app, publish, options, may_raise=may_raise)
