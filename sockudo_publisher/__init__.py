@@ -79,7 +79,9 @@ if TYPE_CHECKING:
     from .config.settings import Settings, configure
     from .publishing.bulk import publish_many
     from .publishing.receipts import BulkReceipt, Receipt
-    from .tasks.publish_types import Publish, PublishOptions, PublishResult, publish, register
+    from .tasks.options import PublishOptions
+    from .tasks.publish import Publish, publish, register
+    from .tasks.result import PublishResult
 
 __all__ = [
     "AnnotationDeleted",
@@ -193,9 +195,9 @@ _LAZY = {
     "VersionedMessageAnswer": ".client.api.answers",
     "VersionsPage": ".client.api.answers",
     "ChannelAuth": ".client.api.authentication",
-    "Publish": ".tasks.publish_types",
-    "PublishOptions": ".tasks.publish_types",
-    "PublishResult": ".tasks.publish_types",
+    "Publish": ".tasks.publish",
+    "PublishOptions": ".tasks.options",
+    "PublishResult": ".tasks.result",
     "UserAuth": ".client.api.authentication",
     "BulkReceipt": ".publishing.receipts",
     "Event": ".client.wire.event",
