@@ -170,13 +170,17 @@ class _Link:
         return result
 
 
-#: What Celery and kombu load at the first message, beside what a doorbell needs.
+#: What the first call would load. Loaded now: a fork in the middle of an import leaves the module locked in the child,
+#: for ever, and a signal handler that interrupts one finds half a module.
+for _name in ("celery.app.amqp", "encodings.idna", "importlib.readers", "kombu.transport.redis", "secrets"):
+    import_module(_name)
+
+#: What the first Celery message loads beside it: the half of all, and most publishers send none.
 _FOR_MESSAGES = (
     "celery.app.events",
     "celery.backends.redis",
     "celery.events.dispatcher",
     "celery.events.receiver",
-    "secrets",
     "sockudo_publisher.wiring.result_backend",
 )
 
@@ -185,7 +189,7 @@ _loading: set[int] = set()
 
 
 def _load_for_messages() -> None:
-    """Load it inside the gate: a fork in the middle of an import leaves the module locked in the child, for ever.
+    """Load it inside the gate, so that forks wait for it.
 
     Raises :class:`JournalUnavailable` in a signal handler that interrupts its own thread here: it would find half a
     module.
