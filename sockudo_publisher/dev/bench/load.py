@@ -9,7 +9,7 @@ import json
 import secrets
 from typing import Any
 
-from ..demo.tally import Tally
+from ..tally import Tally
 
 __all__ = ["EVENT", "PREFIX", "Load", "channel_names", "text_of"]
 

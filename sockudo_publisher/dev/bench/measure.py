@@ -20,12 +20,12 @@ from ... import Event, publish, publish_many
 from ...client.wire.event import EventLike
 from ...errors import SockudoError
 from ...wiring.app import app_named
-from ..demo.tally import Tally, Verdict
 from ..embedded import WorkerProcess
+from ..subscriber import Subscriber
+from ..tally import Tally, Verdict
 from .figures import Samples
 from .load import Load
 from .plan import BATCH, RATE, Amounts, Plan
-from .subscriber import Subscriber
 
 __all__ = ["EventsMissing", "measure"]
 
@@ -199,9 +199,10 @@ class _Run:
         """Read what has come since the last time; when the last of it did."""
         self._arrived.clear()
         last_at = 0.0
-        for last_at, channel, text in self._subscriber.take():
-            self._load.tally.note_seen(channel, text)
-            self._arrived.setdefault((channel, json.loads(text)["seq"]), last_at)
+        for event in self._subscriber.pop_events():
+            last_at = event.at
+            self._load.tally.note_seen(event.channel, event.data)
+            self._arrived.setdefault((event.channel, json.loads(event.data)["seq"]), last_at)
         return last_at
 
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ... import BacklogFull, Event, JournalUnavailable, publish, publish_many
+from ..tally import Tally
 from .board import Board
 from .flights import ORIGINS, Departure
-from .tally import Tally
 from .timetable import (
     NEW_DAY,
     Message,

@@ -11,7 +11,7 @@ from sockudo_publisher.client.wire.limits import check_channel
 from sockudo_publisher.dev.bench.load import PREFIX, Load, channel_names, text_of
 from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, MIN_BYTES, Amounts, Plan
 from sockudo_publisher.dev.demo.stage import MAX_WAITING_MESSAGES
-from sockudo_publisher.dev.demo.tally import Tally
+from sockudo_publisher.dev.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[3]
 
