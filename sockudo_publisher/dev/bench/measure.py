@@ -24,7 +24,7 @@ from ..embedded import WorkerProcess
 from ..subscriber import Subscriber
 from ..tally import Tally, Verdict
 from .figures import Samples
-from .load import Load
+from .load import NumberedEvents
 from .plan import BATCH, RATE, Amounts, Plan
 
 __all__ = ["EventsMissing", "measure"]
@@ -62,7 +62,7 @@ def measure(
     worker begins with all of them waiting. Without it those that run go on. Raises :class:`EventsMissing`, and what
     publishing raises.
     """
-    run = _Run(Load(channels, plan.bytes, Tally()), subscriber, app, worker)
+    run = _Measurement(NumberedEvents(channels, plan.bytes, Tally()), subscriber, app, worker)
     say("the first event")
     run.first()
     run.round(plan.warm_up)
@@ -73,10 +73,12 @@ def measure(
     return run.samples, run.verdict()
 
 
-class _Run:
+class _Measurement:
     """What is published, what has arrived, and the times so far."""
 
-    def __init__(self, load: Load, subscriber: Subscriber, app: str | None, worker: WorkerProcess | None) -> None:
+    def __init__(
+        self, load: NumberedEvents, subscriber: Subscriber, app: str | None, worker: WorkerProcess | None
+    ) -> None:
         self.samples = Samples()
         self._load = load
         self._subscriber = subscriber

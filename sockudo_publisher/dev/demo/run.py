@@ -26,7 +26,7 @@ from .board import Board
 from .ending import everything_ends
 from .flights import DAY, ORIGINS, departures, year
 from .page import PageServer, bind_from, page_app
-from .replay import Replay, publish_day, publish_year
+from .replay import DayReplay, publish_day, publish_year
 from .stage import HOST, Stage, start
 from .timetable import AIRPORT_CHANNELS, airport_channel, carrier_channels
 
@@ -52,7 +52,7 @@ def live(
         page = stack.enter_context(
             PageServer(page_app(_snapshot(board, stage, day, speed), stage.port), bind_from(port))
         )
-        replay = Replay(
+        replay = DayReplay(
             day=day,
             board=board,
             speed=speed,
@@ -143,7 +143,7 @@ def _snapshot(board: Board, stage: Stage, day: Any, speed: float) -> Callable[[]
     return lambda: {**fixed, **board.snapshot()}
 
 
-def _progress(replay: Replay, board: Board) -> str:
+def _progress(replay: DayReplay, board: Board) -> str:
     return f"[bold yellow]{replay.clock:%H:%M}[/] on the board, {board.published:,} events published; Ctrl-C ends it"
 
 
