@@ -83,7 +83,7 @@ def test_resume_makes_a_running_worker_go_on_at_once(stack: Stack) -> None:
         left_s, resumed_at = paused_for_s(stack), time.monotonic()
         assert left_s > 3.0, "by itself it would go on later than that"
         told = CliRunner().invoke(cli.main, ["resume"])
-        assert (told.exit_code, told.output) == (0, "default goes on.\n")
+        assert (told.exit_code, told.output) == (0, "default resumed.\n")
         seen.wait_for_count(CHANNELS * COUNT, 60)
         seen.wait_until_quiet()
         assert lanes_began_s(seen, channels, resumed_at)[-1] < 2.0

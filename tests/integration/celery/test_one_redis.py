@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,27 @@ except ConfigurationError as error: say(str(error))
     assert theirs.redis.llen("sockudo") == 0
     with routed.worker(tmp_path, "celery,special"):
         assert len(routed.wait_told("audited", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "queue"),
+    [
+        ("sockudo_publisher.publish", "special"),
+        ("sockudo_publisher.*", "special"),
+        ("sockudo_publisher.append", "celery"),
+    ],
+)
+def test_append_follows_the_route_of_publish(theirs: Theirs, tmp_path: Path, pattern: str, queue: str) -> None:
+    """One rule for both tasks: the finished event goes to the queue of `sockudo_publisher.publish`."""
+    routed = Theirs(
+        theirs.stack, theirs.stack.redis_server.url, theirs.redis, task_routes={pattern: {"queue": "special"}}
+    )
+    assert routed.call('publish.apply_async((C, "e", "x"), link=audit.s()); say(1)') == [1]
+    (message,) = [json.loads(raw) for raw in theirs.redis.lrange(queue, 0, -1)]
+    assert message["headers"]["task"] == "sockudo_publisher.append"
+    assert message["headers"]["kwargsrepr"] == "(...)"
+    with routed.worker(tmp_path, queue):
+        assert wait_for(lambda: theirs.redis.llen("celery") + len(routed.told("audited")) == 1, 30)
 
 
 def test_queue_that_their_app_does_not_have(theirs: Theirs) -> None:

@@ -61,7 +61,7 @@ def test_data_that_begins_with_a_dash_gets_a_hint_and_is_not_repeated(environ) -
     """It may be anything; behind -- it is data."""
     done = ended(environ, "publish", "c", "e", "-secret!")
     assert done.returncode == 2
-    assert "goes behind" in done.stderr
+    assert "before DATA" in done.stderr
     assert "secret" not in done.stderr
     assert ended(environ, "publish", "--", "c", "e", "-1").returncode == 0
 

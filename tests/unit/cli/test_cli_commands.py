@@ -209,8 +209,8 @@ def test_wrong_usage_is_json_too(run):
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (["-5"], 'goes behind "--"'),
-        (["-----BEGIN of-mine"], 'goes behind "--"'),
+        (["-5"], 'put "--" before DATA'),
+        (["-----BEGIN of-mine"], 'put "--" before DATA'),
         (["--kye", "of-mine"], "no such option --kye"),
         (["it is", "of-mine"], "needs quotes"),
     ],
@@ -269,8 +269,8 @@ def test_what_a_stream_cannot_write_does_not_end_a_command(monkeypatch, encoding
     """For people it is written in other words, for programs as JSON's own escape."""
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
-    Output(as_json=False).say("±600 s → grün 🎉 \udcff")
-    Output(as_json=True).emit(words="±600 s → grün 🎉")
+    Output(as_json=False).print("±600 s → grün 🎉 \udcff")
+    Output(as_json=True).print_json(words="±600 s → grün 🎉")
     sys.stdout.flush()
     people, programs = raw.getvalue().decode(encoding).splitlines()
     assert (
@@ -288,7 +288,7 @@ def test_a_payload_in_markup_is_not_taken_for_markup(run):
     """A channel may not hold brackets, a key may."""
     out = Output(as_json=False)
     out.errors.file = io.StringIO()
-    out.complain("Error", "key: [bold]x[/]", 1)
+    out.print_error("Error", "key: [bold]x[/]", 1)
     assert "[bold]x[/]" in out.errors.file.getvalue()
 
 
