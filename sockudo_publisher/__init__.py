@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from .client.http.retries import Retries
     from .client.sockudo import Sockudo
     from .client.wire.event import Event
-    from .config.settings import Settings
+    from .config.settings import Settings, configure
     from .publishing.bulk import publish_many
     from .publishing.receipts import BulkReceipt, Receipt
     from .tasks.options import PublishOptions
@@ -154,6 +154,7 @@ __all__ = [
     "Webhook",
     "WebhookEvent",
     "__version__",
+    "configure",
     "publish",
     "publish_many",
     "register",
@@ -206,6 +207,7 @@ _LAZY = {
     "Sockudo": ".client.sockudo",
     "Webhook": ".client.api.webhook",
     "WebhookEvent": ".client.api.webhook",
+    "configure": ".config.settings",
     "publish": ".tasks.publish",
     "publish_many": ".publishing.bulk",
     "register": ".tasks.publish",

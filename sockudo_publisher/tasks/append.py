@@ -21,7 +21,7 @@ from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
 from ..publishing import prepare as enqueue
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
-from ..wiring.private_celery import celery_app, configured, queue_name
+from ..wiring.private_celery import celery_app, queue_name
 from ..wiring.stop import wait_or_stop
 from .canvas_steps import replace_unsendable
 from .celery_task import Task
@@ -164,7 +164,6 @@ class AppendTask(StoringTask):
     ) -> Any:
         """Celery's, by the route of ``publish``. No header shows the payload."""
         if self.app is celery_app:
-            configured()
             options = {"queue": queue_name(), **options}
         route_name = options.pop("route_name", None) or PUBLISH_TASK
         options |= {"route_name": route_name, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..client.wire.limits import MAX_BATCH_BYTES, MAX_CHANNELS, check_channel, check_id
-from ..delivery.wellformed import fault_of
 from ..errors import ConfigurationError, IdempotencyConflict, ValidationError
 from ..journal.pack import Item
+from ..journal.wellformed import fault_of
 from ..publishing.prepare import Prepared
 from .options import MAX_MS
 

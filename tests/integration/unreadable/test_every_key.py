@@ -30,6 +30,7 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
+from sockudo_publisher.operations import dead_letters, pause
 from sockudo_publisher.wiring.app import app_named, forget_apps
 from sockudo_publisher.wiring.doorbell import Doorbell
 from sockudo_publisher.workerapp import run_drain, slots, worker_control
@@ -89,7 +90,7 @@ def client(redis_url: str, server: DevServer, monkeypatch: pytest.MonkeyPatch) -
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    for module in (operations, worker_control):
+    for module in (dead_letters, pause, worker_control):
         monkeypatch.setattr(module, "doorbell", Doorbell())
     monkeypatch.setattr(drain_module, "HOT_S", 0.0)
     monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
