@@ -39,7 +39,7 @@ def set_env(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str | Non
     forget_apps()
 
 
-def test_rekeyed_app_pauses_loudly_and_goes_on_with_workers_that_know_the_new_key(
+def test_app_with_a_new_key_resumes_with_a_new_worker(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under traffic: the old worker's 401 loses nothing; a new worker beside it delivers all, each once, in order."""
@@ -79,7 +79,7 @@ def test_rekeyed_app_pauses_loudly_and_goes_on_with_workers_that_know_the_new_ke
             assert pause() is None
 
 
-def test_renamed_app_leaves_its_backlog_under_the_old_name_where_status_shows_it(
+def test_renamed_app_keeps_its_backlog_under_the_old_name(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is lost: the old name, configured again for the same server, is drained while the new one is used."""

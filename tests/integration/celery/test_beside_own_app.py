@@ -74,7 +74,7 @@ say(done.id)
     assert {event.event: event.data for event in seen.events()}["body"] == "[1,2]"
 
 
-def test_bad_data_from_the_task_before_fails_publish_and_not_that_task(theirs: Theirs) -> None:
+def test_bad_data_fails_publish_and_not_the_task_before(theirs: Theirs) -> None:
     """What cannot be an event is `publish`'s failure: the task before has done its work, and stays a success."""
     told = theirs.call("""
 result = chain(long_text.s(20_000), publish.s(channel=C, event="e"), audit.s()).apply_async(link_error=failed.s())

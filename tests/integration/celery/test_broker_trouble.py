@@ -74,7 +74,7 @@ def test_refused_journal_raises_at_once_and_nothing_is_stored(stack: Stack) -> N
     assert message_id
 
 
-def test_frozen_journal_raises_within_two_seconds_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
+def test_frozen_journal_raises_in_time_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
     """`.stored` is None: nobody knows; repeated with the message id as key it is seen once."""
     with RedisServer(tmp_path / "journal") as journal:
         stack.environ["SOCKUDO_REDIS_URL"] = journal.url
@@ -127,7 +127,7 @@ def test_countdown_without_a_broker_raises_at_once(stack: Stack, url: str) -> No
     assert message_id
 
 
-def test_countdown_while_the_broker_is_frozen_raises_in_time_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
+def test_countdown_with_a_frozen_broker_raises_in_time(stack: Stack, tmp_path: Path) -> None:
     """Nobody knows whether the message went; with its id as key the event is stored and seen once all the same."""
     with RedisServer(tmp_path / "broker", appendonly=False) as broker:
         stack.environ["SOCKUDO_BROKER_URL"] = broker.url

@@ -69,7 +69,7 @@ say(later.get(timeout=20) == later.id)
     assert said == [True]
 
 
-def test_countdown_message_shows_no_payload_but_carries_the_finished_item(stack: Stack) -> None:
+def test_countdown_message_hides_the_payload_in_its_headers(stack: Stack) -> None:
     """`argsrepr` and `kwargsrepr` are hidden and the content is JSON, for signatures too."""
     call(
         stack,

@@ -22,7 +22,7 @@ POOLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_stopped_worker_leaves_no_lease_and_another_goes_on_at_once(stack: Stack, pool: str) -> None:
+def test_stopped_worker_releases_its_lease_at_once(stack: Stack, pool: str) -> None:
     """SIGTERM in the middle of a backlog: its leases are gone when it is, not six seconds later."""
     if pool == "gevent":
         need_module("gevent")

@@ -31,7 +31,7 @@ class Silent:
         return True
 
 
-def test_sweep_delivers_what_nobody_rang_for_within_three_seconds(
+def test_sweep_delivers_unrung_events_within_three_seconds(
     stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every lane, from its append to the subscriber."""

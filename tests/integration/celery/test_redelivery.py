@@ -70,7 +70,7 @@ def test_event_that_falls_due_while_redis_is_full_is_kept(stack: Stack, tmp_path
             call(stack, 'publish.apply_async((C, "e", "later"), countdown=2)')
             assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 60)
             stack.redis.config_set("maxmemory", "1mb")
-            assert wait_for(lambda: "does not take it back" in worker.log_text(), 60), worker.log_tail()
+            assert wait_for(lambda: "the broker takes no message" in worker.log_text(), 60), worker.log_tail()
             assert (seen.count, worker.is_running) == (0, True)
             stack.redis.config_set("maxmemory", "0")
             seen.wait_for_count(1, 40)

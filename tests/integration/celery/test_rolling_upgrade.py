@@ -21,7 +21,7 @@ LANE = 3
 STATUS = [sys.executable, "-m", "sockudo_publisher.cli", "status"]
 
 
-def test_worker_leaves_a_newer_entry_and_says_so_while_other_lanes_flow(stack: Stack) -> None:
+def test_worker_leaves_and_reports_a_newer_entry(stack: Stack) -> None:
     """Under traffic; what is behind it in its lane waits, and goes in order when a worker came that knows it."""
     channels = stack.channels(24)
     behind = {channel for channel in channels if lane_of(channel, 8) == LANE}

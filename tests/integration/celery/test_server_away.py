@@ -42,7 +42,7 @@ BACKLOG = 250_000
 TRIES = 5
 
 
-def test_one_worker_asks_at_a_time_and_every_lane_flows_when_the_server_is_back(stack: Stack) -> None:
+def test_one_worker_probes_and_all_lanes_flow_on_return(stack: Stack) -> None:
     """Eight lanes, two workers: no answer for a while, then refused connections, then the server again."""
     channels = stack.channels(64)
     lanes = {channel: lane_of(channel, LANES) for channel in channels}
@@ -126,7 +126,7 @@ class Away:
 TROUBLES = {"refused": Away.refusing, "frozen": Away.frozen, "500": Away.failing}
 
 
-def test_backlog_flows_as_fast_as_before_from_two_seconds_after_the_return(stack: Stack) -> None:
+def test_full_speed_two_seconds_after_the_servers_return(stack: Stack) -> None:
     """Refusing, frozen for longer than an attempt, answering 500: every lane begins in time, and the rate is back.
 
     The rate of the seconds 2 to 4 is held against that of the two seconds before the trouble. Other programs may slow

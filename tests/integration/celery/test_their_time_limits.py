@@ -28,7 +28,7 @@ class PreforkWorker(ForeignWorker):
 @pytest.mark.parametrize(
     ("limits", "words"),
     [
-        ({"task_soft_time_limit": 0.3}, "soft time limit has no effect"),
+        ({"task_soft_time_limit": 0.3}, "soft time limit ignored"),
         ({"task_time_limit": 0.7}, "Hard time limit"),
         ({"task_soft_time_limit": 0.3, "task_time_limit": 0.5}, "Hard time limit"),
     ],

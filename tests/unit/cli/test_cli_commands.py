@@ -215,7 +215,7 @@ def test_wrong_usage_is_json_too(run):
         (["it is", "of-mine"], "needs quotes"),
     ],
 )
-def test_data_taken_for_something_else_is_hinted_at_and_not_repeated(run, data, words):
+def test_data_like_an_option_gets_a_hint_and_is_not_repeated(run, data, words):
     """What looks like an option may be a piece of the payload."""
     result = run("publish", "c", "e", *data, **URL)
     assert result.exit_code == 2
