@@ -67,7 +67,7 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
 _AS_JSON = "sockudo_publisher.as_json"
@@ -91,7 +91,7 @@ def _usage_error(error: click.UsageError, as_json: bool) -> Exception:
     name="sockudo-publisher",
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="\b\nExit codes:\n" + "\n".join(f"  {code:d}  {words}" for code, words in MEANINGS.items()),
+    epilog="\b\nExit codes:\n" + "\n".join(f"  {code:d}  {text}" for code, text in MEANINGS.items()),
 )
 @click.version_option(__version__, prog_name="sockudo-publisher")
 def main() -> None:

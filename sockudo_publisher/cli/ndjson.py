@@ -134,8 +134,8 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _reason(error: ValueError) -> str:
-    words = str(error)
-    return words if words in ("NaN", "Infinity", "-Infinity") else "a number out of range"
+    text = str(error)
+    return text if text in ("NaN", "Infinity", "-Infinity") else "a number out of range"
 
 
 def _type_name(value: object) -> str:

@@ -1,4 +1,4 @@
-"""A worker that is told to stop gives its lanes back at once, with every pool."""
+"""A worker that gets SIGTERM releases its lanes at once, with every pool."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ UNUSABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     "no task's": ({"data": SECRET}, {}),
     "of an unregistered task": (
         ([SECRET], {}, {}),
-        {"headers": {"task": "nobody.knows", "id": "1", "argsrepr": SECRET, "lang": "py"}},
+        {"headers": {"task": "unknown.task", "id": "1", "argsrepr": SECRET, "lang": "py"}},
     ),
     "invalid task message": (
         {"task": "sockudo_publisher.publish", "id": "2", "args": SECRET, "kwargs": [SECRET]},

@@ -61,7 +61,7 @@ def test_lanes_change_under_traffic_with_a_killed_worker(stack: Stack) -> None:
 
 
 def test_lane_change_waits_for_a_stuck_event_of_an_old_lane(stack: Stack) -> None:
-    """Its channel's order comes before the change; `status` says so; when it leaves, the change is done."""
+    """Its channel's order comes before the change; `status` shows it; when it leaves, the change is done."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
     journal = app_named().journal

@@ -247,7 +247,7 @@ def test_later_worker_ends_when_both_were_alone(deploy: Deploy, client: redis.Re
 
 
 @pytest.mark.parametrize("damage", ["", "x", "1 2", "1 9999999999999 {", "1 9999999999999 []", '1 9999999999999 "a"'])
-def test_damaged_record_stops_nobody(deploy: Deploy, client: redis.Redis, damage: str) -> None:
+def test_damaged_record_stops_no_worker(deploy: Deploy, client: redis.Redis, damage: str) -> None:
     """Records are advisory: one that cannot be read is no rival."""
     client.hset(workers_key(), "damaged", damage)
     one = deploy(0)

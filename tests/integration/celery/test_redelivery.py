@@ -54,7 +54,7 @@ def test_countdown_of_a_killed_worker_is_stored_by_another_once(stack: Stack, tm
     assert wait_for(lambda: taken_s_ago(stack) > VISIBILITY_S, 60)
     with impatient_worker(stack, tmp_path), impatient_worker(stack, tmp_path):
         seen.wait_for_count(1, 40)
-        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 60), "nobody holds it any more"
+        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 60), "no worker has it any more"
         seen.wait_until_quiet(1.0)
     assert seen.data() == ["later"]
     assert counts(stack, "settled") == 1, "the journal took it once, not only the server"

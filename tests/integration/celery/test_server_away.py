@@ -66,7 +66,7 @@ def test_one_worker_probes_and_all_lanes_flow_on_return(stack: Stack) -> None:
 
         proxy.refuse()
         proxy.behaviour = Pass()
-        time.sleep(ATTEMPT_S + 3)  # whoever asked is told, and the waits have grown to their cap
+        time.sleep(ATTEMPT_S + 3)  # the probe has timed out, and the waits have grown to their cap
         assert seen.count == 0
         back_at = time.monotonic()
         proxy.listen()
@@ -80,7 +80,7 @@ def test_one_worker_probes_and_all_lanes_flow_on_return(stack: Stack) -> None:
 
 
 def wait_until_all_have_asked(proxy: Proxy) -> None:
-    """Each lane may have sent before the first heard that nobody answers."""
+    """Each lane may have sent before the first one noticed that the server does not answer."""
     deadline = time.monotonic() + 60
     while not proxy.connections:
         assert time.monotonic() < deadline, "no worker has asked"
@@ -97,7 +97,7 @@ class Away:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Nobody listens."""
+        """No program listens."""
         self.proxy.refuse()
         try:
             yield
@@ -224,7 +224,7 @@ def test_worker_whose_question_is_answered_rings_every_lane(stack_of_look_alike:
         with SeldomSweeping(environ, directory=tmp_path):
             publish_many((channel, "n", {"n": n}) for n in range(COUNT) for channel in channels)
             assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, 60), "the app is paused"
-            time.sleep(4)  # whoever waited for another's probe has given its lane back
+            time.sleep(4)  # workers that waited for another's probe have released their lanes
             back_at = time.monotonic()
             proxy.listen()
             time.sleep(2)

@@ -1,4 +1,4 @@
-"""``dead replay`` of what nobody knows to be delivered: while the real server remembers it, and after that."""
+"""``dead replay`` of an event that may be delivered: while the real server remembers its id, and afterwards."""
 
 from __future__ import annotations
 
