@@ -49,7 +49,7 @@ def test_status_of_a_server_that_remembers(memory, run, start):
     assert "remembers ids for 108 s at least" in stdout.decode()
 
 
-def test_status_does_not_repeat_what_nobody_measures_any_more(memory, run):
+def test_status_does_not_repeat_an_old_measurement(memory, run):
     """All workers are gone."""
     now_ms = memory.now_ms()
     memory.record(MemoryReport("forgets", 0.0, 12, 3, 5.0, 2000.0, 120.0, now_ms - 1, now_ms - 121_000))

@@ -1,4 +1,4 @@
-"""``dead replay`` of what nobody knows to be delivered: while the real server remembers it, and after that."""
+"""``dead replay`` of an event that may be delivered: while the real server remembers its id, and afterwards."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server(tmp_path: Path) -> Iterator[SockudoServer]:
         yield running
 
 
-def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_over_and_says_so(
+def test_replay_of_an_uncertain_letter_warns_of_a_copy(
     server: SockudoServer,
     environ: dict[str, str],
     run: Run,

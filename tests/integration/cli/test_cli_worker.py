@@ -85,8 +85,8 @@ NEVER = {
 
 
 @pytest.mark.parametrize("celery", [False, True], ids=["sockudo-publisher", "celery"])
-@pytest.mark.parametrize(("settings", "words"), NEVER.values(), ids=NEVER)
-def test_worker_does_not_start_with_settings_that_can_never_work(environ, start, settings, words, celery):
+@pytest.mark.parametrize(("settings", "error_text"), NEVER.values(), ids=NEVER)
+def test_worker_does_not_start_with_settings_that_can_never_work(environ, start, settings, error_text, celery):
     """One line that names the variable, exit code 2, and no traceback: by either command."""
     environ.update(settings)
     if celery:
@@ -99,7 +99,7 @@ def test_worker_does_not_start_with_settings_that_can_never_work(environ, start,
         code = process.returncode
     assert code == 2, stderr.decode()
     assert stdout == b""
-    assert stderr.decode().startswith(f"Error: {words}")
+    assert stderr.decode().startswith(f"Error: {error_text}")
     assert stderr.count(b"\n") == 1
     assert SECRET not in stderr.decode()
 

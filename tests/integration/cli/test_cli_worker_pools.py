@@ -31,10 +31,10 @@ def seen(devserver, environ, subscriber):
     return subscriber(devserver, environ["POOL_TEST_CHANNEL"])
 
 
-@pytest.mark.parametrize(("words", "pool"), WRITTEN.values(), ids=WRITTEN)
-def test_every_pool_delivers_and_ends(seen, environ, run, start, words, pool):
+@pytest.mark.parametrize(("error_text", "pool"), WRITTEN.values(), ids=WRITTEN)
+def test_every_pool_delivers_and_ends(seen, environ, run, start, error_text, pool):
     """With green pools nothing arrived, and SIGTERM was ignored: sockets and threads were not replaced first."""
-    check(seen, environ, run, start, *words, pool=pool)
+    check(seen, environ, run, start, *error_text, pool=pool)
 
 
 def test_pool_of_another_app_is_not_taken(seen, environ, run, start):
@@ -43,9 +43,9 @@ def test_pool_of_another_app_is_not_taken(seen, environ, run, start):
     check(seen, environ, run, start, pool="threads")
 
 
-def check(seen, environ, run, start, *words, pool):
+def check(seen, environ, run, start, *error_text, pool):
     """Start, deliver, end."""
-    worker = start("worker", "--json", "--loglevel", "ERROR", *words)
+    worker = start("worker", "--json", "--loglevel", "ERROR", *error_text)
     told = json.loads(worker.stdout.readline())
     assert told["pool"] == pool
     assert run("publish", environ["POOL_TEST_CHANNEL"], "e", "0")[0] == 0

@@ -1,4 +1,4 @@
-"""Messages that nobody of ours has sent, to a running worker: one line each, no slot lost, and events flow."""
+"""Messages of other programs to a running worker: one log line each, no slot lost, and events flow."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.stack import Stack
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
 DRAIN, PUBLISH, APPEND = "sockudo_publisher.drain", "sockudo_publisher.publish", "sockudo_publisher.append"
-PAYLOAD = "what nobody may read in a log"
+PAYLOAD = "a payload that no log may show"
 
 
 def item(channel: str, message_id: str | None = "m") -> str:

@@ -94,7 +94,7 @@ def test_answers_of_others_are_no_history(body: bytes) -> None:
 
 
 def test_server_in_trouble_has_no_history() -> None:
-    """Nobody can say: the policy decides."""
+    """Unknown: the policy decides."""
 
     def query(path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
         raise SockudoConnectionError("away", sent=False)
@@ -118,7 +118,7 @@ def test_names_of_channels_are_encoded() -> None:
 
 @pytest.mark.parametrize("channel", [".", "..", "", "\ud800"])
 def test_channel_that_no_path_can_name_is_not_looked_for(channel: str) -> None:
-    """A dot is a channel to Sockudo. Nobody can say, and the other items are looked for."""
+    """A dot is a channel to Sockudo. The lookup is unknown, and the other items are looked up."""
     server = Server(a=["1"])
     assert look_up_history([item(channel, "1"), item("a", "1")], server.query) == [False, True]
     assert server.asked == [("a", None)]
@@ -126,6 +126,6 @@ def test_channel_that_no_path_can_name_is_not_looked_for(channel: str) -> None:
 
 @pytest.mark.parametrize("items", [5, "1", {"message_id": "1"}, True, None, [["message_id", "1"], 1]])
 def test_page_of_another_shape_says_nothing(items: object) -> None:
-    """Whoever answers, and whatever: the lane goes on."""
+    """Whatever the answer is, the lane goes on."""
     page = json.dumps({"items": items, "next_cursor": 7}).encode()
     assert look_up_history([item("a", "1")], lambda path, parameters: (200, page)) == [False]

@@ -80,15 +80,15 @@ def test_publish_survives_pickling(shop: Celery) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "words"),
+    ("args", "kwargs", "error_text"),
     [("abc", None, "task args must be a list or tuple"), ((), "abc", "task keyword arguments must be a mapping")],
 )
 def test_arguments_that_are_none_are_refused_as_celery_does(
-    args: Any, kwargs: Any, words: str, monkeypatch: pytest.MonkeyPatch
+    args: Any, kwargs: Any, error_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A str is a sequence too: its letters are no channel, event and data."""
     monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(TypeError, match=error_text):
         publish.apply_async(args, kwargs)
 
 
@@ -130,7 +130,7 @@ def test_steps_of_the_stand_in_tell_no_app(shop: Celery) -> None:
 
 
 def test_stand_in_registers_the_app_it_stands_for(shop: Celery) -> None:
-    """`register(current_app)`: the stand-in is another app in another thread, whose broker nobody reads."""
+    """`register(current_app)`: the stand-in is another app in another thread, whose broker no worker reads."""
     other = Celery("other", broker="memory://", set_as_current=False)
     here = [shop]
     task = register(Proxy(lambda: here[0]))  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ SHAPES: dict[str, tuple[Any, list[str]]] = {
     "ours": (step("ours"), []),
     "theirs": (step("a"), ["a"]),
     "a name": ("a", ["a"]),
-    "the name of ours": ("ours", []),
+    "the name of our task": ("ours", []),
     "with a queue": (step("a", queue="q"), []),
     "with a routing key": (step("a", routing_key="q"), []),
     "with an exchange": (step("a", exchange="x"), []),
