@@ -88,7 +88,19 @@ CODE_KINDS = {".py", ".lua"}
 
 #: Terms that the glossary has to have.
 TERMS = {
-    *("app", "append", "attempt", "canary", "canvas", "dead letter", "dedup memory", "doorbell", "drain", "entry", "event"),
+    *(
+        "app",
+        "append",
+        "attempt",
+        "canary",
+        "canvas",
+        "dead letter",
+        "dedup memory",
+        "doorbell",
+        "drain",
+        "entry",
+        "event",
+    ),
     *("fencing", "gate", "hold", "item", "journal", "key", "lane", "layout", "lease", "ledger", "marker", "message id"),
     *("outbox", "pack", "park", "pause", "probe", "receipt", "resend", "ring", "search", "settle", "sweep", "take"),
     *("uncertain", "window"),
