@@ -87,7 +87,8 @@ NOT_READ = {
 }
 DOCUMENTS = ("docs/**/*.md", "*.md", "examples/**/*.md")
 CODE = ("sockudo_publisher", "worker", "scripts", "benchmarks", "examples", "tests")
-CODE_KINDS = {".py", ".lua"}
+CODE_KINDS = {".py", ".lua", ".conf", ".toml"}
+CODE_FILES = ("Makefile", "docker-compose.yml", "pyproject.toml", "worker/Dockerfile", ".ci/run")
 
 #: Terms that the glossary has to have.
 TERMS = {
@@ -165,6 +166,7 @@ def document_hits() -> list[Hit]:
 
 
 def code_files() -> Iterator[Path]:
+    yield from (ROOT / name for name in CODE_FILES)
     for room in CODE:
         for path in sorted((ROOT / room).rglob("*")):
             if path.suffix in CODE_KINDS and path not in NOT_READ and "node_modules" not in path.parts:
