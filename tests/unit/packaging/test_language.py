@@ -90,6 +90,9 @@ CODE = ("sockudo_publisher", "worker", "scripts", "benchmarks", "examples", "tes
 CODE_KINDS = {".py", ".lua", ".conf", ".toml"}
 CODE_FILES = ("Makefile", "docker-compose.yml", "pyproject.toml", "worker/Dockerfile", ".ci/run")
 
+#: Pages that begin in another way.
+OTHER_BEGINNINGS = {"architecture.md", "protocol.md", "settings.md"}
+
 #: Terms that the glossary has to have.
 TERMS = {
     *(
@@ -199,6 +202,14 @@ def test_documents_have_no_refused_phrase() -> None:
     """Every page, the README and the other files in capitals."""
     found = document_hits()
     assert found == [], "\n" + shown(found)
+
+
+def test_pages_begin_with_what_the_reader_can_do() -> None:
+    """The first sentence of each page of docs/."""
+    pages = [path for path in sorted((ROOT / "docs").glob("*.md")) if path.name not in OTHER_BEGINNINGS]
+    assert len(pages) > 12
+    begins = {path.name: path.read_text().split("\n\n")[1] for path in pages}
+    assert [name for name, begin in begins.items() if not begin.startswith("After this page you ")] == []
 
 
 def test_code_has_no_more_refused_phrases_than_allowed() -> None:
