@@ -1,8 +1,8 @@
-"""What a browser and Sockudo call on your side: authorize channels, sign users in, take webhooks.
+"""Serve the calls of browsers and of Sockudo: authorize channels, sign users in, receive webhooks.
 
     SOCKUDO_URL=http://key:secret@127.0.0.1:6001/apps/app python examples/auth_endpoint.py 8000
 
-Standard library alone (WSGI); the three functions fit into any framework. Encrypted channels need
+Uses only the standard library (WSGI); the three functions work in any framework. Encrypted channels need
 SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64. In the browser:
 
     new Pusher(key, {
@@ -18,18 +18,18 @@ from wsgiref.simple_server import make_server
 
 from sockudo_publisher import InvalidWebhook, Sockudo, ValidationError
 
-#: Stands for your sessions.
+#: In place of your sessions.
 USERS = {"Bearer token-of-ada": {"id": "ada", "name": "Ada"}, "Bearer token-of-bob": {"id": "bob", "name": "Bob"}}
 MAX_BODY_BYTES = 1_000_000
 
 
 def may_subscribe(user, channel):
-    """Yours to decide. Here: everything but what is another user's own."""
+    """Replace by your own rule. Here: every channel except those of another user."""
     return all(other["id"] == user["id"] or not channel.endswith(f"-of-{other['id']}") for other in USERS.values())
 
 
 def authorize_channel(client, user, body):
-    """POST /pusher/auth: what was decided about is what is signed, so the form is read once."""
+    """POST /pusher/auth: read the form once, so that the checked channel is the signed one."""
     form = dict(parse_qsl(body.decode(errors="replace")))
     channel = form.get("channel_name", "")
     if not may_subscribe(user, channel):
@@ -39,12 +39,12 @@ def authorize_channel(client, user, body):
 
 
 def sign_in(client, user, body):
-    """POST /pusher/user-auth: the form as it came, and the user from the session, never from the form."""
+    """POST /pusher/user-auth: pass the form unchanged, take the user from the session, never from the form."""
     return 200, client.authenticate_user_form(body, {"id": user["id"], "user_info": {"name": user["name"]}})
 
 
 def take_webhook(client, environ, body):
-    """POST /webhooks: from Sockudo; answer soon, because it repeats what it takes for lost."""
+    """POST /webhooks: called by Sockudo. Answer soon: it repeats a webhook without an answer."""
     for event in client.webhook(environ, body).events:
         print("webhook:", event.name, event.channel, event.user_id or "", flush=True)
     return 200, {}
@@ -67,7 +67,7 @@ def application(client):
         size = int(environ.get("CONTENT_LENGTH") or 0)
         try:
             status, answer = respond(environ, environ["wsgi.input"].read(min(size, MAX_BODY_BYTES)))
-        except ValidationError as error:  # a malformed form: says the field, never its value
+        except ValidationError as error:  # a malformed form: the text names the field, never its value
             status, answer = 400, {"error": str(error)}
         except InvalidWebhook as error:
             status, answer = 401, {"error": str(error)}

@@ -1,4 +1,4 @@
-"""Catch up on a channel: print what was published since the last time, oldest first.
+"""Catch up on a channel: print the events since the last run, oldest first.
 
     SOCKUDO_URL=http://key:secret@127.0.0.1:6001/apps/app python examples/history.py orders 4711
 
@@ -17,7 +17,7 @@ def catch_up(client: Sockudo, channel: str, last: int) -> int:
     if first_kept is not None and first_kept > last + 1:
         print(f"{first_kept - last - 1} events are no longer kept", file=sys.stderr)
 
-    # Page by page, each asked for when the one before is used up; what is published meanwhile comes too.
+    # Page by page; the next page is requested when this one is used up. Events published meanwhile are included.
     for item in client.iter_channel_history(channel, direction="oldest_first", start_serial=last + 1):
         print(item["serial"], item["event_name"], item["message"]["data"])
         last = item["serial"]
@@ -25,7 +25,7 @@ def catch_up(client: Sockudo, channel: str, last: int) -> int:
 
 
 def main(channel: str, last: int) -> int:
-    """Say where to go on next time, or why not."""
+    """Print the serial for the next run, or the reason of a failure."""
     client = Sockudo.from_env("SOCKUDO_URL")
     try:
         last = catch_up(client, channel, last)

@@ -1,4 +1,4 @@
-"""Publish a file's worth of events; run it again after a crash, and nothing is published twice.
+"""Publish the events of a file. After a crash run it again: no event is published twice.
 
     python examples/import_prices.py import-42 < prices.csv
 
@@ -13,13 +13,13 @@ from sockudo_publisher import BulkError, Event, publish_many
 
 
 def prices() -> Iterator[Event]:
-    """One event a line, read as it is needed."""
+    """Yield one event per line, read lazily."""
     for symbol, price in csv.reader(sys.stdin):
         yield Event(f"prices-{symbol}", "tick", {"symbol": symbol, "price": float(price)})
 
 
 def main(run: str) -> int:
-    """Store everything; on a failure say how far it came."""
+    """Store all events; on a failure print how many were stored."""
     try:
         receipt = publish_many(prices(), key_prefix=run, progress=lambda stored: print(f"{stored} stored"))
     except BulkError as error:

@@ -1,4 +1,4 @@
-"""Publish from application code: one event, with a key of your own, later, and now.
+"""Publish from application code: one event, with your own key, later, and now.
 
     SOCKUDO_URL=http://key:secret@127.0.0.1:6001/apps/app python examples/orders.py order-789
 
@@ -11,7 +11,7 @@ from sockudo_publisher import publish
 
 
 def ship(order: str) -> None:
-    """An order is shipped: tell everybody who watches it."""
+    """Publish the events of one order to its channel."""
     channel = f"orders-{order}"
 
     result = publish.delay(channel, "packed", {"order": order})
@@ -21,10 +21,10 @@ def ship(order: str) -> None:
     for _ in range(2):
         publish.delay(channel, "shipped", {"order": order}, key=f"{order}-shipped")
 
-    # In a second, unless it is too late by then to be of use.
+    # One second later; dropped if it cannot be sent within a minute.
     publish.apply_async((channel, "rate-us", {"order": order}), countdown=1, expires=60)
 
-    # Now, in this process: not ordered with queued events, raises when Sockudo is away.
+    # Now, in this process: not ordered with queued events, raises if Sockudo is down.
     receipt = publish(f"{channel}-courier", "picked-up", "by bicycle")
     print("accepted as", receipt.message_id)
 

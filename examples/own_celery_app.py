@@ -1,4 +1,4 @@
-"""Beside a Celery app of your own: publish from your tasks, and put `publish` into your chains.
+"""Beside your own Celery app: publish from your tasks, and put `publish` into your chains.
 
     celery -A examples.own_celery_app worker     # your workers: your tasks, and `publish` in chains
     sockudo-publisher worker                     # delivers
@@ -15,18 +15,18 @@ from sockudo_publisher import publish, register
 
 broker = os.environ.get("MY_BROKER", "redis://127.0.0.1:6379/1")
 app = Celery("shop", broker=broker, backend=broker)
-register(app)  # lets your workers run `publish` when a chain of yours comes to it
+register(app)  # lets your workers run `publish` as a step of your chains
 
 
 @app.task(name="shop.total")
 def total(prices: list[float]) -> dict[str, float]:
-    """Some work of your own."""
+    """Your own work: its result is the data of the next step."""
     return {"total": sum(prices)}
 
 
 @app.task(name="shop.audit")
 def audit(message_id: str) -> str:
-    """What comes after `publish` in a chain is given the message id."""
+    """The task after `publish` in a chain gets the message id."""
     return f"stored {message_id}"
 
 

@@ -1,4 +1,4 @@
-"""Sell tickets: the order and its event in one transaction, so that there are both or neither.
+"""Sell tickets: the order and its event are in one transaction, so that both are stored or neither.
 
     pip install 'sockudo-publisher[sqlalchemy]'
     SOCKUDO_URL=http://key:secret@127.0.0.1:6001/apps/app python examples/tickets.py sqlite:///tickets.db matinee 3
@@ -23,13 +23,13 @@ outbox = Outbox(metadata)
 
 
 def sell(session: Session, show: str, seat: int) -> None:
-    """One seat, and everybody who watches the show knows; if it is sold already, nobody hears of it."""
+    """Sell one seat and publish it to the show's channel; if it is sold already, publish nothing."""
     outbox.add(session, f"seats-{show}", "sold", {"seat": seat})
     session.execute(seats.insert().values(show=show, seat=seat))
 
 
 def main(url: str, show: str, count: int) -> None:
-    """Sell the seats 1 to count, the last of them twice."""
+    """Sell the seats 1 to count, and try to sell the last one twice."""
     engine = create_engine(url)
     metadata.create_all(engine)
     for seat in [*range(1, count + 1), count]:

@@ -1,13 +1,12 @@
-"""Ask this container's own Celery node whether it reads our queue; exit 0 or 1. Run by the image's health check.
+"""Check whether this container's Celery node reads the package's queue; exit 0 or 1. Run by the image's health check.
 
-A process that is there proves nothing: a worker can be alive with a consumer that reads no more. So the question goes
-the way the doorbells go, through the broker, to the node of this host alone (`celery@<hostname>`, Celery's default
-name, or CELERY_NODENAME), and only that node's answer counts. Run it as a file, not with -m: that would import the
-worker's app, whose start-up every check would pay for. It imports Celery and the settings.
+A running process proves nothing: a worker can be alive while its consumer no longer reads. So the check sends a
+request through the broker, as doorbells go, to the node of this host only (`celery@<hostname>`, Celery's default name,
+or CELERY_NODENAME), and accepts only that node's answer. Run it as a file, not with -m, which would import the worker's
+app and make each check slower. It imports Celery and the settings.
 
-A broker that is away makes the worker unhealthy too, and so does a consumer that remote control has cancelled: it
-delivers what the sweep finds, but hears no doorbells. A broker that is frozen is ended by the time limit of the health
-check.
+The worker is unhealthy too if the broker is down, or if remote control has cancelled the consumer: then only the sweep
+delivers, and doorbells are not received. If the broker is frozen, the time limit of the health check ends the check.
 """
 
 import os
@@ -22,26 +21,26 @@ from sockudo_publisher.wiring.celery_isolation import PrivateApp
 #: Seconds to wait for the answer: a busy worker answers within one; the health check allows 15 in all.
 TIMEOUT_S = 5.0
 
-#: Nodes of one name that are heard.
+#: The most answers of nodes with one name that are read.
 MAX_NAMESAKES = 8
 
 
 def node_name(environ: Mapping[str, str]) -> str:
-    """The name of this host's worker: CELERY_NODENAME, else what Celery calls a worker that was given no name."""
+    """The name of this host's worker: CELERY_NODENAME, else Celery's default name."""
     return environ.get("CELERY_NODENAME") or f"celery@{gethostname()}"
 
 
 def queues_of(broker_url: str, node: str, ours: str) -> set[str] | None:
     """The queues that nodes of that name read; ``None``: no answer. Raises what the broker's transport raises.
 
-    A worker of another Celery app on this host and broker has the same name by default: where the first answer does not
-    name ``ours``, all of them are heard.
+    A worker of another Celery app on this host and broker has the same name by default. So if the first answer does not
+    contain ``ours``, several answers are read.
     """
     found: set[str] | None = None
     with PrivateApp("healthcheck", broker=broker_url) as app:
-        for most in (1, MAX_NAMESAKES):
+        for max_replies in (1, MAX_NAMESAKES):
             replies = app.control.broadcast(
-                "active_queues", destination=[node], reply=True, timeout=TIMEOUT_S, limit=most
+                "active_queues", destination=[node], reply=True, timeout=TIMEOUT_S, limit=max_replies
             )
             for queues in [queues for reply in replies or () for queues in reply.values() if isinstance(queues, list)]:
                 found = (found or set()) | {str(queue.get("name")) for queue in queues}
@@ -51,18 +50,18 @@ def queues_of(broker_url: str, node: str, ours: str) -> set[str] | None:
 
 
 def main() -> int:
-    """Ask, say what came back, and return the exit code."""
+    """Check, print the result, and return the exit code."""
     node = node_name(os.environ)
     try:
         settings = Settings.from_env()
         queues = queues_of(settings.broker_url, node, settings.queue)
-    except Exception as error:  # noqa: BLE001  whatever the transport raises: the check says it and fails
+    except Exception as error:  # noqa: BLE001  any error of the transport is printed, and the check fails
         print(f"{node}: {type(error).__name__}", file=sys.stderr)
         return 1
     ours = settings.queue
     healthy = ours in (queues or ())
-    words = "no answer" if queues is None else f"reads {ours}" if healthy else f"does not read the queue {ours}"
-    print(f"{node}: {words}", file=sys.stdout if healthy else sys.stderr)
+    result = "no answer" if queues is None else f"reads {ours}" if healthy else f"does not read the queue {ours}"
+    print(f"{node}: {result}", file=sys.stdout if healthy else sys.stderr)
     return 0 if healthy else 1
 
 

@@ -34,7 +34,7 @@ def test_nginx_says_how_much_it_sent(deployment):
     """The header tells `never sent` from `unknown`; empty values are left out, so there is one."""
     assert deployment.nginx["add_header"] == [
         "X-Upstream-Bytes-Sent $upstream_bytes_sent always",
-        "X-Upstream-Bytes-Sent $sent_to_nobody always",
+        "X-Upstream-Bytes-Sent $nothing_sent always",
     ]
 
 
