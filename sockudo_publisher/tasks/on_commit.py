@@ -7,23 +7,31 @@ loses the event; the outbox does not (docs/transactions.md).
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from ..errors import ConfigurationError
 from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
 from ..wiring.app import app_named
 
-if TYPE_CHECKING:
-    from .publish import Publish
-
 __all__ = ["apply_async_on_commit"]
 
 
+class Task(Protocol):
+    """The task ``publish``, as far as it is used here."""
+
+    def check_call_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options of a call that is made later."""
+
+    @property
+    def apply_async(self) -> Callable[..., Any]:
+        """Store the event, or send its message."""
+
+
 def apply_async_on_commit(
-    task: Publish,
+    task: Task,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     options: Mapping[str, Any],

@@ -147,7 +147,9 @@ def test_module_that_leads_to_another_app_is_refused(stack: Stack, name: str) ->
     assert done.returncode == 2, done.stderr
 
 
-@pytest.mark.parametrize("name", ["sockudo_publisher.tasks.publish:publish", "sockudo_publisher.tasks.publish.drain"])
+@pytest.mark.parametrize(
+    "name", ["sockudo_publisher.tasks.publish:publish", "sockudo_publisher.workerapp.drain_task.drain"]
+)
 def test_task_in_place_of_the_app_is_refused(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
     done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
