@@ -73,7 +73,7 @@ class Settings:
         def keep(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
-        keep("_given_as", given_as)
+        keep("_given_as", dict(given_as))
         for name, kind in KINDS.items():
             keep(name, kind.check(getattr(self, name), self.called(name)))
         address = RedisAddress.from_url(self.redis_url, setting=self.called("redis_url"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pickle
 import re
 from pathlib import Path
 
@@ -224,6 +225,14 @@ def test_repr_shows_no_secret() -> None:
     )
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)
+
+
+def test_copies_name_settings_alike() -> None:
+    """For programs that start their processes by `spawn`."""
+    settings = read(SOCKUDO_URL=URL, SOCKUDO_LANES="3")
+    copy = pickle.loads(pickle.dumps(settings))
+    assert copy == settings
+    assert (copy.called("lanes"), copy.redis_address) == ("SOCKUDO_LANES", settings.redis_address)
 
 
 def test_settings_cannot_be_changed() -> None:
