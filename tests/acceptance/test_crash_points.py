@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from sockudo_publisher import faultpoint, publish_many
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.acceptance
 
@@ -86,22 +85,15 @@ def test_producer_killed_at_point_and_repeated_shows_each_event_once(stack: Stac
     channel = stack.channel()
     seen = stack.subscribe(channel)
     stack.worker()
-    command = [sys.executable, "-c", PRODUCER, channel, "0", "20"]
+    command = ["-c", PRODUCER, channel, "0", "20"]
     env = stack.python()
-    died = subprocess.run(
-        command,
-        env={**env, "SOCKUDO_FAULTPOINT": f"{point}:7"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    died = run_python(command, env={**env, "SOCKUDO_FAULTPOINT": f"{point}:7"}, timeout=60)
     assert died.returncode == -signal.SIGKILL, died.stderr
     told = [int(line) for line in died.stdout.split()]
     assert told == list(range(6)), "six calls returned, the seventh did not"
 
     seen.wait_for_count(len(told), 30)  # what was promised arrives without anybody's help
-    again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    again = run_python(command, env=env, timeout=60)
     assert again.returncode == 0, again.stderr
     seen.wait_for_count(20, 30)
     seen.wait_until_quiet(1.0)

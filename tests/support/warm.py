@@ -9,6 +9,7 @@ started.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -18,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -43,11 +45,17 @@ Stream = int | IO[Any]
 class WarmProcess:
     """A forked child, with what the tests use of `subprocess.Popen`."""
 
+    stdin: IO[bytes] | None = None
+    stdout: IO[bytes] | None = None
+    stderr: IO[bytes] | None = None
+
     def __init__(self, parent: _Parent, pid: int) -> None:
         self.pid = pid
         self.returncode: int | None = None
         self._parent = parent
         self._pidfd = os.pidfd_open(pid)
+        self._readers: list[threading.Thread] = []
+        self._read_bytes = {"stdout": b"", "stderr": b""}
 
     def poll(self) -> int | None:
         """The exit code, negative for a signal; None while it runs. It is not reaped: its number stays its own."""
@@ -68,6 +76,31 @@ class WarmProcess:
 
     def _has_ended(self, timeout_s: float | None) -> bool:
         return bool(select.select([self._pidfd], [], [], timeout_s)[0])
+
+    def communicate(self, input: bytes | None = None, timeout: float | None = None) -> tuple[bytes, bytes]:
+        """Write, read both streams to their ends, wait. Raises `subprocess.TimeoutExpired`; it may be called again."""
+        if not self._readers:
+            for name in ("stdout", "stderr"):
+                stream = getattr(self, name)
+                if stream is not None and not stream.closed:
+                    reader = threading.Thread(target=self._read, args=(name, stream), daemon=True)
+                    self._readers.append(reader)
+                    reader.start()
+        if self.stdin is not None:
+            with contextlib.suppress(BrokenPipeError), self.stdin as stdin:
+                stdin.write(input or b"")
+            self.stdin = None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for reader in self._readers:
+            reader.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        if any(reader.is_alive() for reader in self._readers):
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
+        self.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+        return self._read_bytes["stdout"], self._read_bytes["stderr"]
+
+    def _read(self, name: str, stream: IO[bytes]) -> None:
+        with stream:
+            self._read_bytes[name] = stream.read()
 
     def send_signal(self, number: int) -> None:
         """A signal, unless it has ended."""
@@ -158,7 +191,7 @@ def start_python(
     stderr: Stream = subprocess.DEVNULL,
     start_new_session: bool = False,
 ) -> Any:
-    """`subprocess.Popen([sys.executable, *arguments], ...)`, for streams that are open files or DEVNULL."""
+    """`subprocess.Popen([sys.executable, *arguments], ...)`, in bytes."""
     directory = str(Path(cwd or Path.cwd()).absolute())
     request = {
         "arguments": list(arguments),
@@ -177,18 +210,25 @@ def start_python(
             stderr=stderr,
             start_new_session=start_new_session,
         )
-    with open(os.devnull, "r+b") as null:
-
-        def number(stream: Stream, default: int) -> int:
-            if stream == subprocess.DEVNULL:
-                return null.fileno()
-            if stream == subprocess.STDOUT:
-                return default
-            return stream if isinstance(stream, int) else stream.fileno()
-
-        out = number(stdout, null.fileno())
-        pid = parent.ask(request, [number(stdin, null.fileno()), out, number(stderr, out)])["pid"]
-    return WarmProcess(parent, pid)
+    ours: dict[str, int] = {}
+    theirs: list[int] = []
+    with contextlib.ExitStack() as ends:
+        for name, stream in (("stdin", stdin), ("stdout", stdout), ("stderr", stderr)):
+            if stream == subprocess.PIPE:
+                reading, writing = os.pipe()
+                theirs.append(reading if name == "stdin" else writing)
+                ours[name] = writing if name == "stdin" else reading
+                ends.callback(os.close, theirs[-1])
+            elif stream == subprocess.DEVNULL:
+                theirs.append(ends.enter_context(open(os.devnull, "r+b")).fileno())
+            elif stream == subprocess.STDOUT:
+                theirs.append(theirs[1])
+            else:
+                theirs.append(stream if isinstance(stream, int) else stream.fileno())
+        process = WarmProcess(parent, parent.ask(request, theirs)["pid"])
+    for name, number in ours.items():
+        setattr(process, name, os.fdopen(number, "wb" if name == "stdin" else "rb"))
+    return process
 
 
 def run_python(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import runpy
@@ -85,8 +86,17 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     os.chdir(request["directory"])
-    if os.environ.get("PYTHONUNBUFFERED"):
-        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    for number, (name, mode) in enumerate((("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb"))):
+        old = getattr(sys, name)  # it takes its file for /dev/null, where every seek succeeds
+        new = io.TextIOWrapper(
+            open(number, mode, closefd=False),  # noqa: SIM115 -- for as long as the process lives
+            encoding=old.encoding,
+            errors=old.errors,
+            line_buffering=name == "stderr",
+            write_through=bool(os.environ.get("PYTHONUNBUFFERED")),
+        )
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
     first = request["arguments"][0]
     own = os.getcwd() if first == "-m" else "" if first == "-c" else os.path.dirname(os.path.abspath(first))

@@ -51,6 +51,7 @@ def publish_all(stack: Stack, count: int, channels: int = 8) -> dict[str, list[i
     return {name: list(range(at, count, channels)) for at, name in enumerate(names)}
 
 
+@pytest.mark.long
 def test_default_server_is_found_out_before_it_costs_anything(make_stack: MakeStack) -> None:
     """10,000 ids of room, 2,000 events a second: told within 30 s of the first, with what to change, everywhere.
 
@@ -131,7 +132,7 @@ def test_cache_that_evicts_is_told_within_a_window(make_stack: MakeStack, tmp_pa
         assert re.search("noeviction|without eviction", advice(report())), "whichever setting it begins with"
 
 
-@pytest.mark.parametrize("driver", ["memory", "redis"])
+@pytest.mark.parametrize("driver", ["memory", pytest.param("redis", marks=pytest.mark.long)])
 def test_server_with_room_enough_is_said_to_remember(make_stack: MakeStack, driver: str, tmp_path: Path) -> None:
     """`max_capacity` raised, or the Redis cache: more ids than the default's go through, none is forgotten."""
     options: dict[str, object] = {"cache_max_capacity": 200_000}
@@ -157,6 +158,7 @@ def test_server_with_room_enough_is_said_to_remember(make_stack: MakeStack, driv
         cache.stop()
 
 
+@pytest.mark.long
 def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: MakeStack, tmp_path: Path) -> None:
     """The server's Redis is killed amid deliveries and starts empty: under `hold` nothing comes twice.
 

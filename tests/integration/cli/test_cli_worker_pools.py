@@ -20,6 +20,7 @@ WRITTEN = {
     "solo": (["-P", "solo"], "solo"),
     "the last one counts": (["-P", "gevent", "-P", "threads"], "threads"),
 }
+OTHER_SPELLINGS = {"gevent, joined", "eventlet, long"}
 
 
 @pytest.fixture
@@ -31,7 +32,13 @@ def seen(devserver, environ, subscriber):
     return subscriber(devserver, environ["POOL_TEST_CHANNEL"])
 
 
-@pytest.mark.parametrize(("words", "pool"), WRITTEN.values(), ids=WRITTEN)
+@pytest.mark.parametrize(
+    ("words", "pool"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.long] if name in OTHER_SPELLINGS else [])
+        for name, case in WRITTEN.items()
+    ],
+)
 def test_every_pool_delivers_and_ends(seen, environ, run, start, words, pool):
     """With green pools nothing arrived, and SIGTERM was ignored: sockets and threads were not replaced first."""
     check(seen, environ, run, start, *words, pool=pool)
