@@ -53,7 +53,7 @@ def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, poi
 
 
 @pytest.mark.parametrize("point", ["taken", "posted"])
-def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: Stack, point: str) -> None:
+def test_worker_killed_beside_a_dead_letter_loses_nothing(stack: Stack, point: str) -> None:
     """Killed in the search for a refused item: it is dead-lettered once, its neighbours arrive once."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
@@ -80,7 +80,7 @@ def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: St
 
 
 @pytest.mark.parametrize("point", PRODUCER_POINTS)
-def test_producer_killed_at_point_and_repeated_shows_each_event_once(stack: Stack, point: str) -> None:
+def test_producer_killed_at_point_and_repeated_sends_each_once(stack: Stack, point: str) -> None:
     """A caller that dies and repeats with its own keys: nothing lost, nothing twice; a lost doorbell is found."""
     channel = stack.channel()
     seen = stack.subscribe(channel)

@@ -175,7 +175,7 @@ def test_five_killed_workers_lose_and_repeat_nothing(make_faulty: Callable[[int]
 
 
 @pytest.mark.long
-def test_kills_cuts_restart_and_freeze_together_lose_and_repeat_nothing(
+def test_all_faults_together_lose_and_repeat_nothing(
     make_faulty: Callable[[int], Faulty],
 ) -> None:
     """Kills, requests cut in mid-batch, Redis restarted, Sockudo frozen, in one run: each event once, in order."""

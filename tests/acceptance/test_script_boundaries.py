@@ -60,7 +60,7 @@ def test_every_script_is_died_beside() -> None:
 
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("script", CALLS)
-def test_caller_killed_beside_its_script_loses_and_repeats_nothing(stack: Stack, script: str, side: str) -> None:
+def test_caller_killed_beside_a_script_repeats_nothing(stack: Stack, script: str, side: str) -> None:
     """What its calls had promised arrives; the call that died was stored or was not, and with a key is repeated."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
@@ -96,7 +96,7 @@ def dead_letters(stack: Stack, channel: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: Stack, side: str) -> None:
+def test_operator_killed_in_a_replay_loses_and_repeats_nothing(stack: Stack, side: str) -> None:
     """The dead letter is there or in its lane, never in both and never in neither."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
     channel = stack.channel()
@@ -114,7 +114,7 @@ def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: 
 
 @pytest.mark.parametrize("every", [False, True], ids=["one", "all"])
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_purge_leaves_a_letter_or_nothing_of_it(stack: Stack, side: str, every: bool) -> None:
+def test_operator_killed_in_a_purge_leaves_whole_letters(stack: Stack, side: str, every: bool) -> None:
     """The bytes that are kept beside the letters agree with what is left, and the same purge again finishes."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
     ids = dead_letters(stack, stack.channel(), 3)

@@ -57,7 +57,7 @@ def test_publish_whose_answer_is_open_tells_how_to_repeat_it(environ) -> None:
     assert json.loads(again.stdout) == {"ok": True, "message_id": error["message_id"]}
 
 
-def test_data_that_begins_with_a_dash_gets_a_hint_and_is_not_repeated(environ) -> None:
+def test_data_that_begins_with_a_dash_gets_a_hint(environ) -> None:
     """It may be anything; behind -- it is data."""
     done = ended(environ, "publish", "c", "e", "-secret!")
     assert done.returncode == 2

@@ -37,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[SockudoServer]:
         yield running
 
 
-def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_over_and_says_so(
+def test_uncertain_letter_is_copied_only_after_its_window(
     server: SockudoServer,
     environ: dict[str, str],
     run: Run,
