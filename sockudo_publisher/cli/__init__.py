@@ -1,10 +1,10 @@
-"""The ``sockudo-publisher`` command: one module per command, imported when it is asked for.
+"""The ``sockudo-publisher`` command: one module per command.
 
-``exits`` gives exit codes their meaning, ``output`` speaks to people or to programs, ``ndjson`` reads
-lines; the other modules are the commands. May import the whole package; nothing imports it.
+``exits`` defines the exit codes, ``output`` writes text or JSON, ``ndjson`` reads lines; the other modules are the
+commands. May import the whole package; no other room imports it.
 
-A command's module is imported only when the command runs or explains itself, so that ``--help`` and
-``--version`` do not load Celery, Redis or a web server.
+A command's module is imported when the command runs or shows its help, so that ``--help`` and ``--version`` load
+neither Celery nor Redis nor a web server.
 """
 
 from __future__ import annotations
@@ -21,40 +21,40 @@ from .output import Output
 
 __all__ = ["main"]
 
-#: Command name -> (module, what it does in a line). The order is that of ``--help``.
+#: Command name -> (module, its line in ``--help``), in the order of ``--help``.
 _COMMANDS = {
-    "demo": ("demo", "See events arrive on a live page; nothing else need be running."),
+    "demo": ("demo", "See events arrive on a live page. Needs nothing else running."),
     "dev-server": ("dev_server", "Run the embedded Sockudo, for development and tests."),
-    "worker": ("worker", "Run a worker: deliver what is queued (takes Celery's options)."),
+    "worker": ("worker", "Run a worker, which delivers queued events (takes Celery's options)."),
     "publish": ("publish", "Queue one event, or send it now."),
-    "publish-file": ("publish_file", "Queue a file of events, one JSON object a line."),
-    "status": ("status", "Show what is waiting, and whether it flows."),
-    "doctor": ("doctor", "Say whether this deployment can keep the promise, and what to change."),
-    "bench": ("bench", "Measure what this machine, or this deployment, can do."),
-    "resume": ("resume", "End a pause, once its cause is mended."),
+    "publish-file": ("publish_file", "Queue the events of a file, one JSON object per line."),
+    "status": ("status", "Show waiting events and whether they are being delivered."),
+    "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
+    "bench": ("bench", "Measure the speed of this machine or of this deployment."),
+    "resume": ("resume", "End a pause whose cause is removed."),
     "dead": ("dead", "List, show, replay or purge dead letters."),
 }
 
 
 class _Commands(click.Group):
-    """A group whose commands are imported on first use, and whose usage errors are JSON where that is asked for."""
+    """A group that imports a command at its first use, and writes usage errors as JSON under ``--json``."""
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
-        """As click does it; remembers whether JSON is asked for, which an error keeps click from reading."""
-        as_json = _asks_for_json(args)
+        """Click's own. Notes first whether ``--json`` is given: click does not read it after a usage error."""
+        as_json = _has_json_option(args)
         try:
             context = super().make_context(info_name, args, *rest, **extra)
         except click.UsageError as error:
-            raise _told(error, as_json) from None
+            raise _usage_error(error, as_json) from None
         context.meta[_AS_JSON] = as_json
         return context
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As click does it."""
+        """Click's own, with usage errors as JSON under ``--json``."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise _told(error, ctx.meta[_AS_JSON]) from None
+            raise _usage_error(error, ctx.meta[_AS_JSON]) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         return list(_COMMANDS)
@@ -67,23 +67,23 @@ class _Commands(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl([(name, words) for name, (_, words) in _COMMANDS.items()])
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
 
 
 _AS_JSON = "sockudo_publisher.as_json"
 
 
-def _asks_for_json(args: Sequence[str]) -> bool:
+def _has_json_option(args: Sequence[str]) -> bool:
     """Whether ``--json`` is among the options."""
     options = args[: args.index("--")] if "--" in args else args
     return "--json" in options
 
 
-def _told(error: click.UsageError, as_json: bool) -> Exception:
-    """The error itself, for click to show; or the end, once it is written as JSON."""
+def _usage_error(error: click.UsageError, as_json: bool) -> Exception:
+    """The error, for click to show; under ``--json`` it is written here, and the exit is returned."""
     if not as_json:
         return error
-    Output(as_json).complain(type(error).__name__, error.format_message(), ExitCode.USAGE)
+    Output(as_json).print_error(type(error).__name__, error.format_message(), ExitCode.USAGE)
     return click.exceptions.Exit(ExitCode.USAGE)
 
 
@@ -91,11 +91,11 @@ def _told(error: click.UsageError, as_json: bool) -> Exception:
     name="sockudo-publisher",
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="\b\nExit codes:\n" + "\n".join(f"  {code:d}  {words}" for code, words in MEANINGS.items()),
+    epilog="\b\nExit codes:\n" + "\n".join(f"  {code:d}  {text}" for code, text in MEANINGS.items()),
 )
 @click.version_option(__version__, prog_name="sockudo-publisher")
 def main() -> None:
-    """Publish to Sockudo through a durable queue.
+    """Publish events to Sockudo through a durable queue.
 
-    Settings come from the environment: SOCKUDO_URL, SOCKUDO_REDIS_URL and the others of docs/settings.md.
+    Settings are environment variables: SOCKUDO_URL, SOCKUDO_REDIS_URL and the others in docs/settings.md.
     """

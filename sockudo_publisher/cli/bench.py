@@ -1,4 +1,4 @@
-"""``sockudo-publisher bench``: what this machine, or this deployment, can do."""
+"""``sockudo-publisher bench``: measure the speed of this machine or of this deployment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-#: The most of each. A round's events must fit into what Sockudo lets wait for one subscriber (demo/stage.py).
+#: Upper limits. The events of a round must fit into Sockudo's buffer for one subscriber (dev/demo/stage.py).
 MAX_EVENTS, MAX_CHANNELS, MAX_BYTES = 300_000, 500, 1_000_000
 
 
@@ -29,35 +29,45 @@ MAX_EVENTS, MAX_CHANNELS, MAX_BYTES = 300_000, 500, 1_000_000
 @click.option(
     "--events",
     type=click.IntRange(1, MAX_EVENTS),
-    help=f"Stored with publish_many and drained; by default {EVENTS_ALONE:,}, with --here {EVENTS_HERE:,}.",
+    help=f"Events to store with publish_many and deliver. Default: {EVENTS_ALONE:,}, with --here {EVENTS_HERE:,}.",
 )
-@click.option("--channels", default=DEFAULT_CHANNELS, show_default=True, type=click.IntRange(1, MAX_CHANNELS))
+@click.option(
+    "--channels",
+    default=DEFAULT_CHANNELS,
+    show_default=True,
+    type=click.IntRange(1, MAX_CHANNELS),
+    help="Channels to publish to, in turn.",
+)
 @click.option(
     "--bytes",
     "size",
     default=DEFAULT_BYTES,
     show_default=True,
     type=click.IntRange(MIN_BYTES, MAX_BYTES),
-    help="Of each event's data.",
+    help="Size of each event's data.",
 )
-@click.option("--here", is_flag=True, help="The deployment of SOCKUDO_URL and SOCKUDO_REDIS_URL, and its workers.")
-@click.option("--app", help="With --here: the app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
 @click.option(
-    "--ws", metavar="URL", help="With --here: where WebSockets go, ws://host:port; by default as SOCKUDO_URL."
+    "--here", is_flag=True, help="Measure the deployment of SOCKUDO_URL and SOCKUDO_REDIS_URL, with its workers."
+)
+@click.option("--app", help="With --here: the app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
+@click.option(
+    "--ws",
+    metavar="URL",
+    help="With --here: the address of WebSockets, ws://host:port. Default: host and port of SOCKUDO_URL.",
 )
 @Output.command
 def command(
     out: Output, *, events: int | None, channels: int, size: int, here: bool, app: str | None, ws: str | None
 ) -> None:
-    """Measure what a caller waits, what is stored and drained a second, and how long an event takes.
+    """Measure the time of a call, the events stored and delivered per second, and the latency of an event.
 
-    Starts a Redis, a Sockudo (a real one if found: SOCKUDO_BIN, or on PATH; else the embedded one) and one worker,
-    and publishes through the queue and, for comparison, directly. Ends them, and takes less than a minute.
+    Starts a Redis, a Sockudo (a real one if found in SOCKUDO_BIN or on PATH, else the embedded one) and one worker.
+    Publishes through the queue and, for comparison, directly. Stops them at the end. Takes less than a minute.
 
-    With --here it starts nothing and measures what the settings name, with some thousand events on channels
-    of its own, sockudo-publisher-bench-...
+    With --here it starts nothing and measures the deployment in the settings, with some thousand events on
+    channels of its own, sockudo-publisher-bench-...
 
-    Exit code 1 when an event was lost, repeated, swapped or altered, 3 when Redis or Sockudo cannot be reached.
+    Exit code 1 if an event was lost, repeated, out of order or altered, 3 if Redis or Sockudo cannot be reached.
     """
     if not here and (app is not None or ws is not None):
         raise click.UsageError("--app and --ws: need --here")
@@ -67,7 +77,7 @@ def command(
     from ..dev.embedded import PartMissing
 
     try:
-        with everything_ends(lambda: None if here else out.say("[dim]Ending what was started ...[/]")) as stack:
+        with everything_ends(lambda: None if here else out.print("[dim]Stopping the started programs ...[/]")) as stack:
             result = _here(out, stack, plan, app, ws) if here else _alone(out, stack, plan)
     except PartMissing as error:
         raise click.UsageError(str(error)) from None
@@ -78,7 +88,7 @@ def command(
 
 
 def _alone(out: Output, stack: ExitStack, plan: Plan) -> bool:
-    """On parts of our own, which become this process' settings."""
+    """Measure parts started here. They become the settings of this process."""
     from ..config.settings import Settings
     from ..dev.bench.load import channel_names
     from ..dev.demo.stage import HOST, start
@@ -88,13 +98,13 @@ def _alone(out: Output, stack: ExitStack, plan: Plan) -> bool:
     real = find_sockudo() is not None
     stage = start(stack, out.console, real=real)
     if not real:
-        out.say("[yellow]No real Sockudo found (SOCKUDO_BIN, or on PATH): rates are those of the embedded one.[/]")
+        out.print("[yellow]No real Sockudo found (SOCKUDO_BIN, PATH): the rates are those of the embedded one.[/]")
     where = (f"ws://{HOST}:{stage.port}", stage.key, channel_names(plan.channels))
     return _run(out, stack, plan, where, {"here": False, **stage.values()}, worker=stage.worker)
 
 
 def _here(out: Output, stack: ExitStack, plan: Plan, app: str | None, ws: str | None) -> bool:
-    """On what the settings name. Says first what it is about to do to it."""
+    """Measure the deployment in the settings. Prints first what it will do there."""
     from ..client.http.credentials import Credentials
     from ..config.settings import DEFAULT_APP, get_settings
     from ..dev.bench.load import PREFIX, channel_names
@@ -105,35 +115,35 @@ def _here(out: Output, stack: ExitStack, plan: Plan, app: str | None, ws: str | 
     credentials = Credentials.from_url(settings.url_of(name), setting=setting)
     _check_size(plan, settings.max_event_bytes)
     channels = channel_names(plan.channels)
-    # Not on stdout with --json: there is one object.
-    (out.errors.print if out.as_json else out.say)(
+    # With --json stdout has one object only.
+    (out.errors.print if out.as_json else out.print)(
         f"Publishes {plan.total:,} events of {plan.bytes:,} bytes to app [bold]{plain(name)}[/] at "
         f"{plain(credentials.base_url)}, on {plan.channels} channels of its own ({channels[0]} and on), half of them "
         f"through {plain(without_credentials(settings.redis_url))} and the workers there. "
-        "No other channel is touched; Ctrl-C ends it."
+        "No other channel is used. Ctrl-C ends the run."
     )
-    where = (_websockets(ws, credentials.base_url), credentials.key, channels)
+    where = (_websocket_url(ws, credentials.base_url), credentials.key, channels)
     about = {"here": True, "app": name, "sockudo": credentials.base_url, "channels": f"{PREFIX}*"}
     return _run(out, stack, plan, where, about, app=app)
 
 
-def _check_size(plan: Plan, most: int) -> None:
-    if plan.bytes > most:
-        raise click.UsageError(f"--bytes: {plan.bytes}, limit {most} (SOCKUDO_MAX_EVENT_BYTES)")
+def _check_size(plan: Plan, limit: int) -> None:
+    if plan.bytes > limit:
+        raise click.UsageError(f"--bytes: {plan.bytes}, limit {limit} (SOCKUDO_MAX_EVENT_BYTES)")
 
 
-def _websockets(given: str | None, base_url: str) -> str:
-    """``ws://host:port``: as given, else where HTTP goes."""
+def _websocket_url(given: str | None, base_url: str) -> str:
+    """``ws://host:port``: the given one, else that of HTTP."""
     if given is None:
         return f"ws{base_url.removeprefix('http')}"
     from urllib.parse import urlsplit
 
     try:
         parts = urlsplit(given)
-        good = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
+        is_valid = parts.scheme in ("ws", "wss") and bool(parts.hostname) and parts.port != 0
     except ValueError:
-        good = False
-    if not good or parts.path.strip("/") or parts.query or parts.username:
+        is_valid = False
+    if not is_valid or parts.path.strip("/") or parts.query or parts.username:
         raise click.UsageError("--ws: expected ws(s)://host:port")
     return given
 
@@ -146,8 +156,8 @@ def _run(
     about: dict[str, Any],
     **options: Any,
 ) -> bool:
-    """Subscribe, measure, tell; whether each event arrived once."""
-    # Imported when the stage has made the settings: Celery reads them on import.
+    """Subscribe, measure, print. Returns whether each event arrived exactly once."""
+    # Imported after the stage has set the settings: Celery reads them on import.
     from ..dev.bench import figures
     from ..dev.bench.measure import EventsMissing, measure
     from ..dev.bench.subscriber import Subscriber
@@ -160,12 +170,12 @@ def _run(
             )
     except EventsMissing as error:
         hint = ": does a worker run, is the app paused (sockudo-publisher status)?" if about["here"] else ""
-        out.complain(type(error).__name__, f"{error}{hint}", ExitCode.FAILED, **asdict(error.verdict))
+        out.print_error(type(error).__name__, f"{error}{hint}", ExitCode.FAILED, **asdict(error.verdict))
         return False
-    out.say(_table(figures.TIMES, figures.times(samples)))
-    out.say(_table(figures.RATES, figures.rates(samples, here=about["here"])))
-    out.say(f"[{'bold green' if verdict.ok else 'bold red'}]{figures.words(verdict)}[/]")
-    out.emit(**figures.values(samples, verdict, plan), **about)
+    out.print(_table(figures.TIMES, figures.times(samples)))
+    out.print(_table(figures.RATES, figures.rates(samples, here=about["here"])))
+    out.print(f"[{'bold green' if verdict.ok else 'bold red'}]{figures.words(verdict)}[/]")
+    out.print_json(**figures.values(samples, verdict, plan), **about)
     return verdict.ok
 
 

@@ -1,4 +1,4 @@
-"""``sockudo-publisher dead``: the events that could not be delivered, and what to do with them."""
+"""``sockudo-publisher dead``: list, show, replay and purge dead letters."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-#: Dead letters shown, and handed on in one call by ``--all``.
+#: Dead letters that ``--all`` replays in one call.
 LIMIT = 1000
 
-_app = click.option("--app", help="The app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
+_app = click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
 
 
 @click.group("dead")
@@ -28,13 +28,15 @@ def command() -> None:
     """List, show, replay or purge dead letters.
 
     A dead letter is an event that Sockudo refused, that conflicted, whose delivery stayed uncertain under
-    the policy "hold", or that cannot be read. It waits, unchanged, for a person.
+    the policy "park", or that cannot be read. It waits, unchanged, for a person.
     """
 
 
 @command.command("list")
 @_app
-@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="The most to show.")
+@click.option(
+    "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Show at most this many."
+)
 @Output.command
 def list_(out: Output, app: str | None, limit: int) -> None:
     """List dead letters, oldest first, without their payloads."""
@@ -43,18 +45,18 @@ def list_(out: Output, app: str | None, limit: int) -> None:
 
     letters = operations.dead_list(settings, name, limit)
     for letter in letters:
-        # Two lines and no table: an ID that is cut by a narrow terminal cannot be copied.
-        out.say(
+        # Two lines and no table: a narrow terminal would cut the ID, which is copied from here.
+        out.print(
             f"[bold]{letter.id}[/]  [red]{plain(letter.reason)}[/]  {_when(letter.dead_ms)}, "
             f"{_number(letter.attempts, 'attempt')}, {_number(letter.size, 'byte')}"
             + ("  [yellow]may have been delivered[/]" if letter.maybe_delivered else "")
         )
-        out.say(f"    {plain(letter.channel)}  [bold]{plain(letter.name)}[/]  [dim]{plain(letter.words)}[/]")
+        out.print(f"    {plain(letter.channel)}  [bold]{plain(letter.name)}[/]  [dim]{plain(letter.words)}[/]")
     if not letters:
-        out.say("No dead letters.")
+        out.print("No dead letters.")
     elif len(letters) == limit:
-        out.say(f"The first {limit:,}; more with --limit.")
-    out.emit(ok=True, app=name, letters=[_values(letter) for letter in letters])
+        out.print(f"The first {limit:,}. See more with --limit.")
+    out.print_json(ok=True, app=name, letters=[_values(letter) for letter in letters])
 
 
 @command.command("show")
@@ -69,7 +71,7 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
 
     letter = operations.dead_find(settings, name, id)
     if letter is None:
-        out.complain("Absent", f"{id} is no dead letter of {name} (any more)", ExitCode.FAILED, absent=1)
+        out.print_error("Absent", f"{id} is not, or no longer, a dead letter of {name}", ExitCode.FAILED, absent=1)
         raise SystemExit(ExitCode.FAILED)
     values = _values(letter)
     if payload:
@@ -79,24 +81,24 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
             shown = "unknown"
         else:
             shown = _when(value) if field in ("first_ms", "dead_ms") else str(value)
-        out.say(f"[dim]{field.removesuffix('_ms'):>15}[/]  {plain(shown)}")
-    out.emit(ok=True, letter=values)
+        out.print(f"[dim]{field.removesuffix('_ms'):>15}[/]  {plain(shown)}")
+    out.print_json(ok=True, letter=values)
 
 
 @command.command("replay")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_app
-@click.option("--all", "every", is_flag=True, help="All of the app's dead letters.")
-@click.option("--new-id", is_flag=True, help="Give them new message ids: needed for conflicts.")
+@click.option("--all", "every", is_flag=True, help="Every dead letter of the app.")
+@click.option("--new-id", is_flag=True, help="Give the events new message ids. Needed for conflicts.")
 @Output.command
 def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_id: bool) -> None:
-    """Queue dead letters again, at the end of their lanes: their order towards their channels is given up."""
-    _either(ids, every)
+    """Queue dead letters again, behind the waiting events: they lose their place in the order of their channels."""
+    _check_selection(ids, every)
     settings, name = _settings(app)
     from .. import operations
 
     if every:
-        # As many as there were: what dies again goes to the end of the list, and is not for this run.
+        # Only as many as there are now: a letter that fails again goes to the end of the list.
         left = sum(lane.dead for found in operations.status(settings) if found.app == name for lane in found.lanes)
         replayed = 0
         kept: set[str] = set()
@@ -110,35 +112,37 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
             replayed += operations.dead_replay(settings, name, whole, new_id=new_id)
             left -= len(letters)
         if kept:
-            out.say(f"Replayed {replayed:,}; {len(kept):,} do not hold exactly one event: dead show, dead purge.")
-            out.emit(ok=False, app=name, replayed=replayed, unreadable=len(kept), absent=0)
+            out.print(
+                f"Replayed {replayed:,}. {len(kept):,} do not contain exactly one event: use dead show, dead purge."
+            )
+            out.print_json(ok=False, app=name, replayed=replayed, unreadable=len(kept), absent=0)
             raise SystemExit(ExitCode.FAILED)
     else:
         replayed = operations.dead_replay(settings, name, ids, new_id=new_id)
-    out.say(f"Replayed {replayed:,}.")
-    _end(out, ids, name, replayed=replayed)
+    out.print(f"Replayed {replayed:,}.")
+    _finish(out, ids, name, replayed=replayed)
 
 
 @command.command("purge")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @_app
-@click.option("--all", "every", is_flag=True, help="All of the app's dead letters.")
+@click.option("--all", "every", is_flag=True, help="Every dead letter of the app.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @Output.command
 def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: bool) -> None:
     """Delete dead letters for good."""
-    _either(ids, every)
+    _check_selection(ids, every)
     settings, name = _settings(app)
     if not yes:
         if out.as_json:
-            raise click.UsageError("--json does not ask: give --yes too")
+            raise click.UsageError("--json: needs --yes too, as there is no prompt")
         what = "all dead letters" if every else f"{len(ids):,} dead letter(s)"
         click.confirm(f"Delete {what} of {name} for good?", abort=True, err=True)
     from .. import operations
 
     purged = operations.dead_purge(settings, name, None if every else ids)
-    out.say(f"Purged {purged:,}.")
-    _end(out, ids, name, purged=purged)
+    out.print(f"Purged {purged:,}.")
+    _finish(out, ids, name, purged=purged)
 
 
 def _settings(app: str | None) -> tuple[Settings, str]:
@@ -149,32 +153,32 @@ def _settings(app: str | None) -> tuple[Settings, str]:
     return settings, app or DEFAULT_APP
 
 
-def _either(ids: tuple[str, ...], every: bool) -> None:
+def _check_selection(ids: tuple[str, ...], every: bool) -> None:
     if bool(ids) == every:
         raise click.UsageError("give one or more IDs, or --all")
 
 
-def _end(out: Output, ids: tuple[str, ...], app: str, **done: int) -> None:
-    """Tell the number; if not all of ``ids`` were there, that is a failure."""
+def _finish(out: Output, ids: tuple[str, ...], app: str, **done: int) -> None:
+    """Write the numbers as JSON. Exits with 1 if some of ``ids`` were no dead letters."""
     absent = max(0, len(set(ids)) - sum(done.values()))
-    out.emit(ok=not absent, app=app, **done, absent=absent)
+    out.print_json(ok=not absent, app=app, **done, absent=absent)
     if absent:
         if not out.as_json:
-            out.complain("Absent", f"{absent:,} of the IDs are no dead letters (any more)", ExitCode.FAILED)
+            out.print_error("Absent", f"{absent:,} of the IDs are not, or no longer, dead letters", ExitCode.FAILED)
         raise SystemExit(ExitCode.FAILED)
 
 
 def _values(letter: DeadLetter) -> dict[str, Any]:
-    """Everything but the item, which holds the payload."""
+    """The letter's fields, without the item, which contains the payload."""
     return {one.name: getattr(letter, one.name) for one in fields(letter) if one.name != "item"}
 
 
 def _when(ms: int) -> str:
     if not ms:
-        return "never"  # it was not sent at all
+        return "never"  # it was not sent
     try:
         return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):  # an id that Redis did not give
+    except (ValueError, OverflowError, OSError):  # an id that Redis did not make
         return f"{ms} ms"
 
 

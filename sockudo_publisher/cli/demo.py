@@ -1,4 +1,4 @@
-"""``sockudo-publisher demo``: everything at once, from nothing."""
+"""``sockudo-publisher demo``: all parts at once, on a live page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,25 @@ def _time_of_day(_ctx: click.Context, _option: click.Parameter, value: str) -> t
 
 
 @click.command("demo")
-@click.option("--once", is_flag=True, help="No page: publish the whole day, check what subscribers saw, exit 0 or 1.")
-@click.option("--real", is_flag=True, help="A real Sockudo (SOCKUDO_BIN, or on PATH) instead of the embedded one.")
 @click.option(
-    "--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="The page's; else the next free one."
+    "--once",
+    is_flag=True,
+    help="Without a page: publish the whole day, check what a subscriber received, exit with 0 or 1.",
+)
+@click.option("--real", is_flag=True, help="Use a real Sockudo (SOCKUDO_BIN, or on PATH) instead of the embedded one.")
+@click.option(
+    "--port",
+    default=8000,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port of the page; the next free one if it is taken.",
 )
 @click.option(
-    "--speed", default=30.0, show_default=True, type=click.FloatRange(0, 100_000, min_open=True), help="Times faster."
+    "--speed",
+    default=30.0,
+    show_default=True,
+    type=click.FloatRange(0, 100_000, min_open=True),
+    help="How many times faster than the real day.",
 )
 @click.option(
     "--start",
@@ -35,7 +47,7 @@ def _time_of_day(_ctx: click.Context, _option: click.Parameter, value: str) -> t
     show_default=True,
     metavar="HH:MM",
     callback=_time_of_day,
-    help="The board's time at the start.",
+    help="Time of the board at the start.",
 )
 @click.option(
     "--year",
@@ -45,10 +57,10 @@ def _time_of_day(_ctx: click.Context, _option: click.Parameter, value: str) -> t
 )
 @Output.command
 def command(out: Output, *, once: bool, real: bool, port: int, speed: float, start: time, year: str | None) -> None:
-    """See events arrive: a departures board, fed through the whole product.
+    """See events arrive: a departures board that is fed through the queue.
 
     Starts an embedded Redis, an embedded Sockudo, a Celery worker and a page at http://127.0.0.1:8000, and
-    replays a day of New York's departures. Needs no setting and nothing running. Ctrl-C ends everything
+    replays a day of New York's departures. Needs no settings and no running programs. Ctrl-C stops everything
     that it started.
     """
     if year is not None and not once:
@@ -61,11 +73,11 @@ def command(out: Output, *, once: bool, real: bool, port: int, speed: float, sta
     try:
         if once:
             result = run.once(out.console, real=real, year_sdist=year)
-            out.emit(**result)
+            out.print_json(**result)
             if not result["ok"]:
                 raise SystemExit(ExitCode.FAILED)
         else:
-            run.live(out.console, out.emit, real=real, port=port, speed=speed, start_at=start)
+            run.live(out.console, out.print_json, real=real, port=port, speed=speed, start_at=start)
     except DataError as error:
         raise click.UsageError(f"--year: {error}") from None
     except PartMissing as error:

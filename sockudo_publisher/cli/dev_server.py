@@ -1,4 +1,4 @@
-"""``sockudo-publisher dev-server``: the embedded Sockudo by itself, for an application under development."""
+"""``sockudo-publisher dev-server``: run the embedded Sockudo, for an application under development."""
 
 from __future__ import annotations
 
@@ -14,33 +14,39 @@ from .output import Output, plain
 
 __all__ = ["command"]
 
-#: The app that Sockudo's own examples use: known to everybody, so no secret.
+#: The app of Sockudo's own examples. They are public, so the secret may be printed.
 APP_ID, APP_KEY, APP_SECRET = "app-id", "app-key", "app-secret"
 
-#: Seconds between looks at whether the server still runs.
+#: Seconds between two checks whether the server still runs.
 LOOK_S = 0.2
 
 
 @click.command("dev-server")
 @click.option(
-    "--port", default=6001, show_default=True, type=click.IntRange(0, 65535), help="To listen on; 0 finds a free one."
+    "--port",
+    default=6001,
+    show_default=True,
+    type=click.IntRange(0, 65535),
+    help="Port to listen on; 0 takes a free one.",
 )
-@click.option("--app-id", default=APP_ID, show_default=True)
-@click.option("--key", default=APP_KEY, show_default=True)
-@click.option("--secret", default=APP_SECRET, help="By default app-secret. Another one is not printed.")
+@click.option("--app-id", default=APP_ID, show_default=True, help="The app's id.")
+@click.option("--key", default=APP_KEY, show_default=True, help="The app's key.")
+@click.option("--secret", default=APP_SECRET, help="The app's secret. Default: app-secret. Any other is not printed.")
 @Output.command
 def command(out: Output, *, port: int, app_id: str, key: str, secret: str) -> None:
     """Run the embedded Sockudo on 127.0.0.1 until Ctrl-C.
 
-    It speaks enough of Sockudo's HTTP API and WebSocket protocol for development and tests, remembers nothing
-    when it ends, and is no server for production. Prints the SOCKUDO_URL to set.
+    It implements as much of Sockudo's HTTP API and WebSocket protocol as development and tests need, keeps nothing
+    after it ends, and is not for production. Prints the SOCKUDO_URL to set.
     """
     require_demo_extra("the dev-server")
     from ..dev.demo.ending import everything_ends
     from ..dev.embedded import App, DevServer
 
     if port and not _is_free(port):
-        out.complain("PortTaken", f"port {port}: taken; choose another with --port, or --port 0", ExitCode.FAILED)
+        out.print_error(
+            "PortTaken", f"port {port}: taken; choose another with --port, or a free one with --port 0", ExitCode.FAILED
+        )
         raise SystemExit(ExitCode.FAILED)
     app = App(id=app_id, key=key, secret=secret)
     shown = app if secret == APP_SECRET else App(id=app_id, key=key, secret="SECRET")
@@ -49,20 +55,20 @@ def command(out: Output, *, port: int, app_id: str, key: str, secret: str) -> No
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-dev-server-"))
             server = stack.enter_context(DevServer(directory, [app], port=port or None))
             url = shown.url("127.0.0.1", server.port)
-            out.say(f"[green]Ready.[/] Set  [bold]SOCKUDO_URL={plain(url)}[/]")
-            out.say(f"WebSockets go to  ws://127.0.0.1:{server.port}/app/{plain(key)}")
-            out.emit(ok=True, event="ready", url=url, port=server.port, pid=server.pid)
+            out.print(f"[green]Ready.[/] Set  [bold]SOCKUDO_URL={plain(url)}[/]")
+            out.print(f"WebSockets:  ws://127.0.0.1:{server.port}/app/{plain(key)}")
+            out.print_json(ok=True, event="ready", url=url, port=server.port, pid=server.pid)
             while server.is_running:
                 time.sleep(LOOK_S)
-            out.complain("PartFailed", f"the server has ended:\n{server.log_tail()}", ExitCode.FAILED)
+            out.print_error("PartFailed", f"the server has ended:\n{server.log_tail()}", ExitCode.FAILED)
             raise SystemExit(ExitCode.FAILED)
     except KeyboardInterrupt:
-        out.emit(ok=True, event="ended")
+        out.print_json(ok=True, event="ended")
 
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the server will: a port of which only closed connections are left is free.
+        # As the server does: a port with only closed connections is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""What an exit code means, and which one an error gets. Pure; imports the errors alone."""
+"""The exit codes, and which error ends with which. Pure; imports only the errors."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ MEANINGS = {
 
 
 def exit_code(error: BaseException) -> ExitCode:
-    """The exit code that tells of ``error``."""
+    """The exit code of a command that ends with ``error``."""
     if isinstance(error, BulkError):
-        # Something is stored already: bad input in the middle is a failure, not wrong usage.
+        # Some events are stored already, so "nothing was done" would be wrong.
         code = exit_code(error.cause)
         return ExitCode.FAILED if code is ExitCode.USAGE else code
     if isinstance(error, (ConfigurationError, ValidationError)):
@@ -50,7 +50,7 @@ def exit_code(error: BaseException) -> ExitCode:
 
 
 def _is_connection_error(error: BaseException) -> bool:
-    """Redis' and kombu's own, without importing either: what was not imported was not raised."""
+    """Whether it is a connection error of Redis or kombu. Imports neither: an unloaded module raised nothing."""
     for module, names in (
         ("redis.exceptions", ("ConnectionError", "TimeoutError")),
         ("kombu.exceptions", ("OperationalError",)),

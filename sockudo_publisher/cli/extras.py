@@ -1,4 +1,4 @@
-"""What a command needs beyond the package's own dependencies. Pure but for the look at what is installed."""
+"""Checks that the optional dependencies of a command are installed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["require_demo_extra"]
 DEMO_EXTRA = ("starlette", "uvicorn", "websockets")
 
 
-def require_demo_extra(what: str) -> None:
-    """Raise :class:`click.UsageError` that says how to install what is missing."""
+def require_demo_extra(command: str) -> None:
+    """Raise :class:`click.UsageError`, with the command that installs them, if modules of the extra are missing."""
     missing = [name for name in DEMO_EXTRA if find_spec(name) is None]
     if missing:
         raise click.UsageError(
-            f"{what} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[demo]'"
+            f"{command} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[demo]'"
         )

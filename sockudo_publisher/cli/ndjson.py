@@ -1,8 +1,8 @@
-"""Lines of a file as events, each with a key of its own. Pure: bytes in, values out.
+"""Reads lines of a file as events, each with its own key. Pure.
 
-A line is one JSON object with the fields of a dict for ``publish_many``: ``channel``, ``name`` (or
-``event``), ``data``, and if wanted ``socket_id``, ``tags``, ``extras``, ``key``. Blank lines are skipped.
-Complaints name the line and the field, never their content.
+A line is one JSON object with the fields of a dict for ``publish_many``: ``channel``, ``name`` (or ``event``),
+``data``, and optionally ``socket_id``, ``tags``, ``extras``, ``key``. Blank lines are skipped. Errors name the line and
+the field, never their content.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any, NoReturn
 
 __all__ = ["MAX_LINE_BYTES", "KeyField", "LineError", "LineKeys", "ParsedLine", "parse_line"]
 
-#: Bytes of one line. An event's data is at most 10 kB by default and rarely allowed to be more than a
-#: megabyte; a longer "line" is a file without line ends, which must not be read into memory whole.
+#: Bytes of one line. An event's data is at most 10 kB by default, and rarely more than a megabyte. A longer "line" is
+#: a file without line ends, which must not be read into memory at once.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
 _OPTIONS = ("socket_id", "tags", "extras")
 _FIELDS = frozenset({"channel", "name", "event", "data", "key", *_OPTIONS})
-#: Fields of an event that queued ones may not have: the publisher says why.
+#: Fields that queued events may not have: ``publish_many`` refuses them with the reason.
 _DIRECT_OPTIONS = ("info", "idempotency_key")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class LineError(ValueError):
-    """Line ``number`` (from 1) cannot be an event."""
+    """Line ``number`` (from 1) is no event."""
 
     def __init__(self, number: int, reason: str) -> None:
         super().__init__(f"line {number}: {reason}")
@@ -36,7 +36,7 @@ class LineError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ParsedLine:
-    """The event of one line, not yet validated: that is the publisher's part. ``whole`` is the object."""
+    """The event of one line, not validated yet: ``publish_many`` does that. ``whole`` is the JSON object."""
 
     channel: str
     name: str
@@ -61,18 +61,18 @@ def parse_line(number: int, raw: bytes) -> ParsedLine | None:
     except json.JSONDecodeError as error:
         raise LineError(number, f"not JSON at column {error.colno}: {error.msg}") from None
     except RecursionError:
-        raise LineError(number, "nested too deep") from None
+        raise LineError(number, "nested too deeply") from None
     except ValueError as error:  # NaN, and integers of thousands of digits
         raise LineError(number, f"not JSON: {_reason(error)}") from None
     if not isinstance(whole, dict):
-        raise LineError(number, f"expected an object, got {_kind(whole)}")
+        raise LineError(number, f"expected an object, got {_type_name(whole)}")
     return _event(number, whole)
 
 
 def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
     for field in whole:
         if field not in _FIELDS and field not in _DIRECT_OPTIONS:
-            raise LineError(number, f"unknown field {field[:50]!r}; known are {', '.join(sorted(_FIELDS))}")
+            raise LineError(number, f"unknown field {field[:50]!r}; the known fields are {', '.join(sorted(_FIELDS))}")
     if "name" in whole and "event" in whole:
         raise LineError(number, "name and event: give one of them")
     name_field = "event" if "event" in whole else "name"
@@ -80,21 +80,21 @@ def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
         if field not in whole:
             raise LineError(number, f"{field}: missing")
         if not isinstance(whole[field], str):
-            raise LineError(number, f"{field}: expected a string, got {_kind(whole[field])}")
+            raise LineError(number, f"{field}: expected a string, got {_type_name(whole[field])}")
     if "data" not in whole:
         raise LineError(number, "data: missing")
     key = whole.get("key")
     if key is not None and not isinstance(key, str):
-        raise LineError(number, f"key: expected a string, got {_kind(key)}")
+        raise LineError(number, f"key: expected a string, got {_type_name(key)}")
     options = {field: whole[field] for field in (*_OPTIONS, *_DIRECT_OPTIONS) if whole.get(field) is not None}
     return ParsedLine(whole["channel"], whole[name_field], whole["data"], options, key, whole)
 
 
 class LineKeys:
-    """Keys from where a line stands and what it says: the same line of the same file, the same key.
+    """Makes keys from a line's number and content: the same line of the same file has the same key.
 
-    ``scope`` is what makes the file itself: its path, size and modification time, or the caller's
-    ``--run-id``. A key is 32 hexadecimal digits (128 bits of BLAKE2b).
+    ``scope`` identifies the file: its path, size and modification time, or the caller's ``--run-id``. A key is 32
+    hexadecimal digits (128 bits of BLAKE2b).
     """
 
     def __init__(self, *scope: str) -> None:
@@ -111,21 +111,21 @@ class LineKeys:
 
 
 class KeyField:
-    """Keys that the lines hold themselves, in a field: ``key``, or deeper: ``data.id``."""
+    """Reads keys from a field of the lines, also a nested one: ``key``, ``data.id``."""
 
     def __init__(self, path: str) -> None:
         self._path = path.split(".")
         self._name = path
 
     def key(self, number: int, _raw: bytes, line: ParsedLine) -> str:
-        """The field's value. Raises :class:`LineError` when it is missing or neither text nor a whole number."""
+        """The field's value. Raises :class:`LineError` if it is missing, or neither text nor a whole number."""
         value: Any = line.whole
         for step in self._path:
             if not isinstance(value, dict) or step not in value:
                 raise LineError(number, f"{self._name}: missing")
             value = value[step]
         if isinstance(value, bool) or not isinstance(value, (str, int)):
-            raise LineError(number, f"{self._name}: expected a string or a whole number, got {_kind(value)}")
+            raise LineError(number, f"{self._name}: expected a string or a whole number, got {_type_name(value)}")
         return str(value)
 
 
@@ -134,10 +134,10 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _reason(error: ValueError) -> str:
-    words = str(error)
-    return words if words in ("NaN", "Infinity", "-Infinity") else "a number out of range"
+    text = str(error)
+    return text if text in ("NaN", "Infinity", "-Infinity") else "a number out of range"
 
 
-def _kind(value: object) -> str:
+def _type_name(value: object) -> str:
     kinds = {dict: "an object", list: "a list", str: "a string", bool: "true or false", type(None): "null"}
     return kinds.get(type(value), "a number")

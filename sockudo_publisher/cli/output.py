@@ -1,8 +1,8 @@
-"""Speaking to people (rich, colours) or to programs (``--json``: one JSON object a line on stdout).
+"""Writes the output of a command: text with colours, or JSON (``--json``: one object per line on stdout).
 
-Results go to stdout, progress and complaints to stderr. With ``--json`` a failure is an object too:
-``{"ok": false, "error": {"type": ..., "message": ...}, "exit_code": ...}``. What an error says holds no
-payload and no secret (``errors.py``), so it may be shown as it is.
+Results go to stdout, progress and errors to stderr. With ``--json`` an error is an object too:
+``{"ok": false, "error": {"type": ..., "message": ...}, "exit_code": ...}``. Error texts contain no payload and no
+secret (``errors.py``), so they are shown unchanged.
 """
 
 from __future__ import annotations
@@ -26,57 +26,57 @@ __all__ = ["Output", "plain"]
 Command = TypeVar("Command", bound=Callable[..., None])
 
 
-#: What a terminal without these characters is shown; any other is shown as its escape.
+#: Replacements for a terminal that lacks these characters. Any other character is replaced by its escape.
 _IN_ASCII = {"±": "+/-", "…": "...", "\u2013": "-", "\u2014": "-", "→": "->", "≥": ">=", "≤": "<="}
-_IN_WORDS = "sockudo-publisher-in-words"
+_REPLACE = "sockudo-publisher-replace"
 
 
-def _in_words(error: UnicodeError) -> tuple[str, int]:
-    """A codec's error handler: what the encoding does not have, in characters that it has."""
+def _replace_lacking(error: UnicodeError) -> tuple[str, int]:
+    """A codec's error handler: replaces characters that the encoding lacks."""
     assert isinstance(error, UnicodeEncodeError)
     lacking = error.object[error.start : error.end]
     shown = [_IN_ASCII.get(one) or one.encode("ascii", "backslashreplace").decode() for one in lacking]
     return "".join(shown), error.end
 
 
-codecs.register_error(_IN_WORDS, _in_words)
+codecs.register_error(_REPLACE, _replace_lacking)
 
 
 class Output:
-    """Where one command writes. No text that a stream's encoding does not have ends a command."""
+    """The output of one command. Characters that a stream's encoding lacks are replaced, and raise no error."""
 
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
-                stream.reconfigure(errors=_IN_WORDS)
+                stream.reconfigure(errors=_REPLACE)
         self.console = Console(quiet=as_json, highlight=False, soft_wrap=True)
         self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def emit(self, **values: Any) -> None:
-        """One JSON object for programs. Nothing for people."""
+    def print_json(self, **values: Any) -> None:
+        """Write one JSON object under ``--json``, else nothing."""
         if self.as_json:
             has_all = (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf")
-            # click.echo flushes: a reader at the other end of a pipe sees it now.
+            # click.echo flushes: the reader of a pipe gets the line now.
             click.echo(json.dumps(values, ensure_ascii=not has_all, separators=(",", ":")))
 
-    def say(self, *parts: Any) -> None:
-        """A line, a table or a panel for people. Nothing for programs."""
+    def print(self, *parts: Any) -> None:
+        """Write a line, a table or a panel; nothing under ``--json``."""
         self.console.print(*parts)
 
-    def complain(self, kind: str, message: str, code: ExitCode, **more: Any) -> None:
-        """Say what went wrong, in either language."""
+    def print_error(self, kind: str, message: str, code: ExitCode, **more: Any) -> None:
+        """Write an error: an object under ``--json``, else a line on stderr."""
         if self.as_json:
-            self.emit(ok=False, error={"type": kind, "message": message, **more}, exit_code=int(code))
+            self.print_json(ok=False, error={"type": kind, "message": message, **more}, exit_code=int(code))
         else:
             self.errors.print("[bold red]Error[/]:", end=" ")
             self.errors.print(message, markup=False)
 
     @classmethod
     def command(cls, run: Callable[..., None]) -> Callable[..., None]:
-        """Decorate a command: adds ``--json``, passes an :class:`Output` first, ends with the error's code."""
+        """Decorator of a command: adds ``--json``, passes an :class:`Output`, exits with the code of an error."""
 
-        @click.option("--json", "as_json", is_flag=True, help="Write JSON, one object a line.")
+        @click.option("--json", "as_json", is_flag=True, help="Write JSON, one object per line.")
         @functools.wraps(run)
         def wrapped(*args: Any, as_json: bool, **options: Any) -> None:
             out = cls(as_json)
@@ -86,23 +86,23 @@ class Output:
                 if not as_json:
                     raise
                 code = ExitCode(error.exit_code)
-                out.complain(type(error).__name__, error.format_message(), code)
+                out.print_error(type(error).__name__, error.format_message(), code)
                 sys.exit(code)
             except KeyboardInterrupt:
                 if not as_json:
-                    raise  # click says "Aborted!", and ends with 1 too
-                out.complain("Interrupted", "interrupted", ExitCode.FAILED)
+                    raise  # click prints "Aborted!" and exits with 1 too
+                out.print_error("Interrupted", "interrupted", ExitCode.FAILED)
                 sys.exit(ExitCode.FAILED)
             except Exception as error:
                 code = exit_code(error)
                 if not isinstance(error, SockudoError) and code is ExitCode.FAILED:
-                    raise  # a bug of ours: its traceback is worth more than a pretty line
-                out.complain(type(error).__name__, str(error), code)
+                    raise  # a bug: the traceback helps more than one line
+                out.print_error(type(error).__name__, str(error), code)
                 sys.exit(code)
 
         return wrapped
 
 
 def plain(text: str) -> str:
-    """``text`` as rich shall show it: its own brackets are no markup."""
+    """``text`` without markup: rich shows its brackets unchanged."""
     return escape(text)

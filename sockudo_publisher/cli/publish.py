@@ -1,4 +1,4 @@
-"""``sockudo-publisher publish``: one event, queued or sent now."""
+"""``sockudo-publisher publish``: queue one event, or send it now."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from .output import Output, plain
 
 __all__ = ["command"]
 
-#: What may be an option; anything else that begins with a dash is a piece of DATA, and is not repeated.
+#: The form of an option. Any other word that begins with a dash is part of DATA, which no error repeats.
 _OPTION = re.compile(r"--?[a-z][a-z-]{0,30}")
 
-_HINT = 'DATA that begins with "-" goes behind "--", as in: publish [OPTIONS] -- CHANNEL EVENT DATA'
+_HINT = 'put "--" before DATA that begins with "-": publish [OPTIONS] -- CHANNEL EVENT DATA'
 
-_TOO_MANY = 'more than CHANNEL EVENT DATA: DATA with spaces needs quotes, and options go before "--"'
+_TOO_MANY = 'too many arguments, expected CHANNEL EVENT DATA: DATA with spaces needs quotes; options go before "--"'
 
 
 class _Publish(click.Command):
-    """Says what to do about DATA that looks like an option, or like several arguments."""
+    """Adds a hint to the error for DATA that looks like an option, or like several arguments."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does it, with other words where its own would repeat DATA."""
+        """Click's own, with other error texts where click would repeat DATA."""
         try:
             return super().parse_args(ctx, args)
         except click.NoSuchOption as error:
@@ -42,10 +42,12 @@ class _Publish(click.Command):
 @click.argument("channel")
 @click.argument("event")
 @click.argument("data")
-@click.option("--key", help="Idempotency key: the same key stores nothing twice.")
-@click.option("--app", help="The app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
-@click.option("--socket-id", help="Do not deliver to this socket.")
-@click.option("--now", is_flag=True, help="Send it from here, without the queue, and wait for the answer.")
+@click.option("--key", help="Idempotency key: an event with the same key is stored once.")
+@click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
+@click.option("--socket-id", help="Do not deliver to this connection (its socket id).")
+@click.option(
+    "--now", is_flag=True, help="Send the event from here, without the queue, and wait for the server's answer."
+)
 @Output.command
 def command(
     out: Output,
@@ -60,12 +62,12 @@ def command(
 ) -> None:
     """Queue one EVENT with DATA for CHANNEL.
 
-    DATA goes to the subscribers as it is: text, or JSON text. "-" reads it from standard input, to its
-    last byte: a line end belongs to it. What begins with a dash goes behind "--". Done means stored: a
-    worker delivers it. With --now it means delivered.
+    DATA is text or JSON text, sent unchanged. "-" reads it from standard input, including a final line end.
+    Put "--" before DATA that begins with a dash. Exit code 0 means that the event is stored and a worker will
+    deliver it; with --now, that the server has accepted it.
 
-    When Redis fails, the message id is told: with --key and that id, the command can be repeated and
-    stores nothing twice.
+    If Redis fails, the error shows the message id: repeat the command with --key and that id, and the event is
+    stored once.
     """
     from ..tasks.publish import publish
 
@@ -74,25 +76,25 @@ def command(
     options = {name: value for name, value in options.items() if value is not None}
     if now:
         receipt = publish(channel, event, payload, **options)
-        out.say(f"Delivered to [bold]{plain(channel)}[/], message id {plain(receipt.message_id)}")
-        out.emit(ok=True, message_id=receipt.message_id, acknowledgement_ids=dict(receipt.acknowledgement_ids))
+        out.print(f"Delivered to [bold]{plain(channel)}[/], message id {plain(receipt.message_id)}")
+        out.print_json(ok=True, message_id=receipt.message_id, acknowledgement_ids=dict(receipt.acknowledgement_ids))
     else:
         try:
             result = publish.delay(channel, event, payload, **options)
         except JournalUnavailable as error:
             code = exit_code(error)
-            out.complain(
+            out.print_error(
                 type(error).__name__,
-                str(error) if out.as_json else f"{error}. {_what_to_do(error)}",
+                str(error) if out.as_json else f"{error}. {_advice(error)}",
                 code,
                 message_id=error.message_id,
                 stored=error.stored,
             )
             raise SystemExit(code) from None
-        out.say(f"Stored for [bold]{plain(channel)}[/], message id {plain(result.id)}")
-        out.emit(ok=True, message_id=result.id)
+        out.print(f"Stored for [bold]{plain(channel)}[/], message id {plain(result.id)}")
+        out.print_json(ok=True, message_id=result.id)
 
 
-def _what_to_do(error: JournalUnavailable) -> str:
-    stored = "Nothing is stored" if error.stored is False else "It may be stored or not"
+def _advice(error: JournalUnavailable) -> str:
+    stored = "Nothing is stored" if error.stored is False else "The event may be stored"
     return f"{stored}: repeat with --key {error.message_id}" if error.message_id else stored

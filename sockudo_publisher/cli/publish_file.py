@@ -1,4 +1,4 @@
-"""``sockudo-publisher publish-file``: a file of events of any size, streamed, safe to run again."""
+"""``sockudo-publisher publish-file``: queue the events of a file of any size; safe to run again."""
 
 from __future__ import annotations
 
@@ -26,38 +26,39 @@ if TYPE_CHECKING:
 
 __all__ = ["Lines", "command", "keys_for"]
 
-#: How many places where blank lines were skipped are remembered, to find an event's line by its index.
-#: ``publish_many`` complains about events that it has not flushed yet, so the latest are enough.
+#: Skipped blank lines that are kept, to find an event's line by its index. The latest are enough: ``publish_many``
+#: reports only events that it has not flushed yet.
 MAX_GAPS = 100_000
 
 
 @click.command("publish-file")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
-@click.option("--app", help="The app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
-@click.option("--again", is_flag=True, help="Publish everything anew, even what an earlier run has stored.")
-@click.option("--key-field", metavar="NAME", help="Take each event's key from this field: key, data.id, ...")
-@click.option("--run-id", metavar="ID", help="Make keys from this ID and the lines, not from the file.")
+@click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
+@click.option("--again", is_flag=True, help="Publish every event again, also those that an earlier run has stored.")
+@click.option("--key-field", metavar="NAME", help="Read each event's key from this field: key, data.id, ...")
+@click.option("--run-id", metavar="ID", help="Make the keys from this ID and the lines, not from the file.")
 @Output.command
 def command(out: Output, *, file: str, app: str | None, again: bool, key_field: str | None, run_id: str | None) -> None:
-    r"""Queue the events in FILE, one JSON object a line; "-" reads standard input.
+    r"""Queue the events in FILE, one JSON object per line. "-" reads standard input.
 
     \b
     {"channel": "orders", "name": "shipped", "data": {"id": 789}}
 
-    Also socket_id, tags, extras and key. Blank lines are skipped.
+    Optional fields: socket_id, tags, extras and key. Blank lines are skipped.
 
-    Killed in the middle? Run it again: each line has a key made from the file's path, size and
-    modification time, the line's number and its content, and a key that is stored is not stored again
-    (for SOCKUDO_KEY_TTL seconds). Standard input has no path: give --key-field or --run-id (or --again).
+    After an interruption run the command again. Each line has a key, made from the file's path, size and
+    modification time, the line's number and its content; an event whose key is stored is not stored again (for
+    SOCKUDO_KEY_TTL seconds). Standard input has no path: it needs --key-field, --run-id or --again.
 
-    A line that cannot be published ends the run with exit code 1 and its number; every line before it is
-    stored, nothing of it nor after it. Ctrl-C ends it with exit code 1 as well, and what was read is stored.
+    A line that cannot be published ends the run with exit code 1 and the line's number. The lines before it are
+    stored; that line and those after it are not. Ctrl-C also ends the run with exit code 1; the lines that were
+    read are stored.
     """
     if sum((again, key_field is not None, run_id is not None)) > 1:
-        raise click.UsageError("--again, --key-field and --run-id: give one of them")
+        raise click.UsageError("--again, --key-field and --run-id: give only one of them")
     for option, value in (("--key-field", key_field), ("--run-id", run_id)):
         if value == "":
-            # From a variable that is not set, most likely: one ID for every run would drop the second.
+            # Most likely an unset variable: with the same ID a second run would store nothing.
             raise click.UsageError(f"{option}: empty")
     if file == "-" and not again and key_field is None and run_id is None:
         raise click.UsageError(
@@ -77,13 +78,13 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
                 if error.index is None:
                     raise
                 reason = LineError(lines.line_of(error.index), str(error))
-                _stopped(out, error, reason, ExitCode.FAILED, stored=error.stored)
+                _stop(out, error, reason, ExitCode.FAILED, stored=error.stored)
             except BulkError as error:
                 reason = LineError(lines.line_of(error.index), str(error.cause))
-                _stopped(out, error, reason, exit_code(error), stored=error.stored)
+                _stop(out, error, reason, exit_code(error), stored=error.stored)
         seconds = time.monotonic() - started
     if lines.bad is not None:
-        _stopped(
+        _stop(
             out,
             lines.bad,
             lines.bad,
@@ -92,7 +93,7 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
             already_stored=receipt.already_stored,
         )
     if lines.cut_short:
-        out.complain(
+        out.print_error(
             "Interrupted",
             f"interrupted: {receipt.count:,} events are stored, up to line {lines.number:,}"
             + ("" if again else "; run the same command again to go on"),
@@ -104,8 +105,8 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
         raise SystemExit(ExitCode.FAILED)
     known = f", {receipt.already_stored:,} of them by an earlier run" if receipt.already_stored else ""
     rate = receipt.count / max(seconds, 1e-9)
-    out.say(f"[green]Stored[/] {receipt.count:,} events{known} ({seconds:.1f} s, {rate:,.0f}/s)")
-    out.emit(
+    out.print(f"[green]Stored[/] {receipt.count:,} events{known} ({seconds:.1f} s, {rate:,.0f}/s)")
+    out.print_json(
         ok=True,
         count=receipt.count,
         already_stored=receipt.already_stored,
@@ -117,7 +118,7 @@ def command(out: Output, *, file: str, app: str | None, again: bool, key_field: 
 def keys_for(
     file: str, stream: IO[bytes], *, again: bool, key_field: str | None, run_id: str | None
 ) -> LineKeys | KeyField:
-    """How the lines get their keys: the rule that makes a second run safe (``docs/cli.md``)."""
+    """The source of the lines' keys, which make a second run safe (docs/cli.md)."""
     if key_field is not None:
         return KeyField(key_field)
     if run_id is not None:
@@ -130,11 +131,10 @@ def keys_for(
 
 @dataclass
 class Lines:
-    """The events of a stream, one at a time. Stops at the first line that is none, which is then ``bad``.
+    """The events of a stream, one at a time. Stops at the first line that is no event, and keeps its error as ``bad``.
 
-    It stops rather than raises, so that the publisher stores everything before that line. Interrupted
-    (Ctrl-C), it stops too: at the next line, or at once where it waits for one. A second interrupt is
-    Python's own.
+    It stops rather than raises, so that ``publish_many`` stores every event before that line. An interrupt (Ctrl-C)
+    stops it too: at the next line, or at once if it waits for one. A second interrupt raises ``KeyboardInterrupt``.
     """
 
     stream: IO[bytes]
@@ -143,17 +143,17 @@ class Lines:
     bytes_read: int = 0
     bad: LineError | None = None
     interrupted: bool = False
-    #: Whether an interrupt ended it: one that comes after the last line does not.
+    #: Whether an interrupt ended the lines before the last one was read.
     cut_short: bool = False
     _reads: bool = False
 
     def __post_init__(self) -> None:
-        # Where line and index part: the first index of each stretch, and its distance to the line.
+        # Line minus index changes at each blank line: the first index of each stretch, and the difference there.
         self._stretches: list[int] = [0]
         self._distances: list[int] = [1]
 
     def events(self) -> Iterator[Event]:
-        """What ``publish_many`` takes."""
+        """The events, for ``publish_many``."""
         from ..client.wire.event import Event
 
         index = 0
@@ -174,7 +174,7 @@ class Lines:
 
     @contextmanager
     def ended_by_interrupt(self) -> Iterator[None]:
-        """Let SIGINT end the lines, and not what stores them: in the middle of that, nobody would know how many are."""
+        """Let SIGINT end the lines, not the storing, after which the number of stored events would be unknown."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -193,7 +193,7 @@ class Lines:
             signal.signal(signal.SIGINT, before)
 
     def _line(self) -> bytes:
-        """The next line, and none after an interrupt. Catches what the handler raises wherever it raises it."""
+        """The next line, or none after an interrupt. Catches the handler's error at any point."""
         try:
             self._reads = True
             self.cut_short = self.interrupted
@@ -221,11 +221,11 @@ class Lines:
                 del self._stretches[: MAX_GAPS // 2], self._distances[: MAX_GAPS // 2]
 
 
-def _stopped(
+def _stop(
     out: Output, error: Exception, where: LineError, code: ExitCode, *, stored: int, already_stored: int = 0
 ) -> None:
-    """Say where it stopped and what is stored, and end."""
-    out.complain(
+    """Write the error with its line and the number of stored events, and exit."""
+    out.print_error(
         type(error).__name__,
         f"{where}. {stored:,} events before it are stored"
         + ("; run the same command again to go on" if code is ExitCode.UNREACHABLE else ""),
@@ -244,14 +244,14 @@ def _open(file: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def _progress(out: Output, size: int | None, lines: Lines) -> AbstractContextManager[Callable[[int], None] | None]:
-    """A bar over the file's bytes on stderr, for people at a terminal."""
+    """A progress bar on stderr, if it is a terminal."""
     if out.as_json or not out.errors.is_terminal:
         return nullcontext(None)
     return _Bar(out, size, lines)
 
 
 class _Bar:
-    """Bytes read, events stored, rate, time left."""
+    """A progress bar: bytes read, events stored, rate, time left."""
 
     def __init__(self, out: Output, size: int | None, lines: Lines) -> None:
         from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn

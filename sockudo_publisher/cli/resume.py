@@ -1,4 +1,4 @@
-"""``sockudo-publisher resume``: end a pause, once its cause is mended."""
+"""``sockudo-publisher resume``: end a pause whose cause is removed."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ __all__ = ["command"]
 
 
 @click.command("resume")
-@click.option("--app", help="The app's name in SOCKUDO_APPS; by default that of SOCKUDO_URL.")
+@click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
 @Output.command
 def command(out: Output, *, app: str | None) -> None:
-    """End an app's pause now, instead of when its next probe succeeds, and ring its lanes.
+    """End an app's pause now, not when its next probe succeeds, and let workers deliver its waiting events.
 
-    Done too when it was not paused.
+    Succeeds also if the app is not paused.
     """
     from ..config.settings import DEFAULT_APP, get_settings
 
@@ -25,5 +25,5 @@ def command(out: Output, *, app: str | None) -> None:
     from .. import operations
 
     resumed = operations.resume(settings, name)
-    out.say(f"[bold]{plain(name)}[/] {'goes on' if resumed else 'was not paused'}.")
-    out.emit(ok=True, app=name, resumed=resumed)
+    out.print(f"[bold]{plain(name)}[/] {'resumed' if resumed else 'was not paused'}.")
+    out.print_json(ok=True, app=name, resumed=resumed)

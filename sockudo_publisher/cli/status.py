@@ -1,4 +1,4 @@
-"""``sockudo-publisher status``: what is waiting, lane by lane, and whether it flows."""
+"""``sockudo-publisher status``: the waiting events of each lane, and whether they are being delivered."""
 
 from __future__ import annotations
 
@@ -19,29 +19,30 @@ __all__ = ["command"]
 
 
 @click.command("status")
-@click.option("--app", help="Only this app.")
+@click.option("--app", help="Show only this app.")
 @Output.command
 def command(out: Output, app: str | None) -> None:
-    """Show every app's lanes: how many events wait, how long the oldest has, what is held or dead.
+    """Show the lanes of every app: waiting events, the age of the oldest, held events and dead letters.
 
-    Exit code 1 when something needs a person: an app is paused, dead letters wait, events wait under a name
-    that is not configured any more or for a worker of a newer release, a worker delivers the app to another
-    Sockudo app, a lane's deliveries keep ending in errors, a key in Redis holds what the journal has not
-    written, or the server does not remember message ids (it says which of its settings to change). Exit
-    code 2 when no app is configured and none has events, or when an app's URL is malformed.
+    Exit code 1 if an operator must act: an app is paused, there are dead letters, events wait under a name that
+    is no longer configured or for a worker of a newer release, a worker delivers the app to another Sockudo app,
+    the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
+    server forgets message ids too early (the output names the server's setting to change).
+
+    Exit code 2 if no app is configured and none has events, or if an app's URL is malformed.
     """
     from ..config.settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
     from .. import operations
-    from ..canaries.schedule import summary
+    from ..canaries.verdict import summary
     from ..wiring.app import client_of
 
     for name in settings.app_urls() if app is None else (app,):
-        client_of(settings, name)  # no worker starts with a URL or key that cannot be read
+        client_of(settings, name)  # a URL or key that no worker could use
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
     if not apps:
-        settings.url_of(DEFAULT_APP)  # says which variable to set
+        settings.url_of(DEFAULT_APP)  # raises, and names the variable to set
     risk = any(
         found.pause
         or found.advice
@@ -53,36 +54,36 @@ def command(out: Output, app: str | None) -> None:
         for found in apps
     )
     for found in apps:
-        out.say(_table(found))
-        for complaint in (*found.unreadable, *(one for lane in found.lanes for one in lane.unreadable)):
-            out.say(f"[bold red]unreadable[/]: {plain(complaint)}")
+        out.print(_table(found))
+        for problem in (*found.unreadable, *(one for lane in found.lanes for one in lane.unreadable)):
+            out.print(f"[bold red]unreadable[/]: {plain(problem)}")
         for lane in found.lanes:
             if lane.failures:
                 since = "" if lane.failing_s is None else f" for {_age(lane.failing_s)}"
-                out.say(
+                out.print(
                     f"[bold red]failing[/]: lane {lane.lane}, {lane.failures:,} in a row{since}: {plain(lane.failure)}"
                 )
         if found.pause is not None:
-            out.say(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
+            out.print(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
         colour = "bold red" if found.advice else "dim"
-        out.say(f"[{colour}]{plain(summary(found.memory))}[/]")
+        out.print(f"[{colour}]{plain(summary(found.memory))}[/]")
         if found.advice:
-            out.say(plain(found.advice))
+            out.print(plain(found.advice))
         if not found.configured:
-            out.say(
-                "[bold red]not configured[/]: nobody delivers these events. Name the app again "
-                "(SOCKUDO_URL or SOCKUDO_APPS, the URL may be another name's too) until they are gone"
+            out.print(
+                "[bold red]not configured[/]: no worker delivers these events. Configure the app under this name again "
+                "(SOCKUDO_URL or SOCKUDO_APPS; another name may have the same URL) until they are delivered"
             )
         if found.rival:
-            out.say(f"[bold red]another deployment[/]: {plain(found.rival)}")
+            out.print(f"[bold red]another deployment[/]: {plain(found.rival)}")
         if found.flip is not None:
-            out.say(
+            out.print(
                 f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "
-                f"lanes go first, {found.flip.held:,} of them are held"
+                f"lanes are delivered first, {found.flip.held:,} of them are held"
             )
         if found.counters:
-            out.say("[dim]" + ", ".join(f"{plain(name)} {count:,}" for name, count in sorted(found.counters.items())))
-    out.emit(ok=not risk, apps=[asdict(found) for found in apps])
+            out.print("[dim]" + ", ".join(f"{plain(name)} {count:,}" for name, count in sorted(found.counters.items())))
+    out.print_json(ok=not risk, apps=[asdict(found) for found in apps])
     if risk:
         raise SystemExit(ExitCode.FAILED)
 

@@ -1,4 +1,4 @@
-"""``sockudo-publisher worker``: the same worker as ``celery -A worker worker``, from an installed wheel."""
+"""``sockudo-publisher worker``: the worker of ``celery -A worker worker``, from an installed wheel."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = ["command"]
 @click.argument("celery_options", nargs=-1, type=click.UNPROCESSED, metavar="")
 @Output.command
 def command(out: Output, celery_options: tuple[str, ...]) -> None:
-    """Run a worker that delivers what is queued, until SIGTERM or Ctrl-C (a warm shutdown: nothing is lost).
+    """Run a worker that delivers queued events, until SIGTERM or Ctrl-C (a warm shutdown: nothing is lost).
 
-    Takes the options of "celery worker", as in: worker --concurrency 4 --loglevel INFO. Without any it is
-    right for production: the threads pool, a slot for each lane and some to spare, this package's queue.
+    Takes the options of "celery worker", for example: worker --concurrency 4 --loglevel INFO. The defaults are
+    right for production: the threads pool, a slot for each lane and four more, the queue of this package.
 
-    With --json the configuration is written as one JSON object when Celery has understood its options
-    and before the worker starts. --json comes before Celery's options. The log goes to stderr.
+    With --json, given before Celery's options, the configuration is written as one JSON object before the worker
+    starts. The log goes to stderr.
     """
     if any(option in ("-A", "--app") or option.startswith("--app=") for option in celery_options):
-        raise click.UsageError("the app is this package's own: -A does not apply")
+        raise click.UsageError("-A, --app: this command runs the app of this package; leave it out")
     if any(option in ("-D", "--detach") for option in celery_options):
         raise click.UsageError("--detach: run this command under a supervisor, such as systemd")
     _prepare_for_pool(pool_name(celery_options))
@@ -45,9 +45,9 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
     check_settings(settings)
     from celery.signals import celeryd_init
 
-    def tell(options: Mapping[str, Any], conf: Any, **_: Any) -> None:
-        """Once Celery has understood its options, and before the worker greets."""
-        out.emit(
+    def write_configuration(options: Mapping[str, Any], conf: Any, **_: Any) -> None:
+        """Called after Celery has read its options and before the worker prints its banner."""
+        out.print_json(
             ok=True,
             apps=sorted(settings.app_urls()),
             broker=without_credentials(settings.broker_url),
@@ -56,20 +56,20 @@ def command(out: Output, celery_options: tuple[str, ...]) -> None:
             concurrency=options.get("concurrency") or conf.worker_concurrency,
         )
         if out.as_json:
-            # Celery greets on stdout; a program that reads JSON there must not see it.
+            # Celery prints its banner on stdout, where the reader expects only JSON.
             sys.stdout.flush()
             os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
 
-    celeryd_init.connect(tell, weak=False)
+    celeryd_init.connect(write_configuration, weak=False)
     from celery.bin.celery import celery
 
-    # Named outright: a variable APP would be the command's default. Errors of click are shown as those of this command.
+    # With -A, as a variable APP would be celery's default. Errors of click are shown as those of this command.
     arguments = ["-A", "sockudo_publisher.workerapp", "worker", *celery_options]
     sys.exit(celery.main(arguments, prog_name="celery", standalone_mode=False))
 
 
 def _prepare_for_pool(pool: str) -> None:
-    """Replace sockets and threads for a green pool, before anything has used them; as Celery's own program does."""
+    """Patch sockets and threads for a green pool, before anything uses them, as the ``celery`` command does."""
     import celery
 
     try:

@@ -15,7 +15,6 @@ from typing import TypeAlias
 
 from typing_extensions import assert_never
 
-from ..canaries.ask import Asked
 from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.app.shared import Limits
 from ..journal.app.shared import Pause as AppPause
@@ -23,6 +22,8 @@ from ..journal.batch import Batch
 from ..journal.holder import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
 from ..journal.pack import Item, UnreadableEntry
+from ..journal.wellformed import fault_of
+from .canary_result import CanaryResult
 from .control import Control
 from .decide import Attempt, Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, TryAgain, after_canary, decide
 from .letter_log import LetterLog
@@ -30,7 +31,6 @@ from .memory_check import AskFresh, MemoryCheck
 from .outcome import Finding, NoReply, Outcome, Reply, blamed, classify
 from .probe import AskCanaries, Probe
 from .uncertain import LeaveFirst, SendFirst, SettleFirst, fate, possible_copies
-from .wellformed import fault_of
 from .window import FORGETFUL_BATCH, Policy, Standing, standing
 
 __all__ = ["DrainAgain", "Find", "Post", "drain"]
@@ -224,7 +224,7 @@ class _Run:
         """The most that the next batch may hold."""
         items = min(self.policy.batch_max_events, self.limits.events or self.policy.batch_max_events)
         items = min(items, self.tokens or items)
-        if self.policy.on_uncertain == "hold" and self.forgets_until_ms > self.taken_ms:
+        if self.policy.on_uncertain == "park" and self.forgets_until_ms > self.taken_ms:
             items = min(items, FORGETFUL_BATCH)
         return {
             "most_items": min(items, self.progress.most or items),
@@ -376,7 +376,7 @@ class _Run:
             self.memory.note_old_canaries()
         return self.after_canaries(taken, asked)
 
-    def after_canaries(self, taken: Taken, asked: Asked) -> Taken:
+    def after_canaries(self, taken: Taken, asked: CanaryResult) -> Taken:
         """Canaries were sent in place of the batch: the app pauses, or the next take follows."""
         step, self.progress = after_canary(asked.finding, self.progress)
         if step is not None:

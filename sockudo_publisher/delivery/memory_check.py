@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
-from ..canaries.ask import Asked
 from ..journal.batch import Batch
+from .canary_result import CanaryResult
 from .control import Control
 from .decide import Attempt, Pause, Step, has_server_trouble
 from .outcome import Finding, Outcome
@@ -24,7 +24,7 @@ __all__ = ["AskFresh", "MemoryCheck"]
 
 #: Plants new canaries and asks for them. Arguments: rounds, seconds for a request, how to sleep in between (which
 #: answers whether the sleep was cut short).
-AskFresh: TypeAlias = Callable[[int, float, Callable[[float], bool]], Asked]
+AskFresh: TypeAlias = Callable[[int, float, Callable[[float], bool]], CanaryResult]
 
 #: Milliseconds for which a good answer to any worker's fresh canaries counts for batches that met no trouble since.
 TRUST_MS: Final = 5_000
@@ -88,9 +88,9 @@ class MemoryCheck:
             return False
         return True
 
-    def ask(self, batch: Batch, now_ms: int) -> Asked:
+    def ask(self, batch: Batch, now_ms: int) -> CanaryResult:
         """Ask for this batch. Unless it was forgotten or the server is in trouble, the batch may go."""
-        asked, started_s = Asked(Finding(Outcome.ACCEPTED)), self._control.monotonic()
+        asked, started_s = CanaryResult(Finding(Outcome.ACCEPTED)), self._control.monotonic()
         if self._ask is not None and not self._are_old_asked:
             asked = self._ask(batch.first_ms, self._policy.delivery_timeout_s)
             if asked.forgotten or has_server_trouble(asked.finding):

@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import TypeAlias
 
-from ..canaries.ask import Asked
 from ..errors import JournalUnavailable
 from ..journal.app.shared import Pause as AppPause
 from ..journal.holder import Journal
 from ..journal.lease import Lease
 from .backoff import probe_timeout_s
+from .canary_result import CanaryResult
 from .control import Control
 from .decide import Pause
 from .outcome import Outcome
@@ -27,7 +27,7 @@ logger = logging.getLogger("sockudo_publisher.delivery")
 
 #: Asks, after trouble since that time (Redis', ms) and with so many seconds for the first request, whether
 #: the server answers and what it remembers.
-AskCanaries: TypeAlias = Callable[[int, float], Asked]
+AskCanaries: TypeAlias = Callable[[int, float], CanaryResult]
 
 
 class Probe:
@@ -64,7 +64,7 @@ class Probe:
         self._lease.is_probing = self._journal.shared.try_probe(self._lease.token)
         return self._lease.is_probing
 
-    def ask(self, pause: AppPause, first_ms: int | None) -> Asked:
+    def ask(self, pause: AppPause, first_ms: int | None) -> CanaryResult:
         """A canary goes before the batch, and old ones say whether the server's memory survived the trouble.
 
         ``first_ms``: when the batch was first sent, if it was.

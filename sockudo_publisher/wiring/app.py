@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
 
 from ..client.http.credentials import Credentials
 from ..client.sockudo import Sockudo
 from ..client.wire.encoding import Encoder
 from ..client.wire.encryption import decode_master_key
-from ..config.environment import MASTER_KEY
-from ..config.settings import DEFAULT_APP, Settings, get_settings
+from ..config.settings import DEFAULT_APP, Settings, configure, get_settings, on_configure
 from ..errors import ConfigurationError
 from ..journal.app.workers import Target
 from ..journal.dead_letters import DeadBounds
@@ -41,9 +39,9 @@ def client_of(settings: Settings, name: str) -> Sockudo:
     key = settings.encryption_master_key_base64
     if key is not None:
         # The client would name its argument, which is not what an operator can change.
-        decode_master_key(key, field=MASTER_KEY)
+        decode_master_key(key, field=settings.called("encryption_master_key_base64"))
     return Sockudo.from_setting(
-        setting_of(name),
+        setting_of(settings, name),
         settings.url_of(name),
         timeout=settings.timeout,
         encryption_master_key_base64=key,
@@ -51,14 +49,14 @@ def client_of(settings: Settings, name: str) -> Sockudo:
     )
 
 
-def setting_of(name: str) -> str:
-    """What holds the app's URL."""
-    return "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]"
+def setting_of(settings: Settings, name: str) -> str:
+    """What complaints about the app's URL begin with: ``SOCKUDO_URL``, or where else it was given."""
+    return settings.called("url") if name == DEFAULT_APP else settings.called("apps", name)
 
 
 def target_of(settings: Settings, name: str) -> Target:
     """Where the app's events go. Raises :class:`ConfigurationError` when its URL is missing or malformed."""
-    credentials = Credentials.from_url(settings.url_of(name), setting=setting_of(name))
+    credentials = Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
     return Target(credentials.app_id, credentials.base_url.partition("://")[2])
 
 
@@ -70,7 +68,6 @@ def check_apps(settings: Settings) -> None:
         client_of(settings, name)
 
 
-@lru_cache(maxsize=64)
 def _build(name: str) -> App:
     settings = get_settings()
     client = client_of(settings, name)
@@ -105,6 +102,10 @@ def _build(name: str) -> App:
     )
 
 
+#: The apps of this process, by name.
+_apps: dict[str, App] = {}
+
+
 def app_named(name: str | None = None) -> App:
     """The app of that name (``SOCKUDO_APPS``), by default that of ``SOCKUDO_URL``.
 
@@ -112,10 +113,21 @@ def app_named(name: str | None = None) -> App:
     """
     if name is not None and not isinstance(name, str):
         raise ConfigurationError(f"app: expected a name, got {type(name).__name__}")
-    return _build(name or DEFAULT_APP)
+    name = name or DEFAULT_APP
+    apps = _apps
+    app = apps.get(name)
+    # One that is built while `configure` replaces the dict stays in the old one.
+    return app if app is not None else apps.setdefault(name, _build(name))
+
+
+def _forget() -> None:
+    global _apps  # noqa: PLW0603 -- the one place
+    _apps = {}
+
+
+on_configure(_forget)
 
 
 def forget_apps() -> None:
-    """Read the environment again (tests, and programs that set it late)."""
-    get_settings.cache_clear()
-    _build.cache_clear()
+    """Read the environment again."""
+    configure()

@@ -18,6 +18,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import OperationalError
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
+from ..config.settings import on_configure
 from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.redis.refusal import describe_refusal
 from .fork_gate import inside_client
@@ -105,6 +106,15 @@ class _Link:
             if stored is False and _is_refusal(producer, error):
                 raise JournalUnavailable(f"the broker refused: {failure_words(error)}", stored=False) from None
             raise JournalUnavailable(f"the broker did not answer: {failure_words(error)}", stored=None) from None
+
+    def close(self) -> None:
+        """Close what is idle; a call that is under way ends with its own."""
+        while self._free:
+            try:
+                _, producer = self._free.pop()
+            except IndexError:  # another thread was faster
+                break
+            _drop(producer)
 
     def _connected(self, stored: bool | None) -> Any:
         """A producer on a new connection that is open. Raises as :func:`bounded_send`; ``stored`` by an earlier try."""
@@ -194,6 +204,16 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _forget() -> None:
+    links = tuple(_links.values())
+    _links.clear()
+    for link in links:
+        link.close()
+
+
+on_configure(_forget)
 
 
 def _away(producer: Any) -> tuple[type[BaseException], ...]:

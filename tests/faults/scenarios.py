@@ -408,14 +408,14 @@ SCENARIOS: tuple[Scenario, ...] = (
             setup=Setup(nginx=True, proxy_behind_nginx=True, settings={"SOCKUDO_ON_UNCERTAIN": policy}),
             bound=never_uncertain,
         )
-        for policy in ("resend", "hold")
+        for policy in ("resend", "park")
     ),
     Scenario(
-        "workers killed, uncertain held",
+        "workers killed, uncertain parked",
         "at most once: what is uncertain is parked",
         kill_until_stuck,
         12,
-        setup=Setup(settings={"SOCKUDO_ON_UNCERTAIN": "hold"}),
+        setup=Setup(settings={"SOCKUDO_ON_UNCERTAIN": "park"}),
         bound=held_is_missing,
     ),
     Scenario("Redis restarted", "SIGTERM, append-only file", restart_redis, 6),

@@ -39,7 +39,7 @@ def set_env(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str | Non
     forget_apps()
 
 
-def test_rekeyed_app_pauses_loudly_and_goes_on_with_workers_that_know_the_new_key(
+def test_app_with_a_new_key_resumes_with_a_new_worker(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under traffic: the old worker's 401 loses nothing; a new worker beside it delivers all, each once, in order."""
@@ -55,7 +55,7 @@ def test_rekeyed_app_pauses_loudly_and_goes_on_with_workers_that_know_the_new_ke
         def pause() -> operations.PauseStatus | None:
             return operations.status(get_settings())[0].pause
 
-        assert wait_for(lambda: (found := pause()) is not None and found.reason == "misconfigured", 60)
+        assert wait_for(lambda: (paused := pause()) is not None and paused.reason == "misconfigured", 60)
         assert wait_for(lambda: "nothing is sent (misconfigured)" in old.log_text(), 60), "loudly"
         assert "another-secret" not in old.log_text()
         mark = publisher.count
@@ -79,9 +79,7 @@ def test_rekeyed_app_pauses_loudly_and_goes_on_with_workers_that_know_the_new_ke
             assert pause() is None
 
 
-def test_renamed_app_leaves_its_backlog_under_the_old_name_where_status_shows_it(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_renamed_app_keeps_its_backlog_under_the_old_name(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is lost: the old name, configured again for the same server, is drained while the new one is used."""
     url, channel = stack.server.url, stack.channel()
     seen = stack.subscribe(channel)
@@ -95,12 +93,12 @@ def test_renamed_app_leaves_its_backlog_under_the_old_name_where_status_shows_it
         publish.delay(channel, "n", {"n": n}, app="new")
     seen.wait_for_count(5, 60)
 
-    def found() -> dict[str, tuple[bool, int]]:
+    def depths() -> dict[str, tuple[bool, int]]:
         apps = operations.status(get_settings())
         return {one.app: (one.configured, sum(lane.depth for lane in one.lanes)) for one in apps}
 
     # Seen is a moment before settled.
-    assert wait_for(lambda: found() == {"new": (True, 0), "old": (False, 5)}, 60), found()
+    assert wait_for(lambda: depths() == {"new": (True, 0), "old": (False, 5)}, 60), depths()
     shown = CliRunner().invoke(cli.main, ["status"])
     assert shown.exit_code == 1
     assert "not configured" in shown.output

@@ -74,7 +74,7 @@ say(done.id)
     assert {event.event: event.data for event in seen.events()}["body"] == "[1,2]"
 
 
-def test_bad_data_from_the_task_before_fails_publish_and_not_that_task(theirs: Theirs) -> None:
+def test_bad_data_fails_publish_and_not_the_task_before(theirs: Theirs) -> None:
     """What cannot be an event is `publish`'s failure: the task before has done its work, and stays a success."""
     told = theirs.call("""
 result = chain(long_text.s(20_000), publish.s(channel=C, event="e"), audit.s()).apply_async(link_error=failed.s())
@@ -85,8 +85,8 @@ linked.get(timeout=20)
 say(linked.state)
 """)
     assert told == [["data: 20000 bytes, limit 10240", "FAILURE", "SUCCESS"], "SUCCESS"]
-    assert theirs.wait_told("failed", 1)[0] == "ValidationError: data: 20000 bytes, limit 10240"
-    assert theirs.told("audited") == []
+    assert theirs.wait_for_list("failed", 1)[0] == "ValidationError: data: 20000 bytes, limit 10240"
+    assert theirs.read_list("audited") == []
 
 
 def test_chain_goes_on_behind_an_event_that_was_stored_before(theirs: Theirs) -> None:
@@ -101,7 +101,7 @@ try: chain(give.s(1), publish.si(C, "e", "another", key="k")).apply_async().get(
 except IdempotencyConflict as error: say(type(error).__name__)
 """)
     assert told == ["audited k", "audited ['k', 1]", "IdempotencyConflict"]
-    assert sorted(theirs.wait_told("audited", 3)) == ["['k', 1]", "k", "k"]
+    assert sorted(theirs.wait_for_list("audited", 3)) == ["['k', 1]", "k", "k"]
     seen.wait_for_count(1, 20)
     seen.wait_until_quiet(0.5)
     assert seen.data() == ["once"]
@@ -151,7 +151,7 @@ def in_thread():
 with ThreadPoolExecutor(1) as pool: pool.submit(in_thread).result()
 """)
     assert told == ["audited", 5, True]
-    assert len(theirs.wait_told("audited", 2)) == 2
+    assert len(theirs.wait_for_list("audited", 2)) == 2
 
 
 @pytest.mark.parametrize("where", ["main thread", "another thread"])
@@ -200,7 +200,7 @@ else: one = Thread(target=refused); one.start(); one.join()
 def test_eager_apps_publish_now(stack: Stack) -> None:
     """`task_always_eager`, theirs or ours, needs neither broker nor Redis, whatever the options; chains run on."""
     seen = stack.subscribe(stack.channel())
-    nobody = "redis://127.0.0.1:1/0"
+    nowhere = "redis://127.0.0.1:1/0"
     ours = "from celery import chain\nfrom sockudo_publisher.wiring.private_celery import celery_app as app\n"
     for prelude in (PRELUDE, ours):
         told = call(
@@ -214,8 +214,8 @@ say(type(chain(publish.s(C, "e", "chained"), publish.si(C, "e", "on")).apply_asy
 try: publish.delay(C, "", "x")
 except ValidationError as error: say(str(error))
 """,
-            MY_BROKER=nobody,
-            SOCKUDO_REDIS_URL=nobody,
+            MY_BROKER=nowhere,
+            SOCKUDO_REDIS_URL=nowhere,
         )
         assert told == [["EagerResult", True], "str", "event name: empty, expected 1 to 200 bytes"]
     assert seen.take(6) == ["with options", "chained", "on"] * 2
@@ -270,7 +270,7 @@ say(publish.s(C, "e", "alone").delay().state)
 def test_eager_result_is_used_as_in_production(stack: Stack) -> None:
     """A task that gets its event's id, or revokes the result, does the same where tasks run eagerly."""
     seen = stack.subscribe(stack.channel())
-    nobody = "redis://127.0.0.1:1/0"
+    nowhere = "redis://127.0.0.1:1/0"
     told = call(
         stack,
         PRELUDE
@@ -284,8 +284,8 @@ def uses(channel):
     return [result.state, {result.get(), result.wait(), *got} == {result.id}]
 say(uses.delay(C).get())
 """,
-        MY_BROKER=nobody,
-        SOCKUDO_REDIS_URL=nobody,
+        MY_BROKER=nowhere,
+        SOCKUDO_REDIS_URL=nowhere,
     )
     assert told == [["SUCCESS", True]]
     assert seen.take(1) == ["used"]

@@ -74,8 +74,8 @@ def test_refused_journal_raises_at_once_and_nothing_is_stored(stack: Stack) -> N
     assert message_id
 
 
-def test_frozen_journal_raises_within_two_seconds_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
-    """`.stored` is None: nobody knows; repeated with the message id as key it is seen once."""
+def test_frozen_journal_raises_in_time_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
+    """`.stored` is None: unknown; repeated with the message id as key, the event is seen once."""
     with RedisServer(tmp_path / "journal") as journal:
         stack.environ["SOCKUDO_REDIS_URL"] = journal.url
         seen = stack.subscribe(stack.channel())
@@ -120,15 +120,15 @@ def later(**options):
 def test_countdown_without_a_broker_raises_at_once(stack: Stack, url: str) -> None:
     """It needs a message: JournalUnavailable, certainly not stored, never the broker's client's own error."""
     broker = url.format(port=free_port())
-    ((stored, message_id, words, _),) = in_time(
+    ((stored, message_id, error_text, _),) = in_time(
         lambda: call(stack, LATER + "later()", SOCKUDO_BROKER_URL=broker), lambda said: said[0][3], 2.0
     )
-    assert (stored, words) == (False, "the broker cannot be reached")
+    assert (stored, error_text) == (False, "the broker cannot be reached")
     assert message_id
 
 
-def test_countdown_while_the_broker_is_frozen_raises_in_time_and_repeats_safely(stack: Stack, tmp_path: Path) -> None:
-    """Nobody knows whether the message went; with its id as key the event is stored and seen once all the same."""
+def test_countdown_with_a_frozen_broker_raises_in_time(stack: Stack, tmp_path: Path) -> None:
+    """Whether the message was sent is unknown; repeated with its id as key, the event is stored and seen once."""
     with RedisServer(tmp_path / "broker", appendonly=False) as broker:
         stack.environ["SOCKUDO_BROKER_URL"] = broker.url
         seen = stack.subscribe(stack.channel())

@@ -33,7 +33,7 @@ def blocked(client: redis.Redis) -> list[str]:
 
 
 def unblock(client: redis.Redis) -> None:
-    """As a failover does it to whoever waits in BRPOP."""
+    """As a failover answers a client that waits in BRPOP."""
     assert wait_for(lambda: any(client.client_unblock(one, error=True) for one in blocked(client)), 20)
 
 

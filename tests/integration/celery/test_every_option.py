@@ -1,4 +1,4 @@
-"""Each option of Celery and kombu with `publish.apply_async`: the event arrives, or the caller is told why not."""
+"""Each option of Celery and kombu with `publish.apply_async`: the event arrives, or the call is refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ AT_ONCE = {
     "timeout": "1",
     "timestamp": "0",
     "type": "'t'",
-    "user_id": "'nobody'",
+    "user_id": "'a-user'",
     "x-anything": "1",
 }
 
@@ -105,7 +105,7 @@ def test_tables_name_every_option() -> None:
 
 @pytest.mark.parametrize("with_countdown", [False, True], ids=["alone", "with countdown"])
 def test_event_arrives_or_its_call_is_refused(stack: Stack, their_broker: RedisServer, with_countdown: bool) -> None:
-    """None is lost, and none goes where no worker of ours reads; alone, nearly all are stored at once."""
+    """No event is lost or sent to a queue that our workers do not read; alone, nearly all options store at once."""
     seen = stack.subscribe(stack.channel())
     stack.worker()
     more = ", 'countdown': 0.1" if with_countdown else ""
@@ -115,8 +115,8 @@ def test_event_arrives_or_its_call_is_refused(stack: Stack, their_broker: RedisS
     wanted = dict.fromkeys(AT_ONCE, "AsyncResult" if with_countdown else "StoredResult")
     wanted |= dict.fromkeys(AS_MESSAGE, "AsyncResult")
     refused = REFUSED | (REFUSED_LATER if with_countdown else {})
-    for name, words in refused.items():
-        assert told[name].startswith(words)
+    for name, error_text in refused.items():
+        assert told[name].startswith(error_text)
         wanted.pop(name, None)
     assert {name: told[name] for name in wanted} == wanted
     names = sorted(given.keys() - refused.keys())

@@ -1,4 +1,4 @@
-"""What configures another Celery app of the same process or machine does not reach callers or workers of ours."""
+"""The configuration of another Celery app in the same process or machine does not reach our callers and workers."""
 
 from __future__ import annotations
 
@@ -58,15 +58,15 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("words", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_worker_among_variables_of_another_app_delivers(
-    stack: Stack, elsewhere: str, words: list[str], tmp_path: Path
+    stack: Stack, elsewhere: str, command: list[str], tmp_path: Path
 ) -> None:
     """Stored events and countdowns of a caller among the same variables; nothing goes to the other app's broker."""
     (tmp_path / "celeryconfig.py").write_text(f"broker_url = {elsewhere!r}\ntask_always_eager = True\n")
     env = {**stack.environ, **foreign(elsewhere), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     channel = stack.channel()
-    with stack.subscribe(channel) as seen, WorkerCommand(words, env, tmp_path) as worker:
+    with stack.subscribe(channel) as seen, WorkerCommand(command, env, tmp_path) as worker:
         call(
             stack,
             "publish.delay(C, 'n', {'n': 0}); publish.apply_async((C, 'n', {'n': 1}), countdown=0.5)",
@@ -94,13 +94,13 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(("program", "command", "words"), REFUSED.values(), ids=REFUSED)
-def test_worker_refuses_in_one_line(stack: Stack, program: list[str], command: list[str], words: str) -> None:
+@pytest.mark.parametrize(("program", "command", "error_text"), REFUSED.values(), ids=REFUSED)
+def test_worker_refuses_in_one_line(stack: Stack, program: list[str], command: list[str], error_text: str) -> None:
     """Exit code 2 for what would deliver nothing or lose messages; nothing of a URL is shown."""
     line = [*PROGRAMS["celery"], *program, "-A", "worker", "worker", *command]
     done = run_python(line[1:], env=stack.python(), cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
-    assert done.stderr.startswith(f"Error: {words}")
+    assert done.stderr.startswith(f"Error: {error_text}")
     assert done.stderr.count("\n") == 1
     assert "hidden" not in done.stderr
 

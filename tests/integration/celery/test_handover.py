@@ -1,4 +1,4 @@
-"""A worker that is told to stop gives its lanes back at once, with every pool."""
+"""A worker that gets SIGTERM releases its lanes at once, with every pool."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POOLS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("pool", POOLS)
-def test_stopped_worker_leaves_no_lease_and_another_goes_on_at_once(stack: Stack, pool: str) -> None:
+def test_stopped_worker_releases_its_lease_at_once(stack: Stack, pool: str) -> None:
     """SIGTERM in the middle of a backlog: its leases are gone when it is, not six seconds later."""
     if pool == "gevent":
         need_module("gevent")

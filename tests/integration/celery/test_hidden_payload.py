@@ -29,7 +29,7 @@ publish.apply_async((C, "stored", "not-for-the-log"), countdown=0.1)
 """
 
 
-def test_worker_at_debug_level_shows_nothing_of_messages_of_other_programs(stack: Stack) -> None:
+def test_debug_log_shows_no_contents_of_foreign_messages(stack: Stack) -> None:
     """Their `argsrepr` holds the payload, and Celery's pool would write it; so would its copy of a short message."""
     seen = stack.subscribe(stack.channel())
     worker = stack.worker(args=["--loglevel=DEBUG"])
@@ -41,7 +41,7 @@ def test_worker_at_debug_level_shows_nothing_of_messages_of_other_programs(stack
     assert "not-for-the-log" not in log
 
 
-def test_value_that_sockudo_cannot_read_is_quoted_in_no_log_and_no_dead_letter(stack: Stack) -> None:
+def test_unreadable_value_is_in_no_log_and_no_dead_letter(stack: Stack) -> None:
     """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
     event = {"name": "e", "channel": stack.channel(), "data": "x", "message_id": "m"}
     body = json.dumps({**event, "extras": {"ephemeral": "not-for-the-log"}}).encode()  # the caller refuses it now
@@ -63,7 +63,7 @@ UNUSABLE: dict[str, tuple[Any, dict[str, Any]]] = {
     "no task's": ({"data": SECRET}, {}),
     "of an unregistered task": (
         ([SECRET], {}, {}),
-        {"headers": {"task": "nobody.knows", "id": "1", "argsrepr": SECRET, "lang": "py"}},
+        {"headers": {"task": "unknown.task", "id": "1", "argsrepr": SECRET, "lang": "py"}},
     ),
     "invalid task message": (
         {"task": "sockudo_publisher.publish", "id": "2", "args": SECRET, "kwargs": [SECRET]},
@@ -82,7 +82,7 @@ UNUSABLE: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-def test_worker_says_that_a_message_cannot_be_used_and_not_what_is_in_it(stack: Stack) -> None:
+def test_unusable_message_is_logged_without_its_contents(stack: Stack) -> None:
     """Celery would write its whole body, and headers that hold the arguments."""
     worker = stack.worker(args=["--loglevel=DEBUG"])
     with Connection(stack.environ["SOCKUDO_REDIS_URL"]) as connection:

@@ -41,7 +41,7 @@ def frozen(stack: Stack, tmp_path: Path) -> Iterator[RedisServer]:
         journal.resume()
 
 
-def test_journal_that_is_frozen_from_the_start_has_stored_nothing(stack: Stack, frozen: RedisServer) -> None:
+def test_frozen_journal_reports_that_nothing_is_stored(stack: Stack, frozen: RedisServer) -> None:
     """Within two seconds, by every way to publish: not stored for certain, and an id to repeat with."""
     calls = "".join(TIMED.replace("WAY", way) for way in WAYS.values())
     said = in_time(lambda: call(stack, calls), lambda said: max(seconds for *_, seconds in said), 2.0)
@@ -52,7 +52,7 @@ def test_journal_that_is_frozen_from_the_start_has_stored_nothing(stack: Stack, 
         assert ("key" in way) == (message_id == "k")
 
 
-def test_countdown_waits_in_the_broker_while_the_journal_is_frozen(stack: Stack, frozen: RedisServer) -> None:
+def test_countdown_waits_in_the_broker_for_a_frozen_journal(stack: Stack, frozen: RedisServer) -> None:
     """Without a key it needs no journal to be sent; the worker stores it, once, when the journal is back."""
     seen = stack.subscribe(stack.channel())
     call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1)')
@@ -86,7 +86,7 @@ def test_encrypted_event_is_resent_in_the_same_bytes(stack: Stack) -> None:
     assert not [key for key in stack.redis.scan_iter("sockudo:*:dead") if stack.redis.xlen(key)]
 
 
-def test_encrypted_event_that_is_stored_twice_under_its_id_is_delivered_once(stack: Stack) -> None:
+def test_encrypted_event_stored_twice_is_delivered_once(stack: Stack) -> None:
     """The answer to the append was lost, and the call repeated with the id as key: the server knows both for one."""
     stack.environ["SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"] = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
     channel = f"private-encrypted-{stack.unique}"

@@ -27,7 +27,7 @@ def lanes(stack: Stack) -> tuple[int, str]:
 
 
 @pytest.mark.long
-def test_lanes_grow_and_shrink_under_traffic_with_a_worker_killed_in_between(stack: Stack) -> None:
+def test_lanes_change_under_traffic_with_a_killed_worker(stack: Stack) -> None:
     """8, 11, 3 lanes while one caller publishes and notices nothing: each event once, in order per channel."""
     channels = stack.channels(24)
     seen = stack.subscribe(*channels)
@@ -61,8 +61,8 @@ def test_lanes_grow_and_shrink_under_traffic_with_a_worker_killed_in_between(sta
     assert {lane.lane for lane in operations.status(get_settings())[0].lanes} == {19, 20, 21}
 
 
-def test_stuck_event_of_an_old_lane_is_shown_as_what_a_change_waits_for(stack: Stack) -> None:
-    """Its channel's order comes before the change; `status` says so; when it leaves, the change is done."""
+def test_lane_change_waits_for_a_stuck_event_of_an_old_lane(stack: Stack) -> None:
+    """Its channel's order comes before the change; `status` shows it; when it leaves, the change is done."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
     journal = app_named().journal

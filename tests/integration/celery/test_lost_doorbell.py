@@ -21,7 +21,7 @@ LANES = 8
 
 
 class Silent:
-    """A doorbell that nobody hears."""
+    """A doorbell that no worker receives."""
 
     def __init__(self) -> None:
         self.lanes: set[int] = set()
@@ -31,9 +31,7 @@ class Silent:
         return True
 
 
-def test_sweep_delivers_what_nobody_rang_for_within_three_seconds(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_sweep_delivers_unrung_events_within_three_seconds(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lane, from its append to the subscriber."""
     silent = Silent()
     monkeypatch.setattr(bulk, "doorbell", silent)

@@ -46,7 +46,7 @@ def lanes_began_s(seen: Subscriber, channels: Sequence[str], since: float) -> li
 
 
 def test_workers_go_on_by_themselves_when_the_cause_is_mended(stack: Stack) -> None:
-    """All lanes, within the five seconds between two questions and two more; nobody restarts or resumes anything."""
+    """All lanes, within the five seconds between two questions and two more; without a restart or a resume."""
     channels = stack.channels(CHANNELS)
     with Proxy(stack.server.port, REFUSED) as proxy, stack.subscribe(*channels) as seen:
         stack.environ["SOCKUDO_URL"] = proxy.url(stack.server.url)
@@ -62,7 +62,7 @@ def test_workers_go_on_by_themselves_when_the_cause_is_mended(stack: Stack) -> N
         seen.wait_for_count(CHANNELS * COUNT, 60)
         seen.wait_until_quiet()
         began_s = lanes_began_s(seen, channels, mended_at)
-        assert began_s[0] > 3.0, "nobody asked earlier than was said"
+        assert began_s[0] > 3.0, "no worker asked before the time in the log"
         assert began_s[-1] < 5.0 + 2.0
         verdict = compare({channel: list(range(COUNT)) for channel in channels}, numbers(seen.events()))
         assert verdict.is_exact, verdict
@@ -83,7 +83,7 @@ def test_resume_makes_a_running_worker_go_on_at_once(stack: Stack) -> None:
         left_s, resumed_at = paused_for_s(stack), time.monotonic()
         assert left_s > 3.0, "by itself it would go on later than that"
         told = CliRunner().invoke(cli.main, ["resume"])
-        assert (told.exit_code, told.output) == (0, "default goes on.\n")
+        assert (told.exit_code, told.output) == (0, "default resumed.\n")
         seen.wait_for_count(CHANNELS * COUNT, 60)
         seen.wait_until_quiet()
         assert lanes_began_s(seen, channels, resumed_at)[-1] < 2.0

@@ -106,6 +106,44 @@ chain(give.si("x"), publish.si({channel!r}, "e", "in-a-chain"), audit.s()).apply
     assert found["workers"]["state"] == "fine"
 
 
+@pytest.mark.parametrize(("callers", "workers"), [("blue", ""), ("", "blue")], ids=["worker without", "worker with"])
+def test_event_waits_for_a_worker_of_its_namespace(
+    deploy: Deploy, channel: str, client: redis.Redis, redis_url: str, tmp_path: Path, callers: str, workers: str
+) -> None:
+    """A worker of another namespace stores nothing, warns once and runs other tasks; the right one stores the event."""
+    one = deploy(0, SOCKUDO_NAMESPACE=callers)
+    routes = {"task_routes": {"sockudo_publisher.publish": {"queue": "special"}}}
+    one.environ |= {"MY_BROKER": re.sub(r"/\d*$", "", redis_url) + "/3", "MY_SETTINGS": json.dumps(routes)}
+    environ = {**os.environ, **one.environ}
+    script = f"""
+import json
+from {THEIR_APP} import audit, give
+from sockudo_publisher import publish
+for n in range(3): publish.apply_async(({channel!r}, "e", n), link=audit.s())
+print(json.dumps(give.delay("other work").get(timeout=30)))
+"""
+    with one.subscribe(channel) as seen:
+        one.worker()
+        wrong = {**environ, "SOCKUDO_NAMESPACE": workers}
+        with ForeignWorker(THEIR_APP, "celery,special", wrong, tmp_path, ROOT) as worker:
+            worker.wait_until_ready()
+            done = one.run("-c", script)
+            assert done.returncode == 0, done.stderr
+            assert json.loads(done.stdout) == "other work"
+            assert wait_for(lambda: worker.log_text().count("retry: Retry in") >= 6, ARRIVE_S)
+            log = worker.log_text()
+            assert log.count("event of another namespace not stored") == 1
+            assert f"namespace={callers!r} worker_namespace={workers!r}" in log
+            assert "SOCKUDO_NAMESPACE" in log
+        prefix = f"{workers}:sockudo:" if workers else "sockudo:{"
+        assert not [key for key in client.scan_iter() if key.startswith(prefix.encode())]
+        assert seen.count == 0
+        with ForeignWorker(THEIR_APP, "celery,special", environ, tmp_path, ROOT):
+            seen.wait_for_count(3, ARRIVE_S)
+        seen.wait_until_quiet()
+        assert sorted(seen.data(channel)) == ["0", "1", "2"]
+
+
 def test_every_key_has_the_namespace(deploy: Deploy, channel: str, client: redis.Redis) -> None:
     """Of callers, workers and commands; what is left is Celery's own."""
     one = deploy(0, SOCKUDO_NAMESPACE="blue", SOCKUDO_ON_EXPIRED="dead", SOCKUDO_MAX_RATE="1000")
@@ -209,7 +247,7 @@ def test_later_worker_ends_when_both_were_alone(deploy: Deploy, client: redis.Re
 
 
 @pytest.mark.parametrize("damage", ["", "x", "1 2", "1 9999999999999 {", "1 9999999999999 []", '1 9999999999999 "a"'])
-def test_damaged_record_stops_nobody(deploy: Deploy, client: redis.Redis, damage: str) -> None:
+def test_damaged_record_stops_no_worker(deploy: Deploy, client: redis.Redis, damage: str) -> None:
     """Records are advisory: one that cannot be read is no rival."""
     client.hset(workers_key(), "damaged", damage)
     one = deploy(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ say([one.get(timeout=60)[:7] for one in heads])
 say([one.get(timeout=60) == one.id for one in bodies])
 """)
         assert told == [["audited"] * 40, ["audited"] * 5, [True] * 5]
-        assert len(theirs.wait_told("audited", 45)) == 45
+        assert len(theirs.wait_for_list("audited", 45)) == 45
     seen.wait_for_count(50, 30)
     by_event = [event.event for event in seen.events()]
     assert {name: by_event.count(name) for name in set(by_event)} == {"ready": 40, "header": 5, "body": 5}
@@ -58,12 +59,12 @@ publish.delay(C, "e", "alone")
     assert seen.take(1) == ["alone"]
     assert theirs.redis.llen("celery") == 1
     with theirs.worker(tmp_path):
-        assert theirs.wait_told("audited", 1) == ["after"]
+        assert theirs.wait_for_list("audited", 1) == ["after"]
         assert seen.take(2) == ["alone", "linked"]
 
 
 def test_their_worker_alone_stores_and_ours_delivers_later(theirs: Theirs, tmp_path: Path) -> None:
-    """Storing needs no worker of ours: the chain ends, and the events wait in the journal."""
+    """Storing needs none of our workers: the chain ends, and the events wait in the journal."""
     with theirs.worker(tmp_path) as worker:
         worker.wait_until_ready()
         assert theirs.call("""
@@ -112,7 +113,7 @@ say(chain(publish.si(C, "si", 1), publish.si(C, "si", 2), audit.s()).apply_async
             "audited",
             "audited",
         ]
-        assert len(theirs.wait_told("failed", 1)) == 1
+        assert len(theirs.wait_for_list("failed", 1)) == 1
     seen.wait_for_count(3 + 1 + 1 + 1 + 1 + 1 + 1 + 2, 30)
     events = [event.event for event in seen.events()]
     assert sorted(events) == sorted(["group"] * 3 + ["inner", "link", "errback", "e", "stamped", "json"] + ["si"] * 2)
@@ -139,8 +140,8 @@ to_us("fails", "too many", link_error=[failed.s().set(queue="celery"), app.signa
 to_us("not a signature", link=[5])
 """)
         # By the links, the chain (whose next step their worker sends), the group.
-        assert len(theirs.wait_told("audited", 3)) == 3
-        theirs.wait_told("given", 1)
+        assert len(theirs.wait_for_list("audited", 3)) == 3
+        theirs.wait_for_list("given", 1)
         wanted = ["nowhere", "one_link", "first", "second", "of_group", "of_header", "of_body", "errback"]
         assert wait_for(lambda: all(f"task=theirs.{name} " in logs_of(theirs.stack) for name in wanted), 20), [
             name for name in wanted if f"task=theirs.{name} " not in logs_of(theirs.stack)
@@ -196,7 +197,28 @@ except ConfigurationError as error: say(str(error))
         assert "name another queue" in told
     assert theirs.redis.llen("sockudo") == 0
     with routed.worker(tmp_path, "celery,special"):
-        assert len(routed.wait_told("audited", 1)) == 1
+        assert len(routed.wait_for_list("audited", 1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "queue"),
+    [
+        ("sockudo_publisher.publish", "special"),
+        ("sockudo_publisher.*", "special"),
+        ("sockudo_publisher.append", "celery"),
+    ],
+)
+def test_append_follows_the_route_of_publish(theirs: Theirs, tmp_path: Path, pattern: str, queue: str) -> None:
+    """One rule for both tasks: the finished event goes to the queue of `sockudo_publisher.publish`."""
+    routed = Theirs(
+        theirs.stack, theirs.stack.redis_server.url, theirs.redis, task_routes={pattern: {"queue": "special"}}
+    )
+    assert routed.call('publish.apply_async((C, "e", "x"), link=audit.s()); say(1)') == [1]
+    (message,) = [json.loads(raw) for raw in theirs.redis.lrange(queue, 0, -1)]
+    assert message["headers"]["task"] == "sockudo_publisher.append"
+    assert message["headers"]["kwargsrepr"] == "(...)"
+    with routed.worker(tmp_path, queue):
+        assert wait_for(lambda: theirs.redis.llen("celery") + len(routed.read_list("audited")) == 1, 30)
 
 
 def test_queue_that_their_app_does_not_have(theirs: Theirs) -> None:

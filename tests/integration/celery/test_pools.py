@@ -125,7 +125,7 @@ def test_solo_pool_takes_messages_between_drains(stack: Stack) -> None:
     assert compare(numbered.promised, arrived).is_exact
 
 
-def test_countdown_gets_the_only_slot_beside_a_lane_that_is_never_empty(stack: Stack) -> None:
+def test_countdown_gets_the_only_slot_beside_a_busy_lane(stack: Stack) -> None:
     """Its message waits in the pool, where no drain can see it: the slot is given back after each slice."""
     hot, later = stack.channel("hot"), stack.channel("later")
     seen = stack.subscribe(hot, later)

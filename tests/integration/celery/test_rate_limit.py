@@ -1,4 +1,4 @@
-"""`SOCKUDO_MAX_RATE` with real workers: one limit for all of them, whoever dies."""
+"""`SOCKUDO_MAX_RATE` with real workers: one limit for all of them, also after one dies."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_countdown_of_a_killed_worker_is_stored_by_another_once(stack: Stack, tm
     assert wait_for(lambda: taken_s_ago(stack) > VISIBILITY_S, 60)
     with impatient_worker(stack, tmp_path), impatient_worker(stack, tmp_path):
         seen.wait_for_count(1, 40)
-        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 60), "nobody holds it any more"
+        assert wait_for(lambda: stack.redis.hlen("unacked") == 0, 60), "no worker has it any more"
         seen.wait_until_quiet(1.0)
     assert seen.data() == ["later"]
     assert counts(stack, "settled") == 1, "the journal took it once, not only the server"
@@ -70,7 +70,7 @@ def test_event_that_falls_due_while_redis_is_full_is_kept(stack: Stack, tmp_path
             call(stack, 'publish.apply_async((C, "e", "later"), countdown=2)')
             assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 60)
             stack.redis.config_set("maxmemory", "1mb")
-            assert wait_for(lambda: "does not take it back" in worker.log_text(), 60), worker.log_tail()
+            assert wait_for(lambda: "the broker takes no message" in worker.log_text(), 60), worker.log_tail()
             assert (seen.count, worker.is_running) == (0, True)
             stack.redis.config_set("maxmemory", "0")
             seen.wait_for_count(1, 40)

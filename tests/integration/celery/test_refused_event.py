@@ -12,7 +12,7 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.integration
 
 
-def test_ai_event_where_the_app_may_have_none_stops_nobody(stack: Stack) -> None:
+def test_refused_ai_event_stops_no_other_event(stack: Stack) -> None:
     """Sockudo says 403 to it, as it does to a key that may do nothing; its neighbours, and all else, go through."""
     channel, other = stack.channels(2)
     seen = stack.subscribe(channel, other)

@@ -21,7 +21,7 @@ LANE = 3
 STATUS = [sys.executable, "-m", "sockudo_publisher.cli", "status"]
 
 
-def test_worker_leaves_a_newer_entry_and_says_so_while_other_lanes_flow(stack: Stack) -> None:
+def test_worker_leaves_and_reports_a_newer_entry(stack: Stack) -> None:
     """Under traffic; what is behind it in its lane waits, and goes in order when a worker came that knows it."""
     channels = stack.channels(24)
     behind = {channel for channel in channels if lane_of(channel, 8) == LANE}
@@ -46,7 +46,7 @@ def test_worker_leaves_a_newer_entry_and_says_so_while_other_lanes_flow(stack: S
     assert lane.oldest_age_s
     assert lane.newer_version == "2"
     told = subprocess.run(STATUS, env=stack.python(), capture_output=True, text=True, timeout=60, check=False)
-    assert told.returncode == 1, "status says that somebody has to do something"
+    assert told.returncode == 1, "status reports that an operator must act"
     assert "entry version 2: for a worker of a newer release" in " ".join(told.stdout.split())
 
     # A worker of the newer release delivers it, which takes it off the stream.

@@ -42,7 +42,7 @@ BACKLOG = 250_000
 TRIES = 5
 
 
-def test_one_worker_asks_at_a_time_and_every_lane_flows_when_the_server_is_back(stack: Stack) -> None:
+def test_one_worker_probes_and_all_lanes_flow_on_return(stack: Stack) -> None:
     """Eight lanes, two workers: no answer for a while, then refused connections, then the server again."""
     channels = stack.channels(64)
     lanes = {channel: lane_of(channel, LANES) for channel in channels}
@@ -66,7 +66,7 @@ def test_one_worker_asks_at_a_time_and_every_lane_flows_when_the_server_is_back(
 
         proxy.refuse()
         proxy.behaviour = Pass()
-        time.sleep(ATTEMPT_S + 3)  # whoever asked is told, and the waits have grown to their cap
+        time.sleep(ATTEMPT_S + 3)  # the probe has timed out, and the waits have grown to their cap
         assert seen.count == 0
         back_at = time.monotonic()
         proxy.listen()
@@ -80,7 +80,7 @@ def test_one_worker_asks_at_a_time_and_every_lane_flows_when_the_server_is_back(
 
 
 def wait_until_all_have_asked(proxy: Proxy) -> None:
-    """Each lane may have sent before the first heard that nobody answers."""
+    """Each lane may have sent before the first one noticed that the server does not answer."""
     deadline = time.monotonic() + 60
     while not proxy.connections:
         assert time.monotonic() < deadline, "no worker has asked"
@@ -97,7 +97,7 @@ class Away:
 
     @contextmanager
     def refusing(self) -> Iterator[None]:
-        """Nobody listens."""
+        """No program listens."""
         self.proxy.refuse()
         try:
             yield
@@ -127,7 +127,7 @@ TROUBLES = {"refused": Away.refusing, "frozen": Away.frozen, "500": Away.failing
 
 
 @pytest.mark.long
-def test_backlog_flows_as_fast_as_before_from_two_seconds_after_the_return(stack: Stack) -> None:
+def test_full_speed_two_seconds_after_the_servers_return(stack: Stack) -> None:
     """Refusing, frozen for longer than an attempt, answering 500: every lane begins in time, and the rate is back.
 
     The rate of the seconds 2 to 4 is held against that of the two seconds before the trouble. Other programs may slow
@@ -225,7 +225,7 @@ def test_worker_whose_question_is_answered_rings_every_lane(stack_of_look_alike:
         with SeldomSweeping(environ, directory=tmp_path):
             publish_many((channel, "n", {"n": n}) for n in range(COUNT) for channel in channels)
             assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, 60), "the app is paused"
-            time.sleep(4)  # whoever waited for another's probe has given its lane back
+            time.sleep(4)  # workers that waited for another's probe have released their lanes
             back_at = time.monotonic()
             proxy.listen()
             time.sleep(2)

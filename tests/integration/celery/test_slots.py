@@ -18,9 +18,7 @@ pytestmark = pytest.mark.integration
 BOUND_S = 20.0
 
 
-def test_held_channel_gets_a_slot_beside_lanes_that_are_never_idle(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_held_channel_gets_a_slot_beside_busy_lanes(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event a second in each of two lanes, two slots: an idle lane was watched for ten, and gave none back."""
     stack.environ["SOCKUDO_LANES"] = "2"
     monkeypatch.setenv("SOCKUDO_LANES", "2")

@@ -1,4 +1,4 @@
-"""Time limits that an application has for all of its tasks end no event of ours, and cut no drain for long."""
+"""Time limits that an application has for all of its tasks lose no event, and delay no drain for long."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class PreforkWorker(ForeignWorker):
 
 
 @pytest.mark.parametrize(
-    ("limits", "words"),
+    ("limits", "error_text"),
     [
-        ({"task_soft_time_limit": 0.3}, "soft time limit has no effect"),
+        ({"task_soft_time_limit": 0.3}, "soft time limit ignored"),
         ({"task_time_limit": 0.7}, "Hard time limit"),
         ({"task_soft_time_limit": 0.3, "task_time_limit": 0.5}, "Hard time limit"),
     ],
     ids=["soft", "hard", "both"],
 )
 def test_event_of_a_canvas_outlasts_limits(
-    stack: Stack, their_broker: RedisServer, tmp_path: Path, limits: dict[str, float], words: str
+    stack: Stack, their_broker: RedisServer, tmp_path: Path, limits: dict[str, float], error_text: str
 ) -> None:
     """The journal is frozen while `publish` stores in their worker: the event is stored later, and the link runs."""
     seen = stack.subscribe(stack.channel())
@@ -46,21 +46,21 @@ def test_event_of_a_canvas_outlasts_limits(
         with PreforkWorker(APP, "celery", {**stack.python(), **theirs.environ}, tmp_path, ROOT) as worker:
             worker.wait_until_ready()  # its first append makes a connection, and waits for an answer
             theirs.call("publish.apply_async((C, 'e', 'y'), link=audit.s())")
-            assert len(theirs.wait_told("audited", 2)) == 2
+            assert len(theirs.wait_for_list("audited", 2)) == 2
             theirs.call("publish.apply_async((C, 'e', 'z'), link=audit.s(), countdown=1)")
             stack.redis_server.pause()
             try:
-                assert wait_for(lambda: words in worker.log_text(), 30)
+                assert wait_for(lambda: error_text in worker.log_text(), 30)
             finally:
                 stack.redis_server.resume()
-            assert len(theirs.wait_told("audited", 3)) == 3
+            assert len(theirs.wait_for_list("audited", 3)) == 3
             assert worker.stop(30) == 0
     stack.worker()
     assert seen.take(3) == ["x", "y", "z"]
 
 
 def test_soft_limit_hands_a_drain_over(stack: Stack, tmp_path: Path) -> None:
-    """Their worker reads our queue, and no worker of ours sweeps: each drain that is cut has to ring for the next."""
+    """Their worker reads our queue, and none of our workers sweeps: each drain that is cut has to ring for the next."""
     seen = stack.subscribe(stack.channel())
     theirs = Theirs(stack, stack.redis_server.url, stack.redis, task_soft_time_limit=0.5)
     environ = {**stack.python(), **theirs.environ, "SOCKUDO_BATCH_MAX_EVENTS": "10"}

@@ -82,8 +82,8 @@ def test_cancelled_consumer_delivers_and_is_unhealthy(stack: Stack, pool: str) -
         seen.wait_for_count(16, 30)
         assert "no worker answers its doorbells, draining without it" in worker.log_text()
         assert doorbells(stack) is State.RISK
-        code, words = health(stack, worker)
-        assert (code, words.strip().endswith(f"does not read the queue {QUEUE}")) == (1, True), words
+        code, error_text = health(stack, worker)
+        assert (code, error_text.strip().endswith(f"does not read the queue {QUEUE}")) == (1, True), error_text
         control(stack, "add_consumer", queue=QUEUE)
         assert wait_for(lambda: reads_queue(stack), 20)
         assert health(stack, worker)[0] == 0
@@ -102,7 +102,7 @@ def test_callers_of_another_broker_are_served(stack: Stack, tmp_path: Path) -> N
 
 
 def test_held_channel_of_an_unheard_lane_is_drained(stack: Stack) -> None:
-    """A held channel is rung by the sweep alone: it must not wait for a doorbell that nobody hears."""
+    """A held channel is rung by the sweep alone: it must not wait for a doorbell that no worker receives."""
     channel = stack.channel()
     with stack.subscribe(channel) as seen:
         publish.delay(channel, "n", {"n": 0})
@@ -180,11 +180,11 @@ def test_health_is_asked_of_our_worker_among_namesakes(stack: Stack, tmp_path: P
         assert reads_queue_somewhere(stack, nodes=2)
         assert [health(stack, worker)[0] for _ in range(4)] == [0] * 4
         assert worker.stop() == 0
-        code, words = health(stack, worker)
-        assert (code, words.strip().endswith(f"does not read the queue {QUEUE}")) == (1, True), words
+        code, error_text = health(stack, worker)
+        assert (code, error_text.strip().endswith(f"does not read the queue {QUEUE}")) == (1, True), error_text
 
 
 def reads_queue_somewhere(stack: Stack, *, nodes: int) -> bool:
-    """Once so many nodes answer."""
+    """True once that number of nodes answers."""
     with PrivateApp("control", broker=stack.redis_server.url) as app:
         return wait_for(lambda: len(app.control.ping(timeout=2, limit=nodes) or ()) == nodes, 30)

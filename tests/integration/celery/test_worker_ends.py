@@ -52,17 +52,24 @@ class Flow:
 
 
 def leases(stack: Stack) -> int:
-    """Lanes that somebody has."""
+    """Lanes that a worker holds."""
     return len(stack.redis.keys("sockudo:*:lease"))
 
 
 def check_handed_over(
-    stack: Stack, words: list[str], env: dict[str, str], signum: int, code: int, logs: Path, *, to_group: bool = False
+    stack: Stack,
+    command: list[str],
+    env: dict[str, str],
+    signum: int,
+    code: int,
+    logs: Path,
+    *,
+    to_group: bool = False,
 ) -> None:
-    """A worker in the middle of its work is told to end: no lane waits for a lease, nothing is lost or repeated."""
+    """A worker gets a signal in the middle of its work: no lane waits for a lease, nothing is lost or repeated."""
     channels = stack.channels(CHANNELS)
     with stack.subscribe(*channels) as seen, Flow(channels) as flow:
-        worker = WorkerCommand([*words], {**stack.environ, **env}, logs)
+        worker = WorkerCommand([*command], {**stack.environ, **env}, logs)
         with worker:
             seen.wait_for_count(CHANNELS * 5, 60)
             assert wait_for(lambda: leases(stack) > 0, 20)
@@ -96,8 +103,8 @@ def test_sigterm_to_the_group_gives_lanes_back(
     stack: Stack, pool: list[str], env: dict[str, str], tmp_path: Path
 ) -> None:
     """As systemd and Heroku send it: prefork's children end their drains before they end."""
-    words = ["celery", "-A", "worker", "worker", *pool]
-    check_handed_over(stack, words, env, signal.SIGTERM, 0, tmp_path, to_group=True)
+    command = ["celery", "-A", "worker", "worker", *pool]
+    check_handed_over(stack, command, env, signal.SIGTERM, 0, tmp_path, to_group=True)
 
 
 @each_pool
@@ -125,8 +132,8 @@ LIMITS = {
 def test_limits_of_tasks_end_no_drain(stack: Stack, options: list[str], tmp_path: Path) -> None:
     """Drains run for longer than each limit, every lane flows on, and the worker ends cleanly."""
     channels = stack.channels(CHANNELS)
-    words = ["celery", "-A", "worker", "worker", *options]
-    with stack.subscribe(*channels) as seen, WorkerCommand(words, stack.environ, tmp_path) as worker:
+    command = ["celery", "-A", "worker", "worker", *options]
+    with stack.subscribe(*channels) as seen, WorkerCommand(command, stack.environ, tmp_path) as worker:
         with Flow(channels) as flow:
             seen.wait_for_count(CHANNELS, 60)
             ends_at = time.monotonic() + 4
@@ -163,6 +170,6 @@ def test_second_sigquit_ends_a_worker_whose_server_hangs(stack: Stack, pool: lis
 
 
 def ends(worker: WorkerCommand, signum: int, seen: Callable[[], bool]) -> None:
-    """Send a signal and see what comes of it."""
+    """Send a signal and check the result."""
     os.kill(worker.pid, signum)
     assert wait_for(seen, 20), worker.log_text()

@@ -1,7 +1,7 @@
-"""Somebody's own Celery app, for the tests beside it: `MY_BROKER` is its broker and result backend,
+"""The Celery app of an application, for the tests beside it: `MY_BROKER` is its broker and result backend,
 `MY_SETTINGS` more of its configuration (JSON).
 
-What its tasks were given is told in a list of that Redis, so that another process can see it.
+Its tasks append their arguments to a list of that Redis, which another process can read.
 """
 
 from __future__ import annotations

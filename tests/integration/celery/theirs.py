@@ -35,14 +35,14 @@ class Theirs:
         return call(self.stack, PRELUDE + source, **{**self.environ, **env})
 
     def worker(self, logs: Path, queues: str = "celery", **env: str) -> ForeignWorker:
-        """A worker of theirs, not started yet."""
+        """A worker of that app, not started yet."""
         return ForeignWorker(APP, queues, {**self.stack.python(), **self.environ, **env}, logs, ROOT)
 
-    def told(self, name: str) -> list[str]:
+    def read_list(self, name: str) -> list[str]:
         """What their tasks told."""
         return [value.decode() for value in self.redis.lrange(f"told:{name}", 0, -1)]
 
-    def wait_told(self, name: str, count: int) -> list[str]:
+    def wait_for_list(self, name: str, count: int) -> list[str]:
         """The same, when there is so much of it."""
-        assert wait_for(lambda: len(self.told(name)) >= count, 30), f"{name}: {self.told(name)}"
-        return self.told(name)
+        assert wait_for(lambda: len(self.read_list(name)) >= count, 30), f"{name}: {self.read_list(name)}"
+        return self.read_list(name)

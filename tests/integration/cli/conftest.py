@@ -40,7 +40,7 @@ def redis(redis_server: RedisServer) -> RedisServer:
 
 @pytest.fixture
 def environ(redis: RedisServer) -> dict[str, str]:
-    """The settings of the commands; nobody answers at their Sockudo."""
+    """The settings of the commands; their Sockudo does not answer."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
     return {
         **ours,

@@ -57,17 +57,17 @@ def test_publish_whose_answer_is_open_tells_how_to_repeat_it(environ) -> None:
     assert json.loads(again.stdout) == {"ok": True, "message_id": error["message_id"]}
 
 
-def test_data_that_begins_with_a_dash_gets_a_hint(environ) -> None:
+def test_data_with_a_dash_gets_a_hint_and_is_not_repeated(environ) -> None:
     """It may be anything; behind -- it is data."""
     done = ended(environ, "publish", "c", "e", "-secret!")
     assert done.returncode == 2
-    assert "goes behind" in done.stderr
+    assert "before DATA" in done.stderr
     assert "secret" not in done.stderr
     assert ended(environ, "publish", "--", "c", "e", "-1").returncode == 0
 
 
 def test_doctor_can_speak_ascii(environ) -> None:
-    """A terminal without ± is told all the same."""
+    """A terminal without ± gets the text all the same."""
     plain = {**environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
     done = ended(plain, "doctor")
     assert done.returncode == 3, "Sockudo is not there"

@@ -85,7 +85,7 @@ class TestStatus:
         assert "default" in stdout.decode()
 
     def test_a_pause_is_a_risk(self, strict_server, environ, run, tmp_path):
-        """A wrong secret: the worker pauses the app, status says so and ends with 1."""
+        """A wrong secret: the worker pauses the app, status shows it and ends with 1."""
         environ["SOCKUDO_URL"] = strict_server.url.replace(":secret@", ":a-wrong-secret@")
         settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
         with WarmWorker(settings, directory=tmp_path / "worker"):
@@ -127,7 +127,7 @@ class TestDead:
         assert sum(lane["dead"] for lane in status["apps"][0]["lanes"]) == 2
 
     def test_a_payload_is_shown_on_request_only(self, letters, run):
-        """It may hold what nobody at a terminal should read."""
+        """It may contain data that a terminal should not show."""
         one = letters[0]
         code, answer = run("dead", "show", one["id"])
         assert code == 0
@@ -156,7 +156,7 @@ class TestDead:
         assert run("dead", "list")[1]["letters"] == []
 
     def test_an_unknown_letter_is_said_to_be_unknown(self, run):
-        """Whoever believes that it was replayed would wait for it in vain."""
+        """An operator who believes that it was replayed would wait for it in vain."""
         code, answer = run("dead", "show", "0-1-1")
         assert (code, answer["ok"], answer["error"]["type"], answer["error"]["absent"]) == (1, False, "Absent", 1)
         assert run("dead", "show", "nonsense")[0] == 2

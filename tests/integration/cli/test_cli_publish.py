@@ -110,7 +110,7 @@ class TestPublish:
         assert (event["data"], event["socket_id"]) == ("grüß", "1.2")
 
     def test_a_redis_that_does_not_answer_leaves_it_open(self, run, redis, stored):
-        """Whether it is stored is not known; the id that is told repeats it safely."""
+        """Whether it is stored is not known; repeated with the shown id it is stored once."""
         run("publish", "c", "e", "warm")
         redis.pause()
         try:
@@ -157,7 +157,7 @@ class TestPublishFile:
         assert numbers(stored()) == expected(5000)
 
     def test_a_second_run_stores_nothing(self, run, stored, file):
-        """And says so."""
+        """Its answer has the number that was stored before."""
         run("publish-file", str(file))
         code, answer = run("publish-file", str(file))
         assert code == 0
@@ -208,7 +208,7 @@ class TestPublishFile:
         assert numbers(stored()) == expected(40_000)
 
     @pytest.mark.parametrize(
-        ("line", "words"),
+        ("line", "error_text"),
         [
             pytest.param(b"{broken\n", "not JSON", id="not json"),
             pytest.param(b'{"channel":"c","name":"e"}\n', "data: missing", id="no data"),
@@ -223,8 +223,8 @@ class TestPublishFile:
             ),
         ],
     )
-    def test_a_bad_line_ends_the_run(self, run, stored, tmp_path, line, words):
-        """Its number is told; everything before it is stored, nothing of it nor after it."""
+    def test_a_bad_line_ends_the_run(self, run, stored, tmp_path, line, error_text):
+        """The error has its number; the lines before it are stored, it and those after it are not."""
         file = tmp_path / "bad.ndjson"
         file.write_bytes(lines(2500) + b"\n\n" + line + lines(10, first=2500))
         code, answer = run("publish-file", str(file))
@@ -232,7 +232,7 @@ class TestPublishFile:
         assert answer["error"]["line"] == 2503
         assert answer["error"]["stored"] == 2500
         assert answer["error"]["message"].startswith("line 2503: ")
-        assert words in answer["error"]["message"]
+        assert error_text in answer["error"]["message"]
         assert "xxxx" not in answer["error"]["message"]
         assert numbers(stored()) == expected(2500)
 
@@ -254,7 +254,7 @@ class TestPublishFile:
         assert numbers(stored()) == expected(3000)
 
     def test_standard_input_again_and_again(self, run, stored):
-        """Who asks for a repeat has one."""
+        """With --again every event is published again."""
         for _ in range(2):
             code, answer = run("publish-file", "-", "--again", stdin=lines(30))
             assert (code, answer["count"], answer["already_stored"]) == (0, 30, 0)
@@ -275,8 +275,8 @@ class TestPublishFile:
             assert error["type"] == "Interrupted"
             count = error["stored"]
         else:
-            [words] = re.findall(r"([0-9,]+) events are stored", stderr.decode())
-            count = int(words.replace(",", ""))
+            [error_text] = re.findall(r"([0-9,]+) events are stored", stderr.decode())
+            count = int(error_text.replace(",", ""))
         assert 0 < count < 40_000
         code, answer = run("publish-file", str(file))
         assert (code, answer["already_stored"]) == (0, count)

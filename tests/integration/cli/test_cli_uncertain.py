@@ -1,4 +1,4 @@
-"""``dead replay`` of what nobody knows to be delivered: while the real server remembers it, and after that."""
+"""``dead replay`` of an event that may be delivered: while the real server remembers its id, and afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.integration
 
 #: Seconds that the server remembers an id, and that the workers count on.
 WINDOW_S = 16
-#: Under `hold` nothing is resent later than window - this - 5 s after its first attempt: 4 s.
+#: Under `park` nothing is resent later than window - this - 5 s after its first attempt: 4 s.
 TIMEOUT_S = 7
 SAFE_S = WINDOW_S - TIMEOUT_S - 5
 CHANNEL = "uncertain"
@@ -64,7 +64,7 @@ def test_uncertain_letter_is_copied_only_after_its_window(
             "SOCKUDO_URL": proxy.url(server.url),
             "SOCKUDO_DEDUP_WINDOW": str(WINDOW_S),
             "SOCKUDO_DELIVERY_TIMEOUT": str(TIMEOUT_S),
-            "SOCKUDO_ON_UNCERTAIN": "hold",
+            "SOCKUDO_ON_UNCERTAIN": "park",
         }
         for name in ("first", "second"):
             assert run("publish", CHANNEL, name, "x")[0] == 0

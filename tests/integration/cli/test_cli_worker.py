@@ -85,15 +85,15 @@ NEVER = {
 
 
 @pytest.mark.parametrize("celery", [False, True], ids=["sockudo-publisher", "celery"])
-@pytest.mark.parametrize(("settings", "words"), NEVER.values(), ids=NEVER)
-def test_worker_does_not_start_with_settings_that_can_never_work(environ, settings, words, celery):
+@pytest.mark.parametrize(("settings", "error_text"), NEVER.values(), ids=NEVER)
+def test_worker_does_not_start_with_settings_that_can_never_work(environ, settings, error_text, celery):
     """One line that names the variable, exit code 2, and no traceback: by either command."""
     environ.update(settings)
     command = ["-m", *(["celery", "-A", "worker"] if celery else ["sockudo_publisher.cli"]), "worker"]
     ended = run_python(command, env=environ, cwd=ROOT, timeout=120)
     assert ended.returncode == 2, ended.stderr
     assert ended.stdout == ""
-    assert ended.stderr.startswith(f"Error: {words}")
+    assert ended.stderr.startswith(f"Error: {error_text}")
     assert ended.stderr.count("\n") == 1
     assert SECRET not in ended.stderr
 

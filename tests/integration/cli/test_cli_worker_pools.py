@@ -33,15 +33,15 @@ def seen(devserver, environ, subscriber):
 
 
 @pytest.mark.parametrize(
-    ("words", "pool"),
+    ("options", "pool"),
     [
         pytest.param(*case, id=name, marks=[pytest.mark.long] if name in OTHER_SPELLINGS else [])
         for name, case in WRITTEN.items()
     ],
 )
-def test_every_pool_delivers_and_ends(seen, environ, run, start, words, pool):
+def test_every_pool_delivers_and_ends(seen, environ, run, start, options, pool):
     """With green pools nothing arrived, and SIGTERM was ignored: sockets and threads were not replaced first."""
-    check(seen, environ, run, start, *words, pool=pool)
+    check(seen, environ, run, start, *options, pool=pool)
 
 
 def test_pool_of_another_app_is_not_taken(seen, environ, run, start):
@@ -50,9 +50,9 @@ def test_pool_of_another_app_is_not_taken(seen, environ, run, start):
     check(seen, environ, run, start, pool="threads")
 
 
-def check(seen, environ, run, start, *words, pool):
+def check(seen, environ, run, start, *options, pool):
     """Start, deliver, end."""
-    worker = start("worker", "--json", "--loglevel", "ERROR", *words)
+    worker = start("worker", "--json", "--loglevel", "ERROR", *options)
     told = json.loads(worker.stdout.readline())
     assert told["pool"] == pool
     assert run("publish", environ["POOL_TEST_CHANNEL"], "e", "0")[0] == 0

@@ -61,8 +61,8 @@ def test_help_names_every_command_and_exit_code(run):
     assert result.exit_code == 0
     for command, *_ in COMMANDS:
         assert re.search(rf"^  {command} ", result.output, re.MULTILINE), command
-    for code, words in enumerate(("done", "failed", "wrong arguments", "cannot be reached")):
-        assert re.search(rf"^ +{code}  .*{words}", result.output, re.MULTILINE)
+    for code, error_text in enumerate(("done", "failed", "wrong arguments", "cannot be reached")):
+        assert re.search(rf"^ +{code}  .*{error_text}", result.output, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -207,19 +207,19 @@ def test_wrong_usage_is_json_too(run):
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "error_text"),
     [
-        (["-5"], 'goes behind "--"'),
-        (["-----BEGIN of-mine"], 'goes behind "--"'),
+        (["-5"], 'put "--" before DATA'),
+        (["-----BEGIN of-mine"], 'put "--" before DATA'),
         (["--kye", "of-mine"], "no such option --kye"),
         (["it is", "of-mine"], "needs quotes"),
     ],
 )
-def test_data_taken_for_something_else_is_hinted_at_and_not_repeated(run, data, words):
+def test_data_like_an_option_gets_a_hint_and_is_not_repeated(run, data, error_text):
     """What looks like an option may be a piece of the payload."""
     result = run("publish", "c", "e", *data, **URL)
     assert result.exit_code == 2
-    assert words in result.stderr
+    assert error_text in result.stderr
     assert "of-mine" not in result.stderr
 
 
@@ -229,7 +229,7 @@ def test_data_with_a_dash_goes_behind_two(run):
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "error_text"),
     [
         ({"SOCKUDO_REDIS_URL": "redis://:secret-of-mine/x@127.0.0.1:6379/0"}, "SOCKUDO_REDIS_URL: "),
         ({"SOCKUDO_BROKER_URL": "amqp://u:secret-of-mine/x@h"}, "SOCKUDO_BROKER_URL: "),
@@ -237,12 +237,12 @@ def test_data_with_a_dash_goes_behind_two(run):
     ],
 )
 @pytest.mark.parametrize("command", [["publish", "c", "e", "d"], ["status"], ["dead", "list"], ["worker"], ["doctor"]])
-def test_a_malformed_address_ends_with_2_in_json_too(run, command, settings, words):
+def test_a_malformed_address_ends_with_2_in_json_too(run, command, settings, error_text):
     """And shows nothing of the password."""
     result = run(*command, "--json", **{**URL, **settings})
     told = json.loads(result.stdout)
     assert (result.exit_code, told["error"]["type"]) == (2, "ConfigurationError")
-    assert told["error"]["message"].startswith(words)
+    assert told["error"]["message"].startswith(error_text)
     assert "secret-of-mine" not in result.output
 
 
@@ -266,11 +266,11 @@ def test_status_refuses_what_no_worker_could_use(run):
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 def test_what_a_stream_cannot_write_does_not_end_a_command(monkeypatch, encoding):
-    """For people it is written in other words, for programs as JSON's own escape."""
+    """As text the characters are replaced, in JSON they are escaped."""
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
-    Output(as_json=False).say("±600 s → grün 🎉 \udcff")
-    Output(as_json=True).emit(words="±600 s → grün 🎉")
+    Output(as_json=False).print("±600 s → grün 🎉 \udcff")
+    Output(as_json=True).print_json(words="±600 s → grün 🎉")
     sys.stdout.flush()
     people, programs = raw.getvalue().decode(encoding).splitlines()
     assert (
@@ -288,7 +288,7 @@ def test_a_payload_in_markup_is_not_taken_for_markup(run):
     """A channel may not hold brackets, a key may."""
     out = Output(as_json=False)
     out.errors.file = io.StringIO()
-    out.complain("Error", "key: [bold]x[/]", 1)
+    out.print_error("Error", "key: [bold]x[/]", 1)
     assert "[bold]x[/]" in out.errors.file.getvalue()
 
 
@@ -305,7 +305,7 @@ def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, 
 
 @pytest.mark.parametrize(("repeated", "code"), [(0, 0), (1, 1)])
 def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated, code):
-    """All figures are told all the same: the run is complete."""
+    """All figures are shown all the same: the run is complete."""
     from sockudo_publisher.dev.bench import measure, subscriber
     from sockudo_publisher.dev.bench.figures import DIRECT, Samples
     from sockudo_publisher.dev.demo.tally import Verdict

@@ -1,4 +1,4 @@
-"""Exit codes: what each error means to whoever called the command."""
+"""Exit codes: what each error means to the caller of the command."""
 
 from __future__ import annotations
 

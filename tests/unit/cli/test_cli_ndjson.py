@@ -43,7 +43,7 @@ def test_blank_lines_are_no_events(raw):
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("raw", "error_text"),
     [
         pytest.param(b'{"channel": "%s"' % SECRET.encode(), "not JSON at column", id="cut off"),
         pytest.param(b'{"channel":"c","name":"e","data":"\xff"}', "not UTF-8 at byte 35", id="bytes"),
@@ -67,13 +67,13 @@ def test_blank_lines_are_no_events(raw):
         pytest.param(b" " * (MAX_LINE_BYTES + 1), f"more than {MAX_LINE_BYTES} bytes", id="long"),
     ],
 )
-def test_a_bad_line_is_named_by_its_number_and_reason(raw, words):
+def test_a_bad_line_is_named_by_its_number_and_reason(raw, error_text):
     """The complaint gives line, field and reason, and none of the content."""
     with pytest.raises(LineError) as caught:
         parse_line(42, raw)
     assert caught.value.number == 42
     assert str(caught.value).startswith("line 42: ")
-    assert words in str(caught.value)
+    assert error_text in str(caught.value)
     assert SECRET not in str(caught.value)
 
 
@@ -127,12 +127,12 @@ def test_a_key_may_be_a_field_of_the_line(path, key):
 
 
 @pytest.mark.parametrize(
-    ("path", "words"),
+    ("path", "error_text"),
     [("data.no", "data.no: missing"), ("name.deeper", "name.deeper: missing"), ("data", "got an object")],
 )
-def test_a_key_field_that_gives_no_key_is_an_error_of_its_line(path, words):
+def test_a_key_field_that_gives_no_key_is_an_error_of_its_line(path, error_text):
     """Missing, or neither text nor a whole number."""
-    with pytest.raises(LineError, match=f"line 3: .*{words}"):
+    with pytest.raises(LineError, match=f"line 3: .*{error_text}"):
         KeyField(path).key(3, LINE, _line(LINE))
 
 

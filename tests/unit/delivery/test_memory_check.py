@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sockudo_publisher.canaries.ask import Asked
 from sockudo_publisher.delivery.backoff import backoff_s
+from sockudo_publisher.delivery.canary_result import CanaryResult
 from sockudo_publisher.delivery.decide import Attempt, Pause, Settle, Step, TryAgain
 from sockudo_publisher.delivery.memory_check import ROUNDS, ROUNDS_IN_DOUBT, TRUST_MS, MemoryCheck
 from sockudo_publisher.delivery.outcome import Finding, Outcome
@@ -17,7 +17,7 @@ from sockudo_publisher.journal.batch import Batch
 pytestmark = pytest.mark.unit
 
 NOW_MS = 1_000_000
-GOOD = Asked(Finding(Outcome.ACCEPTED))
+GOOD = CanaryResult(Finding(Outcome.ACCEPTED))
 
 
 class Still:
@@ -47,18 +47,18 @@ class Still:
 class Asking:
     """A check whose canaries answer ``answers`` one after the other, then that all is well."""
 
-    def __init__(self, *answers: Asked) -> None:
+    def __init__(self, *answers: CanaryResult) -> None:
         self.answers = list(answers)
         self.asked: list[str] = []
         self.control = Still()
         self.takes_s = 0.0
         self.check = MemoryCheck(Policy(), self.control, self.old, self.fresh)
 
-    def old(self, since_ms: int, timeout_s: float) -> Asked:
+    def old(self, since_ms: int, timeout_s: float) -> CanaryResult:
         self.asked.append("old")
         return self.answers.pop(0) if self.answers else GOOD
 
-    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> CanaryResult:
         self.asked.append(f"fresh {rounds}")
         self.control.now_s += self.takes_s
         return self.answers.pop(0) if self.answers else GOOD
@@ -70,7 +70,7 @@ class Asking:
     def is_due(self, now_ms: int = NOW_MS, *, checked_ms: int = 0, is_searching: bool = False, age_ms: int = 0) -> bool:
         return self.check.is_due(batch(now_ms - age_ms), now_ms, checked_ms, is_searching=is_searching)
 
-    def ask(self, now_ms: int = NOW_MS) -> Asked:
+    def ask(self, now_ms: int = NOW_MS) -> CanaryResult:
         return self.check.ask(batch(now_ms), now_ms)
 
 
@@ -184,14 +184,14 @@ def test_prober_has_asked_the_old_ones() -> None:
 @pytest.mark.parametrize(
     ("answers", "asked"),
     [
-        ([Asked(Finding(Outcome.ACCEPTED), forgotten=True)], ["old"]),
-        ([GOOD, Asked(Finding(Outcome.ACCEPTED), forgotten=True)], ["old", "fresh 1"]),
-        ([Asked(Finding(Outcome.NOT_SENT))], ["old"]),
-        ([GOOD, Asked(Finding(Outcome.UNKNOWN))], ["old", "fresh 1"]),
+        ([CanaryResult(Finding(Outcome.ACCEPTED), forgotten=True)], ["old"]),
+        ([GOOD, CanaryResult(Finding(Outcome.ACCEPTED), forgotten=True)], ["old", "fresh 1"]),
+        ([CanaryResult(Finding(Outcome.NOT_SENT))], ["old"]),
+        ([GOOD, CanaryResult(Finding(Outcome.UNKNOWN))], ["old", "fresh 1"]),
     ],
     ids=["old forgotten", "fresh forgotten", "away", "away behind the old ones"],
 )
-def test_bad_answer_clears_nothing(answers: list[Asked], asked: list[str]) -> None:
+def test_bad_answer_clears_nothing(answers: list[CanaryResult], asked: list[str]) -> None:
     """The first bad answer is the answer."""
     asking = Asking(*answers)
     assert asking.ask() == answers[-1]
@@ -201,6 +201,6 @@ def test_bad_answer_clears_nothing(answers: list[Asked], asked: list[str]) -> No
 
 def test_server_that_refuses_canaries_lets_the_batch_go() -> None:
     """Nobody can tell: the settings count, as without canaries."""
-    asking = Asking(Asked(Finding(Outcome.REFUSED)), Asked(Finding(Outcome.REFUSED)))
+    asking = Asking(CanaryResult(Finding(Outcome.REFUSED)), CanaryResult(Finding(Outcome.REFUSED)))
     asking.ask()
     assert not asking.is_due()

@@ -35,19 +35,6 @@ LONG_FILES: set[str] = {
 
 #: By file: how many names in it are longer.
 LONG_NAMES: dict[str, int] = {
-    "integration/celery/test_app_changes.py": 2,
-    "integration/celery/test_beside_own_app.py": 1,
-    "integration/celery/test_broker_trouble.py": 2,
-    "integration/celery/test_calls.py": 1,
-    "integration/celery/test_handover.py": 1,
-    "integration/celery/test_hidden_payload.py": 3,
-    "integration/celery/test_journal_trouble.py": 3,
-    "integration/celery/test_lane_changes.py": 2,
-    "integration/celery/test_lost_doorbell.py": 1,
-    "integration/celery/test_pools.py": 1,
-    "integration/celery/test_rolling_upgrade.py": 1,
-    "integration/celery/test_server_away.py": 2,
-    "integration/celery/test_slots.py": 1,
     "integration/delivery/test_beyond_the_promise.py": 3,
     "integration/delivery/test_drain.py": 10,
     "integration/delivery/test_drain_full_memory.py": 1,
@@ -63,20 +50,19 @@ LONG_NAMES: dict[str, int] = {
     "integration/outbox/test_sqlalchemy.py": 1,
     "integration/publishing/test_bad_input.py": 5,
     "integration/publishing/test_publish_many.py": 3,
-    "unit/cli/test_cli_commands.py": 1,
+    "unit/canaries/test_verdict_and_schedule.py": 2,
     "unit/client/test_calls.py": 1,
     "unit/client/test_encoding.py": 1,
     "unit/client/test_event.py": 1,
     "unit/client/test_retries.py": 1,
     "unit/client/test_signing.py": 1,
     "unit/client/test_webhook.py": 3,
+    "unit/config/test_settings.py": 1,
     "unit/delivery/test_backoff.py": 1,
     "unit/delivery/test_decide.py": 5,
-    "unit/delivery/test_memory.py": 2,
     "unit/delivery/test_search.py": 1,
     "unit/delivery/test_window.py": 2,
     "unit/journal/test_lua_headers.py": 1,
-    "unit/test_settings.py": 1,
 }
 
 

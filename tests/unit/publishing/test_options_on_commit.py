@@ -24,7 +24,7 @@ def shop() -> Iterator[Celery]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "options", "kind", "words"),
+    ("settings", "options", "kind", "error_text"),
     [
         ({}, {"serializer": "pickle"}, ConfigurationError, "serializer: "),
         ({"task_routes": {"sockudo_publisher.*": "sockudo"}}, {}, ConfigurationError, "name another queue"),
@@ -33,12 +33,12 @@ def shop() -> Iterator[Celery]:
     ids=["serializer", "route", "queue"],
 )
 def test_link_that_cannot_be_sent_is_refused_now(
-    shop: Celery, settings: dict[str, Any], options: dict[str, Any], kind: type[Exception], words: str
+    shop: Celery, settings: dict[str, Any], options: dict[str, Any], kind: type[Exception], error_text: str
 ) -> None:
     """At the commit it would be too late: the rest is done, and the event would be lost."""
     shop.conf.update(settings)
     given = {"link": shop.signature("shop.audit"), **options}
-    with pytest.raises(kind, match=words):
-        publish.checked_options(given)
+    with pytest.raises(kind, match=error_text):
+        publish.check_call_options(given)
     shop.conf.task_always_eager = True  # then nothing is sent
-    assert publish.checked_options(given) == given
+    assert publish.check_call_options(given) == given

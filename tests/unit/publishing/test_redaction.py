@@ -44,11 +44,11 @@ def test_values_are_taken_out_and_the_reason_is_kept(said: str, kept: str) -> No
     direct = error_of(Response(422, {"content-type": "text/plain"}, body))  # type: ignore[arg-type]
     queued = classify(reply, 1)
     assert queued.outcome is Outcome.REFUSED
-    for words in (str(direct), queued.words):
-        assert f"{READER}batch[0].extras.headers: " in words
-        assert kept in words
-        assert SECRET not in words
-        assert "12345678" not in words
+    for error_text in (str(direct), queued.words):
+        assert f"{READER}batch[0].extras.headers: " in error_text
+        assert kept in error_text
+        assert SECRET not in error_text
+        assert "12345678" not in error_text
 
 
 def test_own_errors_of_sockudo_too() -> None:
@@ -59,7 +59,7 @@ def test_own_errors_of_sockudo_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "error_text",
     [
         "extras.push: invalid type: newtype struct, expected a valid json at line 1 column 57",
         "extras.headers.a: data did not match any variant of untagged enum ExtrasValue at line 1 column 83",
@@ -67,9 +67,9 @@ def test_own_errors_of_sockudo_too() -> None:
         "Batch size (51) exceeds limit (50)",
     ],
 )
-def test_what_quotes_nothing_stays_as_it_is(words: str) -> None:
+def test_what_quotes_nothing_stays_as_it_is(error_text: str) -> None:
     """The server's reasons are for people to read."""
-    assert redacted(words) == words
+    assert redacted(error_text) == error_text
 
 
 def test_signature_of_a_quoted_url_is_taken_out() -> None:

@@ -12,7 +12,7 @@ from celery.exceptions import Retry
 from celery.local import Proxy
 
 from sockudo_publisher import publish, register
-from sockudo_publisher.tasks.other_apps import app_of_canvas, is_registered
+from sockudo_publisher.tasks.other_apps import find_canvas_app, is_registered
 from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.private_celery import celery_app
 
@@ -80,23 +80,24 @@ def test_publish_survives_pickling(shop: Celery) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "kwargs", "words"),
+    ("args", "kwargs", "error_text"),
     [("abc", None, "task args must be a list or tuple"), ((), "abc", "task keyword arguments must be a mapping")],
 )
 def test_arguments_that_are_none_are_refused_as_celery_does(
-    args: Any, kwargs: Any, words: str, monkeypatch: pytest.MonkeyPatch
+    args: Any, kwargs: Any, error_text: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A str is a sequence too: its letters are no channel, event and data."""
     monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
-    with pytest.raises(TypeError, match=words):
+    with pytest.raises(TypeError, match=error_text):
         publish.apply_async(args, kwargs)
 
 
 def test_importing_puts_nothing_into_other_apps(shop: Celery) -> None:
-    """Only `register` does, with both tasks: `celery report`, beat and worker of an app list what is its own."""
+    """Only `register` does, with the three tasks: `celery report`, beat and worker of an app list its own tasks."""
     assert not [name for name in shop.tasks if name.startswith("sockudo")]
     register(shop)
     assert sorted(name for name in shop.tasks if name.startswith("sockudo")) == [
+        "sockudo_publisher.append",
         "sockudo_publisher.drain",
         "sockudo_publisher.publish",
     ]
@@ -124,19 +125,19 @@ def test_steps_of_the_stand_in_tell_no_app(shop: Celery) -> None:
     register(shop)
     stand_in = Celery("default", set_as_current=False)
     for link in (Signature("a", app=stand_in), Signature("a", app=shop), {"task": "a"}):
-        assert app_of_canvas(celery_app, {"link": [link]}) is shop
+        assert find_canvas_app(celery_app, {"link": [link]}) is shop
     stand_in.close()
 
 
 def test_stand_in_registers_the_app_it_stands_for(shop: Celery) -> None:
-    """`register(current_app)`: the stand-in is another app in another thread, whose broker nobody reads."""
+    """`register(current_app)`: the stand-in is another app in another thread, whose broker no worker reads."""
     other = Celery("other", broker="memory://", set_as_current=False)
     here = [shop]
     task = register(Proxy(lambda: here[0]))  # type: ignore[arg-type]
     here[0] = other
     assert task.app is shop
     assert is_registered(shop)
-    assert app_of_canvas(celery_app, {}) is shop
+    assert find_canvas_app(celery_app, {}) is shop
     other.close()
 
 

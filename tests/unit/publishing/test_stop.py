@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from sockudo_publisher.workerapp.run_drain import StopFlag
+from sockudo_publisher.wiring.stop import StopFlag
 
 pytestmark = pytest.mark.unit
 
 INTERRUPTED = """
 import signal, time
-from sockudo_publisher.workerapp.run_drain import StopFlag
+from sockudo_publisher.wiring.stop import StopFlag
 flag = StopFlag()
 signals = 0
 def on_signal(*_):
@@ -36,7 +36,7 @@ def test_signal_that_comes_while_the_flag_is_read_sets_it() -> None:
 
 FORKED = """
 import os
-from sockudo_publisher.workerapp.run_drain import StopFlag
+from sockudo_publisher.wiring.stop import StopFlag
 flag = StopFlag()
 started, start = os.pipe()
 going, go = os.pipe()
@@ -53,7 +53,7 @@ print(os.waitstatus_to_exitcode(os.wait()[1]))
 
 
 def test_forked_child_sees_the_flag_that_is_set_later() -> None:
-    """A prefork child learns of the warm shutdown that only its parent is told."""
+    """A prefork child sees the warm shutdown that Celery announces to its parent only."""
     assert run(FORKED) == "0\n"
 
 
@@ -64,7 +64,7 @@ doorbell._lock.acquire()  # as a thread does that waits for a frozen broker
 if os.fork() == 0:
     doorbell._skip_until = 0
     doorbell.ring("default", ())
-    os._exit(0 if doorbell._lock.acquire(timeout=0) else 1)  # a lock of its own, which nobody holds
+    os._exit(0 if doorbell._lock.acquire(timeout=0) else 1)  # a lock of its own, which no thread holds
 print(os.waitstatus_to_exitcode(os.wait()[1]))
 """
 

@@ -37,7 +37,7 @@ def test_sets_need_no_backend(shop: Celery, kind: type[ResultSet]) -> None:
 
 
 def test_revoked_result_stays_a_success() -> None:
-    """The event is stored; its copy out of a pickle says so as well."""
+    """The event is stored; an unpickled copy has the same state."""
     result = StoredResult("a")
     result.revoke(terminate=True)
     result.revoke_by_stamped_headers({"a": "b"})

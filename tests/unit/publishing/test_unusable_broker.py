@@ -1,4 +1,4 @@
-"""A broker that kombu cannot use: an error of ours at the caller, whatever kombu raises."""
+"""A broker that kombu cannot use: the caller gets an error of this package, whatever kombu raises."""
 
 from __future__ import annotations
 

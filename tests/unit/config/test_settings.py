@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.config import settings as module
-from sockudo_publisher.config.settings import DEFAULT_APP, Settings, get_settings, unknown_variables
+from sockudo_publisher.config.misspelled import unknown_variables
+from sockudo_publisher.config.settings import DEFAULT_APP, Settings
 from sockudo_publisher.delivery import window
 from sockudo_publisher.errors import ConfigurationError
 
@@ -39,7 +40,7 @@ GOOD = [
     ("SOCKUDO_BATCH_MAX_BYTES", "1024", "batch_max_bytes", 1024),
     ("SOCKUDO_LANES", "256", "lanes", 256),
     ("SOCKUDO_DEDUP_WINDOW", "35.1", "dedup_window", 35.1),
-    ("SOCKUDO_ON_UNCERTAIN", "hold", "on_uncertain", "hold"),
+    ("SOCKUDO_ON_UNCERTAIN", "park", "on_uncertain", "park"),
     ("SOCKUDO_ON_UNCERTAIN", "resend", "on_uncertain", "resend"),
     ("SOCKUDO_MAX_BACKLOG", "0", "max_backlog", 0),
     ("SOCKUDO_MAX_EVENT_BYTES", " 20480 ", "max_event_bytes", 20480),
@@ -66,7 +67,7 @@ BAD: dict[str, list[str]] = {
     "SOCKUDO_BATCH_MAX_BYTES": [*NOT_NUMBERS, "1023", "1073741825", "4MB"],
     "SOCKUDO_LANES": [*NOT_NUMBERS, "0", "257", "8.0"],
     "SOCKUDO_DEDUP_WINDOW": [*NOT_NUMBERS, "0", "-120", "1e8", "nan"],
-    "SOCKUDO_ON_UNCERTAIN": ["", "Hold", "drop", SECRET],
+    "SOCKUDO_ON_UNCERTAIN": ["", "Park", "drop", SECRET],
     "SOCKUDO_MAX_BACKLOG": [*NOT_NUMBERS, "-1", "9007199254740993", "9" * 5000],
     "SOCKUDO_MAX_EVENT_BYTES": [*NOT_NUMBERS, "0", "10KB"],
     "SOCKUDO_KEY_TTL": [*NOT_NUMBERS, "0", "0.5"],
@@ -174,7 +175,7 @@ def test_any_text_is_read_or_refused_by_name(name: str, text: str) -> None:
     ("window_s", "timeout_s"), [("35", "30"), ("34", "30"), ("15", "10"), ("0.1", "0.1"), ("120", "115")]
 )
 def test_window_that_no_resend_could_end_in_is_refused(window_s: str, timeout_s: str) -> None:
-    """Not longer than the delivery timeout + 5 s: under `hold` no resend could ever start."""
+    """Not longer than the delivery timeout + 5 s: under `park` no resend could ever start."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_DEDUP_WINDOW: .*SOCKUDO_DELIVERY_TIMEOUT"):
         read(SOCKUDO_DEDUP_WINDOW=window_s, SOCKUDO_DELIVERY_TIMEOUT=timeout_s)
     with pytest.raises(ConfigurationError):
@@ -191,6 +192,12 @@ def test_default_window_is_too_short_for_a_long_timeout() -> None:
     """Setting only one of the two is checked against the other's default."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_DEDUP_WINDOW"):
         read(SOCKUDO_DELIVERY_TIMEOUT="115")
+
+
+def test_old_word_for_park_gets_a_hint() -> None:
+    """`hold` means a channel that waits behind its stuck event, and nothing else."""
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_ON_UNCERTAIN: hold is called park now"):
+        read(SOCKUDO_ON_UNCERTAIN="hold")
 
 
 def test_margin_is_the_windows_own() -> None:
@@ -256,20 +263,6 @@ def test_default_is_not_a_name_for_further_apps() -> None:
         read(SOCKUDO_APPS=json.dumps({DEFAULT_APP: URL}))
 
 
-def test_process_reads_its_environment_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it is told to read it again."""
-    get_settings.cache_clear()
-    monkeypatch.setenv("SOCKUDO_LANES", "3")
-    try:
-        assert get_settings().lanes == 3
-        monkeypatch.setenv("SOCKUDO_LANES", "4")
-        assert get_settings().lanes == 3
-        get_settings.cache_clear()
-        assert get_settings().lanes == 4
-    finally:
-        get_settings.cache_clear()
-
-
 # -- variables that nobody reads ----------------------------------------------------------------------
 
 
@@ -296,7 +289,7 @@ def test_known_variables_and_those_of_the_server_are_no_misspellings() -> None:
 
 # -- docs/settings.md ---------------------------------------------------------------------------------
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = {
     cells[1].strip("`"): dict(zip(("field", "unit", "default", "range", "meaning"), cells[2:7], strict=True))
     for line in DOCUMENT.splitlines()
@@ -390,5 +383,5 @@ def test_queue_follows_the_namespace(namespace: str, queue: str) -> None:
 
 def test_namespace_is_checked_wherever_it_is_from() -> None:
     """Settings that were made in a program are no different."""
-    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_NAMESPACE: "):
+    with pytest.raises(ConfigurationError, match=r"^namespace \(SOCKUDO_NAMESPACE\): "):
         Settings(namespace="a:sockudo")
