@@ -21,6 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -172,9 +173,19 @@ def _plain_environ() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name in kept}
 
 
+@lru_cache(maxsize=1)
+def _has_pidfd() -> bool:
+    """Whether the system tells of the end of a process that is not a child: Linux, if no sandbox forbids it."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
+
+
 def _the_parent() -> _Parent | None:
     global _parent  # noqa: PLW0603 -- one for the process is the point
-    if sys.platform != "linux":
+    if not _has_pidfd():
         return None
     if _parent is None or _parent.owner != os.getpid():
         _parent = _Parent()
