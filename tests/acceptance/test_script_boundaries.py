@@ -31,6 +31,7 @@ CALLS = {
     "schedule_once": 'publish.apply_async((channel, "n", {"n": n}), {"key": f"{channel}:{n}"}, countdown=0.1)',
 }
 CALLER = """
+import sys
 from sockudo_publisher import publish
 channel = sys.argv[1]
 for n in range(4):
