@@ -19,7 +19,6 @@ PRODUCER_POINTS = ("encoded", "appended", "rung")
 
 PRODUCER = """
 import sys
-import sys
 from sockudo_publisher import publish
 channel, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 for n in range(first, first + count):

@@ -33,8 +33,9 @@ __all__ = ["Warm", "WarmWorker", "run_python", "start_python"]
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = Path(__file__).with_name("warm_parent.py")
 
-#: Variables that the interpreter reads at its start; a child that needs one is not forked.
-READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ"}
+#: Variables that the interpreter, or a module that is imported in advance, reads at its start: a child for which one
+#: is different is not forked. Only `SOCKUDO_FAULTPOINT` is ours.
+READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "SOCKUDO_FAULTPOINT"}
 #: Those of them that a child applies by itself.
 APPLIED = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED"}
 #: Bytes of a request; a longer one starts an interpreter.
@@ -170,7 +171,7 @@ _parent: _Parent | None = None
 
 def _plain_environ() -> dict[str, str]:
     kept = {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", *READ_AT_START}
-    return {name: value for name, value in os.environ.items() if name in kept}
+    return {name: value for name, value in os.environ.items() if name in kept - {"SOCKUDO_FAULTPOINT"}}
 
 
 @lru_cache(maxsize=1)

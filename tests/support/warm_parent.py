@@ -127,6 +127,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is the test runner's
     del sys.path[0]  # this file's directory
     base_path[:] = sys.path
+    sys.path.insert(0, os.getcwd())  # the package beside these tests, in a copy of the checkout too
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.warm import WarmProcess, run_python, start_python
+from tests.support.warm import ROOT, WarmProcess, run_python, start_python
 
 pytestmark = pytest.mark.integration
 
@@ -21,6 +21,19 @@ SHOW = """
 import json, os, sys
 print(json.dumps([sys.argv, os.getcwd(), dict(os.environ), sys.path[0], __name__, sys.stdin.read()]))
 print("aside", file=sys.stderr)
+"""
+
+READ = """
+import importlib, json, os
+from tests.support.warm_parent import MODULES
+read = []
+class Telling(type(os.environ)):
+    def __getitem__(self, key):
+        read.append(key)
+        return super().__getitem__(key)
+os.environ.__class__ = Telling
+for name in MODULES: importlib.import_module(name)
+print(json.dumps([key for key in read if key.startswith("SOCKUDO_")]))
 """
 
 
@@ -94,3 +107,17 @@ def test_what_a_fork_is_not_gets_an_interpreter(environ: dict[str, str], argumen
     """Options of the interpreter, and patches that have to come before all imports."""
     with start_python(arguments, env=environ) as process:
         assert not isinstance(process, WarmProcess)
+
+
+@pytest.mark.parametrize("variable", ["SOCKUDO_FAULTPOINT", "PYTHONHASHSEED", "TZ"])
+def test_variable_that_is_read_at_the_start_counts(environ: dict[str, str], variable: str) -> None:
+    """An interpreter, or a module that is imported in advance, would not see it."""
+    with start_python(["-c", "pass"], env={**environ, variable: "1"}) as process:
+        assert not isinstance(process, WarmProcess)
+
+
+def test_modules_imported_in_advance_read_no_setting(environ: dict[str, str]) -> None:
+    """Each of them, in an interpreter whose environment tells: but the crash points, which are never forked."""
+    read = run_python(["-B", "-c", READ], env={**environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, timeout=PROGRAM_S)
+    assert read.stderr == ""
+    assert set(json.loads(read.stdout)) <= {"SOCKUDO_FAULTPOINT"}
