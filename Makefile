@@ -8,19 +8,22 @@
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=
-# Files of tests that run at a time, each process with a Redis and a Sockudo of its own.
-JOBS ?= 4
+# Files of tests that run at a time, each process with a Redis and a Sockudo of its own. Tests wait more than they
+# compute, so there are more processes than cores.
+JOBS ?= 6
+# Files in the order of collection: those with workers first, the unit tests fill what is left at the end.
+PYTEST := -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 # One environment per purpose beside the developer's own.
 OLDEST := .venv-oldest
 VERSIONS := 3.10 3.11 3.12 3.13
-# What runs on every version and on the lowest dependencies: all but the long runs with kills.
-QUICK := -m "unit or integration"
+# What runs on every version and on the lowest dependencies: all but the runs with kills, and those for depth.
+QUICK := -m "not long and not acceptance"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install format format-check lint types test check mutants demo bench faults soak stack wheel test-oldest test-all clean
+.PHONY: help install format format-check lint types test test-long test-depth check mutants demo bench faults soak stack wheel test-oldest test-all clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -48,9 +51,14 @@ types: $(INSTALLED) ## Check the types (mypy --strict)
 	$(BIN)/mypy
 
 test: $(INSTALLED) ## Run the tests, on whatever real parts can be had (it says which)
-	$(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python $(PYTEST) -m "not long" $(ARGS)
 
-check: format-check lint types test ## All that CI checks
+test-long: test-depth mutants faults wheel test-oldest ## Run what takes long: depth, planted bugs, kills, wheel, oldest versions
+
+test-depth: $(INSTALLED) ## Run the tests that are marked `long`
+	$(BIN)/python $(PYTEST) -m long $(ARGS)
+
+check: format-check lint types test ## All that CI checks of every change
 
 mutants: $(INSTALLED) ## Plant known bugs, one by one, in a copy: a test must find each in time
 	$(BIN)/python -m scripts.mutants $(ARGS)
@@ -80,7 +88,7 @@ test-oldest: ## Run the tests on the oldest Python here and the lowest versions 
 	$(OLDEST)/bin/python $(PIP) install --quiet uv
 	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[demo,django,gevent,sqlalchemy,test]'
 	$(OLDEST)/bin/python $(PIP) list
-	$(OLDEST)/bin/python -m pytest $(QUICK) $(ARGS)
+	$(OLDEST)/bin/python $(PYTEST) $(QUICK) $(ARGS)
 
 test-all: ## Run the tests on each Python 3.10-3.13 that is here
 	@absent=; for version in $(VERSIONS); do \
@@ -88,7 +96,7 @@ test-all: ## Run the tests on each Python 3.10-3.13 that is here
 	        echo "== Python $$version: $$python" && \
 	        scripts/make-venv .venv-$$version "$$python" && \
 	        .venv-$$version/bin/python $(PIP) install --quiet --editable '.[demo,django,gevent,sqlalchemy,test]' && \
-	        .venv-$$version/bin/python -m pytest $(QUICK) $(ARGS) || exit 1; \
+	        .venv-$$version/bin/python $(PYTEST) $(QUICK) $(ARGS) || exit 1; \
 	    else absent="$$absent $$version"; fi; \
 	done; \
 	if [ -n "$$absent" ]; then echo "absent here, not tested:$$absent"; fi

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from sockudo_publisher import faultpoint, publish_many
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.acceptance
 
@@ -54,7 +53,7 @@ def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, poi
 
 
 @pytest.mark.parametrize("point", ["taken", "posted"])
-def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: Stack, point: str) -> None:
+def test_worker_killed_beside_a_dead_letter_loses_nothing(stack: Stack, point: str) -> None:
     """Killed in the search for a refused item: it is dead-lettered once, its neighbours arrive once."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
@@ -81,27 +80,20 @@ def test_worker_killed_with_a_dead_letter_and_neighbours_loses_neither(stack: St
 
 
 @pytest.mark.parametrize("point", PRODUCER_POINTS)
-def test_producer_killed_at_point_and_repeated_shows_each_event_once(stack: Stack, point: str) -> None:
+def test_producer_killed_at_point_and_repeated_sends_each_once(stack: Stack, point: str) -> None:
     """A caller that dies and repeats with its own keys: nothing lost, nothing twice; a lost doorbell is found."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
     stack.worker()
-    command = [sys.executable, "-c", PRODUCER, channel, "0", "20"]
+    command = ["-c", PRODUCER, channel, "0", "20"]
     env = stack.python()
-    died = subprocess.run(
-        command,
-        env={**env, "SOCKUDO_FAULTPOINT": f"{point}:7"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    died = run_python(command, env={**env, "SOCKUDO_FAULTPOINT": f"{point}:7"}, timeout=60)
     assert died.returncode == -signal.SIGKILL, died.stderr
     told = [int(line) for line in died.stdout.split()]
     assert told == list(range(6)), "six calls returned, the seventh did not"
 
     seen.wait_for_count(len(told), 30)  # what was promised arrives without anybody's help
-    again = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    again = run_python(command, env=env, timeout=60)
     assert again.returncode == 0, again.stderr
     seen.wait_for_count(20, 30)
     seen.wait_until_quiet(1.0)

@@ -31,6 +31,7 @@ from tests.support.proxied import counts
 from tests.support.proxy import Connection, Cut, Meanwhile, Pass, Proxy
 from tests.support.publisher import Publisher
 from tests.support.subscriber import Subscriber
+from tests.support.warm import WarmWorker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
 
@@ -62,7 +63,7 @@ class Faulty:
     def launch_worker(self, index: int) -> WorkerProcess:
         """In this place, behind its proxy; not waiting until it is ready."""
         url = self.proxies[index].url(self.sockudo.url)
-        worker = WorkerProcess({**self.env, "SOCKUDO_URL": url}, directory=self.directory)
+        worker = WarmWorker({**self.env, "SOCKUDO_URL": url}, directory=self.directory)
         self.exits.callback(worker.kill)
         worker.launch()
         return worker
@@ -156,6 +157,7 @@ def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Verdict:
     return compare(publisher.promised, numbers(faulty.subscriber.events()))
 
 
+@pytest.mark.long
 def test_five_killed_workers_lose_and_repeat_nothing(make_faulty: Callable[[int], Faulty]) -> None:
     """Workers SIGKILLed while the server works on their batch of 500: each event once, in order per channel."""
     faulty = make_faulty(50)
@@ -172,7 +174,8 @@ def test_five_killed_workers_lose_and_repeat_nothing(make_faulty: Callable[[int]
     assert result.is_exact, f"{result}, {in_mid_batch} of {kills} in mid-batch, {faulty.counts()}"
 
 
-def test_kills_cuts_restart_and_freeze_together_lose_and_repeat_nothing(
+@pytest.mark.long
+def test_all_faults_together_lose_and_repeat_nothing(
     make_faulty: Callable[[int], Faulty],
 ) -> None:
     """Kills, requests cut in mid-batch, Redis restarted, Sockudo frozen, in one run: each event once, in order."""

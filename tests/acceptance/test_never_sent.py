@@ -60,7 +60,13 @@ def unanswered(proxy: Proxy) -> Iterator[None]:
     proxy.listen()
 
 
-@pytest.mark.parametrize(("away", "status"), [(refused, 502), (unanswered, 504)], ids=["refused", "no-answer"])
+@pytest.mark.parametrize(
+    ("away", "status"),
+    [
+        pytest.param(refused, 502, id="refused"),
+        pytest.param(unanswered, 504, id="no-answer", marks=pytest.mark.long),
+    ],
+)
 def test_never_sent_behind_nginx_is_never_uncertain(
     make_proxied: MakeProxied,
     tmp_path: Path,

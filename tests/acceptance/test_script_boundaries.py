@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 
@@ -21,6 +20,7 @@ from sockudo_publisher.journal.redis import scripts
 from tests.faults.boundaries import BOUNDARIES
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.acceptance
 
@@ -41,14 +41,14 @@ for n in range(4):
 #: The call that dies.
 DIES_AT = 3
 
-DEAD = [sys.executable, "-m", "sockudo_publisher.cli", "dead"]
+DEAD = ["-m", "sockudo_publisher.cli", "dead"]
 REPLAY = [*DEAD, "replay", "--all"]
 
 
 def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subprocess.CompletedProcess[str]:
     """A process with the settings of the stack; with `point` it has to die there."""
     env = stack.python() if point is None else {**stack.python(), "SOCKUDO_FAULTPOINT": point}
-    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(command, env=env, timeout=60)
     assert done.returncode == (0 if point is None else -signal.SIGKILL), done.stderr
     return done
 
@@ -61,12 +61,12 @@ def test_every_script_is_died_beside() -> None:
 
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("script", CALLS)
-def test_caller_killed_beside_its_script_loses_and_repeats_nothing(stack: Stack, script: str, side: str) -> None:
+def test_caller_killed_beside_a_script_repeats_nothing(stack: Stack, script: str, side: str) -> None:
     """What its calls had promised arrives; the call that died was stored or was not, and with a key is repeated."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
     stack.worker()
-    command = [sys.executable, "-c", CALLER % CALLS[script], channel]
+    command = ["-c", CALLER % CALLS[script], channel]
     # schedule_once looks first where there are several channels, and here does not: one script a call.
     died = run(stack, command, f"{side} {script}:{DIES_AT + 1}")
     assert died.stdout.split() == ["0", "1", "2"], "three calls returned, the fourth did not"
@@ -97,7 +97,7 @@ def dead_letters(stack: Stack, channel: str, count: int) -> list[str]:
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: Stack, side: str) -> None:
+def test_operator_killed_in_a_replay_loses_and_repeats_nothing(stack: Stack, side: str) -> None:
     """The dead letter is there or in its lane, never in both and never in neither."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
     channel = stack.channel()
@@ -115,7 +115,7 @@ def test_operator_killed_in_a_replay_neither_loses_nor_repeats_the_event(stack: 
 
 @pytest.mark.parametrize("every", [False, True], ids=["one", "all"])
 @pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_purge_leaves_a_letter_or_nothing_of_it(stack: Stack, side: str, every: bool) -> None:
+def test_operator_killed_in_a_purge_leaves_whole_letters(stack: Stack, side: str, every: bool) -> None:
     """The bytes that are kept beside the letters agree with what is left, and the same purge again finishes."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
     ids = dead_letters(stack, stack.channel(), 3)
@@ -134,7 +134,7 @@ def test_operator_killed_in_a_purge_leaves_a_letter_or_nothing_of_it(stack: Stac
     # `--all` is one script for each lane, in one round trip.
     run(stack, command, f"{side} purge")
     assert left() == (ids if side == "before" else rest)
-    again = subprocess.run(command, env=stack.python(), capture_output=True, text=True, timeout=60, check=False)
+    again = run_python(command, env=stack.python(), timeout=60)
     purged = len(ids) - len(rest) if side == "before" else 0
     assert f"Purged {purged}." in again.stdout
     # An id that is gone by now is told as such.

@@ -21,7 +21,7 @@ TTL_S, TIMEOUT_S = 12, 3
 CHANNELS, BATCH, BEHIND, LATER = 4, 40, 60, 20
 
 
-def test_batch_of_a_killed_worker_is_parked_past_the_window_and_its_channels_flow_on(make_proxied: MakeProxied) -> None:
+def test_uncertain_batch_is_parked_and_its_channels_flow_on(make_proxied: MakeProxied) -> None:
     """Delivered, but its worker died without the answer: every event of it a dead letter, nothing twice."""
     proxied = make_proxied(
         TTL_S,

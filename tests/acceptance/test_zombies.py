@@ -25,8 +25,8 @@ def is_frozen(worker: WorkerProcess) -> bool:
     return Path(f"/proc/{worker.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
-@pytest.mark.parametrize("point", ["taken", "posted"])
-def test_worker_frozen_at_point_sends_and_settles_nothing_when_it_wakes(make_proxied: MakeProxied, point: str) -> None:
+@pytest.mark.parametrize("point", [pytest.param("taken", marks=pytest.mark.long), "posted"])
+def test_frozen_worker_sends_and_settles_nothing_when_it_wakes(make_proxied: MakeProxied, point: str) -> None:
     """Frozen before its request it does not send it any more; frozen with the answer it settles nothing.
 
     A request of it would be seen: the server was restarted, and remembers no id.

@@ -15,8 +15,9 @@ from pathlib import Path
 from sockudo_publisher.dev.embedded import EmbeddedError
 from tests.support.publisher import Publisher
 
+from .bounds import late_may_repeat
 from .run import Row, run
-from .scenarios import SCENARIOS, Scenario, all_at_once, late_may_repeat
+from .scenarios import SCENARIOS, Scenario, all_at_once
 from .world import DEFAULT_TTL_S, FaultWorld, Setup
 
 #: Processes that a whole run kills at least.

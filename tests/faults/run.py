@@ -11,8 +11,9 @@ from pathlib import Path
 from tests.support.oracle import Verdict, accepted, compare, numbers
 from tests.support.publisher import Publisher
 
+from .bounds import Bound
 from .evidence import repeats, tell
-from .scenarios import Bound, Scenario
+from .scenarios import Scenario
 from .world import CHANNELS, FaultWorld, running
 
 __all__ = ["Row", "run"]

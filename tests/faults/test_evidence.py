@@ -16,9 +16,7 @@ import pytest
 from tests.support.oracle import Verdict, accepted
 from tests.support.subscriber import Received
 
-from .evidence import repeats, tell
-from .run import Row
-from .scenarios import (
+from .bounds import (
     EXACT,
     Bound,
     finished_by_nginx,
@@ -30,6 +28,8 @@ from .scenarios import (
     recorded_not_sent,
     shown_only,
 )
+from .evidence import repeats, tell
+from .run import Row
 from .world import FaultWorld
 
 
@@ -102,7 +102,7 @@ def test_what_was_not_shown_breaks_a_bound() -> None:
     ).is_kept
 
 
-def test_faults_copies_and_warnings_are_told_in_the_order_of_time(tmp_path: Path) -> None:
+def test_evidence_is_in_the_order_of_time(tmp_path: Path) -> None:
     now, wall = time.monotonic(), time.time()
     stamp = datetime.fromtimestamp(wall + 3).strftime("%Y-%m-%d %H:%M:%S")
     (tmp_path / "worker-w1.log").write_text(
@@ -145,7 +145,7 @@ def test_what_the_server_has_acknowledged_is_read_from_the_wire() -> None:
         assert accepted([(request, answer)]) == {}
 
 
-def test_event_without_a_receipt_breaks_a_row_unless_it_was_parked() -> None:
+def test_event_without_a_receipt_is_broken_unless_parked() -> None:
     """Seen and not acknowledged is not settled."""
     exact = row(Verdict(10, 0, 0, 0, 0), Bound())
     assert exact.is_kept

@@ -114,9 +114,7 @@ def test_with_wait_what_a_caller_was_told_survives_the_primary(pair: Pair, produ
     assert bodies(pair.primary.url) == [b"%d" % n for n in range(50)]
 
 
-def test_without_wait_a_failover_takes_what_the_replica_did_not_have(
-    pair: Pair, producer: Callable[..., Producer]
-) -> None:
+def test_failover_without_wait_loses_what_the_replica_lacked(pair: Pair, producer: Callable[..., Producer]) -> None:
     """`delay` had returned: as durable as the Redis it is in. What is left is in order, and goes on."""
     safe, fast = producer((1, 5000)), producer(None)
     for n in range(5):
@@ -170,7 +168,7 @@ def on_pair(stack: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Stack:
     return stack
 
 
-def test_event_that_missed_its_replicas_is_delivered_once_when_repeated(
+def test_event_that_missed_its_replicas_is_sent_once_if_repeated(
     on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the error says: with its message id as key, after the replica came back."""
@@ -193,7 +191,7 @@ def test_event_that_missed_its_replicas_is_delivered_once_when_repeated(
     assert numbers(seen.events())[channel] == [0, 1, 2]
 
 
-def test_failover_under_traffic_with_wait_loses_and_repeats_nothing(
+def test_failover_in_traffic_with_wait_loses_nothing(
     on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Workers and callers find the new primary at the old address; settled batches it never heard of are resent."""
@@ -236,7 +234,7 @@ def stored(client: redis.Redis) -> set[tuple[str, int]]:
     return {(found[1].decode(), int(found[2])) for fields in entries for found in STORED.finditer(fields[b"b"])}
 
 
-def test_failover_under_traffic_without_wait_loses_what_the_replica_lacked_and_nothing_else(
+def test_failover_in_traffic_without_wait_loses_nothing_else(
     on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A replica that fell behind is promoted, with callers and workers running.
@@ -294,7 +292,7 @@ def test_failover_under_traffic_without_wait_loses_what_the_replica_lacked_and_n
     assert (verdict.duplicated, verdict.reordered, verdict.unexpected) == (0, 0, 0), verdict
 
 
-def test_journal_on_a_replica_is_refused_and_goes_on_when_it_is_promoted(
+def test_journal_on_a_replica_is_refused_until_promoted(
     on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is stored, and callers are told so; the worker waits, and drains what was there all along."""

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from .stack import Stack
+from .warm import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,14 +25,8 @@ def call(stack: Stack, source: str, *, timeout_s: float = 180, check: bool = Tru
 
     Returns what was said. Fails with the traceback when the process does not end with 0.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", _PRELUDE + source, stack.channel()],
-        cwd=ROOT,
-        env={**stack.python(), **env},
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
+    done = run_python(
+        ["-c", _PRELUDE + source, stack.channel()], cwd=ROOT, env={**stack.python(), **env}, timeout=timeout_s
     )
     assert done.returncode == 0 or not check, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]

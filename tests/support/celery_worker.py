@@ -1,4 +1,4 @@
-"""A worker of somebody else's Celery app."""
+"""A worker of an application's own Celery app."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 
 from sockudo_publisher.dev.embedded.process import ChildProcess
 
+from .warm import Warm
 
-class ForeignWorker(ChildProcess):
+
+class ForeignWorker(Warm, ChildProcess):
     """`celery -A <app> worker -Q <queues>`, in the directory where the app is importable."""
 
     def __init__(self, app: str, queues: str, env: Mapping[str, str], logs: Path, directory: Path) -> None:
@@ -22,7 +24,17 @@ class ForeignWorker(ChildProcess):
         self._cwd = directory
 
     def _command(self) -> list[str]:
-        worker = ["-m", "celery", "-A", self._app, "worker", "--pool=threads", "--concurrency=2", "--loglevel=INFO"]
+        worker = [
+            "-m",
+            "celery",
+            "-A",
+            self._app,
+            "worker",
+            "--pool=threads",
+            "--concurrency=2",
+            "--loglevel=INFO",
+            "--without-mingle",
+        ]
         return [sys.executable, *worker, "-Q", self._queues, f"--hostname={self._name}@%h"]
 
     def _environ(self) -> Mapping[str, str]:

@@ -13,6 +13,7 @@ import redis
 from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer, WorkerProcess
 
 from .subscriber import Subscriber
+from .warm import WarmWorker
 
 #: What the real server of the tests remembers, so that a dropped request's claim ends in a test's time.
 DEDUP_TTL_S = 60
@@ -23,7 +24,7 @@ Server = SockudoServer | DevServer
 class Stack:
     """`environ` holds the settings; they are this process' too while the fixture `stack` lives.
 
-    What `worker` and `subscribe` start ends with the test: workers by SIGKILL, after a SIGTERM that they had time for.
+    What `worker` and `subscribe` start ends with the test: workers by SIGKILL, as a warm shutdown takes seconds.
     """
 
     def __init__(self, redis_server: RedisServer, server: Server, directory: Path, ends: ExitStack) -> None:
@@ -65,8 +66,8 @@ class Stack:
         wait: bool = True,
     ) -> WorkerProcess:
         """A running worker with `environ` (and `env` over it); `wait=False` returns before it is ready."""
-        worker = WorkerProcess({**self.environ, **(env or {})}, pool, concurrency, args, directory=self.directory)
-        self._ends.callback(worker.stop, 5.0)
+        worker = WarmWorker({**self.environ, **(env or {})}, pool, concurrency, args, directory=self.directory)
+        self._ends.callback(worker.kill)
         worker.launch()
         if wait:
             worker.wait_until_ready()

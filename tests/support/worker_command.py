@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sockudo_publisher.dev.embedded.process import ChildProcess
 
+from .warm import Warm
+
 ROOT = Path(__file__).resolve().parents[2]
 
 #: What an operator may write for `celery` and `sockudo-publisher`; the programs of this interpreter.
@@ -45,3 +47,7 @@ class WorkerCommand(ChildProcess):
 
     def _is_ready(self) -> bool:
         return re.search(r"\S+@\S+ ready\.$", self.log_text(), re.MULTILINE) is not None
+
+
+class WarmCommand(Warm, WorkerCommand):
+    """The same, without the wait for imports: where it is no matter what an interpreter reads at its start."""

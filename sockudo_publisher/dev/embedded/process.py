@@ -19,7 +19,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from . import lifeline
 from .errors import PartFailed
@@ -118,18 +118,22 @@ class ChildProcess(ABC):
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             self._log_start = log.tell()
-            self._process = subprocess.Popen(
-                self._command(),
-                cwd=self._directory(),
-                env=dict(self._environ()),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self._process = self._start_process(log)
         self._owner_pid = os.getpid()
         lifeline.tie(self._process.pid)
         _running.add(self)
+
+    def _start_process(self, log: IO[bytes]) -> subprocess.Popen[bytes]:
+        """Run the command in a session of its own, with its output in ``log``."""
+        return subprocess.Popen(
+            self._command(),
+            cwd=self._directory(),
+            env=dict(self._environ()),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:
         """Wait for a launched part."""

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from sockudo_publisher.dev.bench.load import PREFIX
 from sockudo_publisher.dev.bench.plan import Plan
 from sockudo_publisher.dev.embedded import SockudoServer, WorkerProcess, find_redis_server
 from tests.support.parts import not_for_this_case
+from tests.support.warm import start_python
 
 pytestmark = pytest.mark.integration
 
@@ -47,10 +47,9 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
     def start(*args: str, **environ: str) -> subprocess.Popen[bytes]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "sockudo_publisher.cli", "bench", *args],
+        process: subprocess.Popen[bytes] = start_python(
+            ["-m", "sockudo_publisher.cli", "bench", *args],
             env={**ours, "TMPDIR": str(tmp_path), **environ},
-            stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )

@@ -75,6 +75,7 @@ def stack_with_full_memory(make_stack: MakeStack, on_uncertain: str) -> tuple[St
     return stack, names, subscriber
 
 
+@pytest.mark.long
 def test_full_memory_repeats_nothing_under_park(make_stack: MakeStack) -> None:
     """What one attempt has carried is parked instead of sent again; all the rest arrives, in order."""
     stack, names, subscriber = stack_with_full_memory(make_stack, "park")
@@ -93,6 +94,7 @@ def test_full_memory_repeats_nothing_under_park(make_stack: MakeStack) -> None:
         assert numbers == sorted(numbers)
 
 
+@pytest.mark.long
 def test_full_memory_counts_what_it_repeats(make_stack: MakeStack) -> None:
     """Under `resend` everything arrives, and each copy is among those that are counted."""
     stack, names, subscriber = stack_with_full_memory(make_stack, "resend")

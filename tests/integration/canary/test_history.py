@@ -27,9 +27,7 @@ class Died(BaseException):
 
 
 @pytest.mark.parametrize("on_uncertain", ["resend", "park"])
-def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
-    make_stack: MakeStack, on_uncertain: str
-) -> None:
+def test_uncertain_events_found_in_history_are_settled(make_stack: MakeStack, on_uncertain: str) -> None:
     """Ten of two channels were accepted, their answer was lost, and the server is said to forget."""
     stack = make_stack({"SOCKUDO_ON_UNCERTAIN": on_uncertain, "SOCKUDO_LANES": "1"}, history=True)
     names = stack.channels(2)

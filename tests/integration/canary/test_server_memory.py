@@ -23,6 +23,7 @@ from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
 from tests.integration.canary.conftest import MakeStack
 from tests.support.stack import Stack
+from tests.support.timing import BUSY_S
 
 pytestmark = pytest.mark.integration
 
@@ -52,10 +53,12 @@ def publish_all(stack: Stack, count: int, channels: int = 8) -> dict[str, list[i
     return {name: list(range(at, count, channels)) for at, name in enumerate(names)}
 
 
+@pytest.mark.long
 def test_default_server_is_found_out_before_it_costs_anything(make_stack: MakeStack) -> None:
     """10,000 ids of room, 2,000 events a second: told within 30 s of the first, with what to change, everywhere.
 
-    All of it is measured: the moments on Redis' clock, which the report is dated by, and the rate between them.
+    All of it is measured: the moments on Redis' clock, which the report is dated by, and the rate between them. Other
+    programs may keep the workers below that rate; the report has to fit the rate that there was.
     """
     stack = make_stack(
         {"SOCKUDO_DEDUP_WINDOW": "120", "SOCKUDO_MAX_RATE": "2000"}, dedup_ttl_s=120, cache_max_capacity=10_000
@@ -73,16 +76,20 @@ def test_default_server_is_found_out_before_it_costs_anything(make_stack: MakeSt
     while not first:
         first_ms, first = settled()
         time.sleep(0.01)
-    assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
+    # The first report may come before there is a rate.
+    assert wait_for(lambda: report().verdict == "forgets" and report().rate > 0, PATIENCE_S, poll_s=0.05), report()
     found, (now_ms, count) = report(), settled()
     worker.kill()  # what was found stays as it is
     told_s = (found.at_ms - first_ms) / 1000
     settled_rate = (count - first) * 1000 / (now_ms - first_ms)
-    assert told_s < 30
-    assert settled_rate >= 1_800, "it was told in time at the rate that was promised"
-    assert 1_500 < found.rate < 2_600
     room = advised_room(advice(found))
-    assert room >= 2_000 * 120
+    assert room >= found.rate * 120
+    if settled_rate >= 1_800:  # the rate that was promised
+        assert told_s < 30
+        assert 1_500 < found.rate < 2_600
+    else:
+        assert told_s < 30 * 2_000 / settled_rate + BUSY_S
+        assert found.rate < 2_600
     [said] = [line for line in worker.log_text().splitlines() if "does not remember ids" in line]
     assert advised_room(said) == room
     assert advised_room(CliRunner().invoke(cli.main, ["status"]).output) == room
@@ -101,7 +108,7 @@ def test_time_to_live_that_is_too_short_is_told_within_a_window(make_stack: Make
     client = stack.redis
     worker = stack.worker()
     assert wait_for(lambda: client.zcard(AppKeys.of(APP).canaries) > 0, PATIENCE_S, poll_s=0.01), "the first canary"
-    assert wait_for(lambda: report().verdict == "forgets", 12, poll_s=0.05), report()
+    assert wait_for(lambda: report().verdict == "forgets", 12 + BUSY_S, poll_s=0.05), report()
     found = report()
     assert 0 < found.remembered_s < 4 + beat_s(12)
     assert 4 <= found.forgotten_from_s < 12
@@ -128,11 +135,11 @@ def test_cache_that_evicts_is_told_within_a_window(make_stack: MakeStack, tmp_pa
             assert wait_for(lambda: client.info("stats")["evicted_keys"] > 0, PATIENCE_S, poll_s=0.05), (
                 "ids are dropped"
             )
-        assert wait_for(lambda: report().verdict == "forgets", 12, poll_s=0.05), report()
+        assert wait_for(lambda: report().verdict == "forgets", 12 + BUSY_S, poll_s=0.05), report()
         assert re.search("noeviction|without eviction", advice(report())), "whichever setting it begins with"
 
 
-@pytest.mark.parametrize("driver", ["memory", "redis"])
+@pytest.mark.parametrize("driver", ["memory", pytest.param("redis", marks=pytest.mark.long)])
 def test_server_with_room_enough_is_said_to_remember(make_stack: MakeStack, driver: str, tmp_path: Path) -> None:
     """`max_capacity` raised, or the Redis cache: more ids than the default's go through, none is forgotten."""
     options: dict[str, object] = {"cache_max_capacity": 200_000}
@@ -158,6 +165,7 @@ def test_server_with_room_enough_is_said_to_remember(make_stack: MakeStack, driv
         cache.stop()
 
 
+@pytest.mark.long
 def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: MakeStack, tmp_path: Path) -> None:
     """The server's Redis is killed amid deliveries and starts empty: under `park` nothing comes twice.
 
@@ -183,9 +191,9 @@ def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: Mak
         cache.kill()
         assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, PATIENCE_S)
         cache.start()
+        assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
         publisher.join(PATIENCE_S)
         assert wait_for(lambda: waiting() == 0, PATIENCE_S), counters()
-        assert report().verdict == "forgets"
         assert "ids were forgotten" in worker.log_text(), "asked after trouble, by the prober"
         counts = counters()
         letters = operations.dead_list(get_settings(), APP, count)
@@ -223,8 +231,9 @@ def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) ->
     assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, PATIENCE_S)
     stack.server.start()
     after = stack.subscribe(*names)
+    # Said before the resend, and for one window: a later question is about ids that the new server remembers.
+    assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
     assert wait_for(lambda: waiting() == 0, PATIENCE_S), counters()
-    assert report().verdict == "forgets"
     counts = counters()
     assert counts["settled"] + counts["parked_uncertain"] == count
     assert counts["resent_after_window"] == 0

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
 from sockudo_publisher.dev.embedded import App, DevServer, WorkerProcess
 from tests.support.subscriber import Subscriber
+from tests.support.warm import WarmWorker, run_python
 
 #: Seconds that one script of a caller may take on a busy machine.
 SCRIPT_S = 60.0
@@ -38,8 +38,8 @@ class Deployment:
 
     def worker(self, *, env: Mapping[str, str] | None = None, wait: bool = True) -> WorkerProcess:
         """A worker of this deployment; `wait=False` returns before it is ready."""
-        worker = WorkerProcess({**self.environ, **(env or {})}, directory=self._directory)
-        self._ends.callback(worker.stop, 5.0)
+        worker = WarmWorker({**self.environ, **(env or {})}, directory=self._directory)
+        self._ends.callback(worker.kill)
         worker.launch()
         if wait:
             worker.wait_until_ready()
@@ -53,14 +53,7 @@ class Deployment:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`python ARGUMENTS` with these settings."""
         others = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-        return subprocess.run(
-            [sys.executable, *arguments],
-            env={**others, **self.environ},
-            capture_output=True,
-            text=True,
-            timeout=SCRIPT_S,
-            check=False,
-        )
+        return run_python(arguments, env={**others, **self.environ}, timeout=SCRIPT_S)
 
     def publish(self, channel: str, count: int, how: str = "publish.delay(C, 'e', n)") -> None:
         """A caller that publishes 0 to `count` - 1 on a channel."""

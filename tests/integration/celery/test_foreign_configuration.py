@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,8 @@ from sockudo_publisher import publish
 from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.caller import call
 from tests.support.stack import Stack
-from tests.support.worker_command import PROGRAMS, ROOT, WorkerCommand
+from tests.support.warm import run_python
+from tests.support.worker_command import PROGRAMS, ROOT, WarmCommand, WorkerCommand
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -58,15 +58,15 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("error_text", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_worker_among_variables_of_another_app_delivers(
-    stack: Stack, elsewhere: str, error_text: list[str], tmp_path: Path
+    stack: Stack, elsewhere: str, command: list[str], tmp_path: Path
 ) -> None:
     """Stored events and countdowns of a caller among the same variables; nothing goes to the other app's broker."""
     (tmp_path / "celeryconfig.py").write_text(f"broker_url = {elsewhere!r}\ntask_always_eager = True\n")
     env = {**stack.environ, **foreign(elsewhere), "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     channel = stack.channel()
-    with stack.subscribe(channel) as seen, WorkerCommand(error_text, env, tmp_path) as worker:
+    with stack.subscribe(channel) as seen, WorkerCommand(command, env, tmp_path) as worker:
         call(
             stack,
             "publish.delay(C, 'n', {'n': 0}); publish.apply_async((C, 'n', {'n': 1}), countdown=0.5)",
@@ -98,7 +98,7 @@ REFUSED = {
 def test_worker_refuses_in_one_line(stack: Stack, program: list[str], command: list[str], error_text: str) -> None:
     """Exit code 2 for what would deliver nothing or lose messages; nothing of a URL is shown."""
     line = [*PROGRAMS["celery"], *program, "-A", "worker", "worker", *command]
-    done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(line[1:], env=stack.python(), cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert done.stderr.startswith(f"Error: {error_text}")
     assert done.stderr.count("\n") == 1
@@ -107,7 +107,7 @@ def test_worker_refuses_in_one_line(stack: Stack, program: list[str], command: l
 
 def test_refusal_by_our_own_command_is_one_line(stack: Stack) -> None:
     line = [*PROGRAMS["sockudo-publisher"], "worker", "-Q", "other"]
-    done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(line[1:], env=stack.python(), cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: -Q, -X: this worker must read the queue sockudo")
     assert done.stderr.count("\n") == 1
@@ -130,8 +130,8 @@ NAMED = [
 def test_any_module_that_names_our_app_delivers(stack: Stack, name: str, tmp_path: Path) -> None:
     """`celery -A sockudo_publisher.wiring.private_celery worker` started, and discarded every drain."""
     channel = stack.channel()
-    error_text = ["celery", "-A", name, "worker"]
-    with stack.subscribe(channel) as seen, WorkerCommand(error_text, stack.environ, tmp_path) as worker:
+    words = ["celery", "-A", name, "worker"]
+    with stack.subscribe(channel) as seen, WarmCommand(words, stack.environ, tmp_path) as worker:
         publish.delay(channel, "n", {"n": 0})
         seen.wait_for_count(1, 30)
         assert worker.stop() == 0
@@ -143,7 +143,7 @@ def test_any_module_that_names_our_app_delivers(stack: Stack, name: str, tmp_pat
 )
 def test_module_that_leads_to_another_app_is_refused(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
-    done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(line[1:], env=stack.python(), cwd=ROOT, timeout=60)
     assert done.returncode == 2, done.stderr
 
 
@@ -152,7 +152,7 @@ def test_module_that_leads_to_another_app_is_refused(stack: Stack, name: str) ->
 )
 def test_task_in_place_of_the_app_is_refused(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
-    done = subprocess.run(line, env=stack.python(), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(line[1:], env=stack.python(), cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"Error: -A {name}: a task, not an app; use -A sockudo_publisher\n"
 
@@ -163,7 +163,7 @@ def test_task_in_place_of_the_app_is_refused(stack: Stack, name: str) -> None:
 def test_wrong_settings_are_one_line_by_any_name(stack: Stack, name: str) -> None:
     line = [*PROGRAMS["celery"], "-A", name, "worker"]
     env = {**stack.python(), "SOCKUDO_LANES": "many"}
-    done = subprocess.run(line, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(line[1:], env=env, cwd=ROOT, timeout=60)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("Error: SOCKUDO_LANES: ")
     assert done.stderr.count("\n") == 1
@@ -175,6 +175,6 @@ def test_other_commands_reach_our_workers(stack: Stack, command: list[str]) -> N
     worker = stack.worker()
     line = [*PROGRAMS["celery"], "-A", "sockudo_publisher", *command]
     env = {**stack.python(), "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
-    done = subprocess.run(line, env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(line[1:], env=env, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr
     assert worker.node in done.stdout

@@ -26,6 +26,7 @@ def lanes(stack: Stack) -> tuple[int, str]:
     return layout.span.count, layout.phase.value
 
 
+@pytest.mark.long
 def test_lanes_change_under_traffic_with_a_killed_worker(stack: Stack) -> None:
     """8, 11, 3 lanes while one caller publishes and notices nothing: each event once, in order per channel."""
     channels = stack.channels(24)

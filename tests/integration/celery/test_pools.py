@@ -69,6 +69,7 @@ def test_pool_delivers_and_stops_warmly_under_load(stack: Stack, pool: str) -> N
     assert "Traceback" not in first.log_text() + second.log_text()
 
 
+@pytest.mark.long
 def test_one_slot_serves_eight_flooded_lanes(stack: Stack) -> None:
     """With `--concurrency 1` and every lane kept full, all lanes progress, again and again."""
     from sockudo_publisher.journal.keys import lane_of

@@ -78,18 +78,26 @@ class RabbitMQ(ChildProcess):
             subprocess.run([mapper, "-port", str(self._mapper), "-kill"], capture_output=True, timeout=10, check=False)
 
 
-@pytest.fixture
-def rabbitmq(tmp_path: Path) -> Iterator[RabbitMQ]:
+@pytest.fixture(scope="module")
+def rabbitmq_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RabbitMQ]:
+    """Its start takes ten seconds."""
     need("rabbitmq")
-    directory = tmp_path / "rabbitmq"
-    directory.mkdir()
-    server = RabbitMQ(directory)
+    server = RabbitMQ(tmp_path_factory.mktemp("rabbitmq"))
     try:
         server.start(timeout_s=90)
         yield server
     finally:
         server.stop(30)
         server.stop_port_mapper()
+
+
+@pytest.fixture
+def rabbitmq(rabbitmq_server: RabbitMQ) -> RabbitMQ:
+    """Without the queue of the test before."""
+    with Connection(rabbitmq_server.url) as connection:
+        Queue(QUEUE, channel=connection.default_channel).delete()
+        Exchange(QUEUE, channel=connection.default_channel).delete()
+    return rabbitmq_server
 
 
 def test_rabbitmq_as_broker(stack: Stack, rabbitmq: RabbitMQ) -> None:

@@ -126,6 +126,7 @@ class Away:
 TROUBLES = {"refused": Away.refusing, "frozen": Away.frozen, "500": Away.failing}
 
 
+@pytest.mark.long
 def test_full_speed_two_seconds_after_the_servers_return(stack: Stack) -> None:
     """Refusing, frozen for longer than an attempt, answering 500: every lane begins in time, and the rate is back.
 

@@ -58,7 +58,7 @@ def leases(stack: Stack) -> int:
 
 def check_handed_over(
     stack: Stack,
-    error_text: list[str],
+    command: list[str],
     env: dict[str, str],
     signum: int,
     code: int,
@@ -69,7 +69,7 @@ def check_handed_over(
     """A worker gets a signal in the middle of its work: no lane waits for a lease, nothing is lost or repeated."""
     channels = stack.channels(CHANNELS)
     with stack.subscribe(*channels) as seen, Flow(channels) as flow:
-        worker = WorkerCommand([*error_text], {**stack.environ, **env}, logs)
+        worker = WorkerCommand([*command], {**stack.environ, **env}, logs)
         with worker:
             seen.wait_for_count(CHANNELS * 5, 60)
             assert wait_for(lambda: leases(stack) > 0, 20)
@@ -103,8 +103,8 @@ def test_sigterm_to_the_group_gives_lanes_back(
     stack: Stack, pool: list[str], env: dict[str, str], tmp_path: Path
 ) -> None:
     """As systemd and Heroku send it: prefork's children end their drains before they end."""
-    error_text = ["celery", "-A", "worker", "worker", *pool]
-    check_handed_over(stack, error_text, env, signal.SIGTERM, 0, tmp_path, to_group=True)
+    command = ["celery", "-A", "worker", "worker", *pool]
+    check_handed_over(stack, command, env, signal.SIGTERM, 0, tmp_path, to_group=True)
 
 
 @each_pool
@@ -132,8 +132,8 @@ LIMITS = {
 def test_limits_of_tasks_end_no_drain(stack: Stack, options: list[str], tmp_path: Path) -> None:
     """Drains run for longer than each limit, every lane flows on, and the worker ends cleanly."""
     channels = stack.channels(CHANNELS)
-    error_text = ["celery", "-A", "worker", "worker", *options]
-    with stack.subscribe(*channels) as seen, WorkerCommand(error_text, stack.environ, tmp_path) as worker:
+    command = ["celery", "-A", "worker", "worker", *options]
+    with stack.subscribe(*channels) as seen, WorkerCommand(command, stack.environ, tmp_path) as worker:
         with Flow(channels) as flow:
             seen.wait_for_count(CHANNELS, 60)
             ends_at = time.monotonic() + 4

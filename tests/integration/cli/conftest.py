@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import redis as redis_py
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import lane_of
+from tests.support.warm import run_python, start_python
 
 LANES = 4
 #: Seconds that one command may take on a busy machine.
@@ -58,8 +58,8 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., sub
 
     def start_one(*args: str, **options: Any) -> subprocess.Popen[bytes]:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        command = [sys.executable, "-m", "sockudo_publisher.cli", *args]
-        process = subprocess.Popen(command, env=environ, cwd=tmp_path, **pipes)
+        command = ["-m", "sockudo_publisher.cli", *args]
+        process: subprocess.Popen[bytes] = start_python(command, env=environ, cwd=tmp_path, **pipes)
         running.append(process)
         return process
 
@@ -71,14 +71,14 @@ def start(environ: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., sub
 
 
 @pytest.fixture
-def run(start: Callable[..., subprocess.Popen[bytes]]) -> Callable[..., tuple[int, dict[str, Any]]]:
+def run(environ: dict[str, str], tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any]]]:
     """Run the command with --json: its exit code and what it said."""
 
     def run_one(*args: str, stdin: bytes | None = None) -> tuple[int, dict[str, Any]]:
-        process = start(*args, "--json", stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE)
-        stdout, stderr = process.communicate(stdin, timeout=COMMAND_S)
-        assert b"Traceback" not in stderr, stderr.decode()
-        return process.returncode, json.loads(stdout)
+        command = ["-m", "sockudo_publisher.cli", *args, "--json"]
+        done = run_python(command, env=environ, cwd=tmp_path, stdin=stdin, timeout=COMMAND_S)
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.returncode, json.loads(done.stdout)
 
     return run_one
 

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from sockudo_publisher.dev.embedded import App, SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.support.parts import need
+from tests.support.warm import WarmWorker
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +32,7 @@ def worker(strict_server, environ, tmp_path):
     """A worker that delivers to it."""
     environ["SOCKUDO_URL"] = strict_server.url
     settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-    with WorkerProcess(settings, directory=tmp_path / "worker") as process:
+    with WarmWorker(settings, directory=tmp_path / "worker") as process:
         yield process
 
 
@@ -87,7 +88,7 @@ class TestStatus:
         """A wrong secret: the worker pauses the app, status shows it and ends with 1."""
         environ["SOCKUDO_URL"] = strict_server.url.replace(":secret@", ":a-wrong-secret@")
         settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-        with WorkerProcess(settings, directory=tmp_path / "worker"):
+        with WarmWorker(settings, directory=tmp_path / "worker"):
             run("publish", "c", "e", "x")
             code, answer = wait_for(lambda: run("status"), lambda told: told[1]["apps"][0]["pause"] is not None)
         assert (code, answer["ok"]) == (1, False)
@@ -175,7 +176,7 @@ class TestResume:
         """Until the worker meets the same trouble again."""
         environ["SOCKUDO_URL"] = strict_server.url.replace(":secret@", ":a-wrong-secret@")
         settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-        with WorkerProcess(settings, directory=tmp_path / "worker"):
+        with WarmWorker(settings, directory=tmp_path / "worker"):
             run("publish", "c", "e", "x")
             wait_for(lambda: run("status"), lambda told: told[1]["apps"][0]["pause"] is not None)
         assert run("resume")[1]["resumed"] is True

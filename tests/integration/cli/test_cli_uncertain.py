@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.dev.embedded import SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded import SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.parts import need
 from tests.support.proxy import Cut, Pass, Proxy
 from tests.support.subscriber import Subscriber
+from tests.support.warm import WarmWorker
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +37,7 @@ def server(tmp_path: Path) -> Iterator[SockudoServer]:
         yield running
 
 
-def test_replay_of_an_uncertain_letter_warns_of_a_copy(
+def test_uncertain_letter_is_copied_only_after_its_window(
     server: SockudoServer,
     environ: dict[str, str],
     run: Run,
@@ -68,7 +69,7 @@ def test_replay_of_an_uncertain_letter_warns_of_a_copy(
         for name in ("first", "second"):
             assert run("publish", CHANNEL, name, "x")[0] == 0
         ours = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-        with WorkerProcess(ours, directory=tmp_path / "worker"):
+        with WarmWorker(ours, directory=tmp_path / "worker"):
             seen.wait_for_count(2, 30)
             delivered_at = time.monotonic()
             proxy.refuse()

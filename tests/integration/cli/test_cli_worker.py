@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -86,29 +86,23 @@ NEVER = {
 
 @pytest.mark.parametrize("celery", [False, True], ids=["sockudo-publisher", "celery"])
 @pytest.mark.parametrize(("settings", "error_text"), NEVER.values(), ids=NEVER)
-def test_worker_does_not_start_with_settings_that_can_never_work(environ, start, settings, error_text, celery):
+def test_worker_does_not_start_with_settings_that_can_never_work(environ, settings, error_text, celery):
     """One line that names the variable, exit code 2, and no traceback: by either command."""
     environ.update(settings)
-    if celery:
-        command = [sys.executable, "-m", "celery", "-A", "worker", "worker"]
-        ended = subprocess.run(command, env=environ, cwd=ROOT, capture_output=True, timeout=120, check=False)
-        code, stdout, stderr = ended.returncode, ended.stdout, ended.stderr
-    else:
-        process = start("worker")
-        stdout, stderr = process.communicate(timeout=120)
-        code = process.returncode
-    assert code == 2, stderr.decode()
-    assert stdout == b""
-    assert stderr.decode().startswith(f"Error: {error_text}")
-    assert stderr.count(b"\n") == 1
-    assert SECRET not in stderr.decode()
+    command = ["-m", *(["celery", "-A", "worker"] if celery else ["sockudo_publisher.cli"]), "worker"]
+    ended = run_python(command, env=environ, cwd=ROOT, timeout=120)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stdout == ""
+    assert ended.stderr.startswith(f"Error: {error_text}")
+    assert ended.stderr.count("\n") == 1
+    assert SECRET not in ended.stderr
 
 
 def test_celery_s_other_commands_do_not_need_an_app(environ):
     """`celery -A worker report` delivers nothing."""
     environ["SOCKUDO_URL"] = ""
-    command = [sys.executable, "-m", "celery", "-A", "worker", "report"]
-    subprocess.run(command, env=environ, cwd=ROOT, stdout=subprocess.DEVNULL, timeout=120, check=True)
+    ended = run_python(["-m", "celery", "-A", "worker", "report"], env=environ, cwd=ROOT, timeout=120)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_worker_warns_of_a_misspelled_variable(environ, start):

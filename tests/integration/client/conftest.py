@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
+import trustme
 
+from sockudo_publisher.client.http.transport import Transport
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.dev.embedded import App, SockudoServer
 
@@ -129,3 +132,35 @@ def full(full_sockudo: SockudoServer) -> Iterator[Sockudo]:
     client = Sockudo.from_url(full_sockudo.url)
     yield client
     client.close()
+
+
+@pytest.fixture
+def no_proxies(monkeypatch):
+    """The environment of whoever runs the tests has no say in them."""
+    for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """A CA of our own; its bundle and a server context for 127.0.0.1."""
+    ca = trustme.CA()
+    bundle = tmp_path_factory.mktemp("ca") / "ca.pem"
+    ca.cert_pem.write_to_path(str(bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    return bundle, lambda connection: context.wrap_socket(connection, server_side=True)
+
+
+@pytest.fixture(params=["http", "https"])
+def start(request, peer, authority, monkeypatch):
+    """``start(handle)``: a peer and a transport to it, plain and over TLS."""
+    bundle, wrap = authority
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+
+    def begin(handle, **options):
+        server = peer(handle, **({"wrap": wrap} if request.param == "https" else {}), **options)
+        return server, Transport(f"{request.param}://127.0.0.1:{server.port}")
+
+    return begin

@@ -275,7 +275,7 @@ def proxy(sockudo):
         yield proxy
 
 
-def test_answer_that_is_lost_is_asked_for_again_and_the_event_seen_once(sockudo, subscriber, proxy):
+def test_lost_answer_is_asked_for_again_and_the_event_seen_once(sockudo, subscriber, proxy):
     """Under a ``message_id``, alone and in a batch; what was never answered is published all the same."""
     seen = subscriber(sockudo, "lost-answers")
     client = Sockudo.from_url(proxy.url(sockudo.url), retries=SOON)

@@ -100,7 +100,7 @@ def test_iterator_oldest_first_sees_what_is_published_meanwhile(full, channel):
     assert found + data(items) == list(range(50))
 
 
-def test_iterator_newest_first_is_undisturbed_by_what_is_published_meanwhile(full, channel):
+def test_newest_first_iterator_ignores_later_events(full, channel):
     """No item comes again, and none is left out."""
     items = full.iter_channel_history(channel, limit=10)
     found = data(itertools.islice(items, 12))

@@ -75,7 +75,7 @@ def test_server_reads_no_metadata_and_no_data_of_annotations(full, call, value):
         ("GET", "/versions", {"direction": "backwards"}, None),
     ],
 )
-def test_server_reads_a_call_before_it_says_that_the_feature_is_off(full, method, path, query, body):
+def test_server_reads_a_call_before_it_says_feature_disabled(full, method, path, query, body):
     """Or the test above would prove nothing: what its types do not hold, it refuses in plain text."""
     answer = full.send(method, f"/channels/messages/messages/7{path}", query=query, body=body)
     assert answer.status in (400, 422)

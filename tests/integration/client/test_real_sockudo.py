@@ -138,7 +138,7 @@ def test_idempotency_key_suppresses_a_repeat(sockudo, subscriber, client):
     assert seen.take(3) == ["1", "2", "3"]
 
 
-def test_encrypted_event_is_read_by_whoever_has_the_channels_secret(sockudo, subscriber, client):
+def test_encrypted_event_is_read_with_the_channels_secret(sockudo, subscriber, client):
     """By NaCl alone, from what the socket carried; also in a batch, each channel with its own secret."""
     channels = ["private-encrypted-a", "private-encrypted-b"]
     seen = subscriber(sockudo, *channels)
@@ -237,7 +237,7 @@ def test_refusal_of_one_event_says_that_nothing_is_out(tmp_path, sockudo, subscr
     ],
     ids=["input", "run", "cancel", "step", "turn", "extras"],
 )
-def test_403_for_one_event_of_a_batch_comes_after_those_before_it(sockudo, subscriber, client, refused):
+def test_403_for_one_event_comes_after_the_events_before_it(sockudo, subscriber, client, refused):
     """Without AI transport its events are refused in their turn, by a 403 that is no refusal of the request."""
     seen = subscriber(sockudo, "ai-half")
     with pytest.raises(Forbidden) as caught:

@@ -111,7 +111,7 @@ def test_server_that_asks_for_a_certificate_gets_nothing_without(peer, authority
     assert listening.requests == []
 
 
-def test_key_with_a_password_is_refused_and_nobody_is_asked_at_a_terminal(authority, tmp_path):
+def test_key_with_a_password_is_refused_without_a_prompt(authority, tmp_path):
     """OpenSSL would stop the process there and wait."""
     from cryptography.hazmat.primitives import serialization
 

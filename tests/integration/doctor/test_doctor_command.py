@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import time
 
 import pytest
@@ -14,6 +12,7 @@ from scripts import stack as composed
 from sockudo_publisher import __version__
 from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, free_port
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -32,14 +31,8 @@ def doctor(environ, *args):
     """Exit code, what it said, and how long it took."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
     start = time.monotonic()
-    result = subprocess.run(
-        [sys.executable, "-m", "sockudo_publisher.cli", "doctor", *args],
-        env={**ours, **environ},
-        capture_output=True,
-        text=True,
-        timeout=BOUND_S,
-        check=False,
-    )
+    command = ["-m", "sockudo_publisher.cli", "doctor", *args]
+    result = run_python(command, env={**ours, **environ}, timeout=BOUND_S)
     assert "Traceback" not in result.stderr, result.stderr
     return result.returncode, result.stdout, time.monotonic() - start
 

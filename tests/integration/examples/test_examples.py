@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -20,16 +19,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def run(stack: Stack, *args: str, stdin: str = "", **env: str) -> str:
     """Run an example to its end, and give what it printed."""
-    done = subprocess.run(
-        [sys.executable, *args],
-        cwd=ROOT,
-        env={**stack.python(), **env},
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(args, cwd=ROOT, env={**stack.python(), **env}, stdin=stdin.encode(), timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

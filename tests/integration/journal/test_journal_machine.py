@@ -49,7 +49,7 @@ FUTURE = 4_000_000_000_000
 
 examples = int(os.environ.get("JOURNAL_EXAMPLES", "0"))
 PROFILE = settings(
-    max_examples=examples or 60,
+    max_examples=60,
     stateful_step_count=60,
     derandomize=not examples,
     database=None,
@@ -643,7 +643,8 @@ def _settled(queue: Queue, bodies: set[bytes]) -> Queue:
     return Queue(items, len(items), queue.marker, queue.lease, queue.entries, queue.gone)
 
 
-def test_nothing_is_lost_repeated_or_reordered_whatever_happens(redis_url):
+@pytest.mark.parametrize("count", [examples] if examples else [15, pytest.param(60, marks=pytest.mark.long)])
+def test_nothing_is_lost_repeated_or_reordered_whatever_happens(redis_url, count):
     """Any order of appends, takes, settles, holds, burials, crashes, expiries, zombies, flushes and replays."""
     with redis.Redis.from_url(redis_url) as client:
         parts = Parts(
@@ -652,4 +653,4 @@ def test_nothing_is_lost_repeated_or_reordered_whatever_happens(redis_url):
             tuple(Journal(redis_url, APP, lanes=LANES) for _ in range(2)),
         )
         assert {lane_of(channel, LANES) for channel in CHANNELS} == set(range(LANES))
-        run_state_machine_as_test(lambda: JournalMachine(parts), settings=PROFILE)
+        run_state_machine_as_test(lambda: JournalMachine(parts), settings=settings(PROFILE, max_examples=count))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
-from sockudo_publisher.dev.embedded import DevServer, RedisServer, WorkerProcess
+from sockudo_publisher.dev.embedded import DevServer, RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.doctor.facts.rights import BROKER_RIGHTS, PARTS, rights_of
+from tests.support.warm import WarmWorker, run_python
 
 pytestmark = pytest.mark.integration
 
@@ -77,14 +76,7 @@ class Deployment:
 
     def run(self, user: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-        done = subprocess.run(
-            [sys.executable, *arguments],
-            env={**ours, **self.settings(user)},
-            capture_output=True,
-            text=True,
-            timeout=LONG_S,
-            check=False,
-        )
+        done = run_python(arguments, env={**ours, **self.settings(user)}, timeout=LONG_S)
         assert done.returncode in codes, (arguments, done.stdout[-2000:], done.stderr[-2000:])
         return done.stdout
 
@@ -107,7 +99,7 @@ class Deployment:
             return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("*sockudo:*:counts"))
 
 
-@pytest.fixture(params=["one Redis", "two", "two, with a namespace"])
+@pytest.fixture(params=["one Redis", pytest.param("two", marks=pytest.mark.long), "two, with a namespace"])
 def deployment(request: pytest.FixtureRequest, tmp_path: Path, devserver: DevServer) -> Iterator[Deployment]:
     with RedisServer(tmp_path / "journal", maxmemory="256mb") as journal:
         if request.param == "one Redis":
@@ -138,7 +130,7 @@ publish.delay("c", "e", 2)
 def test_nothing_is_denied(deployment: Deployment) -> None:
     """To callers with countdowns, to workers that change their lanes, to the operator's commands."""
     deployment.run("caller", "-c", CALLER)
-    with WorkerProcess(deployment.settings("worker"), directory=deployment.directory):
+    with WarmWorker(deployment.settings("worker"), directory=deployment.directory):
         deployment.run("caller", "-c", WAITING_CALLER)
         assert wait_for(lambda: deployment.settled() >= 25, LONG_S)
         [letter, *_] = deployment.cli("dead", "list")["letters"]  # type: ignore[misc]
@@ -152,7 +144,7 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
         found = {one["name"]: one for one in told["findings"]}  # type: ignore[attr-defined]
         for name in ("redis.rights", "redis.role", "redis.persistence", "broker", "workers"):
             assert found[name]["state"] == "fine", found[name]
-    with WorkerProcess(deployment.settings("worker", SOCKUDO_LANES="3"), directory=deployment.directory) as worker:
+    with WarmWorker(deployment.settings("worker", SOCKUDO_LANES="3"), directory=deployment.directory) as worker:
         assert wait_for(lambda: "3 lanes in force" in worker.log_text(), LONG_S), worker.log_tail()
         deployment.run("caller", "-c", WAITING_CALLER)
         assert wait_for(lambda: deployment.settled() >= 28, LONG_S)
@@ -160,7 +152,10 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
     assert deployment.denied() == []
 
 
-@pytest.mark.parametrize("more", [(), ("-script",)], ids=["no dangerous command", "nor SCRIPT"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param((), id="no dangerous command", marks=pytest.mark.long), pytest.param(("-script",), id="nor SCRIPT")],
+)
 def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServer, more: tuple[str, ...]) -> None:
     """`+@all -@dangerous`, as services have it: published and delivered; what is left is unknown to the doctor."""
     with RedisServer(tmp_path / "managed") as managed, redis.Redis(port=managed.port) as client:
@@ -169,7 +164,7 @@ def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServer, more: tup
             rules = ("reset", "on", ">pw", "~*", "&*", "+@all", "-@dangerous", *more)
             client.execute_command("ACL", "SETUSER", user, *rules)
         deployment.run("caller", "-c", CALLER)
-        with WorkerProcess(deployment.settings("worker"), directory=tmp_path) as worker:
+        with WarmWorker(deployment.settings("worker"), directory=tmp_path) as worker:
             deployment.run("caller", "-c", WAITING_CALLER)
             assert wait_for(lambda: deployment.settled() >= 25, LONG_S), worker.log_tail()
             client.script_flush()

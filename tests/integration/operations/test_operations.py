@@ -102,9 +102,7 @@ class TestStatus:
         assert second.pause.until_ms == second.pause.since_ms + 100_000
         assert second.limits == Limits(events=10)
 
-    def test_an_app_that_is_in_no_setting_is_shown_while_it_holds_something(
-        self, settings: Settings, other: OneLane
-    ) -> None:
+    def test_app_in_no_setting_is_shown_while_it_has_events(self, settings: Settings, other: OneLane) -> None:
         """Nobody delivers its events any more: somebody has to know."""
         other.append(b"1")
         without = replace(settings, apps={})

@@ -108,7 +108,7 @@ def test_one_node_without_what_breaks_the_promise(deployment):
     assert sockudo["metrics"]["enabled"] is True
 
 
-def test_a_subscriber_of_everything_has_room_for_all_lanes_at_once(deployment):
+def test_subscriber_of_everything_has_room_for_all_lanes(deployment):
     """When its buffer is full Sockudo drops events and says nothing to the subscriber."""
     websocket = deployment.sockudo["websocket"]
     assert websocket["max_messages"] >= 2 * DEFAULTS.lanes * DEFAULTS.batch_max_events

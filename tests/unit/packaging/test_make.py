@@ -19,6 +19,7 @@ TARGETS = [
     "lint",
     "types",
     "test",
+    "test-long",
     "check",
     "demo",
     "bench",

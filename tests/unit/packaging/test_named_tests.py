@@ -15,7 +15,7 @@ NAMED = re.compile(r"`((?:acceptance|faults|integration|unit|simulation)/[\w/]+\
 pytestmark = pytest.mark.unit
 
 
-def test_every_crash_point_names_a_test_or_says_why_there_is_none() -> None:
+def test_every_crash_point_names_a_test_or_a_reason() -> None:
     """Its last column: tests, or a dash with a reason."""
     page = (ROOT / "docs" / "reliability.md").read_text()
     table = page.partition("## Crash points")[2].partition("\n## ")[0]

@@ -1,0 +1,139 @@
+"""A Python process that has imported what our programs import, and forks one for each request (tests/support/warm.py).
+
+Run as a script with the number of a socket: a request is a JSON object and the three standard streams. It has no
+threads, so a fork is safe, and it imports no module that reads settings, so each child reads its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import io
+import json
+import os
+import runpy
+import signal
+import socket
+import sys
+import types
+from typing import Any
+
+#: What a worker, a caller or a command imports anyway. Modules that tie Celery to our settings are the child's.
+MODULES = [
+    "celery.app.amqp",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.apps.worker",
+    "celery.backends.redis",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.concurrency.thread",
+    "celery.fixups.django",
+    "celery.worker.consumer",
+    "celery.worker.strategy",
+    "kombu.mixins",
+    "kombu.transport.pyamqp",
+    "kombu.transport.redis",
+    "nacl.secret",
+    "redis",
+    "requests",
+    "sockudo_publisher.client.sockudo",
+    "sockudo_publisher.config.settings",
+    "sockudo_publisher.delivery.drain",
+    "sockudo_publisher.journal.holder",
+    "sockudo_publisher.journal.producer",
+]
+#: Bytes of one request.
+MAX_REQUEST = 1 << 17
+
+base_path: list[str] = []
+
+
+def serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Answer requests until the other end closes. In a child: returns what it is to become, and its streams."""
+    while True:
+        message, streams, _, _ = socket.recv_fds(requests, MAX_REQUEST, 3)
+        if not message:
+            return None
+        request = json.loads(message)
+        if "reap" in request:
+            _, status = os.waitpid(request["reap"], 0)
+            requests.send(json.dumps({"code": os.waitstatus_to_exitcode(status)}).encode())
+            continue
+        if "look" in request:
+            ended = os.waitid(os.P_PID, request["look"], os.WEXITED | os.WNOWAIT)
+            status = ended.si_status if ended.si_code == os.CLD_EXITED else -ended.si_status
+            requests.send(json.dumps({"code": status}).encode())
+            continue
+        pid = os.fork()
+        if pid == 0:
+            requests.close()
+            return request, streams
+        for stream in streams:
+            os.close(stream)
+        requests.send(json.dumps({"pid": pid}).encode())
+
+
+def become(request: dict[str, Any], streams: list[int]) -> None:
+    """Take the session, streams, directory, environment and import path of a new interpreter."""
+    if request["new_session"]:
+        os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ.clear()
+    os.environ.update(request["env"])
+    os.chdir(request["directory"])
+    for number, (name, mode) in enumerate((("stdin", "rb"), ("stdout", "wb"), ("stderr", "wb"))):
+        old = getattr(sys, name)  # it takes its file for /dev/null, where every seek succeeds
+        new = io.TextIOWrapper(
+            open(number, mode, closefd=False),  # noqa: SIM115 -- for as long as the process lives
+            encoding=old.encoding,
+            errors=old.errors,
+            line_buffering=name == "stderr",
+            write_through=bool(os.environ.get("PYTHONUNBUFFERED")),
+        )
+        setattr(sys, name, new)
+        setattr(sys, f"__{name}__", new)
+    sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+    first = request["arguments"][0]
+    own = os.getcwd() if first == "-m" else "" if first == "-c" else os.path.dirname(os.path.abspath(first))
+    sys.path[:] = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *base_path]
+    importlib.invalidate_caches()
+
+
+def run(arguments: list[str]) -> None:
+    """Run a module, a command or a script, as `python ARGUMENTS` does."""
+    if arguments[0] == "-m":
+        sys.argv = arguments[1:]
+        runpy.run_module(arguments[1], run_name="__main__", alter_sys=True)
+        return
+    main = types.ModuleType("__main__")
+    sys.modules["__main__"] = main
+    if arguments[0] == "-c":
+        source, sys.argv = arguments[1], ["-c", *arguments[2:]]
+        exec(compile(source, "<string>", "exec"), main.__dict__)
+        return
+    sys.argv = arguments
+    main.__dict__["__file__"] = arguments[0]
+    with open(arguments[0], encoding="utf-8") as script:
+        source = script.read()
+    exec(compile(source, arguments[0], "exec"), main.__dict__)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C at the terminal is the test runner's
+    del sys.path[0]  # this file's directory
+    base_path[:] = sys.path
+    sys.path.insert(0, os.getcwd())  # the package beside these tests, in a copy of the checkout too
+    for name in MODULES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    gc.collect()
+    gc.freeze()
+    child = serve(socket.socket(fileno=int(sys.argv[1])))
+    if child is not None:
+        become(*child)
+        run(child[0]["arguments"])
