@@ -257,13 +257,13 @@ def survivors(tried: Sequence[tuple[Mutant, list[str]]], jobs: int, directory: P
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; answers its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="files of journal/lua without .lua (all)")
+    parser.add_argument("names", nargs="*", help="files of journal/lua or its include/, without .lua (all)")
     parser.add_argument("--conditions", action="store_true", help="conditions always true, always false")
     parser.add_argument("--machine", action="store_true", help="the state machine tries what survived")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(argv)
     os.chdir(ROOT)
-    names = options.names or sorted(path.stem for path in LUA.glob("*.lua"))
+    names = options.names or sorted(path.stem for path in LUA.glob("**/*.lua"))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lua-mutants-") as temporary:
         directory = Path(temporary)

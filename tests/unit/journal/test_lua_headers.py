@@ -1,6 +1,6 @@
 """The headers of the Lua scripts say what the scripts do: a wrong header is worse than none.
 
-Beside what is compared here, ``tests/integration/journal/test_calls_and_headers.py`` compares them with the calls.
+Beside what is compared here, ``tests/integration/journal/test_every_script.py`` compares them with the calls.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from tests.unit.journal.lua_header import (
     code,
     comment,
     is_operation,
+    name_lines,
+    named_keys,
     paths,
     read_header,
     used,
@@ -26,6 +28,9 @@ pytestmark = pytest.mark.unit
 TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in paths()}
 OPERATIONS = sorted(name for name, text in TEXTS.items() if is_operation(text))
 INCLUDED = sorted(set(TEXTS) - set(OPERATIONS))
+
+#: Scripts that still use numbers.
+NUMBERED = frozenset({"append", "append_once", "take"})
 
 each_operation = pytest.mark.parametrize("name", OPERATIONS)
 
@@ -104,11 +109,25 @@ def test_every_answer_is_given_by_some_script() -> None:
     assert {code for text in TEXTS.values() for code in answered(text)} == {answer.value for answer in Answer}
 
 
+@pytest.mark.parametrize("name", sorted(set(OPERATIONS) - NUMBERED))
+def test_keys_and_arguments_have_names(name: str) -> None:
+    """Named in the first lines and used by name: a number says nothing to a reader, and one digit is easily wrong."""
+    text = TEXTS[name]
+    named = "\n".join(name_lines(text))
+    body = code(text).replace(named, "", 1)
+    assert not used(body, "KEYS")
+    assert not used(body, "ARGV")
+    names = re.findall(r"\w+", " ".join(line.strip()[6:].split(" = ")[0] for line in named.splitlines()))
+    assert len(names) == len(set(names)), "each name is given once"
+    assert all(re.search(rf"\b{one}\b", body) for one in names), "and used"
+
+
 @each_operation
 def test_keys_come_from_the_caller(name: str) -> None:
     """A key that a script made up would be in another slot of a Redis Cluster."""
-    given = re.findall(r"redis\.call\('[A-Z]+', ([^,)]+)", code(TEXTS[name]))
-    owned = re.compile(r"KEYS\[|stream$|state$|gone$|held\[channel\]\[[12]\]$")
+    given = re.findall(r"redis\.p?call\('[A-Z]+', ([^,)]+)", code(TEXTS[name]))
+    repeated = r"KEYS\[|held\[channel\]\[[12]\]$|(key|stream|state|gone)$"
+    owned = re.compile("|".join([repeated, *(f"{one}$" for one in named_keys(TEXTS[name]))]))
     assert all(owned.match(one) for one in given if one != "'-'"), given
 
 
@@ -119,7 +138,7 @@ def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     stores = {"append", "append_once", "replay", "schedule_once"}
     reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
     writes = re.search(
-        rf"redis\.call\((ARGV|'(?!{reads}))|\b(tally|add_depth|add_letter|remove_letter|drop_letter|trim_dead)\(",
+        rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_letter|remove_letter|drop_letter|trim_dead)\(",
         code(TEXTS[name]),
     )
     assert first == ("#!lua" if name in stores else "#!lua flags=allow-oom" if writes else "#!lua flags=no-writes")
