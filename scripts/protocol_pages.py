@@ -30,7 +30,7 @@ IMAGES = ROOT / "docs" / "images"
 MACHINES = (*journal.MACHINES, *delivery.MACHINES)
 
 #: Sizes in pixels: a line of text, one character of a label, the space between boxes and between vertical lines.
-LINE, CHARACTER, GAP, TRACK = 16, 6.1, 26, 14
+LINE, CHARACTER, GAP, TRACK = 16, 6.7, 26, 14
 #: Space around the text of a box, and around the picture.
 PADDING, MARGIN = 10, 12
 
@@ -98,7 +98,7 @@ def draw(machine: Machine) -> str:
         for side in ("left", "right")
     }
     height = _place(boxes, sides)
-    width = max(CHARACTER * 1.2 * max(len(text) for text in (box.name, box.keys, *box.stays)) for box in boxes)
+    width = max(CHARACTER * 1.1 * max(len(text) for text in (box.name, box.keys, *box.stays)) for box in boxes)
     width += 2 * PADDING
     rooms = {side: _room(found) for side, found in sides.items()}
     left = MARGIN + rooms["left"]

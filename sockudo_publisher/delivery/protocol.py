@@ -57,6 +57,7 @@ SEARCH = Machine(
         Step("waited", "refused (several items)", "TryAgain", "halving"),
         Step("waited", "refused (one item)", "Bury", "small"),
         Step("halving", "refused (several items)", "TryAgain", "halving"),
+        Step("halving", "stuck (before the wait)", "TryAgain", "halving"),
         Step("halving", "stuck (several items)", "TryAgain", "halving"),
         Step("halving", "accepted (a part)", "Settle", "halving"),
         Step("halving", "refused (one item)", "Bury", "small"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sockudo_publisher.delivery.decide import Attempt, Progress, decide
@@ -28,6 +30,8 @@ def search_state(progress: Progress) -> str:
 
 def answered(operation: str, progress: Progress) -> tuple[str, Progress]:
     """One attempt of the size that the progress allows, with that answer; the name of what follows."""
+    if progress.bad is not None and operation in ("stuck (several items)", "stuck (one item)"):
+        progress = replace(progress, waited=True)  # a running request is waited for once in a search
     outcome = Outcome[operation.partition(" ")[0].upper()]
     count = 1 if "one item" in operation else min(progress.most or 8, 8)
     if "several" in operation:
