@@ -50,6 +50,11 @@ LONGEST_REST_MS = 60_000
 #: Characters that are kept of an error.
 MAX_KIND = 500
 
+# A lane is rung again before a dead holder's lease ends, so the first ring after that is not late. A failed drain rests
+# at least until the next ring, and never longer than sweep.lua believes (MAX_REST_MS).
+assert SWEEP_GAP_MS < TTL_MS
+assert SWEEP_GAP_MS <= FIRST_REST_MS < LONGEST_REST_MS
+
 #: Seconds between two complaints about the same lane.
 COMPLAIN_S = 60.0
 

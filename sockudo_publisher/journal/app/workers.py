@@ -20,8 +20,10 @@ __all__ = ["BEAT_S", "TTL_MS", "LiveWorker", "Target", "WorkerRegistry", "first_
 #: Seconds between two announcements of a worker.
 BEAT_S = 2.0
 
-#: Milliseconds without one after which it counts as dead: several beats, since a slow Redis may cost some.
+#: Milliseconds after the last announcement at which a worker counts as dead: a slow Redis may cost several.
 TTL_MS = 15_000
+
+assert 3 * BEAT_S < TTL_MS / 1000, "three lost announcements in a row end no worker"
 
 
 @dataclass(frozen=True)

@@ -49,9 +49,13 @@ MAX_FREE = 64
 #: under the two seconds after which it must have raised.
 CALLER_TIMEOUT_S = 0.9
 
-#: Seconds to connect, and to wait for an answer, in a worker: an AOF rewrite or a slow disk may hold
-#: Redis for a second or two, which must not make a holder drop an answer of the server.
+#: Seconds to connect, and to wait for an answer, in a worker: an AOF rewrite or a slow disk may stop
+#: Redis for a second or two, and a holder must not lose the server's answer for that.
 WORKER_TIMEOUT_S = 4.0
+
+# A caller connects and waits once each before `delay` raises; a worker waits longer than any caller.
+assert 2 * CALLER_TIMEOUT_S < 2.0
+assert CALLER_TIMEOUT_S < WORKER_TIMEOUT_S
 
 
 def evalsha(name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
