@@ -17,7 +17,7 @@ from .dead_letters import DeadBounds
 from .keys import QueueKeys
 from .layout.layout import Layout, LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
-from .pack import Item, pack
+from .pack import Item
 from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha, scored
 from .redis.scripts import Answer
 from .unreadable import UNREADABLE_STATE, as_count, names, wrong_keys
@@ -387,7 +387,6 @@ class Journal:
     def hold(self, holder: Holder, batch: Batch, *, retry_in_s: float) -> None:
         """The first item of ``batch`` is stuck: its channel alone waits, with all its later items."""
         item = batch.first_item
-        one = pack([item])
         keys = holder.keys
         answer = self.link.script(
             "hold",
@@ -399,7 +398,7 @@ class Journal:
                 *_position(batch.head(1).end),
                 item.channel,
                 item.expires_ms,
-                one.meta,
+                batch.first_meta,
                 item.body,
                 int(retry_in_s * 1000),
             ),

@@ -8,10 +8,12 @@ local function add_depth(stream, state, by)
   end
 end
 
--- is_full(stream, depth, by, most): whether so many more are too many (0: any number). An append that failed in the middle
--- has left the depth too high: nothing waits in an empty stream.
-local function is_full(stream, depth, by, most)
-  return most > 0 and depth + by > most and (by > most or redis.call('XLEN', stream) > 0)
+-- room_for(stream, depth, count, most): how many of `count` items a queue of at most `most` items takes (0: any number),
+-- and its true depth: an append that failed in the middle has left it too high, and nothing waits in an empty stream.
+local function room_for(stream, depth, count, most)
+  if most == 0 or depth + count <= most then return count, depth end
+  if redis.call('XLEN', stream) == 0 then depth = 0 end
+  return math.max(0, math.min(count, most - depth)), depth
 end
 
 -- read_depth(stream, text): the depth as the state says it, or the count of the entries where that is no number.

@@ -1,19 +1,23 @@
 -- read_entry(f): the fields of a stream entry, by their names: item count, earliest expiry, meta, body, clock or nil.
 -- The count is nil where they cannot be read; then the sixth answer is the version, if a newer release wrote it.
--- The usual order is tried first: a look at each name would be made for every entry of every batch.
+-- Names that it does not know are passed over. The order in which add_entry.lua writes is tried first: to look up
+-- each name would cost every entry of every batch more than the rest.
 local function read_entry(f)
-  if f[1] == 'v' and f[2] == '1' and f[3] == 'n' and f[5] == 'x' and f[7] == 'm' and f[9] == 'b' and not f[11] then
-    local n, b = tonumber(f[4]), f[10]
-    if n and n >= 1 and n % 1 == 0 and #b >= 2 * n - 1 then return n, f[6], f[8], b end
-    return nil
+  local n, x, m, b, t
+  if f[1] == 'v' and f[2] == '1' and f[3] == 'n' and f[5] == 'x' and f[7] == 'm' and f[9] == 'b' then
+    n, x, m, b = f[4], f[6], f[8], f[10]
+    for i = 11, #f, 2 do
+      if f[i] == 't' then t = f[i + 1] end
+    end
+  else
+    local named = {}
+    for i = 1, #f, 2 do named[f[i]] = f[i + 1] end
+    if named.v ~= '1' then
+      return nil, nil, nil, nil, nil, named.v and string.match(named.v, '^[1-9]%d*$') or nil
+    end
+    n, x, m, b, t = named.n, named.x, named.m, named.b, named.t
   end
-  local named = {}
-  for i = 1, #f, 2 do named[f[i]] = f[i + 1] end
-  local v, x, m, b, t = named.v, named.x, named.m, named.b, named.t
-  if v ~= '1' then
-    return nil, nil, nil, nil, nil, v and string.match(v, '^[1-9]%d*$') or nil
-  end
-  local n = tonumber(named.n)
+  n = tonumber(n)
   -- An item has a byte at least, and a comma before the next.
   if not (n and m and b and n >= 1 and n % 1 == 0 and #b >= 2 * n - 1) then return nil end
   -- A clock that cannot be read: it was sent before, at an unknown time.

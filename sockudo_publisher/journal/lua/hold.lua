@@ -10,6 +10,7 @@
 -- include advance
 -- include counters
 -- include depth
+-- include add_entry
 if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
 if redis.call('HGET', KEYS[2], 'marker') ~= ARGV[3] then return {-2} end
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
@@ -17,8 +18,7 @@ redis.call('PEXPIRE', KEYS[3], ARGV[2])
 rehearse(KEYS[1], KEYS[2], KEYS[4], ARGV[3])
 redis.call('ZADD', KEYS[5], now_ms() + ARGV[11], ARGV[7])
 add_depth(KEYS[7], KEYS[8], 1)
-redis.call('XADD', KEYS[7], '*', 'v', '1', 'n', '1', 'x', ARGV[8], 'm', ARGV[9], 'b', ARGV[10],
-  't', string.match(ARGV[3], '^(%d+)'))
+add_entry(KEYS[7], 1, ARGV[8], ARGV[9], ARGV[10], string.match(ARGV[3], '^(%d+)'))
 advance(KEYS[1], KEYS[2], KEYS[4], ARGV[4], ARGV[5], ARGV[6])
 move_marker(KEYS[2], ARGV[3], ARGV[4], ARGV[5])
 add_depth(KEYS[1], KEYS[2], -1)

@@ -7,13 +7,14 @@
 -- It is deleted last: a script that fails in the middle must not lose it.
 -- include counters
 -- include depth
+-- include add_entry
 -- include dead
 local letter = redis.call('XRANGE', KEYS[3], ARGV[1], ARGV[1])[1]
 if not letter then return {0} end
 redis.call('XDEL', KEYS[3], '0-0') -- no letter: where that is denied, no event comes, again with each try
 add_depth(KEYS[1], KEYS[2], 1)
 local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
-redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', '1', 'x', '0', 'm', ARGV[2], 'b', ARGV[3])
+add_entry(KEYS[1], 1, '0', ARGV[2], ARGV[3])
 remove_letter(KEYS[3], KEYS[4], letter)
 if armed == 1 then return {4} end
 return {1}

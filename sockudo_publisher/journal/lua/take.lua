@@ -28,6 +28,8 @@
 -- include depth
 -- include dead
 -- include entry
+-- include add_entry
+-- include part
 
 --: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
 local MAX_MOVED = 1000
@@ -36,9 +38,10 @@ local MAX_LOOKED = 5000
 --: ms that a first attempt may lie ahead, by a clock that was set back: one further off is at a time unknown.
 local MAX_AHEAD_MS = 60000
 
-local stream, state, gone = KEYS[1], KEYS[2], KEYS[4]
-if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+local stream, state, lease, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holds, dead, counts, dead_size = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+if redis.call('GET', lease) ~= ARGV[1] then return {-1} end
+redis.call('PEXPIRE', lease, ARGV[2])
 local now = now_ms()
 local most_items, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 
@@ -61,7 +64,7 @@ end
 
 local held, any_held = {}, false
 for i = 9, #ARGV do
-  if redis.call('ZSCORE', KEYS[5], ARGV[i]) then
+  if redis.call('ZSCORE', holds, ARGV[i]) then
     held[ARGV[i]] = {KEYS[9 + (i - 9) * 2], KEYS[10 + (i - 9) * 2]}
     any_held = true
   end
@@ -99,18 +102,15 @@ local function look(id, n, meta_text, body, start, stop)
       skipped[#skipped + 1] = index
     elseif held[channel] then
       local item = string.sub(body, offset, offset + length - 1)
-      local one = {n = {length}, c = {channel}}
-      if expiry > 0 then one.x = {expiry} end
-      local fields = {'v', '1', 'n', '1', 'x', string.format('%.0f', expiry), 'm', cjson.encode(one), 'b', item}
-      if marker then fields[#fields + 1] = 't' fields[#fields + 1] = first_ms end
+      local one = cjson.encode(part_of(meta, n, index + 1, index + 1))
       add_depth(held[channel][1], held[channel][2], 1)
-      redis.call('XADD', held[channel][1], '*', unpack(fields))
+      add_entry(held[channel][1], 1, string.format('%.0f', expiry), one, item, marker and first_ms)
       leave(id, index)
       skipped[#skipped + 1] = index
     elseif not marker and not clock and expiry > 0 and expiry <= now then
-      tally(KEYS[7], 'expired', 1)
+      tally(counts, 'expired', 1)
       if ARGV[5] == 'dead' then
-        add_letter(KEYS[6], KEYS[8], {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
+        add_letter(dead, dead_size, {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
           'channel', channel, 'expiry', string.format('%.0f', expiry),
           'item', string.sub(body, offset, offset + length - 1)})
         died = died + 1
@@ -172,7 +172,7 @@ while not full and not marked_all and not version and not bad do
   size = math.min(size * 2, 128)
 end
 
-if died > 0 then trim_dead(KEYS[6], KEYS[8], KEYS[7], tonumber(ARGV[7]), tonumber(ARGV[8]), died + MAX_TRIMMED) end
+if died > 0 then trim_dead(dead, dead_size, counts, tonumber(ARGV[7]), tonumber(ARGV[8]), died + MAX_TRIMMED) end
 
 if marker and not marked_all and (last_id or not version) then
   -- It ends where no entry is: what comes there later would be taken for sent.
@@ -201,7 +201,7 @@ if last_id then
   elseif marker then
     redis.call('HSET', state, 'marker', moved_marker(marker))
   end
-  end_if_empty(stream, state, KEYS[5], ARGV[6])
+  end_if_empty(stream, state, holds, ARGV[6])
   return {2, now}
 end
 if marked_all then -- the marker ends before the head: all of it has left

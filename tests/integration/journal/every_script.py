@@ -9,8 +9,7 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.holder import DeadLetterFields, Journal
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import KeyedItem
+from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
@@ -34,10 +33,10 @@ def walk(lane: OneLane) -> None:
 def produce(lane: OneLane) -> None:
     assert lane.append_to(("a", b"1"), (ODD, b"22"), ("a", b"333")).ring == (0,)
     assert lane.append(b"4", channel="a", expires_ms=PAST).ring == ()
-    assert lane.producer.schedule_once(0, ODD, "k", "f")
+    assert lane.schedule_once("k", channel=ODD)
     items = [KeyedItem(Item(ODD, b"55555", FUTURE), "k", "f"), KeyedItem(Item("a", b"6"), "k", "f")]
-    assert lane.producer.append_once({0: items}).count == 2
-    assert lane.producer.append_once({0: items}).already_stored == 2
+    assert lane.producer.append(items).count == 2
+    assert lane.producer.append(items).already_stored == [0, 1]
     done = lane.append_once(("k", b"7"), channel="a", fingerprint="another")
     assert isinstance(done.failure, IdempotencyConflict)
     assert lane.journal.waiting([0])

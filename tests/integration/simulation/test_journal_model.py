@@ -125,7 +125,7 @@ class Pair:
             items.append(ModelItem(self.random.choice(CHANNELS), body, expires_ms, self.number))
         packs = [items] if self.random.random() < 0.7 else [[one] for one in items]
         for one in packs:
-            appended = self.producer.append({0: [Item(item.channel, item.body, item.expires_ms) for item in one]})
+            appended = self.producer.append([Item(item.channel, item.body, item.expires_ms) for item in one])
             assert appended.failure is None
             assert bool(appended.ring) == self.model.append(0, one)
 

@@ -130,7 +130,7 @@ def test_ledger_that_cannot_be_read_is_of_another_payload(lane: OneLane) -> None
         spoil()
         assert isinstance(lane.append_once(("k", b"1")).failure, IdempotencyConflict)
         with pytest.raises(IdempotencyConflict):
-            lane.producer.schedule_once(0, "c", "k", "f")
+            lane.schedule_once("k")
     assert lane.entries() == []
 
 

@@ -108,7 +108,9 @@ def test_every_answer_is_given_by_some_script() -> None:
 def test_keys_come_from_the_caller(name: str) -> None:
     """A key that a script made up would be in another slot of a Redis Cluster."""
     given = re.findall(r"redis\.call\('[A-Z]+', ([^,)]+)", code(TEXTS[name]))
-    owned = re.compile(r"KEYS\[|stream$|state$|gone$|held\[channel\]\[[12]\]$")
+    named = re.findall(r"^local ([\w, ]+) = KEYS\[", code(TEXTS[name]), re.MULTILINE)
+    names = "|".join(part for names in named for part in names.split(", "))
+    owned = re.compile(rf"KEYS\[|stream$|state$|gone$|held\[channel\]\[[12]\]$|(?:{names})$")
     assert all(owned.match(one) for one in given if one != "'-'"), given
 
 
@@ -119,7 +121,7 @@ def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     stores = {"append", "append_once", "replay", "schedule_once"}
     reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
     writes = re.search(
-        rf"redis\.call\((ARGV|'(?!{reads}))|\b(tally|add_depth|add_letter|remove_letter|drop_letter|trim_dead)\(",
+        rf"redis\.call\((ARGV|'(?!{reads}))|\b(tally|add_depth|add_entry|add_letter|remove_letter|drop_letter|trim_dead)\(",
         code(TEXTS[name]),
     )
     assert first == ("#!lua" if name in stores else "#!lua flags=allow-oom" if writes else "#!lua flags=no-writes")
