@@ -332,8 +332,8 @@ MUTANTS = (
         name="hold an item without its time",
         why="its window begins anew, and what was sent counts as never sent",
         file=f"{LUA}/hold.lua",
-        old="'b', item,\n  't', string.match(marker, '^(%d+)'))",
-        new="'b', item)",
+        old="item, string.match(marker, '^(%d+)'))",
+        new="item)",
         test=JOURNAL,
     ),
     Mutant(

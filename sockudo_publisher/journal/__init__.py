@@ -1,6 +1,6 @@
 """Events at rest in Redis: lanes, leases, holds, dead letters, the key ledger.
 
-Imports redis, the settings' values it is given and the error tree; knows nothing of HTTP, of Celery
-or of what an item's bytes mean. Every state change is one Lua script in ``lua/``; time is Redis'.
-Facts: docs/journal.md; the design that decided them is recorded in docs/decisions.
+Imports redis and the error tree; gets the settings' values as arguments. Knows nothing of HTTP, of Celery or of the
+meaning of an item's bytes. Each state change is one Lua script in ``lua/``; time is Redis'. Keys and fields:
+docs/journal.md; states and steps: docs/protocol.md and ``protocol.py``; the reasons: docs/decisions.
 """

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from .keys import Keyspace
 from .redis.link import Command, checked, evalsha
-from .unreadable import KINDS, as_count, names, wrong_type
+from .unreadable import KINDS, as_count, decode_names, wrong_type
 
 __all__ = ["Failing", "LaneLook", "look_command", "read_failing", "read_look"]
 
@@ -65,7 +65,7 @@ def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
         key = keyed[number - 1]
         complaints.append(wrong_type(key, kind.decode(), KINDS[key.rpartition(":")[2]]))
     complaints += [f"{keys.counts} {name}: no number" for name, count in counted.items() if count is None]
-    if len(names(held)) < len(held):
+    if len(decode_names(held)) < len(held):
         complaints.append(f"{keys.holds}: a name that is not UTF-8")
     return LaneLook(
         max(0, depth),
@@ -73,7 +73,7 @@ def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
         dead,
         bool(leased),
         bool(armed),
-        tuple(names(held)),
+        tuple(decode_names(held)),
         {name: count for name, count in counted.items() if count is not None},
         version.decode(errors="replace"),
         read_failing(*failing) if failing else None,

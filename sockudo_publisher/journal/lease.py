@@ -67,7 +67,7 @@ class Lease:
     def __repr__(self) -> str:
         return f"<Lease {self.keys.app}:{self.keys.lane} {self.keys.channel or ''} {self.token}>"
 
-    def renewed(self, asked_at: float) -> None:
+    def trust_from(self, asked_at: float) -> None:
         """Trust the lease from ``asked_at`` (monotonic): when a script was called that has extended it."""
         self._trusted_from = max(self._trusted_from, asked_at)
 
@@ -78,7 +78,7 @@ class Lease:
         if answer[0] == Answer.LOST:
             self.lost = True
             raise LeaseLost(repr(self))
-        self.renewed(asked_at)
+        self.trust_from(asked_at)
 
     def ensure_fresh(self) -> bool:
         """Make sure that half of the lease is left, before a POST: ``False`` if it had to be renewed.
@@ -154,7 +154,7 @@ class LeaseKeeper:
             if checked(answer)[0] == Answer.LOST:
                 one.lost = True
             else:
-                one.renewed(asked_at)
+                one.trust_from(asked_at)
         for one, answer in zip(probers, answers[len(leases) :], strict=True):
             if checked(answer)[0] != Answer.DONE:
                 one.is_probing = False

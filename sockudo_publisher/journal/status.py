@@ -14,7 +14,7 @@ from .app.shared import Shared, SharedView, read_view
 from .lane_look import Failing, LaneLook, look_command, read_failing, read_look
 from .layout.layout import Layout, LayoutRecord
 from .redis.link import Command, RedisLink, checked
-from .unreadable import KINDS, as_count, is_wrong_type, names, wrong_type
+from .unreadable import KINDS, as_count, decode_names, is_wrong_type, wrong_type
 
 __all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]
 
@@ -57,7 +57,7 @@ class JournalStatus:
 def known_apps(link: RedisLink) -> tuple[str, ...]:
     """The names of all apps that ever had lanes in this Redis: one may be configured no more, and hold events."""
     answer = link.run([("SMEMBERS", link.keyspace.apps)])[0]
-    return () if is_wrong_type(answer) else tuple(sorted(names(list(checked(answer)))))
+    return () if is_wrong_type(answer) else tuple(sorted(decode_names(list(checked(answer)))))
 
 
 def layout_in_force(link: RedisLink, app: str, wanted: int) -> Layout:

@@ -15,7 +15,16 @@ from redis.exceptions import ResponseError
 from ..errors import JournalUnavailable
 from .redis.link import RedisLink
 
-__all__ = ["KINDS", "MAX_NUMBER", "UNREADABLE_STATE", "as_count", "is_wrong_type", "names", "wrong_keys", "wrong_type"]
+__all__ = [
+    "KINDS",
+    "MAX_NUMBER",
+    "UNREADABLE_STATE",
+    "as_count",
+    "decode_names",
+    "is_wrong_type",
+    "wrong_keys",
+    "wrong_type",
+]
 
 #: What Redis says of a key's type -> by the last part of its name, what the journal keeps there.
 KINDS = {
@@ -61,7 +70,7 @@ def is_wrong_type(answer: object) -> bool:
     return isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
 
 
-def names(members: Sequence[bytes]) -> list[str]:
+def decode_names(members: Sequence[bytes]) -> list[str]:
     """Names as text; the journal's are UTF-8, others are left out."""
     found = []
     for member in members:

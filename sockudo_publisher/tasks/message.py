@@ -28,7 +28,7 @@ FINISHED = frozenset({"prepared", "refused"})
 #: What a call is refused with: in a canvas by the step itself, not by the task before it.
 REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
 
-#: As ``enqueue.fingerprint`` makes them; none where the event has no key.
+#: As ``prepare`` makes them; none where the event has no key.
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{32})?")
 
 #: Characters of a name from a message that are repeated.

@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
-from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
+from ..publishing.prepare import prepare
 from ..wiring.app import app_named
 
 if TYPE_CHECKING:
@@ -67,17 +67,7 @@ def _decided(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCall
     """
     app = app_named(call.app)
     call = replace(call, data=app.encoder.payload(call.data))
-    prepared = enqueue.prepare(
-        app,
-        call.channel,
-        call.event,
-        call.data,
-        key=call.key,
-        message_id=options.get("task_id"),
-        socket_id=call.socket_id,
-        tags=call.tags,
-        extras=call.extras,
-    )
+    prepared = prepare(app, call, message_id=options.get("task_id"))
     channels = [item.channel for item in prepared.items]
     return (
         replace(

@@ -23,9 +23,10 @@ from ..client.wire.limits import check_channels, check_id, check_tags
 from ..config.settings import get_settings
 from ..delivery.backoff import backoff_s
 from ..errors import BacklogFull, ConfigurationError, JournalUnavailable, ValidationError
-from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
+from ..publishing.prepare import Prepared, prepare
 from ..publishing.receipts import Receipt
+from ..publishing.store import schedule_event, store_event
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.celery_isolation import PACKAGE, chosen_app, end_with_usage
@@ -106,13 +107,13 @@ class PublishTask(_NoApp):
         app: str | None = None,
     ) -> AsyncResult:
         """Store an event. ``result.id`` is its message id."""
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
         if self._eager_app() is not None:
-            call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
             return self.apply_async((), call.kwargs())
         # The same as apply_async without options, without the looks at them.
         owner = app_named(app)
-        prepared = enqueue.prepare(owner, channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras)
-        enqueue.append(owner, prepared)
+        prepared = prepare(owner, call)
+        store_event(owner, prepared)
         return StoredResult(prepared.message_id)
 
     def apply_async(
@@ -145,12 +146,12 @@ class PublishTask(_NoApp):
             return sent_result(runs_it.apply((), call.kwargs(), **options))
         if way is Way.NOW:
             prepared = _prepare(app, call, options)
-            enqueue.append(app, prepared)
+            store_event(app, prepared)
             return StoredResult(prepared.message_id)
         try:
             prepared = _prepare(app, call, options, is_keyed=True)
             # Stored already: nothing is sent, unless other tasks wait for this one.
-            if not enqueue.schedule(app, prepared) and way is Way.LATER:
+            if not schedule_event(app, prepared) and way is Way.LATER:
                 return StoredResult(prepared.message_id)
         except JournalUnavailable:
             if not is_next_step:
@@ -306,7 +307,7 @@ class PublishTask(_NoApp):
             try:
                 # Under the task's id: a message that Celery delivers twice appends once.
                 try:
-                    enqueue.append(app, prepared, once_key=self.request.id)
+                    store_event(app, prepared, once_key=self.request.id)
                 except (JournalUnavailable, BacklogFull) as error:
                     self._try_again_later(app, prepared, error)
                 else:
@@ -315,7 +316,7 @@ class PublishTask(_NoApp):
                 # A limit that the application has for all of its tasks, and Celery tells it once: the event goes first.
                 logger.warning("soft time limit has no effect, storing goes on message_id=%s", prepared.message_id)
 
-    def _try_again_later(self, app: App, prepared: enqueue.Prepared, error: Exception) -> None:
+    def _try_again_later(self, app: App, prepared: Prepared, error: Exception) -> None:
         """Again and again: the broker has the event, only the journal has not. The same bytes, so one nonce.
 
         Raises ``Retry``. Returns where the broker takes no message either (it may be the same Redis, and
@@ -375,7 +376,7 @@ def _ours_is_eager() -> bool:
     return False
 
 
-def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keyed: bool = False) -> enqueue.Prepared:
+def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keyed: bool = False) -> Prepared:
     message_id = options.get("task_id")
     expires = options.get("expires")
     expires_ms = 0
@@ -385,19 +386,7 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keye
         except JournalUnavailable as error:
             error.message_id, error.stored = call.key or message_id or uuid.uuid4().hex, False
             raise
-    return enqueue.prepare(
-        app,
-        call.channel,
-        call.event,
-        call.data,
-        key=call.key,
-        message_id=message_id,
-        socket_id=call.socket_id,
-        tags=call.tags,
-        extras=call.extras,
-        expires_ms=expires_ms,
-        is_keyed=is_keyed,
-    )
+    return prepare(app, call, message_id=message_id, expires_ms=expires_ms, is_keyed=is_keyed)
 
 
 def _message_options(app: Celery, options: Mapping[str, Any], *, may_raise: bool) -> dict[str, Any]:

@@ -138,7 +138,7 @@ class _WorkerControl:
             except JournalUnreadable:
                 continue  # its sweep says so; no other app stands still for it
             others = [lane for lane in lanes if (name, lane) != (self._app.name, self._lane)]
-            if (others and journal.waiting(others)) or journal.holds_wait(lanes):
+            if (others and journal.has_waiting_lane(others)) or journal.has_waiting_hold(lanes):
                 return True
         return False
 
@@ -154,7 +154,7 @@ class _WorkerControl:
 
     def ring_all(self) -> None:
         journal = self._app.journal
-        doorbell.ring(self._app.name, journal.not_empty(journal.lanes()))
+        doorbell.ring(self._app.name, journal.lanes_with_entries(journal.lanes()))
 
 
 def policy(settings: Settings) -> Policy:
@@ -207,7 +207,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
     try:
         return run(app_name, lane, channel)
     except JournalUnreadable as error:
-        app_named(app_name).journal.failed(lane, channel, error)
+        app_named(app_name).journal.record_failure(lane, channel, error)
     except JournalUnavailable as error:
         logger.warning("app %s lane %d: %s; the sweep rings again", app_name, lane, error)
     except SoftTimeLimitExceeded:
@@ -218,7 +218,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
         return DrainAgain(0.0)
     except Exception as error:
         logger.exception("drain failed app=%s lane=%d channel=%s", app_name, lane, channel or "-")
-        app_named(app_name).journal.failed(lane, channel, error)
+        app_named(app_name).journal.record_failure(lane, channel, error)
     return None
 
 

@@ -10,6 +10,7 @@
 -- include advance
 -- include counters
 -- include depth
+-- include add_entry
 local stream, state, lease, gone, holds, counts = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local hold_stream, hold_state = KEYS[7], KEYS[8]
 local token, ttl_ms, marker, entry, index, whole = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5], ARGV[6]
@@ -21,8 +22,7 @@ redis.call('PEXPIRE', lease, ttl_ms)
 rehearse(stream, state, gone, marker)
 redis.call('ZADD', holds, now_ms() + retry_ms, channel)
 add_depth(hold_stream, hold_state, 1)
-redis.call('XADD', hold_stream, '*', 'v', '1', 'n', '1', 'x', expiry, 'm', meta, 'b', item,
-  't', string.match(marker, '^(%d+)'))
+add_entry(hold_stream, 1, expiry, meta, item, string.match(marker, '^(%d+)'))
 advance(stream, state, gone, entry, index, whole)
 move_marker(state, marker, entry, index)
 add_depth(stream, state, -1)

@@ -7,6 +7,7 @@
 -- The letter is deleted last: a script that fails in the middle must not lose it.
 -- include counters
 -- include depth
+-- include add_entry
 -- include dead
 local stream, state, dead, dead_size = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local id, meta, item = ARGV[1], ARGV[2], ARGV[3]
@@ -15,7 +16,7 @@ if not letter then return {0} end
 redis.call('XDEL', dead, '0-0') -- deletes nothing: if XDEL is denied, no event is appended, also at the next try
 add_depth(stream, state, 1)
 local armed = redis.call('HSETNX', state, 'armed', '1')
-redis.call('XADD', stream, '*', 'v', '1', 'n', '1', 'x', '0', 'm', meta, 'b', item)
+add_entry(stream, 1, '0', meta, item)
 remove_letter(dead, dead_size, letter)
 if armed == 1 then return {4} end
 return {1}

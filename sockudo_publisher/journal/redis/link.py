@@ -38,7 +38,7 @@ from ..keys import Keyspace
 from .refusal import checked, describe_refusal, error_words, is_out_of_memory
 from .scripts import name_of, script, script_with
 
-__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]
+__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "read_scores"]
 
 Command: TypeAlias = tuple[Any, ...]
 
@@ -196,7 +196,7 @@ class RedisLink:
         return self.call(*evalsha(name, keys, args))
 
 
-def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
+def read_scores(answer: Sequence[Any]) -> list[tuple[str, int]]:
     """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
     pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
     # The journal's names are UTF-8: others are left out. Its times are milliseconds: others are cut to a bound.

@@ -382,7 +382,7 @@ class HoldWorld(World):
         self.client.delete(self.hold_keys.lease)
 
     def fail(self) -> None:
-        self.journal.failed(0, CHANNEL, ValueError())
+        self.journal.record_failure(0, CHANNEL, ValueError())
 
 
 class LanesWorld(World):

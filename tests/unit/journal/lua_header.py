@@ -17,7 +17,7 @@ LUA = Path(sockudo_publisher.journal.__file__).parent / "lua"
 
 _SLOT = re.compile(r"(KEYS|ARGV)\[(\d+)(\.\.\.)?\] ")
 _USED = re.compile(r"\b(KEYS|ARGV)\[(\d+)")
-_VALUE = r"(?:KEYS\[\d+\]|ARGV\[\d+\](?: == '1')?|tonumber\(ARGV\[\d+\]\)|\{unpack\(ARGV, \d+\)\}|0)"
+_VALUE = r"(?:KEYS\[\d+\]|ARGV\[\d+\](?: == '\w+')?|tonumber\(ARGV\[\d+\]\)|\{unpack\(ARGV, \d+\)\}|0)"
 _NAMES = re.compile(rf"local \w+(?:, \w+)* = {_VALUE}(?:, {_VALUE})*")
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _ANSWERS = (

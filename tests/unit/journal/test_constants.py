@@ -36,7 +36,7 @@ def test_both_sides_know_the_same_longest_pause() -> None:
 
 def test_no_rest_or_retry_is_taken_for_damage() -> None:
     """The sweep corrects times that are further off than any that are written."""
-    assert holder.LONGEST_REST_MS < lua("sweep", "MAX_REST_MS")
+    assert lua("sweep", "MAX_REST_MS") > holder.LONGEST_REST_MS
     assert max(holder.LONGEST_REST_MS, HOLD_CAP_S * 1000) < lua("sweep", "MAX_DUE_MS")
 
 

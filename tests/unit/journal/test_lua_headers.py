@@ -29,9 +29,6 @@ TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in paths()}
 OPERATIONS = sorted(name for name, text in TEXTS.items() if is_operation(text))
 INCLUDED = sorted(set(TEXTS) - set(OPERATIONS))
 
-#: Scripts that still use numbers.
-NUMBERED = frozenset({"append", "append_once", "take"})
-
 each_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
@@ -109,7 +106,7 @@ def test_every_answer_is_given_by_some_script() -> None:
     assert {code for text in TEXTS.values() for code in answered(text)} == {answer.value for answer in Answer}
 
 
-@pytest.mark.parametrize("name", sorted(set(OPERATIONS) - NUMBERED))
+@each_operation
 def test_keys_and_arguments_have_names(name: str) -> None:
     """Named in the first lines and used by name: a number says nothing to a reader, and one digit is easily wrong."""
     text = TEXTS[name]
@@ -138,7 +135,7 @@ def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     stores = {"append", "append_once", "replay", "schedule_once"}
     reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
     writes = re.search(
-        rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_letter|remove_letter|drop_letter|trim_dead)\(",
+        rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_entry|add_letter|remove_letter|drop_letter|trim_dead)\(",
         code(TEXTS[name]),
     )
     assert first == ("#!lua" if name in stores else "#!lua flags=allow-oom" if writes else "#!lua flags=no-writes")

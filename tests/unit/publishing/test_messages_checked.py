@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.errors import ConfigurationError, ValidationError
+from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.publishing.prepare import prepare
 from sockudo_publisher.tasks import message
 from sockudo_publisher.wiring.app import app_named, forget_apps
@@ -42,7 +43,8 @@ def prepared(**changes: Any) -> dict[str, Any]:
 def test_what_a_caller_made_is_read_unchanged(channels: str | list[str], key: str | None) -> None:
     """With all that it may hold."""
     app = app_named()
-    made = prepare(app, channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2", expires_ms=4 * 10**12)
+    call = PublishCall(channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2")
+    made = prepare(app, call, expires_ms=4 * 10**12)
     sent = json.loads(json.dumps(message.to_message(app, made)))
     assert message.from_message(sent) == (app, made)
 

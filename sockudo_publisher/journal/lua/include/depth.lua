@@ -8,10 +8,12 @@ local function add_depth(stream, state, by)
   end
 end
 
--- is_full(stream, depth, by, most): whether `by` more items exceed `most` (0: no limit). An append that failed in the
--- middle leaves the depth too high, so a depth above 0 does not count in an empty stream.
-local function is_full(stream, depth, by, most)
-  return most > 0 and depth + by > most and (by > most or redis.call('XLEN', stream) > 0)
+-- room_for(stream, depth, count, most): how many of `count` items fit into a queue of at most `most` items (0: no
+-- limit), and its true depth: an append that failed in the middle leaves the depth too high; an empty stream has 0.
+local function room_for(stream, depth, count, most)
+  if most == 0 or depth + count <= most then return count, depth end
+  if redis.call('XLEN', stream) == 0 then depth = 0 end
+  return math.max(0, math.min(count, most - depth)), depth
 end
 
 -- read_depth(stream, text): the depth in the state, or the count of the entries if that is not a number.
