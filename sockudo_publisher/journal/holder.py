@@ -65,7 +65,10 @@ class MarkerChanged(Exception):
 
 @dataclass(frozen=True)
 class DeadLetterFields:
-    """The fields of a dead letter beside its item. ``words`` are the server's; ``first_ms`` is Redis' time, 0: never sent."""
+    """The fields of a dead letter beside its item.
+
+    ``words`` are the server's; ``first_ms``: Redis' time of the first attempt, 0: never sent.
+    """
 
     reason: str
     words: str = ""
