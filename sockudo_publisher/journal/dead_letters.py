@@ -109,7 +109,7 @@ class DeadLetters:
         try:
             return list(self._link.call("XRANGE", key, *of))
         except JournalUnreadable:
-            logger.warning("dead letters cannot be read: key of another type key=%s", key)
+            logger.warning("dead letters cannot be read key=%s error=type of key", key)
             return ()
 
     def replay(self, letter: Letter, item: bytes) -> Answer:
@@ -146,7 +146,7 @@ def _sum_of(answers: Sequence[Any]) -> int:
         try:
             done += checked(answer)[1]
         except JournalUnreadable as error:
-            logger.warning("dead letters cannot be read: %s", error)
+            logger.warning("dead letters cannot be read error=%s", error)
     return done
 
 

@@ -340,7 +340,7 @@ class Journal:
         answer = self.link.script("mend", (keys.stream, keys.state, keys.lease, keys.counts), args)
         _raise_unless_done(answer, holder)
         logger.error(
-            "the marker or head was unreadable: a batch counts as sent before key=%s max_events=%d",
+            "unreadable marker or head replaced: one batch may be sent again key=%s max_events=%d",
             keys.state,
             self._batch_max_events,
         )
@@ -355,7 +355,7 @@ class Journal:
         )
         _raise_unless_done(answer, holder)
         logger.error(
-            "unreadable entry is a dead letter now key=%s entry=%s", keys.stream, entry_id.decode(errors="replace")
+            "unreadable entry moved to the dead letters key=%s entry=%s", keys.stream, entry_id.decode(errors="replace")
         )
 
     def _reset(self, holder: Holder, records: Sequence[str]) -> None:
@@ -364,7 +364,7 @@ class Journal:
         for name in records:
             key, _, record_field = name.partition(" ")
             key = getattr(keys, key)
-            logger.error("unreadable record begins anew key=%s %s", key, record_field)
+            logger.error("unreadable record deleted key=%s field=%s", key, record_field or "-")
             # Neither command needs memory, so a full Redis runs them too.
             self.link.call(*(("HDEL", key, record_field) if record_field else ("DEL", key)))
             self.count(holder.keys.lane, "unreadable_records")
@@ -377,7 +377,7 @@ class Journal:
         wrong = wrong_keys(self.link, list(dict.fromkeys((*_key_names(queue), *_key_names(lane_is)))))
         # An error's text may contain an event.
         kind = "; ".join(wrong) or (str(error) if isinstance(error, JournalUnreadable) else type(error).__name__)
-        logger.error("drain failed app=%s lane=%d channel=%s: %s", self.app, lane, channel or "-", kind)
+        logger.error("drain failed app=%s lane=%d channel=%s error=%s", self.app, lane, channel or "-", kind)
         args = (kind[:MAX_KIND], FIRST_REST_MS, LONGEST_REST_MS, channel or "")
         with suppress(JournalUnavailable):  # a state of another type is shown by status itself
             self.link.script("fail", (queue.state, lane_is.counts, lane_is.holds), args)
@@ -515,7 +515,7 @@ class Journal:
         if now - self._logged_at.get(lane, float("-inf")) >= LOG_AGAIN_S:
             self._logged_at[lane] = now
             wrong = wrong_keys(self.link, _key_names(self.link.keyspace.lane(self.app, lane)))
-            logger.error("lane cannot be looked at app=%s lane=%d: %s", self.app, lane, "; ".join(wrong) or error)
+            logger.error("lane cannot be swept app=%s lane=%d error=%s", self.app, lane, "; ".join(wrong) or error)
 
     def has_waiting_lane(self, lanes: Sequence[int]) -> bool:
         """Whether any of these lanes has entries and no holder. One round trip."""

@@ -139,10 +139,10 @@ class LeaseKeeper:
             try:
                 self._renew(leases)
             except JournalUnavailable as error:
-                logger.info("leases not renewed: %s", error)
+                logger.info("leases not renewed count=%d error=%s", len(leases), error)
             except Exception:
                 # If this thread ended, the leases of long requests would expire.
-                logger.exception("leases not renewed")
+                logger.exception("leases not renewed count=%d", len(leases))
 
     def _renew(self, leases: tuple[Lease, ...]) -> None:
         asked_at = time.monotonic()
