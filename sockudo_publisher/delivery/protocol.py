@@ -7,7 +7,7 @@ functions.
 
 from __future__ import annotations
 
-from ..journal.protocol import Machine, Seen, State, Step
+from ..journal.protocol import Machine, ProtocolState, Seen, Step
 
 __all__ = ["MACHINES", "SEARCH", "WINDOW"]
 
@@ -20,10 +20,10 @@ WINDOW = Machine(
     name="window",
     title="The window of a batch: whether it may be sent",
     states=(
-        State("never sent", "no earlier attempt"),
-        State("safe", "sent before, inside the window"),
-        State("late", "uncertain, SOCKUDO_ON_UNCERTAIN=resend"),
-        State("over", "uncertain, SOCKUDO_ON_UNCERTAIN=park"),
+        ProtocolState("never sent", "no earlier attempt"),
+        ProtocolState("safe", "sent before, inside the window"),
+        ProtocolState("late", "uncertain, SOCKUDO_ON_UNCERTAIN=resend"),
+        ProtocolState("over", "uncertain, SOCKUDO_ON_UNCERTAIN=park"),
     ),
     steps=(
         Step("never sent", "attempt without a certain answer", "mark stays", "safe"),
@@ -41,10 +41,10 @@ SEARCH = Machine(
     name="search",
     title="The search for the event that a batch fails for",
     states=(
-        State("whole", "batches of full size"),
-        State("waited", "stuck: 2 s for a running request"),
-        State("halving", "a prefix holds the culprit"),
-        State("small", "batches of 1, 2, 4 ... items"),
+        ProtocolState("whole", "batches of full size"),
+        ProtocolState("waited", "stuck: 2 s for a running request"),
+        ProtocolState("halving", "a prefix holds the culprit"),
+        ProtocolState("small", "batches of 1, 2, 4 ... items"),
     ),
     steps=(
         Step("whole", "accepted", "Settle", "whole"),

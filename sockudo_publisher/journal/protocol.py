@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from .redis.scripts import NAMES, Answer
 
 __all__ = ["DEAD", "HOLD", "KEY", "LANES", "LEASE", "MACHINES", "MARKER", "PAUSE", "WAKE_UP"]
-__all__ += ["Machine", "Seen", "State", "Step"]
+__all__ += ["Machine", "ProtocolState", "Seen", "Step"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class State:
+class ProtocolState:
     """A state by its name, and what the keys hold then."""
 
     name: str
@@ -87,7 +87,7 @@ class Machine:
 
     name: str
     title: str
-    states: tuple[State, ...]
+    states: tuple[ProtocolState, ...]
     steps: tuple[Step, ...]
     state_of: Callable[[Seen], str]
     refused: Mapping[str, Answer | str] = field(default_factory=dict)
@@ -118,9 +118,9 @@ LEASE = Machine(
     name="lease",
     title="The lease of a queue, as one worker sees it",
     states=(
-        State("free", "no key lease"),
-        State("ours", "lease = our token"),
-        State("another's", "lease = another token"),
+        ProtocolState("free", "no key lease"),
+        ProtocolState("ours", "lease = our token"),
+        ProtocolState("another's", "lease = another token"),
     ),
     steps=(
         Step("free", "acquire", Answer.DONE, "ours"),
@@ -156,11 +156,11 @@ MARKER = Machine(
     name="marker",
     title="The marker of a queue whose lease we hold",
     states=(
-        State("empty", "no entry, no marker"),
-        State("waiting", "entries, no marker"),
-        State("marked", "marker = the one that take answered"),
-        State("moved", "another marker: our copy is out of date"),
-        State("unreadable", "marker is not one"),
+        ProtocolState("empty", "no entry, no marker"),
+        ProtocolState("waiting", "entries, no marker"),
+        ProtocolState("marked", "marker = the one that take answered"),
+        ProtocolState("moved", "another marker: our copy is out of date"),
+        ProtocolState("unreadable", "marker is not one"),
     ),
     steps=(
         Step("empty", "append", Answer.DONE, "waiting"),
@@ -212,11 +212,11 @@ WAKE_UP = Machine(
     name="wake-up",
     title="How a lane is woken: a lane with entries is armed or leased",
     states=(
-        State("idle", "no entry, no armed, no lease"),
-        State("rung", "entries, armed, no lease"),
-        State("leased", "armed, lease"),
-        State("watched", "lease, no armed: a doorbell came late"),
-        State("stale", "no entry, armed, no lease: a holder died"),
+        ProtocolState("idle", "no entry, no armed, no lease"),
+        ProtocolState("rung", "entries, armed, no lease"),
+        ProtocolState("leased", "armed, lease"),
+        ProtocolState("watched", "lease, no armed: a doorbell came late"),
+        ProtocolState("stale", "no entry, armed, no lease: a holder died"),
     ),
     steps=(
         Step("idle", "append", Answer.RING, "rung"),
@@ -263,10 +263,10 @@ HOLD = Machine(
     name="hold",
     title="The hold of one channel",
     states=(
-        State("flowing", "the channel is not in holds"),
-        State("waiting", "in holds, due later"),
-        State("due", "in holds, due"),
-        State("drained", "in holds, hold:CHANNEL:lease"),
+        ProtocolState("flowing", "the channel is not in holds"),
+        ProtocolState("waiting", "in holds, due later"),
+        ProtocolState("due", "in holds, due"),
+        ProtocolState("drained", "in holds, hold:CHANNEL:lease"),
     ),
     steps=(
         Step("flowing", "hold", Answer.DONE, "waiting"),
@@ -309,11 +309,11 @@ LANES = Machine(
     name="lanes",
     title="A change of the number of lanes",
     states=(
-        State("steady", "phase steady, the old lanes in force"),
-        State("closing", "phase closing, old lanes not closed"),
-        State("closed", "phase closing, old lanes closed, new lanes open"),
-        State("draining", "phase draining"),
-        State("changed", "phase steady, the new lanes in force"),
+        ProtocolState("steady", "phase steady, the old lanes in force"),
+        ProtocolState("closing", "phase closing, old lanes not closed"),
+        ProtocolState("closed", "phase closing, old lanes closed, new lanes open"),
+        ProtocolState("draining", "phase draining"),
+        ProtocolState("changed", "phase steady, the new lanes in force"),
     ),
     steps=(
         Step("steady", "relayout (begin)", Answer.DONE, "closing"),
@@ -358,12 +358,12 @@ PAUSE = Machine(
     name="pause",
     title="The pause of an app, as one worker sees it",
     states=(
-        State("flowing", "no key pause"),
-        State("paused", "pause, until is later"),
-        State("over", "pause, until has passed, no key probe"),
-        State("probing", "pause, until has passed, probe = our token"),
-        State("another probes", "pause, until has passed, probe = another token"),
-        State("paused again", "pause, until is later, probe"),
+        ProtocolState("flowing", "no key pause"),
+        ProtocolState("paused", "pause, until is later"),
+        ProtocolState("over", "pause, until has passed, no key probe"),
+        ProtocolState("probing", "pause, until has passed, probe = our token"),
+        ProtocolState("another probes", "pause, until has passed, probe = another token"),
+        ProtocolState("paused again", "pause, until is later, probe"),
     ),
     steps=(
         Step("flowing", "pause", Answer.DONE, "paused"),
@@ -412,9 +412,9 @@ KEY = Machine(
     name="key",
     title="A key= of a channel",
     states=(
-        State("unknown", "no ledger key"),
-        State("scheduled", 'ledger = "s FINGERPRINT"'),
-        State("appended", 'ledger = "a FINGERPRINT"'),
+        ProtocolState("unknown", "no ledger key"),
+        ProtocolState("scheduled", 'ledger = "s FINGERPRINT"'),
+        ProtocolState("appended", 'ledger = "a FINGERPRINT"'),
     ),
     steps=(
         Step("unknown", "schedule_once", Answer.DONE, "scheduled"),
@@ -448,9 +448,9 @@ DEAD = Machine(
     name="dead",
     title="An event that cannot be delivered",
     states=(
-        State("queued", "in stream"),
-        State("dead", "in dead"),
-        State("gone", "in neither"),
+        ProtocolState("queued", "in stream"),
+        ProtocolState("dead", "in dead"),
+        ProtocolState("gone", "in neither"),
     ),
     steps=(
         Step("queued", "bury", Answer.DONE, "dead"),

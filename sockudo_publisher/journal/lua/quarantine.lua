@@ -13,7 +13,7 @@
 -- include dead
 local stream, state, lease, gone, holds = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local counts, dead, dead_size = KEYS[6], KEYS[7], KEYS[8]
-local token, ttl_ms, id, channel, words = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local token, ttl_ms, id, channel, why = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 if redis.call('GET', lease) ~= token then return {-1} end
 redis.call('PEXPIRE', lease, ttl_ms)
 local found = redis.call('XRANGE', stream, id, id)[1]
@@ -28,10 +28,10 @@ if marker then first_ms, end_id, end_index = string.match(marker, '^(%d+) (%d+%-
 local is_marked = end_id and not before(end_id, 0, id, 0)
 local is_first = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1][1] == id
 local head = is_first and tonumber(kept[1] or '0') or 0
-if head and head > 0 then words = words .. string.format('; its first %.0f items had left', head) end
+if head and head > 0 then why = why .. string.format('; its first %.0f items had left', head) end
 
 redis.call('XDEL', stream, '0-0') -- deletes nothing: if XDEL is denied, no letter is written, also at the next try
-add_letter(dead, dead_size, {'reason', 'unreadable', 'words', words, 'attempts', '0',
+add_letter(dead, dead_size, {'reason', 'unreadable', 'words', why, 'attempts', '0',
   'first_ms', clock or (is_marked and first_ms) or '0', 'maybe_delivered', (clock or is_marked) and '1' or '0',
   'channel', channel, 'expiry', '0', 'entry', id, 'raw', table.concat(raw)})
 redis.call('XDEL', stream, id)

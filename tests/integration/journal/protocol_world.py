@@ -103,7 +103,7 @@ class World:
         assert self.holder is not None
         return self.holder
 
-    def known(self) -> Batch:
+    def last_batch(self) -> Batch:
         assert self.batch is not None
         return self.batch
 
@@ -209,19 +209,19 @@ class LeaseWorld(World):
 
     def settle(self) -> None:
         self._mark()
-        self.journal.settle(self.own(), self.known())
+        self.journal.settle(self.own(), self.last_batch())
 
     def unmark(self) -> None:
         self._mark()
-        self.journal.unmark(self.own(), self.known())
+        self.journal.unmark(self.own(), self.last_batch())
 
     def hold(self) -> None:
         self._mark()
-        self.journal.hold(self.own(), self.known(), retry_in_s=LONG_S)
+        self.journal.hold(self.own(), self.last_batch(), retry_in_s=LONG_S)
 
     def bury(self) -> None:
         self._mark()
-        self.journal.bury(self.own(), self.known(), DeadLetterFields("refused"))
+        self.journal.bury(self.own(), self.last_batch(), DeadLetterFields("refused"))
 
     def mend(self) -> None:
         keys = (self.keys.stream, self.keys.state, self.keys.lease, self.keys.counts)
@@ -264,25 +264,25 @@ class MarkerWorld(LeaseWorld):
         self.take_up_to(2)
 
     def unmark(self) -> None:
-        self.journal.unmark(self.own(), self.known())
+        self.journal.unmark(self.own(), self.last_batch())
 
     def settle_a_part(self) -> None:
-        self.journal.settle(self.own(), self.known().head(1))
+        self.journal.settle(self.own(), self.last_batch().head(1))
 
     def settle_all_that_is_marked(self) -> None:
-        self.journal.settle(self.own(), self.known())
+        self.journal.settle(self.own(), self.last_batch())
 
     def settle_all_that_the_queue_has(self) -> None:
-        if self.seen().state_marker == self.known().marker.decode():
+        if self.seen().state_marker == self.last_batch().marker.decode():
             self.unmark()
             self.take_up_to(100)
-        self.journal.settle(self.own(), self.known())
+        self.journal.settle(self.own(), self.last_batch())
 
     def hold(self) -> None:
-        self.journal.hold(self.own(), self.known(), retry_in_s=LONG_S)
+        self.journal.hold(self.own(), self.last_batch(), retry_in_s=LONG_S)
 
     def bury(self) -> None:
-        self.journal.bury(self.own(), self.known(), DeadLetterFields("refused"))
+        self.journal.bury(self.own(), self.last_batch(), DeadLetterFields("refused"))
 
     def damage(self) -> None:
         self.client.hset(self.keys.state, "marker", "no marker")
@@ -365,7 +365,7 @@ class HoldWorld(World):
             if taken.batch is not None:
                 self.take_of_the_lane()
                 self.batch = taken.batch
-        self.journal.settle(self.own_hold(), self.known())
+        self.journal.settle(self.own_hold(), self.last_batch())
 
     def settle_all_that_the_hold_has(self) -> None:
         with suppress(LeaseLost):
@@ -373,7 +373,7 @@ class HoldWorld(World):
                 self.batch = batch
                 self.journal.settle(self.own_hold(), batch)
             return
-        self.journal.settle(self.own_hold(), self.known())
+        self.journal.settle(self.own_hold(), self.last_batch())
 
     def release_hand_over(self) -> None:
         self.journal.hand_over(self.own_hold())
@@ -480,7 +480,7 @@ class DeadWorld(World):
     def bury(self) -> None:
         if self.client.xlen(self.keys.stream):
             self.take_up_to(1)
-        self.journal.bury(self.own(), self.known(), DeadLetterFields("refused"))
+        self.journal.bury(self.own(), self.last_batch(), DeadLetterFields("refused"))
 
     def quarantine(self) -> None:
         self._look()

@@ -33,18 +33,18 @@ each_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
 def test_every_script_is_known_to_python_and_sorted() -> None:
-    """A file that nobody calls, or a name without a file, is a mistake."""
+    """A file that no caller has, or a name without a file, is a mistake."""
     assert list(scripts.NAMES) == OPERATIONS
 
 
 def test_every_other_file_is_included_somewhere() -> None:
-    """An include that nobody has any more is a mistake too."""
+    """A file that no script includes is a mistake too."""
     wanted = {name for text in TEXTS.values() for name in re.findall(r"^-- include (\w+)$", text, re.MULTILINE)}
     assert wanted == set(INCLUDED)
 
 
 @pytest.mark.parametrize("name", INCLUDED)
-def test_an_included_file_has_its_functions_explained_and_no_keys(name: str) -> None:
+def test_an_included_file_explains_its_functions(name: str) -> None:
     """It works with what it is given: only the script knows what its keys are."""
     text = TEXTS[name]
     assert not used(text, "KEYS")
@@ -102,7 +102,7 @@ def test_every_return_begins_with_a_code(name: str) -> None:
 
 
 def test_every_answer_is_given_by_some_script() -> None:
-    """A code that nobody answers would be waited for in vain."""
+    """A code that no script answers is handled in vain."""
     assert {code for text in TEXTS.values() for code in answered(text)} == {answer.value for answer in Answer}
 
 
