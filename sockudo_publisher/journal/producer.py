@@ -245,6 +245,9 @@ class Producer:
                 continue
             if answer[0] == Answer.RING:
                 done.ring.append(part.lane)
+            if len(answer) == 1:  # plain items, all of them
+                done.count += len(part.indexes)
+                continue
             count, depth = answer[1:3]
             done.count += count
             if count == len(part.indexes):

@@ -8,7 +8,7 @@
 -- ARGV[4] items in all packs of this call
 -- ARGV[5...] per pack: item count, earliest expiry in ms or 0, meta (JSON), body (items joined by ',')
 -- Returns {CLOSED} | {FULL, depth}: nothing is stored
---   | {DONE or RING, items stored, depth}: the first items are stored, the others do not fit
+--   | {DONE or RING}: all are stored | {DONE or RING, items stored, depth}: the first are stored, the others do not fit
 -- Invariant: a lane with entries is leased or armed, so no wake-up is lost.
 -- The entries come last: Redis undoes no write, and if a right is missing, no event may stay that the caller believes
 -- is not stored.
@@ -25,15 +25,27 @@ if room == 0 or (room < count and not skips) then return {-3, depth} end
 if depth ~= known then redis.call('HSET', state, 'depth', depth) end
 add_depth(stream, state, room)
 local armed = redis.call('HSETNX', state, 'armed', '1')
-local left = room
-for i = 5, #ARGV, 4 do
-  local n, expiry, meta, body = tonumber(ARGV[i]), ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
-  if n > left then
-    if left == 0 then break end
-    n, expiry, meta, body = first_items(left, meta, body)
+local past = #ARGV + 1
+if room < count then
+  -- The first items fit: what is behind them is cut off.
+  local left = room
+  past = 5
+  while tonumber(ARGV[past]) <= left do left, past = left - ARGV[past], past + 4 end
+  if left > 0 then
+    local meta = part_of(cjson.decode(ARGV[past + 2]), tonumber(ARGV[past]), 1, left)
+    local size, earliest = left - 1, 0
+    for k = 1, left do
+      local expiry = meta.x and meta.x[k] or 0
+      size = size + meta.n[k]
+      if expiry > 0 and (earliest == 0 or expiry < earliest) then earliest = expiry end
+    end
+    ARGV[past], ARGV[past + 1], ARGV[past + 2] = left, string.format('%.0f', earliest), cjson.encode(meta)
+    ARGV[past + 3] = string.sub(ARGV[past + 3], 1, size)
+    past = past + 4
   end
-  add_entry(stream, n, expiry, meta, body)
-  left = left - n
 end
-if armed == 1 then return {4, room, depth + room} end
-return {1, room, depth + room}
+for i = 5, past - 1, 4 do add_entry(stream, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+local answer = {1}
+if armed == 1 then answer[1] = 4 end
+if room < count then answer[2], answer[3] = room, depth + room end
+return answer

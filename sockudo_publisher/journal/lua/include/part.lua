@@ -7,16 +7,3 @@ local function part_of(meta, size, first, last)
   end
   return part
 end
-
--- first_items(count, text, body): the first items of a pack: their number, earliest expiry, meta and body.
-local function first_items(count, text, body)
-  local whole = cjson.decode(text)
-  local meta = part_of(whole, #whole.n, 1, count)
-  local size, earliest = count - 1, 0
-  for i = 1, count do
-    local expiry = meta.x and meta.x[i] or 0
-    size = size + meta.n[i]
-    if expiry > 0 and (earliest == 0 or expiry < earliest) then earliest = expiry end
-  end
-  return count, string.format('%.0f', earliest), cjson.encode(meta), string.sub(body, 1, size)
-end
