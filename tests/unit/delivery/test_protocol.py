@@ -73,8 +73,8 @@ AGES = {"attempt": (1.0, True), "window ends": (1000.0, True), "server forgets i
 @pytest.mark.parametrize("step", WINDOW.steps, ids=lambda step: f"{step.before} - {step.operation}")
 def test_each_step_of_the_window_happens(step: Step) -> None:
     """A batch's standing follows from its first attempt, the time, the policy and the server's memory of ids."""
-    words, _, policy = step.operation.partition(" (")
-    age_s, remembers = AGES["attempt" if words.startswith("attempt") else words]
+    event, _, policy = step.operation.partition(" (")
+    age_s, remembers = AGES["attempt" if event.startswith("attempt") else event]
     if step.before == "late":  # an attempt does not begin the window again
         age_s = 1000.0
     found = standing(

@@ -100,15 +100,15 @@ def _slots(text: str) -> list[Slot]:
     matches = [one for one in _SLOT.finditer(text) if not text[: one.start()].endswith(" of ")]
     for match, end in zip(matches, [one.start() for one in matches[1:]] + [len(text)], strict=True):
         kind, number, dots = match.groups()
-        words = text[match.end() : end].strip()
-        found.append(Slot(kind, int(number), words, _group(words) if dots else 0))
+        label = text[match.end() : end].strip()
+        found.append(Slot(kind, int(number), label, _group(label) if dots else 0))
     return found
 
 
-def _group(words: str) -> int:
+def _group(text: str) -> int:
     """``per key: fingerprint, channel`` are two; one without ``per``."""
-    _, colon, parts = re.sub(r"\([^)]*\)", "", words).partition(": ")
-    return len(parts.split(",")) if words.startswith("per ") and colon else 1
+    _, colon, parts = re.sub(r"\([^)]*\)", "", text).partition(": ")
+    return len(parts.split(",")) if text.startswith("per ") and colon else 1
 
 
 def used(text: str, kind: str) -> set[int]:
