@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.publishing import prepare as enqueue
+from sockudo_publisher.publishing.call import PublishCall
+from sockudo_publisher.publishing.prepare import prepare
 from sockudo_publisher.wiring.app import app_named
 
 from .drained import STUCK_S, settled
@@ -86,19 +86,14 @@ def fill(parts: Parts, database: int, count: int, stored: dict[int, int]) -> Non
     stored[database] += count
 
 
-def finished(parts: Parts, database: int, first: int, count: int) -> list[dict[int, list[Item]]]:
+def finished(parts: Parts, database: int, first: int, count: int) -> list[list[Item]]:
     """Encoded chunks to feed a journal with: encoding them meanwhile would be slower than the worker drains."""
     parts.use(database)
     app = app_named()
-    lanes = app.producer.layout().appending.count
-    chunks: list[dict[int, list[Item]]] = []
-    for start in range(first, first + count, CHUNK):
-        chunk: dict[int, list[Item]] = {}
-        for channel, name, value in events(CHUNK, start):
-            for item in enqueue.prepare(app, channel, name, value).items:
-                chunk.setdefault(lane_of(channel, lanes), []).append(item)
-        chunks.append(chunk)
-    return chunks
+    starts = range(first, first + count, CHUNK)
+    return [
+        [item for event in events(CHUNK, start) for item in prepare(app, PublishCall(*event)).items] for start in starts
+    ]
 
 
 def held_at(parts: Parts, database: int, depth: int, block_s: float, stored: dict[int, int]) -> float:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.publishing import prepare as enqueue
+from sockudo_publisher.publishing.call import PublishCall
+from sockudo_publisher.publishing.prepare import prepare
 from sockudo_publisher.wiring.app import app_named
 
 from .parts import Parts
@@ -66,18 +67,18 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Steps:
         todo = list(events(FLUSH))
         with result.timed("encode", FLUSH):
             for channel, name, value in todo:
-                enqueue.prepare(app, channel, name, value)
+                prepare(app, PublishCall(channel, name, value))
         # All of one lane, so that there is one queue to take from.
         channels = [f"lane-{index}" for index in range(500) if lane_of(f"lane-{index}", lanes) == lane]
         items: list[Item] = []
         for index in range(FLUSH):
-            items += enqueue.prepare(app, channels[index % len(channels)], EVENT, data(index)).items
+            items += prepare(app, PublishCall(channels[index % len(channels)], EVENT, data(index))).items
         single, bulk = items[: FLUSH // 4], items[FLUSH // 4 :]
         with result.timed("append one", len(single)):
             for item in single:
-                app.producer.append({lane: [item]})
+                app.producer.append([item])
         with result.timed("append bulk", len(bulk)):
-            app.producer.append({lane: bulk})
+            app.producer.append(bulk)
         holder = app.journal.acquire(lane)
         assert holder is not None
         with result.timed("take", BATCH):

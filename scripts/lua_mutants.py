@@ -1,13 +1,13 @@
-"""Delete every line of every Lua script in turn: some test must turn red.
+"""Delete each line of each Lua script in turn: a test must fail.
 
     python -m scripts.lua_mutants [NAME...] [--conditions] [--machine] [--jobs N]
 
-First the tests of the journal (:data:`TESTS`) run once, unchanged, to learn which of them call which
-script and how long they take; then, for each mutant, those that call its script, shortest first, until one
-fails. The state machines are left out (too slow, and what only they find should have a plain test); with
-``--machine`` the journal's gets a try at what survived. A line that cannot be deleted alone takes the lines with it
-that belong to it, a block its whole body. ``--conditions`` also lets every condition be always true, then
-always false. Nothing is written: a mutant lives in the memory of a forked process, with a Redis of its own.
+First the tests of the journal (:data:`TESTS`) run once, unchanged, to record which of them call which script and how
+long they take. Then, for each mutant, the tests that call its script run, shortest first, until one fails. The state
+machines are left out: they are slow, and each mutant should have a plain test; with ``--machine`` the journal's machine
+runs on the survivors. A line that cannot be deleted alone is deleted with the lines that belong to it, a block with its
+whole body. ``--conditions`` also makes each condition always true, then always false. No file is written: a mutant
+exists in the memory of a forked process, with its own Redis.
 
 Exit code 1: mutants survived that :data:`NEEDLESS` does not explain.
 """
@@ -42,7 +42,7 @@ TESTS = (
 )
 MACHINE = f"{TESTS[0]}/test_journal_machine.py"
 
-#: What no test notices, each with the reason why it is so: ``(file, what, line) -> why``.
+#: Mutants that no test can find, each with the reason: ``(file, what, line) -> why``.
 NEEDLESS: dict[tuple[str, str, str], str] = {
     (
         "advance.lua",
@@ -66,10 +66,10 @@ NEEDLESS: dict[tuple[str, str, str], str] = {
     ): "spares the usual case the reading of an empty hash, as in advance.lua",
 }
 
-#: Seconds for the tests of one mutant: one that never ends is found too.
+#: Seconds for the tests of one mutant; one that does not end by then counts as found.
 MUTANT_S = 60.0
 
-#: Examples that the state machine gets for one survivor.
+#: Examples of the state machine for one survivor.
 MACHINE_EXAMPLES = 40
 
 
@@ -93,7 +93,7 @@ class Mutant:
 
 
 def mutants(name: str, text: str, compiles: Callable[[str], bool], *, conditions: bool) -> Iterator[Mutant]:
-    """Every mutant of one file that Redis would load."""
+    """Each mutant of one file that Redis can load."""
     lines = text.splitlines()
     for at, line in enumerate(lines):
         source = line.strip()
@@ -151,7 +151,7 @@ class Recorder:
 
 
 class InChild:
-    """Work in a forked process; ``read`` is what it wrote to its file, ``code`` what it ended with."""
+    """Work in a forked process; ``code`` is its exit code, ``None`` while it runs."""
 
     def __init__(self, work: Callable[[Path], int], directory: Path, limit_s: float) -> None:
         self.directory = directory
@@ -171,7 +171,7 @@ class InChild:
                 os._exit(code)
 
     def has_ended(self) -> bool:
-        """Whether it has; kills what takes too long, its Redis dies with it."""
+        """Whether it has ended; a process that takes too long is killed, and its Redis with it."""
         if self.code is None:
             if time.monotonic() > self._ends:
                 os.kill(self.pid, signal.SIGKILL)
@@ -185,7 +185,7 @@ class InChild:
 
 
 def run_pytest(tests: Iterable[str], directory: Path, *plugins: object) -> int:
-    """The tests, to the first that fails."""
+    """Run the tests, until one fails."""
     options = ["-q", "-x", "-p", "no:cacheprovider", "--tb=line", f"--basetemp={directory / 'tmp'}"]
     return int(pytest.main([*options, *tests], plugins=list(plugins)))
 
@@ -231,7 +231,7 @@ def attempt(mutant: Mutant, tests: Sequence[str], directory: Path) -> InChild:
 
 
 def survivors(tried: Sequence[tuple[Mutant, list[str]]], jobs: int, directory: Path) -> list[Mutant]:
-    """Which of the mutants no test finds."""
+    """The mutants that no test finds."""
     left = list(reversed(list(enumerate(tried))))
     running: dict[int, InChild] = {}
     alive = []
@@ -257,13 +257,13 @@ def survivors(tried: Sequence[tuple[Mutant, list[str]]], jobs: int, directory: P
 def main(argv: Sequence[str] | None = None) -> int:
     """The command; answers its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("names", nargs="*", help="files of journal/lua without .lua (all)")
+    parser.add_argument("names", nargs="*", help="files of journal/lua or its include/, without .lua (all)")
     parser.add_argument("--conditions", action="store_true", help="conditions always true, always false")
     parser.add_argument("--machine", action="store_true", help="the state machine tries what survived")
     parser.add_argument("--jobs", type=int, default=2)
     options = parser.parse_args(argv)
     os.chdir(ROOT)
-    names = options.names or sorted(path.stem for path in LUA.glob("*.lua"))
+    names = options.names or sorted(path.stem for path in LUA.glob("**/*.lua"))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="lua-mutants-") as temporary:
         directory = Path(temporary)

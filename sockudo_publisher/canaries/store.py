@@ -15,7 +15,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-from ..journal.redis.link import Command, RedisLink, checked, evalsha, scored
+from ..journal.redis.link import Command, RedisLink, checked, evalsha, read_scores
 from ..journal.redis.scripts import Answer
 from ..journal.unreadable import MAX_NUMBER, as_count, is_wrong_type
 from .values import Beat, Canary, CanaryAnswer, MemoryReport
@@ -123,7 +123,7 @@ class DedupMemory:
         )
         if is_wrong_type(found[1]):
             return []
-        answers = [_answer(member, score) for member, score in scored(checked(found[1]))]
+        answers = [_answer(member, score) for member, score in read_scores(checked(found[1]))]
         return [one for one in answers if one is not None]
 
     def record(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
@@ -169,7 +169,7 @@ def _member(canary: Canary) -> str:
 
 def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
     found = []
-    for member, score in scored(answer):
+    for member, score in read_scores(answer):
         id, _, ask = member.partition(" ")
         ask_ms = as_count(ask)
         # What is none is asked for at once: so it leaves, and says nothing.

@@ -54,6 +54,12 @@ class Batch:
         first = self.packs[0]
         return first.item(first.indexes()[0])
 
+    @property
+    def first_meta(self) -> str:
+        """The meta of the first item alone (:mod:`.pack`)."""
+        first = self.packs[0]
+        return first.meta_of(first.indexes()[0])
+
     def items(self) -> Iterator[Item]:
         """Every item, in order."""
         for pack in self.packs:

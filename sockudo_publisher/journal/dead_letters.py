@@ -1,8 +1,8 @@
-"""Dead letters: what could not be delivered, unchanged, until a person replays or purges it.
+"""Dead letters: events that cannot be delivered, unchanged, until a person replays or purges them.
 
-Each lane has a stream of them in its own slot, written by ``bury.lua`` and ``take.lua``; here they are
-merged by the time of their death, moved back (``replay.lua``) and deleted (``purge.lua``). What they may
-take of Redis is bounded (:class:`DeadBounds`). Item bytes are not parsed.
+Each lane has a stream of them in its own slot, written by ``bury.lua``, ``take.lua`` and ``quarantine.lua``. This
+module merges the lanes' letters by age, moves letters back (``replay.lua``) and deletes them (``purge.lua``). Their
+number, size and age are limited (:class:`DeadBounds`). Item bytes are not parsed.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ __all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]
 
 logger = logging.getLogger("sockudo_publisher.journal")
 
-#: The reason of a letter whose event cannot be read, and of one that cannot be read itself.
+#: The reason of a letter whose event, or which itself, cannot be read.
 UNREADABLE = "unreadable"
 
-#: Dead letters read in one go per lane: of the largest usual items (10 KB) these are 1 MB.
+#: Dead letters of a lane in one read: with the largest usual items (10 KB) these are 1 MB.
 PAGE = 100
 
 
 @dataclass(frozen=True)
 class DeadBounds:
-    """What the dead letters of one lane may come to; beyond, the oldest leave, counted. 0: no bound.
+    """Limits of the dead letters of one lane; beyond them the oldest are dropped, counted. 0: no limit.
 
-    ``letters``: their number; ``bytes``: their size; ``age_ms``: since they died, which does not end those of
-    reason ``uncertain`` or ``unreadable``.
+    ``letters``: their number; ``bytes``: their size together; ``age_ms``: since they became dead letters, not for the
+    reasons ``uncertain`` and ``unreadable``.
     """
 
     letters: int = 0
@@ -46,12 +46,11 @@ class DeadBounds:
 
 @dataclass(frozen=True)
 class Letter:
-    """One dead letter: its place, why it died, and its item.
+    """One dead letter: its place, its reason and its item.
 
-    ``first_ms`` is the start of its first attempt (0: never sent), ``expires_ms`` its expiry (0: none),
-    both Redis' time; ``words`` are the server's; ``maybe_delivered``: an attempt's fate is unknown.
-    ``raw_entry``: the stream entry that ``item`` is, whole, where it could not be read (``quarantine.lua``); else
-    ``""``.
+    ``first_ms`` is the start of its first attempt (0: never sent), ``expires_ms`` its expiry (0: none), both Redis'
+    time; ``words`` are the server's; ``maybe_delivered``: the outcome of an attempt is unknown. ``raw_entry``: the id
+    of the stream entry if that could not be read and ``item`` is the whole entry (``quarantine.lua``); else ``""``.
     """
 
     lane: int
@@ -68,12 +67,12 @@ class Letter:
 
     @property
     def dead_ms(self) -> int:
-        """When it became a dead letter: Redis' time."""
+        """The time at which it became a dead letter: Redis' time."""
         return min(int(self.entry_id.split("-")[0]), MAX_NUMBER)
 
 
 class DeadLetters:
-    """The dead letters of these ``lanes`` of an app. All raise :class:`JournalUnavailable`."""
+    """The dead letters of these ``lanes`` of an app. All methods raise :class:`JournalUnavailable`."""
 
     def __init__(self, link: RedisLink, app: str, lanes: Sequence[int]) -> None:
         self._link = link
@@ -86,7 +85,7 @@ class DeadLetters:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def oldest(self, limit: int) -> list[Letter]:
-        """At most ``limit`` of them, oldest first."""
+        """The oldest ``limit`` letters, oldest first."""
         lanes = [self._lane(lane, min(limit, PAGE)) for lane in self._lanes]
         return list(islice(heapq.merge(*lanes, key=lambda letter: letter.dead_ms), limit))
 
@@ -98,25 +97,25 @@ class DeadLetters:
             after = "(" + entries[-1][0].decode()
 
     def find(self, lane: int, entry_id: str) -> Letter | None:
-        """One of them, if it is still there."""
+        """The letter at this place, if it is still there."""
         if lane not in self._lanes:
             return None
         entries = self._read(lane, entry_id, entry_id)
         return _letter(lane, entries[0]) if entries else None
 
     def _read(self, lane: int, *of: Any) -> Sequence[Any]:
-        """Letters of a lane; none where its key holds something else: that hides no other lane's."""
+        """Letters of a lane; none if its key is of another type, so that the other lanes' letters are shown."""
         key = self._link.keyspace.lane(self._app, lane).dead
         try:
             return list(self._link.call("XRANGE", key, *of))
         except JournalUnreadable:
-            logger.warning("dead letters cannot be read: another type of key key=%s", key)
+            logger.warning("dead letters cannot be read key=%s error=type of key", key)
             return ()
 
     def replay(self, letter: Letter, item: bytes) -> Answer:
-        """Move it to its lane's tail, with these bytes; ``EMPTY``: it is gone, ``RING``: ring the lane.
+        """Move it to its lane's tail, with these bytes; ``EMPTY``: it is not there any more, ``RING``: ring the lane.
 
-        Past backlog and ledger. It gets no expiry: whoever replays wants it delivered.
+        Ignores backlog limit and ledger. The event gets no expiry: a person who replays it wants it delivered.
         """
         keys = self._link.keyspace.lane(self._app, letter.lane)
         meta = pack([Item(letter.channel, item)]).meta
@@ -125,11 +124,11 @@ class DeadLetters:
         return Answer(answer[0])
 
     def purge(self, places: Iterable[tuple[int, str]]) -> int:
-        """Delete those at these (lane, entry id); answers how many there were."""
+        """Delete the letters at these (lane, entry id); answers how many were deleted."""
         return self._purge([(lane, entry_id) for lane, entry_id in places if lane in self._lanes])
 
     def purge_all(self) -> int:
-        """Delete all of them; answers how many there were."""
+        """Delete all letters; answers how many were deleted."""
         return self._purge([(lane, "") for lane in self._lanes])
 
     def _purge(self, places: Sequence[tuple[int, str]]) -> int:
@@ -141,13 +140,13 @@ class DeadLetters:
 
 
 def _sum_of(answers: Sequence[Any]) -> int:
-    """What was deleted, over lanes; what cannot be read is left, and counts as nothing."""
+    """How many letters all lanes have deleted; a lane that cannot be read counts as 0."""
     done = 0
     for answer in answers:
         try:
             done += checked(answer)[1]
         except JournalUnreadable as error:
-            logger.warning("dead letters cannot be read: %s", error)
+            logger.warning("dead letters cannot be read error=%s", error)
     return done
 
 
@@ -156,7 +155,7 @@ def _letter(lane: int, entry: Sequence[Any]) -> Letter:
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     text = {name: value.decode(errors="replace") for name, value in named.items() if name not in (b"item", b"raw")}
     item = named.get(b"item", named.get(b"raw"))
-    # A letter that is not one is shown, too: it can be purged.
+    # A malformed letter is shown too, so that a person can purge it.
     is_letter = item is not None and bool(text.get(b"reason")) and (b"channel" in text)
     return Letter(
         lane=lane,

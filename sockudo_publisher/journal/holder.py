@@ -1,4 +1,4 @@
-"""The holder's side: take, settle, hold, bury, release. One object per app and process."""
+"""The journal for those who drain it: acquire, take, settle, hold, bury, release. One object per app and process."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from .dead_letters import DeadBounds
 from .keys import QueueKeys
 from .layout.layout import Layout, LayoutRecord, Phase
 from .lease import TTL_MS, Lease, LeaseKeeper, LeaseLost, new_owner
-from .pack import Item, pack
-from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha, scored
+from .pack import Item
+from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha, read_scores
 from .redis.scripts import Answer
-from .unreadable import UNREADABLE_STATE, as_count, names, wrong_keys
+from .unreadable import UNREADABLE_STATE, as_count, decode_names, wrong_keys
 
 __all__ = ["DeadLetterFields", "Holder", "Journal", "MarkerChanged", "Taken"]
 
 logger = logging.getLogger("sockudo_publisher.journal")
 
-#: How often take may answer AGAIN in a row (each moves up to 1,000 held items) before the loop looks up.
+#: AGAIN answers of take in a row, each of which moves up to 1,000 held items, before the caller gets control back.
 MAX_AGAIN = 1000
 
 #: ms between two rings of one lane by the sweep: long enough for a doorbell to be answered.
 SWEEP_GAP_MS = 2000
 
-#: Rings of the sweep without an answer (a lease taken) after which a lane is unheard: its doorbells reach no worker.
+#: Rings of the sweep after which a lane that no worker has leased is unheard: its doorbells reach no worker.
 UNHEARD_RINGS = 3
 
 
@@ -43,15 +43,20 @@ MAX_TRIMMED = 1000
 _NO_BOUNDS = DeadBounds()
 
 
-#: ms that a lane rests after an error of its drain: the first, doubled with each in a row, and the longest.
+#: ms that a lane rests after an error of its drain: after the first error, doubled with each in a row, and at most.
 FIRST_REST_MS = 2000
 LONGEST_REST_MS = 60_000
 
-#: Characters that are kept of an error.
+#: Characters of an error that are kept.
 MAX_KIND = 500
 
-#: Seconds between two complaints about the same lane.
-COMPLAIN_S = 60.0
+# A lane is rung again before a dead holder's lease ends, so the first ring after that is not late. A failed drain rests
+# at least until the next ring, and never longer than sweep.lua believes (MAX_REST_MS).
+assert SWEEP_GAP_MS < TTL_MS
+assert SWEEP_GAP_MS <= FIRST_REST_MS < LONGEST_REST_MS
+
+#: Seconds between two log lines about the same unreadable lane.
+LOG_AGAIN_S = 60.0
 
 
 class MarkerChanged(Exception):
@@ -60,7 +65,10 @@ class MarkerChanged(Exception):
 
 @dataclass(frozen=True)
 class DeadLetterFields:
-    """What a dead letter says beside its item: why, in whose words, after how many attempts."""
+    """The fields of a dead letter beside its item.
+
+    ``words`` are the server's; ``first_ms``: Redis' time of the first attempt, 0: never sent.
+    """
 
     reason: str
     words: str = ""
@@ -76,7 +84,10 @@ class DeadLetterFields:
 
 @dataclass(frozen=True)
 class Taken:
-    """What the head of a queue holds (``batch`` is ``None``: nothing), and what the app's workers share."""
+    """The answer of a take: the batch at the head (``None``: nothing to send), and what the app's workers share.
+
+    ``now_ms``: Redis' time; ``unknown_version``: of the first entry, if a newer release wrote it.
+    """
 
     batch: Batch | None
     shared: SharedView
@@ -86,12 +97,12 @@ class Taken:
 
 @dataclass
 class Holder:
-    """A queue with the right to drain it: a lane, or the held items of one channel."""
+    """A leased queue: a lane, or the held items of one channel."""
 
     keys: QueueKeys
     lease: Lease
-    held: set[str] = field(default_factory=set)  # channels this lane has held since the lease began
-    is_failing: bool = False  # the drain before ended in an error; not known to be over
+    held: set[str] = field(default_factory=set)  # channels that this lane holds, since the lease began
+    is_failing: bool = False  # the drain before ended in an error, and none has succeeded since
 
     @property
     def channel(self) -> str | None:
@@ -102,10 +113,10 @@ class Holder:
 class Journal:
     """The queues of one app, for those who drain them.
 
-    ``on_expired``: what becomes of an item whose expiry has come before it was ever sent; ``max_rate``:
-    events per second to the app over all workers, 0 = no limit; ``key_ttl_ms``: how long a key is
-    remembered, and with it the layout it was stored under; ``dead``: what the dead letters of a lane may take;
-    ``batch_max_events``: what an earlier batch can have held.
+    ``on_expired``: ``drop`` or ``dead``, for an item that expires before its first attempt; ``max_rate``: events per
+    second to the app over all workers, 0 = no limit; ``key_ttl_ms``: how long the ledger keeps a key, and the layout
+    record the lanes it was stored in; ``dead``: limits of a lane's dead letters; ``batch_max_events``: the most items
+    that an earlier batch can have held.
     """
 
     def __init__(
@@ -129,7 +140,7 @@ class Journal:
         self._wanted_lanes = lanes
         self._open: frozenset[int] = frozenset()
         self._batch_max_events = batch_max_events
-        self._complained: dict[int, float] = {}
+        self._logged_at: dict[int, float] = {}
         self._key_ttl_ms = key_ttl_ms
         self._on_expired = on_expired
         self._dead = dead
@@ -137,27 +148,27 @@ class Journal:
 
     def lanes(self) -> tuple[int, ...]:
         """The lanes that may be drained now."""
-        return self._seen(self._layout.read()).drainable
+        return self._remember(self._layout.read()).drainable
 
     def ask_for_lanes(self) -> bool:
-        """Begin to change to the number of lanes that the settings want, if it is another; ``False``: ask again."""
+        """Begin a change to the number of lanes in the settings, if it is another; ``False``: call again later."""
         return self._layout.ask_for(self._wanted_lanes)
 
     def advance_layout(self) -> tuple[int, ...]:
-        """Go on with a change of the number of lanes; the lanes that may be drained now."""
-        layout = self._seen(self._layout.advanced())
+        """Continue a change of the number of lanes; answers the lanes that may be drained now."""
+        layout = self._remember(self._layout.advanced())
         if layout.phase is Phase.STEADY and layout.retired:
             self._layout.forget_oldest(self.now_ms() - self._key_ttl_ms)
         return layout.drainable
 
     def _is_open(self, lane: int) -> bool:
-        """Whether a lane is one, and may be drained: not before those of earlier layouts are empty."""
+        """Whether the lane exists and may be drained: lanes of earlier layouts must be empty first."""
         if lane not in self._open:
-            self._seen(self._layout.read())
+            self._remember(self._layout.read())
         return lane in self._open
 
-    def _seen(self, layout: Layout) -> Layout:
-        # Each look counts, also one that says less than the last: after a failover, or in an emptied Redis.
+    def _remember(self, layout: Layout) -> Layout:
+        # The newest layout counts, even with fewer open lanes than before (after a failover, in an emptied Redis).
         self._open = frozenset(layout.drainable)
         return layout
 
@@ -169,10 +180,10 @@ class Journal:
     # -- the lease ----------------------------------------------------------------------------------
 
     def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
-        """The lease of a lane, or of one held channel of it.
+        """Take the lease of a lane, or of one held channel of it.
 
-        ``None``: somebody has it, the hold is over, an earlier layout's lanes are drained first, or there is no such
-        lane.
+        ``None``: another worker has it, the channel is not held any more, the lanes of an earlier layout are drained
+        first, or there is no such lane.
         """
         if not self._is_open(lane):
             return None
@@ -189,16 +200,16 @@ class Journal:
             return None
         lease = Lease(keys, answer[1].decode(), self.link, asked_at)
         self._keeper.add(lease)
-        held = set(names(answer[3:])) if channel is None else set()
+        held = set(decode_names(answer[3:])) if channel is None else set()
         return Holder(keys, lease, held, is_failing=answer[2] == b"1")
 
     def release(self, holder: Holder) -> bool:
-        """Give the lease back unless there are entries; ``False``: there are, the lease is kept."""
-        self._recovered(holder)
+        """Give the lease back if the queue is empty; ``False``: it has entries, and the lease is kept."""
+        self._clear_failures(holder)
         return self._release(holder, hand_over=False)
 
     def hand_over(self, holder: Holder) -> None:
-        """Give the lease back whatever there is; the caller rings, or the sweep will."""
+        """Give the lease back even if the queue has entries; the caller rings it, or the sweep does."""
         self._release(holder, hand_over=True)
 
     def _release(self, holder: Holder, *, hand_over: bool) -> bool:
@@ -216,13 +227,13 @@ class Journal:
         return True
 
     def forget(self, holder: Holder) -> None:
-        """Stop renewing: the lease is lost, or Redis is away and it may run out."""
+        """Stop renewing the lease: it is lost, or Redis is away and it may expire."""
         self._keeper.remove(holder.lease)
 
     # -- take and settle ----------------------------------------------------------------------------
 
     def take(self, holder: Holder, *, most_items: int, most_bytes: int) -> Taken:
-        """The next batch: what the marker says, else new items, which it then says.
+        """Take the next batch: the marked items, or else new items, which are then marked.
 
         Raises :class:`LeaseLost` or :class:`JournalUnavailable`.
         """
@@ -231,23 +242,23 @@ class Journal:
     def settle_and_take(
         self, holder: Holder, batch: Batch, *, most_items: int, most_bytes: int, late: bool = False
     ) -> Taken:
-        """``batch`` was accepted: it leaves the queue, and the next is taken in the same round trip.
+        """Settle ``batch``, which the server has accepted, and take the next in the same round trip.
 
-        ``late``: it was sent again after its window, which is counted with it.
+        ``late``: it was sent again after its window, which is counted.
 
         Raises :class:`LeaseLost`, :class:`MarkerChanged` (take again) or :class:`JournalUnavailable`.
         """
         settling = self._settle_command(holder, batch, late=late)
         settled, taken = self._take(holder, (settling,), most_items, most_bytes)
         _raise_unless_done(settled, holder)
-        self._recovered(holder)
+        self._clear_failures(holder)
         return taken
 
     def settle(self, holder: Holder, batch: Batch, *, counter: str = "settled", late: bool = False) -> None:
-        """``batch`` was accepted: it leaves the queue, counted. Raises as :meth:`settle_and_take`."""
+        """Settle ``batch``, which the server has accepted. Raises as :meth:`settle_and_take`."""
         settling = self._settle_command(holder, batch, counter, late=late)
         _raise_unless_done(checked(self.link.run([settling])[0]), holder)
-        self._recovered(holder)
+        self._clear_failures(holder)
 
     def _settle_command(self, holder: Holder, batch: Batch, counter: str = "settled", *, late: bool) -> Command:
         keys, end = holder.keys, batch.end
@@ -274,7 +285,7 @@ class Journal:
         is_repairing = False
         for _ in range(MAX_AGAIN):
             held = sorted(holder.held)
-            held_keys = [name for channel in held for name in _hold_names(keys, channel)]
+            held_keys = [name for channel in held for name in _hold_key_names(keys, channel)]
             take = evalsha(
                 "take",
                 (
@@ -296,7 +307,7 @@ class Journal:
             if answer[0] == Answer.LOST:
                 holder.lease.lost = True
                 raise LeaseLost(repr(holder.lease))
-            holder.lease.renewed(asked_at)
+            holder.lease.trust_from(asked_at)
             view = read_view(answers[len(before) : -1])
             if view.unreadable:
                 self._reset(holder, view.unreadable)
@@ -313,14 +324,14 @@ class Journal:
                 return first_answer, Taken(read_batch(answer), view, now_ms)
             version = answer[2].decode(errors="replace") if answer[0] == Answer.UNKNOWN_VERSION else None
             return first_answer, Taken(None, view, now_ms, version)
-        if is_repairing:  # too many in a row: the loop looks up, and comes again
+        if is_repairing:  # too many repairs in a row: the caller gets control back, and takes again
             return first_answer, Taken(None, view, now_ms)
         raise JournalUnavailable(f"take answered AGAIN {MAX_AGAIN} times in a row", stored=None)
 
     # -- what cannot be read ------------------------------------------------------------------------
 
     def _repair(self, holder: Holder, what: bytes) -> None:
-        """What take has met at the head: an entry leaves, a place is mended."""
+        """Repair what take cannot read at the head: quarantine an entry, or mend the head or marker."""
         if what != UNREADABLE_STATE:
             self.quarantine(holder, what)
             return
@@ -329,13 +340,13 @@ class Journal:
         answer = self.link.script("mend", (keys.stream, keys.state, keys.lease, keys.counts), args)
         _raise_unless_done(answer, holder)
         logger.error(
-            "the marker or head was unreadable: a batch counts as sent before key=%s max_events=%d",
+            "unreadable marker or head replaced: one batch may be sent again key=%s max_events=%d",
             keys.state,
             self._batch_max_events,
         )
 
     def quarantine(self, holder: Holder, entry_id: bytes, why: str = "the entry cannot be read") -> None:
-        """An entry that cannot be read becomes a dead letter, as it is. Raises :class:`LeaseLost`."""
+        """Make a dead letter of an entry that cannot be read, unchanged. Raises :class:`LeaseLost`."""
         keys = holder.keys
         answer = self.link.script(
             "quarantine",
@@ -344,54 +355,61 @@ class Journal:
         )
         _raise_unless_done(answer, holder)
         logger.error(
-            "unreadable entry is a dead letter now key=%s entry=%s", keys.stream, entry_id.decode(errors="replace")
+            "unreadable entry moved to the dead letters key=%s entry=%s", keys.stream, entry_id.decode(errors="replace")
         )
 
     def _reset(self, holder: Holder, records: Sequence[str]) -> None:
-        """Advisory records that cannot be read begin anew."""
+        """Delete advisory records that cannot be read: they begin again."""
         keys = self.link.keyspace.app(self.app)
         for name in records:
             key, _, record_field = name.partition(" ")
             key = getattr(keys, key)
-            logger.error("unreadable record begins anew key=%s %s", key, record_field)
-            # Neither needs memory, so a full Redis does them too.
+            logger.error("unreadable record deleted key=%s field=%s", key, record_field or "-")
+            # Neither command needs memory, so a full Redis runs them too.
             self.link.call(*(("HDEL", key, record_field) if record_field else ("DEL", key)))
             self.count(holder.keys.lane, "unreadable_records")
 
-    def failed(self, lane: int, channel: str | None, error: Exception) -> None:
-        """A drain ended in an error that a repeat meets again: it is counted and shown, and the queue rests."""
+    def record_failure(self, lane: int, channel: str | None, error: Exception) -> None:
+        """Record that a drain ended in an error: it is counted, ``status`` shows it, and the queue rests."""
         lane_is, queue = self.link.keyspace.lane(self.app, lane), self.link.keyspace.lane(self.app, lane)
         if channel is not None:
             queue = self.link.keyspace.hold(self.app, lane, channel)
-        wrong = wrong_keys(self.link, list(dict.fromkeys((*_names_of(queue), *_names_of(lane_is)))))
-        # An error's own words may hold an event.
+        wrong = wrong_keys(self.link, list(dict.fromkeys((*_key_names(queue), *_key_names(lane_is)))))
+        # An error's text may contain an event.
         kind = "; ".join(wrong) or (str(error) if isinstance(error, JournalUnreadable) else type(error).__name__)
-        logger.error("drain failed app=%s lane=%d channel=%s: %s", self.app, lane, channel or "-", kind)
+        logger.error("drain failed app=%s lane=%d channel=%s error=%s", self.app, lane, channel or "-", kind)
         args = (kind[:MAX_KIND], FIRST_REST_MS, LONGEST_REST_MS, channel or "")
-        with suppress(JournalUnavailable):  # where the state is of another type, status says so by itself
+        with suppress(JournalUnavailable):  # a state of another type is shown by status itself
             self.link.script("fail", (queue.state, lane_is.counts, lane_is.holds), args)
 
-    def _recovered(self, holder: Holder) -> None:
-        """The queue flows again."""
+    def _clear_failures(self, holder: Holder) -> None:
+        """The queue has delivered, or is empty: it does not count as failing any more."""
         if holder.is_failing:
             holder.is_failing = False
             self.link.call("HDEL", holder.keys.state, "failures", "failing_since", "failure", "retry_at")
 
     def unmark(self, holder: Holder, batch: Batch) -> None:
-        """``batch`` was certainly not sent, now or before: nothing says any more that it may have been."""
+        """Remove the marker of ``batch``, which was certainly never sent."""
         answer = self.link.script("unmark", (holder.keys.state, holder.keys.lease), (holder.lease.token, batch.marker))
         _raise_unless_done(answer, holder)
 
     # -- items that leave otherwise -----------------------------------------------------------------
 
     def hold(self, holder: Holder, batch: Batch, *, retry_in_s: float) -> None:
-        """The first item of ``batch`` is stuck: its channel alone waits, with all its later items."""
+        """Hold the channel of the first item of ``batch``, which is stuck: its later items wait behind it."""
         item = batch.first_item
-        one = pack([item])
         keys = holder.keys
         answer = self.link.script(
             "hold",
-            (keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.counts, *_hold_names(keys, item.channel)),
+            (
+                keys.stream,
+                keys.state,
+                keys.lease,
+                keys.gone,
+                keys.holds,
+                keys.counts,
+                *_hold_key_names(keys, item.channel),
+            ),
             (
                 holder.lease.token,
                 TTL_MS,
@@ -399,7 +417,7 @@ class Journal:
                 *_position(batch.head(1).end),
                 item.channel,
                 item.expires_ms,
-                one.meta,
+                batch.first_meta,
                 item.body,
                 int(retry_in_s * 1000),
             ),
@@ -408,7 +426,7 @@ class Journal:
         holder.held.add(item.channel)
 
     def bury(self, holder: Holder, batch: Batch, letter: DeadLetterFields, *, keep: bool = True) -> None:
-        """The first item of ``batch`` becomes a dead letter (``keep=False``: is only counted)."""
+        """Make a dead letter of the first item of ``batch`` (``keep=False``: only count it)."""
         item = batch.first_item
         keys = holder.keys
         answer = self.link.script(
@@ -433,22 +451,22 @@ class Journal:
         self.link.script("count", (self.link.keyspace.lane(self.app, lane).counts,), (reason, number))
 
     def retry_hold_in(self, holder: Holder, wait_s: float) -> None:
-        """A held channel's next attempt is due in ``wait_s``. Raises :class:`LeaseLost`."""
-        assert holder.channel is not None, "a lane is rung, not scheduled"
+        """Set the next attempt of a held channel to ``wait_s`` from now. Raises :class:`LeaseLost`."""
+        assert holder.channel is not None, "only a held channel has a time of its next attempt"
         args = (holder.lease.token, holder.channel, int(wait_s * 1000))
         _raise_unless_done(self.link.script("postpone", (holder.keys.lease, holder.keys.holds), args), holder)
 
     # -- waiting and looking ------------------------------------------------------------------------
 
     def wait_for_entry(self, holder: Holder, wait_s: float) -> bool:
-        """Sleep in Redis until the empty queue has an entry; ``False``: none came within ``wait_s``."""
+        """Block until the empty queue has an entry; ``False``: none came within ``wait_s``."""
         answer = self.link.call("XREAD", "COUNT", 1, "BLOCK", int(wait_s * 1000), "STREAMS", holder.keys.stream, "0-0")
         return bool(answer)
 
     def sweep(self, lanes: Sequence[int], *, is_counted: bool = True) -> tuple[list[int], list[tuple[int, str]]]:
-        """Lanes whose doorbell was lost, and held channels that are due: each told to one caller only.
+        """Find lanes whose doorbell was lost, and held channels that are due; each is answered to one caller only.
 
-        ``is_counted``: the caller rings all of them, so a ring without an answer counts (:meth:`unheard_lanes`).
+        ``is_counted``: the caller rings all of them, so rings without an answer are counted (:meth:`unheard_lanes`).
         """
         commands = []
         args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0, TTL_MS)
@@ -460,15 +478,15 @@ class Journal:
             try:
                 code, *channels = checked(answer)
             except JournalUnreadable as error:
-                self._complain(lane, error)  # the other lanes go on
+                self._log_unreadable(lane, error)  # the other lanes go on
                 continue
             if code == Answer.RING:
                 ring.append(lane)
-            due += [(lane, channel) for channel in names(channels)]
+            due += [(lane, channel) for channel in decode_names(channels)]
         return ring, due
 
     def trim_dead(self, lanes: Sequence[int]) -> bool:
-        """Let dead letters leave that are beyond the bounds; ``False``: there may be more, call again."""
+        """Drop dead letters beyond the limits; ``False``: there may be more, call again."""
         commands = []
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
@@ -479,71 +497,71 @@ class Journal:
             try:
                 is_done = checked(answer)[0] == Answer.DONE and is_done
             except JournalUnreadable as error:
-                self._complain(lane, error)  # the other lanes go on, and so does the sweep
+                self._log_unreadable(lane, error)  # the other lanes and the sweep go on
         return is_done
 
     def unheard_lanes(self, lanes: Iterable[int]) -> set[int]:
-        """Those lanes that took no lease after :data:`UNHEARD_RINGS` rings of the sweep, or more. One round trip."""
+        """The lanes that no worker has leased after :data:`UNHEARD_RINGS` rings of the sweep. One round trip."""
         asked = sorted(set(lanes))
         answers = self.link.run(
             [("HGET", self.link.keyspace.lane(self.app, lane).state, "unanswered") for lane in asked]
         )
-        counts = [as_count(_or_zero(answer) or 0) or 0 for answer in answers]
+        counts = [as_count(_answer_or_zero(answer) or 0) or 0 for answer in answers]
         return {lane for lane, count in zip(asked, counts, strict=True) if count >= UNHEARD_RINGS}
 
-    def _complain(self, lane: int, error: JournalUnreadable) -> None:
-        """Say of a lane that it cannot be swept, now and then."""
+    def _log_unreadable(self, lane: int, error: JournalUnreadable) -> None:
+        """Log that a lane cannot be swept, at most once in :data:`LOG_AGAIN_S`."""
         now = time.monotonic()
-        if now - self._complained.get(lane, float("-inf")) >= COMPLAIN_S:
-            self._complained[lane] = now
-            wrong = wrong_keys(self.link, _names_of(self.link.keyspace.lane(self.app, lane)))
-            logger.error("lane cannot be looked at app=%s lane=%d: %s", self.app, lane, "; ".join(wrong) or error)
+        if now - self._logged_at.get(lane, float("-inf")) >= LOG_AGAIN_S:
+            self._logged_at[lane] = now
+            wrong = wrong_keys(self.link, _key_names(self.link.keyspace.lane(self.app, lane)))
+            logger.error("lane cannot be swept app=%s lane=%d error=%s", self.app, lane, "; ".join(wrong) or error)
 
-    def waiting(self, lanes: Sequence[int]) -> bool:
+    def has_waiting_lane(self, lanes: Sequence[int]) -> bool:
         """Whether any of these lanes has entries and no holder. One round trip."""
         commands: list[Command] = []
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
             commands += [("XLEN", keys.stream), ("EXISTS", keys.lease)]
-        answers = [_or_zero(answer) for answer in self.link.run(commands)]
+        answers = [_answer_or_zero(answer) for answer in self.link.run(commands)]
         return any(length > 0 and not leased for length, leased in zip(answers[::2], answers[1::2], strict=True))
 
-    def holds_wait(self, lanes: Sequence[int]) -> bool:
-        """Whether a held channel of one of these lanes is due and has no holder, though it may have been rung."""
+    def has_waiting_hold(self, lanes: Sequence[int]) -> bool:
+        """Whether a held channel of these lanes is due and has no holder; it may have been rung."""
         commands: list[Command] = [("TIME",)]
         commands += [("ZRANGE", self.link.keyspace.lane(self.app, lane).holds, 0, 0, "WITHSCORES") for lane in lanes]
         answers = self.link.run(commands)
-        time_told, firsts = checked(answers[0]), [_or_zero(answer) or [] for answer in answers[1:]]
-        # Telling one caller puts a hold off for the gap.
+        time_told, firsts = checked(answers[0]), [_answer_or_zero(answer) or [] for answer in answers[1:]]
+        # The sweep that rings a hold puts it off by the gap.
         due_ms = int(time_told[0]) * 1000 + int(time_told[1]) // 1000 + SWEEP_GAP_MS
         leases: list[Command] = []
         for lane, first in zip(lanes, firsts, strict=True):
             leases += [
                 ("EXISTS", self.link.keyspace.hold(self.app, lane, channel).lease)
-                for channel, at_ms in scored(first)
+                for channel, at_ms in read_scores(first)
                 if at_ms <= due_ms
             ]
         return any(not checked(leased) for leased in (self.link.run(leases) if leases else ()))
 
-    def not_empty(self, lanes: Sequence[int]) -> list[int]:
+    def lanes_with_entries(self, lanes: Sequence[int]) -> list[int]:
         """The lanes that have entries."""
         answers = self.link.run([("XLEN", self.link.keyspace.lane(self.app, lane).stream) for lane in lanes])
-        return [lane for lane, length in zip(lanes, answers, strict=True) if _or_zero(length) > 0]
+        return [lane for lane, length in zip(lanes, answers, strict=True) if _answer_or_zero(length) > 0]
 
 
-def _names_of(keys: QueueKeys) -> list[str]:
+def _key_names(keys: QueueKeys) -> list[str]:
     return [keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts]
 
 
-def _or_zero(answer: Any) -> Any:
-    """The answer; nothing, where the key is of another type: that lane says so itself, the others go on."""
+def _answer_or_zero(answer: Any) -> Any:
+    """The answer, or 0 if the key is of another type: that lane's drain reports it, the others go on."""
     try:
         return checked(answer)
     except JournalUnreadable:
         return 0
 
 
-def _hold_names(keys: QueueKeys, channel: str) -> tuple[str, str]:
+def _hold_key_names(keys: QueueKeys, channel: str) -> tuple[str, str]:
     hold = keys.hold(channel)
     return hold.stream, hold.state
 

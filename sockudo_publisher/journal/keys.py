@@ -1,11 +1,11 @@
-"""Names of everything the journal keeps in Redis.
+"""Names of all keys that the journal has in Redis.
 
-Whatever must change together shares one hash tag, ``{app:lane}``, and so one slot of a Redis
-Cluster. What concerns a whole app is under ``{app}`` and is only ever read or changed by itself.
-Names given by users are percent-encoded, so that no name can imitate a tag or another key.
+Keys that change together share one hash tag, ``{app:lane}``, and so one slot of a Redis Cluster. Keys of a whole app
+are under ``{app}``; each is read and changed on its own. Names given by users are percent-encoded, so that no name can
+imitate a tag or another key.
 
-A :class:`Keyspace` is one deployment's keys. The connection carries it (``RedisLink.keyspace``), so
-that whatever has the connection has the right names.
+A :class:`Keyspace` names one deployment's keys. It belongs to the connection (``RedisLink.keyspace``), so that code
+which has the connection has the right names.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ PREFIX = "sockudo"
 
 @lru_cache(maxsize=65_536)
 def lane_of(channel: str, lanes: int) -> int:
-    """The lane a channel lives in: CRC-32 of its UTF-8 bytes modulo the number of lanes.
+    """The lane of a channel: CRC-32 of its UTF-8 bytes modulo the number of lanes.
 
-    Stable over processes, versions and machines: a channel that changed its lane would lose its order.
+    The same in all processes, versions and machines: a channel that changed its lane would lose its order.
     """
     return zlib.crc32(channel.encode()) % lanes
 
@@ -49,7 +49,7 @@ class QueueKeys:
     app: str
     lane: int
     channel: str | None
-    prefix: str  # what all keys of the deployment begin with
+    prefix: str  # the beginning of all keys of the deployment
     stream: str  # stream of packs, oldest first
     # hash: head, depth, armed, marker, fence, rung, unanswered, unheard (sweep.lua), failures, failing_since, failure,
     # retry_at (fail.lua), lane (open or closed: layout.py)
@@ -68,18 +68,18 @@ class QueueKeys:
 
 @dataclass(frozen=True)
 class AppKeys:
-    """What concerns a whole app."""
+    """The keys of a whole app."""
 
     pause: str  # hash: reason, words, since, until, count
-    probe: str  # string with expiry: who may send while the app is paused
+    probe: str  # string with expiry: the token of the worker that may probe while the app is paused
     limits: str  # hash with expiry: events, bytes: batch limits learned from the server
     lanes: str  # string: the layout of the lanes (layout.py)
     rate: str  # hash with expiry: tokens, at: the bucket of the rate limit
     memory: str  # hash: forgets_until, report, and the beats of the canaries' holder (memory.py)
     canaries: str  # sorted set "id ask_ms" -> planted_ms: canaries that wait to be asked
     canary_answers: str  # sorted set "id age_ms remembered" -> asked_ms
-    canary_holder: str  # string with expiry: who plants and asks
-    workers: str  # hash with expiry: the live workers, and where each delivers to (workers.py)
+    canary_holder: str  # string with expiry: the token of the worker that plants and asks canaries
+    workers: str  # hash with expiry: the live workers, and the Sockudo app of each (workers.py)
 
     @classmethod
     def of(cls, app: str) -> AppKeys:
@@ -107,7 +107,7 @@ class Keyspace:
 
     @property
     def pattern(self) -> str:
-        """Of all these keys, as an ACL has it."""
+        """The pattern of all these keys, as in an ACL."""
         return f"{self._prefix}:*"
 
     def lane(self, app: str, lane: int) -> QueueKeys:
@@ -119,7 +119,7 @@ class Keyspace:
         return _hold_keys(self._prefix, app, lane, channel)
 
     def ledger(self, app: str, lane: int, channel: str, key: str) -> str:
-        """Where one ``key=`` of a channel is remembered."""
+        """The ledger of one ``key=`` of a channel."""
         return f"{_lane_base(self._prefix, app, lane)}:ledger:{_encode(channel)}:{_encode(key)}"
 
     def app(self, app: str) -> AppKeys:
@@ -181,8 +181,8 @@ def _app_keys(prefix: str, app: str) -> AppKeys:
     return AppKeys(*(f"{base}:{name}" for name in names))
 
 
-# The keys of a journal without a namespace, for tools and tests. This package's own modules ask their
-# connection's keyspace (a test holds them to it): one that forgot would use another deployment's keys.
+# The keys of a journal without a namespace, for tools and tests. The package's own modules use their connection's
+# keyspace (a test checks that): otherwise they would use another deployment's keys.
 _PLAIN = Keyspace()
 APPS = _PLAIN.apps
 lane_keys = _PLAIN.lane

@@ -1,4 +1,4 @@
-"""What one lane holds, seen at one moment: the script ``status``, as asked and as answered."""
+"""One lane at one moment: the call of the script ``status``, and its answer as a value."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from .keys import Keyspace
 from .redis.link import Command, checked, evalsha
-from .unreadable import KINDS, as_count, names, wrong_type
+from .unreadable import KINDS, as_count, decode_names, wrong_type
 
 __all__ = ["Failing", "LaneLook", "look_command", "read_failing", "read_look"]
 
 
 class Failing(NamedTuple):
-    """``failures`` drains in a row ended in an error since ``since_ms`` (Redis' time); ``kind``: the last one's."""
+    """``failures`` drains in a row ended in an error since ``since_ms`` (Redis' time); ``kind``: of the last error."""
 
     failures: int
     since_ms: int
@@ -20,10 +20,10 @@ class Failing(NamedTuple):
 
 
 class LaneLook(NamedTuple):
-    """``age_ms``: since its first entry came, -1 when there is none.
+    """One lane. ``age_ms``: since its first entry was appended, -1 if it has none.
 
-    ``newer_version`` is that of its first entry where this release does not know it, else ``""``; ``failing``: its
-    drains end in errors; ``wrong``: its keys that are of another type, counters that are no numbers.
+    ``newer_version``: the version of its first entry if this release cannot read it, else ``""``; ``failing``: its
+    drains end in errors; ``wrong``: keys of another type, and counters that are not numbers.
     """
 
     depth: int
@@ -39,20 +39,20 @@ class LaneLook(NamedTuple):
 
 
 def look_command(keyspace: Keyspace, app: str, lane: int) -> Command:
-    """The question."""
+    """The command whose answer :func:`read_look` reads."""
     keys = keyspace.lane(app, lane)
     return evalsha("status", (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone), ())
 
 
 def read_failing(failures: Any, since_ms: Any, kind: Any) -> Failing | None:
-    """What ``fail.lua`` has left in a queue's state; ``None``: nothing."""
+    """The fields that ``fail.lua`` has written into a queue's state; ``None``: none."""
     if not failures:
         return None
     return Failing(as_count(failures) or 1, as_count(since_ms) or 0, (kind or b"").decode(errors="replace"))
 
 
 def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
-    """The answer of one lane. Raises :class:`JournalUnavailable` when Redis has refused."""
+    """One lane by the answer of the script. Raises :class:`JournalUnavailable` if Redis has refused."""
     _, depth, age_ms, dead, leased, armed, held, counts, version, failing, wrong = checked(answer)
     keys = keyspace.lane(app, lane)
     keyed = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone)
@@ -64,8 +64,8 @@ def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
     for number, kind in zip(wrong[::2], wrong[1::2], strict=True):
         key = keyed[number - 1]
         complaints.append(wrong_type(key, kind.decode(), KINDS[key.rpartition(":")[2]]))
-    complaints += [f"{keys.counts} {name}: no number" for name, count in counted.items() if count is None]
-    if len(names(held)) < len(held):
+    complaints += [f"{keys.counts} {name}: not a number" for name, count in counted.items() if count is None]
+    if len(decode_names(held)) < len(held):
         complaints.append(f"{keys.holds}: a name that is not UTF-8")
     return LaneLook(
         max(0, depth),
@@ -73,7 +73,7 @@ def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
         dead,
         bool(leased),
         bool(armed),
-        tuple(names(held)),
+        tuple(decode_names(held)),
         {name: count for name, count in counted.items() if count is not None},
         version.decode(errors="replace"),
         read_failing(*failing) if failing else None,

@@ -1,11 +1,12 @@
-"""The lease of a queue: who may take, settle and send.
+"""The lease of a queue: the right of one worker to take, settle and send its events.
 
-States: free, held, expired. Redis decides which: the lease is a key with an expiry that holds the
-holder's token, ``FENCE-OWNER``; the fence grows with every lease, and every script that writes names
-the token and changes nothing under another. What Redis cannot fence is a request to Sockudo: so
-the holder counts its trust from the *start* of its last successful renewal, on the monotonic clock,
-and asks again before it sends when a renewal is overdue (a process frozen between take and POST would
-else repeat a batch that its successor has delivered and the server has forgotten).
+The lease is a key with an expiry, whose value is the holder's token ``FENCE-OWNER``. The fence grows with each lease;
+each script that changes a queue compares the token, and changes nothing if it is another (docs/protocol.md).
+
+Redis cannot stop a request to Sockudo. So a holder trusts its lease for :data:`FRESH_S` from the *start* of its last
+successful renewal, on the monotonic clock, and renews again before it sends if that time is over. Otherwise a process
+that was frozen between take and POST could repeat a batch that its successor has delivered and the server has
+forgotten.
 """
 
 from __future__ import annotations
@@ -19,34 +20,40 @@ import weakref
 
 from ..errors import JournalUnavailable
 from .keys import AppKeys, QueueKeys
-from .redis.link import Command, RedisLink, checked, evalsha
+from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .redis.scripts import Answer
 
 __all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost", "probe_command"]
 
 logger = logging.getLogger("sockudo_publisher.journal")
 
-#: How long a lease lasts without renewal: the lanes of a killed worker wait this long.
+#: Milliseconds that a lease lasts without renewal: the lanes of a killed worker wait this long.
 TTL_MS = 6000
 
-#: How often a holder renews, also during a POST.
+#: Seconds between two renewals, also during a POST.
 RENEW_EVERY_S = 2.0
 
-#: Renewals before one POST: each of them was answered too late to be trusted when it was read.
+#: Seconds after the last renewal in which a POST may start; half the lease is then left.
+FRESH_S = 3.0
+
+#: Renewals before one POST; more than one is needed only if a renewal's answer arrives later than :data:`FRESH_S`.
 MAX_RENEWALS = 3
 
-#: A POST starts only while the last renewal is younger than this; half the lease is then left.
-FRESH_S = 3.0
+# With the usual renewals a POST never waits for one; one that starts at the last moment has half a lease for its batch;
+# one renewal may fail without loss of the lease, and so may one that waits for Redis as long as it can.
+assert RENEW_EVERY_S < FRESH_S <= TTL_MS / 1000 / 2
+assert 2 * RENEW_EVERY_S < TTL_MS / 1000
+assert TTL_MS / 1000 > WORKER_TIMEOUT_S
 
 
 class LeaseLost(Exception):
-    """Somebody else may hold the queue: nothing more is written or sent, and nothing has to be undone."""
+    """Another worker may hold the queue: the caller writes and sends nothing more, and has nothing to undo."""
 
 
 class Lease:
     """One holder's right to one queue. Made by ``Journal.acquire``.
 
-    ``is_probing``: it asks for its app whether the server is back; that right is renewed with the lease.
+    ``is_probing``: the holder also has its app's right to probe (``take_right.lua``), renewed with the lease.
     """
 
     def __init__(self, keys: QueueKeys, token: str, link: RedisLink, asked_at: float) -> None:
@@ -60,8 +67,8 @@ class Lease:
     def __repr__(self) -> str:
         return f"<Lease {self.keys.app}:{self.keys.lane} {self.keys.channel or ''} {self.token}>"
 
-    def renewed(self, asked_at: float) -> None:
-        """A script that extends the lease has answered; it was asked at ``asked_at`` (monotonic)."""
+    def trust_from(self, asked_at: float) -> None:
+        """Trust the lease from ``asked_at`` (monotonic): when a script was called that has extended it."""
         self._trusted_from = max(self._trusted_from, asked_at)
 
     def renew(self) -> None:
@@ -71,13 +78,13 @@ class Lease:
         if answer[0] == Answer.LOST:
             self.lost = True
             raise LeaseLost(repr(self))
-        self.renewed(asked_at)
+        self.trust_from(asked_at)
 
     def ensure_fresh(self) -> bool:
-        """Before a POST: at least half of the lease is left, or it is renewed first.
+        """Make sure that half of the lease is left, before a POST: ``False`` if it had to be renewed.
 
-        ``False``: it had to be, so time has passed. A process may be frozen while its renewal is answered,
-        too: it looks again. Raises :class:`LeaseLost`.
+        The process can be frozen during a renewal too, so the age is checked again after each. Raises
+        :class:`LeaseLost`.
         """
         if not self.lost and self._is_fresh():
             return True
@@ -94,7 +101,7 @@ class Lease:
 
 
 class LeaseKeeper:
-    """Renews every lease of this process from one thread, also while the holders are in a POST."""
+    """Renews all leases of this process from one thread, also during their holders' POSTs."""
 
     def __init__(self, link: RedisLink) -> None:
         self._link = link
@@ -104,7 +111,7 @@ class LeaseKeeper:
         _keepers.add(self)
 
     def after_fork(self) -> None:
-        """A fork has neither the parent's thread nor its leases; a thread of the parent's may have held the lock."""
+        """Begin anew in a forked process: it has no thread and no lease, and the lock may have been held."""
         self._lock, self._leases, self._thread = threading.Lock(), set(), None
 
     def add(self, lease: Lease) -> None:
@@ -116,7 +123,7 @@ class LeaseKeeper:
                 self._thread.start()
 
     def remove(self, lease: Lease) -> None:
-        """The lease was given back or lost."""
+        """Stop renewing this lease: it was given back or lost."""
         with self._lock:
             self._leases.discard(lease)
 
@@ -128,14 +135,14 @@ class LeaseKeeper:
                 if not leases:
                     self._thread = None
                     return
-            # A failed round is no loss yet: the next may come in time, and each POST looks itself.
+            # A failed round loses no lease yet: the next may be in time, and each POST checks its own lease.
             try:
                 self._renew(leases)
             except JournalUnavailable as error:
-                logger.info("leases not renewed: %s", error)
+                logger.info("leases not renewed count=%d error=%s", len(leases), error)
             except Exception:
-                # A keeper that died would let the leases of long requests run out.
-                logger.exception("leases not renewed")
+                # If this thread ended, the leases of long requests would expire.
+                logger.exception("leases not renewed count=%d", len(leases))
 
     def _renew(self, leases: tuple[Lease, ...]) -> None:
         asked_at = time.monotonic()
@@ -147,7 +154,7 @@ class LeaseKeeper:
             if checked(answer)[0] == Answer.LOST:
                 one.lost = True
             else:
-                one.renewed(asked_at)
+                one.trust_from(asked_at)
         for one, answer in zip(probers, answers[len(leases) :], strict=True):
             if checked(answer)[0] != Answer.DONE:
                 one.is_probing = False
@@ -166,10 +173,10 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def probe_command(keys: AppKeys, token: str) -> Command:
-    """Become the app's prober, or stay it, for as long as a lease lasts."""
+    """The command that takes or renews the app's right to probe, for as long as a lease lasts."""
     return evalsha("take_right", (keys.probe,), (token, TTL_MS))
 
 
 def new_owner() -> str:
-    """A name for one holder; from the operating system's randomness, so a fork gets its own."""
+    """A unique name for one holder; from the operating system's randomness, so a fork gets its own."""
     return uuid.uuid4().hex

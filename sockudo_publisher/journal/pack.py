@@ -1,9 +1,32 @@
-"""Entry version 1: a pack of finished items, joined as they go into ``{"batch":[...]}``.
+"""The entry: a pack of finished items, joined as they go into ``{"batch":[...]}``.
 
-Fields of a stream entry, read by their names: ``v`` the version, ``n`` the number of items, ``x`` the
-earliest expiry (ms since the epoch, 0 = none), ``m`` the meta as JSON (``n`` lengths in bytes,
-``c`` channels, ``x`` expiries where one has one), ``b`` the items joined by commas, and for an item
-that was held ``t``, the start of its first attempt. Item bytes are never parsed here.
+This is the one format of what waits in Redis, in lanes and in held channels. Everybody reads it by names, never by
+place. A stream entry has these fields:
+
+===== ========================================================================================================
+``v`` ``1``. A reader leaves an entry of another version where it is: a newer release reads it.
+``n`` the number of items, 1 to :data:`MAX_ITEMS`
+``x`` the earliest expiry of an item, ms since the epoch; ``0``: none expires
+``m`` the meta: a JSON object of lists, each with a value per item, in their order
+``b`` the items joined by commas; they are never parsed
+``t`` of what was held: the start of its first attempt, ms since the epoch; else missing
+===== ========================================================================================================
+
+and the meta these lists:
+
+===== ========================================================================================================
+``n`` lengths in bytes
+``c`` channels
+``x`` expiries, ms since the epoch, 0 = never; may be missing where none of the items expires
+===== ========================================================================================================
+
+**A later field needs no other version.** What concerns an entry becomes a field of the entry (the first number of
+its items, say), which readers that do not know it pass over. What concerns an item becomes a list of the meta (its
+collapse key, its trace context); wherever an item leaves its pack, every list of the meta is cut with it, whatever its
+name. Numbers of more than 14 digits are strings there, as Lua's JSON keeps no more. The version changes only where
+an old reader would deliver something wrong.
+
+Written by ``add_entry.lua``, read by ``entry.lua`` and here.
 """
 
 from __future__ import annotations
@@ -14,7 +37,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-__all__ = ["MAX_BYTES", "MAX_ITEMS", "VERSION", "Item", "Pack", "Packed", "UnreadableEntry", "pack", "packs"]
+__all__ = [
+    "MAX_BYTES",
+    "MAX_ITEMS",
+    "VERSION",
+    "Item",
+    "KeyedItem",
+    "Pack",
+    "Packed",
+    "UnreadableEntry",
+    "pack",
+    "packs",
+]
 
 #: Of the entries that this release writes, and knows; the scripts have it as a literal.
 VERSION = "1"
@@ -43,6 +77,19 @@ class Item(NamedTuple):
     channel: str
     body: bytes
     expires_ms: int = 0
+
+
+class KeyedItem(NamedTuple):
+    """An item with the key that makes it append at most once; ``fingerprint`` is of its payload."""
+
+    item: Item
+    key: str
+    fingerprint: str
+
+    @property
+    def channel(self) -> str:
+        """Where the item goes."""
+        return self.item.channel
 
 
 @dataclass(frozen=True)
@@ -145,6 +192,14 @@ class Pack:
         lengths, channels, expiries = self._parts
         offset = sum(lengths[:index]) + index
         return Item(channels[index], self.body[offset : offset + lengths[index]], expiries[index])
+
+    def meta_of(self, index: int) -> str:
+        """The meta of one item, as JSON: what a pack of it alone would have. With the lists of later releases."""
+        assert self._parts, "lists that fit the body"
+        lists = {
+            name: of for name, of in json.loads(self.meta).items() if isinstance(of, list) and len(of) == self.size
+        }
+        return json.dumps({name: [of[index]] for name, of in lists.items()}, ensure_ascii=False, separators=(",", ":"))
 
     def joined(self) -> bytes:
         """The batch's items of this pack, joined by commas."""

@@ -1,6 +1,6 @@
-"""How the lanes of an app stand: read by people and by monitoring, never acted on.
+"""The status of an app's lanes, for people and monitoring. No code decides by it.
 
-Two round trips, whatever the number of lanes: one for all lanes, one for what they have found held.
+Two round trips, whatever the number of lanes: one for all lanes, one for their held channels.
 """
 
 from __future__ import annotations
@@ -14,21 +14,20 @@ from .app.shared import Shared, SharedView, read_view
 from .lane_look import Failing, LaneLook, look_command, read_failing, read_look
 from .layout.layout import Layout, LayoutRecord
 from .redis.link import Command, RedisLink, checked
-from .unreadable import KINDS, as_count, is_wrong_type, names, wrong_type
+from .unreadable import KINDS, as_count, decode_names, is_wrong_type, wrong_type
 
 __all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]
 
 
 @dataclass(frozen=True)
 class LaneStatus:
-    """One lane: ``depth`` events wait in it, ``held`` more in its held channels, ``dead`` wait for a person.
+    """One lane: ``depth`` events wait in it, ``held`` more in its held channels; ``dead`` letters wait for a person.
 
-    ``oldest_age_s`` is how long the oldest of the waiting ones has (a held one: since its first
-    attempt), ``None`` when none waits. ``leased``: a worker drains it; ``armed``: it was rung.
-    ``newer_version``: of its first entry, which only workers of a newer release know; else ``""``.
-    ``failures``: how many drains of it, or of a channel that it holds, ended in an error in a row, 0 for none;
-    ``failing_s`` since the first of them, ``failure`` the kind of the last. ``unreadable``: its keys that hold
-    something else than the journal's.
+    ``oldest_age_s``: seconds that the oldest event has waited (a held one: since its first attempt), ``None`` if none
+    waits. ``leased``: a worker drains it; ``armed``: it was rung. ``newer_version``: the version of its first entry if
+    only workers of a newer release can read it, else ``""``. ``failures``: drains of it, or of one of its held
+    channels, that ended in an error in a row, 0 for none; ``failing_s``: seconds since the first of them; ``failure``:
+    the kind of the last. ``unreadable``: its keys that do not hold the journal's data.
     """
 
     lane: int
@@ -47,7 +46,7 @@ class LaneStatus:
 
 @dataclass(frozen=True)
 class JournalStatus:
-    """All lanes of an app, its counters by reason over all lanes, and what its workers share."""
+    """All lanes of an app, its counters by reason, summed over lanes, and what its workers share."""
 
     lanes: tuple[LaneStatus, ...]
     counters: dict[str, int]
@@ -55,18 +54,18 @@ class JournalStatus:
 
 
 def known_apps(link: RedisLink) -> tuple[str, ...]:
-    """The names of all apps that ever had lanes in this Redis: one may be configured no more, and hold events."""
+    """The names of all apps that ever had lanes in this Redis, also those that are not configured any more."""
     answer = link.run([("SMEMBERS", link.keyspace.apps)])[0]
-    return () if is_wrong_type(answer) else tuple(sorted(names(list(checked(answer)))))
+    return () if is_wrong_type(answer) else tuple(sorted(decode_names(list(checked(answer)))))
 
 
 def layout_in_force(link: RedisLink, app: str, wanted: int) -> Layout:
-    """The layout of the journal, else that of ``wanted`` lanes. Lays nothing out."""
+    """The layout in the journal, or that of ``wanted`` lanes if there is none. Writes nothing."""
     return LayoutRecord(link, app, wanted).look()
 
 
 def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalStatus:
-    """Look at these lanes of an app. Raises :class:`JournalUnavailable`."""
+    """Read the status of these lanes of an app. Raises :class:`JournalUnavailable`."""
     shared = Shared(link, app).read_commands()
     commands: list[Command] = [("TIME",), *shared]
     commands += [look_command(link.keyspace, app, lane) for lane in lanes]
@@ -75,7 +74,7 @@ def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalSt
     now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
     looked = zip(lanes, answers[1 + len(shared) :], strict=True)
     looks = {lane: read_look(answer, link.keyspace, app, lane) for lane, answer in looked}
-    held = _held(link, app, looks, now_ms)
+    held = _read_holds(link, app, looks, now_ms)
     found = []
     counters: Counter[str] = Counter()
     for lane, seen in looks.items():
@@ -104,7 +103,7 @@ def journal_status(link: RedisLink, app: str, lanes: Sequence[int]) -> JournalSt
 
 @dataclass(frozen=True)
 class _Held:
-    """What the held channels of a lane hold: items, the age of the oldest in ms or -1, and what is wrong."""
+    """The held channels of a lane: their items, the age of the oldest in ms or -1, and their unreadable keys."""
 
     count: int = 0
     age_ms: int = -1
@@ -112,8 +111,8 @@ class _Held:
     wrong: tuple[str, ...] = ()
 
 
-def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int) -> dict[int, _Held]:
-    """Per lane with held channels."""
+def _read_holds(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int) -> dict[int, _Held]:
+    """Read the held channels of each lane that has some."""
     holds = [
         (lane, link.keyspace.lane(app, lane).hold(channel)) for lane, seen in looks.items() for channel in seen.held
     ]
@@ -145,6 +144,6 @@ def _held(link: RedisLink, app: str, looks: Mapping[int, LaneLook], now_ms: int)
 
 
 def _since_ms(entry_id: bytes, fields: Sequence[Any]) -> int:
-    """The first attempt of a held item where it has one (``pack``: field ``t``), else when it was moved."""
+    """The time of a held item's first attempt if it has one (``pack``: field ``t``), else of its move."""
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     return as_count(named.get(b"t") or 0) or as_count(entry_id.split(b"-")[0]) or 0

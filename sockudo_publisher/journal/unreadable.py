@@ -1,8 +1,8 @@
-"""Data in Redis that the journal has not written so: how it is recognised, and how its key is named.
+"""Data in Redis that the journal did not write: how to recognise it, and how to name its key.
 
-An *advisory* record (pause, limits, the server's memory) is begun anew and counted; an *entry* becomes a dead letter
-(``quarantine.lua``); a *place* (head, marker) is mended (``mend.lua``); a key of another type, and a malformed layout,
-stop the operations that need them, and are named. Imports the link alone.
+An *advisory* record (pause, limits, dedup memory) is deleted and counted; an *entry* becomes a dead letter
+(``quarantine.lua``); a *place* (head, marker) is mended (``mend.lua``); a key of another type and a malformed layout
+stop the operations that need them, with an error that names the key. Imports the link only.
 """
 
 from __future__ import annotations
@@ -15,9 +15,18 @@ from redis.exceptions import ResponseError
 from ..errors import JournalUnavailable
 from .redis.link import RedisLink
 
-__all__ = ["KINDS", "MAX_NUMBER", "UNREADABLE_STATE", "as_count", "is_wrong_type", "names", "wrong_keys", "wrong_type"]
+__all__ = [
+    "KINDS",
+    "MAX_NUMBER",
+    "UNREADABLE_STATE",
+    "as_count",
+    "decode_names",
+    "is_wrong_type",
+    "wrong_keys",
+    "wrong_type",
+]
 
-#: What Redis says of a key's type -> by the last part of its name, what the journal keeps there.
+#: The last part of a key's name -> the type of key that the journal keeps there, as Redis names it.
 KINDS = {
     "stream": "stream",
     "state": "hash",
@@ -40,15 +49,15 @@ KINDS = {
     "apps": "set",
 }
 
-#: What ``take.lua`` answers instead of an entry's id.
+#: The answer of ``take.lua`` in place of an entry's id, if the head or the marker cannot be read.
 UNREADABLE_STATE = b"state"
 
-#: Beyond this no number of the journal goes: milliseconds have 13 digits until the year 2286.
+#: The largest number that the journal writes: milliseconds have 13 digits until the year 2286.
 MAX_NUMBER = 10**14
 
 
 def as_count(text: object, *, low: int = 0, high: int = MAX_NUMBER) -> int | None:
-    """The whole number that Redis answered as text, ``None`` where it is none between ``low`` and ``high``."""
+    """The whole number that Redis answered as text, ``None`` if it is not one from ``low`` to ``high``."""
     raw = text if isinstance(text, bytes) else str(text).encode()
     if len(raw) > 16 or not raw.removeprefix(b"-").isdigit():
         return None
@@ -57,12 +66,12 @@ def as_count(text: object, *, low: int = 0, high: int = MAX_NUMBER) -> int | Non
 
 
 def is_wrong_type(answer: object) -> bool:
-    """Whether Redis refused a command because its key holds another type."""
+    """Whether Redis refused a command because its key is of another type."""
     return isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
 
 
-def names(members: Sequence[bytes]) -> list[str]:
-    """Names as text; the journal's are UTF-8, others are left out."""
+def decode_names(members: Sequence[bytes]) -> list[str]:
+    """Names as text; the journal's names are UTF-8, others are left out."""
     found = []
     for member in members:
         try:
@@ -73,14 +82,14 @@ def names(members: Sequence[bytes]) -> list[str]:
 
 
 def wrong_keys(link: RedisLink, keys: Sequence[str]) -> list[str]:
-    """Each of these keys that holds another type than the journal's, with both types. Raises nothing."""
+    """Describe each of these keys that is of another type than the journal's, with both types. Raises nothing."""
     try:
         answers: list[Any] = link.run([("TYPE", key) for key in keys])
     except JournalUnavailable:
         return []
     found = []
     for key, answer in zip(keys, answers, strict=True):
-        if not isinstance(answer, bytes):  # no right to ask
+        if not isinstance(answer, bytes):  # the right to TYPE is missing
             continue
         wanted, kind = KINDS.get(key.rpartition(":")[2]), answer.decode()
         if wanted is not None and kind not in (wanted, "none"):
@@ -89,5 +98,5 @@ def wrong_keys(link: RedisLink, keys: Sequence[str]) -> list[str]:
 
 
 def wrong_type(key: str, kind: str, wanted: str) -> str:
-    """How a key of another type is named."""
+    """The text about a key of another type."""
     return f"{key} holds a {kind}, expected a {wanted}"

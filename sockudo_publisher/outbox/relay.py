@@ -25,9 +25,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
-from ..faultpoint import crash_point
+from ..journal.appended import OnRefusal
+from ..publishing.store import store
 from ..wiring.app import app_named
-from ..wiring.doorbell import doorbell
 from .row import Row
 
 __all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]
@@ -96,39 +96,22 @@ def append(rows: Sequence[Row]) -> Moved:
 
 
 def _append_of(name: str, rows: list[Row]) -> Moved:
-    read, stored, already = len(rows), [], 0
+    try:
+        # Each row for itself: what one is refused for is no reason for the others.
+        appended = store(app_named(name), [row.keyed() for row in rows], on_refusal=OnRefusal.SKIP)
+    except (JournalUnavailable, BacklogFull, ConfigurationError) as error:
+        return Moved(len(rows), waiting={name: str(error)})
     parked: dict[int, str] = {}
     waiting: dict[str, str] = {}
-    try:
-        app = app_named(name)
-        # Each round but the last parks a row, so there are no more rounds than rows.
-        while rows:
-            span = app.producer.layout().appending
-            by_lane: dict[int, list[Row]] = {}
-            for row in rows:
-                by_lane.setdefault(span.lane_of(row.channel), []).append(row)
-            appended = app.producer.append_once(
-                {lane: [row.keyed() for row in of_lane] for lane, of_lane in by_lane.items()}
-            )
-            crash_point("appended")
-            if appended.ring:
-                doorbell.ring(name, appended.ring)
-            crash_point("rung")
-            stored += [row.id for row in rows if row.channel not in appended.refused]
-            already += appended.already_stored
-            failure = appended.failure
-            if isinstance(failure, IdempotencyConflict) and appended.failed_lane is not None:
-                culprit = by_lane[appended.failed_lane][failure.index or 0]
-                parked[culprit.id] = f"conflict: {failure}"
-                logger.error("row %d, event %s: parked, %s", culprit.id, culprit.message_id, parked[culprit.id])
-                rows = [row for row in rows if row.channel in appended.refused and row is not culprit]
-                continue
-            if failure is not None:
-                waiting[name] = str(failure)
-            break
-    except (JournalUnavailable, BacklogFull, ConfigurationError) as error:
-        waiting[name] = str(error)
-    return Moved(read, stored, already, parked, waiting)
+    for index, refusal in appended.refused.items():
+        row = rows[index]
+        if isinstance(refusal, IdempotencyConflict):
+            parked[row.id] = f"conflict: {refusal}"
+            logger.error("row %d, event %s: parked, %s", row.id, row.message_id, parked[row.id])
+        else:
+            waiting.setdefault(name, str(refusal))
+    stored = [row.id for index, row in enumerate(rows) if index not in appended.refused]
+    return Moved(len(rows), stored, len(appended.already_stored), parked, waiting)
 
 
 def until_gap(head: Iterable[int], locked: Sequence[Row]) -> Sequence[Row]:

@@ -8,13 +8,14 @@ application for. Needs no Redis. Imports the core, no framework.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..journal.pack import Item
-from ..journal.producer import KeyedItem
-from ..publishing import prepare as enqueue
+from ..client.wire.limits import MAX_CHANNEL_BYTES, MAX_ID_BYTES
+from ..journal.pack import Item, KeyedItem
+from ..publishing.call import PublishCall
+from ..publishing.prepare import FINGERPRINT_BYTES, prepare
 from ..wiring.app import app_named
 
 __all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "Row", "finished"]
@@ -23,6 +24,11 @@ __all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_I
 CHANNEL_CHARACTERS = 200
 MESSAGE_ID_CHARACTERS = 128
 FINGERPRINT_CHARACTERS = 32
+
+# Migrations have these widths: a limit that rises above one needs a new migration.
+assert CHANNEL_CHARACTERS >= MAX_CHANNEL_BYTES
+assert MESSAGE_ID_CHARACTERS >= MAX_ID_BYTES
+assert FINGERPRINT_CHARACTERS == 2 * FINGERPRINT_BYTES, "in hexadecimal"
 
 #: What is read of a row, in the order of :meth:`Row.read`.
 COLUMNS = ("app", "channel", "message_id", "fingerprint", "body", "id")
@@ -60,28 +66,13 @@ class Row:
         return KeyedItem(Item(self.channel, self.body), self.message_id, self.fingerprint)
 
 
-def finished(
-    channel: str | Sequence[str],
-    event: str,
-    data: Any,
-    *,
-    key: str | None = None,
-    socket_id: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    extras: Mapping[str, Any] | None = None,
-    app: str | None = None,
-) -> list[Row]:
+def finished(call: PublishCall) -> list[Row]:
     """Validate, encode and encrypt one event, a row per channel. Raises :class:`ValidationError`."""
-    of = app_named(app)
-    prepared = enqueue.prepare(
-        of,
-        channel,
-        event,
-        data,
+    app = app_named(call.app)
+    if call.key is None:
         # A key in any case: the ledger is what makes the relay's append safe to repeat.
-        key=os.urandom(16).hex() if key is None else key,
-        socket_id=socket_id,
-        tags=tags,
-        extras=extras,
-    )
-    return [Row(of.name, item.channel, prepared.message_id, prepared.fingerprint, item.body) for item in prepared.items]
+        call.key = os.urandom(16).hex()
+    prepared = prepare(app, call)
+    return [
+        Row(app.name, item.channel, prepared.message_id, prepared.fingerprint, item.body) for item in prepared.items
+    ]

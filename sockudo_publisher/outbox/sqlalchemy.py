@@ -32,6 +32,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
+from ..publishing.call import PublishCall
 from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, run, until_gap
 from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, Row, finished
 
@@ -86,7 +87,7 @@ class Outbox:
         The arguments are those of ``publish.delay``. Raises :class:`ValidationError` before anything is
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
-        rows = finished(channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras, app=app)
+        rows = finished(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
         session.execute(insert(self.table), [row.columns() for row in rows])
         return rows[0].message_id
 

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from ..client.wire.event import EventLike, as_event
-from ..client.wire.limits import check_id, check_queue_extras, check_tags
+from ..client.wire.event import Event, EventLike, as_event
+from ..client.wire.limits import check_channel, check_id
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
-from ..faultpoint import crash_point
-from ..journal.layout.layout import Span
-from ..journal.pack import Item
-from ..journal.producer import Appended, KeyedItem
+from ..journal.pack import MAX_BYTES, Item, KeyedItem
 from ..wiring.app import App, app_named
-from ..wiring.doorbell import doorbell
-from . import prepare as enqueue
+from .call import PublishCall
+from .prepare import prepare, refuse_direct_options
 from .receipts import BulkReceipt
+from .store import store
 
 __all__ = ["publish_many"]
 
@@ -25,6 +23,8 @@ __all__ = ["publish_many"]
 #: flush keeps Redis busy for a few milliseconds only.
 FLUSH_EVENTS = 2000
 FLUSH_BYTES = 2 * 1024 * 1024
+
+assert FLUSH_BYTES > MAX_BYTES, "a flush has room for an entry"
 
 #: Seconds between two calls of `progress`.
 PROGRESS_EVERY_S = 0.1
@@ -77,7 +77,10 @@ def publish_many(
 
 
 class _Bulk:
-    """The events since the last flush, by lane, and what the flushes have done."""
+    """The events since the last flush, and what the flushes have done.
+
+    Events with and without a key go by different scripts: one kind a flush keeps their order.
+    """
 
     def __init__(self, app: App, progress: Callable[[int], object] | None) -> None:
         self.app = app
@@ -85,109 +88,82 @@ class _Bulk:
         self.already_stored = 0
         self._progress = progress
         self._reported_at = float("-inf")
-        self._span = Span(0, 1)
         # One random number a call, and the place in it: an id of its own costs 1.5 us of 10.
         self._id_prefix = uuid.uuid4().hex
-        self._plain: dict[int, list[Item]] = {}
-        self._keyed: dict[int, list[tuple[int, KeyedItem]]] = {}
-        self._count = 0
+        self._plain: list[Item] = []
+        self._keyed: list[KeyedItem] = []
         self._bytes = 0
         self._first = 0
 
     def is_full(self) -> bool:
-        return self._count >= FLUSH_EVENTS or self._bytes >= FLUSH_BYTES
+        return len(self._plain) + len(self._keyed) >= FLUSH_EVENTS or self._bytes >= FLUSH_BYTES
 
     def add(self, given: EventLike, index: int, key_prefix: str | None) -> None:
         """Validate and encode one event. Raises :class:`ValidationError`."""
-        if type(given) is tuple and len(given) == 3:
-            channel, name, data = given
-            key = socket_id = tags = extras = None
+        if type(given) is tuple and len(given) == 3 and key_prefix is None:
+            self._add_plain(*given, index)
+            return
+        event = as_event(given)
+        call = _call_of(event)
+        if call.key is None and key_prefix is not None:
+            call.key = f"{key_prefix}:{index}"
+        if call.key is None and call.socket_id is None and call.tags is None and call.extras is None:
+            self._add_plain(event.channel, call.event, call.data, index)
+            return
+        prepared = prepare(self.app, call, message_id=f"{self._id_prefix}-{index:x}")
+        (item,) = prepared.items
+        self._begin(index, is_keyed=prepared.key is not None)
+        if prepared.key is None:
+            self._plain.append(item)
         else:
-            event = as_event(given)
-            enqueue.refuse_direct_options(event)
-            channel, name, data, key = event.channel, event.name, event.data, event.key
-            socket_id, tags, extras = event.socket_id, event.tags, event.extras
-            if extras is not None:
-                check_queue_extras(extras)
-            if tags is not None:
-                check_tags(tags)
-        if key is None and key_prefix is not None:
-            key = f"{key_prefix}:{index}"
-        if key is not None:
-            check_id(key, field="key")
+            self._keyed += prepared.keyed_items(prepared.key)
+        self._bytes += len(item.body)
+
+    def _add_plain(self, channel: str, name: str, data: Any, index: int) -> None:
+        """The usual case, without the looks at options."""
         encoder = self.app.encoder
-        payload = encoder.payload(data)
-        message_id = key or f"{self._id_prefix}-{index:x}"
-        if key is None and socket_id is None and tags is None and extras is None:
-            body = encoder.plain_item(channel, name, payload, message_id)
-        else:
-            body = encoder.item(
-                channel, name, payload, message_id=message_id, socket_id=socket_id, tags=tags, extras=extras
-            )
-        if not self._count:
-            self._begin(index)
-        lane = self._span.lane_of(channel)
-        item = Item(channel, body)
-        self._switch(keyed=key is not None, index=index)
-        if key is None:
-            self._plain.setdefault(lane, []).append(item)
-        else:
-            told_by = enqueue.fingerprint(self.app, name, payload, socket_id, tags, extras)
-            self._keyed.setdefault(lane, []).append((index, KeyedItem(item, key, told_by)))
-        self._count += 1
+        body = encoder.plain_item(channel, name, encoder.payload(data), f"{self._id_prefix}-{index:x}")
+        self._begin(index, is_keyed=False)
+        self._plain.append(Item(channel, body))
         self._bytes += len(body)
 
-    def _begin(self, index: int) -> None:
-        self._first = index
-        try:
-            self._span = self.app.producer.layout().appending
-        except JournalUnavailable as error:
-            raise BulkError(index, self.stored, error) from error
-
-    def _switch(self, *, keyed: bool, index: int) -> None:
-        """Events with and without a key go by different scripts: one kind a flush keeps their order."""
-        if self._plain if keyed else self._keyed:
+    def _begin(self, index: int, *, is_keyed: bool) -> None:
+        """Store the events of the other kind first; remember where the flush begins."""
+        if self._plain if is_keyed else self._keyed:
             self.flush()
-            self._begin(index)
+        if not self._plain and not self._keyed:
+            self._first = index
 
     def flush(self) -> None:
         """Append what was collected. Raises :class:`BulkError` or :class:`IdempotencyConflict`."""
-        if not self._count:
-            return
-        plain, keyed = self._plain, self._keyed
-        self._plain, self._keyed, self._count, self._bytes = {}, {}, 0, 0
-        if not keyed:
-            self._store(partial(self.app.producer.append, plain))
-            return
-        conflict_at, text = None, ""
-        while keyed:
-            items = {lane: [item for _, item in indexed] for lane, indexed in keyed.items()}
-            appended = self._store(partial(self.app.producer.append_once, items))
-            if appended.failed_lane is None:
+        items: Sequence[Item] | Sequence[KeyedItem] = self._plain or self._keyed
+        self._plain, self._keyed, self._bytes = [], [], 0
+        conflict: IdempotencyConflict | None = None
+        # A conflict stores nothing of a flush: the events before it are stored alone. Each round ends before a
+        # conflict that the one before did not see, so there are no more rounds than events.
+        while items:
+            failure = self._store(items)
+            if not isinstance(failure, IdempotencyConflict):
                 break
-            # A flush with a conflict appends nothing: what comes before the conflict is stored alone,
-            # until none is left in it (each round cuts a lane, so there are no more rounds than events).
-            assert isinstance(appended.failure, IdempotencyConflict)
-            conflict_at, text = keyed[appended.failed_lane][appended.failure.index or 0][0], str(appended.failure)
-            keyed = _before(conflict_at, keyed)
-        if conflict_at is not None:
-            raise IdempotencyConflict(text, index=conflict_at, stored=self.stored)
+            conflict, items = failure, items[: failure.index]
+        if conflict is not None:
+            at = self._first + (conflict.index or 0)
+            raise IdempotencyConflict(str(conflict), index=at, stored=self.stored)
 
-    def _store(self, append: Callable[[], Appended]) -> Appended:
+    def _store(self, items: Sequence[Item] | Sequence[KeyedItem]) -> IdempotencyConflict | None:
+        """Store these, or none of them and answer the conflict. Raises :class:`BulkError`."""
         try:
-            appended = append()
+            appended = store(self.app, items)
         except (JournalUnavailable, BacklogFull) as error:
             raise BulkError(self._first, self.stored, error) from error
-        crash_point("appended")
-        if appended.ring:
-            doorbell.ring(self.app.name, appended.ring)
-        crash_point("rung")
-        self.stored += appended.count + appended.already_stored
-        self.already_stored += appended.already_stored
-        if appended.failure is not None and not isinstance(appended.failure, IdempotencyConflict):
-            raise BulkError(self._first, self.stored, appended.failure) from appended.failure
+        already_stored = len(appended.already_stored)
+        self.stored += appended.count + already_stored
+        self.already_stored += already_stored
+        failure = appended.failure
+        if isinstance(failure, (JournalUnavailable, BacklogFull)):
+            raise BulkError(self._first, self.stored, failure) from failure
         self.report()
-        return appended
+        return failure
 
     def report(self, *, final: bool = False) -> None:
         """Tell the caller how many are stored, not too often."""
@@ -197,7 +173,8 @@ class _Bulk:
             self._progress(self.stored)
 
 
-def _before(limit: int, keyed: Mapping[int, list[tuple[int, KeyedItem]]]) -> dict[int, list[tuple[int, KeyedItem]]]:
-    """Only the items whose index in the caller's iterable is below ``limit``."""
-    left = {lane: [(index, item) for index, item in indexed if index < limit] for lane, indexed in keyed.items()}
-    return {lane: indexed for lane, indexed in left.items() if indexed}
+def _call_of(event: Event) -> PublishCall:
+    """One event of the iterable. Raises :class:`ValidationError` for what only a direct call can have."""
+    refuse_direct_options(event)
+    check_channel(event.channel)  # one, where a call may have several
+    return PublishCall(event.channel, event.name, event.data, event.key, event.socket_id, event.tags, event.extras)

@@ -1,7 +1,6 @@
-"""From an event as given to finished items in the journal: validate, encode, encrypt, append, ring.
+"""From an event as given to finished items: validate, encode, encrypt. Raises before anything is stored.
 
-All of it happens in the caller's process and thread. Bad input raises before anything is stored; once
-the append has succeeded nothing raises any more.
+All of it happens in the caller's process and thread, and needs no Redis. :mod:`.store` takes what comes out.
 """
 
 from __future__ import annotations
@@ -9,20 +8,21 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..client.wire.event import Event
 from ..client.wire.limits import check_channels, check_id, check_queue_extras, check_tags
-from ..errors import BacklogFull, JournalUnavailable, ValidationError
+from ..errors import ValidationError
 from ..faultpoint import crash_point
-from ..journal.layout.layout import Span
-from ..journal.pack import Item
-from ..journal.producer import Appended, KeyedItem
+from ..journal.pack import Item, KeyedItem
 from ..wiring.app import App
-from ..wiring.doorbell import doorbell
+from .call import PublishCall
 
-__all__ = ["Prepared", "append", "fingerprint", "prepare", "schedule"]
+__all__ = ["FINGERPRINT_BYTES", "Prepared", "prepare", "refuse_direct_options"]
+
+#: Of a digest that only tells payloads under one key apart.
+FINGERPRINT_BYTES = 16
 
 
 class Prepared(NamedTuple):
@@ -37,62 +37,49 @@ class Prepared(NamedTuple):
     key: str | None = None
     fingerprint: str = ""
 
+    def keyed_items(self, key: str) -> list[KeyedItem]:
+        """The items, to be appended once under a key."""
+        return [KeyedItem(item, key, self.fingerprint) for item in self.items]
+
 
 def prepare(
-    app: App,
-    channels: str | Sequence[str],
-    event: str,
-    data: Any,
-    *,
-    key: str | None = None,
-    message_id: str | None = None,
-    socket_id: str | None = None,
-    tags: Mapping[str, str] | None = None,
-    extras: Mapping[str, Any] | None = None,
-    expires_ms: int = 0,
-    is_keyed: bool = False,
+    app: App, call: PublishCall, *, message_id: str | None = None, expires_ms: int = 0, is_keyed: bool = False
 ) -> Prepared:
     """Validate and encode one event. Raises :class:`ValidationError`; stores nothing.
 
-    ``is_keyed``: its id may become a key (a message that got lost is repeated with it), so it has a fingerprint too.
+    ``message_id``: used where the call has no key; by default a random one. ``expires_ms``: Redis' time after which
+    it is not sent, 0 = never. ``is_keyed``: its id may become a key (a message that got lost is repeated with it),
+    so it has a fingerprint too.
     """
+    name, key, socket_id, tags, extras = call.event, call.key, call.socket_id, call.tags, call.extras
     if key is not None:
-        check_id(key, field="key")
-        message_id = key
+        message_id = check_id(key, field="key")
     elif message_id is None:
         message_id = os.urandom(16).hex()  # as a UUID4 without its six fixed bits, at a third of the price
     if extras is not None:
         check_queue_extras(extras)
     if tags is not None:
         check_tags(tags)
-    names = (channels,) if isinstance(channels, str) else check_channels(channels, field="channel")
-    payload = app.encoder.payload(data)
-    item = app.encoder.item
+    channels = (call.channel,) if isinstance(call.channel, str) else check_channels(call.channel, field="channel")
+    payload = app.encoder.payload(call.data)
+    encode = app.encoder.item
     items = tuple(
         [
             Item(
-                name,
-                item(
-                    name,
-                    event,
-                    payload,
-                    message_id=message_id,
-                    socket_id=socket_id,
-                    tags=tags,
-                    extras=extras,
-                ),
+                channel,
+                encode(channel, name, payload, message_id=message_id, socket_id=socket_id, tags=tags, extras=extras),
                 expires_ms,
             )
-            for name in names
+            for channel in channels
         ]
     )
     crash_point("encoded")
     if key is None and not is_keyed:
         return Prepared(message_id, items)
-    return Prepared(message_id, items, key, fingerprint(app, event, payload, socket_id, tags, extras))
+    return Prepared(message_id, items, key, _fingerprint(app, name, payload, socket_id, tags, extras))
 
 
-def fingerprint(
+def _fingerprint(
     app: App,
     event: str,
     payload: str,
@@ -104,87 +91,10 @@ def fingerprint(
     rest = json.dumps([event, socket_id, tags, extras], sort_keys=True, ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
     )
-    digest = hashlib.blake2b(rest, key=app.fingerprint_key, digest_size=16)
+    digest = hashlib.blake2b(rest, key=app.fingerprint_key, digest_size=FINGERPRINT_BYTES)
     digest.update(b"\0")
     digest.update(payload.encode())
     return digest.hexdigest()
-
-
-def append(app: App, prepared: Prepared, *, once_key: str | None = None) -> Appended:
-    """Store an event and ring its lanes.
-
-    ``once_key``: remember the append under this id instead of the caller's key (a redelivered Celery
-    message appends nothing new). Raises :class:`BacklogFull`, :class:`IdempotencyConflict` or
-    :class:`JournalUnavailable` with the message id and the channels that are stored.
-    """
-    key = prepared.key or once_key
-    span: Span | None = None
-    try:
-        span = app.producer.layout().appending
-        if key is None:
-            by_lane: dict[int, list[Item]] = {}
-            for item in prepared.items:
-                by_lane.setdefault(span.lane_of(item.channel), []).append(item)
-            appended = app.producer.append(by_lane)
-        else:
-            keyed: dict[int, list[KeyedItem]] = {}
-            for item in prepared.items:
-                keyed.setdefault(span.lane_of(item.channel), []).append(KeyedItem(item, key, prepared.fingerprint))
-            appended = app.producer.append_once(keyed)
-    except JournalUnavailable as error:
-        error.message_id = prepared.message_id
-        if span is None:
-            error.stored = False  # whatever became of the question: nothing was appended yet
-        raise
-    crash_point("appended")
-    if appended.ring:
-        doorbell.ring(app.name, appended.ring)
-    crash_point("rung")
-    if appended.failure is not None:
-        raise _with_names(appended, prepared)
-    return appended
-
-
-def _with_names(appended: Appended, prepared: Prepared) -> Exception:
-    """The failure of some lanes, saying what the others stored."""
-    failure = appended.failure
-    assert failure is not None
-    stored = tuple([item.channel for item in prepared.items if item.channel not in appended.refused])
-    if isinstance(failure, JournalUnavailable):
-        failure.message_id, failure.stored_channels = prepared.message_id, stored
-        if stored:  # of the event as a whole it is not true that nothing is stored
-            failure.stored = None
-        return failure
-    if isinstance(failure, BacklogFull) and stored:
-        return JournalUnavailable(
-            f"stored on {len(stored)} of {len(prepared.items)} channels: {failure}",
-            stored=None,
-            message_id=prepared.message_id,
-            stored_channels=stored,
-        )
-    return failure
-
-
-def schedule(app: App, prepared: Prepared) -> bool:
-    """Before a countdown message is sent: remember its key's payload.
-
-    ``False``: the event is stored already, nothing has to be sent. Raises :class:`IdempotencyConflict`.
-    """
-    if prepared.key is None:
-        return True
-    try:
-        span = app.producer.layout().appending
-        calls = [
-            (span.lane_of(item.channel), item.channel, prepared.key, prepared.fingerprint) for item in prepared.items
-        ]
-        if len(calls) > 1:  # a conflict on a later channel must leave no mark on an earlier one
-            for call in calls:
-                app.producer.schedule_once(*call, look=True)
-        results = [app.producer.schedule_once(*call) for call in calls]
-    except JournalUnavailable as error:
-        error.message_id, error.stored = prepared.message_id, False
-        raise
-    return any(results)
 
 
 def refuse_direct_options(event: Event) -> None:

@@ -18,7 +18,7 @@ from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 
 from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
-from ..publishing import prepare as enqueue
+from ..publishing.store import store_event
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
 from ..wiring.private_celery import add_own_task, celery_app, queue_name
@@ -81,7 +81,7 @@ class StoringTask(Task):
                 try:
                     _check_namespace(event)
                     # Under the task's id: a message that Celery delivers twice appends once.
-                    enqueue.append(app_named(event.app), event.prepared, once_key=self.request.id)
+                    store_event(app_named(event.app), event.prepared, once_key=self.request.id)
                 except (JournalUnavailable, BacklogFull, OtherNamespace) as error:
                     self._retry_later(event, error)
                 else:

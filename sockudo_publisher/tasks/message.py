@@ -26,7 +26,7 @@ REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
 #: The field of a message that carries an error instead of an event.
 _REFUSED = "refused"
 
-#: As ``prepare.fingerprint`` makes them; empty for an event without a key.
+#: As ``prepare`` makes them; empty for an event without a key.
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{32})?")
 
 

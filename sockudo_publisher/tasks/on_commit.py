@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from ..errors import ConfigurationError
-from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
+from ..publishing.prepare import prepare
 from ..wiring.app import app_named
 
 __all__ = ["apply_async_on_commit"]
@@ -75,17 +75,7 @@ def _fix_call(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCal
     """
     app = app_named(call.app)
     call = replace(call, data=app.encoder.payload(call.data))
-    prepared = enqueue.prepare(
-        app,
-        call.channel,
-        call.event,
-        call.data,
-        key=call.key,
-        message_id=options.get("task_id"),
-        socket_id=call.socket_id,
-        tags=call.tags,
-        extras=call.extras,
-    )
+    prepared = prepare(app, call, message_id=options.get("task_id"))
     channels = [item.channel for item in prepared.items]
     return (
         replace(

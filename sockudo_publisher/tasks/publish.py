@@ -18,9 +18,10 @@ from celery.local import Proxy
 from ..client.wire.limits import check_channels, check_id, check_tags
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
-from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
+from ..publishing.prepare import Prepared, prepare
 from ..publishing.receipts import Receipt
+from ..publishing.store import schedule_event, store_event
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.drain_task import add_drain_task
@@ -94,13 +95,13 @@ class Publish(StoringTask):
         app: str | None = None,
     ) -> PublishResult:
         """Store an event. ``result.id`` is its message id."""
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
         if self._eager_app() is not None:
-            call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
             return self.apply_async((), call.kwargs())
         # As `apply_async` without options, and without the checks of options.
         owner = app_named(app)
-        prepared = enqueue.prepare(owner, channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras)
-        enqueue.append(owner, prepared)
+        prepared = prepare(owner, call)
+        store_event(owner, prepared)
         return StoredResult(prepared.message_id)
 
     def apply_async(  # type: ignore[override]  # the options have names and types
@@ -213,12 +214,12 @@ class Publish(StoringTask):
             return eager_result(runner.apply((), call.kwargs(), **options))
         if way is Way.NOW:
             prepared = _prepare(app, call, options)
-            enqueue.append(app, prepared)
+            store_event(app, prepared)
             return StoredResult(prepared.message_id)
         try:
             prepared = _prepare(app, call, options, is_keyed=True)
             # Already stored: there is nothing to send, unless other tasks wait for this one.
-            if not enqueue.schedule(app, prepared) and way is Way.LATER:
+            if not schedule_event(app, prepared) and way is Way.LATER:
                 return StoredResult(prepared.message_id)
         except JournalUnavailable:
             if not is_next_step:
@@ -319,7 +320,7 @@ def _is_own_app_eager() -> bool:
     return False
 
 
-def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keyed: bool = False) -> enqueue.Prepared:
+def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keyed: bool = False) -> Prepared:
     message_id = options.get("task_id")
     expires = options.get("expires")
     expires_ms = 0
@@ -329,22 +330,10 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keye
         except JournalUnavailable as error:
             error.message_id, error.stored = call.key or message_id or uuid.uuid4().hex, False
             raise
-    return enqueue.prepare(
-        app,
-        call.channel,
-        call.event,
-        call.data,
-        key=call.key,
-        message_id=message_id,
-        socket_id=call.socket_id,
-        tags=call.tags,
-        extras=call.extras,
-        expires_ms=expires_ms,
-        is_keyed=is_keyed,
-    )
+    return prepare(app, call, message_id=message_id, expires_ms=expires_ms, is_keyed=is_keyed)
 
 
-def _finish(app: App, prepared: enqueue.Prepared) -> FinishedEvent:
+def _finish(app: App, prepared: Prepared) -> FinishedEvent:
     return FinishedEvent(get_settings().namespace, app.name, prepared)
 
 

@@ -78,7 +78,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
     try:
         return run(app_name, lane, channel)
     except JournalUnreadable as error:
-        app_named(app_name).journal.failed(lane, channel, error)
+        app_named(app_name).journal.record_failure(lane, channel, error)
     except JournalUnavailable as error:
         logger.warning("app %s lane %d: %s; the sweep rings again", app_name, lane, error)
     except SoftTimeLimitExceeded:
@@ -89,5 +89,5 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
         return DrainAgain(0.0)
     except Exception as error:
         logger.exception("drain failed app=%s lane=%d channel=%s", app_name, lane, channel or "-")
-        app_named(app_name).journal.failed(lane, channel, error)
+        app_named(app_name).journal.record_failure(lane, channel, error)
     return None

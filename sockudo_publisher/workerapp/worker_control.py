@@ -40,7 +40,7 @@ class WorkerControl:
             except JournalUnreadable:
                 continue  # its sweep says so; no other app stands still for it
             others = [lane for lane in lanes if (name, lane) != (self._app.name, self._lane)]
-            if (others and journal.waiting(others)) or journal.holds_wait(lanes):
+            if (others and journal.has_waiting_lane(others)) or journal.has_waiting_hold(lanes):
                 return True
         return False
 
@@ -60,4 +60,4 @@ class WorkerControl:
     def ring_all(self) -> None:
         """Ring every lane of the app that has entries."""
         journal = self._app.journal
-        doorbell.ring(self._app.name, journal.not_empty(journal.lanes()))
+        doorbell.ring(self._app.name, journal.lanes_with_entries(journal.lanes()))

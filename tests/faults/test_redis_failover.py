@@ -91,7 +91,7 @@ def producer(pair: Pair) -> Callable[..., Producer]:
 
 
 def append(producer: Producer, number: int) -> None:
-    appended = producer.append({producer.layout().appending.lane_of("c"): [Item("c", b"%d" % number)]})
+    appended = producer.append([Item("c", b"%d" % number)])
     assert appended.failure is None
 
 

@@ -615,7 +615,7 @@ class Face:
             _raise_unless_done(refusal, holder)
             if answer == "lost":
                 _raise_unless_done("lost", holder)
-            holder.lease.renewed(asked_at)
+            holder.lease.trust_from(asked_at)
             settled = None
             if answer != "again":
                 self.taken = Taken(answer, view, now_ms)
@@ -664,7 +664,7 @@ class Face:
             return self._wait(lane, wait_s)
         return bool(self.model.queue(lane, channel).entries)
 
-    def waiting(self, lanes: Sequence[int]) -> bool:
+    def has_waiting_lane(self, lanes: Sequence[int]) -> bool:
         model = self.model
         return self.trip(
             "waiting", lambda: any(model.queue(n, None).entries and not model.holder_of(n, None) for n in lanes)

@@ -104,7 +104,7 @@ class Control:
         return self.task.process.is_stopping
 
     def others_wait(self) -> bool:
-        return bool(self.others) and self.face.waiting(self.others)
+        return bool(self.others) and self.face.has_waiting_lane(self.others)
 
     def slots_are_scarce(self) -> bool:
         return self.world.plan.is_scarce
@@ -310,7 +310,7 @@ class World:
             return
         if now >= self.redis_down_until:
             if self.journal.renew(holder.keys.lane, holder.keys.channel, holder.lease.token):
-                holder.lease.renewed(now)
+                holder.lease.trust_from(now)
             else:
                 holder.lease.lost = True
             if holder.lease.is_probing:

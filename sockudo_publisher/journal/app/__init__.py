@@ -1,1 +1,1 @@
-"""What all workers of one app share in Redis: the pause, the learned limits, the rate, the list of live workers."""
+"""Data of a whole app in Redis: the pause, the learned limits, the rate, the live workers."""

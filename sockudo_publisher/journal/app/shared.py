@@ -1,7 +1,7 @@
-"""What all workers of an app share: its pause, the right to probe, learned batch limits, the server's memory.
+"""What all workers of an app share: its pause, the right to probe, learned batch limits, the dedup memory's verdict.
 
-These live under the app, apart from the lanes. They are read in the round trip of a take; a value
-that is a moment old costs one request.
+These are keys of the app, apart from the lanes. A take reads them in its round trip; a value that is a moment old costs
+at most one request.
 """
 
 from __future__ import annotations
@@ -17,16 +17,17 @@ from ..unreadable import as_count, is_wrong_type
 
 __all__ = ["LONGEST_PAUSE_MS", "Limits", "Pause", "Shared", "SharedView"]
 
-#: How long a limit learned from the server holds: it finds out again after a change of the server's configuration.
+#: Seconds that a learned limit is kept: after that the server is tried again, whose configuration may have changed.
 LIMITS_TTL_S = 3600
 
-#: ms that a pause may last: what a server may ask for (``MAX_RETRY_AFTER_S`` of ``outcome``), and a minute for clocks.
+#: Max ms of a pause: the longest that a server may ask for (``MAX_RETRY_AFTER_S`` of ``outcome``), and a minute for
+#: clocks.
 LONGEST_PAUSE_MS = 660_000
 
 
 @dataclass(frozen=True)
 class Pause:
-    """Nothing is sent to the app until ``until_ms`` (Redis' time), and then by one prober only.
+    """No worker sends to the app until ``until_ms`` (Redis' time), and then only the one that probes.
 
     ``count`` pauses came in a row since ``since_ms``; ``words`` are the server's.
     """
@@ -38,14 +39,14 @@ class Pause:
     count: int
 
     def left_ms(self, now_ms: int) -> int:
-        """Milliseconds until somebody may ask; none where they are more than a pause lasts (a clock was set back)."""
+        """Milliseconds until a worker may probe; 0 if they are more than a pause lasts (a clock was set back)."""
         left_ms = max(0, self.until_ms - now_ms)
         return left_ms if left_ms <= LONGEST_PAUSE_MS else 0
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Upper bounds of a batch learned from the server; ``None``: none met."""
+    """Limits of a batch that the server has shown; ``None``: no limit known."""
 
     events: int | None = None
     bytes: int | None = None
@@ -53,12 +54,11 @@ class Limits:
 
 @dataclass(frozen=True)
 class SharedView:
-    """The pause, the limits and the server's memory as they were at a take.
+    """The pause, the limits and the dedup memory's verdict at the time of a take.
 
-    Before ``forgets_until_ms`` (Redis' time) the server is taken not to remember ids (``memory.py``);
-    ``checked_ms``: when ids a moment old were found to be remembered last, 0 for never.
-    ``unreadable``: records that hold something else, and count as absent: the name of a key (:class:`AppKeys`), and
-    behind a blank the field where only that is wrong.
+    Until ``forgets_until_ms`` (Redis' time) the server counts as one that forgets ids; ``checked_ms``: the last time at
+    which it was seen to remember new ids, 0 for never. ``unreadable``: records that cannot be read and count as absent:
+    the name of a key (:class:`AppKeys`), and after a blank the field if only that is wrong.
     """
 
     pause: Pause | None
@@ -76,7 +76,7 @@ class Shared:
         self._keys = link.keyspace.app(app)
 
     def read_commands(self) -> tuple[Command, ...]:
-        """To be sent along with a take; :func:`read_view` reads the answers."""
+        """Commands for the round trip of a take; :func:`read_view` reads the answers."""
         return (
             ("HGETALL", self._keys.pause),
             ("HMGET", self._keys.limits, "events", "bytes"),
@@ -84,37 +84,37 @@ class Shared:
         )
 
     def view(self) -> SharedView:
-        """The same in a round trip of its own."""
+        """Read it in a round trip of its own."""
         return read_view(self._link.run(self.read_commands()))
 
     def pause(self, reason: str, wait_s: float, words: str = "") -> int:
-        """Pause the app for ``wait_s`` from now; answers how many pauses came in a row."""
+        """Pause the app for ``wait_s`` from now; answers the number of pauses in a row."""
         answer = self._link.script("pause", (self._keys.pause,), (reason, int(wait_s * 1000), words[:500]))
         return int(answer[1])
 
     def try_probe(self, token: str) -> bool:
-        """Become the one who asks whether the server is back, or stay it.
+        """Take or renew the right to probe whether the server is back; ``False``: another worker has it.
 
-        The right lasts as long as a lease, and is renewed with that of the same token (:mod:`.lease`): a
-        prober that died keeps nobody from asking.
+        The right lasts as long as a lease, and is renewed with the lease of the same token (:mod:`.lease`): a worker
+        that died keeps no other from probing.
         """
         return bool(checked(self._link.run([probe_command(self._keys, token)])[0])[0] == Answer.DONE)
 
     def end_probe(self, token: str) -> None:
-        """Let another probe, unless one does already: ours had run out."""
+        """Give the right to probe back, unless it has expired and another worker has it."""
         self._link.script("drop_right", (self._keys.probe,), (token,))
 
     def resume(self, token: str = "", count: int = 0) -> bool:
-        """End the pause; ``False``: there was none, or it is another by now.
+        """End the pause; ``False``: there was none, or the app was paused again meanwhile.
 
-        ``token``: the prober's, whose right ends with it; ``count``: the pauses in a row that it has seen.
-        Without a token, by hand: whatever the pause, and whoever probes has to ask for the right again.
+        ``token``: of the worker that probes, whose right ends too; ``count``: the pauses in a row that it has seen.
+        Without a token (by hand) any pause ends, and so does the right of whichever worker probes.
         """
         answer = self._link.script("resume", (self._keys.pause, self._keys.probe), (token, count))
         return bool(answer[0] == Answer.DONE)
 
     def learn(self, limits: Limits) -> None:
-        """Remember limits that the server has shown; the smaller of old and new holds."""
+        """Record limits that the server has shown; the smaller of old and new holds."""
         fields: list[Any] = []
         for name, new in (("events", limits.events), ("bytes", limits.bytes)):
             if new is not None:
@@ -124,7 +124,7 @@ class Shared:
 
 
 def read_view(answers: Sequence[Any]) -> SharedView:
-    """The answers of :meth:`Shared.read_commands`. What cannot be read counts as absent, and is named."""
+    """The view by the answers of :meth:`Shared.read_commands`; a record that cannot be read counts as absent."""
     unreadable: list[str] = []
     found: list[Any] = []
     for name, answer in zip(("pause", "limits", "memory"), answers, strict=True):

@@ -1,8 +1,8 @@
-"""The live workers of an app: which Sockudo app each of them delivers the journal's events to.
+"""The live workers of an app, and the Sockudo app to which each delivers the journal's events.
 
-Two deployments that share a Redis and a name would deliver each other's events. So every worker says
-every few seconds where it delivers to (``announce.lua``), and reads what the others say. Records are
-advisory: one that cannot be read is ignored, all may be lost.
+Two deployments that share a Redis and a name would deliver each other's events. So each worker announces every few
+seconds where it delivers to (``announce.lua``), and reads the others' records. The records are advisory: one that
+cannot be read is ignored, and all may be lost.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ __all__ = ["BEAT_S", "TTL_MS", "LiveWorker", "Target", "WorkerRegistry", "first_
 #: Seconds between two announcements of a worker.
 BEAT_S = 2.0
 
-#: Milliseconds without one after which it counts as dead: several beats, since a slow Redis may cost some.
+#: Milliseconds after the last announcement at which a worker counts as dead: a slow Redis may cost several.
 TTL_MS = 15_000
+
+assert 3 * BEAT_S < TTL_MS / 1000, "three lost announcements in a row end no worker"
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where an app's events go: the Sockudo app's id, and ``host:port``."""
+    """The destination of an app's events: the Sockudo app's id, and ``host:port``."""
 
     app_id: str
     host: str
@@ -50,20 +52,20 @@ class WorkerRegistry:
         self._key = link.keyspace.app(app).workers
 
     def announce(self, owner: str, node: str, target: Target) -> tuple[LiveWorker, ...]:
-        """Say that this worker is alive; answers all live workers, this one among them."""
+        """Announce this worker; answers all live workers, this one among them."""
         record = json.dumps({"node": node, "app_id": target.app_id, "host": target.host})
         _, *pairs = self._link.script("announce", (self._key,), (owner, record, TTL_MS))
         return _read(zip(pairs[::2], pairs[1::2], strict=True))
 
     def leave(self, owner: str) -> None:
-        """Take the announcement back, so that a successor need not wait until it runs out."""
+        """Delete this worker's announcement, so that a successor need not wait until it expires."""
         self._link.call("HDEL", self._key, owner)
 
     def alive(self) -> tuple[LiveWorker, ...]:
         """All live workers."""
         answers = self._link.run([("TIME",), ("HGETALL", self._key)])
         time = checked(answers[0])
-        found = () if is_wrong_type(answers[1]) else checked(answers[1])  # announce.lua begins it anew
+        found = () if is_wrong_type(answers[1]) else checked(answers[1])  # announce.lua deletes a key of another type
         now_ms = int(time[0]) * 1000 + int(time[1]) // 1000
         pairs = found.items() if isinstance(found, dict) else zip(found[::2], found[1::2], strict=True)
         return _read(pairs, now_ms)
@@ -72,7 +74,7 @@ class WorkerRegistry:
 def first_rival(mine: LiveWorker, workers: Iterable[LiveWorker]) -> LiveWorker | None:
     """The live worker that came before ``mine`` and delivers to another Sockudo app, if there is one.
 
-    The later one of two leaves, so that exactly one of them goes on.
+    Of two rivals the later one stops, so that exactly one goes on.
     """
     others = [one for one in workers if one.target.app_id != mine.target.app_id]
     return min((one for one in others if _order(one) < _order(mine)), key=_order, default=None)
@@ -88,7 +90,7 @@ def _order(worker: LiveWorker) -> tuple[int, str]:
 
 
 def _read(pairs: Iterable[Sequence[Any]], now_ms: int | None = None) -> tuple[LiveWorker, ...]:
-    # Without the time: the script has left out those that are dead.
+    # Without the time: the script has left out dead workers.
     found = []
     for owner, value in pairs:
         try:
@@ -97,6 +99,6 @@ def _read(pairs: Iterable[Sequence[Any]], now_ms: int | None = None) -> tuple[Li
             target = Target(str(said["app_id"]), str(said["host"]))
             if now_ms is None or abs(now_ms - int(seen_ms)) <= TTL_MS:
                 found.append(LiveWorker(owner.decode(), str(said["node"]), target, int(since_ms)))
-        except (ValueError, KeyError, TypeError, RecursionError):  # of another release, or damaged
+        except (ValueError, KeyError, TypeError, RecursionError):  # written by another release, or damaged
             continue
     return tuple(sorted(found, key=_order))

@@ -1,18 +1,18 @@
-"""How many lanes an app has, and how that number changes while everything runs.
+"""The number of an app's lanes, and how it changes while callers and workers run.
 
-A layout is a span of lane numbers; every layout gets new numbers, so a lane belongs to one layout for
-ever. The record under the app says which span is in force and which were before. A change (a *flip*)
-goes through three phases, each a compare-and-set of the record, each step safe to repeat by anybody:
+A layout is a span of lane numbers; each layout gets new numbers, so a lane belongs to one layout for ever. The record
+of the app holds the span in force and earlier ones. A change (a *flip*) has three phases. Each is a compare-and-set of
+the record, and any process can repeat any step (docs/protocol.md):
 
-1. ``closing``: one by one the old lanes are marked closed. Producers still append to the old ones; the
-   first that a closed lane refuses helps to close the rest. Not before all are closed does anybody
-   append to a new lane, so no event of a channel gets in behind a later one.
-2. ``draining``: producers append to the new lanes, which nobody may drain yet (``Journal.acquire``). A
-   closed lane that is empty, with all its held channels, stays empty.
+1. ``closing``: the old lanes are marked closed, one by one. Producers still append to them; the first producer that a
+   closed lane refuses helps to close the rest. No producer appends to a new lane before all old ones are closed, so no
+   event of a channel overtakes an earlier one.
+2. ``draining``: producers append to the new lanes, which no worker drains yet (``Journal.acquire``). A closed lane that
+   is empty, with all its held channels, stays empty.
 3. ``steady``: all old lanes were empty; the new ones are drained.
 
-The old layout stays in the record for its dead letters and for its ledger: a ``key=`` is looked up
-there too. Reads and writes the record and the lanes' marks; what follows is done by who asks.
+The old layout stays in the record for its dead letters and for its ledger: a ``key=`` is looked up there too. This
+module reads and writes the record and the lanes' marks; its callers act on the result.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ logger = logging.getLogger("sockudo_publisher.journal")
 #: appends with a key a look at its ledger.
 MAX_RETIRED = 4
 
-#: Compare-and-sets of the record that may fail in a row: each failure is somebody else's progress.
+#: Compare-and-sets of the record that may fail in a row: each failure is progress of another process.
 MAX_TRIES = 20
 
 
@@ -262,7 +262,7 @@ class LayoutRecord:
         layout = self.closed()
         if layout.phase is not Phase.DRAINING or not self._are_empty(layout.retired[-1].span):
             return layout
-        text, layout = self._read()  # whoever was faster did the same; emptiness lasts
+        text, layout = self._read()  # a faster process has done the same; an empty closed lane stays empty
         if layout.phase is Phase.DRAINING and self._swap(text, layout.drained()):
             logger.warning("app %s: %d lanes in force, the old ones are empty", self._app, layout.span.count)
         return self.read()

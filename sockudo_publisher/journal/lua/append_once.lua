@@ -3,46 +3,65 @@
 -- KEYS[1] {app:lane}:stream  stream  packs, oldest first
 -- KEYS[2] {app:lane}:state   hash    depth, armed, lane (mark.lua)
 -- KEYS[3...] {app:lane}:ledger:CHANNEL:KEY  string  "a FINGERPRINT" appended | "s FINGERPRINT" scheduled
--- ARGV[1] most items the lane may hold, 0 = any number
+-- ARGV[1] max items of the lane, 0 = no limit
 -- ARGV[2] '1': only a lane that was marked open, '0': a first layout's lanes need no mark
--- ARGV[3] how long a key is remembered, ms
--- ARGV[4] '1': only look (conflict, backlog), change nothing
--- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger says or ''
--- Returns {CLOSED} | {FULL, depth} | {CONFLICT, index of the first key used with another payload}
---   | {DONE or RING, number appended}: keys already appended are passed over
--- A ledger that cannot be read counts as one of another payload: whether its event is stored is unknown.
+-- ARGV[3] how long the ledger keeps a key, ms
+-- ARGV[4] 'stop': if an item is refused, none is stored; 'skip': the others are; 'look': as 'stop', but changes nothing
+-- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger holds or ''
+-- Returns {CLOSED}
+--   | {FULL, depth} | {CONFLICT, index of the first key used with another payload}: nothing is stored
+--   | {DONE or RING, number appended, depth, (index, code)...}: with each item that this call did not append, and why:
+--     DONE, its key was appended before, CONFLICT or FULL (the latter two for 'skip' alone)
+-- Items that do not fit come after all that are appended.
+-- A ledger that cannot be read counts as a conflict: whether its event is stored is unknown.
 -- include depth
+-- include add_entry
 
 --: Items of one entry, as pack.py has it.
 local MAX_ITEMS = 100
 
-local most, ttl, look = tonumber(ARGV[1]), ARGV[3], ARGV[4] == '1'
-local kept = redis.call('HMGET', KEYS[2], 'depth', 'lane')
-if kept[2] == 'closed' or (not kept[2] and ARGV[2] == '1') then return {-5} end
--- read_ledger(key): what it says, false for nothing.
+local stream, state = KEYS[1], KEYS[2]
+local max_items, needs_mark, ttl_ms, mode = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3], ARGV[4]
+local kept = redis.call('HMGET', state, 'depth', 'lane')
+if kept[2] == 'closed' or (not kept[2] and needs_mark) then return {-5} end
+-- read_ledger(key): its value, false if there is none, '?' if it is not a ledger.
 local function read_ledger(key)
   local known = redis.pcall('GET', key)
   return type(known) == 'table' and '?' or known
 end
 
-local fresh, seen = {}, {} -- places in ARGV of what is new; what each key says once it is stored
+local before = read_depth(stream, kept[1])
+local room, depth = room_for(stream, before, #KEYS - 2, max_items)
+local fresh, seen = {}, {} -- places in KEYS of new items; the new value of each ledger
+local answer = {1, 0, 0}
+-- leave_out(k, code): the item of KEYS[k] is not appended.
+local function leave_out(k, code)
+  answer[#answer + 1] = k - 3
+  answer[#answer + 1] = code
+end
+
 for k = 3, #KEYS do
   local at = 5 + (k - 3) * 5
   local known = seen[KEYS[k]] or read_ledger(KEYS[k]) or (ARGV[at + 4] ~= '' and ARGV[at + 4])
-  if known and string.sub(known, 3) ~= ARGV[at] then return {-4, k - 3} end
-  if not known or string.sub(known, 1, 1) ~= 'a' then
+  if known and string.sub(known, 3) ~= ARGV[at] then
+    if mode ~= 'skip' then return {-4, k - 3} end
+    leave_out(k, -4)
+  elseif known and string.sub(known, 1, 1) == 'a' then
+    leave_out(k, 1)
+  elseif mode == 'skip' and #fresh == room then
+    leave_out(k, -3)
+  else
     seen[KEYS[k]] = 'a ' .. ARGV[at]
     fresh[#fresh + 1] = k
   end
 end
-if #fresh == 0 then return {1, 0} end
-local depth = read_depth(KEYS[1], kept[1])
-if is_full(KEYS[1], depth, #fresh, most) then return {-3, depth} end
-if look then return {1, #fresh} end
-if most > 0 and depth + #fresh > most then redis.call('HSET', KEYS[2], 'depth', 0) end
--- The ledger comes last, as a key that is remembered without its event would lose it.
-add_depth(KEYS[1], KEYS[2], #fresh)
-local armed = redis.call('HSETNX', KEYS[2], 'armed', '1')
+if #fresh > room then return {-3, depth} end
+answer[2], answer[3] = #fresh, depth + #fresh
+if #fresh == 0 or mode == 'look' then return answer end
+if depth ~= before then redis.call('HSET', state, 'depth', depth) end
+-- The ledger comes last: a key that is stored without its event would lose the event.
+add_depth(stream, state, #fresh)
+local armed = redis.call('HSETNX', state, 'armed', '1')
 for first = 1, #fresh, MAX_ITEMS do
   local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0
   for i = first, math.min(first + MAX_ITEMS - 1, #fresh) do
@@ -56,9 +75,8 @@ for first = 1, #fresh, MAX_ITEMS do
   end
   local meta = {n = lengths, c = channels}
   if earliest > 0 then meta.x = expiries end
-  redis.call('XADD', KEYS[1], '*', 'v', '1', 'n', #items, 'x', string.format('%.0f', earliest),
-    'm', cjson.encode(meta), 'b', table.concat(items, ','))
+  add_entry(stream, #items, string.format('%.0f', earliest), cjson.encode(meta), table.concat(items, ','))
 end
-for _, k in ipairs(fresh) do redis.call('SET', KEYS[k], seen[KEYS[k]], 'PX', ttl) end
-if armed == 1 then return {4, #fresh} end
-return {1, #fresh}
+for _, k in ipairs(fresh) do redis.call('SET', KEYS[k], seen[KEYS[k]], 'PX', ttl_ms) end
+if armed == 1 then answer[1] = 4 end
+return answer

@@ -1,20 +1,22 @@
 #!lua flags=allow-oom
--- release: give the lease back, unless entries came meanwhile.
+-- release: give the lease back, unless entries were appended meanwhile.
 -- KEYS[1] lease   string  the holder's token
 -- KEYS[2] stream  stream  packs, oldest first
 -- KEYS[3] state   hash    armed
 -- ARGV[1] token   ARGV[2] ttl_ms, if the lease is kept
--- ARGV[3] '1': hand over, give it back whatever there is; the lane stays armed, the caller rings
--- Returns {LOST} | {KEPT}: go on draining | {DONE}
+-- ARGV[3] '1': hand over: give the lease back even with entries; the lane stays armed, and the caller rings it
+-- Returns {LOST} | {KEPT}: there are entries, go on draining | {DONE}
 -- Invariant: a lane with entries is leased or armed, so no wake-up is lost.
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1} end
-if redis.call('XLEN', KEYS[2]) > 0 then
-  if ARGV[3] ~= '1' then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local lease, stream, state = KEYS[1], KEYS[2], KEYS[3]
+local token, ttl_ms, hands_over = ARGV[1], ARGV[2], ARGV[3] == '1'
+if redis.call('GET', lease) ~= token then return {-1} end
+if redis.call('XLEN', stream) > 0 then
+  if not hands_over then
+    redis.call('PEXPIRE', lease, ttl_ms)
     return {5}
   end
 else
-  redis.call('HDEL', KEYS[3], 'armed')
+  redis.call('HDEL', state, 'armed')
 end
-redis.call('DEL', KEYS[1])
+redis.call('DEL', lease)
 return {1}

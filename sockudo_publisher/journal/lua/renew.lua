@@ -1,8 +1,9 @@
 #!lua flags=allow-oom
--- renew: keep the lease a while longer.
+-- renew: extend the lease.
 -- KEYS[1] lease  string  the holder's token
 -- ARGV[1] token   ARGV[2] ttl_ms
 -- Returns {LOST} | {DONE}
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return {-1} end
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local lease, token, ttl_ms = KEYS[1], ARGV[1], ARGV[2]
+if redis.call('GET', lease) ~= token then return {-1} end
+redis.call('PEXPIRE', lease, ttl_ms)
 return {1}

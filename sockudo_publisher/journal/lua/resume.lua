@@ -1,18 +1,20 @@
 #!lua flags=allow-oom
--- resume: the pause is over, since its prober was answered or a person says so.
+-- resume: end the pause, because the server has answered its prober or because a person wants it.
 -- KEYS[1] {app}:pause  hash    reason, words, since, until, count
 -- KEYS[2] {app}:probe  string  the prober's token
--- ARGV[1] token; '': by hand, whatever the pause and whoever probes
+-- ARGV[1] token; '': by hand, for any pause and any prober
 -- ARGV[2] how many pauses in a row the prober has seen
--- Returns {MISMATCH}: another one probes by now, or has paused since; the pause goes on
---   | {EMPTY}: there was none | {DONE}
--- An answer says nothing of trouble that came after its question, and a prober may have been frozen behind it.
-if ARGV[1] ~= '' then
-  if redis.pcall('GET', KEYS[2]) ~= ARGV[1] then return {-2} end
-  redis.call('DEL', KEYS[2])
-  if redis.pcall('HGET', KEYS[1], 'count') ~= ARGV[2] then return {-2} end
+-- Returns {MISMATCH}: another worker probes, or the app was paused again; the pause goes on
+--   | {EMPTY}: there was no pause | {DONE}
+-- An answer proves nothing about trouble that came after its request, and a prober may have been frozen since.
+local pause, probe = KEYS[1], KEYS[2]
+local token, count = ARGV[1], ARGV[2]
+if token ~= '' then
+  if redis.pcall('GET', probe) ~= token then return {-2} end
+  redis.call('DEL', probe)
+  if redis.pcall('HGET', pause, 'count') ~= count then return {-2} end
 else
-  redis.call('DEL', KEYS[2])
+  redis.call('DEL', probe)
 end
-if redis.call('DEL', KEYS[1]) == 0 then return {0} end
+if redis.call('DEL', pause) == 0 then return {0} end
 return {1}

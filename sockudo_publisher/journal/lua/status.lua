@@ -4,36 +4,39 @@
 -- Returns {DONE, depth, ms since its first entry came or -1, dead letters, leased, armed,
 --   {held channel...}, {reason, count...}, version of its first entry where a newer release wrote it, else '',
 --   {failures in a row, since ms, kind of the last} or {}, {number of a key that is of another type, the type...}}
--- The age is read here because an entry is up to 256 KiB, and its id is all that is needed.
+-- The age is computed here because an entry is up to 256 KiB, and only its id is needed.
 -- include now
 -- include entry
 -- include depth
+local stream, state, lease, holds, dead, counts, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local kinds = {
-  [KEYS[1]] = 'stream', [KEYS[2]] = 'hash', [KEYS[3]] = 'string', [KEYS[4]] = 'zset', [KEYS[5]] = 'stream',
-  [KEYS[6]] = 'hash', [KEYS[7]] = 'hash',
+  [stream] = 'stream', [state] = 'hash', [lease] = 'string', [holds] = 'zset', [dead] = 'stream',
+  [counts] = 'hash', [gone] = 'hash',
 }
 local wrong, is_wrong = {}, {}
 for i = 1, #KEYS do
-  local kind = redis.call('TYPE', KEYS[i]).ok
-  if kind ~= 'none' and kind ~= kinds[KEYS[i]] then
-    is_wrong[i] = true
+  local key = KEYS[i]
+  local kind = redis.call('TYPE', key).ok
+  if kind ~= 'none' and kind ~= kinds[key] then
+    is_wrong[key] = true
     wrong[#wrong + 1] = i
     wrong[#wrong + 1] = kind
   end
 end
 local depth, armed, age, version, failing = 0, 0, -1, '', {}
-local oldest = not is_wrong[1] and redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local oldest = not is_wrong[stream] and redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
 if oldest then
   age = math.max(0, now_ms() - tonumber(string.match(oldest[1], '^%d+')))
   local n, _, _, _, _, newer = read_entry(oldest[2])
   version = not n and newer or ''
 end
-if not is_wrong[2] then
-  local kept = redis.call('HMGET', KEYS[2], 'depth', 'armed', 'failures', 'failing_since', 'failure')
-  depth = oldest and read_depth(KEYS[1], kept[1]) or 0
+if not is_wrong[state] then
+  local kept = redis.call('HMGET', state, 'depth', 'armed', 'failures', 'failing_since', 'failure')
+  depth = oldest and read_depth(stream, kept[1]) or 0
   armed = kept[2] and 1 or 0
   if kept[3] then failing = {kept[3], kept[4] or '', kept[5] or ''} end
 end
-return {1, depth, age, is_wrong[5] and 0 or redis.call('XLEN', KEYS[5]), redis.call('EXISTS', KEYS[3]), armed,
-  is_wrong[4] and {} or redis.call('ZRANGE', KEYS[4], 0, -1), is_wrong[6] and {} or redis.call('HGETALL', KEYS[6]),
+return {1, depth, age, is_wrong[dead] and 0 or redis.call('XLEN', dead), redis.call('EXISTS', lease), armed,
+  is_wrong[holds] and {} or redis.call('ZRANGE', holds, 0, -1),
+  is_wrong[counts] and {} or redis.call('HGETALL', counts),
   version, failing, wrong}

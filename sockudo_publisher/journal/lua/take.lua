@@ -9,38 +9,44 @@
 -- KEYS[7] counts  hash    counters by reason
 -- KEYS[8] dead_size  hash  bytes, aged
 -- KEYS[9...] per held channel the caller knows: its hold's stream, its hold's state
--- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] most items   ARGV[4] most bytes
--- ARGV[5] 'drop' or 'dead': what becomes of an expired item   ARGV[6] the channel of a held queue, '' for a lane
--- ARGV[7] most dead letters of the lane, 0 = any number   ARGV[8] most bytes of them, 0 = any
+-- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] max items   ARGV[4] max bytes
+-- ARGV[5] 'drop' or 'dead': what happens to an expired item   ARGV[6] the channel of a held queue, '' for a lane
+-- ARGV[7] max dead letters of the lane, 0 = no limit   ARGV[8] max bytes of them, 0 = no limit
 -- ARGV[9...] the held channels of KEYS[9...]
--- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far, the head moved
+-- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far; the head moved
 --   | {UNKNOWN_VERSION, now, version}
---   | {UNREADABLE, now, 'state'}: the head's place or the marker (mend.lua) | {UNREADABLE, now, entry id} (quarantine.lua)
+--   | {UNREADABLE, now, 'state'}: the head or the marker (mend.lua) | {UNREADABLE, now, entry id} (quarantine.lua)
 --   | {DONE, now, first_ms, marker, resent, depth, pack...}
 --   pack: entry id, item count, meta, body, first index, end index, skipped indexes ("3,7" or "")
--- The marker "FIRST_MS ENTRY INDEX [MOVES]" says: every item from the head up to (ENTRY, INDEX) may have been
--- sent since FIRST_MS; MOVES counts how often items of it have left. While there is one, nothing behind it is
--- read: a marked prefix never grows.
--- What cannot be read is met at the head alone: before it a batch ends. A pack that goes whole is joined unparsed.
+-- The marker "FIRST_MS ENTRY INDEX [MOVES]" means: each item from the head up to (ENTRY, INDEX) may have been sent
+-- since FIRST_MS; MOVES counts how often some of them have left. While there is a marker, nothing behind it is read: a
+-- marked prefix never grows.
+-- A batch ends before an entry that cannot be read; such an entry is answered when it is at the head. The body of a
+-- pack that goes into the batch whole is not parsed.
 -- include now
 -- include advance
 -- include counters
 -- include depth
 -- include dead
 -- include entry
+-- include add_entry
+-- include part
 
 --: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
 local MAX_MOVED = 1000
 --: Items that one call looks at one by one before it answers AGAIN.
 local MAX_LOOKED = 5000
---: ms that a first attempt may lie ahead, by a clock that was set back: one further off is at a time unknown.
+--: Max ms by which a first attempt may be later than now, because a clock was set back; beyond, its time is unknown.
 local MAX_AHEAD_MS = 60000
 
-local stream, state, gone = KEYS[1], KEYS[2], KEYS[4]
-if redis.call('GET', KEYS[3]) ~= ARGV[1] then return {-1} end
-redis.call('PEXPIRE', KEYS[3], ARGV[2])
+local stream, state, lease, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local holds, dead, counts, dead_size = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local token, ttl_ms, max_items, max_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local keeps_expired, own_channel = ARGV[5] == 'dead', ARGV[6]
+local max_letters, max_letter_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
+if redis.call('GET', lease) ~= token then return {-1} end
+redis.call('PEXPIRE', lease, ttl_ms)
 local now = now_ms()
-local most_items, most_bytes = tonumber(ARGV[3]), tonumber(ARGV[4])
 
 local kept = redis.call('HMGET', state, 'head', 'marker', 'depth')
 local head, marker, depth = tonumber(kept[1] or '0'), kept[2], kept[3]
@@ -52,7 +58,7 @@ if marker then
   is_bad = is_bad or not first_ms or tonumber(first_ms) > now + MAX_AHEAD_MS
 end
 if is_bad then
-  -- Before an entry of a newer release they may be that release's: mended, they would say no more what has been sent.
+  -- If a newer release wrote the first entry, it may have written these too: mend.lua would destroy its record.
   local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
   local _, _, _, _, _, newer = read_entry(oldest and oldest[2] or {})
   if newer then return {3, now, newer} end
@@ -61,12 +67,12 @@ end
 
 local held, any_held = {}, false
 for i = 9, #ARGV do
-  if redis.call('ZSCORE', KEYS[5], ARGV[i]) then
-    held[ARGV[i]] = {KEYS[9 + (i - 9) * 2], KEYS[10 + (i - 9) * 2]}
+  if redis.call('ZSCORE', holds, ARGV[i]) then
+    held[ARGV[i]] = {KEYS[i * 2 - 9], KEYS[i * 2 - 8]}
     any_held = true
   end
 end
-if any_held and depth then redis.call('HSET', state, 'depth', depth) end -- as it is: a right that leave needs
+if any_held and depth then redis.call('HSET', state, 'depth', depth) end -- unchanged: fails early if the right that leave() needs is missing
 local any_gone = redis.call('EXISTS', gone) == 1
 
 local packs, count, bytes, moved, looked, died = {}, 0, 0, 0, 0, 0
@@ -75,15 +81,15 @@ local last_id, last_index, last_whole -- how far this call read
 local marked_all = false
 local full, version, bad = false, nil, nil
 
--- leave(id, index): an item leaves the queue without being settled.
+-- leave(id, index): record that an item leaves the queue without being settled.
 local function leave(id, index)
   redis.call('HSET', gone, id .. ':' .. index, '1')
   add_depth(stream, state, -1)
   moved = moved + 1
 end
 
--- look(id, n, meta_text, body, start, stop): a pack item by item; answers what of it goes into the batch; nil: its
--- meta cannot be read.
+-- look(id, n, meta_text, body, start, stop): go through a pack item by item. Returns the index reached, the number of
+-- items for the batch and the skipped indexes; nil if its meta cannot be read.
 local function look(id, n, meta_text, body, start, stop)
   local meta = read_meta(meta_text, n, body)
   if not meta then return nil end
@@ -91,7 +97,7 @@ local function look(id, n, meta_text, body, start, stop)
   for i = 1, start do offset = offset + meta.n[i] + 1 end
   local skipped, taken, index = {}, 0, start
   while index < stop do
-    if count >= most_items or moved >= MAX_MOVED or looked >= MAX_LOOKED then full = true break end
+    if count >= max_items or moved >= MAX_MOVED or looked >= MAX_LOOKED then full = true break end
     looked = looked + 1
     local length, channel = meta.n[index + 1], meta.c[index + 1]
     local expiry = meta.x and meta.x[index + 1] or 0
@@ -99,18 +105,15 @@ local function look(id, n, meta_text, body, start, stop)
       skipped[#skipped + 1] = index
     elseif held[channel] then
       local item = string.sub(body, offset, offset + length - 1)
-      local one = {n = {length}, c = {channel}}
-      if expiry > 0 then one.x = {expiry} end
-      local fields = {'v', '1', 'n', '1', 'x', string.format('%.0f', expiry), 'm', cjson.encode(one), 'b', item}
-      if marker then fields[#fields + 1] = 't' fields[#fields + 1] = first_ms end
+      local one = cjson.encode(part_of(meta, n, index + 1, index + 1))
       add_depth(held[channel][1], held[channel][2], 1)
-      redis.call('XADD', held[channel][1], '*', unpack(fields))
+      add_entry(held[channel][1], 1, string.format('%.0f', expiry), one, item, marker and first_ms)
       leave(id, index)
       skipped[#skipped + 1] = index
     elseif not marker and not clock and expiry > 0 and expiry <= now then
-      tally(KEYS[7], 'expired', 1)
-      if ARGV[5] == 'dead' then
-        add_letter(KEYS[6], KEYS[8], {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
+      tally(counts, 'expired', 1)
+      if keeps_expired then
+        add_letter(dead, dead_size, {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
           'channel', channel, 'expiry', string.format('%.0f', expiry),
           'item', string.sub(body, offset, offset + length - 1)})
         died = died + 1
@@ -118,7 +121,7 @@ local function look(id, n, meta_text, body, start, stop)
       leave(id, index)
       skipped[#skipped + 1] = index
     else
-      if count > 0 and bytes + length > most_bytes then full = true break end
+      if count > 0 and bytes + length > max_bytes then full = true break end
       count = count + 1
       taken = taken + 1
       bytes = bytes + length + 1
@@ -153,7 +156,7 @@ while not full and not marked_all and not version and not bad do
     end
     local reached, taken, skipped = stop, stop - start, ''
     if any_held or any_gone or (expiry ~= '0' and not marker)
-        or count + taken > most_items or bytes + #body > most_bytes then
+        or count + taken > max_items or bytes + #body > max_bytes then
       reached, taken, skipped = look(id, n, meta, body, start, stop)
       if not reached then bad = id break end
     else
@@ -166,16 +169,16 @@ while not full and not marked_all and not version and not bad do
     if reached > start or reached == n then last_id, last_index, last_whole = id, reached, reached == n and '1' or '0' end
     if id == end_id and reached == stop then marked_all = true end
     if full or marked_all then break end
-    if count >= most_items then full = true break end
+    if count >= max_items then full = true break end
   end
   from = '(' .. chunk[#chunk][1]
   size = math.min(size * 2, 128)
 end
 
-if died > 0 then trim_dead(KEYS[6], KEYS[8], KEYS[7], tonumber(ARGV[7]), tonumber(ARGV[8]), died + MAX_TRIMMED) end
+if died > 0 then trim_dead(dead, dead_size, counts, max_letters, max_letter_bytes, died + MAX_TRIMMED) end
 
 if marker and not marked_all and (last_id or not version) then
-  -- It ends where no entry is: what comes there later would be taken for sent.
+  -- A marker whose end is no entry would also cover an entry that is appended there later.
   local ends = redis.call('XRANGE', stream, end_id, end_id)[1]
   if not ends or ends[1] ~= end_id then return {6, now, 'state'} end
 end
@@ -194,17 +197,17 @@ if count > 0 then
   return answer
 end
 if last_id then
-  -- Everything up to here has left: the head moves without a request. A marker that ends here ends too.
+  -- All items up to here have left: the head moves without a request. A marker that ends here is deleted.
   advance(stream, state, gone, last_id, last_index, last_whole)
   if marked_all then
     redis.call('HDEL', state, 'marker')
   elseif marker then
     redis.call('HSET', state, 'marker', moved_marker(marker))
   end
-  end_if_empty(stream, state, KEYS[5], ARGV[6])
+  end_if_empty(stream, state, holds, own_channel)
   return {2, now}
 end
-if marked_all then -- the marker ends before the head: all of it has left
+if marked_all then -- the marker ends before the head: all its items have left
   redis.call('HDEL', state, 'marker')
   return {2, now}
 end

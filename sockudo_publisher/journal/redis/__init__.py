@@ -1,1 +1,1 @@
-"""The journal's way to Redis: the connection, the scripts, and what an error of Redis proves."""
+"""The connection to Redis, the scripts, and what an error reply of Redis proves."""

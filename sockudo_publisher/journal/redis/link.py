@@ -1,12 +1,11 @@
-"""The wire to Redis: commands in one round trip, no retry, and a clear word on what was stored.
+"""Connections to Redis: commands in one round trip, without retry; errors tell what was stored.
 
-redis-py's own retry is off: a repeated append would be a second event. So a failure says what it
-proves: before the first byte left, nothing is stored (``stored=False``); after it, nobody knows
-(``None``); an error that Redis answered changed nothing (``False``), unless it came out of the middle of a
-script (:mod:`.refusal`).
+redis-py's own retry is off: a repeated append would be a second event. An error's ``stored`` is ``False`` if the
+failure came before the first byte was sent, or if Redis answered an error; it is ``None`` (unknown) if the failure
+came later, or if the error came from the middle of a script (:mod:`.refusal`).
 
-Nothing here takes a lock. A lock that another thread holds at a fork stays locked in the child for ever,
-and a signal handler that publishes would wait for the code that it has interrupted.
+This module takes no lock. A lock that another thread holds at a fork stays locked in the child for ever, and a signal
+handler that publishes would wait for the code that it has interrupted.
 """
 
 from __future__ import annotations
@@ -38,29 +37,33 @@ from ..keys import Keyspace
 from .refusal import checked, describe_refusal, error_words, is_out_of_memory
 from .scripts import name_of, script, script_with
 
-__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "scored"]
+__all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "read_scores"]
 
 Command: TypeAlias = tuple[Any, ...]
 
-#: Idle connections that one process keeps: one per thread that publishes at the same time.
+#: Idle connections that one process keeps: one for each thread that publishes at the same time.
 MAX_FREE = 64
 
-#: Seconds to connect, and to wait for an answer, where a caller waits (`delay`): both together stay
-#: under the two seconds after which it must have raised.
+#: Seconds to connect, and to wait for an answer, in a caller's process (`delay`): both together stay under the two
+#: seconds after which `delay` must have raised.
 CALLER_TIMEOUT_S = 0.9
 
-#: Seconds to connect, and to wait for an answer, in a worker: an AOF rewrite or a slow disk may hold
-#: Redis for a second or two, which must not make a holder drop an answer of the server.
+#: Seconds to connect, and to wait for an answer, in a worker: an AOF rewrite or a slow disk may stop
+#: Redis for a second or two, and a holder must not lose the server's answer for that.
 WORKER_TIMEOUT_S = 4.0
+
+# A caller connects and waits once each before `delay` raises; a worker waits longer than any caller.
+assert 2 * CALLER_TIMEOUT_S < 2.0
+assert CALLER_TIMEOUT_S < WORKER_TIMEOUT_S
 
 
 def evalsha(name: str, keys: Sequence[str], args: Sequence[Any]) -> Command:
-    """One script call as a command."""
+    """The command that calls a script."""
     return ("EVALSHA", script(name).sha1, len(keys), *keys, *args)
 
 
 def _with_text(command: Command) -> Command:
-    """The same script call for a Redis that does not know the script; it knows the SHA-1 from then on."""
+    """The same script call with the script's text; Redis knows the SHA-1 from then on."""
     known = script_with(command[1])
     assert known is not None, "called by evalsha"
     return ("EVAL", known.text, *command[2:])
@@ -68,12 +71,12 @@ def _with_text(command: Command) -> Command:
 
 @dataclass(frozen=True)
 class _Connections:
-    """One process' means to connect, and its connections that are not in use."""
+    """The connection factory of one process, and its connections that are not in use."""
 
     pid: int
     factory: redis.ConnectionPool
-    # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics); all that is
-    # needed of it is a free list, and list.append and list.pop are atomic.
+    # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics). A list of free connections is
+    # enough: list.append and list.pop are atomic.
     free: list[Any] = field(default_factory=list)
 
 
@@ -94,7 +97,7 @@ class RedisLink:
         return f"<RedisLink timeout_s={self._timeout_s}>"
 
     def _connect(self) -> Any:
-        """A connection that nobody uses; one that Redis has closed meanwhile (it restarted) is replaced."""
+        """A connection that is not in use; one that Redis has closed meanwhile (it restarted) is replaced."""
         try:
             made = self._made
             if made is None or made.pid != os.getpid():
@@ -102,8 +105,8 @@ class RedisLink:
             try:
                 connection = made.free.pop()
             except IndexError:
-                # Not by the pool's own method: it counts connections and never uncounts those that broke, so that after
-                # a hundred of them (redis-py 8) a process would never reach Redis again.
+                # Not by the pool's own method: it never subtracts broken connections from its count, so that after a
+                # hundred of them (redis-py 8) the process could not connect any more.
                 connection = cast(Any, made.factory.connection_class(**made.factory.connection_kwargs))
                 connection.connect()
             else:
@@ -115,7 +118,7 @@ class RedisLink:
         return connection
 
     def _begin_process(self) -> _Connections:
-        """What this process connects with; two threads that begin at once make it twice, and one of them stays."""
+        """Make this process' factory; of two threads that make one at the same time, the last one's stays."""
         factory = redis.ConnectionPool.from_url(
             self._url,
             socket_timeout=self._timeout_s,
@@ -124,7 +127,7 @@ class RedisLink:
             decode_responses=False,
             command_packer=_Packer(),
         )
-        # What the parent had is dropped, not closed: its sockets are the parent's.
+        # The parent's connections are dropped, not closed: their sockets belong to the parent.
         made = self._made = _Connections(os.getpid(), factory)
         return made
 
@@ -141,13 +144,12 @@ class RedisLink:
             connection.disconnect()
 
     def run(self, commands: Sequence[Command], *, in_order: bool = False, then: Command | None = None) -> list[Any]:
-        """Send commands in one round trip and return their answers, errors included as values.
+        """Send commands in one round trip and return their answers; an error reply is a value.
 
-        Scripts that Redis does not know are called again with their text; with ``in_order`` so is every
-        command after the first of them, because they were written to come after: such a list must bear that
-        a later command runs twice. Without it, a command that has run never runs again. ``then`` is one more
-        command, about all of them, and is sent again after what was. Raises :class:`JournalUnavailable` when
-        the connection fails.
+        Scripts that Redis does not know are called again with their text. With ``in_order``, each command after the
+        first of them is sent again too, because it must run after it: so it may run twice. Without ``in_order``, a
+        command that has run is not sent again. ``then`` is one more command, sent again after all others. Raises
+        :class:`JournalUnavailable` if the connection fails.
         """
         if then is not None:
             commands = [*commands, then]
@@ -170,8 +172,8 @@ class RedisLink:
             connection.disconnect()
             raise JournalUnavailable(f"Redis did not answer: {self._trouble(error)}", stored=None) from None
         except BaseException:
-            # A greenlet killed or a signal raised between question and answer: the next user of this
-            # connection would read our answer.
+            # A greenlet was killed, or a signal handler raised, between command and answer: the next user of this
+            # connection would read this answer.
             connection.disconnect()
             raise
         self._give_back(connection)
@@ -180,28 +182,28 @@ class RedisLink:
         return answers
 
     def _trouble(self, error: Exception) -> str:
-        """Where and why, without credentials."""
+        """The URL without credentials, and the reason."""
         return f"{without_credentials(self._url)}: {_reason(error, self._timeout_s)}"
 
     def call(self, *command: Any) -> Any:
-        """One command; an error that Redis answers is raised as :class:`JournalUnavailable`."""
+        """Run one command; raises :class:`JournalUnavailable` for an error reply."""
         return checked(self.run([command])[0])
 
     def script(self, name: str, keys: Sequence[str], args: Sequence[Any] = ()) -> Any:
-        """One script."""
+        """Run one script."""
         return self.call(*evalsha(name, keys, args))
 
 
-def scored(answer: Sequence[Any]) -> list[tuple[str, int]]:
-    """Members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
+def read_scores(answer: Sequence[Any]) -> list[tuple[str, int]]:
+    """The members of a sorted set with their scores; RESP2 answers a flat list, RESP3 pairs."""
     pairs = answer if answer and isinstance(answer[0], list | tuple) else zip(answer[::2], answer[1::2], strict=True)
-    # The journal's names are UTF-8: others are left out. Its times are milliseconds: others are cut to a bound.
+    # The journal's names are UTF-8: others are left out. Its times are milliseconds: larger numbers are cut.
     found = [(member.decode(errors="replace"), float(score)) for member, score in pairs]
     return [(member, int(max(-1e15, min(score, 1e15)))) for member, score in found if "\ufffd" not in member]
 
 
 def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -> None:
-    """The points beside each script of a round trip, where a test kills this process."""
+    """Pass the crash points beside each script of a round trip, where a test may kill this process."""
     for command in commands:
         if command[0] == "EVALSHA":
             faultpoint.crash_point(f"{side} {name_of(command[1])}")
@@ -209,31 +211,31 @@ def _at_scripts(side: Literal["before", "after"], commands: Sequence[Command]) -
 
 def _has_ended(connection: Any) -> bool:
     try:
-        return bool(connection.can_read(timeout=0))  # between two questions there is nothing to read but an end
+        return bool(connection.can_read(timeout=0))  # between two calls only the end of the connection can be read
     except (RedisError, OSError):
         return True
 
 
 def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
-    # redis-py packs with the same function, after looks at each argument that ours have passed: 4 us of a 100 us call.
+    # redis-py packs with the same function, after type checks that our arguments need not pass: 4 us of a 100 us call.
     connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
     answers: list[Any] = []
     for _ in commands:
         try:
             answers.append(connection.read_response())
-        except ResponseError as error:  # the answer to this command; the others have their own
+        except ResponseError as error:  # of this command; the other commands have their own answers
             answers.append(error)
     return answers
 
 
 def _packed(command: Command) -> bytes:
-    # hiredis 3.5 ends the process where a signal's handler raises (Ctrl-C, a time limit) while it reads a number.
+    # hiredis 3.5 ends the process if a signal handler raises (Ctrl-C, a time limit) while it converts a number.
     parts: Any = tuple([part if isinstance(part, (str, bytes)) else str(part) for part in command])
     return bytes(pack_command(parts))
 
 
 class _Packer:
-    """What redis-py itself says on a new connection (HELLO, SELECT, ...), packed in the same way."""
+    """Packs the commands that redis-py sends on a new connection (HELLO, SELECT, ...) in the same way."""
 
     def pack(self, name: str, *args: Any) -> list[bytes]:
         return [_packed((*name.split(), *args))]
@@ -244,11 +246,11 @@ MAX_CAUSES = 5
 
 
 def _reason(error: Exception, timeout_s: float) -> str:
-    """Why Redis was not reached, in words of ours or the system's: redis-py's own may hold what it was given."""
+    """Why Redis was not reached. redis-py's own text is not used: it may contain arguments."""
     if isinstance(error, AuthenticationError):
         return "refuses the user or password"
     if isinstance(error, BusyLoadingError):
-        return "is loading its data, and takes no commands until then"
+        return "is loading its data, and accepts no commands until it has"
     if isinstance(error, (RedisTimeoutError, TimeoutError)):
         return f"no answer within {timeout_s:g} s"
     cause: BaseException | None = error

@@ -1,9 +1,9 @@
-"""What an error that Redis answers proves, and what to do about it. Pure.
+"""What an error reply of Redis proves, and what to do about it. Pure.
 
-An error reply names a script in two cases: the script could not be compiled, or it failed while it ran,
-perhaps after a write, which Redis never takes back. Redis 7 and Valkey 8 end the second kind with
-``script: SHA, on @user_script:LINE.`` (tried with both). All other refusals (a missing right, a full or
-read-only Redis, an unknown script) come before a script's first line, so nothing was stored.
+An error reply names a script in two cases: the script could not be compiled, or it failed while it ran, perhaps after a
+write, which Redis does not undo. Redis 7 and Valkey 8 end the second kind with ``script: SHA, on @user_script:LINE.``
+(tested with both). All other refusals (a missing right, a full or read-only Redis, an unknown script) come before a
+script's first line, so nothing was stored.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from .scripts import script_with
 
 __all__ = ["checked", "describe_refusal", "error_words", "has_failed_in_script", "is_about_data", "is_out_of_memory"]
 
-#: How Redis says where in a script an error came from.
+#: How Redis names the place in a script that an error came from.
 _IN_SCRIPT = re.compile(r"script: ([0-9a-f]{40}), on @?user_script:(\d+)")
-#: What older servers say of the same (Redis 6 and before: "Error running script (call to f_SHA): @user_script:3: ...").
+#: The same from older servers (Redis 6 and before: "Error running script (call to f_SHA): @user_script:3: ...").
 _RUNNING = ("Error running script", "@user_script", "Script killed by user")
 
 _COMMAND_OF_LINE = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 _DENIED_COMMAND = re.compile(r"no permissions to run the '([\w|]+)' command")
 _UNKNOWN_COMMAND = re.compile(r"unknown command [`']?(\w+)", re.IGNORECASE)
 
-#: Valkey names the user, who is shown nowhere else.
+#: Valkey names the user, whom this package shows nowhere.
 _USER = re.compile(r"User \S+ has")
 
-#: How Redis answers a command inside a script that the user may not run.
+#: The answers of Redis to a command in a script that the user may not run.
 _DENIED_IN_SCRIPT = ("can't run this command or subcommand", "ACL failure in script")
 
 _RIGHTS = "the rights that each part needs are in docs/deployment.md"
 
 
 def checked(answer: Any) -> Any:
-    """The answer itself. Raises :class:`JournalUnavailable` for an error that Redis answered, and of it
-    :class:`JournalUnreadable` where the cause is what a key holds.
+    """The answer itself. Raises :class:`JournalUnavailable` for an error reply; :class:`JournalUnreadable`, a subclass,
+    if a key's data is the cause.
 
-    Its ``stored`` is ``None`` where the error came out of the middle of a script, else ``False``.
+    Its ``stored`` is ``None`` if the error came from the middle of a script, else ``False``.
     """
     if isinstance(answer, Exception):
         stored = None if has_failed_in_script(answer) else False
@@ -50,14 +50,14 @@ def checked(answer: Any) -> Any:
 
 
 def has_failed_in_script(answer: object) -> bool:
-    """Whether a script failed while it ran: what it had written before stays."""
+    """Whether a script failed while it ran: its writes before that stay."""
     if not isinstance(answer, ResponseError):
         return False
     text = str(answer)
     return _IN_SCRIPT.search(text) is not None or any(words in text for words in _RUNNING)
 
 
-#: What Redis answers to a script for reasons of its own, which pass: nothing is wrong with the data then.
+#: Error replies to a script for temporary reasons or missing rights, not because of the data.
 _PASSING = (
     *("OOM", "MISCONF", "READONLY", "LOADING", "BUSY", "NOREPLICAS", "CLUSTERDOWN", "MASTERDOWN", "TRYAGAIN"),
     *("MOVED", "ASK ", "NOPERM", "NOAUTH", "UNBLOCKED", "KILLED", "killed by user", *_DENIED_IN_SCRIPT),
@@ -65,7 +65,7 @@ _PASSING = (
 
 
 def is_about_data(answer: object) -> bool:
-    """Whether Redis refused a command for what a key holds: another type, or no number where a script needs one."""
+    """Whether a key's data is the cause of an error reply: another type, or not a number where a script needs one."""
     text = str(answer)
     if not isinstance(answer, ResponseError) or isinstance(answer, NoScriptError):
         return False
@@ -73,23 +73,23 @@ def is_about_data(answer: object) -> bool:
 
 
 def is_out_of_memory(answer: object) -> bool:
-    """Whether Redis refused a write for want of memory, before anything was written."""
+    """Whether Redis refused a write because it is full, before anything was written."""
     if has_failed_in_script(answer):
         return False
-    # redis-py takes the code off the words where it is the first of them; behind a script's it may not be.
+    # redis-py removes the code from the start of the text; behind a script's name it may remain.
     return isinstance(answer, OutOfMemoryError) or (isinstance(answer, ResponseError) and "OOM" in str(answer))
 
 
 def describe_refusal(error: Exception) -> str:
-    """The words of Redis, and the right or the version that is missing where that is the cause."""
+    """The error's text, and the missing right or version if that is the cause."""
     advice = _advice(error)
     return f"{error_words(error)}; {advice}" if advice else error_words(error)
 
 
 def error_words(error: Exception) -> str:
-    """The kind of an error, with its text only where that cannot hold a URL or a value."""
-    # An unknown command is answered with its arguments, and HELLO's are user and password.
-    # redis-py puts a pipeline's command before them, with all that was to be stored.
+    """The kind of an error, with its text only if that cannot contain a URL or a value."""
+    # The reply to an unknown command contains its arguments: those of HELLO are user and password. redis-py puts a
+    # pipeline's command before the text, with all its data.
     text = str(error).rpartition("of pipeline caused error: ")[2]
     text = text.split("\n", 1)[0].split("with args", 1)[0].rstrip(" ,")
     text = _USER.sub("the user has", text)
@@ -103,7 +103,7 @@ def _advice(error: Exception) -> str:
     found = _IN_SCRIPT.search(text)
     if found is not None and any(words in text for words in _DENIED_IN_SCRIPT):
         return _advice_in_script(found[1], int(found[2]))
-    if isinstance(error, NoScriptError):  # also after EVAL: it was taken for another command, or by a proxy
+    if isinstance(error, NoScriptError):  # also after EVAL: another command has that name, or a proxy answers
         return f"Redis does not know the script though it was sent with EVAL; {_RIGHTS}"
     if isinstance(error, NoPermissionError):
         denied = _DENIED_COMMAND.search(text)

@@ -1,7 +1,7 @@
 """The Lua scripts, one file an operation, and the codes they answer with.
 
-A script's text is read once per process; a line ``-- include NAME`` pulls in a shared function from
-``lua/NAME.lua``. Scripts are called by SHA-1, and with their text (``EVAL``, after which Redis knows the
+A script's text is read once per process; a line ``-- include NAME`` is replaced by the shared functions of
+``lua/include/NAME.lua``. Scripts are called by SHA-1, and with their text (``EVAL``, after which Redis knows the
 SHA-1) when Redis does not know them: first use, ``SCRIPT FLUSH``, a failover to a replica that never saw
 them. ``SCRIPT LOAD`` is not used: managed services deny it, and it would load one node of a cluster only.
 """
@@ -58,18 +58,18 @@ _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 class Answer(IntEnum):
     """What a script answers; the Lua headers use the same names (a test compares them)."""
 
-    LOST = -1  # the lease is no longer ours; nothing was touched
-    MISMATCH = -2  # Redis does not hold that marker (or layout); nothing was touched
-    FULL = -3  # the lane holds the most it may; nothing was appended
+    LOST = -1  # the caller does not hold the lease; nothing was changed
+    MISMATCH = -2  # Redis holds another marker (token, pause or layout); nothing was changed
+    FULL = -3  # the lane holds the maximum number of items; nothing was appended
     CONFLICT = -4  # the key was used with another payload; nothing was appended
     CLOSED = -5  # the lane belongs to an earlier layout; nothing was appended
-    EMPTY = 0  # no entry
-    DONE = 1  # done as asked
-    AGAIN = 2  # progress was made without a batch; call again
-    UNKNOWN_VERSION = 3  # the head was written by a newer release; left alone
-    RING = 4  # done, and the lane must be rung
-    KEPT = 5  # not released: entries came meanwhile, go on draining
-    UNREADABLE = 6  # what is at the head cannot be read; nothing was taken
+    EMPTY = 0  # the script found nothing to do
+    DONE = 1  # done
+    AGAIN = 2  # progress without a batch; call again
+    UNKNOWN_VERSION = 3  # a newer release wrote the head; nothing was changed
+    RING = 4  # done, and the caller must ring the lane
+    KEPT = 5  # not released: the queue has entries, go on draining
+    UNREADABLE = 6  # the head cannot be read; nothing was taken
 
 
 @dataclass(frozen=True)
@@ -82,12 +82,15 @@ class Script:
 
 
 def _read(name: str) -> str:
-    return (files("sockudo_publisher.journal") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+    folder = files("sockudo_publisher.journal") / "lua"
+    if name not in NAMES:
+        folder = folder / "include"
+    return (folder / f"{name}.lua").read_text(encoding="utf-8")
 
 
 @lru_cache(maxsize=len(NAMES))
 def script(name: str) -> Script:
-    """One script, with its includes resolved."""
+    """The script of an operation, with its includes resolved."""
     text = _INCLUDE.sub(lambda match: _read(match.group(1)), _read(name))
     return Script(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
@@ -98,10 +101,10 @@ def all_scripts() -> tuple[Script, ...]:
 
 
 def script_with(sha1: str) -> Script | None:
-    """The script that has this SHA-1, ``None`` for one that is not of this package."""
+    """The script with this SHA-1; ``None`` if it is not a script of this package."""
     return next((one for one in all_scripts() if one.sha1 == sha1), None)
 
 
 def name_of(sha1: str) -> str:
-    """The operation that a script with this SHA-1 is."""
+    """The operation of the script with this SHA-1."""
     return next(one.name for one in all_scripts() if one.sha1 == sha1)

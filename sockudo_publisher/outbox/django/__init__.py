@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...publishing.call import PublishCall
 from ..relay import MAX_ROWS, Relayed
 from ..row import finished
 
@@ -36,7 +37,7 @@ def add(
     """
     from .models import OutboxRow
 
-    rows = finished(channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras, app=app)
+    rows = finished(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
     return rows[0].message_id
 

@@ -45,9 +45,7 @@ def test_unreadable_value_is_in_no_log_and_no_dead_letter(stack: Stack) -> None:
     """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
     event = {"name": "e", "channel": stack.channel(), "data": "x", "message_id": "m"}
     body = json.dumps({**event, "extras": {"ephemeral": "not-for-the-log"}}).encode()  # the caller refuses it now
-    producer = app_named().producer
-    lane = producer.layout().appending.lane_of(stack.channel())
-    producer.append({lane: [Item(stack.channel(), body)]})
+    app_named().producer.append([Item(stack.channel(), body)])
     worker = stack.worker()
     assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 60)
     [letter] = operations.dead_list(get_settings(), "default", 10)

@@ -152,7 +152,7 @@ def test_old_primary_that_still_serves_a_worker_lets_two_send(
     producer = Producer(old.url, APP, lanes=world.lanes, max_backlog=0, key_ttl_ms=1000)
 
     def append(*ids: str) -> None:
-        assert producer.append({0: [Item(channel, item(one, channel, "x"), 0) for one in ids]}).failure is None
+        assert producer.append([Item(channel, item(one, channel, "x"), 0) for one in ids]).failure is None
 
     with redis.Redis.from_url(old.url) as of_old, redis.Redis.from_url(new.url) as of_new:
         append("a", "b", "c")

@@ -75,7 +75,7 @@ class Control:
         self.during_sleep()
 
     def ring_all(self) -> None:
-        self.rung.append(self.world.journal.not_empty(range(self.world.lanes)))
+        self.rung.append(self.world.journal.lanes_with_entries(range(self.world.lanes)))
 
 
 class World:
@@ -168,11 +168,8 @@ class World:
         """These events (channel, id), in this order, as one pack or one by one."""
         runs = [events] if pack else [[one] for one in events]
         for run in runs:
-            by_lane: dict[int, list[Item]] = {}
-            for channel, one in run:
-                lane = lane_of(channel, self.lanes)
-                by_lane.setdefault(lane, []).append(Item(channel, item(one, channel, data), expires_ms))
-            assert self.producer.append(by_lane).failure is None
+            items = [Item(channel, item(one, channel, data), expires_ms) for channel, one in run]
+            assert not self.producer.append(items).refused
         self.appended += events
         return [one for _, one in events]
 

@@ -9,8 +9,7 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.holder import DeadLetterFields, Journal
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import KeyedItem
+from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
@@ -34,14 +33,14 @@ def walk(lane: OneLane) -> None:
 def produce(lane: OneLane) -> None:
     assert lane.append_to(("a", b"1"), (ODD, b"22"), ("a", b"333")).ring == (0,)
     assert lane.append(b"4", channel="a", expires_ms=PAST).ring == ()
-    assert lane.producer.schedule_once(0, ODD, "k", "f")
+    assert lane.schedule_once("k", channel=ODD)
     items = [KeyedItem(Item(ODD, b"55555", FUTURE), "k", "f"), KeyedItem(Item("a", b"6"), "k", "f")]
-    assert lane.producer.append_once({0: items}).count == 2
-    assert lane.producer.append_once({0: items}).already_stored == 2
+    assert lane.producer.append(items).count == 2
+    assert lane.producer.append(items).already_stored == [0, 1]
     done = lane.append_once(("k", b"7"), channel="a", fingerprint="another")
     assert isinstance(done.failure, IdempotencyConflict)
-    assert lane.journal.waiting([0])
-    assert lane.journal.not_empty([0]) == [0]
+    assert lane.journal.has_waiting_lane([0])
+    assert lane.journal.lanes_with_entries([0]) == [0]
     assert lane.journal.sweep([0]) == ([0], [])
     [shown] = journal_status(lane.journal.link, lane.app, [0]).lanes
     assert (shown.depth, shown.held, shown.dead, shown.leased, shown.armed) == (6, 0, 0, False, True)
@@ -101,7 +100,7 @@ def replay(lane: OneLane) -> None:
 def spoil(lane: OneLane) -> None:
     lane.client.xadd(f"{lane.base}:stream", {"v": "1", "n": "many", "b": "x"})
     lane.client.hset(f"{lane.base}:state", "marker", "no marker")
-    lane.journal.failed(0, None, ValueError("of no use"))
+    lane.journal.record_failure(0, None, ValueError("of no use"))
     [shown] = journal_status(lane.journal.link, lane.app, [0]).lanes
     assert (shown.failures, shown.failure, shown.unreadable) == (1, "ValueError", ())
     holder = lane.acquire()

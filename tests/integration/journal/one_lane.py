@@ -6,11 +6,12 @@ from typing import Any
 
 import redis
 
+from sockudo_publisher.journal.appended import Appended, OnRefusal
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
 from sockudo_publisher.journal.holder import Holder, Journal, Taken
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import Appended, KeyedItem, Producer
+from sockudo_publisher.journal.pack import Item, KeyedItem
+from sockudo_publisher.journal.producer import Producer
 from tests.integration.journal.raw import Lane, base, hold_base, read_lane
 
 #: More than any test has.
@@ -81,17 +82,30 @@ class OneLane:
 
     # -- producers ----------------------------------------------------------------------------------
 
-    def append(self, *bodies: bytes, channel: str = "c", expires_ms: int = 0) -> Appended:
+    def append(
+        self, *bodies: bytes, channel: str = "c", expires_ms: int = 0, on_refusal: OnRefusal = OnRefusal.STOP
+    ) -> Appended:
         """One pack."""
-        return self.producer.append({0: [Item(channel, body, expires_ms) for body in bodies]})
+        return self.producer.append([Item(channel, body, expires_ms) for body in bodies], on_refusal=on_refusal)
 
     def append_to(self, *given: tuple[str, bytes]) -> Appended:
         """One pack, of (channel, body)."""
-        return self.producer.append({0: [Item(channel, body) for channel, body in given]})
+        return self.producer.append([Item(channel, body) for channel, body in given])
 
-    def append_once(self, *given: tuple[str, bytes], channel: str = "c", fingerprint: str = "f") -> Appended:
+    def append_once(
+        self,
+        *given: tuple[str, bytes],
+        channel: str = "c",
+        fingerprint: str = "f",
+        on_refusal: OnRefusal = OnRefusal.STOP,
+    ) -> Appended:
         """Of (key, body)."""
-        return self.producer.append_once({0: [KeyedItem(Item(channel, body), key, fingerprint) for key, body in given]})
+        items = [KeyedItem(Item(channel, body), key, fingerprint) for key, body in given]
+        return self.producer.append(items, on_refusal=on_refusal)
+
+    def schedule_once(self, key: str, fingerprint: str = "f", *, channel: str = "c") -> bool:
+        """One key whose event goes into a countdown."""
+        return self.producer.schedule_once([KeyedItem(Item(channel, b"later"), key, fingerprint)])
 
     # -- holders ------------------------------------------------------------------------------------
 

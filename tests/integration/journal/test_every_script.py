@@ -223,7 +223,7 @@ class TestScriptFlush:
         producer: Producer = make_producer()
         producer.layout()
         client.script_flush()
-        assert producer.append({0: [Item("a", b"1")], 1: [Item("b", b"2")]}).count == 2
+        assert producer.append([Item("d", b"1"), Item("a", b"2")]).count == 2
         assert [client.xlen(f"sockudo:{{app:{lane}}}:stream") for lane in (0, 1)] == [1, 1]
 
 

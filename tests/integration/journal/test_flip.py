@@ -8,12 +8,13 @@ import pytest
 import redis
 
 from sockudo_publisher.errors import IdempotencyConflict
+from sockudo_publisher.journal.appended import OnRefusal
 from sockudo_publisher.journal.dead_letters import DeadLetters
 from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.layout.layout import MAX_RETIRED, Layout, LayoutRecord, Phase, Span, read_layout
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import KeyedItem, Producer
+from sockudo_publisher.journal.pack import Item, KeyedItem
+from sockudo_publisher.journal.producer import Producer
 from sockudo_publisher.journal.redis.link import RedisLink
 from sockudo_publisher.journal.redis.scripts import Answer
 from tests.integration.journal.conftest import APP, LANES
@@ -25,19 +26,13 @@ HOUR_MS = 3_600_000
 
 
 def append(producer: Producer, channels: Sequence[str], text: str = "x") -> None:
-    by_lane: dict[int, list[Item]] = {}
-    for channel in channels:
-        by_lane.setdefault(producer.layout().appending.lane_of(channel), []).append(
-            Item(channel, f"{channel}:{text}".encode())
-        )
-    appended = producer.append(by_lane)
+    appended = producer.append([Item(channel, f"{channel}:{text}".encode()) for channel in channels])
     assert appended.failure is None
     assert appended.count == len(channels)
 
 
-def keyed(producer: Producer, channel: str, key: str, fingerprint: str = "f") -> dict[int, list[KeyedItem]]:
-    item = KeyedItem(Item(channel, b"keyed"), key, fingerprint)
-    return {producer.layout().appending.lane_of(channel): [item]}
+def keyed(channel: str, key: str, fingerprint: str = "f") -> list[KeyedItem]:
+    return [KeyedItem(Item(channel, b"keyed"), key, fingerprint)]
 
 
 def settle_all(journal: Journal, lane: int, channel: str | None = None) -> list[bytes]:
@@ -131,15 +126,11 @@ def test_keyed_call_over_a_half_closed_layout_is_stored_whole(
     record: LayoutRecord, link: RedisLink, stale: Producer, journal: Journal
 ) -> None:
     """Looked at in an open lane and refused by a closed one: nothing was appended yet, and all of it is now."""
-    span = stale.layout().appending
     assert record.ask_for(3)
     link.script("mark", (lane_keys(APP, 1).state,), ("closed",))
-    by_lane: dict[int, list[KeyedItem]] = {}
-    for channel in CHANNELS:
-        by_lane.setdefault(span.lane_of(channel), []).append(KeyedItem(Item(channel, channel.encode()), "k", "f"))
-    assert len(by_lane) == 2
-    appended = stale.append_once(by_lane)
-    assert (appended.count, appended.already_stored, appended.failure) == (len(CHANNELS), 0, None)
+    assert len({Span(0, LANES).lane_of(channel) for channel in CHANNELS}) == 2
+    appended = stale.append([KeyedItem(Item(channel, channel.encode()), "k", "f") for channel in CHANNELS])
+    assert (appended.count, list(appended.already_stored), appended.failure) == (len(CHANNELS), [], None)
     found = [body for lane in journal.advance_layout() for body in settle_all(journal, lane)]
     found += [body for lane in journal.advance_layout() for body in settle_all(journal, lane)]
     assert sorted(found) == sorted(channel.encode() for channel in CHANNELS)
@@ -174,12 +165,11 @@ def test_countdown_scheduled_from_an_old_layout_is_known_in_the_new_one(
     record: LayoutRecord, producer: Producer, stale: Producer
 ) -> None:
     """The closed lane's ledger changes no more: the key is looked for where everybody looks now."""
-    lane = stale.layout().appending.lane_of("c0")
     assert record.ask_for(3)
     record.closed()
-    assert producer.schedule_once(producer.layout().appending.lane_of("c0"), "c0", "k", "f")
+    assert producer.schedule_once(keyed("c0", "k"))
     with pytest.raises(IdempotencyConflict):
-        stale.schedule_once(lane, "c0", "k", "other")
+        stale.schedule_once(keyed("c0", "k", "other"))
 
 
 def test_one_change_at_a_time(record: LayoutRecord, journal: Journal, producer: Producer) -> None:
@@ -222,8 +212,8 @@ def test_key_is_remembered_over_changes(
 ) -> None:
     """Its ledger entry is in a lane of an earlier layout: not appended again, and another payload is a conflict."""
     for channel in CHANNELS:
-        assert producer.append_once(keyed(producer, channel, "k")).count == 1
-    assert producer.schedule_once(producer.layout().appending.lane_of("c1"), "c1", "later", "f")
+        assert producer.append(keyed(channel, "k")).count == 1
+    assert producer.schedule_once(keyed("c1", "later"))
     for lanes in (5, 3):
         assert record.ask_for(lanes)
         record.closed()
@@ -232,51 +222,57 @@ def test_key_is_remembered_over_changes(
         journal.advance_layout()
         for one in (stale, producer):
             for channel in CHANNELS:
-                again = one.append_once(keyed(one, channel, "k"))
-                assert (again.count, again.already_stored) == (0, 1)
-            lane = one.layout().appending.lane_of("c1")
-            assert not one.schedule_once(lane, "c1", "k", "f")
+                again = one.append(keyed(channel, "k"))
+                assert (again.count, again.already_stored) == (0, [0])
+            assert not one.schedule_once(keyed("c1", "k"))
             with pytest.raises(IdempotencyConflict):
-                one.schedule_once(lane, "c1", "later", "other")
-    assert producer.append_once(keyed(producer, "c1", "later", "f")).count == 1, "what was scheduled falls due"
-    assert producer.append_once(keyed(producer, "c1", "later", "f")).count == 0
+                one.schedule_once(keyed("c1", "later", "other"))
+    assert producer.append(keyed("c1", "later")).count == 1, "what was scheduled falls due"
+    assert producer.append(keyed("c1", "later")).count == 0
 
 
 def test_conflict_found_after_the_change_is_named_by_its_place(
     record: LayoutRecord, producer: Producer, stale: Producer
 ) -> None:
-    """The lane and index of what the caller gave, though its lanes were closed; nothing of the call is stored."""
-    producer.append_once(keyed(producer, "c7", "k", "another"))
+    """The index in what the caller gave, though its lanes were closed; nothing of the call is stored."""
+    producer.append(keyed("c7", "k", "another"))
     assert record.ask_for(7)
     record.closed()
-    span = stale.layout().appending
-    by_lane: dict[int, list[KeyedItem]] = {}
-    for n in range(24):
-        by_lane.setdefault(span.lane_of(f"c{n}"), []).append(KeyedItem(Item(f"c{n}", b"b"), "k", "f"))
-    expected = next((lane, i) for lane, items in by_lane.items() for i, x in enumerate(items) if x.item.channel == "c7")
-    appended = stale.append_once(by_lane)
+    appended = stale.append([KeyedItem(Item(channel, b"b"), "k", "f") for channel in CHANNELS])
     assert isinstance(appended.failure, IdempotencyConflict)
-    assert (appended.failed_lane, appended.failure.index) == expected
+    assert appended.failure.index == CHANNELS.index("c7")
     assert appended.count == 0
-    assert appended.refused == set(CHANNELS)
+    assert sorted(appended.refused) == list(range(len(CHANNELS)))
+
+
+def test_items_are_answered_for_over_a_change(
+    record: LayoutRecord, producer: Producer, stale: Producer, link: RedisLink
+) -> None:
+    """Some lanes were closed, so the answer comes in two rounds: each item has its own, by its index in the call."""
+    producer.append(keyed("c2", "k", "another"))
+    producer.append(keyed("c5", "k"))
+    assert record.ask_for(3)
+    link.script("mark", (lane_keys(APP, 1).state,), ("closed",))
+    items = [KeyedItem(Item(channel, b"b"), "k", "f") for channel in CHANNELS[:9]]
+    appended = stale.append(items, on_refusal=OnRefusal.SKIP)
+    assert (appended.count, appended.already_stored, list(appended.refused)) == (7, [5], [2])
+    refused = appended.refused[2]
+    assert isinstance(refused, IdempotencyConflict)
+    assert refused.index == 2
 
 
 def test_full_new_lane_refuses_what_it_refuses_by_name(
     record: LayoutRecord, make_producer: Callable[..., Producer]
 ) -> None:
-    """Half of a flush is moved to a lane that is full: the channels that are not stored are named."""
+    """Half of a flush is moved to a lane that is full: the items that are not stored are named."""
     stale = make_producer(max_backlog=10)
     stale.layout()
     assert record.ask_for(1)
     record.closed()
     append(make_producer(), CHANNELS[:9])
-    span = stale.layout().appending
-    by_lane: dict[int, list[Item]] = {}
-    for channel in CHANNELS[:3]:
-        by_lane.setdefault(span.lane_of(channel), []).append(Item(channel, b"x"))
-    appended = stale.append(by_lane)
+    appended = stale.append([Item(channel, b"x") for channel in CHANNELS[:3]])
     assert appended.failure is not None
-    assert appended.refused == set(CHANNELS[:3])
+    assert sorted(appended.refused) == [0, 1, 2]
 
 
 def test_emptied_redis_under_a_producer_that_knows_a_later_layout(

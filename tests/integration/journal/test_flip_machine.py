@@ -17,13 +17,14 @@ import redis
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
+from sockudo_publisher.journal.appended import OnRefusal
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.holder import Holder, Journal
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.layout import layout as layout_module
 from sockudo_publisher.journal.layout.layout import LayoutRecord
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import KeyedItem, Producer
+from sockudo_publisher.journal.pack import Item, KeyedItem
+from sockudo_publisher.journal.producer import Producer
 
 pytestmark = pytest.mark.integration
 
@@ -73,32 +74,27 @@ class FlipMachine(RuleBasedStateMachine):
 
     @rule(given=channels, who=someone)
     def append(self, given, who) -> None:
-        by_lane: dict[int, list[Item]] = {}
-        span = self.producers[who].layout().appending
-        for channel in given:
-            item = Item(channel, b"%06d" % next(self.numbers))
-            by_lane.setdefault(span.lane_of(channel), []).append(item)
-            self.order[channel].append(item.body)
-        appended = self.producers[who].append(by_lane)
+        items = [Item(channel, b"%06d" % next(self.numbers)) for channel in given]
+        for item in items:
+            self.order[item.channel].append(item.body)
+        appended = self.producers[who].append(items)
         assert appended.failure is None
         assert appended.count == len(given)
 
-    @rule(given=channels, who=someone, key=st.sampled_from("kl"))
-    def append_once(self, given, who, key) -> None:
+    @rule(given=channels, who=someone, key=st.sampled_from("kl"), on_refusal=st.sampled_from(OnRefusal))
+    def append_once(self, given, who, key, on_refusal) -> None:
         """The same keys again and again: stored once, whatever the layout was then."""
-        by_lane: dict[int, list[KeyedItem]] = {}
-        span = self.producers[who].layout().appending
-        fresh = 0
-        for channel in given:
-            item = Item(channel, b"%06d" % next(self.numbers))
-            by_lane.setdefault(span.lane_of(channel), []).append(KeyedItem(item, key, "f"))
-            if (channel, key) not in self.keys:
-                self.keys[channel, key] = item.body
-                self.order[channel].append(item.body)
-                fresh += 1
-        appended = self.producers[who].append_once(by_lane)
+        items = [KeyedItem(Item(channel, b"%06d" % next(self.numbers)), key, "f") for channel in given]
+        known = []
+        for index, one in enumerate(items):
+            if (one.channel, key) in self.keys:
+                known.append(index)
+                continue
+            self.keys[one.channel, key] = one.item.body
+            self.order[one.channel].append(one.item.body)
+        appended = self.producers[who].append(items, on_refusal=on_refusal)
         assert appended.failure is None
-        assert (appended.count, appended.already_stored) == (fresh, len(given) - fresh)
+        assert (appended.count, sorted(appended.already_stored)) == (len(given) - len(known), known)
 
     # -- changes ----------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ compared with it: nothing lost, nothing twice, every channel in order, depths tr
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import time
 from collections import defaultdict
@@ -27,16 +28,17 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from sockudo_publisher.errors import IdempotencyConflict
+from sockudo_publisher.errors import BacklogFull, IdempotencyConflict
+from sockudo_publisher.journal.appended import OnRefusal
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
 from sockudo_publisher.journal.holder import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.lease import LeaseLost
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import KeyedItem, Producer
+from sockudo_publisher.journal.pack import Item, KeyedItem
+from sockudo_publisher.journal.producer import Producer
 from sockudo_publisher.journal.redis.scripts import Answer
-from tests.integration.journal.raw import Lane, Queue, base, check_lane, hold_base, letters_size, read_lane
+from tests.integration.journal.raw import Lane, Queue, Waiting, base, check_lane, hold_base, letters_size, read_lane
 
 pytestmark = pytest.mark.integration
 
@@ -124,6 +126,8 @@ items = st.tuples(
 )
 limits = st.tuples(st.sampled_from([1, 2, 3, 5, 100]), st.sampled_from([1, 30, 90, 10_000]))
 someone = st.integers(0, 1)
+#: Events that a lane may hold; 0 = any number.
+backlogs = st.sampled_from([0, 0, 0, 2, 5])
 outcomes = st.sampled_from(
     [
         "settle",
@@ -199,61 +203,90 @@ class JournalMachine(RuleBasedStateMachine):
 
     # -- producers ----------------------------------------------------------------------------------
 
-    @rule(given=st.lists(items, min_size=1, max_size=9), who=someone)
-    def append(self, given, who) -> None:
-        """Several items, cut by lane."""
-        by_lane: dict[int, list[Item]] = defaultdict(list)
-        for one in map(self.item, given):
-            by_lane[lane_of(one.channel, LANES)].append(one)
-        rested = {lane for lane in by_lane if not self.lane(lane).armed}
-        appended = self.parts.producers[who].append(by_lane)
-        assert appended.failure is None
-        assert appended.count == len(given)
-        assert set(appended.lanes) == set(by_lane)
-        assert set(appended.ring) == rested
-        for one in itertools.chain.from_iterable(by_lane.values()):
-            self.model.append(one)
+    @rule(
+        given=st.lists(items, min_size=1, max_size=9),
+        who=someone,
+        on_refusal=st.sampled_from(OnRefusal),
+        limit=backlogs,
+    )
+    def append(self, given, who, on_refusal, limit) -> None:
+        """Several items, cut by lane. A lane with a limit takes all of its items or, with `skip`, those that fit."""
+        items = [self.item(one) for one in given]
+        depths = {lane: self.lane(lane).queue.depth for lane in range(LANES)}
+        rested = {lane for lane in range(LANES) if not self.lane(lane).armed}
+        producer = self.parts.producers[who]
+        producer._max_backlog = limit
+        appended = producer.append(items, on_refusal=on_refusal)
+        producer._max_backlog = 0
+        expected = []
+        for lane in range(LANES):
+            of_lane = [index for index, item in enumerate(items) if lane_of(item.channel, LANES) == lane]
+            room = max(0, limit - depths[lane]) if limit else len(of_lane)
+            if on_refusal is OnRefusal.STOP and room < len(of_lane):
+                room = 0
+            expected += of_lane[:room]
+        assert sorted(appended.refused) == [index for index in range(len(items)) if index not in expected]
+        assert all(isinstance(error, BacklogFull) for error in appended.refused.values())
+        assert appended.count == len(expected)
+        assert set(appended.ring) == rested & {lane_of(items[index].channel, LANES) for index in expected}
+        for index in sorted(expected):
+            self.model.append(items[index])
 
     @rule(
         given=st.lists(st.tuples(items, st.sampled_from("kl"), st.sampled_from("12")), min_size=1, max_size=5),
         who=someone,
+        on_refusal=st.sampled_from(OnRefusal),
+        limit=backlogs,
     )
-    def append_once(self, given, who) -> None:
-        """Keys again and again, also twice in one call, sometimes with another payload."""
-        by_lane: dict[int, list[KeyedItem]] = defaultdict(list)
-        for one, key, fingerprint in given:
-            item = self.item(one)
-            by_lane[lane_of(item.channel, LANES)].append(KeyedItem(item, key, fingerprint))
+    def append_once(self, given, who, on_refusal, limit) -> None:
+        """Keys again and again, also twice in one call, sometimes with another payload or in a lane that is full."""
+        items = [KeyedItem(self.item(one), key, fingerprint) for one, key, fingerprint in given]
+        depths = [self.lane(lane).queue.depth for lane in range(LANES)]
         ledger = dict(self.model.ledger)
-        conflict: tuple[int, int] | None = None
-        fresh: list[Item] = []
-        for lane, keyed in by_lane.items():
-            for index, one in enumerate(keyed):
-                state, known = ledger.get((one.item.channel, one.key), ("", one.fingerprint))
-                if known != one.fingerprint:
-                    conflict = conflict or (lane, index)
-                    break
-                if state != "a":
-                    fresh.append(one.item)
-                ledger[(one.item.channel, one.key)] = ("a", one.fingerprint)
-        appended = self.parts.producers[who].append_once(by_lane)
-        if conflict is not None:
-            assert isinstance(appended.failure, IdempotencyConflict)
-            assert (appended.failed_lane, appended.failure.index) == conflict
-            assert appended.count == 0
+        fresh, known, conflicts, full = [], [], [], []
+        room = [max(0, limit - depth) if limit else len(items) for depth in depths]
+        for index, one in enumerate(items):
+            lane = lane_of(one.channel, LANES)
+            state, fingerprint = ledger.get((one.channel, one.key), ("", one.fingerprint))
+            if fingerprint != one.fingerprint:
+                conflicts.append(index)
+            elif state == "a":
+                known.append(index)
+            elif on_refusal is OnRefusal.SKIP and room[lane] == 0:
+                full.append(index)
+            else:
+                room[lane] -= 1
+                fresh.append(index)
+                ledger[(one.channel, one.key)] = ("a", one.fingerprint)
+        producer = self.parts.producers[who]
+        producer._max_backlog = limit
+        appended = producer.append(items, on_refusal=on_refusal)
+        producer._max_backlog = 0
+        if on_refusal is OnRefusal.STOP and (conflicts or min(room) < 0):
+            assert sorted(appended.refused) == list(range(len(items)))
+            assert (appended.count, appended.ring, list(appended.already_stored)) == (0, (), [])
+            if isinstance(appended.failure, IdempotencyConflict):
+                assert appended.failure.index in conflicts
+            else:
+                assert isinstance(appended.failure, BacklogFull)
+                assert min(room) < 0
             return
-        assert appended.failure is None
-        assert (appended.count, appended.already_stored) == (len(fresh), len(given) - len(fresh))
+        assert sorted(appended.already_stored) == known
+        assert appended.count == len(fresh)
+        assert {index: type(error) for index, error in appended.refused.items()} == {
+            **dict.fromkeys(conflicts, IdempotencyConflict),
+            **dict.fromkeys(full, BacklogFull),
+        }
         self.model.ledger = ledger
-        for item in fresh:
-            self.model.append(item)
+        for index in fresh:
+            self.model.append(items[index].item)
 
     def schedule_once(self, channel: str, key: str, fingerprint: str) -> None:
         """A countdown under a key: remembered, and appended all the same when it falls due."""
         state, known = self.model.ledger.get((channel, key), ("", fingerprint))
         producer = self.parts.producers[0]
         try:
-            to_send = producer.schedule_once(lane_of(channel, LANES), channel, key, fingerprint)
+            to_send = producer.schedule_once([KeyedItem(Item(channel, b"later"), key, fingerprint)])
         except IdempotencyConflict:
             assert known != fingerprint
         else:
@@ -350,6 +383,11 @@ class JournalMachine(RuleBasedStateMachine):
         taken = run.journal.take(run.holder, most_items=limit[0], most_bytes=limit[1])
         self.taken(run, before, taken, limit)
 
+    def settled_bytes(self, run: Run, first: Waiting) -> int:
+        """What is before an item in its entry."""
+        [(_, fields)] = self.client.xrange(run.holder.keys.stream, first.entry, first.entry)
+        return sum(length + 1 for length in json.loads(fields[b"m"])["n"][: first.index])
+
     def taken(self, run: Run, before: Lane, taken: Taken, limit: tuple[int, int]) -> None:
         """Compare a take with what was there before it."""
         most_items, most_bytes = limit
@@ -406,6 +444,8 @@ class JournalMachine(RuleBasedStateMachine):
                 assert first_ms == int(clock)
         # It ends only where a limit, the marker or the clock says so.
         rest = kept.items[len(bodies) :]
+        # An entry that goes unparsed is counted whole, with those of its items that are settled.
+        size += self.settled_bytes(run, kept.items[0])
         if rest and len(bodies) < most_items and size + 1 + len(rest[0].body) < most_bytes:
             assert (rest[0].clock != kept.items[0].clock) or (batch.resent and not rest[0].marked)
 

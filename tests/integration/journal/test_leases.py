@@ -258,7 +258,7 @@ class TestKeepingALease:
         holder = lane.acquire()
         lane.journal.forget(holder)
         lane.expire_lease(holder)
-        holder.lease.renewed(time.monotonic())
+        holder.lease.trust_from(time.monotonic())
         holder.lease.ensure_fresh()
 
     def test_a_holder_that_froze_asks_before_it_sends(self, lane: OneLane) -> None:
@@ -278,8 +278,8 @@ class TestKeepingALease:
         """Trust counts from when the renewal was asked for, and never goes back."""
         holder = lane.acquire()
         now = holder.lease._trusted_from
-        holder.lease.renewed(now + 1)
-        holder.lease.renewed(now)
+        holder.lease.trust_from(now + 1)
+        holder.lease.trust_from(now)
         assert holder.lease._trusted_from == now + 1
 
 
@@ -466,11 +466,11 @@ class TestSweep:
     def test_who_waits_is_seen(self, make_lane) -> None:
         """Entries without a holder: waiting; with one: not empty."""
         lane = make_lane()
-        assert (lane.journal.waiting([0]), lane.journal.not_empty([0])) == (False, [])
+        assert (lane.journal.has_waiting_lane([0]), lane.journal.lanes_with_entries([0])) == (False, [])
         lane.append(b"1")
-        assert (lane.journal.waiting([0]), lane.journal.not_empty([0])) == (True, [0])
+        assert (lane.journal.has_waiting_lane([0]), lane.journal.lanes_with_entries([0])) == (True, [0])
         lane.acquire()
-        assert (lane.journal.waiting([0]), lane.journal.not_empty([0])) == (False, [0])
+        assert (lane.journal.has_waiting_lane([0]), lane.journal.lanes_with_entries([0])) == (False, [0])
 
     def test_an_entry_wakes_who_waits_for_it(self, lane: OneLane) -> None:
         """And nothing wakes who waits in vain."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import redis
 
-from sockudo_publisher.journal.pack import MAX_ITEMS, Item
-from sockudo_publisher.journal.producer import KeyedItem, Producer
+from sockudo_publisher.journal.pack import MAX_ITEMS, Item, KeyedItem
+from sockudo_publisher.journal.producer import Producer
 
 pytestmark = pytest.mark.integration
 
@@ -17,10 +17,10 @@ def test_an_entry_holds_at_most_a_hundred_items(redis_url: str, keyed: bool) -> 
     producer = Producer(redis_url, "packs", lanes=1, max_backlog=0, key_ttl_ms=60_000)
     items = [Item("c", b'{"n":%d}' % n, 5000 if n == 249 else 0) for n in range(250)]
     if keyed:
-        producer.append_once({0: [KeyedItem(item, f"k{n}", "f") for n, item in enumerate(items)]})
-        assert producer.append_once({0: [KeyedItem(items[7], "k7", "f")]}).already_stored == 1
+        producer.append([KeyedItem(item, f"k{n}", "f") for n, item in enumerate(items)])
+        assert producer.append([KeyedItem(items[7], "k7", "f")]).already_stored == [0]
     else:
-        producer.append({0: items})
+        producer.append(items)
     with redis.Redis.from_url(redis_url) as client:
         entries = [entry for _, entry in client.xrange("sockudo:{packs:0}:stream")]
         assert client.hget("sockudo:{packs:0}:state", "depth") == b"250"

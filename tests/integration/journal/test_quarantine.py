@@ -233,7 +233,7 @@ class TestMend:
 class TestFail:
     def test_a_hold_that_is_over_fails_no_more(self, lane: OneLane) -> None:
         """Its state would stay behind for ever."""
-        lane.journal.failed(0, "c", ValueError())
+        lane.journal.record_failure(0, "c", ValueError())
         assert not lane.client.exists(f"{lane.hold_base('c')}:state")
         assert lane.now.counts == {}
 
@@ -244,7 +244,7 @@ class TestFail:
         lane.hold_first(holder)
         assert lane.journal.release(holder)
         for rest_s in (2, 4, 8):
-            lane.journal.failed(0, "c", ValueError())
+            lane.journal.record_failure(0, "c", ValueError())
             due = lane.client.zscore(f"{lane.base}:holds", "c")
             assert due is not None
             assert abs(due - lane.journal.now_ms() - rest_s * 1000) < 1500
@@ -254,18 +254,18 @@ class TestFail:
 
     def test_first_failure_says_since_when(self, lane: OneLane) -> None:
         """Those that follow in a row keep it."""
-        lane.journal.failed(0, None, ValueError())
+        lane.journal.record_failure(0, None, ValueError())
         since = lane.state("failing_since")
         assert since is not None
         assert abs(int(since) - lane.journal.now_ms()) < 1500
         lane.client.hset(f"{lane.base}:state", "failing_since", "7")
-        lane.journal.failed(0, None, ValueError())
+        lane.journal.record_failure(0, None, ValueError())
         assert (lane.state("failures"), lane.state("failing_since")) == (b"2", b"7")
 
     def test_lane_rests_whatever_its_list_of_holds_is(self, lane: OneLane) -> None:
         """A key of another type is what may have made the drain fail."""
         lane.client.set(f"{lane.base}:holds", "x")
-        lane.journal.failed(0, None, ValueError())
+        lane.journal.record_failure(0, None, ValueError())
         assert lane.state("failures") == b"1"
         assert lane.client.hgetall(f"{lane.base}:counts") == {b"drain_failed": b"1"}
 
@@ -273,7 +273,7 @@ class TestFail:
     def test_failures_that_are_no_number_begin_anew(self, lane: OneLane, value: bytes) -> None:
         """And since when it fails is kept."""
         lane.client.hset(f"{lane.base}:state", mapping={"failures": value, "failing_since": "7"})
-        lane.journal.failed(0, None, ValueError())
+        lane.journal.record_failure(0, None, ValueError())
         assert (lane.state("failures"), lane.state("failing_since")) == (b"1", b"7")
 
 

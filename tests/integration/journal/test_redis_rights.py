@@ -9,12 +9,11 @@ import pytest
 import redis
 
 from sockudo_publisher.errors import BacklogFull, JournalUnavailable
-from sockudo_publisher.journal import producer as producer_module
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.holder import DeadLetterFields, Holder
 from sockudo_publisher.journal.layout.layout import Layout, Retired, Span
-from sockudo_publisher.journal.pack import Item
-from sockudo_publisher.journal.producer import KeyedItem
+from sockudo_publisher.journal.pack import Item, KeyedItem
+from sockudo_publisher.journal.redis import memory as memory_module
 from sockudo_publisher.journal.redis.link import RedisLink, evalsha
 from tests.integration.journal.one_lane import OneLane, bodies_of
 from tests.integration.journal.raw import assert_size_is_kept, check_lane
@@ -40,7 +39,7 @@ def as_user(redis_url: str, client: redis.Redis) -> Iterator[Callable[..., str]]
 @pytest.fixture(autouse=True)
 def nothing_warned(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process warns once."""
-    monkeypatch.setattr(producer_module, "_warned", set())
+    monkeypatch.setattr(memory_module, "_warned", set())
 
 
 def raised(call: Callable[[], object]) -> JournalUnavailable:
@@ -66,7 +65,7 @@ class TestPrecaution:
         caplog.set_level(logging.WARNING)
         for app in ("one", "two"):
             lane = make_lane(url, app=app)
-            lane.producer._memory_looked_at = float("-inf")
+            lane.producer._memory._looked_at = float("-inf")
             assert lane.append(b"1").count == 1
             assert lane.append_once(("k", b"2")).count == 1
             holder = lane.acquire()
@@ -96,7 +95,7 @@ class TestPrecaution:
         as_user()
         lane.client.config_set("maxmemory", int(lane.client.info("memory")["used_memory"] / 0.95))
         try:
-            monkeypatch.setattr(producer_module, "REFUSED_LOOK_S", -1.0)
+            monkeypatch.setattr(memory_module, "REFUSED_LOOK_S", -1.0)
             with pytest.raises(BacklogFull):
                 lane.append(b"2")
         finally:
@@ -105,7 +104,7 @@ class TestPrecaution:
     @pytest.mark.parametrize("answer", [b"", b"used_memory:many\r\n", None, 7, [b"used_memory:1"], {"maxmemory": "x"}])
     def test_an_answer_that_is_none_stops_nothing(self, answer: object) -> None:
         """A proxy's, say."""
-        assert producer_module.memory_share(answer) in (None, 0.0)
+        assert memory_module.memory_share(answer) in (None, 0.0)
 
 
 class TestUnknownScripts:
@@ -133,7 +132,7 @@ class TestUnknownScripts:
         producer = make_producer(wait=(1, 1), lanes=4)
         producer.layout()
         client.script_flush()
-        error = raised(lambda: producer.append({lane: [Item(f"c{lane}", b"1")] for lane in range(4)}))
+        error = raised(lambda: producer.append([Item(channel, b"1") for channel in "dbea"]))
         assert error.stored is None
         assert [client.xlen(f"sockudo:{{app:{lane}}}:stream") for lane in range(4)] == [1, 1, 1, 1]
 
@@ -205,7 +204,7 @@ def test_a_script_that_fails_says_that_it_is_unknown(make_lane, as_user, what: s
             case "append_once":
                 done = lane.append_once(("k", b"1"))
             case "schedule_once":
-                return lane.producer.schedule_once(0, "c", "k", "f")
+                return lane.schedule_once("k")
             case _:
                 return lane.dead.replay(letter, letter.item)
         if done.failure is not None:
@@ -363,22 +362,23 @@ class TestSeveralLanes:
     def broken_state(self, make_producer, client: redis.Redis):
         """Lane 0 is full, lane 1 fails in its script."""
         producer = make_producer(max_backlog=1)
-        producer.append({0: [Item("a", b"1")]})
+        producer.append([Item("d", b"1")])
         client.set("sockudo:{app:1}:stream", "text")
         return producer
 
     def test_unknown_outranks_full(self, broken_state) -> None:
-        done = broken_state.append({0: [Item("a", b"2")], 1: [Item("b", b"3")]})
+        done = broken_state.append([Item("d", b"2"), Item("a", b"3")])
+        assert isinstance(done.refused[0], BacklogFull)
         assert isinstance(done.failure, JournalUnavailable)
-        assert (done.failure.stored, done.failed_lane) == (None, 1)
-        assert done.refused == {"a", "b"}
+        assert done.failure is done.refused[1]
+        assert done.failure.stored is None
 
     def test_a_look_stores_nothing(self, broken_state, client: redis.Redis) -> None:
         """Several lanes are looked at first: what fails then is certain."""
         client.set("sockudo:{app:1}:state", "text")
-        keyed = {0: [KeyedItem(Item("z", b"2"), "q", "f")], 1: [KeyedItem(Item("b", b"3"), "k", "f")]}
+        keyed = [KeyedItem(Item("d", b"2"), "q", "f"), KeyedItem(Item("a", b"3"), "k", "f")]
         client.hset("sockudo:{app:0}:state", "depth", 0)
-        done = broken_state.append_once(keyed)
+        done = broken_state.append(keyed)
         assert isinstance(done.failure, JournalUnavailable)
         assert done.failure.stored is False
         assert done.count == 0
@@ -386,7 +386,7 @@ class TestSeveralLanes:
     def test_a_look_without_an_answer_stores_nothing(self, make_producer, monkeypatch: pytest.MonkeyPatch) -> None:
         """Of several lanes, and of an earlier layout's ledgers: nothing was appended yet, whatever became of it."""
         producer = make_producer()
-        keyed = {lane: [KeyedItem(Item("c", b"1"), "k", "f")] for lane in range(2)}
+        keyed = [KeyedItem(Item(channel, b"1"), "k", "f") for channel in "da"]
         producer.layout()
         run, asked = producer._link.run, []
 
@@ -397,8 +397,8 @@ class TestSeveralLanes:
             raise JournalUnavailable("Redis did not answer", stored=None)
 
         monkeypatch.setattr(producer._link, "run", lose)
-        assert raised(lambda: producer.append_once(keyed)).stored is False
-        assert raised(lambda: producer.append_once({0: keyed[0]})).stored is None, "this was no look"
+        assert raised(lambda: producer.append(keyed)).stored is False
+        assert raised(lambda: producer.append(keyed[:1])).stored is None, "this was no look"
         producer._layout = Layout(Span(2, 2), retired=(Retired(Span(0, 2), 1),))
-        assert raised(lambda: producer.append_once({2: keyed[0]})).stored is False
+        assert raised(lambda: producer.append(keyed[:1])).stored is False
         assert asked[-1][0][0] == "GET"

@@ -18,6 +18,7 @@ from sockudo_publisher.journal import holder as journal_module
 from sockudo_publisher.journal import producer as producer_module
 from sockudo_publisher.journal.lease import LeaseLost
 from sockudo_publisher.journal.redis import link as link_module
+from sockudo_publisher.journal.redis import memory as memory_module
 from sockudo_publisher.journal.redis.link import RedisLink
 from sockudo_publisher.journal.redis.scripts import all_scripts
 from tests.integration.journal.one_lane import OneLane, bodies_of
@@ -42,7 +43,7 @@ def shaky(fragile: RedisServer, make_lane, monkeypatch: pytest.MonkeyPatch) -> O
     """A journal on it that has little patience, and looks at memory and layout once."""
     monkeypatch.setattr(producer_module, "CALLER_TIMEOUT_S", TIMEOUT_S)
     monkeypatch.setattr(journal_module, "WORKER_TIMEOUT_S", TIMEOUT_S)
-    monkeypatch.setattr(producer_module, "MEMORY_LOOK_S", 1000.0)
+    monkeypatch.setattr(memory_module, "LOOK_S", 1000.0)
     monkeypatch.setattr(producer_module, "LAYOUT_LOOK_S", 1000.0)
     lane = make_lane(fragile.url)
     for one in all_scripts():  # as after the first calls: a call of an unknown one changes nothing
@@ -66,7 +67,7 @@ def calls(lane: OneLane) -> dict[str, Callable[[], object]]:
     return {
         "append": lambda: lane.append(b"3"),
         "append once": lambda: lane.append_once(("k", b"3")),
-        "schedule": lambda: lane.producer.schedule_once(0, "c", "k", "f"),
+        "schedule": lambda: lane.schedule_once("k"),
         "take": lambda: lane.take(holder, most_items=1),
         "settle": lambda: lane.journal.settle(holder, batch),
         "settle and take": lambda: lane.journal.settle_and_take(holder, batch, most_items=1, most_bytes=100),
@@ -115,9 +116,9 @@ def test_frozen_nobody_knows(shaky: OneLane, fragile: RedisServer, make_lane) ->
     for what, lane in lanes.items():
         assert wait_for(lambda what=what, lane=lane: lane.bodies == expected.get(what, [b"1", b"2"]), BOUND_S), what
         assert lane.now.counts == ({"settled": 1} if "settle" in what else {})
-    assert lanes["append once"].append_once(("k", b"3")).already_stored == 1, "repeating it is safe"
+    assert lanes["append once"].append_once(("k", b"3")).already_stored == [0], "repeating it is safe"
     assert lanes["append once"].bodies == [b"1", b"2", b"3"]
-    assert lanes["schedule"].producer.schedule_once(0, "c", "k", "f"), "the countdown message is sent again"
+    assert lanes["schedule"].schedule_once("k"), "the countdown message is sent again"
 
 
 def wake_up(lane: OneLane) -> None:

@@ -158,7 +158,7 @@ class TestBury:
 
     def test_the_first_item_becomes_a_dead_letter(self, lane: OneLane) -> None:
         """Unchanged, with its reason; its neighbours stay, marked as they were."""
-        lane.producer.append({0: [Item("a", b"11", FUTURE), Item("b", b"2")]})
+        lane.producer.append([Item("a", b"11", FUTURE), Item("b", b"2")])
         holder = lane.acquire()
         batch = lane.take(holder)
         lane.journal.bury(holder, batch, self.LETTER)
@@ -199,7 +199,7 @@ class TestBury:
 
     def test_what_is_gone_before_the_head_is_forgotten(self, lane: OneLane) -> None:
         """An item that expired before the buried one."""
-        lane.producer.append({0: [Item("c", b"1", 1), Item("c", b"2"), Item("c", b"3")]})
+        lane.producer.append([Item("c", b"1", 1), Item("c", b"2"), Item("c", b"3")])
         holder = lane.acquire()
         lane.journal.bury(holder, lane.take(holder), self.LETTER)
         assert not lane.client.exists(f"{lane.base}:gone")
@@ -220,7 +220,7 @@ class TestBury:
 class TestHold:
     def test_the_first_item_moves_with_its_clock(self, lane: OneLane) -> None:
         """To a queue of its channel, where it is due in a while."""
-        lane.producer.append({0: [Item("a", b"11", FUTURE), Item("b", b"2")]})
+        lane.producer.append([Item("a", b"11", FUTURE), Item("b", b"2")])
         holder = lane.acquire()
         batch = lane.take(holder)
         now_ms = lane.journal.now_ms()
@@ -248,7 +248,7 @@ class TestHold:
 
     def test_what_is_gone_before_the_head_is_forgotten(self, lane: OneLane) -> None:
         """An item that expired before the stuck one."""
-        lane.producer.append({0: [Item("c", b"1", 1), Item("c", b"2"), Item("d", b"3")]})
+        lane.producer.append([Item("c", b"1", 1), Item("c", b"2"), Item("d", b"3")])
         holder = lane.acquire()
         lane.hold_first(holder)
         assert not lane.client.exists(f"{lane.base}:gone")

@@ -125,7 +125,7 @@ class Pair:
             items.append(ModelItem(self.random.choice(CHANNELS), body, expires_ms, self.number))
         packs = [items] if self.random.random() < 0.7 else [[one] for one in items]
         for one in packs:
-            appended = self.producer.append({0: [Item(item.channel, item.body, item.expires_ms) for item in one]})
+            appended = self.producer.append([Item(item.channel, item.body, item.expires_ms) for item in one])
             assert appended.failure is None
             assert bool(appended.ring) == self.model.append(0, one)
 
@@ -143,7 +143,7 @@ class Pair:
         ring, due = self.real.sweep([0], is_counted=is_counted)
         assert (bool(ring), [channel for _, channel in due]) == self.model.sweep(0, is_counted=is_counted)
         assert bool(self.real.unheard_lanes([0])) == (self.model.lanes[0].queue.unanswered >= UNHEARD_RINGS)
-        assert self.real.waiting([0]) == self.face.waiting([0])
+        assert self.real.has_waiting_lane([0]) == self.face.has_waiting_lane([0])
 
     def later(self) -> None:
         """Time passes for whatever is written down as a moment, but for leases."""

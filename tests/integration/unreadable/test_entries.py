@@ -425,8 +425,8 @@ def test_name_of_a_hold_that_is_no_text_hides_no_other(world: World) -> None:
     channel = world.channel()
     world.redis.zadd(lane_keys(APP, 0).holds, {b"\xff\xfe": 1, channel: 1})
     assert world.journal.sweep([0]) == ([], [(0, channel)])
-    assert not world.journal.holds_wait([1])
-    assert world.journal.holds_wait([0])
+    assert not world.journal.has_waiting_hold([1])
+    assert world.journal.has_waiting_hold([0])
     world.append(world.channel("d"))
     world.drain()
     assert len(world.server.delivered) == 1
@@ -453,7 +453,7 @@ def test_failing_lane_rests_longer_each_time(world: World) -> None:
     keys = lane_keys(APP, 0)
     rests = []
     for number in range(1, 8):
-        world.journal.failed(0, None, ValueError("with a payload"))
+        world.journal.record_failure(0, None, ValueError("with a payload"))
         state = world.redis.hgetall(keys.state)
         rests.append(round((int(state[b"retry_at"]) - world.journal.now_ms()) / 1000))
         assert (state[b"failures"], state[b"failure"]) == (b"%d" % number, b"ValueError")

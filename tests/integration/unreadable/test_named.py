@@ -130,7 +130,7 @@ def test_ledger_that_cannot_be_read_is_of_another_payload(lane: OneLane) -> None
         spoil()
         assert isinstance(lane.append_once(("k", b"1")).failure, IdempotencyConflict)
         with pytest.raises(IdempotencyConflict):
-            lane.producer.schedule_once(0, "c", "k", "f")
+            lane.schedule_once("k")
     assert lane.entries() == []
 
 
@@ -255,6 +255,6 @@ def test_keys_of_other_lanes_are_not_looked_at(world: World) -> None:
     world.redis.set(lane_keys(APP, 0).holds, "x")
     world.append(world.channel(lane=1), 1)
     assert world.journal.sweep([0, 1]) == ([1], [])
-    assert world.journal.waiting([0, 1])
-    assert not world.journal.holds_wait([0, 1])
-    assert world.journal.not_empty([0, 1]) == [1]
+    assert world.journal.has_waiting_lane([0, 1])
+    assert not world.journal.has_waiting_hold([0, 1])
+    assert world.journal.lanes_with_entries([0, 1]) == [1]

@@ -17,6 +17,8 @@ LUA = Path(sockudo_publisher.journal.__file__).parent / "lua"
 
 _SLOT = re.compile(r"(KEYS|ARGV)\[(\d+)(\.\.\.)?\] ")
 _USED = re.compile(r"\b(KEYS|ARGV)\[(\d+)")
+_VALUE = r"(?:KEYS\[\d+\]|ARGV\[\d+\](?: == '\w+')?|tonumber\(ARGV\[\d+\]\)|\{unpack\(ARGV, \d+\)\}|0)"
+_NAMES = re.compile(rf"local \w+(?:, \w+)* = {_VALUE}(?:, {_VALUE})*")
 _COMMENT = re.compile(r"--.*$", re.MULTILINE)
 _ANSWERS = (
     re.compile(r"return \{(-?\d+)"),
@@ -52,7 +54,7 @@ class Header:
 
 def paths() -> list[Path]:
     """Every file, whether Python knows it or not."""
-    return sorted(LUA.glob("*.lua"))
+    return sorted(LUA.glob("**/*.lua"), key=lambda path: path.stem)
 
 
 def is_operation(text: str) -> bool:
@@ -98,20 +100,43 @@ def _slots(text: str) -> list[Slot]:
     matches = [one for one in _SLOT.finditer(text) if not text[: one.start()].endswith(" of ")]
     for match, end in zip(matches, [one.start() for one in matches[1:]] + [len(text)], strict=True):
         kind, number, dots = match.groups()
-        words = text[match.end() : end].strip()
-        found.append(Slot(kind, int(number), words, _group(words) if dots else 0))
+        label = text[match.end() : end].strip()
+        found.append(Slot(kind, int(number), label, _group(label) if dots else 0))
     return found
 
 
-def _group(words: str) -> int:
+def _group(text: str) -> int:
     """``per key: fingerprint, channel`` are two; one without ``per``."""
-    _, colon, parts = re.sub(r"\([^)]*\)", "", words).partition(": ")
-    return len(parts.split(",")) if words.startswith("per ") and colon else 1
+    _, colon, parts = re.sub(r"\([^)]*\)", "", text).partition(": ")
+    return len(parts.split(",")) if text.startswith("per ") and colon else 1
 
 
 def used(text: str, kind: str) -> set[int]:
     """The literal numbers of the keys or arguments that the code uses."""
     return {int(number) for found, number in _USED.findall(code(text)) if found == kind}
+
+
+def name_lines(text: str) -> list[str]:
+    """The lines at the top of the code that give keys and arguments their names, before anything is done with them."""
+    found = []
+    for line in code(text).splitlines()[1:]:
+        if not line.strip() or re.match(r"local MAX_\w+ = |local LONGEST_MS = ", line):
+            continue
+        if not _NAMES.fullmatch(line.strip()):
+            break
+        found.append(line)
+    return found
+
+
+def named_keys(text: str) -> dict[str, int]:
+    """Local name -> number of the key that it names."""
+    found = {}
+    for line in name_lines(text):
+        names, values = line.strip().removeprefix("local ").split(" = ", 1)
+        for name, value in zip(names.split(", "), values.split(", "), strict=False):
+            if match := re.fullmatch(r"KEYS\[(\d+)\]", value):
+                found[name] = int(match[1])
+    return found
 
 
 def answered(text: str) -> set[int]:

@@ -1,6 +1,6 @@
 """The headers of the Lua scripts say what the scripts do: a wrong header is worse than none.
 
-Beside what is compared here, ``tests/integration/journal/test_calls_and_headers.py`` compares them with the calls.
+Beside what is compared here, ``tests/integration/journal/test_every_script.py`` compares them with the calls.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from tests.unit.journal.lua_header import (
     code,
     comment,
     is_operation,
+    name_lines,
+    named_keys,
     paths,
     read_header,
     used,
@@ -31,18 +33,18 @@ each_operation = pytest.mark.parametrize("name", OPERATIONS)
 
 
 def test_every_script_is_known_to_python_and_sorted() -> None:
-    """A file that nobody calls, or a name without a file, is a mistake."""
+    """A file that no caller has, or a name without a file, is a mistake."""
     assert list(scripts.NAMES) == OPERATIONS
 
 
 def test_every_other_file_is_included_somewhere() -> None:
-    """An include that nobody has any more is a mistake too."""
+    """A file that no script includes is a mistake too."""
     wanted = {name for text in TEXTS.values() for name in re.findall(r"^-- include (\w+)$", text, re.MULTILINE)}
     assert wanted == set(INCLUDED)
 
 
 @pytest.mark.parametrize("name", INCLUDED)
-def test_an_included_file_has_its_functions_explained_and_no_keys(name: str) -> None:
+def test_an_included_file_explains_its_functions(name: str) -> None:
     """It works with what it is given: only the script knows what its keys are."""
     text = TEXTS[name]
     assert not used(text, "KEYS")
@@ -100,15 +102,29 @@ def test_every_return_begins_with_a_code(name: str) -> None:
 
 
 def test_every_answer_is_given_by_some_script() -> None:
-    """A code that nobody answers would be waited for in vain."""
+    """A code that no script answers is handled in vain."""
     assert {code for text in TEXTS.values() for code in answered(text)} == {answer.value for answer in Answer}
+
+
+@each_operation
+def test_keys_and_arguments_have_names(name: str) -> None:
+    """Named in the first lines and used by name: a number says nothing to a reader, and one digit is easily wrong."""
+    text = TEXTS[name]
+    named = "\n".join(name_lines(text))
+    body = code(text).replace(named, "", 1)
+    assert not used(body, "KEYS")
+    assert not used(body, "ARGV")
+    names = re.findall(r"\w+", " ".join(line.strip()[6:].split(" = ")[0] for line in named.splitlines()))
+    assert len(names) == len(set(names)), "each name is given once"
+    assert all(re.search(rf"\b{one}\b", body) for one in names), "and used"
 
 
 @each_operation
 def test_keys_come_from_the_caller(name: str) -> None:
     """A key that a script made up would be in another slot of a Redis Cluster."""
-    given = re.findall(r"redis\.call\('[A-Z]+', ([^,)]+)", code(TEXTS[name]))
-    owned = re.compile(r"KEYS\[|stream$|state$|gone$|held\[channel\]\[[12]\]$")
+    given = re.findall(r"redis\.p?call\('[A-Z]+', ([^,)]+)", code(TEXTS[name]))
+    repeated = r"KEYS\[|held\[channel\]\[[12]\]$|(key|stream|state|gone)$"
+    owned = re.compile("|".join([repeated, *(f"{one}$" for one in named_keys(TEXTS[name]))]))
     assert all(owned.match(one) for one in given if one != "'-'"), given
 
 
@@ -119,7 +135,7 @@ def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     stores = {"append", "append_once", "replay", "schedule_once"}
     reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
     writes = re.search(
-        rf"redis\.call\((ARGV|'(?!{reads}))|\b(tally|add_depth|add_letter|remove_letter|drop_letter|trim_dead)\(",
+        rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_entry|add_letter|remove_letter|drop_letter|trim_dead)\(",
         code(TEXTS[name]),
     )
     assert first == ("#!lua" if name in stores else "#!lua flags=allow-oom" if writes else "#!lua flags=no-writes")

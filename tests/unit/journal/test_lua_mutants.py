@@ -7,7 +7,7 @@ import re
 import pytest
 
 from scripts.lua_mutants import NEEDLESS, mutants
-from tests.unit.journal.lua_header import LUA
+from tests.unit.journal.lua_header import paths
 
 pytestmark = pytest.mark.unit
 
@@ -62,6 +62,7 @@ def test_conditions_are_forced_both_ways() -> None:
 @pytest.mark.parametrize(("file", "what", "line"), list(NEEDLESS), ids=str)
 def test_what_is_explained_is_still_there(file: str, what: str, line: str) -> None:
     """An explanation of a line that is gone would hide the next one like it."""
-    assert line in [one.strip() for one in (LUA / file).read_text(encoding="utf-8").splitlines()]
+    [path] = [path for path in paths() if path.name == file]
+    assert line in [one.strip() for one in path.read_text(encoding="utf-8").splitlines()]
     assert what in ("deleted", "always true", "always false")
     assert NEEDLESS[file, what, line]

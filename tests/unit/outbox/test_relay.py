@@ -12,6 +12,7 @@ import pytest
 from sockudo_publisher import ConfigurationError, ValidationError
 from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, run, until_gap
 from sockudo_publisher.outbox.row import COLUMNS, Row, finished
+from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.wiring.app import forget_apps
 
 pytestmark = pytest.mark.unit
@@ -49,7 +50,7 @@ def test_rows_behind_another_relays_are_left(head: list[int], locked: list[int],
 
 def test_row_is_finished_before_the_insert() -> None:
     """Validated, encoded, one row a channel, one id, without Redis; it is read back as it was written."""
-    first, second = finished(["a", "b"], "shipped", {"id": 7}, tags={"t": "1"})
+    first, second = finished(PublishCall(["a", "b"], "shipped", {"id": 7}, tags={"t": "1"}))
     assert (first.app, first.channel, second.channel) == ("default", "a", "b")
     assert first.message_id == second.message_id
     item = json.loads(first.body)
@@ -73,7 +74,7 @@ def test_row_is_finished_before_the_insert() -> None:
 def test_bad_input_makes_no_row(arguments: tuple, options: dict, error: type[Exception]) -> None:
     """It raises at the call."""
     with pytest.raises(error):
-        finished(*arguments, **options)
+        finished(PublishCall(*arguments, **options))
 
 
 def test_rows_wait_with_a_reason_by_app() -> None:

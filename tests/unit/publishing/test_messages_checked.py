@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.errors import ConfigurationError, IdempotencyConflict, ValidationError
+from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.publishing.prepare import prepare
 from sockudo_publisher.tasks.message import FinishedEvent, read_event, write_event, write_refusal
 from sockudo_publisher.wiring.app import app_named, forget_apps
@@ -48,9 +49,8 @@ def message(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("namespace", ["", "blue"])
 def test_written_event_is_read_unchanged(channels: str | list[str], key: str | None, namespace: str) -> None:
     """With every field in use, through JSON."""
-    made = prepare(
-        app_named(), channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2", expires_ms=4 * 10**12
-    )
+    call = PublishCall(channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2")
+    made = prepare(app_named(), call, expires_ms=4 * 10**12)
     event = FinishedEvent(namespace, "default", made)
     assert read_event(json.loads(json.dumps(write_event(event)))) == event
 

@@ -1,15 +1,15 @@
--- add_letter(dead, size, fields): a dead letter comes; its bytes are kept beside the stream, which cannot tell them.
--- remove_letter(dead, size, entry): it goes; entry as XRANGE answers it.
--- letter_reason(entry): why it died.
--- drop_letter(dead, size, counts, entry): it goes for want of room or for its age, counted by its reason.
--- trim_dead(dead, size, counts, max, max_bytes, most): the oldest go, at most `most` of them, until max letters of
--- max_bytes are left (0: no bound). The newest stays, whatever its size. Answers how many went.
+-- add_letter(dead, size, fields): add a dead letter; the sum of their bytes is kept beside the stream.
+-- remove_letter(dead, size, entry): delete a letter; entry as XRANGE answers it.
+-- letter_reason(entry): the letter's reason.
+-- drop_letter(dead, size, counts, entry): delete a letter to keep the limits, counted by its reason.
+-- trim_dead(dead, size, counts, max, max_bytes, most): drop the oldest letters, at most `most` of them, until `max`
+-- letters of `max_bytes` are left (0: no limit). The newest stays, whatever its size. Returns how many were dropped.
 
---: Letters that go in one call beyond those that came: bounds the time Redis is busy; the rest goes with the next.
+--: Letters that one call drops beyond those that it adds: bounds the time Redis is busy; the next call drops the rest.
 local MAX_TRIMMED = 100
 --: Letters read at once: each may be as large as an event.
 local MAX_READ = 16
---: Bytes of a letter at most, by far: a count that says more of each of them is none.
+--: More bytes than any letter has: a sum above that much for each letter is damaged.
 local MAX_BYTES = 1073741824
 
 local function letter_size(fields)
@@ -25,17 +25,17 @@ local function letter_reason(entry)
   return 'unknown'
 end
 
--- A count that is no number, or cannot be, begins anew: an error here would come after the letter was written.
+-- A sum that is not a number, or cannot be right, begins again: an error here would come after the letter was written.
 local function add_bytes(size, by)
   local answer = redis.pcall('HINCRBY', size, 'bytes', by)
   if type(answer) == 'table' and answer.err then
-    if string.find(answer.err, 'command', 1, true) then redis.call('HINCRBY', size, 'bytes', by) end -- denied: says so
+    if string.find(answer.err, 'command', 1, true) then redis.call('HINCRBY', size, 'bytes', by) end -- denied: raises
     redis.call('DEL', size)
   end
   if type(answer) == 'table' or answer < 0 then redis.call('HSET', size, 'bytes', math.max(by, 0)) end
 end
 
--- No letter leaves for a count that cannot be: it begins anew.
+-- No letter is dropped for a sum that cannot be right: the sum begins again.
 local function read_bytes(size, length)
   local answer = redis.pcall('HGET', size, 'bytes')
   local bytes = type(answer) == 'string' and tonumber(answer) or 0
@@ -45,7 +45,7 @@ local function read_bytes(size, length)
 end
 
 local function add_letter(dead, size, fields)
-  add_bytes(size, 0) -- where that is denied no letter comes, again with each try
+  add_bytes(size, 0) -- if that is denied no letter is written, also at the next try
   redis.call('XADD', dead, '*', unpack(fields))
   add_bytes(size, letter_size(fields))
 end
@@ -53,7 +53,7 @@ end
 local function remove_letter(dead, size, entry)
   redis.call('XDEL', dead, entry[1])
   if redis.call('XLEN', dead) == 0 then
-    redis.call('DEL', size) -- a count that was ever wrong is right again
+    redis.call('DEL', size) -- corrects a sum that was wrong
   else
     add_bytes(size, -letter_size(entry[2]))
   end
