@@ -185,7 +185,7 @@ MUTANTS = (
         test=SIMULATION,
     ),
     Mutant(
-        name="forget the window under `hold`",
+        name="forget the window under `park`",
         why="at most once becomes at least once",
         file=WINDOW,
         old="age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S",
@@ -234,7 +234,7 @@ MUTANTS = (
     ),
     Mutant(
         name="do not ask before what one attempt has carried is sent again",
-        why="a full memory delivers it again, also under `hold`",
+        why="a full memory delivers it again, also under `park`",
         file=MEMORY_CHECK,
         old="        if not batch.resent or (self._ask is None and self._fresh is None):",
         new="        if True:",
@@ -250,7 +250,7 @@ MUTANTS = (
     ),
     Mutant(
         name="resend to a server that does not remember",
-        why="`hold` promises at most once",
+        why="`park` promises at most once",
         file=WINDOW,
         old="    if not remembers:\n",
         new="    if False:\n",

@@ -224,7 +224,7 @@ class _Run:
         """The most that the next batch may hold."""
         items = min(self.policy.batch_max_events, self.limits.events or self.policy.batch_max_events)
         items = min(items, self.tokens or items)
-        if self.policy.on_uncertain == "hold" and self.forgets_until_ms > self.taken_ms:
+        if self.policy.on_uncertain == "park" and self.forgets_until_ms > self.taken_ms:
             items = min(items, FORGETFUL_BATCH)
         return {
             "most_items": min(items, self.progress.most or items),

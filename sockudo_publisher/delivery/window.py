@@ -13,12 +13,12 @@ from typing import Final, Literal
 
 __all__ = ["FORGETFUL_BATCH", "Policy", "Standing", "standing"]
 
-#: Seconds kept free at the end of the window under `hold`, beside the delivery timeout: the clocks'
+#: Seconds kept free at the end of the window under `park`, beside the delivery timeout: the clocks'
 #: granularity, the way to the server, and its own time to look the id up.
 MARGIN_S: Final = 5.0
 
 
-#: Items of a batch under `hold` while the server does not remember ids: a first send that it answers with trouble
+#: Items of a batch under `park` while the server does not remember ids: a first send that it answers with trouble
 #: makes all of its batch uncertain, so that all of it is parked.
 FORGETFUL_BATCH: Final = 50
 
@@ -31,7 +31,7 @@ class Policy:
     batch_max_bytes: int = 4 * 1024 * 1024
     delivery_timeout_s: float = 30.0
     window_s: float = 120.0
-    on_uncertain: Literal["resend", "hold"] = "resend"
+    on_uncertain: Literal["resend", "park"] = "resend"
 
 
 class Standing(Enum):
@@ -51,8 +51,8 @@ def standing(*, resent: bool, first_ms: int, now_ms: int, policy: Policy, rememb
     if not resent:
         return Standing.SAFE
     if not remembers:
-        return Standing.OVER if policy.on_uncertain == "hold" else Standing.LATE
+        return Standing.OVER if policy.on_uncertain == "park" else Standing.LATE
     age_s = (now_ms - first_ms) / 1000
-    if policy.on_uncertain == "hold":
+    if policy.on_uncertain == "park":
         return Standing.OVER if age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S else Standing.SAFE
     return Standing.LATE if age_s > policy.window_s else Standing.SAFE

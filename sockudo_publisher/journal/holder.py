@@ -70,8 +70,8 @@ class DeadLetterFields:
 
     @property
     def counter(self) -> str:
-        """Where it is counted: by its reason, but what the policy `hold` parks under that policy's name."""
-        return "held_uncertain" if self.reason == "uncertain" else self.reason
+        """Where it is counted: by its reason, but what the policy `park` parks under that policy's name."""
+        return "parked_uncertain" if self.reason == "uncertain" else self.reason
 
 
 @dataclass(frozen=True)

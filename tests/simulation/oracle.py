@@ -38,7 +38,7 @@ WAYS_OUT = (
     "refused",
     "conflict",
     "too_large",
-    "held_uncertain",
+    "parked_uncertain",
     "expired",
     "expired_uncertain",
 )
@@ -88,7 +88,7 @@ class Oracle:
         """Whether the troubles can have lasted until the server forgot, or it forgot by itself."""
         if (self.plan.asks and self.server.forgot_at >= 0.0) or self.was_found_full:
             return True
-        margin = self.policy.delivery_timeout_s + 5.0 if self.policy.on_uncertain == "hold" else 0.0
+        margin = self.policy.delivery_timeout_s + 5.0 if self.policy.on_uncertain == "park" else 0.0
         return self.excuse_s > self.policy.window_s - margin - 30.0
 
     def appended(self, item: ModelItem) -> None:
@@ -113,7 +113,7 @@ class Oracle:
             for item in items:
                 if 0 < item.expires_ms <= taken.now_ms:
                     raise Broken(f"event {item.number} is uncertain and has expired, and is sent again")
-        if batch.resent and self.policy.on_uncertain == "hold" and taken.shared.forgets_until_ms > taken.now_ms:
+        if batch.resent and self.policy.on_uncertain == "park" and taken.shared.forgets_until_ms > taken.now_ms:
             raise Broken("what may be out is sent again to a server that does not remember")
         if any(face.found.get(item.number) for item in items):
             raise Broken("what is in history is sent again")
@@ -179,7 +179,7 @@ class Oracle:
         return ""
 
     def _should_have_asked(self, number: int, request: Request, now: float) -> bool:
-        """Whether canaries had to tell that there was no room for it: under `hold` it is not sent again then."""
+        """Whether canaries had to tell that there was no room for it: under `park` it is not sent again then."""
         if not self.plan.checks or number not in self.server.never_known or request.arrives_late or request.pace_s:
             return False
         if self.policy.on_uncertain == "resend":
@@ -213,7 +213,7 @@ class Oracle:
                 "refused": number in self.plan.poison,
                 "conflict": number in self.plan.foreign,
                 "expired": number in expiring,
-                "uncertain": self.policy.on_uncertain == "hold" and self._may_be_uncertain(number),
+                "uncertain": self.policy.on_uncertain == "park" and self._may_be_uncertain(number),
             }
             if not allowed.get(letter.reason, False):
                 raise Broken(f"event {number} is a dead letter: {letter.reason}")

@@ -93,7 +93,7 @@ class Plan:
     processes: int = 2
     batch_max: int = 10
     events: tuple[tuple[float, tuple[int, ...]], ...] = ((0.0, (0,)),)
-    on_uncertain: Literal["resend", "hold"] = "resend"
+    on_uncertain: Literal["resend", "park"] = "resend"
     on_expired: str = "drop"
     poison: tuple[int, ...] = ()
     foreign: tuple[int, ...] = ()
@@ -159,7 +159,7 @@ def plan_of(seed: int) -> Plan:
         processes=1 + below(3),
         batch_max=(1, 3, 10, 10, 10, 100)[below(6)],
         events=tuple(appends),
-        on_uncertain="hold" if chance() < 0.3 else "resend",
+        on_uncertain="park" if chance() < 0.3 else "resend",
         on_expired="dead" if chance() < 0.5 else "drop",
         poison=(below(count),) if chance() < 0.15 else (),
         foreign=(below(count),) if chance() < 0.1 else (),

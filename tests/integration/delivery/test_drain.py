@@ -328,7 +328,7 @@ def test_culprit_whose_marker_redis_lost_is_asked_about_again(world: World, culp
     elif culprit == "poison":
         world.server.poison = {ids[1]}
     else:
-        world.policy = Policy(on_uncertain="hold")
+        world.policy = Policy(on_uncertain="park")
         world.meet_trouble(NoReply(sent=True))
         world.lose_leases()
         world.pass_time(300)
@@ -546,7 +546,7 @@ def test_server_half_dead_for_every_size_pauses_only(world: World) -> None:
     world.check()
 
 
-@pytest.mark.parametrize("on_uncertain", ["resend", "hold"])
+@pytest.mark.parametrize("on_uncertain", ["resend", "park"])
 def test_events_never_sent_are_never_uncertain(world: World, on_uncertain: str) -> None:
     """However long the server is away: refused connections start no clock."""
     world.policy = Policy(on_uncertain=on_uncertain)  # type: ignore[arg-type]
@@ -747,10 +747,10 @@ def test_rest_that_the_server_asked_for_meanwhile_outlasts_the_probers_answer(wo
 
 
 def test_batch_that_grew_too_old_before_it_left_is_parked(world: World) -> None:
-    """Under `hold` its time is looked at again when the lease had to be renewed: the process was frozen there."""
+    """Under `park` its time is looked at again when the lease had to be renewed: the process was frozen there."""
     ids = left_unknown(world, 3)
     world.pass_time(80)
-    world.policy = Policy(on_uncertain="hold", window_s=120, delivery_timeout_s=30)
+    world.policy = Policy(on_uncertain="park", window_s=120, delivery_timeout_s=30)
     journal = world.worker()
     frozen = []
 
@@ -764,7 +764,7 @@ def test_batch_that_grew_too_old_before_it_left_is_parked(world: World) -> None:
     world.drain(journal=journal, at=freeze)
     assert frozen
     assert world.server.requests == [ids]
-    assert world.counts() == {"held_uncertain": 3}
+    assert world.counts() == {"parked_uncertain": 3}
 
 
 def test_fresh_batch_whose_process_was_frozen_before_it_left_is_new_again(world: World) -> None:
@@ -942,18 +942,18 @@ def test_window_that_ends_during_the_resend_is_counted(world: World) -> None:
 
 
 def test_worker_killed_before_it_connects_leaves_events_uncertain_though_they_never_left(world: World) -> None:
-    """Nobody can tell it from a request that was sent: under `hold` they are parked, and say that they may be out."""
+    """Nobody can tell it from a request that was sent: under `park` they are parked, and say that they may be out."""
     ids = world.append(world.channel(), 3)
     with pytest.raises(Died):
         world.drain(at=At("taken"))
     world.lose_leases()
     world.pass_time(121)
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     world.drain(journal=world.worker())
     assert world.server.requests == []
     assert [json.loads(letter["item"])["message_id"] for letter in world.letters()] == ids
     assert {(letter["reason"], letter["maybe_delivered"]) for letter in world.letters()} == {("uncertain", "1")}
-    assert world.counts() == {"held_uncertain": 3}
+    assert world.counts() == {"parked_uncertain": 3}
 
 
 def test_resend_inside_the_window_is_not_counted_as_late(world: World) -> None:
@@ -970,7 +970,7 @@ def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: Worl
     ids = left_unknown(world, 10)
     world.pass_time(86)
     fresh = world.append(world.channel(), 5)
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     world.drain(journal=world.worker())
     assert world.server.requests == [ids, fresh]
     letters = world.letters()
@@ -981,7 +981,7 @@ def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: Worl
     assert {letter["words"] for letter in letters} == {
         "not known to be delivered, and a resend might end after the server's memory of it (120 s)"
     }
-    assert world.counts() == {"settled": 5, "held_uncertain": 10}
+    assert world.counts() == {"settled": 5, "parked_uncertain": 10}
     world.check()
 
 
@@ -989,7 +989,7 @@ def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> 
     """Until window - delivery timeout - 5 s."""
     left_unknown(world, 10)
     world.pass_time(84)
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     world.drain(journal=world.worker())
     assert world.letters() == []
     world.check()
@@ -1000,7 +1000,7 @@ def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -
     channel = world.channel()
     marked = world.append(channel, 5)
     world.server.claim(marked[0], channel)
-    world.policy = Policy(on_uncertain="hold", window_s=60, delivery_timeout_s=30)
+    world.policy = Policy(on_uncertain="park", window_s=60, delivery_timeout_s=30)
     world.drain()
     assert world.holds() == [channel]
     fresh = world.append(channel, 3)
@@ -1008,11 +1008,11 @@ def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -
     assert [json.loads(letter["item"])["message_id"] for letter in world.letters()] == marked
     assert {letter["reason"] for letter in world.letters()} == {"uncertain"}
     assert world.server.seen(channel) == fresh
-    assert world.counts() == {"settled": 3, "searched": 1, "stuck": 1, "held_uncertain": 5}
+    assert world.counts() == {"settled": 3, "searched": 1, "stuck": 1, "parked_uncertain": 5}
     assert world.holds() == []
 
 
-@pytest.mark.parametrize("on_uncertain", ["resend", "hold"])
+@pytest.mark.parametrize("on_uncertain", ["resend", "park"])
 def test_uncertain_event_past_its_expiry_is_only_counted(world: World, on_uncertain: str) -> None:
     """Nobody wants it any more, and it may have been delivered: `expired_uncertain`, no dead letter."""
     world.policy = Policy(on_uncertain=on_uncertain)  # type: ignore[arg-type]

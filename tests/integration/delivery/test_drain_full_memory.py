@@ -67,7 +67,7 @@ def edge(world: World) -> FreshEdge:
 
 
 def parks(world: World) -> None:
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
 
 
 # -- a first send that is delivered and answered "in progress" ------------------------------------------------
@@ -75,14 +75,14 @@ def parks(world: World) -> None:
 
 @pytest.mark.parametrize("count", [1, 8])
 def test_lie_about_a_first_send_is_parked(world: World, edge: FreshEdge, count: int) -> None:
-    """Policy `hold`: not sent again, dead letters say why; what comes later flows."""
+    """Policy `park`: not sent again, dead letters say why; what comes later flows."""
     parks(world)
     ids = world.append(world.channel(), count)
     world.server.is_full = True
     world.server.faults = [Lie(count // 2)]
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": count}
+    assert world.counts() == {"parked_uncertain": count}
     later = world.append(world.channel(), 3)
     edge.drain()
     assert edge.sent() == [ids, later]
@@ -122,7 +122,7 @@ def test_planting_itself_is_answered_in_progress(world: World, edge: FreshEdge) 
     edge.replies = [model.receipts(["old"]), model.STUCK]
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 4}
+    assert world.counts() == {"parked_uncertain": 4}
 
 
 def test_question_answered_in_progress_means_forgotten(world: World, edge: FreshEdge) -> None:
@@ -133,7 +133,7 @@ def test_question_answered_in_progress_means_forgotten(world: World, edge: Fresh
     edge.replies = [model.receipts(["old"]), model.receipts([str(n) for n in range(FRESH)]), model.STUCK]
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 4}
+    assert world.counts() == {"parked_uncertain": 4}
 
 
 def test_question_answered_with_two_receipts_means_forgotten(world: World, edge: FreshEdge) -> None:
@@ -144,7 +144,7 @@ def test_question_answered_with_two_receipts_means_forgotten(world: World, edge:
     edge.replies = [model.receipts(["old"]), model.receipts([str(n) for n in range(FRESH)]), model.receipts(["a", "b"])]
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 4}
+    assert world.counts() == {"parked_uncertain": 4}
 
 
 # -- every other way to a resend --------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def test_refused_batch_is_not_searched_in_a_full_memory(world: World, edge: Fres
     world.server.is_full = True
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 8, "searched": 1}
+    assert world.counts() == {"parked_uncertain": 8, "searched": 1}
 
 
 @pytest.mark.parametrize("most_items", [1, 4, 9])
@@ -177,7 +177,7 @@ def test_server_that_takes_small_batches_is_asked_in_small_batches(
     world.server.is_full = True
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 2}
+    assert world.counts() == {"parked_uncertain": 2}
 
 
 def test_refused_batch_is_searched_while_ids_are_remembered(world: World, edge: FreshEdge) -> None:
@@ -211,7 +211,7 @@ def test_successor_asks_before_it_sends_a_dead_workers_batch(world: World, edge:
     world.lose_leases()
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 5}
+    assert world.counts() == {"parked_uncertain": 5}
 
 
 def test_successor_notices_a_memory_that_was_lost(world: World, edge: FreshEdge) -> None:
@@ -225,7 +225,7 @@ def test_successor_notices_a_memory_that_was_lost(world: World, edge: FreshEdge)
     world.lose_leases()
     edge.drain()
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 5}
+    assert world.counts() == {"parked_uncertain": 5}
 
 
 def test_successor_of_a_worker_under_a_server_that_remembers(world: World, edge: FreshEdge) -> None:
@@ -269,7 +269,7 @@ def test_held_event_is_not_sent_again_to_a_full_memory(world: World, edge: Fresh
     sent = len(edge.sent())
     edge.drain(0, channel)
     assert ids[1] not in [one for batch in edge.sent()[sent:] for one in batch]
-    assert world.counts()["held_uncertain"] == 3, "the item, and those behind it that were carried with it"
+    assert world.counts()["parked_uncertain"] == 3, "the item, and those behind it that were carried with it"
     assert [letter["reason"] for letter in world.letters()] == ["uncertain"] * 3
 
 
@@ -284,7 +284,7 @@ def test_unknown_outcome_in_a_full_memory_is_uncertain(
     world.server.is_full = True
     world.settle_down(lambda lane, held=None: edge.drain(lane, held))
     assert edge.sent() == [ids]
-    assert world.counts() == {"held_uncertain": 8}
+    assert world.counts() == {"parked_uncertain": 8}
 
 
 def test_other_lanes_ask_again_after_trouble(world: World, edge: FreshEdge) -> None:
@@ -302,7 +302,7 @@ def test_other_lanes_ask_again_after_trouble(world: World, edge: FreshEdge) -> N
     world.lose_leases()
     world.settle_down(lambda lane, held=None: edge.drain(lane, held))
     assert edge.sent() == sent
-    assert world.counts(0) == world.counts(1) == {"held_uncertain": 3}
+    assert world.counts(0) == world.counts(1) == {"parked_uncertain": 3}
 
 
 def test_trouble_while_asking_pauses_and_keeps_the_mark(world: World, edge: FreshEdge) -> None:
@@ -360,9 +360,9 @@ def test_happy_path_asks_nothing(world: World, edge: FreshEdge) -> None:
     world.check()
 
 
-@pytest.mark.parametrize(("policy", "largest"), [("hold", FORGETFUL_BATCH), ("resend", 400)])
+@pytest.mark.parametrize(("policy", "largest"), [("park", FORGETFUL_BATCH), ("resend", 400)])
 def test_batches_are_small_where_all_of_one_may_be_parked(
-    world: World, edge: FreshEdge, policy: Literal["hold", "resend"], largest: int
+    world: World, edge: FreshEdge, policy: Literal["park", "resend"], largest: int
 ) -> None:
     """While the server does not remember, from the first batch of a run on."""
     world.policy = Policy(on_uncertain=policy)

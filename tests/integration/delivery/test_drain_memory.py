@@ -130,14 +130,14 @@ def test_unknown_outcome_is_uncertain_at_once_where_the_server_forgets(world: Wo
 
 
 def test_unknown_outcome_is_parked_at_once_where_the_server_forgets(world: World, edge: Edge) -> None:
-    """Policy `hold`: a dead letter that says why; what was never sent goes out."""
+    """Policy `park`: a dead letter that says why; what was never sent goes out."""
     ids = left_unknown(edge, 3)
     fresh = world.append(world.channel(), 2)
     forgets(world)
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     edge.drain()
     assert edge.sent() == [ids, fresh]
-    assert world.counts() == {"settled": 2, "held_uncertain": 3}
+    assert world.counts() == {"settled": 2, "parked_uncertain": 3}
     assert {letter["words"] for letter in world.letters()} == {
         "not known to be delivered, and the server does not remember ids"
     }
@@ -178,16 +178,16 @@ def test_canaries_are_asked_before_anything_is_resent(world: World, edge: Edge) 
     edge.plant(70, 80, 90, 100)
     meet_trouble(edge)
     world.server.forget()
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     edge.drain()
     assert len(edge.sent()) == 1, "the first attempt only"
-    assert world.counts() == {"held_uncertain": 10}
+    assert world.counts() == {"parked_uncertain": 10}
     assert world.journal.shared.view().forgets_until_ms > world.journal.now_ms()
     assert (edge.report().verdict, edge.report().forgotten) == ("forgets", 3)
     assert world.pause() is None, "it has answered a canary, and nothing is left to send"
     world.append(world.channel(), 1)
     edge.drain()
-    assert world.counts() == {"held_uncertain": 10, "settled": 1}
+    assert world.counts() == {"parked_uncertain": 10, "settled": 1}
     assert len(edge.asked_since) == 1, "what is forgotten is not asked for again"
 
 
@@ -212,13 +212,13 @@ def test_every_prober_asks_and_not_only_one_with_something_to_resend(world: Worl
     ids = meet_trouble(edge)
     world.server.forget()
     world.append(world.channel(lane=1), 1)
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     edge.drain(lane=1)
     since_ms = world.journal.now_ms() - edge.asked_since[0]
     assert 30_000 <= since_ms < 40_000, "trouble is seen at the end of an attempt: it began a timeout before"
     assert world.pause() is None
     world.drain(lane=0, journal=world.worker())
-    assert world.counts() == {"held_uncertain": len(ids)}
+    assert world.counts() == {"parked_uncertain": len(ids)}
 
 
 @pytest.mark.parametrize(
@@ -298,7 +298,7 @@ def test_full_redis_keeps_nobody_from_asking(world: World, edge: Edge) -> None:
     world.lose_leases()
     meet_trouble(edge)
     world.server.forget()
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     world.redis.config_set("maxmemory", 1)
     try:
         edge.drain()
@@ -306,7 +306,7 @@ def test_full_redis_keeps_nobody_from_asking(world: World, edge: Edge) -> None:
     finally:
         world.redis.config_set("maxmemory", 0)
     assert edge.sent().count(other) == 1
-    assert (world.counts(0), world.counts(1)) == ({"held_uncertain": 10}, {"held_uncertain": 3})
+    assert (world.counts(0), world.counts(1)) == ({"parked_uncertain": 10}, {"parked_uncertain": 3})
     assert edge.report().verdict == "forgets"
 
 
@@ -330,12 +330,12 @@ def test_hold_policy_parks_only_what_history_does_not_have(world: World, edge: E
     """Recorded is accepted."""
     ids = left_unknown(edge, 6)
     edge.history = {ids[n] for n in (1, 2, 5)}
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     world.pass_time(200)
     edge.drain()
     assert edge.sent() == [ids]
     assert edge.looked == [ids]
-    assert world.counts() == {"held_uncertain": 3, "settled_by_history": 3}
+    assert world.counts() == {"parked_uncertain": 3, "settled_by_history": 3}
     assert [json.loads(one["item"])["message_id"] for one in world.letters()] == [ids[n] for n in (0, 3, 4)]
 
 
@@ -583,7 +583,7 @@ def test_prober_that_dies_with_its_canaries_out_leaves_nothing_marked(world: Wor
     edge.die_asking = False
     world.lose_leases()
     world.pass_time(130)
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     world.settle_down(edge.drain)
     assert edge.sent() == [ids]
     world.check()
@@ -594,9 +594,9 @@ def test_prober_whose_events_leave_unsent_ends_the_pause_by_its_canary(world: Wo
     edge.plant(100)
     meet_trouble(edge)
     world.server.forget()
-    world.policy = Policy(on_uncertain="hold")
+    world.policy = Policy(on_uncertain="park")
     edge.drain()
-    assert world.counts() == {"held_uncertain": 10}
+    assert world.counts() == {"parked_uncertain": 10}
     assert world.pause() is None
     assert world.control.rung == [[]]
     assert not world.is_probing()

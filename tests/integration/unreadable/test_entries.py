@@ -279,7 +279,7 @@ MARKERS = [
 
 
 @pytest.mark.parametrize("marker", MARKERS)
-@pytest.mark.parametrize("policy", ["resend", "hold"])
+@pytest.mark.parametrize("policy", ["resend", "park"])
 def test_unreadable_marker_covers_one_batch_at_an_unknown_time(world: World, marker: bytes, policy: str) -> None:
     """What was sent before is uncertain, as the policy says; nothing else is; nothing is lost."""
     world.policy = type(world.policy)(batch_max_events=4, on_uncertain=policy)
@@ -290,13 +290,13 @@ def test_unreadable_marker_covers_one_batch_at_an_unknown_time(world: World, mar
     letters = world.letters()
     parked = [json.loads(letter["item"])["message_id"] for letter in letters]
     # A marker whose end has left says that all of it has: then nothing is uncertain.
-    assert parked in ([], ids[:4]) if policy == "hold" else parked == []
+    assert parked in ([], ids[:4]) if policy == "park" else parked == []
     assert all(letter["reason"] == "uncertain" and letter["maybe_delivered"] == "1" for letter in letters)
     world.check(without=parked)
 
 
 @pytest.mark.parametrize("head", [*GARBAGE[1:10], b"2", b"3", b"100"])
-@pytest.mark.parametrize("policy", ["resend", "hold"])
+@pytest.mark.parametrize("policy", ["resend", "park"])
 def test_unreadable_head_loses_nothing(world: World, head: bytes, policy: str) -> None:
     """What had left may go out once more, or is parked: both are told; the server remembers the resent ones."""
     world.policy = type(world.policy)(batch_max_events=4, on_uncertain=policy)
@@ -312,7 +312,7 @@ def test_unreadable_head_loses_nothing(world: World, head: bytes, policy: str) -
 
 def test_held_channel_with_an_unreadable_clock_is_uncertain(world: World) -> None:
     """Its event is kept: it was sent, nobody knows when."""
-    world.policy = type(world.policy)(on_uncertain="hold")
+    world.policy = type(world.policy)(on_uncertain="park")
     channel = world.channel()
     [one] = world.append(channel)
     world.server.claim(one, channel)
@@ -331,7 +331,7 @@ def test_held_channel_with_an_unreadable_clock_is_uncertain(world: World) -> Non
 @pytest.mark.parametrize("ahead_ms", [3_600_000, 10**13])
 def test_attempt_in_the_future_is_at_an_unknown_time(world: World, ahead_ms: int) -> None:
     """It would be safe to send again until then."""
-    world.policy = type(world.policy)(on_uncertain="hold")
+    world.policy = type(world.policy)(on_uncertain="park")
     ids = world.append(world.channel(), 2)
     [(entry, _)] = world.redis.xrange(lane_keys(APP, 0).stream)
     marker = b"%d %s 2" % (world.journal.now_ms() + ahead_ms, entry)

@@ -480,14 +480,14 @@ def test_documented_numbers_are_the_constants() -> None:
         f"| wait before a search for a stuck item, once | {STUCK_WAIT_S:g} s |",
         f"| between two questions while misconfigured | {MISCONFIGURED_S:g} s |",
         f"from {backoff.HOLD_FIRST_S:g} to {backoff.HOLD_CAP_S:g} s |",
-        f"| `hold` | up to window - `SOCKUDO_DELIVERY_TIMEOUT` - {window.MARGIN_S:g} s |",
+        f"| `park` | up to window - `SOCKUDO_DELIVERY_TIMEOUT` - {window.MARGIN_S:g} s |",
         "| a canary: of the beat; the first after trouble; the others |",
         f"| {backoff.QUICK_S:g} s; the same, every fourth probe in a row the delivery timeout; {backoff.QUICK_S:g} s |",
         "shared by all workers for an hour;",
         "| fresh canaries before a resend: how many; when each is asked |",
         f"| {canaries.FRESH}, three times as many after *stuck* to a first send; {canaries.EVICTED_S:g} s later |",
         f"| a search; {memory_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
-        f"| items of a batch under `hold` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
+        f"| items of a batch under `park` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
         f"That is about log2(n) requests for n items: {questions(500)} for 500.",
     ):
         assert line in text

@@ -34,10 +34,10 @@ def of(
             [PAST_MS, 0], [False] * 2, Standing.LATE, LeaveFirst("expired_uncertain", "", keep=False), id="expired"
         ),
         pytest.param(
-            [PAST_MS], [False], Standing.OVER, LeaveFirst("expired_uncertain", "", keep=False), id="expired-under-hold"
+            [PAST_MS], [False], Standing.OVER, LeaveFirst("expired_uncertain", "", keep=False), id="expired-under-park"
         ),
         pytest.param([0, 0, 0], [True, True, False], Standing.LATE, SettleFirst(2), id="history-has-two"),
-        pytest.param([0, 0], [True, True], Standing.OVER, SettleFirst(2), id="history-has-all-under-hold"),
+        pytest.param([0, 0], [True, True], Standing.OVER, SettleFirst(2), id="history-has-all-under-park"),
         pytest.param([PAST_MS], [True], Standing.LATE, SettleFirst(1), id="history-comes-before-expiry"),
         pytest.param([0, 0], [False, True], Standing.LATE, SendFirst(1), id="up-to-a-recorded-one"),
         pytest.param([0, 0, PAST_MS], [False, True, False], Standing.LATE, SendFirst(1), id="recorded-then-expired"),

@@ -13,7 +13,7 @@ from sockudo_publisher.delivery.window import MARGIN_S, Policy, Standing, standi
 pytestmark = pytest.mark.unit
 
 RESEND = Policy(window_s=120, delivery_timeout_s=30, on_uncertain="resend")
-HOLD = replace(RESEND, on_uncertain="hold")
+PARK = replace(RESEND, on_uncertain="park")
 START_MS = 1_800_000_000_000
 
 
@@ -21,18 +21,18 @@ START_MS = 1_800_000_000_000
     ("policy", "age_ms", "expected"),
     [
         pytest.param(RESEND, 0, Standing.SAFE, id="resend: just sent"),
-        pytest.param(RESEND, 85_001, Standing.SAFE, id="resend: hold would have given up"),
+        pytest.param(RESEND, 85_001, Standing.SAFE, id="resend: park would have given up"),
         pytest.param(RESEND, 120_000, Standing.SAFE, id="resend: at the end"),
         pytest.param(RESEND, 120_001, Standing.LATE, id="resend: a millisecond later"),
         pytest.param(RESEND, 10**9, Standing.LATE, id="resend: days later"),
-        pytest.param(HOLD, 0, Standing.SAFE, id="hold: just sent"),
-        pytest.param(HOLD, 85_000, Standing.SAFE, id="hold: the last moment at which a resend ends inside"),
-        pytest.param(HOLD, 85_001, Standing.OVER, id="hold: a millisecond later"),
-        pytest.param(HOLD, 10**9, Standing.OVER, id="hold: days later"),
+        pytest.param(PARK, 0, Standing.SAFE, id="park: just sent"),
+        pytest.param(PARK, 85_000, Standing.SAFE, id="park: the last moment at which a resend ends inside"),
+        pytest.param(PARK, 85_001, Standing.OVER, id="park: a millisecond later"),
+        pytest.param(PARK, 10**9, Standing.OVER, id="park: days later"),
         pytest.param(RESEND, -50, Standing.SAFE, id="resend: a clock that stepped back"),
-        pytest.param(HOLD, -50, Standing.SAFE, id="hold: a clock that stepped back"),
-        pytest.param(replace(HOLD, window_s=35), 0, Standing.SAFE, id="hold: the shortest window, at once"),
-        pytest.param(replace(HOLD, window_s=35), 1, Standing.OVER, id="hold: the shortest window, too late"),
+        pytest.param(PARK, -50, Standing.SAFE, id="park: a clock that stepped back"),
+        pytest.param(replace(PARK, window_s=35), 0, Standing.SAFE, id="park: the shortest window, at once"),
+        pytest.param(replace(PARK, window_s=35), 1, Standing.OVER, id="park: the shortest window, too late"),
     ],
 )
 def test_standing_of_a_resend(policy: Policy, age_ms: int, expected: Standing) -> None:
@@ -40,7 +40,7 @@ def test_standing_of_a_resend(policy: Policy, age_ms: int, expected: Standing) -
     assert standing(resent=True, first_ms=START_MS, now_ms=START_MS + age_ms, policy=policy) is expected
 
 
-@given(st.integers(0, 10**12), st.sampled_from([RESEND, HOLD]))
+@given(st.integers(0, 10**12), st.sampled_from([RESEND, PARK]))
 def test_first_send_is_always_safe(age_ms: int, policy: Policy) -> None:
     """What was never sent is never uncertain, however long ago it was taken."""
     assert standing(resent=False, first_ms=START_MS, now_ms=START_MS + age_ms, policy=policy) is Standing.SAFE
@@ -53,12 +53,12 @@ def test_first_send_is_always_safe(age_ms: int, policy: Policy) -> None:
 def test_hold_never_starts_a_resend_that_could_end_outside_the_window(age_ms: int, times: tuple[int, int]) -> None:
     """Start + delivery timeout + margin is inside; and what it starts, `resend` would call safe too."""
     timeout_s, window_s = times
-    hold = Policy(window_s=window_s, delivery_timeout_s=timeout_s, on_uncertain="hold")
+    parked = Policy(window_s=window_s, delivery_timeout_s=timeout_s, on_uncertain="park")
     now_ms = START_MS + age_ms
-    state = standing(resent=True, first_ms=START_MS, now_ms=now_ms, policy=hold)
+    state = standing(resent=True, first_ms=START_MS, now_ms=now_ms, policy=parked)
     assert (state is Standing.SAFE) == (age_ms / 1000 + timeout_s + MARGIN_S <= window_s)
     if state is Standing.SAFE:
-        resend = replace(hold, on_uncertain="resend")
+        resend = replace(parked, on_uncertain="resend")
         assert standing(resent=True, first_ms=START_MS, now_ms=now_ms, policy=resend) is Standing.SAFE
 
 
@@ -67,5 +67,5 @@ def test_nothing_sent_before_is_safe_where_the_server_does_not_remember(age_ms: 
     """The window is nothing: uncertain at once, whatever the clock says; a first send is safe."""
     times = {"first_ms": START_MS, "now_ms": START_MS + age_ms, "remembers": False}
     assert standing(resent=True, policy=RESEND, **times) is Standing.LATE
-    assert standing(resent=True, policy=HOLD, **times) is Standing.OVER
-    assert standing(resent=False, policy=HOLD, **times) is Standing.SAFE
+    assert standing(resent=True, policy=PARK, **times) is Standing.OVER
+    assert standing(resent=False, policy=PARK, **times) is Standing.SAFE
