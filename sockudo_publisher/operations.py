@@ -51,7 +51,7 @@ __all__ = [
 logger = logging.getLogger("sockudo_publisher.operations")
 
 #: Counters that are shown also while they are 0: whoever watches for them shall see that they are watched.
-RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "held_uncertain", "settled_by_history")
+RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "parked_uncertain", "settled_by_history")
 
 #: A dead letter's id as people see it: "lane-entryid".
 _ID = re.compile(r"([0-9]{1,9})-([0-9]{1,20}-[0-9]{1,20})")

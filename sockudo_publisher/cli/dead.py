@@ -28,7 +28,7 @@ def command() -> None:
     """List, show, replay or purge dead letters.
 
     A dead letter is an event that Sockudo refused, that conflicted, whose delivery stayed uncertain under
-    the policy "hold", or that cannot be read. It waits, unchanged, for a person.
+    the policy "park", or that cannot be read. It waits, unchanged, for a person.
     """
 
 

@@ -55,7 +55,7 @@ class Settings:
     batch_max_bytes: int = 4 * 1024 * 1024
     lanes: int = 8
     dedup_window: float = 120.0
-    on_uncertain: Literal["resend", "hold"] = "resend"
+    on_uncertain: Literal["resend", "park"] = "resend"
     max_backlog: int = 1_000_000
     max_event_bytes: int = 10_240
     key_ttl: float = 86_400.0
@@ -130,7 +130,7 @@ class Settings:
             batch_max_bytes=read.integer("SOCKUDO_BATCH_MAX_BYTES", cls.batch_max_bytes, low=1024, high=2**30),
             lanes=read.integer("SOCKUDO_LANES", cls.lanes, low=1, high=MAX_LANES),
             dedup_window=read.number("SOCKUDO_DEDUP_WINDOW", cls.dedup_window, low=0.1, high=10**7),
-            on_uncertain="hold" if read.choice("SOCKUDO_ON_UNCERTAIN", "resend", "hold") == "hold" else "resend",
+            on_uncertain=_on_uncertain(read),
             max_backlog=read.integer("SOCKUDO_MAX_BACKLOG", cls.max_backlog, low=0, high=2**53),
             max_event_bytes=read_max_event_bytes(read) or cls.max_event_bytes,
             key_ttl=read.number("SOCKUDO_KEY_TTL", cls.key_ttl, low=1, high=10**9),
@@ -149,6 +149,12 @@ class Settings:
 def get_settings() -> Settings:
     """The settings of this process, read once. ``get_settings.cache_clear()`` reads them again."""
     return Settings.from_env()
+
+
+def _on_uncertain(read: Reader) -> Literal["resend", "park"]:
+    if read.text("SOCKUDO_ON_UNCERTAIN") == "hold":
+        raise ConfigurationError("SOCKUDO_ON_UNCERTAIN: hold is called park now; must be one of resend, park")
+    return "park" if read.choice("SOCKUDO_ON_UNCERTAIN", "resend", "park") == "park" else "resend"
 
 
 #: Most replicas and most milliseconds of SOCKUDO_REDIS_WAIT: beyond, an append would only seem to hang.

@@ -69,7 +69,7 @@ def test_never_sent_behind_nginx_is_never_uncertain(
     status: int,
 ) -> None:
     """Tried again and again past the window: nothing is held, everything arrives once, in order."""
-    proxied = make_proxied(TTL_S, SOCKUDO_ON_UNCERTAIN="hold", SOCKUDO_DELIVERY_TIMEOUT=str(TIMEOUT_S))
+    proxied = make_proxied(TTL_S, SOCKUDO_ON_UNCERTAIN="park", SOCKUDO_DELIVERY_TIMEOUT=str(TIMEOUT_S))
     stack, proxy = proxied.stack, proxied.proxy
     with ExitStack() as ends:
         nginx = nginx_before(proxy.port, tmp_path / "nginx", ends)

@@ -1,4 +1,4 @@
-"""`SOCKUDO_ON_UNCERTAIN=hold` past the window: what nobody knows the fate of is parked, and never sent again."""
+"""`SOCKUDO_ON_UNCERTAIN=park` past the window: what nobody knows the fate of is parked, and never sent again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_batch_of_a_killed_worker_is_parked_past_the_window_and_its_channels_flo
     """Delivered, but its worker died without the answer: every event of it a dead letter, nothing twice."""
     proxied = make_proxied(
         TTL_S,
-        SOCKUDO_ON_UNCERTAIN="hold",
+        SOCKUDO_ON_UNCERTAIN="park",
         SOCKUDO_DELIVERY_TIMEOUT=str(TIMEOUT_S),
         SOCKUDO_LANES="1",
         SOCKUDO_BATCH_MAX_EVENTS=str(BATCH),
@@ -48,7 +48,7 @@ def test_batch_of_a_killed_worker_is_parked_past_the_window_and_its_channels_flo
     assert [one.item_count for one in proxied.batches()] == [BATCH]
 
     stack.worker()
-    assert wait_for(lambda: proxied.counts().get("held_uncertain", 0) >= BATCH, 60)
+    assert wait_for(lambda: proxied.counts().get("parked_uncertain", 0) >= BATCH, 60)
     publish(BATCH + BEHIND, LATER)
     seen.wait_for_count(BATCH + BEHIND + LATER, 30)
     seen.wait_until_quiet(1.0)
@@ -57,7 +57,7 @@ def test_batch_of_a_killed_worker_is_parked_past_the_window_and_its_channels_flo
     assert verdict.is_exact, verdict
     assert wait_for(lambda: proxied.depth() == 0, 60)
     assert [n for batch in proxied.sent()[1:] for n in batch] == list(range(BATCH, total)), "no resend was even tried"
-    assert proxied.counts() == {"held_uncertain": BATCH, "settled": BEHIND + LATER}
+    assert proxied.counts() == {"parked_uncertain": BATCH, "settled": BEHIND + LATER}
     letters = operations.dead_list(get_settings(), "default", 1000)
     assert sorted(json.loads(json.loads(one.item)["data"])["n"] for one in letters) == list(range(BATCH))
     assert {(one.reason, one.maybe_delivered) for one in letters} == {("uncertain", True)}

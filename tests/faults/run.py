@@ -60,7 +60,7 @@ class Row:
             (seen.reordered, most.reordered),
             (self.soon, most.soon),
             # An event leaves the journal by a receipt, or by a way that is counted.
-            (self.unacknowledged, self.counts.get("held_uncertain", 0) + self.counts.get("settled_by_history", 0)),
+            (self.unacknowledged, self.counts.get("parked_uncertain", 0) + self.counts.get("settled_by_history", 0)),
         )
         pairs += tuple((self.counts.get(name, 0), limit) for name, limit in most.counted.items())
         done = {**self.done, **self.counts}

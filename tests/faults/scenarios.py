@@ -393,12 +393,14 @@ def forgotten_may_repeat(counts: Mapping[str, int]) -> Bound:
 
 def never_uncertain(_counts: Mapping[str, int]) -> Bound:
     """What was never sent is not uncertain, however long nobody listened."""
-    return Bound(counted={"resent_after_window": 0, "held_uncertain": 0})
+    return Bound(counted={"resent_after_window": 0, "parked_uncertain": 0})
 
 
 def held_is_missing(counts: Mapping[str, int]) -> Bound:
-    """Under `hold` what is uncertain is parked: missing, in the dead letters, and never twice. Something must be."""
-    return Bound(lost=counts.get("held_uncertain", 0), counted={"resent_after_window": 0}, shown={"held_uncertain": 1})
+    """Under `park` what is uncertain is parked: missing, in the dead letters, and never twice. Something must be."""
+    return Bound(
+        lost=counts.get("parked_uncertain", 0), counted={"resent_after_window": 0}, shown={"parked_uncertain": 1}
+    )
 
 
 def left_in_mid_batch(_counts: Mapping[str, int]) -> Bound:
@@ -482,14 +484,14 @@ SCENARIOS: tuple[Scenario, ...] = (
             setup=Setup(nginx=True, proxy_behind_nginx=True, settings={"SOCKUDO_ON_UNCERTAIN": policy}),
             bound=never_uncertain,
         )
-        for policy in ("resend", "hold")
+        for policy in ("resend", "park")
     ),
     Scenario(
-        "workers killed, uncertain held",
+        "workers killed, uncertain parked",
         "at most once: what is uncertain is parked",
         kill_until_stuck,
         12,
-        setup=Setup(settings={"SOCKUDO_ON_UNCERTAIN": "hold"}),
+        setup=Setup(settings={"SOCKUDO_ON_UNCERTAIN": "park"}),
         bound=held_is_missing,
     ),
     Scenario("Redis restarted", "SIGTERM, append-only file", restart_redis, 6),

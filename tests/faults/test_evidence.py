@@ -74,7 +74,7 @@ FOREIGN = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=1)
         (TWICE, forgotten_may_repeat({"resent_after_window": 1}), 2, False),
         (LOST, forgotten_may_repeat({"resent_after_window": 2}), 0, False),
         (LOST, held_is_missing({}), 0, False),
-        (TWICE, held_is_missing({"held_uncertain": 2}), 0, False),
+        (TWICE, held_is_missing({"parked_uncertain": 2}), 0, False),
         (REORDERED, shown_only({}), 0, True),
     ],
 )
@@ -85,13 +85,13 @@ def test_a_bound_is_kept_or_broken(verdict: Verdict, bound: Bound, soon: int, is
 def test_what_may_not_be_counted_breaks_a_bound() -> None:
     """Nothing that the subscriber sees would tell: an event that is wrongly uncertain may arrive all the same."""
     assert row(EXACTLY, never_uncertain({}), counts={"settled": 9}).is_kept
-    for name in ("resent_after_window", "held_uncertain"):
+    for name in ("resent_after_window", "parked_uncertain"):
         assert not row(EXACTLY, never_uncertain({}), counts={"settled": 9, name: 1}).is_kept
 
 
 def test_what_was_not_shown_breaks_a_bound() -> None:
     """A row whose faults met nothing would be green for nothing."""
-    assert row(LOST, held_is_missing({"held_uncertain": 1}), counts={"held_uncertain": 1}).is_kept
+    assert row(LOST, held_is_missing({"parked_uncertain": 1}), counts={"parked_uncertain": 1}).is_kept
     assert not row(EXACTLY, held_is_missing({})).is_kept
     assert row(EXACTLY, left_in_mid_batch({}), counts={"searched": 2, "stuck": 1}).is_kept
     assert not row(EXACTLY, left_in_mid_batch({}), counts={"searched": 2}).is_kept
@@ -150,4 +150,4 @@ def test_event_without_a_receipt_breaks_a_row_unless_it_was_parked() -> None:
     exact = row(Verdict(10, 0, 0, 0, 0), Bound())
     assert exact.is_kept
     assert not replace(exact, unacknowledged=1).is_kept
-    assert replace(exact, unacknowledged=1, counts={"held_uncertain": 1}).is_kept
+    assert replace(exact, unacknowledged=1, counts={"parked_uncertain": 1}).is_kept

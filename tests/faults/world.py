@@ -156,7 +156,7 @@ class World:
         def everything_is_found() -> bool:
             held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
             missing = compare(promised, numbers(self.subscriber.events())).lost
-            return missing <= held + self.counts().get("held_uncertain", 0)
+            return missing <= held + self.counts().get("parked_uncertain", 0)
 
         wait_for(is_found, timeout_s, poll_s=1.0)
 

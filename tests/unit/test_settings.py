@@ -39,7 +39,7 @@ GOOD = [
     ("SOCKUDO_BATCH_MAX_BYTES", "1024", "batch_max_bytes", 1024),
     ("SOCKUDO_LANES", "256", "lanes", 256),
     ("SOCKUDO_DEDUP_WINDOW", "35.1", "dedup_window", 35.1),
-    ("SOCKUDO_ON_UNCERTAIN", "hold", "on_uncertain", "hold"),
+    ("SOCKUDO_ON_UNCERTAIN", "park", "on_uncertain", "park"),
     ("SOCKUDO_ON_UNCERTAIN", "resend", "on_uncertain", "resend"),
     ("SOCKUDO_MAX_BACKLOG", "0", "max_backlog", 0),
     ("SOCKUDO_MAX_EVENT_BYTES", " 20480 ", "max_event_bytes", 20480),
@@ -66,7 +66,7 @@ BAD: dict[str, list[str]] = {
     "SOCKUDO_BATCH_MAX_BYTES": [*NOT_NUMBERS, "1023", "1073741825", "4MB"],
     "SOCKUDO_LANES": [*NOT_NUMBERS, "0", "257", "8.0"],
     "SOCKUDO_DEDUP_WINDOW": [*NOT_NUMBERS, "0", "-120", "1e8", "nan"],
-    "SOCKUDO_ON_UNCERTAIN": ["", "Hold", "drop", SECRET],
+    "SOCKUDO_ON_UNCERTAIN": ["", "Park", "drop", SECRET],
     "SOCKUDO_MAX_BACKLOG": [*NOT_NUMBERS, "-1", "9007199254740993", "9" * 5000],
     "SOCKUDO_MAX_EVENT_BYTES": [*NOT_NUMBERS, "0", "10KB"],
     "SOCKUDO_KEY_TTL": [*NOT_NUMBERS, "0", "0.5"],
@@ -174,7 +174,7 @@ def test_any_text_is_read_or_refused_by_name(name: str, text: str) -> None:
     ("window_s", "timeout_s"), [("35", "30"), ("34", "30"), ("15", "10"), ("0.1", "0.1"), ("120", "115")]
 )
 def test_window_that_no_resend_could_end_in_is_refused(window_s: str, timeout_s: str) -> None:
-    """Not longer than the delivery timeout + 5 s: under `hold` no resend could ever start."""
+    """Not longer than the delivery timeout + 5 s: under `park` no resend could ever start."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_DEDUP_WINDOW: .*SOCKUDO_DELIVERY_TIMEOUT"):
         read(SOCKUDO_DEDUP_WINDOW=window_s, SOCKUDO_DELIVERY_TIMEOUT=timeout_s)
     with pytest.raises(ConfigurationError):
@@ -191,6 +191,12 @@ def test_default_window_is_too_short_for_a_long_timeout() -> None:
     """Setting only one of the two is checked against the other's default."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_DEDUP_WINDOW"):
         read(SOCKUDO_DELIVERY_TIMEOUT="115")
+
+
+def test_old_word_for_park_gets_a_hint() -> None:
+    """`hold` means a channel that waits behind its stuck event, and nothing else."""
+    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_ON_UNCERTAIN: hold is called park now"):
+        read(SOCKUDO_ON_UNCERTAIN="hold")
 
 
 def test_margin_is_the_windows_own() -> None:

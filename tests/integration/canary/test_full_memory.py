@@ -75,15 +75,15 @@ def stack_with_full_memory(make_stack: MakeStack, on_uncertain: str) -> tuple[St
     return stack, names, subscriber
 
 
-def test_full_memory_repeats_nothing_under_hold(make_stack: MakeStack) -> None:
+def test_full_memory_repeats_nothing_under_park(make_stack: MakeStack) -> None:
     """What one attempt has carried is parked instead of sent again; all the rest arrives, in order."""
-    stack, names, subscriber = stack_with_full_memory(make_stack, "hold")
-    count = publish_until(stack, names, lambda: counters()["held_uncertain"] > 0)
+    stack, names, subscriber = stack_with_full_memory(make_stack, "park")
+    count = publish_until(stack, names, lambda: counters()["parked_uncertain"] > 0)
     counts = counters()
     letters = operations.dead_list(get_settings(), APP, count)
     parked = {json.loads(json.loads(letter.item)["data"])["n"] for letter in letters}
     assert {letter.reason for letter in letters} == {"uncertain"}
-    assert counts["settled"] + counts["held_uncertain"] == count
+    assert counts["settled"] + counts["parked_uncertain"] == count
     assert counts["resent_after_window"] == 0
     seen = seen_times(subscriber, set(range(count)) - parked)
     assert {n: times for n, times in seen.items() if times > 1} == {}

@@ -24,7 +24,7 @@ class Died(BaseException):
     """A worker that is no more."""
 
 
-@pytest.mark.parametrize("on_uncertain", ["resend", "hold"])
+@pytest.mark.parametrize("on_uncertain", ["resend", "park"])
 def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
     make_stack: MakeStack, on_uncertain: str
 ) -> None:
@@ -54,7 +54,7 @@ def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
     counters = operations.status(get_settings())[0].counters
     assert counters["settled_by_history"] == 10
     assert counters["settled"] == 2
-    assert counters["resent_after_window"] == counters["held_uncertain"] == 0
+    assert counters["resent_after_window"] == counters["parked_uncertain"] == 0
     subscriber.wait_for_count(12)
     subscriber.wait_until_quiet()
     assert subscriber.count == 12

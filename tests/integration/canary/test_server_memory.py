@@ -158,13 +158,13 @@ def test_server_with_room_enough_is_said_to_remember(make_stack: MakeStack, driv
 
 
 def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: MakeStack, tmp_path: Path) -> None:
-    """The server's Redis is killed amid deliveries and starts empty: under `hold` nothing comes twice.
+    """The server's Redis is killed amid deliveries and starts empty: under `park` nothing comes twice.
 
     What was in flight is parked as `uncertain`; all the rest arrives, in order.
     """
     with RedisServer(tmp_path / "cache", appendonly=False) as cache:
         stack = make_stack(
-            {"SOCKUDO_DEDUP_WINDOW": "20", "SOCKUDO_DELIVERY_TIMEOUT": "12", "SOCKUDO_ON_UNCERTAIN": "hold"},
+            {"SOCKUDO_DEDUP_WINDOW": "20", "SOCKUDO_DELIVERY_TIMEOUT": "12", "SOCKUDO_ON_UNCERTAIN": "park"},
             dedup_ttl_s=60,
             cache_redis_url=cache.url,
         )
@@ -188,9 +188,9 @@ def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: Mak
         assert "ids were forgotten" in worker.log_text(), "asked after trouble, by the prober"
         counts = counters()
         letters = operations.dead_list(get_settings(), APP, count)
-        assert counts["held_uncertain"] == len(letters) > 0
+        assert counts["parked_uncertain"] == len(letters) > 0
         assert {letter.reason for letter in letters} == {"uncertain"}
-        assert counts["settled"] + counts["held_uncertain"] == count
+        assert counts["settled"] + counts["parked_uncertain"] == count
         parked = {json.loads(json.loads(letter.item)["data"])["n"] for letter in letters}
 
         def seen() -> list[tuple[str, int]]:
@@ -206,9 +206,9 @@ def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: Mak
 
 
 def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) -> None:
-    """Killed amid deliveries, started again with an empty memory: under `hold` no event is seen before and after."""
+    """Killed amid deliveries, started again with an empty memory: under `park` no event is seen before and after."""
     stack = make_stack(
-        {"SOCKUDO_DEDUP_WINDOW": "20", "SOCKUDO_DELIVERY_TIMEOUT": "12", "SOCKUDO_ON_UNCERTAIN": "hold"}, dedup_ttl_s=60
+        {"SOCKUDO_DEDUP_WINDOW": "20", "SOCKUDO_DELIVERY_TIMEOUT": "12", "SOCKUDO_ON_UNCERTAIN": "park"}, dedup_ttl_s=60
     )
     names = stack.channels(4)
     before = stack.subscribe(*names)
@@ -225,7 +225,7 @@ def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) ->
     assert wait_for(lambda: waiting() == 0, PATIENCE_S), counters()
     assert report().verdict == "forgets"
     counts = counters()
-    assert counts["settled"] + counts["held_uncertain"] == count
+    assert counts["settled"] + counts["parked_uncertain"] == count
     assert counts["resent_after_window"] == 0
     after.wait_until_quiet()
     seen = [{json.loads(data)["n"] for data in one.data()} for one in (before, after)]

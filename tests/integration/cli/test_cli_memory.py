@@ -43,7 +43,7 @@ def test_status_of_a_server_that_remembers(memory, run, start):
     assert code == 0
     [app] = answer["apps"]
     assert (app["memory"]["remembered_s"], app["advice"]) == (108.0, "")
-    rare = ("searched", "stuck", "resent_after_window", "held_uncertain", "settled_by_history")
+    rare = ("searched", "stuck", "resent_after_window", "parked_uncertain", "settled_by_history")
     assert {name: app["counters"][name] for name in rare} == dict.fromkeys(rare, 0)
     stdout, _ = start("status").communicate(timeout=60)
     assert "remembers ids for 108 s at least" in stdout.decode()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 #: Seconds that the server remembers an id, and that the workers count on.
 WINDOW_S = 16
-#: Under `hold` nothing is resent later than window - this - 5 s after its first attempt: 4 s.
+#: Under `park` nothing is resent later than window - this - 5 s after its first attempt: 4 s.
 TIMEOUT_S = 7
 SAFE_S = WINDOW_S - TIMEOUT_S - 5
 CHANNEL = "uncertain"
@@ -63,7 +63,7 @@ def test_replay_of_an_uncertain_letter_brings_a_copy_only_when_its_window_is_ove
             "SOCKUDO_URL": proxy.url(server.url),
             "SOCKUDO_DEDUP_WINDOW": str(WINDOW_S),
             "SOCKUDO_DELIVERY_TIMEOUT": str(TIMEOUT_S),
-            "SOCKUDO_ON_UNCERTAIN": "hold",
+            "SOCKUDO_ON_UNCERTAIN": "park",
         }
         for name in ("first", "second"):
             assert run("publish", CHANNEL, name, "x")[0] == 0

@@ -58,7 +58,7 @@ class TestNumber:
         assert items(lane) == [b"4", b"5", b"6"]
         assert dropped(lane) == {"uncertain": 2, "refused": 1}
         counters = journal_status(lane.journal.link, lane.app, [0]).counters
-        assert (counters["held_uncertain"], counters["refused"], counters["dead_dropped_refused"]) == (2, 4, 1)
+        assert (counters["parked_uncertain"], counters["refused"], counters["dead_dropped_refused"]) == (2, 4, 1)
 
     @pytest.mark.parametrize("bounds", [DeadBounds(), DeadBounds(letters=6)])
     def test_within_the_bound_none_leaves(self, make_lane: MakeLane, bounds: DeadBounds) -> None:
