@@ -965,7 +965,7 @@ def test_resend_inside_the_window_is_not_counted_as_late(world: World) -> None:
     world.check()
 
 
-def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: World) -> None:
+def test_park_policy_parks_uncertain_events_and_the_channel_flows_on(world: World) -> None:
     """At most once: each becomes a dead letter `uncertain`, what was never sent goes out."""
     ids = left_unknown(world, 10)
     world.pass_time(86)
@@ -985,7 +985,7 @@ def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: Worl
     world.check()
 
 
-def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> None:
+def test_park_policy_still_resends_what_ends_inside_the_window(world: World) -> None:
     """Until window - delivery timeout - 5 s."""
     left_unknown(world, 10)
     world.pass_time(84)
@@ -995,7 +995,7 @@ def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> 
     world.check()
 
 
-def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -> None:
+def test_park_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -> None:
     """Its claim may have been left by a delivery, and what went with it may be out; later events were never sent."""
     channel = world.channel()
     marked = world.append(channel, 5)

@@ -326,7 +326,7 @@ def test_uncertain_events_in_history_are_settled_and_counted_apart(world: World,
     assert world.marker() is None
 
 
-def test_hold_policy_parks_only_what_history_does_not_have(world: World, edge: Edge) -> None:
+def test_park_policy_parks_only_what_history_does_not_have(world: World, edge: Edge) -> None:
     """Recorded is accepted."""
     ids = left_unknown(edge, 6)
     edge.history = {ids[n] for n in (1, 2, 5)}

@@ -49,7 +49,7 @@ def test_head_is_settled_left_or_sent(
     assert of(expires_ms, recorded, state) == expected
 
 
-def test_hold_parks_the_first_and_says_which_memory_is_over() -> None:
+def test_park_says_why_a_resend_may_repeat() -> None:
     over = of([0, 0], [False, False], Standing.OVER)
     assert over == LeaveFirst(
         "uncertain",

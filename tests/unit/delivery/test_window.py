@@ -50,7 +50,7 @@ def test_first_send_is_always_safe(age_ms: int, policy: Policy) -> None:
     st.integers(0, 10**8),
     st.integers(1, 3600).flatmap(lambda timeout: st.tuples(st.just(timeout), st.integers(timeout + 6, 10**5))),
 )
-def test_hold_never_starts_a_resend_that_could_end_outside_the_window(age_ms: int, times: tuple[int, int]) -> None:
+def test_park_starts_no_resend_that_could_end_past_the_window(age_ms: int, times: tuple[int, int]) -> None:
     """Start + delivery timeout + margin is inside; and what it starts, `resend` would call safe too."""
     timeout_s, window_s = times
     parked = Policy(window_s=window_s, delivery_timeout_s=timeout_s, on_uncertain="park")
