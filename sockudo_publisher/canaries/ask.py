@@ -16,17 +16,17 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ..delivery.outcome import Finding, NoReply, Outcome, Reply, classify
+from ..delivery.outcome import DedupAnswer, Finding, NoReply, Outcome, Reply, classify
 from ..errors import JournalUnavailable
 from .schedule import advice, after_trouble, ages_to_plant, askable, beat_s, due, judge, rate_seen, summary
 from .store import DedupMemory
 from .values import Canary, CanaryAnswer, MemoryReport
 
-__all__ = ["CHANNEL", "Asked", "Canaries"]
+__all__ = ["CHANNEL", "Canaries"]
 
 logger = logging.getLogger("sockudo_publisher.canary")
 
@@ -44,14 +44,6 @@ EVICTED_S: Final = 0.35
 
 #: Canaries asked in one beat: a holder that was away must not keep the server busy with old questions.
 MAX_ASKED: Final = 8
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the server said after trouble: what became of our request, and whether an id was forgotten."""
-
-    finding: Finding
-    forgotten: bool = False
 
 
 class Canaries:
@@ -87,7 +79,7 @@ class Canaries:
         rate, peak_ms = rate_seen(seen, self._window_s)
         return self._record(rate, peak_ms)
 
-    def after_trouble(self, since_ms: int, timeout_s: float) -> Asked:
+    def after_trouble(self, since_ms: int, timeout_s: float) -> DedupAnswer:
         """The server was in trouble from ``since_ms`` (Redis' time): does it answer, and did it forget?
 
         ``timeout_s``: of the first request, which plants a new canary: while that fails the old ones, of
@@ -96,17 +88,17 @@ class Canaries:
         canaries = after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
         planted = self._plant((beat_s(self._window_s),), timeout_s)
         if planted.outcome is not Outcome.ACCEPTED:
-            return Asked(planted)
+            return DedupAnswer(planted)
         answers, findings = self._ask(self.memory.claim(canaries), min(timeout_s, self._timeout_s))
         self._try(self._record)
         if findings and not answers:
-            return Asked(findings[-1])
+            return DedupAnswer(findings[-1])
         forgotten = sum(not one.remembered for one in answers)
         level = logging.WARNING if forgotten else logging.INFO
         logger.log(level, "app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
-        return Asked(planted, forgotten=forgotten > 0)
+        return DedupAnswer(planted, forgotten=forgotten > 0)
 
-    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> DedupAnswer:
         """Find out whether the server's memory is full: ``rounds`` of new canaries, asked for once they may be evicted.
 
         ``timeout_s``: of each request; a slow server is not asked for all of them. The first that was forgotten
@@ -125,7 +117,7 @@ class Canaries:
             if planted.outcome is Outcome.STUCK:
                 return self._lost(canaries[0], planted)
             if planted.outcome is not Outcome.ACCEPTED:
-                return Asked(planted)
+                return DedupAnswer(planted)
             if sleep(EVICTED_S):
                 break
             for one in canaries[:count]:
@@ -134,11 +126,11 @@ class Canaries:
                 finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
                 remembered = _is_remembered(finding)
                 if remembered is None:
-                    return Asked(finding)
+                    return DedupAnswer(finding)
                 if not remembered:
                     return self._lost(one, planted)
             self._try(partial(self.memory.checked, started_ms))
-        return Asked(planted)
+        return DedupAnswer(planted)
 
     def _plant_fresh(self, canaries: Sequence[Canary], timeout_s: float) -> tuple[Finding, int]:
         """Send them as one batch, or as smaller ones to a server that takes fewer events at once; how many went."""
@@ -154,14 +146,14 @@ class Canaries:
             count += len(batch)
         return Finding(Outcome.ACCEPTED), count
 
-    def _lost(self, canary: Canary, planted: Finding) -> Asked:
+    def _lost(self, canary: Canary, planted: Finding) -> DedupAnswer:
         """A fresh canary is forgotten, or its claim has left the server's memory in the request that brought it."""
         now_ms = self.memory.now_ms()
         answer = CanaryAnswer(canary.id, now_ms - canary.planted_ms, remembered=False, asked_ms=now_ms)
         self._try(lambda: self.memory.answered([answer]))
         self._try(self._record)
         logger.warning("app %s: an id was forgotten age_ms=%d", self.app, answer.age_ms)
-        return Asked(planted, forgotten=True)
+        return DedupAnswer(planted, forgotten=True)
 
     def _try(self, write: Callable[[], object]) -> None:
         """Keep something in the journal, which may be away: the question is answered all the same."""

@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from ..redaction import redacted
 
-__all__ = ["Finding", "NoReply", "Outcome", "Reply", "blamed", "classify"]
+__all__ = ["DedupAnswer", "Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
 
 #: Characters of the server's words that are kept for people to read.
 MAX_WORDS = 500
@@ -80,6 +80,14 @@ class Finding:
     culprit: int | None = None
 
 
+@dataclass(frozen=True)
+class DedupAnswer:
+    """What canaries showed: what became of their requests, and whether the server has forgotten an id."""
+
+    finding: Finding
+    forgotten: bool = False
+
+
 def classify(result: Result, item_count: int) -> Finding:
     """Say what one POST proves about its batch of ``item_count`` items. Pure."""
     if isinstance(result, NoReply):
@@ -118,7 +126,7 @@ def classify(result: Result, item_count: int) -> Finding:
             return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {words}")
 
 
-def blamed(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
+def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
     """The same finding, unless a 200 does not fit its batch and an item of it is to blame by its own bytes.
 
     ``faults``: what is wrong with each item, ``""`` for nothing. An item in order is never blamed for an answer.

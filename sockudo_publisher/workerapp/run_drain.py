@@ -192,9 +192,9 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
         policy=policy(get_settings()),
         control=_WorkerControl(app, lane),
         crash_point=crash_point,
-        ask=asked.after_trouble,
-        fresh=asked.fresh,
-        find=lambda items, since_ms: recorded(items, partial(_get, app), since_ms),
+        ask_canaries=asked.after_trouble,
+        ask_fresh_canaries=asked.fresh,
+        history_lookup=lambda items, since_ms: recorded(items, partial(_get, app), since_ms),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random as global_random
 import threading
 import time
@@ -10,11 +11,11 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from sockudo_publisher.canaries.ask import EVICTED_S, Asked
+from sockudo_publisher.canaries.ask import EVICTED_S
 from sockudo_publisher.canaries.schedule import AFTER_TROUBLE
-from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.delivery.backoff import QUICK_S
-from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
+from sockudo_publisher.delivery.drain import drain
+from sockudo_publisher.delivery.outcome import DedupAnswer, Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.journal import lease as lease_module
@@ -71,21 +72,22 @@ class _Clock:
 
 
 _clock = _Clock()
+_delivery_logger = logging.getLogger("sockudo_publisher.delivery")
 
 
 @contextmanager
 def virtual_time() -> Iterator[None]:
     """While this lasts worlds may run: leases look at their clock, and nothing is logged."""
     kept, state = lease_module.time, global_random.getstate()
-    was_disabled = drain_module.logger.disabled
+    was_disabled = _delivery_logger.disabled
     _clock.thread = threading.get_ident()
     lease_module.time = _clock  # type: ignore[assignment]
-    drain_module.logger.disabled = True
+    _delivery_logger.disabled = True
     try:
         yield
     finally:
         lease_module.time = kept
-        drain_module.logger.disabled = was_disabled
+        _delivery_logger.disabled = was_disabled
         global_random.setstate(state)
 
 
@@ -247,7 +249,7 @@ class World:
             rate=self.plan.max_rate,
         )
         try:
-            ring = drain_module.drain(
+            ring = drain(
                 face,  # type: ignore[arg-type]
                 lane,
                 channel,
@@ -255,9 +257,9 @@ class World:
                 policy=self.policy,
                 control=Control(self, task, face, lane),
                 crash_point=_pass,
-                ask=self._asker(task) if self.plan.asks else None,
-                fresh=self._checker(task) if self.plan.checks else None,
-                find=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]
+                ask_canaries=self._asker(task) if self.plan.asks else None,
+                ask_fresh_canaries=self._checker(task) if self.plan.checks else None,
+                history_lookup=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]
             )
         except JournalUnavailable:
             self.say(f"{task}: the journal is away")
@@ -390,10 +392,10 @@ class World:
             request.reply = LOST
         return LOST if kind == "answer lost" else request.reply
 
-    def _asker(self, task: Task) -> Callable[[int, float], Asked]:
+    def _asker(self, task: Task) -> Callable[[int, float], DedupAnswer]:
         """Canaries that were planted all the time, as ``delivery.canaries`` does; all of them tell the truth."""
 
-        def ask(since_ms: int, timeout_s: float) -> Asked:
+        def ask(since_ms: int, timeout_s: float) -> DedupAnswer:
             self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
             if self.chance() < HUNG_SHARE:
                 # The first of them is swallowed; or all are answered slowly, of which the others have less time.
@@ -402,33 +404,33 @@ class World:
                 self.oracle.excuse_s += took_s
                 self.scheduler.sleep(task, took_s)
                 if is_swallowed:
-                    return Asked(Finding(Outcome.UNKNOWN, "no answer"))
+                    return DedupAnswer(Finding(Outcome.UNKNOWN, "no answer"))
             now = self.scheduler.now
             if now < self.server_down_until:
-                return Asked(Finding(Outcome.NOT_SENT, "refused"))
+                return DedupAnswer(Finding(Outcome.NOT_SENT, "refused"))
             forgotten = self.server.forgot_at * 1000 >= since_ms
             if forgotten:
                 if now < self.redis_down_until:
                     raise JournalUnavailable("away", stored=False)
                 self.journal.forgets_until_ms = int((now + self.policy.window_s) * 1000)
             self.say(f"{task}: canaries since {since_ms}: {'forgotten' if forgotten else 'remembered'}")
-            return Asked(Finding(Outcome.ACCEPTED), forgotten)
+            return DedupAnswer(Finding(Outcome.ACCEPTED), forgotten)
 
         return ask
 
-    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], bool]], Asked]:
+    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], bool]], DedupAnswer]:
         """Fresh canaries: a full memory has none of them."""
 
-        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> Asked:
+        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> DedupAnswer:
             for _ in range(rounds):
                 started = self.scheduler.now
                 self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
                 if self.chance() < HUNG_SHARE:
                     self.oracle.excuse_s += timeout_s
                     self.scheduler.sleep(task, timeout_s)
-                    return Asked(Finding(Outcome.UNKNOWN, "no answer"))
+                    return DedupAnswer(Finding(Outcome.UNKNOWN, "no answer"))
                 if self.scheduler.now < self.server_down_until:
-                    return Asked(Finding(Outcome.NOT_SENT, "refused"))
+                    return DedupAnswer(Finding(Outcome.NOT_SENT, "refused"))
                 if sleep(EVICTED_S):
                     break
                 self.scheduler.sleep(task, 0.02)
@@ -439,9 +441,9 @@ class World:
                 if is_full:
                     self.oracle.was_found_full = True
                     self.journal.forgets_until_ms = int((self.scheduler.now + self.policy.window_s) * 1000)
-                    return Asked(Finding(Outcome.ACCEPTED), forgotten=True)
+                    return DedupAnswer(Finding(Outcome.ACCEPTED), forgotten=True)
                 self.journal.checked_ms = int(started * 1000)
-            return Asked(Finding(Outcome.ACCEPTED))
+            return DedupAnswer(Finding(Outcome.ACCEPTED))
 
         return fresh
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery import gates
+from sockudo_publisher.delivery import run as run_module
 from sockudo_publisher.delivery.drain import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
@@ -524,7 +525,7 @@ def test_unknown_after_unknown_shrinks_and_never_condemns(
 ) -> None:
     """A server that dies of large requests gets small ones, also when each run gives its slot back."""
     if not in_place:
-        monkeypatch.setattr(drain_module, "WAIT_IN_PLACE_S", 0.0)
+        monkeypatch.setattr(gates, "WAIT_IN_PLACE_S", 0.0)
     world.append(world.channel(), 60)
     world.server.dies_above = 3
     world.settle_down()
@@ -1076,7 +1077,7 @@ def test_entry_of_a_newer_release_is_left_and_said(world: World, caplog: pytest.
 
 def test_slice_ends_when_another_lane_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slot goes back at once, with a ring; nothing is marked that was not sent."""
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     world.append(world.channel(), 100)
     world.policy = Policy(batch_max_events=10)
     world.control.do_others_wait = True
@@ -1090,7 +1091,7 @@ def test_slice_ends_when_another_lane_waits(world: World, monkeypatch: pytest.Mo
 
 def test_slice_goes_on_when_nobody_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look in Redis, and on."""
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     world.append(world.channel(), 100)
     world.policy = Policy(batch_max_events=10)
     assert world.drain() is None
@@ -1099,7 +1100,7 @@ def test_slice_goes_on_when_nobody_waits(world: World, monkeypatch: pytest.Monke
 
 def test_search_is_not_given_up_for_another_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must end inside the window; after it the slot goes back."""
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     channel, other = world.channel("a"), world.channel("b")
     world.append_items([((channel, other)[n % 2], f"n{n}") for n in range(100)])
     world.server.claim("n50", channel)

@@ -1,0 +1,380 @@
+"""What a run does next, before any request: a view of its state in, the next move out. Pure.
+
+:func:`gate` asks its questions in this order: must the slot be given back, is the app paused, is the queue empty, does
+the server still remember what an earlier attempt delivered, is the window over, is the rate paid. A batch that passes
+them all is sent. What follows the request is in ``decide``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from ..journal.app.shared import Pause as AppPause
+from ..journal.batch import Batch
+from ..journal.holder import DeadLetterFields, Taken
+from .backoff import CAP_S, probe_timeout_s
+from .decide import Progress
+from .dedup_check import NO_TRUST, CheckNeed, DedupTrust, find_check_need
+from .uncertain import RemoveFirst, SendFirst, SettleFirst, decide_uncertain
+from .wellformed import fault_of
+from .window import Policy, WindowState, check_window
+
+__all__ = [
+    "NO_LOOKS",
+    "AskCanaries",
+    "AskOthers",
+    "BuryBlamed",
+    "BuryUncertain",
+    "BuyTokens",
+    "CheckDedupMemory",
+    "DrainAgain",
+    "EndProbe",
+    "Leave",
+    "LeaveToNewer",
+    "LookUpHistory",
+    "Looks",
+    "Move",
+    "Release",
+    "Send",
+    "SettleRecorded",
+    "TakeRight",
+    "TrustOthersCheck",
+    "View",
+    "Wait",
+    "WatchQueue",
+    "gate",
+]
+
+#: Seconds that a wait may last inside the task. For a longer one the slot is given back.
+WAIT_IN_PLACE_S: Final = 2.0
+
+#: Seconds between two looks at a pause that another run probes in.
+PROBE_LOOK_S: Final = 0.2
+
+assert CAP_S <= WAIT_IN_PLACE_S, "a backoff is waited for in place"
+assert PROBE_LOOK_S < WAIT_IN_PLACE_S, "a run looks at a pause more than once"
+
+
+@dataclass(frozen=True)
+class DrainAgain:
+    """The queue has to be rung again after ``after_s``."""
+
+    after_s: float
+
+
+# -- what is known ------------------------------------------------------------------------------------
+
+
+class Looks(NamedTuple):
+    """What was looked at since the last take, so that it is looked at once.
+
+    ``do_others_wait``: for the slot; ``has_tried_probe``: the right to probe was asked for, or given back;
+    ``was_watched``: the empty queue was watched, and no entry came; ``recorded``: whether history has each item of the
+    batch; ``token_wait_s``: seconds until the rate limit has more tokens.
+    """
+
+    do_others_wait: bool = False
+    has_tried_probe: bool = False
+    was_watched: bool = False
+    recorded: Sequence[bool] | None = None
+    token_wait_s: float | None = None
+
+
+NO_LOOKS: Final = Looks()
+
+
+class View(NamedTuple):
+    """The state of a run at one moment.
+
+    ``forgets_until_ms``: until then (Redis' time) the server is taken not to remember ids; ``waited_s``: seconds that
+    the run has waited since its last request; ``tokens``: granted by the rate limit and not spent, ``None``: no limit;
+    ``can_ask``, ``can_check``: there are old canaries, or canaries of any kind; ``has_paused``: this run began the
+    pause.
+    """
+
+    taken: Taken
+    policy: Policy
+    progress: Progress = Progress()
+    trust: DedupTrust = NO_TRUST
+    looks: Looks = NO_LOOKS
+    forgets_until_ms: int = 0
+    waited_s: float = 0.0
+    tokens: int | None = None
+    is_hold: bool = False
+    is_stopping: bool = False
+    is_slice_over: bool = False
+    is_probing: bool = False
+    is_canary_accepted: bool = False
+    has_paused: bool = False
+    can_ask: bool = False
+    can_check: bool = False
+
+
+# -- what to do ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Send:
+    """The first ``count`` items are sent; ``is_late``: again, after their window."""
+
+    count: int
+    is_late: bool = False
+
+
+@dataclass(frozen=True)
+class Wait:
+    """The batch is put back, and taken again after so many seconds."""
+
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Leave:
+    """The queue is given back with what it holds; ``again``: the caller rings it."""
+
+    again: DrainAgain | None
+
+
+@dataclass(frozen=True)
+class LeaveToNewer:
+    """The same: a newer release wrote the head, which a newer worker can read."""
+
+    version: str
+
+
+@dataclass(frozen=True)
+class Release:
+    """The queue is empty: it is given back unless an entry has come."""
+
+
+@dataclass(frozen=True)
+class WatchQueue:
+    """The queue is empty: it is watched for a while."""
+
+
+@dataclass(frozen=True)
+class AskOthers:
+    """The slice is over: does another queue wait for the slot?"""
+
+
+@dataclass(frozen=True)
+class TakeRight:
+    """The pause is over, except for a run that probes: try to be the one; ``count``: pauses in a row."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class EndProbe:
+    """There is nothing to probe with; ``is_answered``: a canary was accepted, so the pause ends too."""
+
+    is_answered: bool
+
+
+@dataclass(frozen=True)
+class AskCanaries:
+    """Canaries probe instead of the batch; ``since_ms``: what was sent before may be forgotten."""
+
+    since_ms: int
+    timeout_s: float
+
+
+@dataclass(frozen=True)
+class CheckDedupMemory:
+    """The batch may be out: canaries are asked whether the server remembers ids."""
+
+
+@dataclass(frozen=True)
+class TrustOthersCheck:
+    """A recent check by any worker clears the batch."""
+
+
+@dataclass(frozen=True)
+class LookUpHistory:
+    """The batch is uncertain: does history have it?"""
+
+
+@dataclass(frozen=True)
+class SettleRecorded:
+    """History has the first ``count`` items: they leave."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class BuryUncertain:
+    """The first item leaves, as a dead letter if ``keep``."""
+
+    letter: DeadLetterFields
+    keep: bool
+
+
+@dataclass(frozen=True)
+class BuryBlamed:
+    """The first item's own bytes show that it is the culprit: it becomes a dead letter without another attempt."""
+
+    letter: DeadLetterFields
+
+
+@dataclass(frozen=True)
+class BuyTokens:
+    """The rate limit has to grant ``count`` more tokens."""
+
+    count: int
+
+
+Move: TypeAlias = (
+    Send
+    | Wait
+    | Leave
+    | LeaveToNewer
+    | Release
+    | WatchQueue
+    | AskOthers
+    | TakeRight
+    | EndProbe
+    | AskCanaries
+    | CheckDedupMemory
+    | TrustOthersCheck
+    | LookUpHistory
+    | SettleRecorded
+    | BuryUncertain
+    | BuryBlamed
+    | BuyTokens
+)
+
+
+# -- the gates ----------------------------------------------------------------------------------------
+
+
+def gate(view: View, now_ms: int) -> Move:
+    """Decide what comes next; ``now_ms``: Redis' time."""
+    looks, taken = view.looks, view.taken
+    if looks.was_watched:
+        return Release()
+    if view.is_stopping or looks.do_others_wait:
+        return Leave(DrainAgain(0.0))
+    # A search that is given up half-way would begin anew, and it has to end inside the window.
+    if view.is_slice_over and not view.progress.is_searching:
+        return AskOthers()
+    head, pause = taken.batch, taken.shared.pause
+    move = _pass_pause(view, pause, head, now_ms) if pause is not None else None
+    if move is not None:
+        return move
+    if head is None:
+        return _leave_empty(view, pause)
+    return _pass_resend(view, head, now_ms) if head.resent else _pass_rate(view, head)
+
+
+def _pass_pause(view: View, pause: AppPause, head: Batch | None, now_ms: int) -> Move | None:
+    """``None``: this run probes, or it has nothing to send."""
+    has_tried = view.looks.has_tried_probe
+    if view.is_probing:
+        # While the server is known to forget, a canary could tell nothing new.
+        if has_tried and view.can_ask and view.forgets_until_ms <= now_ms:
+            return _ask_canaries(view, pause, head)
+        return None
+    left_ms = pause.left_ms(now_ms)
+    if not left_ms and not has_tried:
+        return TakeRight(pause.count)
+    if head is None:
+        return None
+    wait_s = max(left_ms / 1000, PROBE_LOOK_S)
+    # A ring comes back to the worker that sent it. So a long pause is left to the sweeps of all workers: a worker whose
+    # own key or network is at fault would else be the only one to probe.
+    has_to_ring = view.has_paused and wait_s <= WAIT_IN_PLACE_S
+    return _wait_or_leave(view, wait_s, DrainAgain(wait_s) if has_to_ring else None)
+
+
+def _ask_canaries(view: View, pause: AppPause, head: Batch | None) -> AskCanaries:
+    # The pause was written at the end of an attempt, and the trouble may have begun when that attempt did.
+    since_ms = pause.since_ms - int(view.policy.delivery_timeout_s * 1000)
+    if head is not None and head.resent:
+        since_ms = min(since_ms, head.first_ms)
+    return AskCanaries(since_ms, probe_timeout_s(pause.count, view.policy.delivery_timeout_s))
+
+
+def _leave_empty(view: View, pause: AppPause | None) -> Move:
+    """There is no batch."""
+    if view.taken.unknown_version is not None:
+        return LeaveToNewer(view.taken.unknown_version)
+    if view.is_probing:
+        return EndProbe(view.is_canary_accepted)
+    if pause is not None or view.is_hold:
+        return Release()
+    return WatchQueue()
+
+
+def _pass_resend(view: View, head: Batch, now_ms: int) -> Move:
+    """An attempt before may have delivered the batch. Its tokens were spent then."""
+    is_forgetful = view.forgets_until_ms > now_ms
+    if view.can_check and not is_forgetful:
+        need = find_check_need(
+            view.trust,
+            head,
+            now_ms,
+            others_ms=view.taken.shared.checked_ms,
+            is_searching=view.progress.is_searching,
+            policy=view.policy,
+        )
+        if need is CheckNeed.DUE:
+            return CheckDedupMemory()
+        if need is CheckNeed.DONE_BY_OTHER:
+            return TrustOthersCheck()
+    state = check_window(
+        resent=True, first_ms=head.first_ms, now_ms=now_ms, policy=view.policy, is_forgetful=is_forgetful
+    )
+    send = Send(head.count)
+    if state is not WindowState.SAFE:
+        move = _pass_window(view, head, state, now_ms, is_forgetful=is_forgetful)
+        if not isinstance(move, Send):
+            return move
+        send = move
+    progress = view.progress
+    if progress.blame and progress.suspects == 1 and fault_of(head.first_item):
+        # It may be out, and where it has no id the server would publish it again.
+        return BuryBlamed(
+            DeadLetterFields("unreadable", progress.blame, progress.attempts, head.first_ms, maybe_delivered=True)
+        )
+    return send
+
+
+def _pass_window(view: View, head: Batch, state: WindowState, now_ms: int, *, is_forgetful: bool) -> Move:
+    """The batch is uncertain."""
+    recorded = view.looks.recorded
+    if recorded is None:
+        return LookUpHistory()
+    expires_ms = [item.expires_ms for item in head.items()]
+    step = decide_uncertain(
+        expires_ms, recorded, state=state, now_ms=now_ms, policy=view.policy, is_forgetful=is_forgetful
+    )
+    match step:
+        case SendFirst(count):
+            return Send(count, is_late=state is WindowState.LATE)
+        case SettleFirst(count):
+            return SettleRecorded(count)
+        case RemoveFirst(reason, words, keep):
+            attempts = max(1, view.progress.attempts)  # attempts of earlier runs are not counted; one was made
+            return BuryUncertain(
+                DeadLetterFields(reason, words, attempts, head.first_ms, maybe_delivered=True), keep=keep
+            )
+
+
+def _pass_rate(view: View, head: Batch) -> Move:
+    """The batch was never sent."""
+    tokens = view.tokens
+    if tokens is None or tokens >= head.count:
+        return Send(head.count)
+    wait_s = view.looks.token_wait_s
+    if wait_s is None:
+        return BuyTokens(head.count - tokens)
+    if tokens:
+        return Wait()  # the next take is cut to them
+    return _wait_or_leave(view, wait_s, DrainAgain(wait_s))
+
+
+def _wait_or_leave(view: View, wait_s: float, again: DrainAgain | None) -> Wait | Leave:
+    """Wait here, or give the slot back where that would take too long."""
+    return Leave(again) if view.waited_s + wait_s > WAIT_IN_PLACE_S else Wait(wait_s)
