@@ -183,6 +183,7 @@ class Run:
         """Let the first item leave as a dead letter, or only counted."""
         if self._change(lambda: self.journal.bury(self.holder, self.batch, letter, keep=keep)) and keep:
             self.letters.write(self.batch.first_item, letter, self.ports.control.monotonic())
+        self.ports.crash_point("buried")
 
     def _change(self, change: Callable[[], None]) -> bool:
         """Make a change under the marker; ``False``: Redis has lost it in a failover, and the head is taken again."""
