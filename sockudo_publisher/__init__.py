@@ -76,10 +76,12 @@ if TYPE_CHECKING:
     from .client.http.retries import Retries
     from .client.sockudo import Sockudo
     from .client.wire.event import Event
-    from .config.settings import Settings
+    from .config.settings import Settings, configure
     from .publishing.bulk import publish_many
     from .publishing.receipts import BulkReceipt, Receipt
-    from .tasks.publish_types import Publish, PublishOptions, PublishResult, publish, register
+    from .tasks.options import PublishOptions
+    from .tasks.publish import Publish, publish, register
+    from .tasks.result import PublishResult
 
 __all__ = [
     "AnnotationDeleted",
@@ -152,6 +154,7 @@ __all__ = [
     "Webhook",
     "WebhookEvent",
     "__version__",
+    "configure",
     "publish",
     "publish_many",
     "register",
@@ -192,9 +195,9 @@ _LAZY = {
     "VersionedMessageAnswer": ".client.api.answers",
     "VersionsPage": ".client.api.answers",
     "ChannelAuth": ".client.api.authentication",
-    "Publish": ".tasks.publish_types",
-    "PublishOptions": ".tasks.publish_types",
-    "PublishResult": ".tasks.publish_types",
+    "Publish": ".tasks.publish",
+    "PublishOptions": ".tasks.options",
+    "PublishResult": ".tasks.result",
     "UserAuth": ".client.api.authentication",
     "BulkReceipt": ".publishing.receipts",
     "Event": ".client.wire.event",
@@ -204,6 +207,7 @@ _LAZY = {
     "Sockudo": ".client.sockudo",
     "Webhook": ".client.api.webhook",
     "WebhookEvent": ".client.api.webhook",
+    "configure": ".config.settings",
     "publish": ".tasks.publish",
     "publish_many": ".publishing.bulk",
     "register": ".tasks.publish",
@@ -212,8 +216,8 @@ _LAZY = {
 
 def __getattr__(name: str) -> Any:
     if name == "app":  # for `celery -A sockudo_publisher ...`, which looks for this name
-        import_module(".tasks", __name__)
-        return import_module(".celery_app", __name__).celery_app
+        import_module(".tasks.publish", __name__)
+        return import_module(".wiring.private_celery", __name__).celery_app
     module = _LAZY.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

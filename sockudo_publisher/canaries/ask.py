@@ -20,11 +20,13 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
-from ..delivery.outcome import DedupAnswer, Finding, NoReply, Outcome, Reply, classify
+from ..delivery.canary_result import CanaryResult
+from ..delivery.outcome import Finding, NoReply, Outcome, Reply, classify
 from ..errors import JournalUnavailable
-from .schedule import advice, after_trouble, ages_to_plant, askable, beat_s, due, judge, rate_seen, summary
+from .schedule import ages_to_plant, beat_s, canaries_after_trouble, due_canaries, is_askable
 from .store import DedupMemory
 from .values import Canary, CanaryAnswer, MemoryReport
+from .verdict import advice, judge_answers, peak_rate, summary
 
 __all__ = ["CHANNEL", "Canaries"]
 
@@ -69,36 +71,36 @@ class Canaries:
         self._timeout_s = timeout_s
 
     def beat(self, lanes: Sequence[int]) -> MemoryReport:
-        """Ask who is due, plant new ones, say what is known. Raises :class:`JournalUnavailable`."""
+        """Ask for the canaries that are due, plant new ones, record the answers. Raises :class:`JournalUnavailable`."""
         seen = self.memory.beat(lanes)
-        stale = [one for one in seen.canaries if not askable(one, seen.now_ms, self._window_s)]
+        stale = [one for one in seen.canaries if not is_askable(one, seen.now_ms, self._window_s)]
         self.memory.claim(stale)
-        asked = [one for one in due(seen.canaries, seen.now_ms) if one not in stale]
+        asked = [one for one in due_canaries(seen.canaries, seen.now_ms) if one not in stale]
         self._ask(self.memory.claim(asked[:MAX_ASKED]), self._timeout_s)
         self._plant(ages_to_plant(seen.number, self._window_s), self._timeout_s)
-        rate, peak_ms = rate_seen(seen, self._window_s)
+        rate, peak_ms = peak_rate(seen, self._window_s)
         return self._record(rate, peak_ms)
 
-    def after_trouble(self, since_ms: int, timeout_s: float) -> DedupAnswer:
+    def after_trouble(self, since_ms: int, timeout_s: float) -> CanaryResult:
         """The server was in trouble from ``since_ms`` (Redis' time): does it answer, and did it forget?
 
         ``timeout_s``: of the first request, which plants a new canary: while that fails the old ones, of
         which there are few, are not spent. With none to ask, nothing was forgotten.
         """
-        canaries = after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
+        canaries = canaries_after_trouble(self.memory.canaries(), self.memory.now_ms(), since_ms, self._window_s)
         planted = self._plant((beat_s(self._window_s),), timeout_s)
         if planted.outcome is not Outcome.ACCEPTED:
-            return DedupAnswer(planted)
+            return CanaryResult(planted)
         answers, findings = self._ask(self.memory.claim(canaries), min(timeout_s, self._timeout_s))
         self._try(self._record)
         if findings and not answers:
-            return DedupAnswer(findings[-1])
+            return CanaryResult(findings[-1])
         forgotten = sum(not one.remembered for one in answers)
         level = logging.WARNING if forgotten else logging.INFO
         logger.log(level, "app %s: after trouble, %d of %d ids were forgotten", self.app, forgotten, len(answers))
-        return DedupAnswer(planted, forgotten=forgotten > 0)
+        return CanaryResult(planted, forgotten=forgotten > 0)
 
-    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> DedupAnswer:
+    def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> CanaryResult:
         """Find out whether the server's memory is full: ``rounds`` of new canaries, asked for once they may be evicted.
 
         ``timeout_s``: of each request; a slow server is not asked for all of them. The first that was forgotten
@@ -117,7 +119,7 @@ class Canaries:
             if planted.outcome is Outcome.STUCK:
                 return self._lost(canaries[0], planted)
             if planted.outcome is not Outcome.ACCEPTED:
-                return DedupAnswer(planted)
+                return CanaryResult(planted)
             if sleep(EVICTED_S):
                 break
             for one in canaries[:count]:
@@ -126,11 +128,11 @@ class Canaries:
                 finding = classify(self._post(_body([one.id], "asked"), timeout_s), 1)
                 remembered = _is_remembered(finding)
                 if remembered is None:
-                    return DedupAnswer(finding)
+                    return CanaryResult(finding)
                 if not remembered:
                     return self._lost(one, planted)
             self._try(partial(self.memory.checked, started_ms))
-        return DedupAnswer(planted)
+        return CanaryResult(planted)
 
     def _plant_fresh(self, canaries: Sequence[Canary], timeout_s: float) -> tuple[Finding, int]:
         """Send them as one batch, or as smaller ones to a server that takes fewer events at once; how many went."""
@@ -146,14 +148,14 @@ class Canaries:
             count += len(batch)
         return Finding(Outcome.ACCEPTED), count
 
-    def _lost(self, canary: Canary, planted: Finding) -> DedupAnswer:
+    def _lost(self, canary: Canary, planted: Finding) -> CanaryResult:
         """A fresh canary is forgotten, or its claim has left the server's memory in the request that brought it."""
         now_ms = self.memory.now_ms()
         answer = CanaryAnswer(canary.id, now_ms - canary.planted_ms, remembered=False, asked_ms=now_ms)
         self._try(lambda: self.memory.answered([answer]))
         self._try(self._record)
         logger.warning("app %s: an id was forgotten age_ms=%d", self.app, answer.age_ms)
-        return DedupAnswer(planted, forgotten=True)
+        return CanaryResult(planted, forgotten=True)
 
     def _try(self, write: Callable[[], object]) -> None:
         """Keep something in the journal, which may be away: the question is answered all the same."""
@@ -188,7 +190,7 @@ class Canaries:
         before = self.memory.report()
         now_ms = self.memory.now_ms()
         answers = self.memory.answers(now_ms - int(self._window_s * 1000))
-        report = judge(answers, now_ms, self._window_s, before)
+        report = judge_answers(answers, now_ms, self._window_s, before)
         if rate is not None:
             report = replace(report, rate=rate)
         self.memory.record(report, peak_ms=peak_ms)

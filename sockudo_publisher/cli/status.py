@@ -34,7 +34,7 @@ def command(out: Output, app: str | None) -> None:
 
     settings = get_settings()
     from .. import operations
-    from ..canaries.schedule import summary
+    from ..canaries.verdict import summary
     from ..wiring.app import client_of
 
     for name in settings.app_urls() if app is None else (app,):

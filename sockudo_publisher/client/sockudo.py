@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import requests
 
-from ..config.environment import MASTER_KEY, Reader, read_master_key, read_max_event_bytes, read_timeout
+from ..config.environment import Reader, read_master_key, read_max_event_bytes, read_timeout
 from ..errors import ConfigurationError
 from .api.annotations import Annotations
 from .api.authentication import Authentication
@@ -156,14 +156,15 @@ class Sockudo(
         """A client from the URL in an environment variable.
 
         ``SOCKUDO_TIMEOUT``, ``SOCKUDO_MAX_EVENT_BYTES`` and ``SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64`` are read
-        too, whichever variable holds the URL; an option given here wins, and its variable is not read.
+        too, whichever variable holds the URL; an option given here wins, and its variable is not read. The URL and the
+        master key may be in files instead, which ``SOCKUDO_URL_FILE`` and so on name.
         Raises ``ConfigurationError`` naming the variable that is missing or malformed.
         """
         read = Reader(os.environ)
-        url = read.text(env)
-        if not url:
+        url = read.find_secret(env)
+        if url is None:
             raise ConfigurationError(f"{env}: not set, expected http(s)://key:secret@host:port[/prefix]/apps/app-id")
-        return cls.from_setting(env, url, **{**_options_of(read, without=options), **options})
+        return cls.from_setting(url.name, url.value, **{**_options_of(read, without=options), **options})
 
     @classmethod
     def from_setting(cls, setting: str, url: str, **options: Any) -> Sockudo:
@@ -190,9 +191,10 @@ def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
     if "max_event_bytes" not in without:
         found["max_event_bytes"] = read_max_event_bytes(read)
     if not without.keys() & {"encryption_master_key", "encryption_master_key_base64"}:
-        key = found["encryption_master_key_base64"] = read_master_key(read)
+        key = read_master_key(read)
         if key is not None:
-            decode_master_key(key, field=MASTER_KEY)
+            decode_master_key(key.value, field=key.name)
+            found["encryption_master_key_base64"] = key.value
     return {name: value for name, value in found.items() if value is not None}
 
 

@@ -1,82 +1,118 @@
-"""Typed reads of environment variables, and the variables that the HTTP client reads too.
+"""Where settings are read from: the environment, files that it names, or another mapping of the same names.
 
 The client does not know the settings (it is used without Redis), but both read some variables: these have
-one name and one range each, here. Every complaint names the variable and what it expects, never the value.
-Imports the errors alone.
+one name and one range each, here. Every complaint names the variable, never its value, the file or its content.
+Imports the errors and the kinds of values.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 from ..errors import ConfigurationError
+from .values import Number, Value, Whole
 
-__all__ = ["MASTER_KEY", "Reader", "read_master_key", "read_max_event_bytes", "read_timeout"]
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "MAX_FILE_BYTES",
+    "TIMEOUT",
+    "Given",
+    "Reader",
+    "read_master_key",
+    "read_max_event_bytes",
+    "read_timeout",
+]
 
-#: Holds the master key of the ``private-encrypted-`` channels: 32 bytes, base64.
-MASTER_KEY = "SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"
+#: Ends the name of a variable that names a file instead of holding the secret itself.
+FILE = "_FILE"
+
+#: Bytes of such a file: SOCKUDO_APPS has room for thousands of apps, and a wrong path does not fill the memory.
+MAX_FILE_BYTES = 1024 * 1024
+
+#: Seconds of one attempt of the client; bytes of one event's data as sent.
+TIMEOUT = Number(0.01, 3600)
+MAX_EVENT_BYTES = Whole(1, 2**30)
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value that was found, and the name that complaints about it begin with. Text is not parsed yet."""
+
+    name: str
+    value: Any
+
+    def read(self, kind: Value) -> Any:
+        """The value, parsed and checked. Raises :class:`ConfigurationError`."""
+        return kind.parse(self.value, self.name) if isinstance(self.value, str) else kind.check(self.value, self.name)
 
 
 class Reader:
-    """Typed reads from an environment; every complaint names the variable and the bounds."""
+    """Finds variables in a mapping: ``os.environ``, or values of a program under the same names.
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    ``called(variable)``: what complaints call a variable, by default its name.
+    """
 
-    def text(self, name: str) -> str | None:
-        """The value, or ``None`` where it is not set or empty."""
-        return self._environ.get(name, "").strip() or None
+    def __init__(self, source: Mapping[str, Any], called: Callable[[str], str] = str) -> None:
+        self._source = source
+        self._called = called
 
-    def number(self, name: str, default: float, *, low: float, high: float) -> float:
-        """A number between ``low`` and ``high``, both included."""
-        text = self.text(name)
-        if text is None:
-            return default
-        bounds = f"must be between {low:.12g} and {high:.12g}"
-        try:
-            value = float(text)
-        except ValueError:
-            raise ConfigurationError(f"{name}: not a number, {bounds}") from None
-        if not text.isascii():  # float() and int() read the digits of every script
-            raise ConfigurationError(f"{name}: not a number in ASCII digits, {bounds}")
-        if not low <= value <= high:
-            raise ConfigurationError(f"{name}: {bounds}")
-        return value
+    def find(self, variable: str) -> Given | None:
+        """Its value; ``None`` where it is not set, or empty. Spaces around a text do not count."""
+        value = self._source.get(variable)
+        if isinstance(value, str):
+            value = value.strip() or None
+        return None if value is None else Given(self._called(variable), value)
 
-    def integer(self, name: str, default: int, *, low: int, high: int) -> int:
-        """A whole number between ``low`` and ``high``, both included; underscores are allowed."""
-        text = self.text(name)
-        if text is None:
-            return default
-        bounds = f"must be between {low} and {high}"
-        try:
-            value = int(text.replace("_", ""))
-        except ValueError:
-            raise ConfigurationError(f"{name}: not a whole number, {bounds}") from None
-        if not text.isascii():
-            raise ConfigurationError(f"{name}: not a whole number in ASCII digits, {bounds}")
-        if not low <= value <= high:
-            raise ConfigurationError(f"{name}: {bounds}")
-        return value
+    def find_secret(self, variable: str) -> Given | None:
+        """Its value, or the content of the file that ``VARIABLE_FILE`` names.
 
-    def choice(self, name: str, default: str, *others: str) -> str:
-        """One of these words."""
-        value = self.text(name) or default
-        if value not in (default, *others):
-            raise ConfigurationError(f"{name}: must be one of {', '.join((default, *others))}")
-        return value
+        Raises :class:`ConfigurationError` where both are set, and for a file that cannot be read, is empty, larger
+        than :data:`MAX_FILE_BYTES` or not UTF-8.
+        """
+        given, file = self.find(variable), self.find(variable + FILE)
+        if file is None:
+            return given
+        if given is not None:
+            raise ConfigurationError(f"{given.name} and {file.name}: both are set, remove one of them")
+        return Given(file.name, _content(file))
 
 
-def read_master_key(read: Reader) -> str | None:
-    """The master key as it is written, not decoded; ``None``: not set."""
-    return read.text(MASTER_KEY)
+def _content(file: Given) -> str:
+    """A file's text, without the spaces and the newline around it."""
+    try:
+        with open(file.value, "rb") as content:
+            data = content.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else type(error).__name__
+        raise ConfigurationError(f"{file.name}: the file cannot be read ({reason})") from None
+    except (TypeError, ValueError):  # no path: a number, or text with a NUL
+        raise ConfigurationError(f"{file.name}: expected the path of a file") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigurationError(f"{file.name}: the file is larger than {MAX_FILE_BYTES} bytes")
+    try:
+        text = data.decode().strip()
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{file.name}: the file is not UTF-8 text") from None
+    if not text:
+        raise ConfigurationError(f"{file.name}: the file is empty")
+    return text
+
+
+def read_master_key(read: Reader) -> Given | None:
+    """The master key of the ``private-encrypted-`` channels as it is written, not decoded; ``None``: not set."""
+    return read.find_secret("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64")
 
 
 def read_timeout(read: Reader) -> float | None:
     """Seconds of one attempt of the client; ``None``: not set."""
-    return read.number("SOCKUDO_TIMEOUT", 0.0, low=0.01, high=3600) or None
+    given = read.find("SOCKUDO_TIMEOUT")
+    return None if given is None else given.read(TIMEOUT)
 
 
 def read_max_event_bytes(read: Reader) -> int | None:
     """Bytes of one event's data as sent; ``None``: not set."""
-    return read.integer("SOCKUDO_MAX_EVENT_BYTES", 0, low=1, high=2**30) or None
+    given = read.find("SOCKUDO_MAX_EVENT_BYTES")
+    return None if given is None else given.read(MAX_EVENT_BYTES)

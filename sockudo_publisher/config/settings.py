@@ -1,49 +1,49 @@
-"""One typed settings object, read from the environment.
+"""One typed settings object: what ``configure()`` was given, the project's settings, the environment, the defaults.
 
-Every variable is listed in ``docs/settings.md`` with unit and default. A malformed value raises
-:class:`ConfigurationError` that names the variable and what was expected; values are never echoed,
-because several of them hold secrets. Imports the errors, the reader of the environment and the addresses
-of Redis and the broker.
+Every variable is listed in ``docs/settings.md`` with unit and default. Nothing is read before :func:`get_settings` is
+first called. A wrong value raises :class:`ConfigurationError` that names where it was given and what is expected;
+values are never echoed, because several of them hold secrets. Imports the errors, and this room.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
-from functools import lru_cache
-from typing import Literal
+from collections.abc import Callable, Container, Mapping
+from dataclasses import InitVar, dataclass, field, fields
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..errors import ConfigurationError
-from .environment import Reader, read_master_key, read_max_event_bytes, read_timeout
-from .redis_url import RedisAddress, checked_broker_url
+from .environment import Reader
+from .kinds import DEFAULT_APP, KINDS, PREFIX, QUEUE, SECRETS, known_variables, variable_of
+from .misspelled import nearest_name
+from .redis_url import RedisAddress
 
-__all__ = ["DEFAULT_APP", "Settings", "get_settings", "unknown_variables"]
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
-#: The name under which ``SOCKUDO_URL`` is known where an app has to be named (``app="name"``).
-DEFAULT_APP = "default"
+__all__ = [
+    "DEFAULT_APP",
+    "QUEUE",
+    "Fields",
+    "Settings",
+    "configure",
+    "get_settings",
+    "on_configure",
+    "use_project_settings",
+]
 
-#: The Celery queue without a namespace; with one it is followed by "." and the namespace.
-QUEUE = "sockudo"
-
-#: What a namespace may be: it is part of Redis keys, ACL patterns and queue names, so it has none of the characters
-#: that mean something there, and fits with the queue's name into what the narrowest broker allows (SQS: 80 characters).
-_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-#: Seconds that must remain of the dedup window after one delivery timeout, or a resend of the `hold`
+#: Seconds that must remain of the dedup window after one delivery timeout, or a resend of the `park`
 #: policy could never start (design: no resend starts later than window - delivery timeout - 5 s).
 WINDOW_MARGIN_S = 5.0
-
-#: Lanes per app. The upper bound keeps the sweep's look at all lanes a matter of milliseconds.
-MAX_LANES = 256
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set. Times are seconds, sizes bytes."""
+    """Everything that can be set. Times are seconds, sizes bytes. Raises :class:`ConfigurationError`.
+
+    ``given_as``: what complaints call a field that was not given in Python, as in ``{"lanes": "SOCKUDO_LANES"}``.
+    """
 
     url: str | None = field(default=None, repr=False)
     redis_url: str = field(default="redis://127.0.0.1:6379/0", repr=False)
@@ -67,23 +67,37 @@ class Settings:
     dead_ttl: float = 30 * 86_400.0
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
     namespace: str = ""
+    given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
 
-    def __post_init__(self) -> None:
-        _check_namespace(self.namespace)
-        address = RedisAddress.from_url(self.redis_url, setting="SOCKUDO_REDIS_URL")
-        object.__setattr__(self, "_redis_address", address)
-        if self.broker_url:
-            broker_url = checked_broker_url(self.broker_url, setting="SOCKUDO_BROKER_URL")
-        else:
+    def __post_init__(self, given_as: Mapping[str, str]) -> None:
+        def keep(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        keep("_given_as", given_as)
+        for name, kind in KINDS.items():
+            keep(name, kind.check(getattr(self, name), self.called(name)))
+        address = RedisAddress.from_url(self.redis_url, setting=self.called("redis_url"))
+        keep("_redis_address", address)
+        if not self.broker_url:
             # As it is written, where both read it alike: it may stand in what people compare.
             plain = address.scheme == "redis" and "?" not in self.redis_url
-            broker_url = self.redis_url if plain else address.broker_url()
-        object.__setattr__(self, "broker_url", broker_url)
-        if self.dedup_window <= self.delivery_timeout + WINDOW_MARGIN_S:
+            keep("broker_url", self.redis_url if plain else address.broker_url())
+        shortest_s = self.delivery_timeout + WINDOW_MARGIN_S
+        if self.dedup_window <= shortest_s:
             raise ConfigurationError(
-                f"SOCKUDO_DEDUP_WINDOW: {self.dedup_window:g} s, must be longer than "
-                f"SOCKUDO_DELIVERY_TIMEOUT + {WINDOW_MARGIN_S:g} s ({self.delivery_timeout + WINDOW_MARGIN_S:g} s)"
+                f"{self.called('dedup_window')}: {self.dedup_window:g} s, must be longer than "
+                f"{self.called('delivery_timeout')} + {WINDOW_MARGIN_S:g} s ({shortest_s:g} s)"
             )
+
+    def called(self, name: str, key: str | None = None) -> str:
+        """What a complaint about a field begins with; ``key``: about one entry of ``apps``."""
+        entry = "" if key is None else f"[{key!r}]"
+        given_as: Mapping[str, str] = self.__dict__["_given_as"]
+        if name in given_as:
+            return given_as[name] + entry
+        variable, value, default = variable_of(name), getattr(self, name), _DEFAULTS[name]
+        is_given = type(value) is not type(default) or value != default
+        return f"{name}{entry} ({variable})" if is_given else variable + entry
 
     @property
     def redis_address(self) -> RedisAddress:
@@ -111,136 +125,164 @@ class Settings:
             return url
         if app == DEFAULT_APP:
             raise ConfigurationError(
-                "SOCKUDO_URL: not set, expected http(s)://key:secret@host:port[/prefix]/apps/app-id"
+                f"{self.called('url')}: not set, expected http(s)://key:secret@host:port[/prefix]/apps/app-id"
             )
-        raise ConfigurationError(f"SOCKUDO_APPS: no app named {app!r}")
+        raise ConfigurationError(f"{self.called('apps')}: no app named {app!r}")
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read ``SOCKUDO_*``. Empty variables count as not set."""
-        read = Reader(os.environ if environ is None else environ)
-        return cls(
-            url=read.text("SOCKUDO_URL"),
-            redis_url=read.text("SOCKUDO_REDIS_URL") or cls.redis_url,
-            broker_url=read.text("SOCKUDO_BROKER_URL") or "",
-            encryption_master_key_base64=read_master_key(read),
-            timeout=read_timeout(read) or cls.timeout,
-            delivery_timeout=read.number("SOCKUDO_DELIVERY_TIMEOUT", cls.delivery_timeout, low=0.1, high=3600),
-            batch_max_events=read.integer("SOCKUDO_BATCH_MAX_EVENTS", cls.batch_max_events, low=1, high=100_000),
-            batch_max_bytes=read.integer("SOCKUDO_BATCH_MAX_BYTES", cls.batch_max_bytes, low=1024, high=2**30),
-            lanes=read.integer("SOCKUDO_LANES", cls.lanes, low=1, high=MAX_LANES),
-            dedup_window=read.number("SOCKUDO_DEDUP_WINDOW", cls.dedup_window, low=0.1, high=10**7),
-            on_uncertain=_on_uncertain(read),
-            max_backlog=read.integer("SOCKUDO_MAX_BACKLOG", cls.max_backlog, low=0, high=2**53),
-            max_event_bytes=read_max_event_bytes(read) or cls.max_event_bytes,
-            key_ttl=read.number("SOCKUDO_KEY_TTL", cls.key_ttl, low=1, high=10**9),
-            max_rate=read.number("SOCKUDO_MAX_RATE", cls.max_rate, low=0, high=10**9),
-            redis_wait=_replicas_and_ms(read.text("SOCKUDO_REDIS_WAIT")),
-            on_expired="dead" if read.choice("SOCKUDO_ON_EXPIRED", "drop", "dead") == "dead" else "drop",
-            dead_max=read.integer("SOCKUDO_DEAD_MAX", cls.dead_max, low=0, high=10**9),
-            dead_max_bytes=read.integer("SOCKUDO_DEAD_MAX_BYTES", cls.dead_max_bytes, low=0, high=2**53),
-            dead_ttl=read.number("SOCKUDO_DEAD_TTL", cls.dead_ttl, low=0, high=10**9),
-            apps=_apps(read.text("SOCKUDO_APPS")),
-            namespace=read.text("SOCKUDO_NAMESPACE") or "",
-        )
+        """Read ``SOCKUDO_*``, nothing else. Empty variables count as not set."""
+        values, names = _read(Reader(os.environ if environ is None else environ), without=())
+        return cls(**values, given_as=names)
 
 
-@lru_cache(maxsize=1)
-def get_settings() -> Settings:
-    """The settings of this process, read once. ``get_settings.cache_clear()`` reads them again."""
-    return Settings.from_env()
+_DEFAULTS = {one.name: one.default for one in fields(Settings)} | {"apps": {}}
 
 
-def _on_uncertain(read: Reader) -> Literal["resend", "park"]:
-    if read.text("SOCKUDO_ON_UNCERTAIN") == "hold":
-        raise ConfigurationError("SOCKUDO_ON_UNCERTAIN: hold is called park now; must be one of resend, park")
-    return "park" if read.choice("SOCKUDO_ON_UNCERTAIN", "resend", "park") == "park" else "resend"
-
-
-#: Most replicas and most milliseconds of SOCKUDO_REDIS_WAIT: beyond, an append would only seem to hang.
-MAX_REPLICAS = 100
-MAX_WAIT_MS = 60_000
-
-
-def _replicas_and_ms(text: str | None) -> tuple[int, int] | None:
-    if text is None:
-        return None
-    match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
-    replicas, ms = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not (1 <= replicas <= MAX_REPLICAS and 1 <= ms <= MAX_WAIT_MS):
-        raise ConfigurationError(
-            f"SOCKUDO_REDIS_WAIT: expected replicas:ms (1 to {MAX_REPLICAS} replicas, 1 to {MAX_WAIT_MS} ms)"
-        )
-    return replicas, ms
-
-
-def _check_namespace(namespace: str) -> None:
-    if namespace and not _NAMESPACE.fullmatch(namespace):
-        raise ConfigurationError("SOCKUDO_NAMESPACE: expected 1 to 64 ASCII letters, digits, - or _")
-    if namespace == QUEUE:
-        # Keys without a namespace begin like that, and so do the ACL patterns for them.
-        raise ConfigurationError("SOCKUDO_NAMESPACE: taken by the keys without a namespace, choose another")
-
-
-def _apps(text: str | None) -> dict[str, str]:
-    if text is None:
-        return {}
-    complaint = 'SOCKUDO_APPS: expected a JSON object {"name": "url", ...}'
-    try:
-        apps = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ConfigurationError(complaint) from None
-    if not isinstance(apps, dict) or not all(isinstance(url, str) and url and name for name, url in apps.items()):
-        raise ConfigurationError(complaint)
-    if DEFAULT_APP in apps:
-        raise ConfigurationError(f"SOCKUDO_APPS: the name {DEFAULT_APP!r} belongs to SOCKUDO_URL")
-    return apps
-
-
-_PREFIX = "SOCKUDO_"
-
-#: Variables that other parts read: the embedded and the real server, docker-compose.yml, the crash points.
-_OF_OTHERS = frozenset(
-    {
-        "SOCKUDO_APP_ID",
-        "SOCKUDO_APP_KEY",
-        "SOCKUDO_APP_SECRET",
-        "SOCKUDO_BIN",
-        "SOCKUDO_DEVSERVER_APPS",
-        "SOCKUDO_ENABLE_CLIENT_MESSAGES",
-        "SOCKUDO_FAULTPOINT",
-        "SOCKUDO_MAX_CONNECTIONS",
-        "SOCKUDO_SERVER_ROLE",
-        "SOCKUDO_SKIP_INLINE_APPS",
-    }
-)
-_PREFIXES_OF_OTHERS = ("SOCKUDO_ABLY_", "SOCKUDO_DEFAULT_APP_", "SOCKUDO_LOG_", "SOCKUDO_OTEL_")
-
-
-def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """``SOCKUDO_*`` variables that are no settings, each with the one that was probably meant, or ``""``."""
-    read = _Names()
-    Settings.from_env(read)
-    known = [name.removeprefix(_PREFIX) for name in read.asked]
-    found: dict[str, str] = {}
-    for name in sorted(os.environ if environ is None else environ):
-        if not name.startswith(_PREFIX) or name in read.asked or name in _OF_OTHERS:
+def _read(reader: Reader, *, without: Container[str]) -> tuple[dict[str, Any], dict[str, str]]:
+    """The fields that a reader has, parsed and checked, and what complaints call each; not those of ``without``."""
+    values: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for name, kind in KINDS.items():
+        if name in without:
             continue
-        if not name.startswith(_PREFIXES_OF_OTHERS):
-            # Without the prefix, which would make all of them look alike.
-            nearest = get_close_matches(name.removeprefix(_PREFIX), known, n=1)
-            found[name] = _PREFIX + nearest[0] if nearest else ""
-    return found
+        variable = variable_of(name)
+        given = reader.find_secret(variable) if name in SECRETS else reader.find(variable)
+        if given is not None:
+            values[name], names[name] = given.read(kind), given.name
+    return values, names
 
 
-class _Names(dict[str, str]):
-    """An empty environment that remembers what it was asked for."""
+# -- the settings of this process ---------------------------------------------------------------------
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked: list[str] = []
 
-    def get(self, name: str, default: str = "") -> str:  # type: ignore[override]
-        """Not set."""
-        self.asked.append(name)
-        return default
+class Fields(TypedDict, total=False):
+    """What ``configure()`` takes: the fields of :class:`Settings`."""
+
+    url: str | None
+    redis_url: str
+    broker_url: str
+    encryption_master_key_base64: str | None
+    timeout: float
+    delivery_timeout: float
+    batch_max_events: int
+    batch_max_bytes: int
+    lanes: int
+    dedup_window: float
+    on_uncertain: Literal["resend", "park"]
+    max_backlog: int
+    max_event_bytes: int
+    key_ttl: float
+    max_rate: float
+    redis_wait: tuple[int, int] | None
+    on_expired: Literal["drop", "dead"]
+    dead_max: int
+    dead_max_bytes: int
+    dead_ttl: float
+    apps: Mapping[str, str]
+    namespace: str
+
+
+class _Source:
+    """What ``configure()`` was given, and the settings that the first use made of it.
+
+    It is replaced as a whole and takes no lock: settings that another thread still makes of an earlier one stay there.
+    """
+
+    __slots__ = ("given", "made")
+
+    def __init__(self, given: Settings | Mapping[str, Any]) -> None:
+        self.given = given
+        self.made: dict[str, Settings] = {}  # its setdefault is atomic: all threads get one object
+
+
+_source = _Source({})
+_project: Callable[[], Mapping[str, Any]] | None = None
+_on_configure: list[Callable[[], None]] = []
+
+
+def get_settings() -> Settings:
+    """The settings of this process, made at the first use and kept until :func:`configure` is called.
+
+    Raises :class:`ConfigurationError`, each time anew.
+    """
+    source = _source
+    settings = source.made.get("")
+    return settings if settings is not None else source.made.setdefault("", _make(source.given))
+
+
+def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> None:
+    """Set what this process works with, in place of its environment.
+
+    ``configure(url=..., lanes=16)``: fields of :class:`Settings`; the others keep coming from the project's settings
+    (Django) and the environment, which are read at the next use. ``configure(Settings(...))``: all of it, and nothing
+    else is read. A further call replaces the one before; ``configure()`` takes it back and has the environment read
+    again. What was made of earlier settings (connections, clients) is dropped; a call that is under way ends with them.
+
+    Not for a worker that has started: it keeps its lanes, apps and slots. Raises :class:`ConfigurationError` for a
+    value and ``TypeError`` for a name that no field has; then nothing has changed. Safe to call from any thread.
+    """
+    if settings is None:
+        _replace({name: _checked(name, value) for name, value in fields.items()})
+    elif not isinstance(settings, Settings):
+        raise TypeError(f"configure() expects Settings or fields by name, got {type(settings).__name__}")
+    elif fields:
+        raise TypeError("configure() takes Settings or fields by name, not both")
+    else:
+        _replace(settings)
+
+
+def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:
+    """``read()`` gives a project's settings: variables' names without ``SOCKUDO_``, each with a value or its text.
+
+    They win over the environment, and :func:`configure` over them. Call it again when they have changed.
+    """
+    global _project  # noqa: PLW0603 -- the one place
+    _project = read
+    _replace(_source.given)
+
+
+def on_configure(forget: Callable[[], None]) -> None:
+    """Call ``forget()`` whenever the settings have changed, to drop what was made of earlier ones.
+
+    It runs in the thread that changed them, must not raise, and must not wait for other threads.
+    """
+    _on_configure.append(forget)
+
+
+def _replace(given: Settings | Mapping[str, Any]) -> None:
+    global _source  # noqa: PLW0603 -- the one place
+    _source = _Source(given)
+    for forget in tuple(_on_configure):
+        forget()
+
+
+def _checked(name: str, value: Any) -> Any:
+    if name not in KINDS:
+        raise TypeError(f"configure(): no setting is named {name!r}{nearest_name(name, KINDS)}")
+    return KINDS[name].check(value, f"{name} ({variable_of(name)})")
+
+
+def _make(given: Settings | Mapping[str, Any]) -> Settings:
+    if isinstance(given, Settings):
+        return given
+    values, names = dict(given), dict[str, str]()
+    readers = [Reader(os.environ)] if _project is None else [_project_reader(_project()), Reader(os.environ)]
+    for reader in readers:
+        more, called = _read(reader, without=values)
+        values.update(more)
+        names.update(called)
+    return Settings(**values, given_as=names)
+
+
+def _project_reader(values: Any) -> Reader:
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"SOCKUDO: expected a dict, got {type(values).__name__}")
+    known = [variable.removeprefix(PREFIX) for variable in known_variables()]
+    for name in values:
+        if name not in known:
+            raise ConfigurationError(f"SOCKUDO: no setting is named {name!r}{nearest_name(str(name), known)}")
+    return Reader(
+        {PREFIX + name: value for name, value in values.items()},
+        lambda variable: f"SOCKUDO[{variable.removeprefix(PREFIX)!r}]",
+    )

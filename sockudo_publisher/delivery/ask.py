@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 
+from .canary_result import CanaryResult
 from .decide import Pause, TryAgain, decide_after_canaries
 from .dedup_check import ask_dedup_memory, is_good
 from .gates import AskCanaries
 from .log import log
-from .outcome import DedupAnswer, Outcome
+from .outcome import Outcome
 from .run import Run
 
 __all__ = ["check_dedup_memory", "probe_with_canaries"]
@@ -43,7 +44,7 @@ def check_dedup_memory(run: Run) -> Pause | TryAgain:
     return _follow(run, answer)
 
 
-def _follow(run: Run, answer: DedupAnswer) -> Pause | TryAgain:
+def _follow(run: Run, answer: CanaryResult) -> Pause | TryAgain:
     step, run.progress = decide_after_canaries(answer.finding, run.progress)
     if step is None and answer.forgotten:
         # All workers find it in the journal; this run knows it from now on.

@@ -14,8 +14,9 @@ from enum import Enum
 from typing import Final, NamedTuple, TypeAlias
 
 from ..journal.batch import Batch
+from .canary_result import CanaryResult
 from .decide import Attempt, Pause, Step, has_server_trouble
-from .outcome import DedupAnswer, Finding, Outcome
+from .outcome import Finding, Outcome
 from .window import Policy, WindowState, check_window
 
 __all__ = [
@@ -34,11 +35,11 @@ __all__ = [
 
 #: Asks the canaries that were planted before. Arguments: the time since which the server may have forgotten (Redis',
 #: ms), and the seconds that the first request may take.
-AskOldCanaries: TypeAlias = Callable[[int, float], DedupAnswer]
+AskOldCanaries: TypeAlias = Callable[[int, float], CanaryResult]
 
 #: Plants new canaries and asks them. Arguments: rounds, seconds that a request may take, and how to sleep between the
 #: two, which returns whether the sleep was cut short.
-AskFreshCanaries: TypeAlias = Callable[[int, float, Callable[[float], bool]], DedupAnswer]
+AskFreshCanaries: TypeAlias = Callable[[int, float, Callable[[float], bool]], CanaryResult]
 
 #: Milliseconds for which a good check counts for batches that met no trouble since.
 TRUST_MS: Final = 5_000
@@ -115,7 +116,7 @@ def find_check_need(
     return CheckNeed.DUE
 
 
-def is_good(answer: DedupAnswer) -> bool:
+def is_good(answer: CanaryResult) -> bool:
     """Whether the server works and has forgotten nothing, so that the batch may go."""
     return not answer.forgotten and not has_server_trouble(answer.finding)
 
@@ -128,13 +129,13 @@ def ask_dedup_memory(
     *,
     timeout_s: float,
     sleep: Callable[[float], bool],
-) -> tuple[DedupAnswer, DedupTrust]:
+) -> tuple[CanaryResult, DedupTrust]:
     """Ask old canaries unless that was done, then fresh ones, up to the first bad answer.
 
     ``first_ms``: when the batch was first sent. Returns the last answer and which canaries need not be asked again;
     the caller clears the batch if the answer :func:`is_good`.
     """
-    answer = DedupAnswer(Finding(Outcome.ACCEPTED))
+    answer = CanaryResult(Finding(Outcome.ACCEPTED))
     if ask_old is not None and not trust.are_old_asked:
         answer = ask_old(first_ms, timeout_s)
         if not is_good(answer):

@@ -14,11 +14,11 @@ from typing import Final, NamedTuple, TypeAlias
 from ..journal.app.shared import Pause as AppPause
 from ..journal.batch import Batch
 from ..journal.holder import DeadLetterFields, Taken
+from ..journal.wellformed import fault_of
 from .backoff import CAP_S, probe_timeout_s
 from .decide import Progress
 from .dedup_check import NO_TRUST, CheckNeed, DedupTrust, find_check_need
 from .uncertain import RemoveFirst, SendFirst, SettleFirst, decide_uncertain
-from .wellformed import fault_of
 from .window import Policy, WindowState, check_window
 
 __all__ = [

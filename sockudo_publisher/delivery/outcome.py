@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 
 from ..redaction import redacted
 
-__all__ = ["DedupAnswer", "Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
+__all__ = ["Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
 
 #: Characters of the server's words that are kept for people to read.
 MAX_WORDS = 500
@@ -78,14 +78,6 @@ class Finding:
     retry_after_s: float | None = None
     limit: int | None = None
     culprit: int | None = None
-
-
-@dataclass(frozen=True)
-class DedupAnswer:
-    """What canaries showed: what became of their requests, and whether the server has forgotten an id."""
-
-    finding: Finding
-    forgotten: bool = False
 
 
 def classify(result: Result, item_count: int) -> Finding:

@@ -14,23 +14,25 @@ from typing import Generic, TypeVar
 
 from .. import __version__
 from ..client.http.credentials import Credentials
-from ..config.settings import DEFAULT_APP, Settings, unknown_variables
+from ..config.misspelled import unknown_variables
+from ..config.settings import DEFAULT_APP, Settings
 from ..journal.app.workers import Target
 from ..wiring.app import client_of, setting_of, target_of
 from ..wiring.celery_isolation import ignored_variables
-from .checks.access import Access, judge_access
-from .checks.broker import BrokerFacts, judge_broker
+from .checks.access import judge_access
+from .checks.broker import judge_broker
 from .checks.dedup_memory import judge_remembering
 from .checks.delivering import DeliveryFacts, judge_delivering
 from .checks.deployment import judge_deployment
 from .checks.doorbells import judge_doorbells
 from .checks.limits import LimitFacts, judge_limits
-from .checks.redis import RedisFacts, judge_redis
+from .checks.redis import judge_redis
 from .checks.variables import judge_variables
 from .facts.broker import look_at_broker
 from .facts.journal import JournalFacts, look_at_journal
 from .facts.redis import look_at_redis
 from .facts.sockudo import SockudoFacts, Wanted, look_at_sockudo
+from .facts.values import Access, BrokerFacts, RedisFacts
 from .finding import Finding, State
 
 __all__ = ["Diagnosis", "diagnose"]
@@ -69,7 +71,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
 
     Raises :class:`ConfigurationError` for settings that cannot be understood.
     """
-    setting = setting_of(app)
+    setting = setting_of(settings, app)
     credentials = Credentials.from_url(settings.url_of(app), setting=setting)
     client = client_of(settings, app)
     wanted = Wanted(settings.batch_max_events, settings.batch_max_bytes, settings.max_event_bytes)

@@ -1,1 +1,1 @@
-"""The Celery face: the tasks that callers use, their options, messages and results."""
+"""The Celery tasks that callers use: their options, messages and results."""

@@ -1,44 +1,52 @@
-"""What this package's Celery messages carry, made and read: a finished event, a refusal, a ring. Pure.
+"""The contents of this package's Celery messages, written and read: a finished event or a refused call. Pure.
 
-What a countdown or a canvas sends is JSON: the items as they will be stored, so that the worker that
-takes the message appends bytes and makes nothing anew. Every program that reaches the broker can send one, so a worker
-checks it before it acts: a wrong one raises :class:`ValidationError`, without the event in its words.
+A finished event is sent as the bytes that will be stored: the worker appends them and encodes nothing again. Every
+program that reaches the broker can send such a message, so each field is checked before it is used. A wrong message
+raises :class:`ValidationError`, whose text never contains the event's data.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from ..client.wire.limits import MAX_BATCH_BYTES, MAX_CHANNELS, check_channel, check_id
-from ..delivery.wellformed import fault_of
 from ..errors import ConfigurationError, IdempotencyConflict, ValidationError
-from ..journal.layout.layout import MAX_LANE
 from ..journal.pack import Item
+from ..journal.wellformed import fault_of
 from ..publishing.prepare import Prepared
-from ..wiring.app import App, app_named
 from .options import MAX_MS
 
-__all__ = ["FINISHED", "REFUSALS", "from_message", "refusal", "refused", "ring_from", "to_message"]
+__all__ = ["REFUSALS", "FinishedEvent", "read_event", "write_event", "write_refusal"]
 
-#: What a message may carry instead of a call: the finished event, or why there is none.
-FINISHED = frozenset({"prepared", "refused"})
-
-#: What a call is refused with: in a canvas by the step itself, not by the task before it.
+#: Errors of a bad call. In a canvas they fail the `publish` step itself, not the task before it.
 REFUSALS = (ValidationError, ConfigurationError, IdempotencyConflict, TypeError)
 
-#: As ``enqueue.fingerprint`` makes them; none where the event has no key.
+#: The field of a message that carries an error instead of an event.
+_REFUSED = "refused"
+
+#: As ``prepare.fingerprint`` makes them; empty for an event without a key.
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{32})?")
 
-#: Characters of a name from a message that are repeated.
-MAX_NAME = 50
+
+class FinishedEvent(NamedTuple):
+    """An event as a message carries it: validated, encoded, and bound to one journal.
+
+    ``namespace``: ``SOCKUDO_NAMESPACE`` of the process that made it. ``app``: the app's name in the settings.
+    """
+
+    namespace: str
+    app: str
+    prepared: Prepared
 
 
-def to_message(app: App, prepared: Prepared) -> dict[str, Any]:
-    """A finished event as the value of ``prepared``."""
+def write_event(event: FinishedEvent) -> dict[str, Any]:
+    """A finished event as the JSON object of an append message."""
+    prepared = event.prepared
     return {
-        "app": app.name,
+        "namespace": event.namespace,
+        "app": event.app,
         "id": prepared.message_id,
         "items": [[item.channel, item.body.decode(), item.expires_ms] for item in prepared.items],
         "key": prepared.key,
@@ -46,36 +54,44 @@ def to_message(app: App, prepared: Prepared) -> dict[str, Any]:
     }
 
 
-def from_message(message: object) -> tuple[App, Prepared]:
-    """The event that :func:`to_message` was given, and its app.
+def write_refusal(error: Exception) -> dict[str, Any]:
+    """The error of a bad call as the object of an append message: its type and text, which contain no payload."""
+    kind = next(kind for kind in REFUSALS if isinstance(error, kind))
+    return {_REFUSED: {"type": kind.__name__, "message": str(error)}}
 
-    Raises :class:`ValidationError` for what :func:`to_message` never makes, :class:`ConfigurationError` for an app
-    that is not configured.
+
+def read_event(message: object) -> FinishedEvent:
+    """The event that :func:`write_event` was given.
+
+    Raises the error that :func:`write_refusal` was given, and :class:`ValidationError` for any other object.
     """
     if not isinstance(message, Mapping):
-        raise ValidationError(f"prepared: a {type(message).__name__}, expected an object")
-    missing = [name for name in ("app", "id", "items", "key", "fingerprint") if name not in message]
+        raise ValidationError(f"event: a {type(message).__name__}, expected an object")
+    if _REFUSED in message:
+        raise _read_refusal(message[_REFUSED])
+    missing = [name for name in ("namespace", "app", "id", "items", "key", "fingerprint") if name not in message]
     if missing:
-        raise ValidationError(f"prepared: without {', '.join(missing)}")
-    message_id = check_id(message["id"], field="prepared.id")
+        raise ValidationError(f"event: without {', '.join(missing)}")
+    message_id = check_id(message["id"], field="event.id")
     key, fingerprint = message["key"], message["fingerprint"]
-    if key is not None and check_id(key, field="prepared.key") != message_id:
-        raise ValidationError("prepared.key: another one than the id")
+    if key is not None and check_id(key, field="event.key") != message_id:
+        raise ValidationError("event.key: differs from the id")
     if not isinstance(fingerprint, str) or not _FINGERPRINT.fullmatch(fingerprint):
-        raise ValidationError("prepared.fingerprint: expected 32 hexadecimal digits, or none")
-    if not isinstance(message["app"], str):
-        raise ValidationError(f"prepared.app: a {type(message['app']).__name__}, expected a name")
+        raise ValidationError("event.fingerprint: expected 32 hexadecimal digits, or an empty text")
+    for field in ("namespace", "app"):
+        if not isinstance(message[field], str):
+            raise ValidationError(f"event.{field}: a {type(message[field]).__name__}, expected a text")
     items = message["items"]
     if not isinstance(items, list | tuple) or not 1 <= len(items) <= MAX_CHANNELS:
-        raise ValidationError(f"prepared.items: expected a list of 1 to {MAX_CHANNELS}")
-    read = tuple([_item(index, item, message_id) for index, item in enumerate(items)])
+        raise ValidationError(f"event.items: expected a list of 1 to {MAX_CHANNELS}")
+    read = tuple([_read_item(index, item, message_id) for index, item in enumerate(items)])
     if len({item.channel for item in read}) < len(read):
-        raise ValidationError("prepared.items: a channel twice")
-    return app_named(message["app"]), Prepared(message_id, read, key, fingerprint)
+        raise ValidationError("event.items: a channel twice")
+    return FinishedEvent(message["namespace"], message["app"], Prepared(message_id, read, key, fingerprint))
 
 
-def _item(index: int, given: object, message_id: str) -> Item:
-    field = f"prepared.items[{index}]"
+def _read_item(index: int, given: object, message_id: str) -> Item:
+    field = f"event.items[{index}]"
     if not isinstance(given, list | tuple) or len(given) != 3:
         raise ValidationError(f"{field}: expected channel, body, expiry")
     channel, body, expires_ms = given
@@ -99,40 +115,10 @@ def _item(index: int, given: object, message_id: str) -> Item:
     return item
 
 
-def refusal(error: Exception) -> dict[str, str]:
-    """A refused call as the value of ``refused``: no payload, no secret."""
-    kind = next(kind for kind in REFUSALS if isinstance(error, kind))
-    return {"type": kind.__name__, "message": str(error)}
-
-
-def refused(refusal: object) -> Exception:
-    """The error that :func:`refusal` was given; another one where it never was."""
+def _read_refusal(refusal: object) -> Exception:
+    """The error that :func:`write_refusal` was given; a :class:`ValidationError` for any other object."""
     kinds: dict[object, type[Exception]] = {kind.__name__: kind for kind in REFUSALS}
     if not isinstance(refusal, Mapping) or not isinstance(refusal.get("message"), str):
-        return ValidationError("refused: not a refusal, expected type and message")
+        return ValidationError("event.refused: expected an object with type and message")
     kind = refusal.get("type")
     return (kinds.get(kind, ValidationError) if isinstance(kind, str) else ValidationError)(refusal["message"])
-
-
-def ring_from(args: Sequence[Any], kwargs: Mapping[str, Any], apps: Collection[str]) -> tuple[str, int, str | None]:
-    """What a doorbell rings: ``drain(app, lane, channel=None)``. ``apps``: those that are configured.
-
-    Raises :class:`ValidationError`. Whether the lane is one, and the channel held, only the journal knows.
-    """
-    fields = ("app", "lane", "channel")
-    given = {**dict(zip(fields, args, strict=False)), **kwargs}
-    if len(args) > len(fields) or not kwargs.keys() <= set(fields[len(args) :]) or not {"app", "lane"} <= given.keys():
-        raise ValidationError(f"drain: {len(args)} arguments, {len(kwargs)} by name; expected app, lane, channel")
-    app, lane, channel = (given.get(name) for name in fields)
-    if not isinstance(app, str) or app not in apps:
-        shown = repr(app[:MAX_NAME]) if isinstance(app, str) else f"a {type(app).__name__}"
-        raise ValidationError(f"drain: app: {shown} is not configured here (SOCKUDO_URL, SOCKUDO_APPS)")
-    if type(lane) is not int or not 0 <= lane <= MAX_LANE:
-        shown = f"a {type(lane).__name__}" if type(lane) is not int else "out of range"
-        raise ValidationError(f"drain: lane: {shown}, expected a number from 0 to {MAX_LANE}")
-    if channel is not None:
-        try:
-            check_channel(channel)
-        except ValidationError as error:
-            raise ValidationError(f"drain: {error}") from None
-    return app, lane, channel

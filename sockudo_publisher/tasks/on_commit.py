@@ -1,6 +1,6 @@
-"""``publish.delay_on_commit``: decide now, store when the transaction has committed.
+"""``publish.delay_on_commit``: fix the event now, store it when Django's transaction has committed.
 
-No table and no relay: Django calls us back in this process. One that dies between the commit and that call
+Uses no table and no relay: Django calls back in this process. A process that dies between the commit and that call
 loses the event; the outbox does not (docs/transactions.md).
 """
 
@@ -17,13 +17,13 @@ from ..publishing.call import PublishCall, bind
 from ..wiring.app import app_named
 
 if TYPE_CHECKING:
-    from .publish import PublishTask
+    from .publish import Publish
 
 __all__ = ["apply_async_on_commit"]
 
 
 def apply_async_on_commit(
-    task: PublishTask,
+    task: Publish,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     options: Mapping[str, Any],
@@ -31,15 +31,15 @@ def apply_async_on_commit(
     using: str | None,
     robust: bool,
 ) -> str:
-    """``task.apply_async(args, kwargs, **options)`` after the commit, of the event as it is now.
+    """``task.apply_async(args, kwargs, **options)`` after the commit, with the event as it is now.
 
-    Returns the message id. Raises what bad input and options that cannot be honoured raise,
-    :class:`ConfigurationError` without Django, and, outside a transaction, what the call itself raises.
+    Returns the message id. Raises the errors of bad input and of options that cannot be honoured now,
+    :class:`ConfigurationError` without Django, and, outside a transaction, the errors of the call itself.
     """
-    options = task.checked_options(options)
-    call, message_id = _decided(bind(args, kwargs), options)
+    options = task.check_call_options(options)
+    call, message_id = _fix_call(bind(args, kwargs), options)
 
-    def store_event() -> None:  # no `partial`: Django wants a name for its log when this fails under `robust`
+    def store_event() -> None:  # no `partial`: Django logs the function's name if it fails under `robust`
         task.apply_async((), call.kwargs(), **{**options, "task_id": message_id})
 
     try:
@@ -48,10 +48,10 @@ def apply_async_on_commit(
     except ImportError:
         raise ConfigurationError(
             "publish.delay_on_commit: needs Django (pip install 'sockudo-publisher[django]'); "
-            "with SQLAlchemy there is sockudo_publisher.outbox.sqlalchemy"
+            "with SQLAlchemy use sockudo_publisher.outbox.sqlalchemy"
         ) from None
     try:
-        # `robust` is Django's: one failing callback leaves the others of its transaction to run, and is logged.
+        # `robust` is Django's: a callback that fails is logged, and the others of its transaction still run.
         transaction.on_commit(store_event, using=using, robust=robust)
     except ImproperlyConfigured:
         raise ConfigurationError(
@@ -60,10 +60,10 @@ def apply_async_on_commit(
     return message_id
 
 
-def _decided(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCall, str]:
-    """The call with its data's final text, and its message id: what the caller changes afterwards changes nothing.
+def _fix_call(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCall, str]:
+    """The call with the final text of its data, and its message id. Later changes by the caller have no effect.
 
-    The same text under the same id makes the same bytes at the commit, also where they are encrypted.
+    The same text under the same id makes the same bytes at the commit, encrypted ones too.
     """
     app = app_named(call.app)
     call = replace(call, data=app.encoder.payload(call.data))

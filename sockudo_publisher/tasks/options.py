@@ -1,24 +1,23 @@
-"""The options of ``publish.apply_async``: which way a call goes, and what its message takes of them. Pure.
+"""The options of ``publish.apply_async``: which way a call goes, and which options its message takes. Pure.
 
-Celery sends a message with any option and hands its id back; the worker that cannot read it drops it, and
-the event with it. So every option of Celery and kombu has its place in one of the tables below:
+Celery sends a message with any option and returns its id; a worker that cannot read the message drops it, and the
+event with it. Every option of Celery and kombu (:class:`PublishOptions`) therefore has its place in a table below:
 
-- It makes the call *later* or *part of a canvas* (:func:`way_of`). Then there is a message.
-- It is about the event (``task_id``, ``expires``): honoured whether there is a message or not.
-- It only hints at how a message travels: it changes nothing where there is none, and of a message it keeps
-  what can do no harm.
-- Honouring it would lose the event: refused at the caller (:func:`checked`, :func:`check_destination`).
+- It makes the call *later* or *part of a canvas* (:func:`choose_way`): the event travels in a message.
+- It belongs to the event (``task_id``, ``expires``): honoured with and without a message.
+- It only affects how a message travels: without a message it has no effect, and a message takes it if it is harmless.
+- Honouring it would lose the event: refused at the caller (:func:`check_options`, :func:`check_destination`).
 
-Facts: celery/app/base.py (``send_task``), celery/app/amqp.py, celery/worker/request.py, kombu/messaging.py.
+Sources: celery/app/base.py (``send_task``), celery/app/amqp.py, celery/worker/request.py, kombu/messaging.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from difflib import get_close_matches
 from enum import Enum
-from typing import Any
+from typing import Any, TypedDict
 
 from celery.utils.time import maybe_iso8601
 
@@ -27,101 +26,168 @@ from ..errors import ValidationError
 from ..publishing.call import FIELDS
 
 __all__ = [
+    "APPEND_TASK",
     "MAX_MS",
+    "PUBLISH_TASK",
+    "PublishOptions",
     "Way",
     "check_destination",
-    "checked",
+    "check_options",
+    "choose_way",
+    "drop_refused_options",
     "expiry_ms",
-    "for_another_app",
-    "for_our_queue",
-    "names_queue",
-    "way_of",
-    "without_refused",
+    "options_for_other_app",
+    "options_for_own_queue",
+    "sends_to_queue",
 ]
 
-#: Milliseconds since 1970 that a time may name at most (the year 5138): Lua's cjson keeps 14 digits of a number.
+#: The names of the two tasks in messages, routes, schedules and monitors.
+PUBLISH_TASK, APPEND_TASK = "sockudo_publisher.publish", "sockudo_publisher.append"
+
+
+class PublishOptions(TypedDict, total=False):
+    """What ``publish.apply_async`` takes beside the event. ``None`` means not given."""
+
+    countdown: float | None
+    eta: datetime | str | None
+    expires: float | datetime | str | None
+    task_id: str | None
+    # Where the message goes, and how.
+    queue: str | None
+    exchange: Any
+    exchange_type: str | None
+    routing_key: str | None
+    route_name: str | None
+    router: Any
+    priority: int | None
+    serializer: str | None
+    compression: str | None
+    headers: Mapping[str, Any] | None
+    retry: bool | None
+    retry_policy: Mapping[str, Any] | None
+    connection: Any
+    producer: Any
+    publisher: Any
+    confirm_timeout: float | None
+    declare: Any
+    delivery_mode: int | str | None
+    expiration: float | None
+    immediate: bool | None
+    mandatory: bool | None
+    timeout: float | None
+    # The tasks around it.
+    link: Any
+    link_error: Any
+    chain: Any
+    chord: Any
+    group_id: str | None
+    group_index: int | None
+    parent_id: str | None
+    root_id: str | None
+    reply_to: str | None
+    add_to_parent: bool | None
+    replaced_task_nesting: int | None
+    stamped_headers: Sequence[str] | None
+    # How a worker runs it.
+    ignore_result: bool | None
+    result_cls: Any
+    retries: int | None
+    time_limit: float | None
+    soft_time_limit: float | None
+    throw: bool | None
+    logfile: str | None
+    loglevel: int | str | None
+    # What is shown of it.
+    argsrepr: str | None
+    kwargsrepr: str | None
+    shadow: str | None
+    # Properties of the message.
+    app_id: str | None
+    cluster_id: str | None
+    correlation_id: str | None
+    message_id: str | None
+    task_type: Any
+    timestamp: Any
+    type: str | None
+    user_id: str | None
+
+
+#: The latest time, in milliseconds since 1970 (the year 5138): Lua's cjson keeps 14 digits of a number.
 MAX_MS = 10**14 - 1
 
-#: Seconds from now that `countdown` and `expires` may be at most: 31 years, far below the above.
+#: The largest `countdown` and `expires`, in seconds from now: 31 years, far below the latest time.
 MAX_S = 10**9
 
-#: What every worker can unpack: in Python's standard library, by kombu's names.
+#: Compressions that every worker can unpack: those of Python's standard library, by kombu's names.
 COMPRESSIONS = frozenset(
     {"gzip", "zlib", "bzip2", "bzip", "lzma", "xz", "application/x-gzip", "application/x-bz2", "application/x-lzma"}
 )
 
-#: How alike an unknown name and an option are where the one is taken for a typo of the other (1.0: the same).
+#: Likeness from which an unknown name is taken for a typo of an option (1.0: equal).
 ALIKE = 0.8
 
-#: Numbers that the worker counts with.
+#: Options that must be numbers, because the worker calculates with them.
 _NUMBERS = ("priority", "retries", "time_limit", "soft_time_limit")
 
-#: The tasks that follow, as signatures.
+#: Options with signatures of the next tasks.
 _STEPS = ("link", "link_error")
 
-#: What is looked at here, beside names.
+#: Options whose value is checked, beside their name.
 _CHECKED = frozenset(
     {"serializer", "compression", "content_type", "content_encoding", "countdown", "eta", "expires", "expiration"}
     | {"headers", "task_id", *_NUMBERS, *_STEPS}
 )
 
-#: What ties a call to other tasks, with a value that is not empty.
+#: Options that tie a call to other tasks, if their value is not empty.
 _CANVAS = frozenset({"chain", "chord", "group_id", "link", "link_error"})
 
-#: What Celery gives to each signature of a canvas, whose result is then waited for.
-_FROZEN = "reply_to"
+#: The option that Celery gives to each signature of a canvas.
+_SET_BY_FREEZE = "reply_to"
 
-#: What says to which queue a message goes.
+#: Options that choose the queue of a message.
 _DESTINATION = ("queue", "exchange", "routing_key")
 
-#: A message to our own queue takes these, and the stamps that `stamped_headers` names. Priority, limits of time, a
-#: broker's own properties and another connection have no meaning there, and some could lose the message. `expires`
-#: is in the finished event: by the journal it is counted or kept (SOCKUDO_ON_EXPIRED), by Celery it is discarded.
-_FOR_OUR_QUEUE = frozenset(
+#: Options of a message to our own queue, with the stamps that `stamped_headers` names. Priority, time limits, a
+#: broker's own properties and another connection have no use there, and some could lose the message. `expires` is in
+#: the finished event: the journal counts or keeps an expired event (SOCKUDO_ON_EXPIRED), Celery would discard it.
+_FOR_OWN_QUEUE = frozenset(
     {"task_id", "countdown", "eta", "shadow", "compression", "ignore_result", "headers", "stamped_headers"}
     | {"chain", "chord", "group_id", "group_index", "link", "link_error", "root_id", "parent_id", "reply_to"}
     | {"add_to_parent", "replaced_task_nesting"}
 )
 
-#: A message of another app does not take these: connections to wherever, what Celery's own call sets, and limits
-#: that would end `publish` in the middle of its append.
-_NOT_FOR_ANOTHER_APP = frozenset(
+#: Options that a message of another app does not take: other connections, values that Celery's own call sets, and
+#: limits that would end the task in the middle of its append.
+_NOT_FOR_OTHER_APP = frozenset(
     {"connection", "producer", "publisher", "router", "result_cls", "task_type", "throw", "logfile", "loglevel"}
     | {"retries", "time_limit", "soft_time_limit", "expiration", "content_type", "content_encoding"}
 )
 
-#: Headers by which a worker knows the task of a message (celery/app/amqp.py, ``as_task_v2``).
+#: Headers from which a worker reads the task of a message (celery/app/amqp.py, ``as_task_v2``).
 _PROTOCOL_HEADERS = frozenset(
     {"lang", "task", "id", "shadow", "eta", "expires", "group", "group_index", "retries", "timelimit", "root_id"}
     | {"parent_id", "argsrepr", "kwargsrepr", "origin", "ignore_result", "replaced_task_nesting", "stamped_headers"}
     | {"stamps", "compression"}
 )
 
-#: Every option that Celery and kombu have by name; what else there is becomes a property of the message.
-_KNOWN = _CHECKED | {
-    *("add_to_parent", "argsrepr", "chain", "chord", "connection", "exchange", "exchange_type", "group_id"),
-    *("group_index", "ignore_result", "kwargsrepr", "logfile", "loglevel", "parent_id"),
-    *("producer", "publisher", "queue", "replaced_task_nesting", "reply_to", "result_cls", "retry", "retry_policy"),
-    *("root_id", "route_name", "router", "routing_key", "shadow", "stamped_headers", "task_type", "throw"),
-    *("confirm_timeout", "declare", "delivery_mode", "immediate", "mandatory", "timeout"),
-    *("app_id", "cluster_id", "correlation_id", "message_id", "timestamp", "type", "user_id"),
-}
+#: Every option that Celery and kombu have by name, the refused ones too. Any other becomes a property of the message.
+_KNOWN = frozenset(PublishOptions.__annotations__) | {"content_type", "content_encoding"}
 
 
 class Way(Enum):
     """How a call reaches the journal."""
 
-    #: Appended by the caller: no message.
+    #: The caller appends; there is no message.
     NOW = "now"
-    #: As a message to our own queue, when it is due.
+    #: A message in our own queue, run when it is due.
     LATER = "later"
-    #: As a message of the app whose tasks it stands among.
+    #: A message of the Celery app whose tasks are in the same canvas.
     CANVAS = "canvas"
 
 
-def way_of(options: Mapping[str, Any], *, is_next_step: bool = False) -> Way:
-    """Which way a call with these checked options goes. ``is_next_step``: a worker calls, after another task."""
-    if is_next_step or _is_of_a_canvas(options):
+def choose_way(options: Mapping[str, Any], *, is_next_step: bool = False) -> Way:
+    """The way of a call with these checked options. ``is_next_step``: a worker makes the call, after another task."""
+    if is_next_step or _is_in_canvas(options):
         return Way.CANVAS
     if "eta" in options or options.get("countdown", 0) > 0:
         return Way.LATER
@@ -129,57 +195,57 @@ def way_of(options: Mapping[str, Any], *, is_next_step: bool = False) -> Way:
 
 
 def check_destination(options: Mapping[str, Any], queue: str) -> None:
-    """Refuse another destination for a message of our own: our workers read ``queue`` and nothing else.
+    """Refuse a destination other than ``queue`` for a message of our own: our workers read no other queue.
 
     Raises :class:`ValidationError`.
     """
     for name in _DESTINATION:
-        # An exchange without a name is the broker's own, which goes by the queue.
-        if options.get(name) and not names_queue({name: options[name]}, queue):
+        # An exchange without a name is the broker's default one: the routing key is the queue's name.
+        if options.get(name) and not sends_to_queue({name: options[name]}, queue):
             raise ValidationError(
                 f"{name}: a countdown of publish waits in the queue {queue}, which its workers read; leave {name}= out"
             )
 
 
-def names_queue(options: Mapping[str, Any], queue: str) -> bool:
-    """Whether these options send a message to this queue, by any of the names that Celery and kombu have for it."""
+def sends_to_queue(options: Mapping[str, Any], queue: str) -> bool:
+    """Whether a message with these options goes to this queue: Celery and kombu have three options for it."""
     named = options.get("queue") or options.get("routing_key") or options.get("exchange")
     return bool(getattr(named, "name", named) == queue)  # kombu's Queue and Exchange have a name
 
 
-def for_our_queue(options: Mapping[str, Any], queue: str) -> dict[str, Any]:
+def options_for_own_queue(options: Mapping[str, Any], queue: str) -> dict[str, Any]:
     """The options of a message to our own queue."""
-    stamps = _stamps(options)
-    kept = {name: value for name, value in options.items() if name in _FOR_OUR_QUEUE or name in stamps}
+    stamps = _stamp_names(options)
+    kept = {name: value for name, value in options.items() if name in _FOR_OWN_QUEUE or name in stamps}
     return {**_with_safe_headers(kept, stamps), "queue": queue}
 
 
-def for_another_app(options: Mapping[str, Any]) -> dict[str, Any]:
+def options_for_other_app(options: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a message of the application's own Celery app."""
-    kept = {name: value for name, value in options.items() if name not in _NOT_FOR_ANOTHER_APP}
-    return _with_safe_headers(kept, _stamps(options))
+    kept = {name: value for name, value in options.items() if name not in _NOT_FOR_OTHER_APP}
+    return _with_safe_headers(kept, _stamp_names(options))
 
 
-def checked(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that have a value, as a message takes them; texts of times are times, without a zone UTC.
+def check_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that are ``None``. A time given as text becomes a ``datetime``, UTC if it has no zone.
 
-    Raises :class:`ValidationError` for a value that a worker could not take, :class:`TypeError` for a field of
-    the event among the options and for what looks like a typo.
+    Raises :class:`ValidationError` for a value that a worker could not use, :class:`TypeError` for a field of the
+    event among the options and for a name that looks like a typo.
     """
     given = {name: value for name, value in options.items() if value is not None}
     if not given.keys() <= _KNOWN:
         _check_names(given)
     if not given.keys() & _CHECKED:
         return given
-    if not _is_of_a_canvas(given) and given.get("serializer", "json") not in ("json", "application/json"):
-        raise ValidationError("serializer: workers of publish read json alone")
+    if not _is_in_canvas(given) and given.get("serializer", "json") not in ("json", "application/json"):
+        raise ValidationError("serializer: workers of publish read only json")
     if given.get("compression", "zlib") not in COMPRESSIONS:
         raise ValidationError("compression: workers of publish read zlib, gzip, bzip2 and lzma")
     for name in ("content_type", "content_encoding"):
         if name in given:
             raise ValidationError(f"{name}: not for publish, whose messages are JSON")
     if "expiration" in given:
-        raise ValidationError("expiration: a broker would drop the message and its event; expires= is the event's own")
+        raise ValidationError("expiration: the broker would drop the message and its event; use expires=")
     for name in _STEPS:
         if name in given:
             _check_steps(name, given[name])
@@ -193,10 +259,10 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     if "countdown" in given:
         _check_seconds("countdown", given["countdown"])
     if "eta" in given:
-        given["eta"] = _as_time("eta", given["eta"], "a datetime or a text of it (ISO 8601)")
+        given["eta"] = _to_time("eta", given["eta"], "a datetime or a text of it (ISO 8601)")
     if "expires" in given:
         if isinstance(given["expires"], datetime | str):
-            given["expires"] = _as_time(
+            given["expires"] = _to_time(
                 "expires", given["expires"], "seconds or a datetime, or a text of it (ISO 8601)"
             )
         else:
@@ -204,30 +270,30 @@ def checked(options: Mapping[str, Any]) -> dict[str, Any]:
     return given
 
 
-def without_refused(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Of options some of which are refused the others, by which the message still finds its way."""
-    stamps = _stamps(options)
-    return {name: value for name, value in options.items() if name in stamps or _is_taken(name, value)}
+def drop_refused_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that :func:`check_options` refuses: the message still finds its queue."""
+    stamps = _stamp_names(options)
+    return {name: value for name, value in options.items() if name in stamps or _is_accepted(name, value)}
 
 
 def expiry_ms(expires: datetime | float, now_ms: Callable[[], int]) -> int:
-    """When an event ends whose checked ``expires`` is a number of seconds from now (which is asked), or a time."""
+    """The expiry in milliseconds since 1970 of a checked ``expires``: a datetime, or seconds from ``now_ms()``."""
     if isinstance(expires, datetime):
         return max(1, int(expires.timestamp() * 1000))
     return max(1, now_ms() + int(expires * 1000))
 
 
-def _is_of_a_canvas(options: Mapping[str, Any]) -> bool:
-    return _FROZEN in options or any(options.get(name) for name in _CANVAS)
+def _is_in_canvas(options: Mapping[str, Any]) -> bool:
+    return _SET_BY_FREEZE in options or any(options.get(name) for name in _CANVAS)
 
 
 def _check_names(given: Mapping[str, Any]) -> None:
-    unknown = given.keys() - _KNOWN - _stamps(given)
+    unknown = given.keys() - _KNOWN - _stamp_names(given)
     of_the_event = [name for name in FIELDS if name in unknown]
     if of_the_event:
         raise TypeError(
             f"apply_async() got {', '.join(of_the_event)} as an option: "
-            f"what is the event's goes into its arguments, apply_async((channel, event, data), {{'key': ...}})"
+            f"put fields of the event into the arguments, apply_async((channel, event, data), {{'key': ...}})"
         )
     for name in sorted(unknown):
         meant = get_close_matches(name, [*sorted(_KNOWN), *FIELDS], 1, ALIKE)
@@ -235,16 +301,16 @@ def _check_names(given: Mapping[str, Any]) -> None:
             raise TypeError(f"apply_async() got an unexpected option {name!r}, is it {meant[0]!r}?")
 
 
-def _is_taken(name: str, value: Any) -> bool:
+def _is_accepted(name: str, value: Any) -> bool:
     try:
-        checked({name: value})
+        check_options({name: value})
     except (ValidationError, TypeError):
         return False
     return True
 
 
-def _stamps(options: Mapping[str, Any]) -> set[str]:
-    """Options that are headers by a name of the caller's own (Celery's stamping)."""
+def _stamp_names(options: Mapping[str, Any]) -> set[str]:
+    """Names of the options that the caller defined as headers (Celery's stamping)."""
     return set(options.get("stamped_headers") or ())
 
 
@@ -253,14 +319,14 @@ def _is_number(value: object) -> bool:
 
 
 def _check_steps(field: str, value: Any) -> None:
-    """A signature is a mapping, or its task's name; Celery sends anything else, and the worker fails on it."""
+    """Refuse what is neither a signature nor the name of a task: Celery would send it, and the worker fail."""
     for step in value if isinstance(value, list | tuple) else (value,):
         if not isinstance(step, Mapping | str):
             raise ValidationError(f"{field}: a {type(step).__name__}, expected a signature")
 
 
 def _with_safe_headers(options: dict[str, Any], stamps: set[str]) -> dict[str, Any]:
-    """Without headers that would overwrite those by which a worker knows the task, and stamps without a value."""
+    """The options without headers of Celery's own protocol, and without stamps that have no value."""
     if stamps:
         options["stamped_headers"] = sorted(name for name in stamps if name in options)
     headers = options.get("headers")
@@ -277,8 +343,8 @@ def _check_seconds(field: str, value: Any, *, or_else: str = "") -> None:
         raise ValidationError(f"{field}: {shown} seconds, expected {-MAX_S} to {MAX_S}")
 
 
-def _as_time(field: str, value: Any, expected: str) -> datetime:
-    """A time, or the text of one as Celery reads it; UTC where it has no zone. Raises :class:`ValidationError`."""
+def _to_time(field: str, value: Any, expected: str) -> datetime:
+    """A datetime from a datetime or a text of one, UTC if it has no zone. Raises :class:`ValidationError`."""
     try:
         time = maybe_iso8601(value) if isinstance(value, str) else value
     except (ValueError, OverflowError):

@@ -1,95 +1,83 @@
-"""The Celery face: ``publish`` and ``drain``.
+"""The task ``sockudo_publisher.publish``: what applications call, and what programs without this package send.
 
-``publish.delay`` appends to the journal in the caller's process: no Celery message per event. What
-needs a message carries the finished item; the worker that runs it appends, under the task's id. A countdown
-goes to our own workers, a canvas (chain, group, chord, link) through the app whose tasks it stands among.
+``publish.delay`` appends to the journal in the caller's process, without a Celery message. Countdowns and canvases
+need a message: the caller finishes the event, and the message runs the append task (append.py). A message of
+``publish`` itself carries raw arguments: Celery beat, ``send_task``, and the later steps of a chain send these.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
 import uuid
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from celery import Celery, Task
+from celery import Celery
 from celery._state import _task_stack, get_current_worker_task
-from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from celery.local import Proxy
-from celery.result import AsyncResult
 
 from ..client.wire.limits import check_channels, check_id, check_tags
 from ..config.settings import get_settings
-from ..delivery.backoff import backoff_s
-from ..errors import BacklogFull, ConfigurationError, JournalUnavailable, ValidationError
+from ..errors import ConfigurationError, JournalUnavailable
 from ..publishing import prepare as enqueue
 from ..publishing.call import PublishCall, bind
 from ..publishing.receipts import Receipt
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
-from ..wiring.celery_isolation import PACKAGE, chosen_app, end_with_usage
-from ..wiring.doorbell import DRAIN_TASK, doorbell
-from ..wiring.private_celery import celery_app, configured, queue_name
-from ..workerapp import run_drain as draining
-from .canvas_steps import names_without_queue, sendable
-from .message import FINISHED, REFUSALS, from_message, refusal, refused, ring_from, to_message
-from .options import Way, check_destination, checked, expiry_ms, for_our_queue, way_of, without_refused
-from .other_apps import app_of_canvas, bound_to, check_registered, foreign_app, is_registered, remember, routed
-from .result import StoredResult, later_result, sent_result
+from ..wiring.drain_task import add_drain_task
+from ..wiring.private_celery import celery_app, queue_name
+from .append import StoringTask, append, is_own_task
+from .canvas_steps import find_unroutable_names
+from .message import REFUSALS, FinishedEvent, write_event, write_refusal
+from .options import (
+    PUBLISH_TASK,
+    PublishOptions,
+    Way,
+    check_destination,
+    check_options,
+    choose_way,
+    drop_refused_options,
+    expiry_ms,
+    options_for_own_queue,
+)
+from .other_apps import (
+    add_registered_app,
+    check_registered,
+    current_other_app,
+    find_canvas_app,
+    is_registered,
+    route_options,
+    task_of_app,
+)
+from .result import PublishResult, StoredResult, countdown_result, eager_result
 from .signature import HIDDEN, QuietSignature
 
-__all__ = ["PublishTask", "drain", "publish", "register"]
+if TYPE_CHECKING:
+    from celery.canvas import Signature
+    from typing_extensions import Unpack
 
-logger = logging.getLogger("sockudo_publisher.tasks")
+__all__ = ["Publish", "publish", "register"]
 
 #: Celery's own tasks that call another task's body, item by item.
 _MAPS = frozenset({"celery.map", "celery.starmap"})
 
-#: The tasks of our own worker, beside Celery's own.
-_OURS = frozenset({"sockudo_publisher.publish", DRAIN_TASK})
 
-
-class _NoApp(Task):  # type: ignore[misc]
-    """A task that ``celery -A`` names in place of an app ends the command with one line."""
-
-    @property
-    def user_options(self) -> NoReturn:
-        """No task has them. The ``celery`` command reads them from what ``-A`` names: end it with a usage line."""
-        if chosen := chosen_app():
-            end_with_usage(f"-A {chosen}: a task, not an app; use -A {PACKAGE}")
-        raise AttributeError("user_options")
-
-
-class PublishTask(_NoApp):
+class Publish(StoringTask):
     """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
-    - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery.
-      ``link`` fires when the event is stored, with the message id. It needs :func:`register`, as chains,
-      groups and chords do.
-    - ``publish(...)``: sends it now, in this process, and returns a :class:`Receipt`.
+    - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery. ``link`` runs when
+      the event is stored, with the message id. It needs :func:`register`, as chains, groups and chords do.
+    - ``publish(...)``: sends the event now, in this process, and returns a :class:`Receipt`.
 
-    ``channel`` is a name or a sequence of up to 100; ``data`` a ``str`` or ``bytes`` (UTF-8), sent as it
-    is, or anything JSON can hold, at most ``SOCKUDO_MAX_EVENT_BYTES`` (10,240) as sent. ``key`` (1..128
-    bytes) is the caller's own idempotency key, remembered for ``SOCKUDO_KEY_TTL``.
+    ``channel`` is a name or a sequence of up to 100. ``data`` is a ``str`` or ``bytes`` (UTF-8), sent unchanged, or
+    any value that JSON can represent; at most ``SOCKUDO_MAX_EVENT_BYTES`` (10,240) as sent. ``key`` (1 to 128 bytes) is
+    the caller's idempotency key, valid for ``SOCKUDO_KEY_TTL`` seconds.
 
-    Raises :class:`ValidationError` before anything is stored, :class:`IdempotencyConflict`,
-    :class:`BacklogFull`, and :class:`JournalUnavailable` within two seconds when Redis is away, or the
-    broker where a message is needed.
+    Raises :class:`ValidationError` before anything is stored, :class:`IdempotencyConflict`, :class:`BacklogFull`, and
+    :class:`JournalUnavailable` within two seconds if Redis is away, or the broker where a message is needed.
     """
 
-    name = "sockudo_publisher.publish"
-    typing = False
-    serializer = "json"
-    acks_late = True
-    reject_on_worker_lost = True
-    # A hard time limit gives the message back; the second name is Celery's before 5.7, which asks for no reason.
-    acks_on_failure, acks_on_timeout = True, False
-    acks_on_failure_or_timeout = False
-    max_retries = None
-    ignore_result = False
-    track_started = False
+    name = PUBLISH_TASK
 
     # -- called by applications ---------------------------------------------------------------------
 
@@ -104,115 +92,65 @@ class PublishTask(_NoApp):
         tags: Mapping[str, str] | None = None,
         extras: Mapping[str, Any] | None = None,
         app: str | None = None,
-    ) -> AsyncResult:
+    ) -> PublishResult:
         """Store an event. ``result.id`` is its message id."""
         if self._eager_app() is not None:
             call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
             return self.apply_async((), call.kwargs())
-        # The same as apply_async without options, without the looks at them.
+        # As `apply_async` without options, and without the checks of options.
         owner = app_named(app)
         prepared = enqueue.prepare(owner, channel, event, data, key=key, socket_id=socket_id, tags=tags, extras=extras)
         enqueue.append(owner, prepared)
         return StoredResult(prepared.message_id)
 
-    def apply_async(
-        self, args: Sequence[Any] | None = None, kwargs: Mapping[str, Any] | None = None, **options: Any
-    ) -> AsyncResult:
-        """Store an event now, or send it as a Celery message where an option needs one."""
-        if isinstance(kwargs, Mapping) and FINISHED & kwargs.keys():  # a retry, or a message that is sent on
-            return self._send_again(dict(kwargs), {name: given for name, given in options.items() if given is not None})
+    def apply_async(  # type: ignore[override]  # the options have names and types
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Unpack[PublishOptions],
+    ) -> PublishResult:
+        """Store an event now, or send it as a Celery message if an option needs one."""
         is_next_step = _is_next_step(options)
         try:
-            return self._store_or_send(args or (), kwargs or {}, checked(options), is_next_step)
+            result = self._store_or_send(args or (), kwargs or {}, check_options(options), is_next_step)
         except REFUSALS as error:
             if not is_next_step:
                 raise
-            # Raised here it would fail the task before, which has done its work.
-            return self._send_step(self.app, {"refused": refusal(error)}, without_refused(options))
+            # Raised here it would fail the task before, which has succeeded. The message fails `publish` instead.
+            result = self._send_step(self.app, write_refusal(error), drop_refused_options(options))
+        return result
 
-    def _store_or_send(
-        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any], is_next_step: bool
-    ) -> AsyncResult:
-        call = bind(args, kwargs)
-        app = app_named(call.app)
-        way = way_of(options, is_next_step=is_next_step)
-        through = self._checked_way(way, options, is_next_step=is_next_step)
-        eager = self._eager_app()
-        if eager is not None:  # needs no Redis, so its time is not asked
-            prepared = _prepare(app, call, {"task_id": options.get("task_id")})
-            options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
-            runs_it = self if is_registered(self.app) else publish
-            return sent_result(runs_it.apply((), call.kwargs(), **options))
-        if way is Way.NOW:
-            prepared = _prepare(app, call, options)
-            enqueue.append(app, prepared)
-            return StoredResult(prepared.message_id)
-        try:
-            prepared = _prepare(app, call, options, is_keyed=True)
-            # Stored already: nothing is sent, unless other tasks wait for this one.
-            if not enqueue.schedule(app, prepared) and way is Way.LATER:
-                return StoredResult(prepared.message_id)
-        except JournalUnavailable:
-            if not is_next_step:
-                raise
-            # The message waits for the journal; its own expiry and the append's look at the ledger remain.
-            prepared = _prepare(app, call, {"task_id": options.get("task_id")}, is_keyed=True)
-        message = {"prepared": to_message(app, prepared)}
-        options = {**options, "task_id": prepared.message_id}
-        if is_next_step:
-            return self._send_step(through, message, options)
-        if way is Way.LATER:
-            # Its result is in our backend: another app looks for the children of its task in its own.
-            options["add_to_parent"] = False
-            return later_result(self._send(through, message, options))
-        return self._send(through, message, options)
+    def delay_on_commit(
+        self,
+        channel: str | Sequence[str],
+        event: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        socket_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        app: str | None = None,
+        using: str | None = None,
+        robust: bool = False,
+    ) -> str:
+        """As ``delay``, once Django's transaction has committed (docs/transactions.md). Returns the message id."""
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+        return self.apply_async_on_commit((), call.kwargs(), using=using, robust=robust)
 
-    def checked_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
-        """The options of a call that is made later. Raises now what they would be refused with then."""
-        given = checked(options)
-        through = self._checked_way(way_of(given), given, is_next_step=False)
-        if through is not celery_app and self._eager_app() is None:
-            routed(through, publish, given, may_raise=True)
-        return given
+    def apply_async_on_commit(
+        self,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        using: str | None = None,
+        robust: bool = False,
+        **options: Unpack[PublishOptions],
+    ) -> str:
+        """As ``apply_async``, once Django's transaction has committed: checked now, countdowns start at the commit."""
+        from .on_commit import apply_async_on_commit
 
-    def _checked_way(self, way: Way, options: Mapping[str, Any], *, is_next_step: bool) -> Celery:
-        """The app that a message goes through. Raises what the caller is refused with."""
-        if way is Way.LATER:
-            check_destination(options, queue_name())
-        if way is not Way.CANVAS:
-            return celery_app
-        app = app_of_canvas(self.app, options)
-        if app is celery_app and not is_next_step:
-            _check_steps(options)
-        return app
-
-    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Any:
-        """A signature that belongs to the app it is used in, and shows no payload."""
-        app = None if self.app is celery_app else self.app
-        one = QuietSignature(self.name, args, *starargs, **{"app": app, **starkwargs})
-        for name in ("argsrepr", "kwargsrepr"):
-            one.options.setdefault(name, HIDDEN)
-        return one
-
-    subtask = signature
-
-    def signature_from_request(self, *args: Any, **kwargs: Any) -> Any:
-        """Celery's, for a retry: it goes the way that its message came."""
-        one = super().signature_from_request(*args, **kwargs)
-        one._app = self.app
-        return one
-
-    def _refuse_to_map(self, *_args: Any, **_kwargs: Any) -> NoReturn:
-        """Celery would call the task's body in a worker, item by item, which would send past the journal."""
-        raise TypeError(
-            "publish.map, .starmap and .chunks: not with publish; use publish_many, which stores any number of events"
-        )
-
-    map = starmap = chunks = _refuse_to_map
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Celery's own looks for the name in the current app, which ours never is.
-        return _in_this_process, (self.app is not celery_app,)
+        return apply_async_on_commit(self, args or (), kwargs or {}, options, using=using, robust=robust)
 
     if TYPE_CHECKING:
 
@@ -228,146 +166,152 @@ class PublishTask(_NoApp):
             extras: Mapping[str, Any] | None = None,
             app: str | None = None,
         ) -> Receipt:
-            """Celery's own; what `run` answers to it."""
+            """Send the event now, in this process. At run time this is Celery's own method, which calls ``run``."""
+
+    # -- signatures ---------------------------------------------------------------------------------
+
+    def signature(self, args: Any = None, *starargs: Any, **starkwargs: Any) -> Signature:
+        """A signature that belongs to the app in which it is used, and prints no payload."""
+        app = None if self.app is celery_app else self.app
+        one = QuietSignature(self.name, args, *starargs, **{"app": app, **starkwargs})
+        for name in ("argsrepr", "kwargsrepr"):
+            one.options.setdefault(name, HIDDEN)
+        return one
+
+    subtask = signature
+
+    def signature_from_request(self, request: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """The signature of a retry: a message of the append task, in the same app and for the same task id."""
+        return task_of_app(self.app, append).signature_from_request(request or self.request, *args, **kwargs)
+
+    def map(self, *_args: Any, **_kwargs: Any) -> NoReturn:
+        """Refused: Celery would call the task's body in a worker, item by item, which would bypass the journal."""
+        raise TypeError(
+            "publish.map, .starmap and .chunks: not with publish; use publish_many, which stores any number of events"
+        )
+
+    starmap = chunks = map
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Celery's own looks the name up in the current app, which ours never is.
+        return _unpickle, (self.app is not celery_app,)
+
+    # -- which way an event goes --------------------------------------------------------------------
+
+    def _store_or_send(
+        self, args: Sequence[Any], kwargs: Mapping[str, Any], options: dict[str, Any], is_next_step: bool
+    ) -> PublishResult:
+        call = bind(args, kwargs)
+        app = app_named(call.app)
+        way = choose_way(options, is_next_step=is_next_step)
+        through = self._choose_app(way, options, is_next_step=is_next_step)
+        eager = self._eager_app()
+        if eager is not None:  # needs no Redis, not even its clock
+            prepared = _prepare(app, call, {"task_id": options.get("task_id")})
+            options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
+            runner = self if is_registered(self.app) else publish
+            return eager_result(runner.apply((), call.kwargs(), **options))
+        if way is Way.NOW:
+            prepared = _prepare(app, call, options)
+            enqueue.append(app, prepared)
+            return StoredResult(prepared.message_id)
+        try:
+            prepared = _prepare(app, call, options, is_keyed=True)
+            # Already stored: there is nothing to send, unless other tasks wait for this one.
+            if not enqueue.schedule(app, prepared) and way is Way.LATER:
+                return StoredResult(prepared.message_id)
+        except JournalUnavailable:
+            if not is_next_step:
+                raise
+            # The message waits for the journal. Its own expiry and the ledger's check at the append remain.
+            prepared = _prepare(app, call, {"task_id": options.get("task_id")}, is_keyed=True)
+        message = write_event(_finish(app, prepared))
+        options = {**options, "task_id": prepared.message_id}
+        if is_next_step:
+            return self._send_step(through, message, options)
+        if way is Way.LATER:
+            # Its result is in our backend: another app looks for the children of its task in its own.
+            options["add_to_parent"] = False
+            return countdown_result(self._send(through, message, options))
+        return self._send(through, message, options)
+
+    def check_call_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The checked options of a call that is made later. Raises the errors of that call now."""
+        given = check_options(options)
+        through = self._choose_app(choose_way(given), given, is_next_step=False)
+        if through is not celery_app and self._eager_app() is None:
+            route_options(through, self, given, may_raise=True)
+        return given
+
+    def _choose_app(self, way: Way, options: Mapping[str, Any], *, is_next_step: bool) -> Celery:
+        """The app that sends the message. Raises for options that the caller cannot have."""
+        if way is Way.LATER:
+            check_destination(options, queue_name())
+        if way is not Way.CANVAS:
+            return celery_app
+        app = find_canvas_app(self.app, options)
+        if app is celery_app and not is_next_step:
+            _check_next_tasks(options)
+        return app
 
     def _eager_app(self) -> Celery | None:
-        """The app that is told to run its tasks where they are called, ours or the application's."""
-        if _ours_is_eager():
+        """The app with ``task_always_eager``, ours or the application's, if there is one."""
+        if _is_own_app_eager():
             return celery_app
-        for app in (self.app, foreign_app()):  # the task's app is mostly ours
+        for app in (self.app, current_other_app()):  # the task's app is mostly ours
             if app is not None and app is not celery_app and app.conf.task_always_eager:
                 return app
         return None
 
-    def _send(self, app: Celery, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
-        """As a message through this app, while a caller waits."""
-        task, options = bound_to(app, publish), _message_options(app, options, may_raise=True)
+    def _send(self, app: Celery, message: dict[str, Any], options: Mapping[str, Any]) -> PublishResult:
+        """Send an append message while a caller waits. Raises :class:`JournalUnavailable` within two seconds."""
+        task, options = task_of_app(app, append), _message_options(app, options, may_raise=True)
         try:
-            return bounded_send(
+            result: PublishResult = bounded_send(
                 app,
-                lambda producer: task._send_as_celery(kwargs, {**options, "retry": False, "producer": producer}),
+                lambda producer: task.apply_async(
+                    (), {"event": message}, **{**options, "retry": False, "producer": producer}
+                ),
             )
         except JournalUnavailable as error:
             error.message_id = options.get("task_id")
             raise
+        return result
 
-    def _send_step(self, app: Celery, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
-        """As a message through this app, from its worker: no caller waits, and Celery's own way is the more patient."""
-        task, options = bound_to(app, publish), _message_options(app, options, may_raise=False)
-        return task._send_as_celery(kwargs, options)
-
-    def _send_again(self, kwargs: dict[str, Any], options: Mapping[str, Any]) -> AsyncResult:
-        """As a message to the queue that it came from."""
-        if self.app is celery_app:
-            configured()
-        options = {"queue": queue_name(), **options} if self.app is celery_app else dict(options)
-        return self._send_as_celery(kwargs, {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN})
-
-    def _send_as_celery(self, kwargs: dict[str, Any], options: dict[str, Any]) -> AsyncResult:
-        return super().apply_async((), kwargs, **options)
-
-    def apply(self, *args: Any, **options: Any) -> Any:
-        """Celery's: run here and now, by itself or in an eager canvas. Refused where a worker would not know it."""
-        check_registered(self.app)
-        return super().apply(*args, **options)
+    def _send_step(self, app: Celery, message: dict[str, Any], options: Mapping[str, Any]) -> PublishResult:
+        """Send an append message from a worker: no caller waits, and Celery's own connection tries longer."""
+        task, options = task_of_app(app, append), _message_options(app, options, may_raise=False)
+        result: PublishResult = task.apply_async((), {"event": message}, **options)
+        return result
 
     # -- run by Celery, or called directly ----------------------------------------------------------
 
-    def run(self, *args: Any, **kwargs: Any) -> Any:
-        """Send now when called directly, and return the receipt; eagerly too, or append in a worker: the message id."""
-        if self.request.called_directly:
-            if _called_by_map():
-                self._refuse_to_map()
-            return _publish_now(bind(args, kwargs), None)
-        if self.request.is_eager:
-            # As in a worker: the tasks that follow are given the message id.
-            return _publish_now(bind(args, kwargs), self.request.id).message_id
-        try:
-            message_id = self._append(args, kwargs)
-        except (Retry, Reject):
-            raise
-        except Exception:
-            self._leave_out("errbacks", "chord")
-            raise
-        self._leave_out("callbacks", "chain", "chord")
-        return message_id
+    def apply(self, *args: Any, **options: Any) -> Any:
+        """Celery's: run in this process, eagerly. Refused if the workers of the app could not run it."""
+        check_registered(self.app)
+        return super().apply(*args, **options)
 
-    def _append(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-        """What a message is for: the event in the journal, once. Returns its id."""
-        if "refused" in kwargs:
-            raise refused(kwargs["refused"])
-        if "prepared" in kwargs:
-            app, prepared = from_message(kwargs["prepared"])
-        else:
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """Called directly: send now and return the receipt. In a worker: store. Eagerly: send now.
+
+        A worker and an eager run return the message id, which the next tasks of a canvas get.
+        """
+        request = self.request
+        if request.called_directly:
+            _refuse_call_by_map(self)
+            return _send_now(bind(args, kwargs), None)
+        if request.is_eager:
+            return _send_now(bind(args, kwargs), request.id).message_id
+        with self.checking_next_steps():
             call = bind(args, kwargs)
             app = app_named(call.app)
-            prepared = _prepare(app, call, {"task_id": self.request.id})
-        while True:
-            try:
-                # Under the task's id: a message that Celery delivers twice appends once.
-                try:
-                    enqueue.append(app, prepared, once_key=self.request.id)
-                except (JournalUnavailable, BacklogFull) as error:
-                    self._try_again_later(app, prepared, error)
-                else:
-                    return prepared.message_id
-            except SoftTimeLimitExceeded:
-                # A limit that the application has for all of its tasks, and Celery tells it once: the event goes first.
-                logger.warning("soft time limit has no effect, storing goes on message_id=%s", prepared.message_id)
-
-    def _try_again_later(self, app: App, prepared: enqueue.Prepared, error: Exception) -> None:
-        """Again and again: the broker has the event, only the journal has not. The same bytes, so one nonce.
-
-        Raises ``Retry``. Returns where the broker takes no message either (it may be the same Redis, and
-        full): Celery would drop the event then, and to give it back would end the worker. It waits in its
-        slot for as long as the worker runs; the sweep drains outside the slots meanwhile.
-        """
-        wait_s = 1.0 + backoff_s(self.request.retries + 1)
-        finished = {"prepared": to_message(app, prepared)}
-        try:
-            # ServerReply here, as an application's `task_annotations` for all tasks count for this one too.
-            raise self.retry(args=(), kwargs=finished, exc=error, countdown=wait_s, max_retries=sys.maxsize) from None
-        except Reject as no_broker:
-            logger.warning("event %s waits: %s; the broker does not take it back", prepared.message_id, error)
-            if draining.wait_or_stop(wait_s):
-                raise Reject(no_broker.reason, requeue=True) from None
-
-    def _leave_out(self, *kinds: str) -> None:
-        """Before our own worker sends what follows: what it cannot send writes an error into its log instead."""
-        if self.app is not celery_app:
-            return
-        for kind in kinds:
-            steps = getattr(self.request, kind, None)
-            if isinstance(steps, Mapping):  # the body of a chord
-                setattr(self.request, kind, sendable(steps, _is_ours))
-            elif steps:
-                setattr(self.request, kind, [sendable(step, _is_ours) for step in steps])
-
-    # -- in a transaction of Django -------------------------------------------------------------------
-
-    def delay_on_commit(self, *args: Any, using: str | None = None, robust: bool = False, **kwargs: Any) -> str:
-        """As ``delay``, once Django's transaction has committed (docs/transactions.md). Returns the message id."""
-        return self.apply_async_on_commit(args, kwargs, using=using, robust=robust)
-
-    def apply_async_on_commit(
-        self,
-        args: Sequence[Any] | None = None,
-        kwargs: Mapping[str, Any] | None = None,
-        *,
-        using: str | None = None,
-        robust: bool = False,
-        **options: Any,
-    ) -> str:
-        """As ``apply_async``, once Django's transaction has committed: validated now, countdowns start then."""
-        from .on_commit import apply_async_on_commit
-
-        return apply_async_on_commit(self, args or (), kwargs or {}, options, using=using, robust=robust)
+            return self.store(_finish(app, _prepare(app, call, {"task_id": request.id})))
 
 
-def _ours_is_eager() -> bool:
-    """``celery_app.conf.task_always_eager`` by the one name that our own configuration has for it.
+def _is_own_app_eager() -> bool:
+    """``celery_app.conf.task_always_eager``, read by its one name in our own configuration.
 
-    Celery tries the old names too, in each of its maps: 7 us of a 120 us call.
+    Celery tries its old names too, in each of its maps: 7 us of a call of 120 us.
     """
     for settings in celery_app.conf.maps:
         if "task_always_eager" in settings:
@@ -400,52 +344,49 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keye
     )
 
 
+def _finish(app: App, prepared: enqueue.Prepared) -> FinishedEvent:
+    return FinishedEvent(get_settings().namespace, app.name, prepared)
+
+
 def _message_options(app: Celery, options: Mapping[str, Any], *, may_raise: bool) -> dict[str, Any]:
-    """What a message through this app takes of the caller's options."""
+    """The caller's options that an append message of this app takes."""
     if app is celery_app:
-        configured()
-        options = for_our_queue(options, queue_name())
-    else:
-        options = routed(app, publish, options, may_raise=may_raise)
-    return {**options, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
+        return options_for_own_queue(options, queue_name())
+    return route_options(app, publish, options, may_raise=may_raise)
 
 
-def _is_ours(name: str) -> bool:
-    """Whether our own worker runs this task. In a caller's process our app also has its shared tasks."""
-    return name in _OURS or name.startswith("celery.")
-
-
-def _check_steps(options: Mapping[str, Any]) -> None:
-    """Refuse what our own worker could not send after the event."""
+def _check_next_tasks(options: Mapping[str, Any]) -> None:
+    """Raise :class:`ConfigurationError` for next tasks that our own worker could not send."""
     for kind in ("chain", "link", "link_error", "chord"):
         given = options.get(kind) or ()
         for step in given if isinstance(given, list | tuple) else (given,):
-            if names := names_without_queue(step, _is_ours):
+            if names := find_unroutable_names(step, is_own_task):
                 raise ConfigurationError(
                     f"{kind}: no Celery app is known for {', '.join(names)}; call sockudo_publisher.register(app) "
                     "with the app of these tasks, or name their queue"
                 )
 
 
-def _called_by_map() -> bool:
-    """Whether the caller of this task is one of Celery's that map; the stack's top is this task."""
-    return any(task.name in _MAPS for task in _task_stack.stack[-2:-1])
+def _refuse_call_by_map(task: Publish) -> None:
+    """Raise if one of Celery's mapping tasks calls; it stands below this task on the stack."""
+    if any(one.name in _MAPS for one in _task_stack.stack[-2:-1]):
+        task.map()
 
 
-def _in_this_process(of_their_app: bool) -> PublishTask:
-    """What an unpickled ``publish`` is here."""
-    app = foreign_app() if of_their_app else None
-    return publish if app is None else bound_to(app, publish)
+def _unpickle(is_of_other_app: bool) -> Publish:
+    """The ``publish`` of this process for an unpickled one."""
+    app = current_other_app() if is_of_other_app else None
+    return publish if app is None else task_of_app(app, publish)
 
 
 def _is_next_step(options: Mapping[str, Any]) -> bool:
-    """Whether a worker calls this for a canvas, after the task before: there is no caller to raise to."""
-    is_of_a_canvas = options.get("parent_id") is not None or options.get("reply_to") is not None
-    return is_of_a_canvas and get_current_worker_task() is not None
+    """Whether a worker makes this call for a canvas, after the task before: there is no caller to raise to."""
+    is_in_canvas = options.get("parent_id") is not None or options.get("reply_to") is not None
+    return is_in_canvas and get_current_worker_task() is not None
 
 
-def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
-    """POST one event in this process; not ordered with queued events, needs no Redis."""
+def _send_now(call: PublishCall, message_id: str | None) -> Receipt:
+    """POST one event from this process. It is not ordered with queued events, and needs no Redis."""
     if call.key is not None:
         message_id = check_id(call.key, field="key")
     if call.tags is not None:
@@ -465,51 +406,30 @@ def _publish_now(call: PublishCall, message_id: str | None) -> Receipt:
     return Receipt(message_id, ids)
 
 
-def register(app: Celery) -> PublishTask:
+publish: Publish = celery_app.register_task(Publish())
+
+
+def register(app: Celery) -> Publish:
     """Let the workers of another Celery app run ``publish``: they store the event.
 
     For applications whose chains, groups, chords and links mix ``publish`` with tasks of their own, or whose
-    ``celery beat`` has it in its schedule. Such messages go through that app, to the queue that it routes the task
-    ``sockudo_publisher.publish`` to. Returns the task as registered with that app. Raises :class:`TypeError` for what
-    is no Celery app.
+    ``celery beat`` has it in its schedule. The messages go through that app, to the queue that it routes
+    ``sockudo_publisher.publish`` to. Returns ``publish`` as a task of that app. Raises :class:`TypeError` for an
+    object that is no Celery app.
     """
-    if not isinstance(app, Celery):  # a stand-in for one passes
+    if not isinstance(app, Celery):  # a proxy of one passes
         raise TypeError(f"register() expects a Celery app, got {type(app).__name__}")
-    # `celery.current_app` stands for another app in each thread; what is registered is the one that it is here.
+    # `celery.current_app` is another app in each thread; the current one of this thread is meant.
     if isinstance(app, Proxy):
         app = app._get_current_object()
-    task = bound_to(app, publish)
     if app is celery_app:
-        return task
-    # Not by its `register_task`, which finalizes the app: its configuration may not be there yet.
-    app._tasks.register(task)
-    if app.finalized:
-        task.bind(app)
-    app.task(drain.run, name=DRAIN_TASK, base=Task, shared=False, **_DRAIN_OPTIONS)
-    # Where one broker serves both apps, their workers run drains too, and must end with a warm shutdown.
-    draining.stop_with_worker()
-    remember(app)
-    return task
-
-
-publish: PublishTask = celery_app.register_task(PublishTask())
-
-
-#: Acknowledged early: a lost doorbell is rung again by the sweep.
-_DRAIN_OPTIONS = {"ignore_result": True, "acks_late": False}
-
-
-@celery_app.task(name=DRAIN_TASK, base=_NoApp, shared=False, **_DRAIN_OPTIONS)  # type: ignore[untyped-decorator]
-def drain(*args: Any, **kwargs: Any) -> None:
-    """``drain(app, lane, channel=None)``: deliver a lane until it is empty.
-
-    What is no ring is refused in a line: a slot that it kept would be missing for the others. Raises nothing.
-    """
-    try:
-        app, lane, channel = ring_from(args, kwargs, get_settings().app_urls())
-    except ValidationError as error:
-        logger.error("doorbell refused: %s", error)  # noqa: TRY400 -- the message says it all
-        return
-    ring = draining.run_guarded(app, lane, channel)
-    if ring is not None:
-        doorbell.ring(app, (lane,), after_s=ring.after_s, channel=channel)
+        return publish
+    for task in (publish, append):
+        theirs = task_of_app(app, task)
+        # Not by `app.register_task`, which finalizes the app: its configuration may not be there yet.
+        app._tasks.register(theirs)
+        if app.finalized:
+            theirs.bind(app)
+    add_drain_task(app)
+    add_registered_app(app)
+    return task_of_app(app, publish)

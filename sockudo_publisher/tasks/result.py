@@ -1,29 +1,53 @@
-"""What ``publish.delay`` returns: a Celery result that is there at once, with or without a backend, eager or not."""
+"""The results of ``publish``: of an event that is stored, of one that was sent eagerly, and of a countdown."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery, states
 from celery import result as celery_result
 from vine import promise
 
 from ..wiring.private_celery import celery_app
-from .other_apps import app_of_signatures
+from .other_apps import find_signature_app
 
-__all__ = ["StoredResult", "later_result", "sent_result"]
+if TYPE_CHECKING:
+    from celery.result import AsyncResult as _Result
+else:
+    _Result = object
+
+__all__ = ["PublishResult", "StoredResult", "countdown_result", "eager_result"]
 
 logger = logging.getLogger("sockudo_publisher.stored_result")
 
 
-class StoredResult(celery_result.EagerResult):  # type: ignore[misc]
+class PublishResult(_Result):  # type: ignore[misc]
+    """A Celery result whose ``id`` and ``get()`` are the event's message id. Names the types for checkers."""
+
+    if TYPE_CHECKING:
+        id: str
+
+        def get(self, timeout: float | None = None, *args: Any, **options: Any) -> str:
+            """The message id: at once if the event is stored, else when a worker has stored it."""
+
+        def ready(self) -> bool:
+            """Whether the event is stored, or refused."""
+
+        def successful(self) -> bool:
+            """Whether the event is stored."""
+
+        def failed(self) -> bool:
+            """Whether it was refused."""
+
+
+class StoredResult(celery_result.EagerResult, PublishResult):  # type: ignore[misc]
     """The result of ``publish.delay``: the event is stored; ``id`` and ``get()`` are its message id.
 
-    It stands among other results as one of theirs that is ready (``ResultSet``, ``GroupResult``), without being in
-    their backend. What is stored stays so: ``revoke`` and ``forget`` change nothing.
+    Beside other results (``ResultSet``, ``GroupResult``) it is a ready one, without being in their backend. A stored
+    event stays stored: ``revoke`` and ``forget`` change nothing.
     """
 
     _state = states.SUCCESS
@@ -36,24 +60,24 @@ class StoredResult(celery_result.EagerResult):  # type: ignore[misc]
 
     @property
     def app(self) -> Celery:
-        """The application's Celery app, ours where it has none: a set of results waits by the first one's."""
-        return app_of_signatures()
+        """The application's Celery app, else ours: a set of results waits with the app of its first one."""
+        return find_signature_app()
 
     @property
     def backend(self) -> Any:
-        """That app's."""
+        """The result backend of that app."""
         return self.app.backend
 
     @cached_property
     def on_ready(self) -> Any:
-        """Celery's promise for ``then``; made when it is asked for, as it costs half of the result."""
+        """Celery's promise for ``then``. Made on first use: it would double the cost of the result."""
         ready = promise()
         ready(self)
         return ready
 
     @property
     def children(self) -> list[Any]:
-        """None: what delivers the event is no task of the caller's."""
+        """None: the event is delivered by no task of the caller."""
         return []
 
     def get(self, *_args: Any, callback: Any = None, **_kwargs: Any) -> str:
@@ -65,19 +89,19 @@ class StoredResult(celery_result.EagerResult):  # type: ignore[misc]
     wait = get
 
     def exists(self) -> bool:
-        """It does, here: no backend has it."""
+        """True: the event is stored, though no backend has the result."""
         return True
 
     def forget(self) -> None:
-        """Nothing is kept."""
+        """Nothing to forget: no backend has the result."""
 
     def revoke(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing: the event is stored, and its state stays SUCCESS."""
+        """No effect: the event is stored, and the state stays SUCCESS."""
 
     revoke_by_stamped_headers = revoke
 
     def __del__(self) -> None:
-        """Nothing waits for it; Celery's would ask the backend."""
+        """Nothing to clean up; Celery's own would ask the backend."""
 
     def __reduce_args__(self) -> tuple[str]:
         return (self.id,)
@@ -86,13 +110,13 @@ class StoredResult(celery_result.EagerResult):  # type: ignore[misc]
         return f"<StoredResult: {self.id}>"
 
 
-class EagerResult(celery_result.EagerResult):  # type: ignore[misc]
-    """The result of an event that was sent where it was called: used as a :class:`StoredResult` is."""
+class EagerResult(celery_result.EagerResult, PublishResult):  # type: ignore[misc]
+    """The result of an event that was sent eagerly. It can be used as a :class:`StoredResult` can."""
 
     def get(
         self, timeout: float | None = None, propagate: bool = True, *_args: Any, callback: Any = None, **_kwargs: Any
     ) -> Any:
-        """The message id, at once, inside a task too. Raises what sending raised, if ``propagate``."""
+        """The message id, at once, inside a task too. Raises the error of sending if ``propagate``."""
         value = super().get(timeout, propagate, disable_sync_subtasks=False)
         if callback is not None:
             callback(self.id, value)
@@ -101,35 +125,35 @@ class EagerResult(celery_result.EagerResult):  # type: ignore[misc]
     wait = get
 
     def revoke(self, *_args: Any, **_kwargs: Any) -> None:
-        """Nothing: the event is sent, or has failed."""
+        """No effect: the event is sent, or has failed."""
 
 
-def sent_result(result: Any) -> Any:
-    """What Celery's ``apply`` returned, as a result of ours."""
+def eager_result(result: Any) -> PublishResult:
+    """The result of Celery's ``apply`` as one of this package."""
     if isinstance(result, celery_result.EagerResult):
         result.__class__ = EagerResult
-    return result
+    return cast(PublishResult, result)
 
 
-class AsyncResult(celery_result.AsyncResult):  # type: ignore[misc]
-    """The result of a countdown, which our worker stores, and only our workers can revoke."""
+class AsyncResult(celery_result.AsyncResult, PublishResult):  # type: ignore[misc]
+    """The result of a countdown: our worker stores the event, and only our workers can revoke it."""
 
     app: Any
 
     @property
     def supports_native_join(self) -> bool:
-        """Not by our backend, where a set would ask for the application's results, and wait for ever."""
+        """False for our backend: a set would ask it for the application's results too, and wait for ever."""
         return self.app is not celery_app and bool(super().supports_native_join)
 
     def revoke(self, *args: Any, **kwargs: Any) -> None:
-        """Celery's, by our broker: the application's may be another."""
-        self._by_our_broker(super().revoke, args, kwargs)
+        """Celery's, through our broker; the application may have another."""
+        self._call_own_broker(super().revoke, args, kwargs)
 
     def revoke_by_stamped_headers(self, *args: Any, **kwargs: Any) -> None:
-        """Celery's, by our broker."""
-        self._by_our_broker(super().revoke_by_stamped_headers, args, kwargs)
+        """Celery's, through our broker."""
+        self._call_own_broker(super().revoke_by_stamped_headers, args, kwargs)
 
-    def _by_our_broker(self, call: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def _call_own_broker(self, call: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         theirs, self.app = self.app, celery_app
         try:
             call(*args, **kwargs)
@@ -137,18 +161,18 @@ class AsyncResult(celery_result.AsyncResult):  # type: ignore[misc]
             self.app = theirs
 
 
-def later_result(result: Any) -> Any:
-    """The result of a countdown as one that stands among the application's, where these are in the same Redis."""
+def countdown_result(result: Any) -> PublishResult:
+    """The result of a countdown. It joins the application's results if these are in the same Redis."""
     if isinstance(result, celery_result.AsyncResult):
         result.__class__ = AsyncResult
-        app = app_of_signatures()
+        app = find_signature_app()
         if app is not celery_app and _has_our_results(app):
             result.app, result.backend = app, app.backend
-    return result
+    return cast(PublishResult, result)
 
 
 def _has_our_results(app: Celery) -> bool:
-    """Whether another app's backend finds what our worker stores."""
+    """Whether another app's backend reads the results that our worker stores."""
     url = app.conf.result_backend
     if not isinstance(url, str) or not url.startswith("redis") or app.conf.result_serializer != "json":
         return False
@@ -156,7 +180,7 @@ def _has_our_results(app: Celery) -> bool:
         theirs, ours = app.backend, celery_app.backend
         places = [[one.connparams.get(name) for name in ("host", "port", "path", "db")] for one in (theirs, ours)]
         names = [one.get_key_for_task("id") for one in (theirs, ours)]
-    except Exception as error:  # noqa: BLE001 -- whatever a backend raises, the message is sent
+    except Exception as error:  # noqa: BLE001 -- any error of a backend: the message is sent already
         logger.debug("results of app %r: %s", app.main, type(error).__name__)
         return False
     return places[0] == places[1] and names[0] == names[1]

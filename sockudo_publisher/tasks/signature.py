@@ -1,4 +1,4 @@
-"""A signature of ``publish``: it belongs to the app that it is used in, and shows no payload where it is printed."""
+"""A signature of ``publish`` that belongs to the app in which it is used and prints no payload."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from celery import Celery
 from celery.canvas import Signature
 
 from ..wiring.private_celery import celery_app
-from .other_apps import app_of_signatures, bound_to, check_registered
+from .other_apps import check_registered, find_signature_app, task_of_app
 
 __all__ = ["HIDDEN", "QuietSignature"]
 
@@ -17,26 +17,26 @@ HIDDEN = "(...)"
 
 
 class QuietSignature(Signature):  # type: ignore[misc]
-    """Celery's, with another app and ``repr``. Of no type of its own: any program may read the messages it goes in.
+    """Celery's signature with another app and ``repr``. It has no type of its own: any program may read its messages.
 
-    Its app is looked for when it is needed, since one that is made in a module may be older than the app. To become
-    part of a canvas, it needs an app whose workers can run it: they are given it by name, and Celery discards what
-    a worker does not know.
+    The app is looked up when it is needed, because a signature made at import may be older than the app. Before the
+    signature becomes part of a canvas, the app must have registered ``publish``: Celery's workers discard a task that
+    they do not know.
     """
 
     @property
     def app(self) -> Celery:
-        """The app whose tasks it stands among."""
-        return self._app or app_of_signatures()
+        """The app of the canvas."""
+        return self._app or find_signature_app()
 
     @property
     def type(self) -> Any:
-        """``publish`` as that app knows it."""
-        return bound_to(self.app, celery_app.tasks[self["task"]])
+        """``publish`` as a task of that app."""
+        return task_of_app(self.app, celery_app.tasks[self["task"]])
 
     @property
     def AsyncResult(self) -> Any:  # noqa: N802 -- Celery's name
-        """The result, where that app's workers put it."""
+        """The result, in the backend of that app."""
         return self.type.AsyncResult
 
     @property
@@ -50,9 +50,9 @@ class QuietSignature(Signature):  # type: ignore[misc]
     partial = clone
 
     def freeze(self, *args: Any, **kwargs: Any) -> Any:
-        """Celery's: a chain, group or chord does it with each of its tasks before it sends the first.
+        """Celery's: a chain, group or chord freezes each of its tasks before it sends the first.
 
-        Raises :class:`ConfigurationError` where the app has not registered ``publish``.
+        Raises :class:`ConfigurationError` if the app has not registered ``publish``.
         """
         check_registered(self.app)
         return super().freeze(*args, **kwargs)
@@ -60,15 +60,15 @@ class QuietSignature(Signature):  # type: ignore[misc]
     _freeze = freeze
 
     def items(self) -> Any:
-        """Celery's. It is how a serializer reads what is sent: as a link of another task, it was not frozen."""
+        """Celery's. A serializer calls it for a link of another task, which is not frozen."""
         check_registered(self.app)
         return super().items()
 
     def __reduce__(self) -> Any:
-        # How pickle reads it, as `items` is how the others do.
+        # Called by pickle, as `items` is by the other serializers.
         check_registered(self.app)
         return super().__reduce__()
 
     def reprcall(self, *_args: Any, **_kwargs: Any) -> str:
-        """The task's name alone."""
+        """The task's name, without arguments."""
         return f"{self['task']}{HIDDEN}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -18,6 +19,7 @@ from celery.exceptions import CeleryError
 from kombu.exceptions import OperationalError
 from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
+from ..config.settings import on_configure
 from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.redis.refusal import describe_refusal
 from .fork_gate import inside_client
@@ -75,6 +77,7 @@ def bounded_send(app: Celery, send: Callable[[Any], _Sent]) -> _Sent:
     :class:`ConfigurationError` for a broker's URL that kombu cannot use (of another app: ours is checked before).
     """
     with inside_client:
+        _load_for_messages()
         return _link_to(app).send(send)
 
 
@@ -105,6 +108,15 @@ class _Link:
             if stored is False and _is_refusal(producer, error):
                 raise JournalUnavailable(f"the broker refused: {failure_words(error)}", stored=False) from None
             raise JournalUnavailable(f"the broker did not answer: {failure_words(error)}", stored=None) from None
+
+    def close(self) -> None:
+        """Close what is idle; a call that is under way ends with its own."""
+        while self._free:
+            try:
+                _, producer = self._free.pop()
+            except IndexError:  # another thread was faster
+                break
+            _drop(producer)
 
     def _connected(self, stored: bool | None) -> Any:
         """A producer on a new connection that is open. Raises as :func:`bounded_send`; ``stored`` by an earlier try."""
@@ -158,21 +170,36 @@ class _Link:
         return result
 
 
-#: What Celery and kombu load at the first message. Loaded now: a fork in the middle of an import leaves the module
-#: locked in the child, for ever, and a signal handler that interrupts one finds half a module.
-for _name in (
-    *(
-        "celery.app.amqp",
-        "celery.app.events",
-        "celery.events.dispatcher",
-        "celery.events.receiver",
-        "celery.backends.redis",
-        "celery.utils.saferepr",
-    ),
-    *("kombu.transport.pyamqp", "kombu.transport.redis", "secrets"),
+#: What Celery and kombu load at the first message, beside what a doorbell needs.
+_FOR_MESSAGES = (
+    "celery.app.events",
+    "celery.backends.redis",
+    "celery.events.dispatcher",
+    "celery.events.receiver",
+    "secrets",
     "sockudo_publisher.wiring.result_backend",
-):
-    import_module(_name)
+)
+
+#: Threads that load it now: one, or a signal handler that has interrupted it.
+_loading: set[int] = set()
+
+
+def _load_for_messages() -> None:
+    """Load it inside the gate: a fork in the middle of an import leaves the module locked in the child, for ever.
+
+    Raises :class:`JournalUnavailable` in a signal handler that interrupts its own thread here: it would find half a
+    module.
+    """
+    me = threading.get_ident()
+    if me in _loading:
+        raise JournalUnavailable("the broker's client is still being loaded, below a signal handler", stored=False)
+    _loading.add(me)
+    try:
+        for name in _FOR_MESSAGES:
+            import_module(name)
+    finally:
+        _loading.discard(me)
+
 
 #: The links of this process, by app and by the broker that its configuration names now.
 _links: dict[tuple[Celery, str], _Link] = {}
@@ -194,6 +221,16 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _forget() -> None:
+    links = tuple(_links.values())
+    _links.clear()
+    for link in links:
+        link.close()
+
+
+on_configure(_forget)
 
 
 def _away(producer: Any) -> tuple[type[BaseException], ...]:

@@ -17,7 +17,7 @@ from importlib import import_module
 from typing import Any, NoReturn
 
 import click
-from celery import Celery
+from celery import Celery, Task
 from celery.app.utils import Settings
 from celery.loaders.app import AppLoader
 from click.core import ParameterSource
@@ -25,6 +25,7 @@ from click.core import ParameterSource
 __all__ = [
     "PACKAGE",
     "USAGE",
+    "OwnTask",
     "PrivateApp",
     "chosen_app",
     "end_with_usage",
@@ -127,6 +128,17 @@ class PrivateApp(Celery):  # type: ignore[misc]
     def Worker(self) -> Any:  # noqa: N802 -- Celery's name
         """The worker program."""
         return self.subclass_with_self(self.worker_class, name="Worker")
+
+
+class OwnTask(Task):  # type: ignore[misc]
+    """A task of this package: named by ``celery -A`` in place of an app, it ends the command with one line."""
+
+    @property
+    def user_options(self) -> NoReturn:
+        """No task has them. The ``celery`` command reads them from what ``-A`` names: end it with a usage line."""
+        if chosen := chosen_app():
+            end_with_usage(f"-A {chosen}: a task, not an app; use -A {PACKAGE}")
+        raise AttributeError("user_options")
 
 
 def _use_command_line_alone(context: click.Context) -> None:

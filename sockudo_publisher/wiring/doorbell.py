@@ -15,15 +15,15 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
+from ..config.settings import on_configure
 from .broker import bounded_connection, failure_words
+from .drain_task import DRAIN_TASK
 from .fork_gate import inside_client
-from .private_celery import celery_app, configured, queue_name
+from .private_celery import celery_app, queue_name
 
-__all__ = ["DRAIN_TASK", "Doorbell", "doorbell"]
+__all__ = ["Doorbell", "doorbell"]
 
 logger = logging.getLogger("sockudo_publisher.doorbell")
-
-DRAIN_TASK = "sockudo_publisher.drain"
 
 #: Seconds to connect and seconds to send: together the most that a ring may cost a caller.
 CONNECT_S = 0.25
@@ -44,6 +44,7 @@ class Doorbell:
         self._connection: Any = None
         self._producer: Any = None
         self._skip_until = 0.0
+        self._is_outdated = False
 
     def ring(self, app: str, lanes: Iterable[int], *, after_s: float = 0.0, channel: str | None = None) -> bool:
         """Ring lanes (or one held channel of a lane); ``False``: not rung, the sweep will find them."""
@@ -75,15 +76,22 @@ class Doorbell:
         self._lock = threading.Lock()
         self._ringer = 0
 
+    def forget(self) -> None:
+        """Connect anew before the next ring, to the broker that the settings name then."""
+        self._is_outdated = True
+        self._skip_until = 0.0
+
     def _open(self) -> Any:
         if self._pid != os.getpid():
             # Not closed: the socket belongs to the parent.
             self._connection = self._producer = None
             self._pid = os.getpid()
+        if self._is_outdated:
+            self._is_outdated = False  # before the settings are looked at, which may change again meanwhile
+            self._close()
         if self._producer is None:
-            app = configured()
-            self._connection = bounded_connection(app, connect_s=CONNECT_S, send_s=SEND_S)
-            self._producer = app.amqp.Producer(self._connection, auto_declare=False)
+            self._connection = bounded_connection(celery_app, connect_s=CONNECT_S, send_s=SEND_S)
+            self._producer = celery_app.amqp.Producer(self._connection, auto_declare=False)
         return self._producer
 
     def _close(self) -> None:
@@ -119,3 +127,4 @@ def _send(producer: Any, args: tuple[str, int, str | None], after_s: float) -> N
 #: The doorbell of this process.
 doorbell = Doorbell()
 os.register_at_fork(after_in_child=doorbell.after_fork)
+on_configure(doorbell.forget)

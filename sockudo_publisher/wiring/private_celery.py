@@ -6,17 +6,19 @@ is configured here; each choice says why.
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init
 
-from ..config.settings import Settings, get_settings
+from ..config.settings import Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from .celery_isolation import PrivateApp, chosen_app, end_with_usage, names_package, refuse_other_app
 
-__all__ = ["celery_app", "configuration", "configured", "queue_name"]
+__all__ = ["celery_app", "configuration", "queue_name"]
 
 #: Slots beside one per lane: for `publish` messages and held channels.
 SPARE_SLOTS = 4
@@ -34,7 +36,7 @@ BROKER_TIMEOUT_S = 10.0
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """The Celery configuration for these settings."""
+    """What of the Celery configuration follows the settings; :data:`_FIXED` is the rest."""
     lanes = settings.lanes * max(1, len(settings.app_urls()))
     options: dict[str, Any] = {}
     if settings.broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
@@ -50,39 +52,55 @@ def configuration(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
         "broker_transport_options": options,
-        "broker_connection_retry_on_startup": True,
-        # A restarted broker may be away for minutes; the sweep drains meanwhile.
-        "broker_connection_max_retries": None,
-        # An error that the broker answers (UNBLOCKED after a failover, MISCONF, PRECONDITION_FAILED, ...) is mended
-        # there, while this worker runs: it connects again, and the sweep drains meanwhile.
-        "broker_channel_error_retry": True,
-        "worker_consumer": "sockudo_publisher.workerapp.consumer:Consumer",
         # The message id of a countdown event is its result; chords need a backend too.
         "result_backend": settings.redis_address.backend_url(),
         "redis_backend_use_ssl": settings.redis_address.tls or None,
-        "result_expires": 3600,
-        "redis_socket_connect_timeout": BROKER_TIMEOUT_S,
-        "redis_socket_timeout": BROKER_TIMEOUT_S,
         "task_default_queue": settings.queue,
-        "task_serializer": "json",
-        "result_serializer": "json",
-        "accept_content": ["json"],
         # Drains wait for answers: threads cost nothing while they do. A slot per lane, so that every
         # lane can be watched, and some to spare.
-        "worker_pool": "threads",
         "worker_concurrency": lanes + SPARE_SLOTS,
-        # A doorbell must not wait behind a running drain in a worker that has no free slot.
-        "worker_prefetch_multiplier": 1,
-        "worker_enable_remote_control": True,
-        # A rate limit set by remote control would let doorbells wait, not events.
-        "worker_disable_rate_limits": True,
-        "worker_send_task_events": False,
-        "task_send_sent_event": False,
-        # On a lost connection Celery would cancel what is not acknowledged yet; nothing of ours needs it.
-        "worker_cancel_long_running_tasks_on_connection_loss": False,
-        "worker_hijack_root_logger": False,
-        "worker_redirect_stdouts": False,
     }
+
+
+#: The names of `configuration`.
+_FOLLOWING = frozenset(
+    {
+        "broker_url",
+        "broker_transport_options",
+        "result_backend",
+        "redis_backend_use_ssl",
+        "task_default_queue",
+        "worker_concurrency",
+    }
+)
+
+_FIXED: Mapping[str, Any] = {
+    "broker_connection_retry_on_startup": True,
+    # A restarted broker may be away for minutes; the sweep drains meanwhile.
+    "broker_connection_max_retries": None,
+    # An error that the broker answers (UNBLOCKED after a failover, MISCONF, PRECONDITION_FAILED, ...) is mended
+    # there, while this worker runs: it connects again, and the sweep drains meanwhile.
+    "broker_channel_error_retry": True,
+    "worker_consumer": "sockudo_publisher.workerapp.consumer:Consumer",
+    "result_expires": 3600,
+    "redis_socket_connect_timeout": BROKER_TIMEOUT_S,
+    "redis_socket_timeout": BROKER_TIMEOUT_S,
+    "task_serializer": "json",
+    "result_serializer": "json",
+    "accept_content": ["json"],
+    "worker_pool": "threads",
+    # A doorbell must not wait behind a running drain in a worker that has no free slot.
+    "worker_prefetch_multiplier": 1,
+    "worker_enable_remote_control": True,
+    # A rate limit set by remote control would let doorbells wait, not events.
+    "worker_disable_rate_limits": True,
+    "worker_send_task_events": False,
+    "task_send_sent_event": False,
+    # On a lost connection Celery would cancel what is not acknowledged yet; nothing of ours needs it.
+    "worker_cancel_long_running_tasks_on_connection_loss": False,
+    "worker_hijack_root_logger": False,
+    "worker_redirect_stdouts": False,
+}
 
 
 def queue_name() -> str:
@@ -90,33 +108,45 @@ def queue_name() -> str:
     return get_settings().queue
 
 
-def configured() -> Celery:
-    """The app with the addresses that the settings name now.
+class _Configuration(Mapping[str, Any]):
+    """The app's Celery configuration, which follows the settings: none are read before an address is asked for.
 
-    Celery reads its configuration when the first task is registered, which is when this package is
-    imported; a program that sets ``SOCKUDO_*`` later would else ring somebody else's broker.
+    Celery asks for other names when a task is registered, which is when this package is imported.
     """
-    settings = get_settings()
-    backend = settings.redis_address.backend_url()
-    conf = celery_app.conf
-    if (conf.broker_url, conf.result_backend, conf.task_default_queue) != (
-        settings.broker_url,
-        backend,
-        settings.queue,
-    ):
-        now = configuration(settings)
-        conf.update({name: now[name] for name in _ADDRESSES})
-    return celery_app
+
+    def __init__(self) -> None:
+        self._made: tuple[Settings | None, Mapping[str, Any]] = (None, {})
+
+    def __getitem__(self, name: str) -> Any:
+        if name in _FIXED:
+            return _FIXED[name]
+        if name not in _FOLLOWING:
+            raise KeyError(name)
+        settings = _settings()
+        made_of, made = self._made
+        if made_of is not settings:
+            made = configuration(settings)
+            self._made = (settings, made)
+        return made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in _FIXED or name in _FOLLOWING
+
+    def __iter__(self) -> Iterator[str]:
+        yield from _FIXED
+        yield from _FOLLOWING
+
+    def __len__(self) -> int:
+        return len(_FIXED) + len(_FOLLOWING)
 
 
-#: What of the configuration says where things are.
-_ADDRESSES = (
-    "broker_url",
-    "broker_transport_options",
-    "result_backend",
-    "redis_backend_use_ssl",
-    "task_default_queue",
-)
+def _settings() -> Settings:
+    try:
+        return get_settings()
+    except ConfigurationError as error:
+        if names_package(chosen_app()):
+            end_with_usage(str(error))
+        raise
 
 
 class _App(PrivateApp):
@@ -126,17 +156,8 @@ class _App(PrivateApp):
     task_module = "sockudo_publisher.tasks.publish"
 
 
-def _own_configuration() -> dict[str, Any]:
-    try:
-        return configuration(get_settings())
-    except ConfigurationError as error:
-        if names_package(chosen_app()):
-            end_with_usage(str(error))
-        raise
-
-
 celery_app: Celery = _App("sockudo_publisher")
-celery_app.add_defaults(_own_configuration)
+celery_app.add_defaults(_Configuration)
 celeryd_init.connect(
     partial(refuse_other_app, celery_app), weak=False, dispatch_uid="sockudo_publisher.refuse_other_app"
 )
@@ -146,3 +167,14 @@ celery_app.loader.override_backends = {
     "rediss": "sockudo_publisher.wiring.result_backend:RedisResults",
     "sentinel": "sockudo_publisher.wiring.result_backend:SentinelResults",
 }
+
+
+def _forget() -> None:
+    """Drop what Celery has made of earlier addresses: queues, pools, the backend of each thread."""
+    for name in ("amqp", "control", "events"):
+        celery_app.__dict__.pop(name, None)
+    celery_app._pool = celery_app._backend_cache = None
+    celery_app._local = threading.local()
+
+
+on_configure(_forget)

@@ -1,40 +1,23 @@
-"""The Celery app that runs drains: ``celery -A worker worker``, ``sockudo-publisher worker``.
+"""The worker of this package: its Celery app, its drains, and the steps beside its pool.
 
-Assembles only: the private app with its tasks, the look at the settings, the stop that reaches every
-pool, and the sweep and the canaries as steps of the worker. Importing it makes this process a worker's.
+``app`` is the assembled one, for ``celery -A sockudo_publisher.workerapp worker``; asking for it makes this process a
+worker's.
 """
 
 from __future__ import annotations
 
-import logging
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from ..errors import ConfigurationError
-from .check_settings import refuse, start_with_worker
+if TYPE_CHECKING:
+    from celery import Celery
 
-try:
-    from ..tasks import publish as _tasks  # noqa: F401 -- registers publish and drain, for which Celery reads our settings
-except ConfigurationError as error:
-    refuse(error)
-from ..wiring.private_celery import celery_app as app
-from ..wiring.redis_scripts import send_scripts_with_eval
-from . import about as _about  # noqa: F401 -- answers the doctor
-from .children import outlast_group_signals
-from .log_filter import hide_payloads
-from .remote_control import keep_green_pidbox, refuse_commands
-from .run_drain import stop_with_worker
-from .steps.canaries import CanaryStep
-from .steps.sweep import Sweep
+    app: Celery
 
 __all__ = ["app"]
 
-start_with_worker()
-stop_with_worker()
-hide_payloads()
-send_scripts_with_eval()
-refuse_commands()
-keep_green_pidbox()
-outlast_group_signals()
-app.steps["worker"].add(Sweep)
-app.steps["worker"].add(CanaryStep)
-# At DEBUG Celery's pools write the first kilobyte of every message, and payloads with it.
-logging.getLogger("celery.pool").setLevel(logging.INFO)
+
+def __getattr__(name: str) -> Any:
+    if name == "app":
+        return import_module(".assembly", __name__).app
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 from celery.signals import celeryd_after_setup, celeryd_init
 
-from ..config.settings import Settings, get_settings, unknown_variables
+from ..config.misspelled import unknown_variables
+from ..config.settings import Settings, get_settings
 from ..errors import ConfigurationError
 from ..wiring.app import check_apps
 from ..wiring.celery_isolation import end_with_usage, ignored_variables

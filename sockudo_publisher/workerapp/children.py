@@ -12,7 +12,7 @@ from typing import Any
 from billiard import current_process
 from celery.signals import task_prerun, worker_process_init
 
-from . import run_drain as draining
+from ..wiring import stop
 
 __all__ = ["outlast_group_signals"]
 
@@ -36,7 +36,7 @@ def _take_signal_over(**_: Any) -> None:
         return
 
     def handle(number: int, frame: Any) -> None:
-        if draining.state.stop.is_cold():
+        if stop.flag.is_cold():
             ends(number, frame)
 
     signal.signal(signal.SIGTERM, handle)

@@ -1,6 +1,6 @@
 """Whether the server has recorded an event: a look into its channel's history.
 
-Only where the server keeps history, and only for events of unknown fate that its memory of ids cannot
+Only where the server keeps history, and only for events of unknown fate that its dedup memory cannot
 tell any more. Recorded proves accepted, never delivered: the server writes history before it sends to the
 subscribers, and a request cut in between leaves an event that nobody connected has seen (reproduced:
 docs/reliability.md). Subscribers who read history find it.
@@ -17,7 +17,7 @@ from ..client.wire.paths import segment
 from ..errors import SockudoError, ValidationError
 from ..journal.pack import Item
 
-__all__ = ["Query", "recorded"]
+__all__ = ["Query", "look_up_history"]
 
 #: ``query(path, parameters)``: the status and body of one GET. Raises :class:`SockudoError`.
 Query = Callable[[str, Mapping[str, str]], tuple[int, bytes]]
@@ -33,10 +33,10 @@ CLOCKS_MS: Final = 600_000
 MAX_S: Final = 10.0
 
 
-def recorded(
+def look_up_history(
     items: Sequence[Item], query: Query, since_ms: int = 0, monotonic: Callable[[], float] = time.monotonic
 ) -> list[bool]:
-    """For each item whether its message id is in its channel's history; ``False`` too where nobody can say.
+    """For each item whether its message id is in its channel's history; ``False`` too where that cannot be known.
 
     ``since_ms`` (Redis' time): of its first attempt. What was recorded long before is another event, whose
     key was used again.

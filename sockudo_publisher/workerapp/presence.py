@@ -58,13 +58,14 @@ class Presence:
                 logger.debug("app %s: %s", name, error)
 
     def _announce(self, name: str) -> None:
-        target = target_of(get_settings(), name)
+        settings = get_settings()
+        target = target_of(settings, name)
         workers = self._registry(name).announce(self._owner, self._node, target)
         self._next[name] = time.monotonic() + BEAT_S
         mine = next((one for one in workers if one.owner == self._owner), None)
         rival = None if mine is None else first_rival(mine, workers)
         if rival is not None:
-            raise ConfigurationError(_refusal(name, target, rival))
+            raise ConfigurationError(_refusal(setting_of(settings, name), name, target, rival))
         for other in other_hosts(target, workers):
             if (name, other.target) not in self._warned:
                 self._warned.add((name, other.target))
@@ -78,9 +79,9 @@ class Presence:
         return WorkerRegistry(app_named(name).journal.link, name)
 
 
-def _refusal(name: str, target: Target, rival: LiveWorker) -> str:
+def _refusal(setting: str, name: str, target: Target, rival: LiveWorker) -> str:
     return (
-        f"{setting_of(name)}: app id {target.app_id!r}, but worker {rival.node} delivers app {name!r} of this Redis to "
+        f"{setting}: app id {target.app_id!r}, but worker {rival.node} delivers app {name!r} of this Redis to "
         f"app id {rival.target.app_id!r} at {rival.target.host}: set SOCKUDO_NAMESPACE for one of the two deployments, "
         f"or stop that worker first (one that was killed is forgotten after {TTL_MS // 1000} s)"
     )

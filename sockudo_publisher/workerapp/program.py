@@ -22,9 +22,10 @@ from celery.utils.text import str_to_list
 from kombu.utils.compat import detect_environment
 
 from ..errors import ConfigurationError
+from ..wiring import stop
 from ..wiring.celery_isolation import end_with_usage
 from ..wiring.private_celery import queue_name
-from . import run_drain as draining
+from . import assembly as _assembly  # noqa: F401 -- this process becomes a worker's, whatever module named the app
 from .options import check_queues, left_out, own_options
 from .pool_name import asks_for_prefork
 
@@ -62,7 +63,7 @@ class Worker(celery_worker.Worker):  # type: ignore[misc]
 
     def terminate(self, in_sighandler: bool = False) -> None:
         """Celery's; children may be ended now."""
-        draining.state.stop.set_cold()
+        stop.flag.set_cold()
         super().terminate(in_sighandler)
 
     def install_platform_tweaks(self, worker: Any) -> None:
@@ -99,7 +100,7 @@ def _cold_next(name: str) -> Callable[[Any], None]:
 
 
 def _shut_down_cold(worker: Any) -> None:
-    draining.state.stop.set_cold()
+    stop.flag.set_cold()
     pool = worker.consumer.pool
     if type(pool).terminate_job is not BasePool.terminate_job:
         celery_worker.on_cold_shutdown(worker)
@@ -114,7 +115,7 @@ def _shut_down_cold(worker: Any) -> None:
 
 def _drains_first(handler: Callable[..., Any]) -> Callable[..., Any]:
     def handle(*args: Any) -> None:
-        draining.state.stop.set()
+        stop.flag.set()
         handler(*args)
 
     return handle

@@ -14,8 +14,9 @@ from typing import Any
 from sockudo_publisher.canaries.ask import EVICTED_S
 from sockudo_publisher.canaries.schedule import AFTER_TROUBLE
 from sockudo_publisher.delivery.backoff import QUICK_S
+from sockudo_publisher.delivery.canary_result import CanaryResult
 from sockudo_publisher.delivery.drain import drain
-from sockudo_publisher.delivery.outcome import DedupAnswer, Finding, NoReply, Outcome, Reply
+from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.journal import lease as lease_module
@@ -392,10 +393,10 @@ class World:
             request.reply = LOST
         return LOST if kind == "answer lost" else request.reply
 
-    def _asker(self, task: Task) -> Callable[[int, float], DedupAnswer]:
+    def _asker(self, task: Task) -> Callable[[int, float], CanaryResult]:
         """Canaries that were planted all the time, as ``delivery.canaries`` does; all of them tell the truth."""
 
-        def ask(since_ms: int, timeout_s: float) -> DedupAnswer:
+        def ask(since_ms: int, timeout_s: float) -> CanaryResult:
             self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
             if self.chance() < HUNG_SHARE:
                 # The first of them is swallowed; or all are answered slowly, of which the others have less time.
@@ -404,33 +405,33 @@ class World:
                 self.oracle.excuse_s += took_s
                 self.scheduler.sleep(task, took_s)
                 if is_swallowed:
-                    return DedupAnswer(Finding(Outcome.UNKNOWN, "no answer"))
+                    return CanaryResult(Finding(Outcome.UNKNOWN, "no answer"))
             now = self.scheduler.now
             if now < self.server_down_until:
-                return DedupAnswer(Finding(Outcome.NOT_SENT, "refused"))
+                return CanaryResult(Finding(Outcome.NOT_SENT, "refused"))
             forgotten = self.server.forgot_at * 1000 >= since_ms
             if forgotten:
                 if now < self.redis_down_until:
                     raise JournalUnavailable("away", stored=False)
                 self.journal.forgets_until_ms = int((now + self.policy.window_s) * 1000)
             self.say(f"{task}: canaries since {since_ms}: {'forgotten' if forgotten else 'remembered'}")
-            return DedupAnswer(Finding(Outcome.ACCEPTED), forgotten)
+            return CanaryResult(Finding(Outcome.ACCEPTED), forgotten)
 
         return ask
 
-    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], bool]], DedupAnswer]:
+    def _checker(self, task: Task) -> Callable[[int, float, Callable[[float], bool]], CanaryResult]:
         """Fresh canaries: a full memory has none of them."""
 
-        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> DedupAnswer:
+        def fresh(rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> CanaryResult:
             for _ in range(rounds):
                 started = self.scheduler.now
                 self.scheduler.sleep(task, 0.01 + 0.02 * self.chance())
                 if self.chance() < HUNG_SHARE:
                     self.oracle.excuse_s += timeout_s
                     self.scheduler.sleep(task, timeout_s)
-                    return DedupAnswer(Finding(Outcome.UNKNOWN, "no answer"))
+                    return CanaryResult(Finding(Outcome.UNKNOWN, "no answer"))
                 if self.scheduler.now < self.server_down_until:
-                    return DedupAnswer(Finding(Outcome.NOT_SENT, "refused"))
+                    return CanaryResult(Finding(Outcome.NOT_SENT, "refused"))
                 if sleep(EVICTED_S):
                     break
                 self.scheduler.sleep(task, 0.02)
@@ -441,9 +442,9 @@ class World:
                 if is_full:
                     self.oracle.was_found_full = True
                     self.journal.forgets_until_ms = int((self.scheduler.now + self.policy.window_s) * 1000)
-                    return DedupAnswer(Finding(Outcome.ACCEPTED), forgotten=True)
+                    return CanaryResult(Finding(Outcome.ACCEPTED), forgotten=True)
                 self.journal.checked_ms = int(started * 1000)
-            return DedupAnswer(Finding(Outcome.ACCEPTED))
+            return CanaryResult(Finding(Outcome.ACCEPTED))
 
         return fresh
 

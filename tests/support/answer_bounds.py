@@ -21,7 +21,7 @@ import requests
 from sockudo_publisher import Sockudo
 from sockudo_publisher.delivery.outcome import classify
 from sockudo_publisher.errors import CallError
-from sockudo_publisher.workerapp.run_drain import _post
+from sockudo_publisher.workerapp.drain_requests import post_batch
 
 #: Seconds of one attempt.
 TIMEOUT = 1.0
@@ -31,7 +31,7 @@ def deliver(client: Sockudo) -> str:
     """As a worker does; the outcome's name."""
     body = b'{"batch":[{"channel":"c","name":"e","data":"x","message_id":"1"}]}'
     app: Any = SimpleNamespace(client=client)
-    return classify(_post(app, body, TIMEOUT), 1).outcome.name
+    return classify(post_batch(app, body, TIMEOUT), 1).outcome.name
 
 
 CALLS: dict[str, Callable[[Sockudo], Any]] = {

@@ -6,7 +6,6 @@ has set is left aside, so that neither ever publishes to somebody's real server.
 
 from __future__ import annotations
 
-import os
 import secrets
 import tempfile
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from ...config.settings import Settings, configure
 from ..embedded import App, ChildProcess, DevServer, RedisServer, SockudoServer, WorkerProcess
 from ..embedded.sockudo import sockudo_version
 
@@ -88,7 +88,9 @@ def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
         _ready(console, server, server_name, server.port)
         worker.wait_until_ready()
         _ready(console, worker, "Celery worker", None)
-    _become_settings(stack, settings)
+    # Not the caller's environment: nothing here ever reaches the Sockudo that it names.
+    stack.callback(configure)
+    configure(Settings(url=server.url, redis_url=redis.url))
     return Stage(
         port=server.port,
         key=app.key,
@@ -102,22 +104,3 @@ def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
 def _ready(console: Console, part: ChildProcess, name: str, port: int | None) -> None:
     where = f"{HOST}:{port}" if port else ""
     console.print(f"[green]✓[/] {escape(name):<22} {where:<16} [dim]process {part.pid}[/]")
-
-
-def _become_settings(stack: ExitStack, settings: Mapping[str, str]) -> None:
-    """Make them the settings of this process, for as long as the stage stands."""
-    from ...wiring.app import forget_apps
-
-    before = {name: value for name, value in os.environ.items() if name.startswith("SOCKUDO_")}
-
-    def restore() -> None:
-        for name in [name for name in os.environ if name.startswith("SOCKUDO_")]:
-            del os.environ[name]
-        os.environ.update(before)
-        forget_apps()
-
-    stack.callback(restore)
-    for name in before:
-        del os.environ[name]
-    os.environ.update(settings)
-    forget_apps()

@@ -6,12 +6,11 @@ signature (401 each, told apart by their words alone); seen on 5.2.0, ``crates/s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..facts.server_reply import ServerReply
+from ..facts.values import Access
 from ..finding import Finding, broken, fine, risk, unknown
 
-__all__ = ["ACCESS_CHECKS", "Access", "is_open", "judge_access"]
+__all__ = ["ACCESS_CHECKS", "judge_access"]
 
 ACCESS_CHECKS = ("sockudo.reachable", "sockudo.app", "sockudo.clock", "sockudo.signature")
 
@@ -30,26 +29,6 @@ _NO_ANSWER = (
     ("no complete answer", "see whether the server hangs, or a firewall drops what is sent to it"),
 )
 _ANY_ANSWER = "host, port and scheme in {setting}"
-
-
-@dataclass(frozen=True)
-class Access:
-    """The answer, or why there is none.
-
-    ``setting`` is the variable that holds the URL. ``ahead_s``: how far the clock of whoever answered (a proxy
-    answers with its own) is ahead of this host's, to a second; ``None`` without a ``Date``.
-    """
-
-    setting: str
-    app_id: str
-    said: ServerReply | None = None
-    failure: str = ""
-    ahead_s: float | None = None
-
-
-def is_open(access: Access) -> bool:
-    """Whether further questions have a meaning."""
-    return access.said is not None and access.said.status == 200
 
 
 def judge_access(access: Access) -> list[Finding]:

@@ -3,46 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 
-from ...journal.app.workers import Target
+from ..facts.rights import BROKER_RIGHTS
+from ..facts.values import BrokerFacts, Worker
 from ..finding import Finding, broken, fine, risk, unknown
-from .redis_rights import BROKER_RIGHTS, lacking_rights, missing_text, rights_text
+from .redis_rights import lacking_rights, missing_text, rights_text
 
-__all__ = ["BROKER_CHECKS", "BrokerFacts", "Worker", "judge_broker"]
+__all__ = ["BROKER_CHECKS", "judge_broker"]
 
 BROKER_CHECKS = ("broker", "workers")
 
 #: Nodes that a line names; more are counted.
 MAX_NAMED = 3
-
-
-@dataclass(frozen=True)
-class Worker:
-    """A worker that listens on our queue. ``version`` is ``None`` for one that does not know our question;
-    ``targets``: where it delivers each app to.
-    """
-
-    node: str
-    version: str | None = None
-    lanes: int = 0
-    apps: tuple[str, ...] = ()
-    targets: Mapping[str, Target] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class BrokerFacts:
-    """``transport`` is the broker's kind (``redis``, ``amqp``); ``failure`` why it was not reached.
-
-    ``workers`` is ``None`` when the broker was reached and the question failed on the way. ``denied``: what our
-    user may not run there, of a Redis that says so.
-    """
-
-    transport: str
-    failure: str = ""
-    workers: tuple[Worker, ...] | None = None
-    denied: frozenset[str] = frozenset()
 
 
 def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str, queue: str) -> list[Finding]:

@@ -11,14 +11,15 @@ connections (``GET /stats``; seen on 5.2.0).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
-from ...canaries.schedule import advice, summary
 from ...canaries.values import MemoryReport
+from ...canaries.verdict import advice, summary
+from ..facts.values import CanaryCounts, NodeAnswer, NodeLoad
 from ..finding import Finding, broken, fine, risk, unknown
 
-__all__ = ["MEMORY_CHECKS", "Canaries", "Load", "NodeAnswer", "is_fresh", "judge_remembering"]
+__all__ = ["MEMORY_CHECKS", "judge_remembering"]
 
 MEMORY_CHECKS = ("sockudo.memory", "sockudo.nodes")
 
@@ -28,41 +29,13 @@ RETURNS = 3
 _SHARED = '[cache] driver = "redis" on every node, with one Redis (noeviction, persistent) for all'
 
 
-@dataclass(frozen=True)
-class Canaries:
-    """Of ``planted`` events ``receipts`` were acknowledged; of ``asked`` ids ``remembered`` were, ``age_s`` later."""
-
-    planted: int
-    receipts: int
-    asked: int = 0
-    remembered: int = 0
-    age_s: float = 0.0
-
-
-@dataclass(frozen=True)
-class NodeAnswer:
-    """One id was published again with one of two payloads; ``refused``: as one that belongs to the other payload."""
-
-    payload: str
-    refused: bool
-
-
-@dataclass(frozen=True)
-class Load:
-    """What the node that answered holds of the app."""
-
-    connections: int = 0
-    channels: int = 0
-    subscriptions: int = 0
-
-
 def judge_remembering(
-    canaries: Canaries | None,
+    canaries: CanaryCounts | None,
     answers: Sequence[NodeAnswer],
     measured: MemoryReport | None,
     *,
     window_s: float,
-    loads: Sequence[Load] = (),
+    loads: Sequence[NodeLoad] = (),
 ) -> list[Finding]:
     """A finding for each of :data:`MEMORY_CHECKS`, in their order; ``window_s``: our ``SOCKUDO_DEDUP_WINDOW``.
 
@@ -78,9 +51,9 @@ def memories_differ(answers: Sequence[NodeAnswer]) -> bool:
     return len({answer.payload for answer in answers if answer.refused}) > 1
 
 
-def nodes_take_turns(loads: Sequence[Load]) -> bool:
+def nodes_take_turns(loads: Sequence[NodeLoad]) -> bool:
     """Whether numbers come back after others: several nodes, each with its own. Without connections all are alike."""
-    before: set[Load] = set()
+    before: set[NodeLoad] = set()
     returns = 0
     for last, load in pairwise(loads):
         before.add(last)
@@ -88,12 +61,7 @@ def nodes_take_turns(loads: Sequence[Load]) -> bool:
     return returns >= RETURNS
 
 
-def is_fresh(report: MemoryReport, now_ms: int) -> bool:
-    """Whether workers have measured within the last window (Redis' time): later, it says nothing about now."""
-    return report.at_ms > 0 and now_ms - report.at_ms <= report.window_s * 1000
-
-
-def _memory(canaries: Canaries | None, measured: MemoryReport | None, window_s: float, *, several: bool) -> Finding:
+def _memory(canaries: CanaryCounts | None, measured: MemoryReport | None, window_s: float, *, several: bool) -> Finding:
     name = "sockudo.memory"
     how = "`sockudo-publisher status`: what the workers measure"
     if canaries is not None and canaries.receipts < canaries.planted:
@@ -123,7 +91,7 @@ def _memory(canaries: Canaries | None, measured: MemoryReport | None, window_s: 
 
 
 def _nodes(
-    answers: Sequence[NodeAnswer], canaries: Canaries | None, loads: Sequence[Load], *, several: bool
+    answers: Sequence[NodeAnswer], canaries: CanaryCounts | None, loads: Sequence[NodeLoad], *, several: bool
 ) -> Finding:
     name = "sockudo.nodes"
     how = "the server's adapter and cache settings: more than one node needs the Redis cache"

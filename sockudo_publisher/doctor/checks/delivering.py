@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import Enum
 
 from ..facts.server_reply import ServerReply
+from ..facts.values import Cut, PauseFacts
 from ..finding import Finding, broken, fine, risk, unknown
 
-__all__ = ["DELIVERY_CHECKS", "Cut", "DeliveryFacts", "PauseFacts", "judge_delivering"]
+__all__ = ["DELIVERY_CHECKS", "DeliveryFacts", "judge_delivering"]
 
 DELIVERY_CHECKS = ("sockudo.dropped_requests", "sockudo.rate_limit", "sockudo.history", "delivery")
 
@@ -29,23 +29,6 @@ _NGINX = (
     "put the nginx of docker-compose.yml (worker/nginx.conf: `proxy_ignore_client_abort on`, "
     "`proxy_request_buffering on`) between workers and Sockudo, and its address into SOCKUDO_URL"
 )
-
-
-class Cut(Enum):
-    """What became of a batch whose client went away."""
-
-    FINISHED = "its last event was taken"
-    STOPPED = "its first event was taken, its last was not"
-    NOT_BEGUN = "none of its events was taken"
-    UNCLEAR = "the server could not be asked"
-
-
-@dataclass(frozen=True)
-class PauseFacts:
-    """``reason`` of the app's pause and the server's words; empty: it is not paused."""
-
-    reason: str = ""
-    words: str = ""
 
 
 @dataclass(frozen=True)

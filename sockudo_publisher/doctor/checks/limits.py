@@ -8,13 +8,13 @@ event's name and data before its channel, its channel before its ``message_id`` 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from ..facts.server_reply import ServerReply
+from ..facts.server_reply import ServerReply, batch_limit, last_number
+from ..facts.values import LimitAnswer
 from ..finding import Finding, broken, fine, risk, unknown
 
-__all__ = ["LIMIT_CHECKS", "Asked", "LimitFacts", "batch_limit", "judge_limits"]
+__all__ = ["LIMIT_CHECKS", "LimitFacts", "judge_limits"]
 
 LIMIT_CHECKS = ("sockudo.batch_events", "sockudo.batch_bytes", "sockudo.event_bytes", "sockudo.names")
 
@@ -23,22 +23,14 @@ _AGAIN = "run doctor again; {setting} of the server decides"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """So much (events or bytes) was asked for; ``said`` is ``None`` when no answer came."""
-
-    amount: int
-    said: ServerReply | None
-
-
-@dataclass(frozen=True)
 class LimitFacts:
     """The four questions' answers; ``learned``: the events a batch that the workers go by, ``None``: no limit met."""
 
-    batch_events: Asked | None = None
-    batch_bytes: Asked | None = None
-    event_bytes: Asked | None = None
-    event_name: Asked | None = None
-    channel_name: Asked | None = None
+    batch_events: LimitAnswer | None = None
+    batch_bytes: LimitAnswer | None = None
+    event_bytes: LimitAnswer | None = None
+    event_name: LimitAnswer | None = None
+    channel_name: LimitAnswer | None = None
     learned: int | None = None
 
 
@@ -52,7 +44,7 @@ def judge_limits(facts: LimitFacts) -> list[Finding]:
     ]
 
 
-def _batch_events(asked: Asked | None, learned: int | None) -> Finding:
+def _batch_events(asked: LimitAnswer | None, learned: int | None) -> Finding:
     name = "sockudo.batch_events"
     if asked is None or asked.said is None:
         return unknown(name, _NO_ANSWER, _AGAIN.format(setting="policy.limits.max_event_batch_size"))
@@ -72,7 +64,7 @@ def _batch_events(asked: Asked | None, learned: int | None) -> Finding:
     return fine(name, why)
 
 
-def _batch_bytes(asked: Asked | None) -> Finding:
+def _batch_bytes(asked: LimitAnswer | None) -> Finding:
     name = "sockudo.batch_bytes"
     if asked is None or asked.said is None:
         return unknown(name, _NO_ANSWER, _AGAIN.format(setting="request_limit_in_mb of [http_api]"))
@@ -89,13 +81,13 @@ def _batch_bytes(asked: Asked | None) -> Finding:
     return fine(name, f"bodies of {asked.amount:,} bytes are taken")
 
 
-def _event_bytes(asked: Asked | None) -> Finding:
+def _event_bytes(asked: LimitAnswer | None) -> Finding:
     name = "sockudo.event_bytes"
     if asked is None or asked.said is None:
         return unknown(name, _NO_ANSWER, _AGAIN.format(setting="policy.limits.max_event_payload_in_kb"))
     said = asked.said
     if said.code == "payload_too_large":
-        limit = _last_number(said.words)
+        limit = last_number(said.words)
         kilobytes = -(-asked.amount // 1024)
         change = f"`max_event_payload_in_kb = {kilobytes}` in the app's policy.limits on the server"
         if limit:
@@ -108,16 +100,16 @@ def _event_bytes(asked: Asked | None) -> Finding:
     return fine(name, f"events of {asked.amount:,} bytes are taken")
 
 
-def _names(event: Asked | None, channel: Asked | None) -> Finding:
+def _names(event: LimitAnswer | None, channel: LimitAnswer | None) -> Finding:
     name = "sockudo.names"
     if event is None or event.said is None or channel is None or channel.said is None:
         return unknown(name, _NO_ANSWER, _AGAIN.format(setting="policy.limits.max_event_name_length"))
     changes, limits = [], []
     if event.said.code == "limit_exceeded":
-        limits.append(f"event names to {_last_number(event.said.words)} bytes")
+        limits.append(f"event names to {last_number(event.said.words)} bytes")
         changes.append(f"`max_event_name_length = {event.amount}`")
     if "too long" in channel.said.words:
-        limits.append(f"channel names to {_last_number(channel.said.words)} bytes")
+        limits.append(f"channel names to {last_number(channel.said.words)} bytes")
         changes.append(f"`max_channel_name_length = {channel.amount}`")
     if limits:
         return risk(
@@ -132,18 +124,6 @@ def _names(event: Asked | None, channel: Asked | None) -> Finding:
     return fine(name, f"event names of {event.amount} bytes and channel names of {channel.amount} are taken")
 
 
-def batch_limit(said: ServerReply) -> int | None:
-    """The events of a batch that a refusal for its size names (0: it names none); ``None``: it is no such refusal."""
-    if said.code != "limit_exceeded" or not said.words.lower().startswith("batch size"):
-        return None  # a long event name has the same code
-    return _last_number(said.words) or 0
-
-
 def _taken(said: ServerReply) -> bool:
     """Refused for the fault that was planted, or (some other server) not at all."""
     return said.status == 200 or (said.status == 400 and said.code == "invalid_input")
-
-
-def _last_number(text: str) -> int | None:
-    numbers = re.findall(r"\d+", text)
-    return int(numbers[-1]) if numbers else None

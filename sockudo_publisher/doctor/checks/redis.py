@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from ..facts.values import RedisFacts
 from ..finding import Finding, broken, fine, risk, unknown
-from .redis_rights import RightsFacts, judge_rights
+from .redis_rights import judge_rights
 
-__all__ = ["REDIS_CHECKS", "RedisFacts", "judge_redis"]
+__all__ = ["REDIS_CHECKS", "judge_redis"]
 
 #: The lowest Redis whose scripts may say `#!lua flags=allow-oom`: a full journal must drain.
 MINIMUM = (7, 0)
@@ -37,25 +37,6 @@ REDIS_CHECKS = (
 )
 
 _BY_INFO = ("redis.version", "redis.role", "redis.persistence", "redis.eviction", "redis.memory")
-
-
-@dataclass(frozen=True)
-class RedisFacts:
-    """What Redis said of itself.
-
-    ``failure``: why it was not reached (then nothing else is known). ``info`` and ``config`` are ``None`` where
-    an ACL denies the command. ``ahead_s``: how far its clock is ahead of this host's. ``replicas_wanted``: of
-    ``SOCKUDO_REDIS_WAIT``; ``wait_denied``: by an ACL, looked at only where it is wanted. ``rights``: of our user.
-    """
-
-    failure: str = ""
-    refused: bool = False
-    info: Mapping[str, Any] | None = field(default=None, repr=False)
-    config: Mapping[str, str] | None = field(default=None, repr=False)
-    ahead_s: float | None = None
-    replicas_wanted: int = 0
-    wait_denied: bool = False
-    rights: RightsFacts = field(default_factory=lambda: RightsFacts(frozenset()))
 
 
 def judge_redis(facts: RedisFacts) -> list[Finding]:

@@ -17,9 +17,9 @@ from ...wiring.broker import bounded_connection
 from ...wiring.celery_isolation import PrivateApp
 from ...wiring.private_celery import configuration
 from ...wiring.redis_scripts import send_scripts_with_eval
-from ..checks.broker import BrokerFacts, Worker
-from ..checks.redis_rights import BROKER_RIGHTS, UNNEEDED
 from .redis_rights import look_at_rights
+from .rights import BROKER_RIGHTS, UNNEEDED
+from .values import BrokerFacts, Worker
 
 __all__ = ["look_at_broker"]
 

@@ -14,10 +14,9 @@ from ...journal.app.workers import Target, WorkerRegistry
 from ...journal.redis.link import RedisLink, checked
 from ...journal.status import layout_in_force
 from ...journal.unreadable import as_count, is_wrong_type
-from ..checks.dedup_memory import is_fresh
-from ..checks.delivering import PauseFacts
+from .values import PauseFacts
 
-__all__ = ["JournalFacts", "look_at_journal"]
+__all__ = ["JournalFacts", "is_fresh", "look_at_journal"]
 
 #: Seconds to connect, and for each answer.
 ANSWER_S = 3.0
@@ -70,3 +69,8 @@ def _unheard(link: RedisLink, settings: Settings, app: str, now_ms: int) -> dict
     latest_ms = now_ms + AHEAD_MS
     times_ms = [as_count(0 if is_wrong_type(answer) else checked(answer) or 0, high=latest_ms) for answer in answers]
     return {lane: max(0.0, (now_ms - at_ms) / 1000) for lane, at_ms in zip(lanes, times_ms, strict=True) if at_ms}
+
+
+def is_fresh(report: MemoryReport, now_ms: int) -> bool:
+    """Whether workers have measured within the last window (Redis' time): later, it says nothing about now."""
+    return report.at_ms > 0 and now_ms - report.at_ms <= report.window_s * 1000

@@ -13,9 +13,9 @@ from redis.retry import Retry
 
 from ...errors import ConfigurationError
 from ...journal.keys import Keyspace
-from ..checks.redis import RedisFacts
-from ..checks.redis_rights import PARTS, UNNEEDED, RightsFacts, rights_of
 from .redis_rights import look_at_rights
+from .rights import PARTS, UNNEEDED, rights_of
+from .values import RedisFacts, RightsFacts
 
 __all__ = ["look_at_redis"]
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from ..checks.redis_rights import RightsFacts, forms
+from .rights import forms
+from .values import RightsFacts
 
 __all__ = ["look_at_rights"]
 

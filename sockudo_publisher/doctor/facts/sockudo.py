@@ -24,12 +24,9 @@ from ...client.wire.encoding import batch_body
 from ...client.wire.limits import MAX_CHANNEL_BYTES, MAX_EVENT_NAME_BYTES
 from ...delivery.outcome import Outcome, Reply, classify
 from ...errors import SockudoConnectionError
-from ..checks.access import Access, is_open
-from ..checks.dedup_memory import Canaries, Load, NodeAnswer
-from ..checks.delivering import Cut
-from ..checks.limits import Asked, batch_limit
 from .dropped_request import drop_batch
-from .server_reply import ServerReply, read_reply
+from .server_reply import ServerReply, batch_limit, read_reply
+from .values import Access, CanaryCounts, Cut, LimitAnswer, NodeAnswer, NodeLoad, is_open
 
 __all__ = ["CHANNEL", "SockudoFacts", "look_at_sockudo"]
 
@@ -64,16 +61,16 @@ class SockudoFacts:
 
     access: Access
     through: str = ""
-    canaries: Canaries | None = None
-    batch_events: Asked | None = None
-    batch_bytes: Asked | None = None
-    event_bytes: Asked | None = None
-    event_name: Asked | None = None
-    channel_name: Asked | None = None
+    canaries: CanaryCounts | None = None
+    batch_events: LimitAnswer | None = None
+    batch_bytes: LimitAnswer | None = None
+    event_bytes: LimitAnswer | None = None
+    event_name: LimitAnswer | None = None
+    channel_name: LimitAnswer | None = None
     history: ServerReply | None = None
     cuts: list[Cut] | None = None
     answers: list[NodeAnswer] = field(default_factory=list)
-    loads: list[Load] = field(default_factory=list)
+    loads: list[NodeLoad] = field(default_factory=list)
     answered: bool = False
     rate_limit: int | None = None
     rate_limited: bool = False
@@ -198,7 +195,7 @@ def _ahead_s(date: str | None, before: float, after: float) -> float | None:
 def _plant(facts: SockudoFacts, questions: _Questions) -> tuple[list[str], float]:
     ids = [uuid.uuid4().hex for _ in range(CANARIES)]
     response = questions.batch(*map(_event, ids))
-    facts.canaries = Canaries(planted=len(ids), receipts=_receipts(response))
+    facts.canaries = CanaryCounts(planted=len(ids), receipts=_receipts(response))
     return ids, time.monotonic()
 
 
@@ -212,21 +209,21 @@ def _receipts(response: Response) -> int:
 
 def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
     """Ask with what is refused whole, after the limit in question was looked at (``limits``)."""
-    facts.batch_events = Asked(wanted.batch_events, read_reply(_ask_for_room(questions, wanted.batch_events)))
+    facts.batch_events = LimitAnswer(wanted.batch_events, read_reply(_ask_for_room(questions, wanted.batch_events)))
     nowhere = {"name": "probe", "channel": "not a channel"}
     data = "x" * min(wanted.event_bytes, MAX_BYTES)
-    facts.event_bytes = Asked(len(data), read_reply(questions.batch({**nowhere, "data": data})))
+    facts.event_bytes = LimitAnswer(len(data), read_reply(questions.batch({**nowhere, "data": data})))
     name = "n" * MAX_EVENT_NAME_BYTES
-    facts.event_name = Asked(len(name), read_reply(questions.batch({**nowhere, "data": "x", "name": name})))
+    facts.event_name = LimitAnswer(len(name), read_reply(questions.batch({**nowhere, "data": "x", "name": name})))
     channel = (CHANNEL + "-" * MAX_CHANNEL_BYTES)[:MAX_CHANNEL_BYTES]
-    facts.channel_name = Asked(len(channel), read_reply(questions.batch({**_event(""), "channel": channel})))
+    facts.channel_name = LimitAnswer(len(channel), read_reply(questions.batch({**_event(""), "channel": channel})))
     size = min(wanted.batch_bytes, MAX_BYTES)
     body = batch_body([_json(_NAMELESS)])
     body = body[:-2] + b" " * (size - len(body)) + body[-2:]
     try:
-        facts.batch_bytes = Asked(size, read_reply(questions.send("POST", "/batch_events", body)))
+        facts.batch_bytes = LimitAnswer(size, read_reply(questions.send("POST", "/batch_events", body)))
     except SockudoConnectionError:
-        facts.batch_bytes = Asked(size, None)  # a proxy may hang up instead of reading all of it
+        facts.batch_bytes = LimitAnswer(size, None)  # a proxy may hang up instead of reading all of it
 
 
 #: What the server refuses after it has looked at the batch's size.
@@ -312,13 +309,13 @@ def _ask_for_loads(facts: SockudoFacts, questions: _Questions, credentials: Cred
         facts.loads.append(load)
 
 
-def _load(stats: Any, app_id: str) -> Load:
+def _load(stats: Any, app_id: str) -> NodeLoad:
     """The app's part of ``GET /stats`` (seen on 5.2.0); a node that has met nobody of the app has none."""
     for app in stats["apps"]:
         if app["app_id"] == app_id:
             occupancy = app["occupancy"]
-            return Load(int(app["connections"]), int(occupancy["channels"]), int(occupancy["subscriptions"]))
-    return Load()
+            return NodeLoad(int(app["connections"]), int(occupancy["channels"]), int(occupancy["subscriptions"]))
+    return NodeLoad()
 
 
 def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:
@@ -326,7 +323,7 @@ def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str
     assert facts.canaries is not None
     time.sleep(max(0.0, min(at + MIN_AGE_S - time.monotonic(), questions.remaining_s())))
     answers = [answer for id in ids if (answer := questions.remembers(id)) is not None]
-    facts.canaries = Canaries(
+    facts.canaries = CanaryCounts(
         planted=facts.canaries.planted,
         receipts=facts.canaries.receipts,
         asked=len(answers),

@@ -19,8 +19,9 @@ from celery import bootsteps
 from ...canaries.schedule import beat_s
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
+from ...wiring import stop
 from ...wiring.app import app_named
-from .. import run_drain as draining
+from .. import run_drain
 
 __all__ = ["CanaryStep", "beat_once"]
 
@@ -66,7 +67,7 @@ class CanaryStep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _run(self, name: str) -> None:
         every_s = beat_s(get_settings().dedup_window)
-        while not self._over.wait(every_s) and not draining.state.stop.is_set():
+        while not self._over.wait(every_s) and not stop.flag.is_set():
             self._guarded(name, beat_once)
         self._guarded(name, _give_up)
 
@@ -85,7 +86,7 @@ class CanaryStep(bootsteps.StartStopStep):  # type: ignore[misc]
 def beat_once(name: str, owner: str) -> bool:
     """One beat of an app, if ``owner`` holds its canaries or nobody does; whether it was done."""
     app = app_named(name)
-    canaries = draining.canaries(app)
+    canaries = run_drain.canaries_of(app)
     held_ms = max(MIN_HELD_MS, int(beat_s(get_settings().dedup_window) * BEATS_HELD * 1000))
     if app.journal.shared.view().pause is not None or not canaries.memory.hold(owner, held_ms):
         return False
@@ -94,4 +95,4 @@ def beat_once(name: str, owner: str) -> bool:
 
 
 def _give_up(name: str, owner: str) -> None:
-    draining.canaries(app_named(name)).memory.give_up(owner)
+    run_drain.canaries_of(app_named(name)).memory.give_up(owner)

@@ -21,10 +21,11 @@ from celery.worker import state as worker_state
 
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
+from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
-from .. import run_drain as draining
+from .. import run_drain, slots
 from ..check_settings import refuse
 from ..presence import Presence
 
@@ -55,7 +56,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def __init__(self, parent: Any, **_: Any) -> None:
         # Before the pool starts, so that forked children know it too.
-        draining.state.slots = slots_of(parent)
+        slots.count = slots_of(parent)
         self._presence = Presence(parent.hostname)
         try:
             self._presence.enter()
@@ -75,7 +76,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def stop(self, _parent: Any) -> None:
         """End it; drains of its own see the worker's stop."""
-        draining.state.stop.set()
+        stop.flag.set()
         self._over.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -86,7 +87,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     terminate = stop
 
     def _run(self) -> None:
-        while not self._over.wait(EVERY_S) and not draining.state.stop.is_set():
+        while not self._over.wait(EVERY_S) and not stop.flag.is_set():
             for name in get_settings().app_urls():
                 try:
                     if self._contradicts_others(name):
@@ -115,7 +116,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
             logger.debug("app %s: not announced: %s", name, error)  # where Redis is away, the sweep says so
         except ConfigurationError as error:
             logger.error("the worker ends: %s", error)  # noqa: TRY400 -- the message says it all
-            draining.state.stop.set()
+            stop.flag.set()
             worker_state.should_stop = USAGE
             return True
         return False
@@ -129,7 +130,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
         def job() -> None:
             try:
-                draining.run_guarded(name, lane, channel)
+                run_drain.run_guarded(name, lane, channel)
             finally:
                 self._draining.discard(key)
 
@@ -152,7 +153,7 @@ def trim_once(name: str) -> bool:
 
 def has_free_slot() -> bool:
     """Whether this worker would answer a doorbell at once, as far as its slots go."""
-    return len(worker_state.reserved_requests) < max(1, draining.state.slots)
+    return len(worker_state.reserved_requests) < max(1, slots.count)
 
 
 def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:

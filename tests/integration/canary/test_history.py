@@ -12,7 +12,9 @@ from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery.drain import drain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.wiring.app import app_named
-from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.workerapp import run_drain
+from sockudo_publisher.workerapp.drain_requests import post_batch
+from sockudo_publisher.workerapp.worker_control import WorkerControl
 from tests.integration.canary.conftest import MakeStack
 
 pytestmark = pytest.mark.integration
@@ -40,17 +42,17 @@ def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
             raise Died
 
     def post(body: bytes) -> Reply | NoReply:
-        return draining._post(app, body, timeout_s=get_settings().delivery_timeout)
+        return post_batch(app, body, timeout_s=get_settings().delivery_timeout)
 
-    control = draining._WorkerControl(app, 0)
+    control = WorkerControl(app, 0)
     with pytest.raises(Died):
-        drain(app.journal, 0, post=post, policy=draining.policy(get_settings()), control=control, crash_point=die)
+        drain(app.journal, 0, post=post, policy=run_drain.policy_of(get_settings()), control=control, crash_point=die)
     for key in stack.redis.scan_iter("sockudo:*:lease"):
         stack.redis.delete(key)
     publish_many((name, "tick", {"n": 10}) for name in names)
     until_ms = app.journal.now_ms() + 60_000
     DedupMemory(app.journal.link, APP).record(MemoryReport("forgets", forgets_until_ms=until_ms))
-    draining.run(APP, 0)
+    run_drain.run(APP, 0)
     counters = operations.status(get_settings())[0].counters
     assert counters["settled_by_history"] == 10
     assert counters["settled"] == 2
@@ -58,6 +60,6 @@ def test_uncertain_events_that_history_has_are_settled_and_counted_apart(
     subscriber.wait_for_count(12)
     subscriber.wait_until_quiet()
     assert subscriber.count == 12
-    draining.canaries(app).beat([0])
+    run_drain.canaries_of(app).beat([0])
     assert app.client.channel_history(CHANNEL)["items"] == [], "canaries are kept by no history"
     assert {name: len(data) for name, data in subscriber.by_channel().items()} == dict.fromkeys(names, 6)

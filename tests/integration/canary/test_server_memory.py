@@ -14,8 +14,9 @@ import redis
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, operations, publish_many
-from sockudo_publisher.canaries.schedule import ENOUGH, advice, beat_s
+from sockudo_publisher.canaries.schedule import beat_s
 from sockudo_publisher.canaries.values import MemoryReport
+from sockudo_publisher.canaries.verdict import ENOUGH, advice
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for

@@ -13,8 +13,8 @@ from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.dev.embedded import DevServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
+from sockudo_publisher.wiring import stop
 from sockudo_publisher.wiring.app import App, app_named, forget_apps
-from sockudo_publisher.workerapp import run_drain as draining
 from sockudo_publisher.workerapp.steps.canaries import CanaryStep, beat_once
 from tests.support.proxy import Hang, Proxy
 from tests.support.subscriber import Subscriber
@@ -34,7 +34,7 @@ def app(redis_url: str, devserver: DevServer, monkeypatch: pytest.MonkeyPatch) -
         "SOCKUDO_DELIVERY_TIMEOUT": "0.9",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(draining.state, "stop", draining.StopFlag())
+    monkeypatch.setattr(stop, "flag", stop.StopFlag())
     forget_apps()
     yield app_named()
     monkeypatch.undo()
@@ -95,7 +95,7 @@ def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPat
 
     step = CanaryStep(None)
     with monkeypatch.context() as patch:
-        patch.setattr("sockudo_publisher.workerapp.steps.canaries.draining.canaries", fail)
+        patch.setattr("sockudo_publisher.workerapp.steps.canaries.run_drain.canaries_of", fail)
         step.start(None)
         assert wait_for(lambda: len(asked) >= 3, 60)
     assert wait_for(lambda: beats(app) >= 1, 60)

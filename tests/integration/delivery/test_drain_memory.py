@@ -10,8 +10,9 @@ import pytest
 from sockudo_publisher.canaries.ask import CHANNEL, MAX_ASKED, Canaries
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.canaries.values import Canary, MemoryReport
+from sockudo_publisher.delivery.canary_result import CanaryResult
 from sockudo_publisher.delivery.drain import DrainAgain, drain
-from sockudo_publisher.delivery.outcome import DedupAnswer, Finding, NoReply, Outcome, Reply
+from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.lease import TTL_MS
@@ -46,7 +47,7 @@ class Edge:
         self.right_ms.append(self.world.redis.pttl(AppKeys.of(APP).probe))
         return self.replies.pop(0) if self.replies else self.world.server.post(body)
 
-    def ask(self, since_ms: int, timeout_s: float) -> DedupAnswer:
+    def ask(self, since_ms: int, timeout_s: float) -> CanaryResult:
         if self.die_asking:
             raise Died("asking")
         self.asked_since.append(since_ms)
@@ -514,7 +515,7 @@ def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:
     """`after_trouble` tells the loop what became of its request."""
     edge.replies = [Reply(500, b"", {})]
     assert edge.canaries.after_trouble(0, 5.0).finding.outcome is Outcome.UNKNOWN
-    assert edge.canaries.after_trouble(0, 5.0) == DedupAnswer(Finding(Outcome.ACCEPTED))
+    assert edge.canaries.after_trouble(0, 5.0) == CanaryResult(Finding(Outcome.ACCEPTED))
 
 
 def test_probes_take_no_longer_than_they_must(world: World, edge: Edge) -> None:

@@ -50,7 +50,7 @@ def server(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def post(url: str, body: bytes, timeout: float = 20.0) -> Reply | NoReply:
-    """One attempt as a worker makes it (draining.run)."""
+    """One attempt as a worker makes it (run_drain.run)."""
     with closing(Sockudo.from_url(url)) as client:
         try:
             response = client.send("POST", "/batch_events", body=body, timeout=timeout)

@@ -17,7 +17,7 @@ from sockudo_publisher.dev.embedded import App, RedisServer, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.wiring.app import App as PublisherApp
 from sockudo_publisher.wiring.app import forget_apps
-from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.workerapp import run_drain
 from tests.integration.delivery.world import World
 from tests.support.stack import Stack
 from tests.support.subscriber import Subscriber
@@ -100,17 +100,17 @@ def test_real_server_refuses_many_events(
     channel = small.channel()
     subscriber: Subscriber = small.subscribe(channel)
     requests = 0
-    post: Callable[[PublisherApp, bytes, float], Reply | NoReply] = draining._post
+    post: Callable[[PublisherApp, bytes, float], Reply | NoReply] = run_drain.post_batch
 
     def counted(app: PublisherApp, body: bytes, timeout_s: float) -> Reply | NoReply:
         nonlocal requests
         requests += 1
         return post(app, body, timeout_s)
 
-    monkeypatch.setattr(draining, "_post", counted)
+    monkeypatch.setattr(run_drain, "post_batch", counted)
     publish_many((channel, "tick", {"n": n, "text": "x" * (2000 if is_bad(n) else 10)}) for n in range(400))
     with caplog.at_level(logging.ERROR, "sockudo_publisher.delivery"):
-        while draining.run("default", 0) is not None:
+        while run_drain.run("default", 0) is not None:
             pass
     bad = [n for n in range(400) if is_bad(n)]
     letters = operations.dead_list(get_settings(), "default", 400)

@@ -12,13 +12,14 @@ import pytest
 from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, find_sockudo
-from sockudo_publisher.doctor.checks.access import Access, judge_access
+from sockudo_publisher.doctor.checks.access import judge_access
 from sockudo_publisher.doctor.checks.dedup_memory import judge_remembering
 from sockudo_publisher.doctor.checks.delivering import DeliveryFacts, judge_delivering
 from sockudo_publisher.doctor.checks.limits import LimitFacts, judge_limits
 from sockudo_publisher.doctor.checks.redis import judge_redis
 from sockudo_publisher.doctor.facts.redis import look_at_redis
 from sockudo_publisher.doctor.facts.sockudo import SockudoFacts, Wanted, look_at_sockudo
+from sockudo_publisher.doctor.facts.values import Access
 from sockudo_publisher.doctor.finding import Finding
 
 Findings = dict[str, Finding]

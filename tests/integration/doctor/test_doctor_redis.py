@@ -7,7 +7,7 @@ import redis as redis_py
 
 from sockudo_publisher.dev.embedded import free_port
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.doctor.checks.redis_rights import PARTS, rights_of
+from sockudo_publisher.doctor.facts.rights import PARTS, rights_of
 from sockudo_publisher.errors import ConfigurationError
 
 from .conftest import redis_findings

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from sockudo_publisher import operations
 from sockudo_publisher.config.settings import QUEUE, Settings, get_settings
+from sockudo_publisher.operations import dead_letters, pause
 from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.doorbell import Doorbell
 from tests.integration.journal.one_lane import OneLane
@@ -34,9 +34,11 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
         monkeypatch.setenv(name, value)
     forget_apps()
     # The process' own may know a broker of an earlier test, or be skipping one that was away.
-    monkeypatch.setattr(operations, "doorbell", Doorbell())
+    bell = Doorbell()
+    for module in (dead_letters, pause):
+        monkeypatch.setattr(module, "doorbell", bell)
     yield get_settings()
-    operations.doorbell._close()
+    bell._close()
     monkeypatch.undo()
     forget_apps()
 

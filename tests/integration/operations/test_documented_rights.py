@@ -15,7 +15,7 @@ import redis
 
 from sockudo_publisher.dev.embedded import DevServer, RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.doctor.checks.redis_rights import BROKER_RIGHTS, PARTS, rights_of
+from sockudo_publisher.doctor.facts.rights import BROKER_RIGHTS, PARTS, rights_of
 
 pytestmark = pytest.mark.integration
 

@@ -14,6 +14,7 @@ from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.errors import JournalUnavailable, ValidationError
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
+from sockudo_publisher.operations.app_status import RARE_COUNTERS
 from tests.integration.journal.one_lane import OneLane
 from tests.integration.operations.conftest import OTHER
 
@@ -58,7 +59,7 @@ class TestStatus:
             assert (lane.oldest_age_s, lane.leased, lane.armed) == (None, False, False)
             assert (app.pause, app.flip, app.limits) == (None, None, Limits())
             assert app.configured
-            assert set(app.counters) == set(operations.RARE_COUNTERS)
+            assert set(app.counters) == set(RARE_COUNTERS)
             assert set(app.counters.values()) == {0}
 
     def test_what_waits_is_held_or_died_is_counted(self, settings: Settings, lane: OneLane, other: OneLane) -> None:

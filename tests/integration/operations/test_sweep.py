@@ -10,7 +10,7 @@ import redis
 from sockudo_publisher import publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.wiring.app import app_named, forget_apps
-from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.workerapp import slots
 from sockudo_publisher.workerapp.steps import sweep
 from sockudo_publisher.workerapp.steps.sweep import UNHEARD, sweep_once, trim_once
 
@@ -42,7 +42,7 @@ def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
         monkeypatch.setenv(name, value)
     forget_apps()
     bell = Bell()
-    for module in ("bulk", "workerapp.sweep"):
+    for module in ("publishing.bulk", "workerapp.steps.sweep"):
         monkeypatch.setattr(f"sockudo_publisher.{module}.doorbell", bell)
     publish_many((f"c-{n}", "n", {}) for n in range(64))
     yield bell
@@ -152,7 +152,7 @@ def test_full_slots_are_no_lost_doorbells(bell: Bell, redis_url: str) -> None:
 
 def test_free_slots_are_those_without_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the pool runs and what waits for it both count."""
-    monkeypatch.setattr(draining.state, "slots", 2)
+    monkeypatch.setattr(slots, "count", 2)
     tasks: set[object] = set()
     monkeypatch.setattr(sweep.worker_state, "reserved_requests", tasks)
     assert sweep.has_free_slot()

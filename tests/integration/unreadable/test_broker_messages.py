@@ -16,7 +16,7 @@ from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
-DRAIN, PUBLISH = "sockudo_publisher.drain", "sockudo_publisher.publish"
+DRAIN, PUBLISH, APPEND = "sockudo_publisher.drain", "sockudo_publisher.publish", "sockudo_publisher.append"
 PAYLOAD = "what nobody may read in a log"
 
 
@@ -30,8 +30,9 @@ def send(name: str, *args: Any, **kwargs: Any) -> str:
     return str(celery_app.send_task(name, args=args, kwargs=kwargs, queue=QUEUE, argsrepr="-", kwargsrepr="-").id)
 
 
-def prepared(channel: str, **changes: Any) -> dict[str, Any]:
+def finished(channel: str, **changes: Any) -> dict[str, Any]:
     return {
+        "namespace": "",
         "app": "default",
         "id": "m",
         "items": [[channel, item(channel), 0]],
@@ -63,19 +64,24 @@ def test_strangers_messages_cost_a_line_each(stack: Stack) -> None:
         send(DRAIN, "default", 0, "not-held")
     two = item(channel, "one") + "," + item(channel, "two")
     for items in ([[channel, two, 0]], [[channel, item(channel, None), 0]], [["another", item(channel), 0]], "x", [[]]):
-        send(PUBLISH, prepared=prepared(channel, items=items))
+        send(APPEND, event=finished(channel, items=items))
     for value in (
         None,
         7,
         [],
         {},
-        prepared(channel, app="nowhere"),
-        prepared(channel, id=""),
-        prepared(channel, key=1),
+        finished(channel, app="nowhere"),
+        finished(channel, id=""),
+        finished(channel, key=1),
     ):
-        send(PUBLISH, prepared=value)
+        send(APPEND, value)
+        send(APPEND, event=value)
     for value in (None, 7, {"type": 1}):
-        send(PUBLISH, refused=value)
+        send(APPEND, event={"refused": value})
+    send(APPEND)
+    send(APPEND, 1, 2, 3)
+    send(APPEND, object=PAYLOAD)
+    send(PUBLISH, event=finished(channel))
     send(PUBLISH)
     send(PUBLISH, channel, "n")
     send(PUBLISH, 7, None, object=PAYLOAD)

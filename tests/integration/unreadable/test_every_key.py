@@ -31,9 +31,10 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
+from sockudo_publisher.operations import dead_letters, pause
 from sockudo_publisher.wiring.app import app_named, forget_apps
 from sockudo_publisher.wiring.doorbell import Doorbell
-from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.workerapp import run_drain, slots, worker_control
 from sockudo_publisher.workerapp.presence import Presence
 from sockudo_publisher.workerapp.steps.canaries import beat_once
 from sockudo_publisher.workerapp.steps.sweep import sweep_once, trim_once
@@ -90,7 +91,7 @@ def client(redis_url: str, server: DevServer, monkeypatch: pytest.MonkeyPatch) -
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    for module in (operations, draining):
+    for module in (dead_letters, pause, worker_control):
         monkeypatch.setattr(module, "doorbell", Doorbell())
     monkeypatch.setattr(watch, "HOT_S", 0.0)
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
@@ -202,8 +203,8 @@ def act(client: redis.Redis, what: str) -> None:
         except JournalUnreadable as error:
             names_the_layout(error)
         for lane in range(LANES):
-            draining.run_guarded(APP, lane)
-        draining.run_guarded(APP, 0, HELD)
+            run_drain.run_guarded(APP, lane)
+        run_drain.run_guarded(APP, 0, HELD)
         try:
             beat_once(APP, "somebody")
         except JournalUnreadable as error:
@@ -222,7 +223,7 @@ def act(client: redis.Redis, what: str) -> None:
         assert run("dead", "show", letter, "--payload")[0] in (0, 1), what
         assert run("dead", "replay", letter)[0] in (0, 1, 2), what
     assert run("dead", "purge", "--all", "--yes")[0] in (0, 1), what
-    draining.run_guarded(APP, 0)  # what was replayed
+    run_drain.run_guarded(APP, 0)  # what was replayed
 
 
 def fields_of(client: redis.Redis, key: str) -> list[bytes]:
@@ -391,9 +392,9 @@ def test_other_apps_flow_beside_a_layout_that_is_none(client: redis.Redis, monke
     forget_apps()
     client.set(AppKeys.of("other").lanes, "{bad")
     monkeypatch.setattr(run_module, "SLICE_S", 0.0)
-    monkeypatch.setattr(draining.state, "slots", 100)  # else it yields without a look at the others
+    monkeypatch.setattr(slots, "count", 100)  # else it yields without a look at the others
     publish.delay(CHANNELS[0], "n", "x")
-    draining.run_guarded(APP, 0)
+    run_drain.run_guarded(APP, 0)
     assert client.xlen(LANE.stream) == 0
     code, said = run("status", "--app", "other")
     assert (code, "not a layout of lanes" in said) == (1, True)
@@ -406,7 +407,7 @@ def test_failing_lane_is_told_and_makes_status_fail(client: redis.Redis) -> None
     client.delete(LANE.gone)
     client.set(LANE.gone, "x")
     client.hdel(LANE.state, "failures", "failing_since", "failure", "retry_at")
-    draining.run_guarded(APP, 0)
+    run_drain.run_guarded(APP, 0)
     code, said = run("status")
     lane = json.loads(said)["apps"][0]["lanes"][0]
     assert (code, lane["failures"]) == (1, 1)
@@ -414,7 +415,7 @@ def test_failing_lane_is_told_and_makes_status_fail(client: redis.Redis) -> None
     assert lane["unreadable"] == [lane["failure"]]
     assert "failing" in CliRunner().invoke(main, ["status"]).output
     client.delete(LANE.gone)
-    draining.run_guarded(APP, 0)
+    run_drain.run_guarded(APP, 0)
     client.xtrim(LANE.dead, 0)
     code, said = run("status")
     lane = json.loads(said)["apps"][0]["lanes"][0]

@@ -11,7 +11,8 @@ from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery import watch
 from sockudo_publisher.errors import ValidationError
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.workerapp import run_drain as draining
+from sockudo_publisher.wiring.stop import wait_or_stop
+from sockudo_publisher.workerapp import run_drain
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 
@@ -93,10 +94,10 @@ def test_item_that_is_no_event_leaves_alone(stack: Stack, kind: str, place: str)
     expected = [] if place == "alone" else list(range(6))
     keys = lane_keys(APP, 0)
     for _ in range(40):  # a pause in between ends a drain
-        draining.run_guarded(APP, 0)
+        run_drain.run_guarded(APP, 0)
         if not stack.redis.xlen(keys.stream):
             break
-        draining.wait_or_stop(0.2)
+        wait_or_stop(0.2)
     assert stack.redis.xlen(keys.stream) == 0
     seen.wait_for_count(len(expected), 20)
     arrived = numbers(seen.events()).get(channel, [])
@@ -119,7 +120,7 @@ def test_two_objects_in_one_item_may_have_been_delivered(stack: Stack) -> None:
     stack.subscribe(channel)
     add(stack, channel, spoiled(channel, "two events"))
     publish.delay(channel, "n", {"n": 0})
-    draining.run_guarded(APP, 0)
+    run_drain.run_guarded(APP, 0)
     [letter] = operations.dead_list(get_settings(), APP, 10)
     assert (letter.reason, letter.maybe_delivered) == ("unreadable", True)
     assert letter.words.startswith("200 with 3 receipts for a batch of 2")

@@ -1,6 +1,5 @@
 """What a user's type checker says of programs written against the client: nothing."""
 
-import inspect
 import re
 import subprocess
 import sys
@@ -10,8 +9,6 @@ import pytest
 
 import sockudo_publisher
 from sockudo_publisher.client.api import answers
-from sockudo_publisher.tasks import options
-from sockudo_publisher.tasks.publish_types import Publish, PublishOptions
 from tests.support.parts import need_module
 
 pytestmark = pytest.mark.unit
@@ -228,23 +225,6 @@ def test_a_project_is_well_typed_for_pyright(tmp_path: Path) -> None:
     found = mistakes_found(printed := pyright(written(tmp_path).read_text()))
     lines = range(3, 3 + len(MISTAKES))
     assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == [], printed
-
-
-@pytest.mark.parametrize("name", [name for name, value in vars(Publish).items() if callable(value)])
-def test_types_of_publish_are_those_of_the_task(name: str) -> None:
-    """What a checker is told exists, and takes what it says."""
-    task = sockudo_publisher.publish
-    real = task.run if name == "__call__" else getattr(task, name)
-    parameters = inspect.signature(real).parameters
-    takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
-    for wanted in list(inspect.signature(getattr(Publish, name)).parameters.values())[1:]:
-        if wanted.kind in (wanted.KEYWORD_ONLY, wanted.POSITIONAL_OR_KEYWORD):
-            assert takes_any or wanted.name in parameters, wanted
-
-
-def test_types_of_the_options_are_all_that_publish_takes() -> None:
-    """Those that it refuses are no part of them."""
-    assert set(PublishOptions.__annotations__) == options._KNOWN - {"content_type", "content_encoding"}
 
 
 def test_every_type_of_an_answer_can_be_imported() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from sockudo_publisher.delivery.backoff import backoff_s
+from sockudo_publisher.delivery.canary_result import CanaryResult
 from sockudo_publisher.delivery.decide import Attempt, Pause, Settle, Step, TryAgain
 from sockudo_publisher.delivery.dedup_check import (
     NO_TRUST,
@@ -18,14 +19,14 @@ from sockudo_publisher.delivery.dedup_check import (
     find_check_need,
     is_good,
 )
-from sockudo_publisher.delivery.outcome import DedupAnswer, Finding, Outcome
+from sockudo_publisher.delivery.outcome import Finding, Outcome
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.batch import Batch
 
 pytestmark = pytest.mark.unit
 
 NOW_MS = 1_000_000
-GOOD = DedupAnswer(Finding(Outcome.ACCEPTED))
+GOOD = CanaryResult(Finding(Outcome.ACCEPTED))
 NONE, DONE_BY_OTHER, DUE = CheckNeed.NONE, CheckNeed.DONE_BY_OTHER, CheckNeed.DUE
 
 
@@ -36,16 +37,16 @@ def batch(first_ms: int, *, resent: bool = True) -> Batch:
 class Check:
     """The trust of one run; its canaries give ``answers`` one after the other, then good ones."""
 
-    def __init__(self, *answers: DedupAnswer) -> None:
+    def __init__(self, *answers: CanaryResult) -> None:
         self.answers = list(answers)
         self.questions: list[str] = []
         self.trust = NO_TRUST
 
-    def ask_old(self, since_ms: int, timeout_s: float) -> DedupAnswer:
+    def ask_old(self, since_ms: int, timeout_s: float) -> CanaryResult:
         self.questions.append("old")
         return self.answers.pop(0) if self.answers else GOOD
 
-    def ask_fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> DedupAnswer:
+    def ask_fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> CanaryResult:
         self.questions.append(f"fresh {rounds}")
         return self.answers.pop(0) if self.answers else GOOD
 
@@ -65,7 +66,7 @@ class Check:
             policy=Policy(),
         )
 
-    def ask(self, now_ms: int = NOW_MS) -> DedupAnswer:
+    def ask(self, now_ms: int = NOW_MS) -> CanaryResult:
         """A whole check, as the loop does it."""
         answer, self.trust = ask_dedup_memory(
             self.trust, NOW_MS, self.ask_old, self.ask_fresh, timeout_s=30.0, sleep=lambda seconds: False
@@ -192,14 +193,14 @@ def test_old_canaries_are_asked_once() -> None:
 @pytest.mark.parametrize(
     ("answers", "questions"),
     [
-        ([DedupAnswer(Finding(Outcome.ACCEPTED), forgotten=True)], ["old"]),
-        ([GOOD, DedupAnswer(Finding(Outcome.ACCEPTED), forgotten=True)], ["old", "fresh 1"]),
-        ([DedupAnswer(Finding(Outcome.NOT_SENT))], ["old"]),
-        ([GOOD, DedupAnswer(Finding(Outcome.UNKNOWN))], ["old", "fresh 1"]),
+        ([CanaryResult(Finding(Outcome.ACCEPTED), forgotten=True)], ["old"]),
+        ([GOOD, CanaryResult(Finding(Outcome.ACCEPTED), forgotten=True)], ["old", "fresh 1"]),
+        ([CanaryResult(Finding(Outcome.NOT_SENT))], ["old"]),
+        ([GOOD, CanaryResult(Finding(Outcome.UNKNOWN))], ["old", "fresh 1"]),
     ],
     ids=["old forgotten", "fresh forgotten", "server away", "server away behind the old ones"],
 )
-def test_bad_answer_ends_the_check_and_clears_nothing(answers: list[DedupAnswer], questions: list[str]) -> None:
+def test_bad_answer_ends_the_check_and_clears_nothing(answers: list[CanaryResult], questions: list[str]) -> None:
     """Old canaries that were remembered are not asked again."""
     check = Check(*answers)
     assert check.ask() == answers[-1]
@@ -211,7 +212,7 @@ def test_bad_answer_ends_the_check_and_clears_nothing(answers: list[DedupAnswer]
 
 def test_server_that_refuses_canaries_lets_the_batch_go() -> None:
     """The canaries can tell nothing: the settings count, as without canaries."""
-    check = Check(DedupAnswer(Finding(Outcome.REFUSED)), DedupAnswer(Finding(Outcome.REFUSED)))
+    check = Check(CanaryResult(Finding(Outcome.REFUSED)), CanaryResult(Finding(Outcome.REFUSED)))
     check.ask()
     assert check.need() is NONE
 

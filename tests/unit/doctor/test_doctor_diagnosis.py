@@ -10,15 +10,16 @@ import pytest
 from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.doctor import diagnosis
 from sockudo_publisher.doctor.checks.access import ACCESS_CHECKS
-from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS, BrokerFacts
+from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS
 from sockudo_publisher.doctor.checks.dedup_memory import MEMORY_CHECKS
 from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS
 from sockudo_publisher.doctor.checks.deployment import DEPLOYMENT_CHECKS
 from sockudo_publisher.doctor.checks.doorbells import DOORBELL_CHECKS
 from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS
-from sockudo_publisher.doctor.checks.redis import REDIS_CHECKS, RedisFacts
+from sockudo_publisher.doctor.checks.redis import REDIS_CHECKS
 from sockudo_publisher.doctor.checks.variables import SETTINGS_CHECKS
 from sockudo_publisher.doctor.diagnosis import diagnose
+from sockudo_publisher.doctor.facts.values import BrokerFacts, RedisFacts
 from sockudo_publisher.errors import ConfigurationError
 
 pytestmark = pytest.mark.unit

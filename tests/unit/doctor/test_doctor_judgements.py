@@ -10,23 +10,32 @@ from hypothesis import strategies as st
 
 from sockudo_publisher.canaries.values import MemoryReport
 from sockudo_publisher.client.http.transport import Response
-from sockudo_publisher.doctor.checks.access import ACCESS_CHECKS, Access, is_open, judge_access
-from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS, BrokerFacts, Worker, judge_broker
+from sockudo_publisher.doctor.checks.access import ACCESS_CHECKS, judge_access
+from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS, judge_broker
 from sockudo_publisher.doctor.checks.dedup_memory import (
     MEMORY_CHECKS,
-    Canaries,
-    Load,
-    NodeAnswer,
-    is_fresh,
     judge_remembering,
     memories_differ,
     nodes_take_turns,
 )
-from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS, Cut, DeliveryFacts, PauseFacts, judge_delivering
-from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS, Asked, LimitFacts, judge_limits
+from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS, DeliveryFacts, judge_delivering
+from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS, LimitFacts, judge_limits
 from sockudo_publisher.doctor.diagnosis import Diagnosis
+from sockudo_publisher.doctor.facts.journal import is_fresh
 from sockudo_publisher.doctor.facts.server_reply import ServerReply, read_reply
 from sockudo_publisher.doctor.facts.sockudo import TURNS, _ahead_s
+from sockudo_publisher.doctor.facts.values import (
+    Access,
+    BrokerFacts,
+    CanaryCounts,
+    Cut,
+    LimitAnswer,
+    NodeAnswer,
+    NodeLoad,
+    PauseFacts,
+    Worker,
+    is_open,
+)
 from sockudo_publisher.doctor.finding import Finding, State, broken, fine, risk, unknown
 
 pytestmark = pytest.mark.unit
@@ -175,8 +184,8 @@ PLANTED = ServerReply(400, "invalid_input", "Event name is required")
 BUSY = ServerReply(503, "backpressure", "x")
 
 
-def asked(amount, answer) -> Asked:
-    return Asked(amount, answer)
+def asked(amount, answer) -> LimitAnswer:
+    return LimitAnswer(amount, answer)
 
 
 WELL = LimitFacts(
@@ -260,7 +269,7 @@ def test_limits_without_answers_are_unknown():
     assert (first.state.value, "the workers go by 50" in first.why) == ("fine", True)
 
 
-REMEMBERED = Canaries(10, 10, 10, 10, 3.0)
+REMEMBERED = CanaryCounts(10, 10, 10, 10, 3.0)
 ONE_NODE = [NodeAnswer(payload, refused=payload == "B") for payload in TURNS]
 FULL_NODE = [NodeAnswer(payload, refused=False) for payload in TURNS]
 FORGETS = MemoryReport("forgets", asked=20, forgotten=3, rate=500.0, window_s=120, forgets_until_ms=9, at_ms=1)
@@ -284,16 +293,21 @@ def turns(nodes: int, skip: int = 0) -> list[NodeAnswer]:
         pytest.param(REMEMBERED, ONE_NODE, REMEMBERS, "fine fine", "", id="measured too"),
         pytest.param(REMEMBERED, ONE_NODE, FORGETS, "broken fine", "max_capacity = 120000", id="workers know better"),
         pytest.param(
-            Canaries(10, 10, 10, 6), ONE_NODE, None, "broken risk", "max_capacity = 100000", id="some forgotten"
+            CanaryCounts(10, 10, 10, 6), ONE_NODE, None, "broken risk", "max_capacity = 100000", id="some forgotten"
         ),
-        pytest.param(Canaries(10, 10, 10, 0), FULL_NODE, None, "broken unknown", "enabled = true", id="all forgotten"),
+        pytest.param(CanaryCounts(10, 10, 10, 0), FULL_NODE, None, "broken unknown", "enabled = true", id="none kept"),
         pytest.param(
-            Canaries(10, 10, 10, 0), FULL_NODE, REMEMBERS, "broken unknown", "max_capacity = 120000", id="rate known"
+            CanaryCounts(10, 10, 10, 0),
+            FULL_NODE,
+            REMEMBERS,
+            "broken unknown",
+            "max_capacity = 120000",
+            id="rate",
         ),
-        pytest.param(Canaries(10, 10, 10, 5), turns(2), None, "broken broken", "redis", id="two nodes"),
+        pytest.param(CanaryCounts(10, 10, 10, 5), turns(2), None, "broken broken", "redis", id="two nodes"),
         pytest.param(REMEMBERED, turns(2), FORGETS, "broken broken", "redis", id="two nodes, measured"),
-        pytest.param(Canaries(10, 0), [], None, "broken unknown", "5.0", id="no receipts"),
-        pytest.param(Canaries(10, 10), [], None, "unknown unknown", "status", id="not asked"),
+        pytest.param(CanaryCounts(10, 0), [], None, "broken unknown", "5.0", id="no receipts"),
+        pytest.param(CanaryCounts(10, 10), [], None, "unknown unknown", "status", id="not asked"),
         pytest.param(None, [], None, "unknown unknown", "status", id="not planted"),
         pytest.param(None, [], FORGETS, "broken unknown", "max_capacity", id="only workers know"),
     ],
@@ -334,12 +348,12 @@ def test_one_memory_never_looks_like_two(payloads):
 )
 def test_nodes_that_count_for_themselves_show(loads, several):
     """Numbers that come back after others; those of one busy node go on, or return once or twice."""
-    assert nodes_take_turns([Load(ord(load)) for load in loads]) is several
+    assert nodes_take_turns([NodeLoad(ord(load)) for load in loads]) is several
 
 
 def test_nodes_without_a_subscriber_look_like_one():
     """It says so, and what would tell."""
-    found = named(judge_remembering(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[Load()] * 10), MEMORY_CHECKS)
+    found = named(judge_remembering(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[NodeLoad()] * 10), MEMORY_CHECKS)
     assert found["sockudo.nodes"].state.value == "fine"
     assert "no subscribers yet" in found["sockudo.nodes"].why
 

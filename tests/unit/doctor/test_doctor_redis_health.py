@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.doctor.checks.redis import REDIS_CHECKS, RedisFacts, judge_redis
+from sockudo_publisher.doctor.checks.redis import REDIS_CHECKS, judge_redis
+from sockudo_publisher.doctor.facts.values import RedisFacts
 
 pytestmark = pytest.mark.unit
 

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher.doctor.checks import redis_rights as rights
-from sockudo_publisher.doctor.checks.broker import BrokerFacts, judge_broker
-from sockudo_publisher.doctor.checks.redis_rights import (
-    CALLER,
-    OPERATOR,
-    PARTS,
-    UNNEEDED,
-    WORKER,
-    RightsFacts,
-    judge_rights,
-    rights_of,
-)
+from sockudo_publisher.doctor.checks.broker import judge_broker
+from sockudo_publisher.doctor.checks.redis_rights import judge_rights
+from sockudo_publisher.doctor.facts import rights
+from sockudo_publisher.doctor.facts.rights import CALLER, OPERATOR, PARTS, UNNEEDED, WORKER, rights_of
+from sockudo_publisher.doctor.facts.values import BrokerFacts, RightsFacts
 from sockudo_publisher.journal.redis.scripts import NAMES
 
 pytestmark = pytest.mark.unit

@@ -1,23 +1,22 @@
-"""What comes from the broker is checked before it is acted upon: finished events, refusals, doorbells."""
+"""A worker checks each field of a received append message before it uses it: finished events and refused calls."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.errors import ConfigurationError, ValidationError
+from sockudo_publisher.errors import ConfigurationError, IdempotencyConflict, ValidationError
 from sockudo_publisher.publishing.prepare import prepare
-from sockudo_publisher.tasks import message
+from sockudo_publisher.tasks.message import FinishedEvent, read_event, write_event, write_refusal
 from sockudo_publisher.wiring.app import app_named, forget_apps
 
 pytestmark = pytest.mark.unit
 
-SECRET = "what nobody may read in a log"
+SECRET = "a payload that no log may show"
 FINGERPRINT = "0123456789abcdef" * 2
 
 
@@ -32,30 +31,40 @@ def body(**changes: Any) -> str:
     return json.dumps({name: value for name, value in event.items() if value is not None})
 
 
-def prepared(**changes: Any) -> dict[str, Any]:
-    whole = {"app": "default", "id": "m", "items": [["c", body(), 0]], "key": None, "fingerprint": ""}
+def message(**changes: Any) -> dict[str, Any]:
+    whole = {
+        "namespace": "",
+        "app": "default",
+        "id": "m",
+        "items": [["c", body(), 0]],
+        "key": None,
+        "fingerprint": "",
+    }
     return {name: value for name, value in {**whole, **changes}.items() if value is not ...}
 
 
 @pytest.mark.parametrize("key", [None, "the-key"])
 @pytest.mark.parametrize("channels", ["c", ["c", "#server-to-user-7"]])
-def test_what_a_caller_made_is_read_unchanged(channels: str | list[str], key: str | None) -> None:
-    """With all that it may hold."""
-    app = app_named()
-    made = prepare(app, channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2", expires_ms=4 * 10**12)
-    sent = json.loads(json.dumps(message.to_message(app, made)))
-    assert message.from_message(sent) == (app, made)
+@pytest.mark.parametrize("namespace", ["", "blue"])
+def test_written_event_is_read_unchanged(channels: str | list[str], key: str | None, namespace: str) -> None:
+    """With every field in use, through JSON."""
+    made = prepare(
+        app_named(), channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2", expires_ms=4 * 10**12
+    )
+    event = FinishedEvent(namespace, "default", made)
+    assert read_event(json.loads(json.dumps(write_event(event)))) == event
 
 
 BAD: dict[str, Any] = {
-    **{f"no {name}": prepared(**{name: ...}) for name in ("app", "id", "items", "key", "fingerprint")},
-    **{f"{value!r}": value for value in (None, 1, "x", [], {}, [prepared()])},
-    **{f"id {value!r}": prepared(id=value) for value in (None, 1, "", "x" * 129, "\ud800", {}, "another")},
-    **{f"key {value!r}": prepared(key=value) for value in (1, "", "another", {}, [])},
-    **{f"fingerprint {value!r}": prepared(fingerprint=value) for value in (None, 1, "x", FINGERPRINT + "0", {})},
-    **{f"app {value!r}": prepared(app=value) for value in (None, 1, {}, [])},
+    **{f"no {name}": message(**{name: ...}) for name in ("namespace", "app", "id", "items", "key", "fingerprint")},
+    **{f"{value!r}": value for value in (None, 1, "x", [], {}, [message()])},
+    **{f"namespace {value!r}": message(namespace=value) for value in (None, 1, {}, [])},
+    **{f"id {value!r}": message(id=value) for value in (None, 1, "", "x" * 129, "\ud800", {}, "another")},
+    **{f"key {value!r}": message(key=value) for value in (1, "", "another", {}, [])},
+    **{f"fingerprint {value!r}": message(fingerprint=value) for value in (None, 1, "x", FINGERPRINT + "0", {})},
+    **{f"app {value!r}": message(app=value) for value in (None, 1, {}, [])},
     **{
-        f"items {value!r}"[:60]: prepared(items=value)
+        f"items {value!r}"[:60]: message(items=value)
         for value in (
             *(None, 1, "c", {}, [], [[]], [None], ["c"], [["c", body()]], [["c", body(), 0, 0]], {"c": body()}),
             *([["c", body(), 0]] * 2, [["c", body(), 0]] * 101),
@@ -71,88 +80,40 @@ BAD: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("given", BAD.values(), ids=BAD)
-def test_prepared_message_that_nobody_made_is_refused(given: Any) -> None:
-    """By its field, without the event in the words."""
-    with pytest.raises(ValidationError, match="prepared") as caught:
-        message.from_message(given)
+def test_malformed_event_is_refused_by_field(given: Any) -> None:
+    """The error names the field and does not repeat the event."""
+    with pytest.raises(ValidationError, match="event") as caught:
+        read_event(given)
     assert SECRET not in str(caught.value)
     assert len(str(caught.value)) < 200
 
 
-def test_app_that_is_not_configured_is_named() -> None:
-    """As everywhere."""
-    with pytest.raises(ConfigurationError, match="elsewhere"):
-        message.from_message(prepared(app="elsewhere"))
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(list(prepared())), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(list(message())), inner, max_size=5),
     max_leaves=12,
 )
 
 
 @given(JSON)
-def test_any_json_is_refused_in_words_of_ours(given: Any) -> None:
-    """Whatever it is: nothing else is raised."""
-    with pytest.raises((ValidationError, ConfigurationError)):
-        message.from_message(given)
-    assert isinstance(message.refused(given), Exception)
+def test_any_other_json_raises_a_validation_error(given: Any) -> None:
+    """No other kind of error, and no event."""
+    with pytest.raises(ValidationError):
+        read_event(given)
+    with pytest.raises((ValidationError, ConfigurationError, IdempotencyConflict, TypeError)):
+        read_event({"refused": given})
+
+
+@pytest.mark.parametrize("kind", [ValidationError, ConfigurationError, TypeError])
+def test_written_refusal_is_raised_by_its_type(kind: type[Exception]) -> None:
+    """The step of a canvas fails with the error of its call."""
+    sent = json.loads(json.dumps(write_refusal(kind("data: missing"))))
+    with pytest.raises(kind, match=r"^data: missing$"):
+        read_event(sent)
 
 
 @pytest.mark.parametrize("value", [None, 1, "x", [], {}, {"type": "TypeError"}, {"type": [], "message": "m"}])
-def test_refusal_that_nobody_made_is_an_error_all_the_same(value: Any) -> None:
-    """The step fails with it."""
-    assert isinstance(message.refused(value), ValidationError)
-
-
-APPS = ("default", "other")
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs", "read"),
-    [
-        (("default", 0), {}, ("default", 0, None)),
-        (("other", 7, "c"), {}, ("other", 7, "c")),
-        (("other", 7, None), {}, ("other", 7, None)),
-        ((), {"app": "default", "lane": 3}, ("default", 3, None)),
-        (("default",), {"lane": 3, "channel": "#server-to-user-x"}, ("default", 3, "#server-to-user-x")),
-    ],
-)
-def test_ring_is_read(args: tuple[Any, ...], kwargs: dict[str, Any], read: tuple[Any, ...]) -> None:
-    """By place and by name."""
-    assert message.ring_from(args, kwargs, APPS) == read
-
-
-@pytest.mark.parametrize(
-    "lane", [-1, -(10**30), 0.5, 0.0, True, False, "1", "", None, 10**9, 10**400, [], {}, [0], float("nan")]
-)
-def test_lane_that_is_none_is_refused(lane: Any) -> None:
-    """True is no 1, 0.0 no 0."""
-    with pytest.raises(ValidationError, match="lane"):
-        message.ring_from(("default", lane), {}, APPS)
-
-
-@pytest.mark.parametrize(
-    ("args", "kwargs"),
-    [
-        ((), {}),
-        (("default",), {}),
-        ((), {"lane": 0}),
-        (("default", 0, None, 1), {}),
-        (("default", 0), {"lane": 0}),
-        (("default", 0), {"x": 0}),
-        (("nowhere", 0), {}),
-        (("", 0), {}),
-        ((None, 0), {}),
-        ((["default"], 0), {}),
-        (({}, 0), {}),
-        ((1, 0), {}),
-        *((("default", 0, channel), {}) for channel in ("", 1, True, [], {}, "a b", "x" * 201, "\ud800", 0)),
-    ],
-)
-def test_ring_that_is_none_is_refused(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """In a line."""
-    with pytest.raises(ValidationError, match="drain") as caught:
-        message.ring_from(args, kwargs, APPS)
-    assert len(str(caught.value)) < 200
+def test_malformed_refusal_is_a_validation_error(value: Any) -> None:
+    """The step fails all the same."""
+    with pytest.raises(ValidationError):
+        read_event({"refused": value})

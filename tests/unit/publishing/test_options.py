@@ -14,13 +14,13 @@ from sockudo_publisher.tasks.options import (
     MAX_MS,
     Way,
     check_destination,
-    checked,
+    check_options,
+    choose_way,
+    drop_refused_options,
     expiry_ms,
-    for_another_app,
-    for_our_queue,
-    names_queue,
-    way_of,
-    without_refused,
+    options_for_other_app,
+    options_for_own_queue,
+    sends_to_queue,
 )
 
 pytestmark = pytest.mark.unit
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.unit
 LATE = datetime(9999, 12, 31, 23, 59, tzinfo=timezone(timedelta(hours=-12)))
 
 VALUES: dict[str, tuple[str, Any, str]] = {
-    "pickle": ("serializer", "pickle", "serializer: workers of publish read json alone"),
+    "pickle": ("serializer", "pickle", "serializer: workers of publish read only json"),
     "compression unknown": ("compression", "rot13", "compression: workers of publish read zlib, gzip, bzip2 and lzma"),
     "compression optional": ("compression", "zstd", "compression: workers of publish read"),
     "content type": ("content_type", "text/plain", "content_type: not for publish"),
@@ -54,7 +54,7 @@ VALUES: dict[str, tuple[str, Any, str]] = {
     "expires delta": ("expires", timedelta(1), "expires: a timedelta, expected seconds or a datetime"),
     "link": ("link", 5, "link: a int, expected a signature"),
     "links": ("link_error", [{"task": "a"}, None], "link_error: a NoneType, expected a signature"),
-    "expiration": ("expiration", 5, "expiration: a broker would drop the message and its event; expires= is"),
+    "expiration": ("expiration", 5, "expiration: the broker would drop the message and its event; use expires="),
     "expires str": ("expires", "soon", "expires: a str, expected seconds or a datetime"),
     "expires nan": ("expires", float("nan"), "expires: nan seconds, expected -1000000000 to 1000000000"),
     "expires inf": ("expires", float("-inf"), "expires: -inf seconds"),
@@ -67,12 +67,12 @@ VALUES: dict[str, tuple[str, Any, str]] = {
 def test_value_that_a_worker_could_not_take(name: str, value: Any, words: str) -> None:
     """A ValidationError that begins with the option's name."""
     with pytest.raises(ValidationError) as caught:
-        checked({name: value})
+        check_options({name: value})
     assert str(caught.value).startswith(words)
 
 
 NAMES: dict[str, tuple[dict[str, Any], str]] = {
-    "one field": ({"key": "k", "countdown": 1}, "apply_async() got key as an option: what is the event's goes into"),
+    "one field": ({"key": "k", "countdown": 1}, "apply_async() got key as an option: put fields of the event into"),
     "several": ({"extras": {}, "app": "eu", "tags": {}}, "apply_async() got tags, extras, app as an option"),
     "typo": ({"expire": 5}, "apply_async() got an unexpected option 'expire', is it 'expires'?"),
     "typo of a field": ({"socketid": "1.2"}, "apply_async() got an unexpected option 'socketid', is it 'socket_id'?"),
@@ -84,7 +84,7 @@ NAMES: dict[str, tuple[dict[str, Any], str]] = {
 def test_name_that_is_no_option(options: dict[str, Any], words: str) -> None:
     """A TypeError that says where it belongs, or what it may be."""
     with pytest.raises(TypeError) as caught:
-        checked(options)
+        check_options(options)
     assert words in str(caught.value)
 
 
@@ -102,13 +102,13 @@ def test_what_celery_takes_is_left_as_it_is() -> None:
         "stamped_headers": ["tag"],
         "x-anything": 1,
     }
-    assert checked(given) == given
+    assert check_options(given) == given
 
 
 def test_time_without_a_zone_is_utc() -> None:
     """For both: the item's own expiry and the message's must not differ by the zone of some app."""
     naive = datetime(2030, 1, 1)
-    assert checked({"eta": naive, "expires": naive}) == {
+    assert check_options({"eta": naive, "expires": naive}) == {
         "eta": naive.replace(tzinfo=timezone.utc),
         "expires": naive.replace(tzinfo=timezone.utc),
     }
@@ -117,7 +117,7 @@ def test_time_without_a_zone_is_utc() -> None:
 def test_expiry_keeps_to_the_digits_that_lua_keeps() -> None:
     """The farthest of each kind, and what is long past."""
     farthest = datetime(5138, 11, 16, 9, 46, 39, tzinfo=timezone.utc)
-    assert expiry_ms(checked({"expires": farthest})["expires"], lambda: 0) <= MAX_MS
+    assert expiry_ms(check_options({"expires": farthest})["expires"], lambda: 0) <= MAX_MS
     assert expiry_ms(10**9, lambda: 1_800_000_000_000) < MAX_MS
     assert expiry_ms(-(10**9), lambda: 5) == 1
 
@@ -126,7 +126,7 @@ def test_what_is_left_of_refused_options_finds_its_way() -> None:
     """A refused step of a canvas is sent as such, without what refused it."""
     way = {"queue": "sockudo", "task_id": "t", "chain": [1], "parent_id": "p", "countdown": 1, "mark": 1}
     stamped = {"stamped_headers": ["mark"]}
-    assert without_refused({"serializer": "pickle", "eta": 5, "key": "k", **way, **stamped}) == {**way, **stamped}
+    assert drop_refused_options({"serializer": "pickle", "eta": 5, "key": "k", **way, **stamped}) == {**way, **stamped}
 
 
 def test_delay_says_what_it_takes() -> None:
@@ -150,7 +150,7 @@ TIMES = ("2030-01-02T03:04:05Z", "2030-01-02T03:04:05+00:00", "2030-01-02T03:04:
 @pytest.mark.parametrize("name", ["eta", "expires"])
 def test_text_of_a_time_is_read_as_celery_reads_it(name: str, text: str) -> None:
     """ISO 8601, as schedules in JSON and databases have it; UTC without a zone."""
-    assert checked({name: text}) == {name: datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)}
+    assert check_options({name: text}) == {name: datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone.utc)}
 
 
 WAYS: dict[str, tuple[dict[str, Any], Way]] = {
@@ -175,8 +175,8 @@ WAYS: dict[str, tuple[dict[str, Any], Way]] = {
 @pytest.mark.parametrize(("options", "way"), WAYS.values(), ids=WAYS)
 def test_way_of_a_call(options: dict[str, Any], way: Way) -> None:
     """A message only where the options need one; behind another task always, as its result is waited for."""
-    assert way_of(options) is way
-    assert way_of(options, is_next_step=True) is Way.CANVAS
+    assert choose_way(options) is way
+    assert choose_way(options, is_next_step=True) is Way.CANVAS
 
 
 NAMES_OURS: dict[str, tuple[dict[str, Any], bool]] = {
@@ -193,7 +193,7 @@ NAMES_OURS: dict[str, tuple[dict[str, Any], bool]] = {
 @pytest.mark.parametrize(("options", "ours"), NAMES_OURS.values(), ids=NAMES_OURS)
 def test_options_that_name_our_queue(options: dict[str, Any], ours: bool) -> None:
     """By text or by kombu's objects."""
-    assert names_queue(options, "sockudo") is ours
+    assert sends_to_queue(options, "sockudo") is ours
 
 
 def test_countdown_to_another_queue_is_refused() -> None:
@@ -220,5 +220,5 @@ def test_message_takes_what_can_do_no_harm() -> None:
         "x-own": 1,
     }
     kept = {"task_id": "t", "countdown": 5, "headers": {"mine": 1}, "stamped_headers": ["mark"], "mark": "m"}
-    assert for_our_queue(given, "sockudo") == {**kept, "queue": "sockudo"}
-    assert for_another_app(given) == {**kept, "expires": 3, "queue": "q", "priority": 3, "x-own": 1}
+    assert options_for_own_queue(given, "sockudo") == {**kept, "queue": "sockudo"}
+    assert options_for_other_app(given) == {**kept, "expires": 3, "queue": "q", "priority": 3, "x-own": 1}

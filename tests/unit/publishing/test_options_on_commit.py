@@ -39,6 +39,6 @@ def test_link_that_cannot_be_sent_is_refused_now(
     shop.conf.update(settings)
     given = {"link": shop.signature("shop.audit"), **options}
     with pytest.raises(kind, match=words):
-        publish.checked_options(given)
+        publish.check_call_options(given)
     shop.conf.task_always_eager = True  # then nothing is sent
-    assert publish.checked_options(given) == given
+    assert publish.check_call_options(given) == given

@@ -12,7 +12,7 @@ from celery.exceptions import Retry
 from celery.local import Proxy
 
 from sockudo_publisher import publish, register
-from sockudo_publisher.tasks.other_apps import app_of_canvas, is_registered
+from sockudo_publisher.tasks.other_apps import find_canvas_app, is_registered
 from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.private_celery import celery_app
 
@@ -93,10 +93,11 @@ def test_arguments_that_are_none_are_refused_as_celery_does(
 
 
 def test_importing_puts_nothing_into_other_apps(shop: Celery) -> None:
-    """Only `register` does, with both tasks: `celery report`, beat and worker of an app list what is its own."""
+    """Only `register` does, with the three tasks: `celery report`, beat and worker of an app list its own tasks."""
     assert not [name for name in shop.tasks if name.startswith("sockudo")]
     register(shop)
     assert sorted(name for name in shop.tasks if name.startswith("sockudo")) == [
+        "sockudo_publisher.append",
         "sockudo_publisher.drain",
         "sockudo_publisher.publish",
     ]
@@ -124,7 +125,7 @@ def test_steps_of_the_stand_in_tell_no_app(shop: Celery) -> None:
     register(shop)
     stand_in = Celery("default", set_as_current=False)
     for link in (Signature("a", app=stand_in), Signature("a", app=shop), {"task": "a"}):
-        assert app_of_canvas(celery_app, {"link": [link]}) is shop
+        assert find_canvas_app(celery_app, {"link": [link]}) is shop
     stand_in.close()
 
 
@@ -136,7 +137,7 @@ def test_stand_in_registers_the_app_it_stands_for(shop: Celery) -> None:
     here[0] = other
     assert task.app is shop
     assert is_registered(shop)
-    assert app_of_canvas(celery_app, {}) is shop
+    assert find_canvas_app(celery_app, {}) is shop
     other.close()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from celery import Celery, chain, chord, chunks, group, signature, xmap
 
-from sockudo_publisher.tasks.canvas_steps import UnsentStep, names_without_queue, sendable, task_names
+from sockudo_publisher.tasks.canvas_steps import UnsentStep, find_unroutable_names, replace_unsendable, task_names
 
 pytestmark = pytest.mark.unit
 
@@ -52,17 +52,17 @@ SHAPES: dict[str, tuple[Any, list[str]]] = {
 @pytest.mark.parametrize(("given", "names"), SHAPES.values(), ids=SHAPES)
 def test_names_of_what_cannot_be_sent(given: Any, names: list[str]) -> None:
     """As it was made, and as it comes out of a message."""
-    assert names_without_queue(given, is_ours) == names
-    assert names_without_queue(json.loads(json.dumps(given)), is_ours) == names
+    assert find_unroutable_names(given, is_ours) == names
+    assert find_unroutable_names(json.loads(json.dumps(given)), is_ours) == names
 
 
 def test_group_keeps_the_members_that_can_be_sent() -> None:
     """Only the others are replaced; a chord is sent whole or not at all, since it counts its members."""
-    kept = sendable(json.loads(json.dumps(group(step("a"), step("b", queue="q")))), is_ours)
+    kept = replace_unsendable(json.loads(json.dumps(group(step("a"), step("b", queue="q")))), is_ours)
     first, second = kept["kwargs"]["tasks"]
     assert isinstance(first, UnsentStep)
     assert not isinstance(second, UnsentStep)
-    assert isinstance(sendable(chord([step("a"), step("ours")], step("ours")), is_ours), UnsentStep)
+    assert isinstance(replace_unsendable(chord([step("a"), step("ours")], step("ours")), is_ours), UnsentStep)
 
 
 @pytest.mark.parametrize("send", ["apply_async", "delay", "clone", "signature"])

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from sockudo_publisher.workerapp.run_drain import StopFlag
+from sockudo_publisher.wiring.stop import StopFlag
 
 pytestmark = pytest.mark.unit
 
 INTERRUPTED = """
 import signal, time
-from sockudo_publisher.workerapp.run_drain import StopFlag
+from sockudo_publisher.wiring.stop import StopFlag
 flag = StopFlag()
 signals = 0
 def on_signal(*_):
@@ -36,7 +36,7 @@ def test_signal_that_comes_while_the_flag_is_read_sets_it() -> None:
 
 FORKED = """
 import os
-from sockudo_publisher.workerapp.run_drain import StopFlag
+from sockudo_publisher.wiring.stop import StopFlag
 flag = StopFlag()
 started, start = os.pipe()
 going, go = os.pipe()

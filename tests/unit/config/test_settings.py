@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.config import settings as module
-from sockudo_publisher.config.settings import DEFAULT_APP, Settings, get_settings, unknown_variables
+from sockudo_publisher.config.misspelled import unknown_variables
+from sockudo_publisher.config.settings import DEFAULT_APP, Settings
 from sockudo_publisher.delivery import window
 from sockudo_publisher.errors import ConfigurationError
 
@@ -262,20 +263,6 @@ def test_default_is_not_a_name_for_further_apps() -> None:
         read(SOCKUDO_APPS=json.dumps({DEFAULT_APP: URL}))
 
 
-def test_process_reads_its_environment_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until it is told to read it again."""
-    get_settings.cache_clear()
-    monkeypatch.setenv("SOCKUDO_LANES", "3")
-    try:
-        assert get_settings().lanes == 3
-        monkeypatch.setenv("SOCKUDO_LANES", "4")
-        assert get_settings().lanes == 3
-        get_settings.cache_clear()
-        assert get_settings().lanes == 4
-    finally:
-        get_settings.cache_clear()
-
-
 # -- variables that nobody reads ----------------------------------------------------------------------
 
 
@@ -302,7 +289,7 @@ def test_known_variables_and_those_of_the_server_are_no_misspellings() -> None:
 
 # -- docs/settings.md ---------------------------------------------------------------------------------
 
-DOCUMENT = (Path(__file__).parents[2] / "docs" / "settings.md").read_text(encoding="utf-8")
+DOCUMENT = (Path(__file__).parents[3] / "docs" / "settings.md").read_text(encoding="utf-8")
 ROWS = {
     cells[1].strip("`"): dict(zip(("field", "unit", "default", "range", "meaning"), cells[2:7], strict=True))
     for line in DOCUMENT.splitlines()
@@ -396,5 +383,5 @@ def test_queue_follows_the_namespace(namespace: str, queue: str) -> None:
 
 def test_namespace_is_checked_wherever_it_is_from() -> None:
     """Settings that were made in a program are no different."""
-    with pytest.raises(ConfigurationError, match=r"^SOCKUDO_NAMESPACE: "):
+    with pytest.raises(ConfigurationError, match=r"^namespace \(SOCKUDO_NAMESPACE\): "):
         Settings(namespace="a:sockudo")

@@ -11,21 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.canaries.schedule import (
+from sockudo_publisher.canaries.schedule import ages_to_plant, beat_s, canaries_after_trouble, due_canaries, is_askable
+from sockudo_publisher.canaries.values import Beat, Canary, CanaryAnswer, MemoryReport
+from sockudo_publisher.canaries.verdict import (
     ENOUGH,
     advice,
-    after_trouble,
-    ages_to_plant,
-    askable,
-    beat_s,
     capacity,
-    current,
-    due,
-    judge,
-    rate_seen,
+    current_report,
+    judge_answers,
+    peak_rate,
     summary,
 )
-from sockudo_publisher.canaries.values import Beat, Canary, CanaryAnswer, MemoryReport
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +36,7 @@ def answer(age_s: float, remembered: bool = True, ago_s: float = 1.0) -> CanaryA
 
 
 def judged(*answers: CanaryAnswer, before: MemoryReport | None = None) -> MemoryReport:
-    return judge(answers, NOW_MS, WINDOW_S, before or MemoryReport())
+    return judge_answers(answers, NOW_MS, WINDOW_S, before or MemoryReport())
 
 
 # -- the schedule -------------------------------------------------------------------------------------
@@ -79,13 +75,14 @@ def test_full_memory_is_asked_within_two_beats() -> None:
 def test_due_are_those_whose_age_has_come(times: list[tuple[int, int]]) -> None:
     """Planted plus age is not later than now."""
     canaries = [Canary(str(n), NOW_MS - ago, ask) for n, (ago, ask) in enumerate(times)]
-    assert {one.id for one in due(canaries, NOW_MS)} == {str(n) for n, (ago, ask) in enumerate(times) if ask <= ago}
+    due = {one.id for one in due_canaries(canaries, NOW_MS)}
+    assert due == {str(n) for n, (ago, ask) in enumerate(times) if ask <= ago}
 
 
 def test_canary_that_the_server_may_have_forgotten_is_not_asked() -> None:
     """Its holder was away: the answer would say nothing."""
-    assert askable(Canary("a", NOW_MS - 108_000, 0), NOW_MS, WINDOW_S)
-    assert not askable(Canary("a", NOW_MS - 115_000, 0), NOW_MS, WINDOW_S)
+    assert is_askable(Canary("a", NOW_MS - 108_000, 0), NOW_MS, WINDOW_S)
+    assert not is_askable(Canary("a", NOW_MS - 115_000, 0), NOW_MS, WINDOW_S)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +97,7 @@ def test_canary_that_the_server_may_have_forgotten_is_not_asked() -> None:
 def test_who_is_asked_after_trouble(ages_s: list[int], trouble_s: int, asked: list[int]) -> None:
     """Ids that the server knew before its memory may have been lost."""
     canaries = [Canary(str(age), NOW_MS - age * 1000, 0) for age in ages_s]
-    chosen = after_trouble(canaries, NOW_MS, NOW_MS - trouble_s * 1000, WINDOW_S)
+    chosen = canaries_after_trouble(canaries, NOW_MS, NOW_MS - trouble_s * 1000, WINDOW_S)
     assert [int(one.id) for one in chosen] == asked
 
 
@@ -145,8 +142,8 @@ def test_forgotten_id_counts_for_a_whole_window() -> None:
     assert report.forgets_until_ms == NOW_MS + 110_000
     assert (report.asked, report.forgotten, report.forgotten_from_s) == (2, 2, 5)
     good = [CanaryAnswer("id", 5000, True, NOW_MS + 109_000)] * 20
-    assert judge(good, NOW_MS + 109_999, WINDOW_S, report).verdict == "forgets"
-    later = judge(good, NOW_MS + 110_000, WINDOW_S, report)
+    assert judge_answers(good, NOW_MS + 109_999, WINDOW_S, report).verdict == "forgets"
+    later = judge_answers(good, NOW_MS + 110_000, WINDOW_S, report)
     assert (later.verdict, later.forgets_until_ms) == ("remembers", 0)
 
 
@@ -156,16 +153,16 @@ def test_time_in_the_future_is_a_window_at_most(ahead_ms: int) -> None:
     before = MemoryReport("forgets", forgets_until_ms=NOW_MS + ahead_ms, window_s=WINDOW_S)
     report = judged(before=before)
     assert (report.verdict, report.forgets_until_ms) == ("forgets", NOW_MS + 120_000)
-    assert judge([], NOW_MS + 120_000, WINDOW_S, report).verdict == "unknown"
+    assert judge_answers([], NOW_MS + 120_000, WINDOW_S, report).verdict == "unknown"
     assert judged(answer(5, remembered=False, ago_s=-ahead_ms / 1000)).verdict == "unknown"
 
 
 def test_report_of_workers_that_are_gone_says_nothing_any_more() -> None:
     """A window old, or never made."""
     report = judged(answer(5, False))
-    assert current(report, NOW_MS + 120_000) is report
-    assert current(report, NOW_MS + 120_001).verdict == "unknown"
-    assert current(MemoryReport(), NOW_MS) == MemoryReport()
+    assert current_report(report, NOW_MS + 120_000) is report
+    assert current_report(report, NOW_MS + 120_001).verdict == "unknown"
+    assert current_report(MemoryReport(), NOW_MS) == MemoryReport()
 
 
 # -- the rate and the advice --------------------------------------------------------------------------
@@ -174,13 +171,13 @@ def test_report_of_workers_that_are_gone_says_nothing_any_more() -> None:
 def test_rate_is_that_of_the_busiest_beat_of_the_window() -> None:
     """A burst counts until it is a window old; a counter that fell, or none before, is no rate."""
     first = Beat(1, NOW_MS, (), settled=10_000, before=0, before_ms=0, peak_rate=0, peak_ms=0)
-    assert rate_seen(first, WINDOW_S) == (0, NOW_MS)
+    assert peak_rate(first, WINDOW_S) == (0, NOW_MS)
     burst = replace(first, before=0, before_ms=NOW_MS - 5000)
-    assert rate_seen(burst, WINDOW_S) == (2000, NOW_MS)
+    assert peak_rate(burst, WINDOW_S) == (2000, NOW_MS)
     calm = replace(burst, before=9_950, peak_rate=2000.0, peak_ms=NOW_MS - 119_000)
-    assert rate_seen(calm, WINDOW_S) == (2000, NOW_MS - 119_000)
-    assert rate_seen(replace(calm, peak_ms=NOW_MS - 121_000), WINDOW_S) == (10, NOW_MS)
-    assert rate_seen(replace(burst, before=20_000), WINDOW_S) == (0, NOW_MS)
+    assert peak_rate(calm, WINDOW_S) == (2000, NOW_MS - 119_000)
+    assert peak_rate(replace(calm, peak_ms=NOW_MS - 121_000), WINDOW_S) == (10, NOW_MS)
+    assert peak_rate(replace(burst, before=20_000), WINDOW_S) == (0, NOW_MS)
 
 
 @given(st.floats(0, 10**6), windows)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sockudo_publisher.delivery.wellformed import fault_of
 from sockudo_publisher.journal.pack import Item
+from sockudo_publisher.journal.wellformed import fault_of
 
 pytestmark = pytest.mark.unit
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from ..journal.pack import Item
+from .pack import Item
 
 __all__ = ["MAX_ID_BYTES", "fault_of"]
 

@@ -1,0 +1,136 @@
+"""What each setting may be, by the name of its field, and the variable that holds it.
+
+Imports the errors, the kinds of values, and the addresses of Redis and the broker.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import ConfigurationError
+from .environment import FILE, MAX_EVENT_BYTES, TIMEOUT
+from .redis_url import RedisAddress, checked_broker_url
+from .values import Choice, Number, Text, Value, Whole
+
+__all__ = ["DEFAULT_APP", "KINDS", "PREFIX", "QUEUE", "SECRETS", "known_variables", "variable_of"]
+
+#: The name under which ``SOCKUDO_URL`` is known where an app has to be named (``app="name"``).
+DEFAULT_APP = "default"
+
+#: The Celery queue without a namespace; with one it is followed by "." and the namespace.
+QUEUE = "sockudo"
+
+#: What a namespace may be: it is part of Redis keys, ACL patterns and queue names, so it has none of the characters
+#: that mean something there, and fits with the queue's name into what the narrowest broker allows (SQS: 80 characters).
+_NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+#: Lanes per app. The upper bound keeps the sweep's look at all lanes a matter of milliseconds.
+MAX_LANES = 256
+
+#: Most replicas and most milliseconds of SOCKUDO_REDIS_WAIT: beyond, an append would only seem to hang.
+MAX_REPLICAS = 100
+MAX_WAIT_MS = 60_000
+
+#: What a variable is called without its field's name.
+PREFIX = "SOCKUDO_"
+
+
+def variable_of(field_name: str) -> str:
+    """The variable of a field: ``redis_url`` is ``SOCKUDO_REDIS_URL``."""
+    return PREFIX + field_name.upper()
+
+
+class RedisWait:
+    """``(replicas, ms)``, as text ``replicas:ms``."""
+
+    def parse(self, text: str, name: str) -> tuple[int, int] | None:
+        match = re.fullmatch(r"([0-9]{1,5}):([0-9]{1,5})", text)
+        return self.check((int(match[1]), int(match[2])) if match else (0, 0), name)
+
+    def check(self, value: Any, name: str) -> tuple[int, int] | None:
+        if value is None:
+            return None
+        if isinstance(value, tuple | list) and len(value) == 2 and all(type(one) is int for one in value):
+            replicas, ms = value
+            if 1 <= replicas <= MAX_REPLICAS and 1 <= ms <= MAX_WAIT_MS:
+                return replicas, ms
+        raise ConfigurationError(
+            f"{name}: expected replicas:ms (1 to {MAX_REPLICAS} replicas, 1 to {MAX_WAIT_MS} ms), "
+            "in Python a pair of numbers"
+        )
+
+
+class Apps:
+    """URLs by name, as text a JSON object."""
+
+    def parse(self, text: str, name: str) -> dict[str, str]:
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError):
+            value = None
+        return self.check(value, name)
+
+    def check(self, value: Any, name: str) -> dict[str, str]:
+        if not isinstance(value, Mapping) or not all(
+            isinstance(app, str) and app and isinstance(url, str) and url for app, url in value.items()
+        ):
+            raise ConfigurationError(f'{name}: expected a JSON object {{"name": "url", ...}}, in Python a dict')
+        if DEFAULT_APP in value:
+            raise ConfigurationError(f"{name}: the name {DEFAULT_APP!r} belongs to SOCKUDO_URL")
+        return dict(value)
+
+
+def _redis_url(url: str, name: str) -> str:
+    RedisAddress.from_url(url, setting=name)
+    return url
+
+
+def _broker_url(url: str, name: str) -> str:
+    return checked_broker_url(url, setting=name)
+
+
+def _namespace(namespace: str, name: str) -> str:
+    if not _NAMESPACE.fullmatch(namespace):
+        raise ConfigurationError(f"{name}: expected 1 to 64 ASCII letters, digits, - or _")
+    if namespace == QUEUE:
+        # Keys without a namespace begin like that, and so do the ACL patterns for them.
+        raise ConfigurationError(f"{name}: taken by the keys without a namespace, choose another")
+    return namespace
+
+
+#: What each field may be. The URL of an app and the master key are checked where they are used (`client`).
+KINDS: Mapping[str, Value] = {
+    "url": Text(optional=True),
+    "redis_url": Text(_redis_url),
+    "broker_url": Text(_broker_url),
+    "encryption_master_key_base64": Text(optional=True),
+    "timeout": TIMEOUT,
+    "delivery_timeout": Number(0.1, 3600),
+    "batch_max_events": Whole(1, 100_000),
+    "batch_max_bytes": Whole(1024, 2**30),
+    "lanes": Whole(1, MAX_LANES),
+    "dedup_window": Number(0.1, 10**7),
+    "on_uncertain": Choice(("resend", "park"), renamed={"hold": "park"}),
+    "max_backlog": Whole(0, 2**53),
+    "max_event_bytes": MAX_EVENT_BYTES,
+    "key_ttl": Number(1, 10**9),
+    "max_rate": Number(0, 10**9),
+    "redis_wait": RedisWait(),
+    "on_expired": Choice(("drop", "dead")),
+    "dead_max": Whole(0, 10**9),
+    "dead_max_bytes": Whole(0, 2**53),
+    "dead_ttl": Number(0, 10**9),
+    "apps": Apps(),
+    "namespace": Text(_namespace),
+}
+
+#: The fields that hold a secret: no ``repr`` shows them, and each may be given as a file, by ``VARIABLE_FILE``.
+SECRETS = ("url", "redis_url", "broker_url", "encryption_master_key_base64", "apps")
+
+
+def known_variables() -> tuple[str, ...]:
+    """Every variable that is read, those that name a file behind the others."""
+    return (*map(variable_of, KINDS), *(variable_of(name) + FILE for name in SECRETS))

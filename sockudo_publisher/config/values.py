@@ -1,0 +1,126 @@
+"""Kinds of values: how a setting's text is read, and which values it may have.
+
+Both ways in are checked alike: text (a variable, a file) is parsed first, a value of a program is not. Every complaint
+begins with the name it is given and says what is expected; values are never echoed, as several hold secrets. Imports
+the errors alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from ..errors import ConfigurationError
+
+__all__ = ["Choice", "Number", "Text", "Value", "Whole"]
+
+
+class Value(Protocol):
+    """One kind of value."""
+
+    def parse(self, text: str, name: str) -> Any:
+        """The value that a text means. Raises :class:`ConfigurationError` that begins with ``name``."""
+
+    def check(self, value: Any, name: str) -> Any:
+        """The value as it is kept. Raises :class:`ConfigurationError` that begins with ``name``."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number between ``low`` and ``high``, both included."""
+
+    low: float
+    high: float
+
+    def parse(self, text: str, name: str) -> float:
+        """ASCII digits, as Python writes a float."""
+        try:
+            value = float(text)
+        except ValueError:
+            raise ConfigurationError(f"{name}: not a number, {self._bounds}") from None
+        if not text.isascii():  # float() and int() read the digits of every script
+            raise ConfigurationError(f"{name}: not a number in ASCII digits, {self._bounds}")
+        return self.check(value, name)
+
+    def check(self, value: Any, name: str) -> float:
+        """An ``int`` does too."""
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ConfigurationError(f"{name}: expected a number, got {type(value).__name__}")
+        if not self.low <= value <= self.high:
+            raise ConfigurationError(f"{name}: {self._bounds}")
+        return float(value)
+
+    @property
+    def _bounds(self) -> str:
+        return f"must be between {self.low:.12g} and {self.high:.12g}"
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number between ``low`` and ``high``, both included."""
+
+    low: int
+    high: int
+
+    def parse(self, text: str, name: str) -> int:
+        """ASCII digits; underscores are allowed."""
+        try:
+            value = int(text.replace("_", ""))
+        except ValueError:
+            raise ConfigurationError(f"{name}: not a whole number, {self._bounds}") from None
+        if not text.isascii():
+            raise ConfigurationError(f"{name}: not a whole number in ASCII digits, {self._bounds}")
+        return self.check(value, name)
+
+    def check(self, value: Any, name: str) -> int:
+        """Neither a ``bool`` nor a ``float``."""
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ConfigurationError(f"{name}: expected a whole number, got {type(value).__name__}")
+        if not self.low <= value <= self.high:
+            raise ConfigurationError(f"{name}: {self._bounds}")
+        return value
+
+    @property
+    def _bounds(self) -> str:
+        return f"must be between {self.low} and {self.high}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of a few words. ``renamed``: words of earlier versions and what they are called now."""
+
+    words: tuple[str, ...]
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def parse(self, text: str, name: str) -> str:
+        """The word itself."""
+        return self.check(text, name)
+
+    def check(self, value: Any, name: str) -> str:
+        """Case matters."""
+        if isinstance(value, str) and value in self.words:
+            return value
+        now = self.renamed.get(value) if isinstance(value, str) else None
+        hint = f"{value} is called {now} now; " if now else ""
+        raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.words)}")
+
+
+@dataclass(frozen=True)
+class Text:
+    """Text. ``checked(value, name)`` says what it is kept as, or raises; ``optional``: ``None`` does too."""
+
+    checked: Callable[[str, str], str] | None = None
+    optional: bool = False
+
+    def parse(self, text: str, name: str) -> str | None:
+        """The text itself."""
+        return self.check(text, name)
+
+    def check(self, value: Any, name: str) -> str | None:
+        """Empty text is not checked further."""
+        if value is None and self.optional:
+            return None
+        if not isinstance(value, str):
+            raise ConfigurationError(f"{name}: expected text, got {type(value).__name__}")
+        return self.checked(value, name) if value and self.checked else value

@@ -1,0 +1,34 @@
+"""The drain task as any Celery app knows it: its name, its options, and where its code is.
+
+Publishers ring it and register it with another app; only a worker runs it. Its code is loaded there, by name, at the
+first drain: a publisher's process loads nothing that delivers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Final
+
+from celery import Celery, Task
+
+from .stop import stop_with_worker
+
+__all__ = ["DRAIN_OPTIONS", "DRAIN_TASK", "add_drain_task"]
+
+DRAIN_TASK: Final = "sockudo_publisher.drain"
+
+#: Acknowledged early: a lost doorbell is rung again by the sweep.
+DRAIN_OPTIONS: Final = {"name": DRAIN_TASK, "shared": False, "ignore_result": True, "acks_late": False}
+
+#: The module with ``drain(app, lane, channel=None)``.
+_MODULE = "sockudo_publisher.workerapp.drain_task"
+
+
+def add_drain_task(app: Celery) -> None:
+    """Let the workers of another app run drains, where one broker serves both apps, and end with a warm shutdown."""
+    app.task(_drain, base=Task, **DRAIN_OPTIONS)
+    stop_with_worker()
+
+
+def _drain(*args: Any, **kwargs: Any) -> None:
+    import_module(_MODULE).drain.run(*args, **kwargs)

@@ -1,0 +1,27 @@
+"""What a drain sends to Sockudo, through the app's client: a batch, and a look into a channel's history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..delivery.outcome import NoReply, Reply
+from ..errors import SockudoConnectionError
+from ..wiring.app import App
+
+__all__ = ["get", "post_batch"]
+
+
+def post_batch(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
+    """One attempt at a batch."""
+    try:
+        response = app.client.send("POST", "/batch_events", body=body, timeout=timeout_s)
+    except SockudoConnectionError as error:
+        return NoReply(sent=error.sent, words=str(error))
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status, response.body, headers)
+
+
+def get(app: App, path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
+    """One look, with the client's short timeout."""
+    response = app.client.send("GET", path, query=parameters)
+    return response.status, response.body
