@@ -7,8 +7,8 @@ import logging
 from .canary_result import CanaryResult
 from .decide import Pause, TryAgain, decide_after_canaries
 from .dedup_check import ask_dedup_memory, is_good
-from .gates import AskCanaries
 from .log import log
+from .moves import AskCanaries
 from .outcome import Outcome
 from .run import Run
 

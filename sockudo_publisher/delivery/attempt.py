@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..journal.wellformed import fault_of
 from .decide import Attempt, Pause, Step, decide
-from .gates import Send, Wait
+from .moves import Send, Wait
 from .outcome import Finding, NoReply, Outcome, Reply, blame_item, classify
 from .run import Run
 from .uncertain import count_possible_copies

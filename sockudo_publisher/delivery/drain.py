@@ -17,15 +17,16 @@ from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.holder import DeadLetterFields, Journal
 from ..journal.lease import LeaseLost
 from ..journal.pack import UnreadableEntry
-from . import gates as to
+from . import moves as to
 from .ask import check_dedup_memory, probe_with_canaries
 from .attempt import make_attempt
 from .control import Control
 from .decide import Bury, Hold, Learn, Pause, Progress, RetryHold, Settle, Step, TryAgain
 from .dedup_check import AskFreshCanaries, AskOldCanaries
-from .gates import DrainAgain, gate
+from .gates import gate
 from .history import HistoryLookup
 from .log import log
+from .moves import DrainAgain
 from .run import Ports, Post, Run
 from .watch import watch_queue
 from .window import Policy

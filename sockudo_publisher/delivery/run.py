@@ -19,10 +19,10 @@ from .bounds import BatchBounds, bound_batch
 from .control import Control
 from .decide import Learn, Progress
 from .dedup_check import NO_TRUST, AskFreshCanaries, AskOldCanaries
-from .gates import NO_LOOKS, View
 from .history import HistoryAnswers, HistoryLookup
 from .letter_log import LetterLog
 from .log import item_fields, log
+from .moves import NO_LOOKS, View
 from .outcome import NoReply, Reply
 from .probe import Probe
 from .window import Policy

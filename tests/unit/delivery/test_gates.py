@@ -9,10 +9,9 @@ import pytest
 from sockudo_publisher.delivery.backoff import probe_timeout_s
 from sockudo_publisher.delivery.decide import Progress
 from sockudo_publisher.delivery.dedup_check import ROUNDS_IN_DOUBT, TRUST_MS, DedupTrust
-from sockudo_publisher.delivery.gates import (
+from sockudo_publisher.delivery.gates import PROBE_LOOK_S, WAIT_IN_PLACE_S, gate
+from sockudo_publisher.delivery.moves import (
     NO_LOOKS,
-    PROBE_LOOK_S,
-    WAIT_IN_PLACE_S,
     AskCanaries,
     AskOthers,
     BuryBlamed,
@@ -34,7 +33,6 @@ from sockudo_publisher.delivery.gates import (
     View,
     Wait,
     WatchQueue,
-    gate,
 )
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.app.shared import Limits, Pause, SharedView
