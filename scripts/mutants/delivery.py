@@ -387,8 +387,8 @@ MUTANTS = (
         name="give a search up at the end of a slice",
         why="it begins anew each time, and the window ends in it",
         file=GATES,
-        old="if view.is_slice_over and not view.progress.is_searching:",
-        new="if view.is_slice_over:",
+        old="if view.is_slice_over and looks.do_others_wait is None and not view.progress.is_searching:",
+        new="if view.is_slice_over and looks.do_others_wait is None:",
         test=GATE_TABLE,
     ),
     Mutant(

@@ -60,7 +60,7 @@ def gate(view: View, now_ms: int) -> Move:
     if view.is_stopping or looks.do_others_wait:
         return Leave(DrainAgain(0.0))
     # A search that is given up half-way would begin anew, and it has to end inside the window.
-    if view.is_slice_over and not view.progress.is_searching:
+    if view.is_slice_over and looks.do_others_wait is None and not view.progress.is_searching:
         return AskOthers()
     head, pause = taken.batch, taken.shared.pause
     move = _pass_pause(view, pause, head, now_ms) if pause is not None else None

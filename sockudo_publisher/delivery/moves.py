@@ -53,12 +53,12 @@ class DrainAgain:
 class Looks(NamedTuple):
     """What was looked at since the last take, so that it is looked at once.
 
-    ``do_others_wait``: for the slot; ``has_tried_probe``: the right to probe was asked for, or given back;
-    ``was_watched``: the empty queue was watched, and no entry came; ``recorded``: whether history has each item of the
-    batch; ``token_wait_s``: seconds until the rate limit has more tokens.
+    ``do_others_wait``: for the slot, ``None``: not asked; ``has_tried_probe``: the right to probe was asked for, or
+    given back; ``was_watched``: the empty queue was watched, and no entry came; ``recorded``: whether history has each
+    item of the batch; ``token_wait_s``: seconds until the rate limit has more tokens.
     """
 
-    do_others_wait: bool = False
+    do_others_wait: bool | None = None
     has_tried_probe: bool = False
     was_watched: bool = False
     recorded: Sequence[bool] | None = None

@@ -61,4 +61,4 @@ def test_batch_of_a_killed_worker_is_parked_past_the_window_and_its_channels_flo
     letters = operations.dead_list(get_settings(), "default", 1000)
     assert sorted(json.loads(json.loads(one.item)["data"])["n"] for one in letters) == list(range(BATCH))
     assert {(one.reason, one.maybe_delivered) for one in letters} == {("uncertain", True)}
-    assert all(f"the server's memory of it ({TTL_S} s)" in one.words for one in letters), letters[0].words
+    assert all(f"the server has forgotten the id ({TTL_S} s)" in one.words for one in letters), letters[0].words

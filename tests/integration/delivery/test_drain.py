@@ -980,7 +980,7 @@ def test_park_policy_parks_uncertain_events_and_the_channel_flows_on(world: Worl
     assert {int(letter["first_ms"]) <= world.journal.now_ms() - 86_000 for letter in letters} == {True}
     assert {int(letter["attempts"]) for letter in letters} == {1}, "a dead worker's"
     assert {letter["words"] for letter in letters} == {
-        "not known to be delivered, and a resend might end after the server's memory of it (120 s)"
+        "not known to be delivered, and a resend might end after the server has forgotten the id (120 s)"
     }
     assert world.counts() == {"settled": 5, "parked_uncertain": 10}
     world.check()

@@ -287,7 +287,8 @@ def test_gate(given: View, move: Move) -> None:
 @pytest.mark.parametrize(
     ("asked", "answered"),
     [
-        (AskOthers(), {"is_slice_over": False}),
+        (AskOthers(), {"looks": Looks(do_others_wait=False)}),
+        (AskOthers(), {"looks": Looks(do_others_wait=True)}),
         (TakeRight(1), {"looks": TRIED}),
         (TakeRight(1), {"looks": TRIED, "is_probing": True}),
         (LookUpHistory(), {"looks": recorded(False, False, False)}),
