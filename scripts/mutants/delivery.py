@@ -7,11 +7,15 @@ from . import Mutant
 __all__ = ["MUTANTS"]
 
 DECIDE = "sockudo_publisher/delivery/decide.py"
+GATES = "sockudo_publisher/delivery/gates.py"
 DRAIN = "sockudo_publisher/delivery/drain.py"
+RUN = "sockudo_publisher/delivery/run.py"
+ATTEMPT = "sockudo_publisher/delivery/attempt.py"
+ASK = "sockudo_publisher/delivery/ask.py"
 PROBE = "sockudo_publisher/delivery/probe.py"
 OUTCOME = "sockudo_publisher/delivery/outcome.py"
 UNCERTAIN = "sockudo_publisher/delivery/uncertain.py"
-MEMORY_CHECK = "sockudo_publisher/delivery/memory_check.py"
+DEDUP_CHECK = "sockudo_publisher/delivery/dedup_check.py"
 WINDOW = "sockudo_publisher/delivery/window.py"
 LEASE = "sockudo_publisher/journal/lease.py"
 LUA = "sockudo_publisher/journal/lua"
@@ -29,6 +33,9 @@ SWEEPS = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integrati
 #: What workers share, and the loop where the server forgets.
 SHARED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/journal/test_shared.py")
 MEMORY = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/delivery/test_drain_memory.py")
+
+#: The gates, state by state.
+GATE_TABLE = (*JOURNAL[:-1], "tests/unit/delivery/test_gates.py")
 
 #: The decisions in a loop.
 SEARCH = (*JOURNAL[:-1], "tests/unit/delivery/test_search.py", "-k", "many_refused or full_again")
@@ -71,7 +78,7 @@ MUTANTS = (
         why="when its claim ends, all before it is forgotten too and comes twice",
         file=DECIDE,
         old="    if attempt.count > 1:\n"
-        "        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))\n"
+        "        return TryAgain(), replace(progress, suspects=attempt.count, max_items=_half(attempt.count))\n"
         "    return Hold",
         new="    if attempt.count > 1:\n        return TryAgain(STUCK_WAIT_S), progress\n    return Hold",
         test=SIMULATION,
@@ -81,7 +88,7 @@ MUTANTS = (
         why="the culprit is somewhere behind it: an innocent event is lost",
         file=DECIDE,
         old="    if attempt.count > 1:\n"
-        "        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))\n"
+        "        return TryAgain(), replace(progress, suspects=attempt.count, max_items=_half(attempt.count))\n"
         "    reason",
         new="    reason",
         test=SIMULATION,
@@ -90,8 +97,8 @@ MUTANTS = (
         name="hold the first item of a stuck batch",
         why="a channel waits for two minutes though its item is not the one that is stuck",
         file=DECIDE,
-        old="    if not progress.waited:\n"
-        "        return TryAgain(STUCK_WAIT_S), replace(progress, waited=True)\n"
+        old="    if not progress.has_waited:\n"
+        "        return TryAgain(STUCK_WAIT_S), replace(progress, has_waited=True)\n"
         "    if attempt.count > 1:",
         new="    if False:",
         test=SIMULATION,
@@ -99,8 +106,8 @@ MUTANTS = (
     Mutant(
         name="send without a look at the lease",
         why="a process that was frozen repeats what its successor has delivered and the server forgotten",
-        file=DRAIN,
-        old=" or not self.holder.lease.ensure_fresh()",
+        file=ATTEMPT,
+        old=" and run.holder.lease.ensure_fresh()",
         new="",
         test=SIMULATION,
     ),
@@ -139,8 +146,8 @@ MUTANTS = (
     Mutant(
         name="send canaries with the batch still marked",
         why="a prober that dies meanwhile leaves events uncertain that were never sent",
-        file=DRAIN,
-        old="self.put_back(batch)  # a death while canaries are out must not leave it marked as sent",
+        file=ASK,
+        old="run.put_back()  # a death while canaries are out must not leave the batch marked as sent",
         new="pass",
         test=MEMORY,
     ),
@@ -156,16 +163,16 @@ MUTANTS = (
         name="leave the mark on what is not sent in a pause",
         why="an event that never left would be called uncertain, and parked or counted as a repeat",
         file=DRAIN,
-        old="        self.put_back(batch)\n        if wait_s:",
-        new="        if wait_s:",
+        old="                run.put_back()\n                run.waited_s += seconds\n",
+        new="                run.waited_s += seconds\n",
         test=SIMULATION,
     ),
     Mutant(
         name="take the mark off what was sent before",
         why="the window of an event that may be out begins anew with each attempt",
-        file=DRAIN,
-        old="        if not batch.resent:\n            try:",
-        new="        if True:\n            try:",
+        file=RUN,
+        old="        if batch is not None and not batch.resent:\n",
+        new="        if batch is not None:\n",
         test=SIMULATION,
     ),
     Mutant(
@@ -195,9 +202,9 @@ MUTANTS = (
     Mutant(
         name="do not count what comes again after the window",
         why="a duplicate that nobody hears of",
-        file=DRAIN,
-        old="self.journal.settle_and_take(self.holder, batch, late=self.late, **self.bounds())",
-        new="self.journal.settle_and_take(self.holder, batch, late=False, **self.bounds())",
+        file=RUN,
+        old="self.journal.settle_and_take(self.holder, self.batch, late=is_late, **self._bounds())",
+        new="self.journal.settle_and_take(self.holder, self.batch, late=False, **self._bounds())",
         test=SIMULATION,
     ),
     Mutant(
@@ -212,7 +219,7 @@ MUTANTS = (
         name="search anew after each accepted prefix",
         why="a culprit takes so many requests that the window may end in the search",
         file=DECIDE,
-        old="        return replace(progress, bad=bad, most=_half(bad))\n",
+        old="        return replace(progress, suspects=suspects, max_items=_half(suspects))\n",
         new="        return progress.after_head()\n",
         test=SIMULATION,
     ),
@@ -220,24 +227,24 @@ MUTANTS = (
         name="go on at full size after a culprit",
         why="each of many refused events costs a search of its own",
         file=DECIDE,
-        old="return replace(self, bad=None, most=1, waited=False, attempts=0)",
-        new="return replace(self, bad=None, most=None, waited=False, attempts=0)",
+        old='return replace(self, suspects=None, max_items=1, has_waited=False, attempts=0, blame="")',
+        new='return replace(self, suspects=None, max_items=None, has_waited=False, attempts=0, blame="")',
         test=SEARCH,
     ),
     Mutant(
         name="stay small after a culprit",
         why="one refused event slows a lane until its run ends",
         file=DECIDE,
-        old="        most *= 2\n",
-        new="        most *= 1\n",
+        old="        max_items *= 2\n",
+        new="        max_items *= 1\n",
         test=SEARCH,
     ),
     Mutant(
         name="do not ask before what one attempt has carried is sent again",
         why="a full memory delivers it again, also under `park`",
-        file=MEMORY_CHECK,
-        old="        if not batch.resent or (self._ask is None and self._fresh is None):",
-        new="        if True:",
+        file=DEDUP_CHECK,
+        old="    if not batch.resent:\n",
+        new="    if True:\n",
         test=SIMULATION,
     ),
     Mutant(
@@ -252,7 +259,7 @@ MUTANTS = (
         name="resend to a server that does not remember",
         why="`park` promises at most once",
         file=WINDOW,
-        old="    if not remembers:\n",
+        old="    if is_forgetful:\n",
         new="    if False:\n",
         test=SIMULATION,
     ),
@@ -267,8 +274,8 @@ MUTANTS = (
     Mutant(
         name="do not pay for what is sent",
         why="SOCKUDO_MAX_RATE limits nothing",
-        file=DRAIN,
-        old="        self.tokens -= batch.count\n",
+        file=ATTEMPT,
+        old="        run.tokens -= send.count\n",
         new="",
         test=SIMULATION,
     ),
@@ -283,9 +290,9 @@ MUTANTS = (
     Mutant(
         name="a failover ends the drain at a culprit",
         why="an error instead of another take, and the lane waits for the lease to run out",
-        file=DRAIN,
-        old="            self.journal.bury(self.holder, batch, letter, keep=keep)\n        except MarkerChanged:",
-        new="            self.journal.bury(self.holder, batch, letter, keep=keep)\n        except ZeroDivisionError:",
+        file=RUN,
+        old="            change()\n        except MarkerChanged:",
+        new="            change()\n        except ZeroDivisionError:",
         test=FAILOVER,
     ),
     Mutant(
@@ -375,5 +382,29 @@ MUTANTS = (
         old="redis.call('HDEL', lane_state, 'unanswered')",
         new="",
         test=JOURNAL,
+    ),
+    Mutant(
+        name="give a search up at the end of a slice",
+        why="it begins anew each time, and the window ends in it",
+        file=GATES,
+        old="if view.is_slice_over and looks.do_others_wait is None and not view.progress.is_searching:",
+        new="if view.is_slice_over and looks.do_others_wait is None:",
+        test=GATE_TABLE,
+    ),
+    Mutant(
+        name="wait in place without an end",
+        why="a lane that waits keeps the slot that another lane needs",
+        file=GATES,
+        old="return Leave(again) if view.waited_s + wait_s > WAIT_IN_PLACE_S else Wait(wait_s)",
+        new="return Wait(wait_s)",
+        test=GATE_TABLE,
+    ),
+    Mutant(
+        name="send an item again that its own bytes condemn",
+        why="it may be out, and without an id the server publishes it again",
+        file=GATES,
+        old="if progress.blame and progress.suspects == 1 and fault_of(head.first_item):",
+        new="if False:",
+        test=GATE_TABLE,
     ),
 )

@@ -1,7 +1,8 @@
-"""Delivery: what an answer means, what follows, and the loop that does it.
+"""Delivery: what comes before a request, what its answer means, what follows, and the loop that does it.
 
-``outcome``, ``decide``, ``window``, ``uncertain`` and ``backoff`` are pure: values in, values out, no clock,
-no socket. ``drain`` is the loop over the journal and a ``post`` function, with ``probe`` for the pauses of the
-app and ``control`` for what it asks of its process; it knows neither HTTP nor Celery. ``memory`` and
-``canaries`` tell whether the server remembers. The tables are in docs/outcomes.md.
+Decisions are pure, values in and values out: ``gates`` (the next move), ``outcome`` (what an answer proves), ``decide``
+(what follows), ``window``, ``uncertain``, ``dedup_check``, ``bounds``, ``backoff``. ``drain`` is the loop, ``run`` its
+state and actions, with ``attempt`` for a request, ``ask`` for canaries, ``probe`` for the pauses of the app,
+``history``, ``watch`` and the two logs. They act on a journal and on functions that they are given: no HTTP, no Celery.
+The tables are in docs/outcomes.md.
 """

@@ -1,4 +1,4 @@
-"""What the server's answers to canaries say, as a value: the loop asks for it, ``canaries`` gives it."""
+"""What canaries show, as a value: the delivery asks for it, the room ``canaries`` makes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["CanaryResult"]
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """The finding about our request, and whether an id was forgotten."""
+    """What became of the requests of canaries, and whether the server has forgotten an id."""
 
     finding: Finding
     forgotten: bool = False

@@ -1,4 +1,4 @@
-"""What the drain loop asks of the process that it runs in."""
+"""What the drain loop needs from the process in which it runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ __all__ = ["Control"]
 
 
 class Control(Protocol):
-    """The clock, the wish to stop, the other lanes."""
+    """The clock, the stop of the worker, the other lanes."""
 
     def stopping(self) -> bool:
-        """Whether the worker shuts down: give everything back."""
+        """Whether the worker shuts down, so that the queue is given back."""
 
     def others_wait(self) -> bool:
         """Whether something waits for a slot: another lane without a holder, a held channel that is due, a message."""
@@ -26,4 +26,4 @@ class Control(Protocol):
         """Wait, but not longer than until the worker shuts down."""
 
     def ring_all(self) -> None:
-        """Ring every lane that has entries: the server is back."""
+        """Ring every lane that has entries, after the server is back."""

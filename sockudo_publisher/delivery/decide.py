@@ -1,11 +1,11 @@
-"""What follows an attempt. Pure: a finding and the run's progress in, the next step out.
+"""What follows an attempt: the finding and the progress of the run in, the next step out. Pure.
 
-The search for a culprit is in here too, as arithmetic on prefixes: a prefix that was refused or is
-stuck holds one; half of it is asked next; a prefix that is accepted is settled at once, while the
-server remembers it; a refused prefix of one item *is* the culprit.
+This includes the search for a culprit, as arithmetic on prefixes. A prefix that was refused or is stuck holds a
+culprit, so half of it is sent next. A prefix that is accepted is settled at once, while the server remembers it. A
+refused prefix of one item is the culprit.
 
-Culprits come in floods, so the batch after a culprit holds one item, and each accepted batch doubles the
-next one: of many culprits in a row each costs one request, and a lone one slows the queue for nine.
+Culprits often come many at a time. So the batch after a culprit holds one item, and each accepted batch doubles the
+next one: of many culprits in a row each costs one request, and a single culprit slows the queue down for nine.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ __all__ = [
     "Settle",
     "Step",
     "TryAgain",
-    "after_canary",
     "decide",
+    "decide_after_canaries",
     "has_server_trouble",
 ]
 
@@ -38,83 +38,92 @@ STUCK_WAIT_S: Final = 2.0
 #: Why an app is paused, as people and Redis see it.
 PauseReason: TypeAlias = Literal["unreachable", "unknown", "busy", "misconfigured"]
 
-#: Why an item was buried by the server's word.
+#: Why an item becomes a dead letter after an answer of the server.
 BuryReason: TypeAlias = Literal["refused", "conflict", "too_large", "unreadable", "miscounted"]
 
-#: The server works, and says something of this batch.
+#: Outcomes that show that the server works, and say something about this batch.
 VERDICTS: Final = frozenset(
     (Outcome.ACCEPTED, Outcome.STUCK, Outcome.REFUSED, Outcome.CONFLICT, Outcome.MISCOUNTED, Outcome.TOO_LARGE),
 )
 
-#: Seconds between two probes of an app that refuses our key or address.
+#: Seconds between two probes while the server refuses the key or address.
 MISCONFIGURED_S: Final = 5.0
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """The batch that was sent: its size, whether it went out before, and whether from a held queue."""
+    """The batch of one request. ``age_s``: seconds since its first attempt began.
+
+    ``resent``: an attempt before may have carried it; ``in_hold``: it is from the queue of a held channel; ``is_late``:
+    it was sent again after its window.
+    """
 
     count: int
     body_bytes: int
     resent: bool
     in_hold: bool
     age_s: float
+    is_late: bool = False
 
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run knows of the items at the head.
+    """What a run knows of the items at the head of its queue.
 
-    ``bad``: a prefix this long holds a culprit; ``most``: the most items of the next batch, twice as many once it was
-    accepted;
-    ``waited``: the one wait for a running request was spent; ``unknowns``, ``failures``: in a row;
-    ``unknown_before``: an attempt of what is marked ended unknown, so it may have been delivered;
-    ``is_known``: this run made the mark or has used it, so that it knows of every attempt but the first.
+    ``suspects``: a prefix of this many items holds a culprit (``None``: no search); ``max_items``: of the next batch
+    (``None``: as many as the settings allow), doubled when it is accepted; ``has_waited``: the one wait for a request
+    that may still run is over; ``unknowns``, ``failures``: in a row; ``had_unknown``: an attempt of the marked items
+    ended unknown, so they may have been delivered; ``knows_mark``: this run has made the mark or has used it, so it
+    knows of every attempt but the first; ``attempts``: since the search began; ``blame``: what is wrong with the last
+    suspect, where its own bytes show it.
     """
 
-    bad: int | None = None
-    most: int | None = None
-    waited: bool = False
+    suspects: int | None = None
+    max_items: int | None = None
+    has_waited: bool = False
     unknowns: int = 0
     failures: int = 0
-    unknown_before: bool = False
-    is_known: bool = False
+    had_unknown: bool = False
+    knows_mark: bool = False
     attempts: int = 0
+    blame: str = ""
 
     @classmethod
     def after_pauses(cls, reason: str, count: int, batch_max_events: int) -> Progress:
         """How a run begins after ``count`` pauses in a row, the last for ``reason``.
 
-        Earlier runs, of any worker, met them. Without this a run that gives its slot back while the
-        server dies of large requests would begin with the same large request for ever.
+        They were met by earlier runs of any worker. Without this, a run that gives its slot back while the server
+        dies of large requests would begin with the same large request for ever.
         """
         if reason != "unknown":
             return cls(failures=count)
-        most = max(1, batch_max_events >> (count - 1)) if count >= 2 else None
-        return cls(most=most, unknowns=count, failures=count)
+        max_items = max(1, batch_max_events >> (count - 1)) if count >= 2 else None
+        return cls(max_items=max_items, unknowns=count, failures=count)
 
     @property
     def is_searching(self) -> bool:
-        """Whether a culprit is being looked for, or the wait before it runs."""
-        return self.bad is not None or self.waited
+        """Whether a search for a culprit runs, or the wait before it."""
+        return self.suspects is not None or self.has_waited
 
     def after_culprit(self) -> Progress:
-        """The culprit has left: the next batch is one item, which may be a culprit too."""
-        return replace(self, bad=None, most=1, waited=False, attempts=0)
+        """The culprit has left. The next batch is one item, since culprits often follow each other."""
+        return replace(self, suspects=None, max_items=1, has_waited=False, attempts=0, blame="")
 
     def after_head(self) -> Progress:
-        """Items left the head without a request: what follows goes next, at full size."""
-        return replace(self, bad=None, most=None, waited=False, attempts=0)
+        """Items have left the head without a request. The next batch has full size."""
+        return replace(self, suspects=None, max_items=None, has_waited=False, attempts=0, blame="")
 
 
 @dataclass(frozen=True)
 class Settle:
-    """The batch was accepted."""
+    """The batch was accepted; ``is_late``: it was sent again after its window, which is counted."""
+
+    is_late: bool = False
 
 
 @dataclass(frozen=True)
 class TryAgain:
-    """Send the head again after ``wait_s``, in the size that the progress says."""
+    """The head is sent again after ``wait_s``, in the size that the progress says."""
 
     wait_s: float = 0.0
 
@@ -128,14 +137,14 @@ class Hold:
 
 @dataclass(frozen=True)
 class RetryHold:
-    """The held item is still stuck."""
+    """The held item is still stuck: it is tried again after ``wait_s``."""
 
     wait_s: float
 
 
 @dataclass(frozen=True)
 class Bury:
-    """The first item cannot be delivered; ``attempts``: of requests since its search began."""
+    """The first item becomes a dead letter; ``attempts``: requests since its search began."""
 
     reason: BuryReason
     words: str
@@ -145,7 +154,7 @@ class Bury:
 
 @dataclass(frozen=True)
 class Learn:
-    """The batch is too large for the server; ``unmark``: none of it was ever sent."""
+    """The batch is too large for the server; ``unmark``: no attempt before carried any of it."""
 
     events: int | None
     bytes: int | None
@@ -154,7 +163,10 @@ class Learn:
 
 @dataclass(frozen=True)
 class Pause:
-    """The whole app waits; ``unmark``: none of the batch was ever sent."""
+    """Nothing is sent to the app for ``wait_s``; ``unmark``: no attempt can have carried any of the batch.
+
+    ``is_loud``: a person has to change something.
+    """
 
     reason: PauseReason
     wait_s: float
@@ -167,22 +179,22 @@ Step: TypeAlias = Settle | TryAgain | Hold | RetryHold | Bury | Learn | Pause
 
 
 def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
-    """The next step, and what is known when it is done."""
-    # A mark that this run finds was left by one that died or gave up: its attempt may have ended unknown.
-    unknown_before = attempt.resent and (progress.unknown_before or not progress.is_known)
+    """Decide the next step; also returns what is known when that step is done."""
+    # A mark that this run finds was left by a run that died or gave up: its attempt may have ended unknown.
+    had_unknown = attempt.resent and (progress.had_unknown or not progress.knows_mark)
     is_verdict = finding.outcome in VERDICTS
     now = replace(
         progress,
         attempts=progress.attempts + 1,
-        unknown_before=unknown_before,
-        is_known=True,
+        had_unknown=had_unknown,
+        knows_mark=True,
         unknowns=0 if is_verdict else progress.unknowns,
         failures=0 if is_verdict else progress.failures,
     )
     first_attempt = not attempt.resent
     match finding.outcome:
         case Outcome.ACCEPTED:
-            return Settle(), _after_accepted(now, attempt.count)
+            return Settle(attempt.is_late), _after_accepted(now, attempt.count)
         case Outcome.STUCK:
             return _stuck(attempt, now)
         case Outcome.REFUSED | Outcome.CONFLICT:
@@ -193,12 +205,16 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
             return _too_large(finding, attempt, now)
         case Outcome.UNKNOWN:
             unknowns = now.unknowns + 1
-            # It may be running still, so that a stuck item is waited for once more.
-            # After a second unknown in a row half of the batch is asked, down to one item: a server that
-            # dies of large requests still answers small ones. One item alone, still unknown: its trouble.
-            most = max(1, attempt.count // 2) if unknowns >= 2 else now.most
+            # From the second unknown in a row on, half of the batch is sent, down to one item: a server that dies of
+            # large requests still answers small ones.
+            max_items = max(1, attempt.count // 2) if unknowns >= 2 else now.max_items
             after = replace(
-                now, unknowns=unknowns, failures=now.failures + 1, most=most, unknown_before=True, waited=False
+                now,
+                unknowns=unknowns,
+                failures=now.failures + 1,
+                max_items=max_items,
+                had_unknown=True,
+                has_waited=False,  # the request may still run: a stuck item is waited for once more
             )
             return _pause(finding, after.failures, unmark=False), after
         case Outcome.NOT_SENT | Outcome.BUSY | Outcome.MISCONFIGURED:
@@ -207,19 +223,19 @@ def decide(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step
 
 
 def has_server_trouble(finding: Finding) -> bool:
-    """Whether an answer to a canary means that nothing can be sent now."""
+    """Whether the outcome means that nothing can be sent now."""
     return finding.outcome in (Outcome.UNKNOWN, Outcome.NOT_SENT, Outcome.BUSY, Outcome.MISCONFIGURED)
 
 
-def after_canary(finding: Finding, progress: Progress) -> tuple[Pause | None, Progress]:
-    """What follows when a canary went first after trouble. ``None``: the server answers, the batch may go.
+def decide_after_canaries(finding: Finding, progress: Progress) -> tuple[Pause | None, Progress]:
+    """Decide what follows canaries that were sent instead of the batch. ``None``: the server works, the batch may go.
 
-    The batch itself was not sent: what is known of it stays.
+    What is known of the batch stays, and so does its mark.
     """
     if not has_server_trouble(finding):
         return None, progress
     failures = progress.failures + 1
-    return _pause(finding, failures, unmark=True), replace(progress, failures=failures)
+    return _pause(finding, failures, unmark=False), replace(progress, failures=failures)
 
 
 def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
@@ -232,66 +248,68 @@ def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
         case Outcome.MISCONFIGURED:
             return Pause("misconfigured", MISCONFIGURED_S, finding.words, unmark, is_loud=True)
         case _:
-            assert finding.outcome is Outcome.UNKNOWN, "the server's word about an item pauses nothing"
+            assert finding.outcome is Outcome.UNKNOWN, "an answer about an item pauses nothing"
             return Pause("unknown", backoff_s(failures), finding.words, unmark)
 
 
 def _after_accepted(progress: Progress, count: int) -> Progress:
-    bad = progress.bad - count if progress.bad is not None else 0
-    if bad > 0:
-        return replace(progress, bad=bad, most=_half(bad))
-    most = progress.most
-    if most is not None and count >= most:  # a batch that something else kept smaller says nothing of a larger one
-        most *= 2
-    return replace(progress, bad=None, most=most, waited=False, attempts=0)
+    suspects = progress.suspects - count if progress.suspects is not None else 0
+    if suspects > 0:
+        return replace(progress, suspects=suspects, max_items=_half(suspects))
+    max_items = progress.max_items
+    if max_items is not None and count >= max_items:  # a batch that was smaller for another reason proves nothing
+        max_items *= 2
+    return replace(progress, suspects=None, max_items=max_items, has_waited=False, attempts=0, blame="")
 
 
 def _stuck(attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     if attempt.in_hold and attempt.count == 1:
         return RetryHold(hold_retry_s(attempt.age_s)), progress
-    # Several items of a held queue are searched too: resent until accepted, those before a second stuck
-    # item would be forgotten when its claim ends, and come twice.
-    if not progress.waited:
-        return TryAgain(STUCK_WAIT_S), replace(progress, waited=True)
+    # Several items of a held queue are searched too. If they were resent until they are accepted, the server would
+    # have forgotten the items before a second stuck one when its claim ends: they would be delivered twice.
+    if not progress.has_waited:
+        return TryAgain(STUCK_WAIT_S), replace(progress, has_waited=True)
     if attempt.count > 1:
-        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
+        return TryAgain(), replace(progress, suspects=attempt.count, max_items=_half(attempt.count))
     return Hold(hold_retry_s(0)), progress.after_culprit()
 
 
 def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     if attempt.count > 1:
-        return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
+        return TryAgain(), replace(progress, suspects=attempt.count, max_items=_half(attempt.count))
     reason: BuryReason = "conflict" if finding.outcome is Outcome.CONFLICT else "refused"
-    # Our bytes never change: a conflict means that somebody else used the id, or (a cut request's
-    # claim answers so too) that an earlier attempt of ours is out.
-    maybe_delivered = reason == "conflict" and progress.unknown_before
+    # An item's bytes never change: a conflict means that another publisher used the id, or that an earlier attempt
+    # of this item is out (the claim of a request that was cut gives this answer too).
+    maybe_delivered = reason == "conflict" and progress.had_unknown
     bury = Bury(reason, finding.words, maybe_delivered, progress.attempts)
     return bury, progress.after_culprit()
 
 
 def _miscounted(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     at = finding.culprit
-    progress = replace(progress, unknown_before=True)  # a 200 that fits no batch says of no item whether it is out
+    progress = replace(progress, had_unknown=True)  # a 200 that fits no batch does not say which items are out
     if at == 0 or attempt.count == 1:
         # Something of it is out, perhaps all that it holds.
         reason: BuryReason = "miscounted" if at is None else "unreadable"
         return Bury(reason, finding.words, maybe_delivered=True, attempts=progress.attempts), progress.after_culprit()
-    if at is not None:  # its bytes name it: what is before it goes first
-        return TryAgain(), replace(progress, bad=at + 1, most=at)
-    return TryAgain(), replace(progress, bad=attempt.count, most=_half(attempt.count))
+    if at is not None:  # its own bytes show it: the items before it go first
+        return TryAgain(), replace(progress, suspects=at + 1, max_items=at, blame=finding.words)
+    return TryAgain(), replace(progress, suspects=attempt.count, max_items=_half(attempt.count))
 
 
 def _too_large(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     if attempt.count == 1:
         bury = Bury("too_large", finding.words, maybe_delivered=False, attempts=progress.attempts)
         return bury, progress.after_culprit()
-    # Nothing of a batch refused for its size was accepted (the size is checked before the first item).
+    # The server checks the size before the first item, so it has accepted none of them.
     unmark = not attempt.resent
     if finding.limit is not None and finding.limit < attempt.count:
         return Learn(finding.limit, None, unmark), progress
     if finding.limit is not None or finding.words.lower().startswith("batch size"):
         return Learn(max(1, attempt.count // 2), None, unmark), progress
-    return Learn(None, max(1024, attempt.body_bytes // 2), unmark), replace(progress, most=max(1, attempt.count // 2))
+    return Learn(None, max(1024, attempt.body_bytes // 2), unmark), replace(
+        progress, max_items=max(1, attempt.count // 2)
+    )
 
 
 def _half(count: int) -> int:

@@ -1,4 +1,4 @@
-"""Dead letters in the log: a line each, until there are many of them."""
+"""Dead letters in the log: one line each, until there are many of them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,17 @@ from typing import Final
 
 from ..journal.holder import DeadLetterFields
 from ..journal.pack import Item
+from .log import item_fields, log
 
-__all__ = ["LetterLog"]
+__all__ = ["EVERY_S", "MAX_LINES", "LetterLog"]
 
-logger = logging.getLogger("sockudo_publisher.delivery")
-
-#: Lines in ``EVERY_S`` seconds; further letters are counted, and one line has their number when the time is over.
+#: Lines in ``EVERY_S`` seconds. Further letters are counted, and one line tells their number when the time is over.
 MAX_LINES: Final = 20
 EVERY_S: Final = 10.0
 
 
 class LetterLog:
-    """The log lines of one run's dead letters. ``sockudo-publisher dead list`` has all letters."""
+    """Writes the log lines of one run's dead letters. ``sockudo-publisher dead list`` has all letters."""
 
     def __init__(self, app: str) -> None:
         self._app = app
@@ -27,7 +26,7 @@ class LetterLog:
         self._left_out = 0
 
     def write(self, item: Item, letter: DeadLetterFields, now_s: float) -> None:
-        """``item`` became a dead letter; ``now_s``: of a monotonic clock."""
+        """Write that ``item`` became a dead letter; ``now_s``: of a monotonic clock."""
         if now_s - self._since_s >= EVERY_S:
             self.flush()
             self._since_s, self._lines = now_s, 0
@@ -35,17 +34,11 @@ class LetterLog:
             self._left_out += 1
             return
         self._lines += 1
-        logger.error(
-            "app %s: dead letter on channel %s (%d bytes): %s: %s",
-            self._app,
-            item.channel,
-            len(item.body),
-            letter.reason,
-            letter.words,
-        )
+        fields = {**item_fields(item), "bytes": len(item.body), "reason": letter.reason}
+        log(logging.ERROR, "dead letter", letter.words, app=self._app, **fields)
 
     def flush(self) -> None:
         """Write how many letters had no line."""
         if self._left_out:
-            logger.error("app %s: further dead letters count=%d", self._app, self._left_out)
+            log(logging.ERROR, "further dead letters", app=self._app, count=self._left_out)
             self._left_out = 0

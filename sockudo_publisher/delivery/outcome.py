@@ -2,7 +2,7 @@
 
 Facts: Sockudo's answers were read in its source and seen on 5.2.0 (error codes in
 ``crates/sockudo-server/src/http_handler/errors.rs``); the code alone is ambiguous, so some rows read
-the text too. What cannot be told is UNKNOWN: the event may be out.
+the text too. Where the answer proves nothing it is UNKNOWN: the event may be out.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from typing import Any, TypeAlias
 
 from ..redaction import redacted
 
-__all__ = ["Finding", "NoReply", "Outcome", "Reply", "blamed", "classify"]
+__all__ = ["Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
 
-#: Characters of the server's words that are kept for people to read.
+#: Characters of the server's error text that are kept.
 MAX_WORDS = 500
 
-#: Seconds that a ``Retry-After`` is obeyed at most: a proxy's mistake must not stop an app for days.
+#: The longest ``Retry-After`` that is obeyed, in seconds: a proxy's mistake must not stop an app for days.
 MAX_RETRY_AFTER_S = 600.0
 
 
@@ -31,7 +31,7 @@ AI_RULES = "ai_"
 
 
 class Outcome(Enum):
-    """The ten things an attempt can turn out to be."""
+    """What an attempt proves."""
 
     ACCEPTED = "accepted"  # a receipt for every item
     NOT_SENT = "not sent"  # nothing can have arrived
@@ -67,10 +67,10 @@ Result: TypeAlias = Reply | NoReply
 
 @dataclass(frozen=True)
 class Finding:
-    """The outcome and what it says beside it.
+    """The outcome, and what the answer says beside it.
 
-    ``retry_after_s`` is the server's wish, from 1 s to ``MAX_RETRY_AFTER_S``; ``limit`` the batch size it named;
-    ``culprit`` the index of the first item that is not one event, where that is known from its bytes.
+    ``words``: the server's error text; ``retry_after_s``: from 1 s to ``MAX_RETRY_AFTER_S``; ``limit``: the batch size
+    that the server named; ``culprit``: index of the first item that is not one event, where its bytes show it.
     """
 
     outcome: Outcome
@@ -118,7 +118,7 @@ def classify(result: Result, item_count: int) -> Finding:
             return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {words}")
 
 
-def blamed(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
+def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
     """The same finding, unless a 200 does not fit its batch and an item of it is to blame by its own bytes.
 
     ``faults``: what is wrong with each item, ``""`` for nothing. An item in order is never blamed for an answer.
@@ -137,7 +137,7 @@ class _SockudoError:
 
 
 def _sockudo_error(body: bytes) -> _SockudoError | None:
-    """Sockudo's own ``{"error", "code", "status"}``, or ``None`` for anybody else's words."""
+    """Sockudo's own ``{"error", "code", "status"}``; ``None``: another program answered."""
     if not body.lstrip().startswith(b"{"):
         return None
     parsed = _json(body)
@@ -162,7 +162,7 @@ def _receipts(body: bytes) -> int:
         return -1
     for item in items:
         receipt = item.get("acknowledgement_id") if isinstance(item, dict) else None
-        # The id, or with versioned messages the serial; a `true` would be somebody else's idea of an answer.
+        # The id, or with versioned messages the serial; `true` is an answer of another program.
         if not receipt or not isinstance(receipt, str | int) or isinstance(receipt, bool):
             return -1
     return len(items)

@@ -1,7 +1,7 @@
 """What becomes of a batch in a worker's hands: its window, and the search for a culprit. Pure data.
 
 The same kind of table as ``journal/protocol.py``, for states that are not in Redis: the window follows from the
-marker's time (``window.standing``), the search is a run's :class:`.decide.Progress`. Tests walk both with those
+marker's time (``window.check_window``), the search is a run's :class:`.decide.Progress`. Tests walk both with those
 functions.
 """
 
@@ -13,7 +13,7 @@ __all__ = ["MACHINES", "SEARCH", "WINDOW"]
 
 
 def _no_keys(_seen: Seen) -> str:
-    raise NotImplementedError("not read from keys: window.standing and decide.Progress have these states")
+    raise NotImplementedError("not read from keys: window.check_window and decide.Progress have these states")
 
 
 WINDOW = Machine(
@@ -23,15 +23,15 @@ WINDOW = Machine(
         ProtocolState("never sent", "no earlier attempt"),
         ProtocolState("safe", "sent before, inside the window"),
         ProtocolState("late", "uncertain, SOCKUDO_ON_UNCERTAIN=resend"),
-        ProtocolState("over", "uncertain, SOCKUDO_ON_UNCERTAIN=park"),
+        ProtocolState("too late", "uncertain, SOCKUDO_ON_UNCERTAIN=park"),
     ),
     steps=(
         Step("never sent", "attempt without a certain answer", "mark stays", "safe"),
         Step("safe", "attempt without a certain answer", "mark stays", "safe"),
         Step("safe", "window ends (resend)", "counted", "late"),
-        Step("safe", "window ends (park)", "looked up", "over"),
+        Step("safe", "window ends (park)", "looked up", "too late"),
         Step("safe", "server forgets ids (resend)", "counted", "late"),
-        Step("safe", "server forgets ids (park)", "looked up", "over"),
+        Step("safe", "server forgets ids (park)", "looked up", "too late"),
         Step("late", "attempt without a certain answer", "mark stays", "late"),
     ),
     state_of=_no_keys,

@@ -1,8 +1,7 @@
-"""What becomes of a batch whose fate nobody knows. Pure.
+"""What becomes of uncertain events: those of a batch past its window whose attempts were not answered. Pure.
 
-Its window is over (``window.standing``), so that a resend may come twice. History may have some of the
-items, some may have expired; the policy says what to do with the rest. Always the head of the batch
-leaves, or the head of it is sent.
+The channel's history may have some of them, others may have expired; the policy says what happens to the rest.
+Each decision is about the first events of the batch only: they are sent, or they leave the queue.
 """
 
 from __future__ import annotations
@@ -13,70 +12,70 @@ from typing import TypeAlias
 
 from .decide import Attempt
 from .outcome import Finding, Outcome
-from .window import Policy, Standing
+from .window import Policy, WindowState
 
-__all__ = ["Fate", "LeaveFirst", "SendFirst", "SettleFirst", "fate", "possible_copies"]
+__all__ = ["RemoveFirst", "SendFirst", "SettleFirst", "UncertainStep", "count_possible_copies", "decide_uncertain"]
 
 
 @dataclass(frozen=True)
 class SendFirst:
-    """The first ``count`` items may be sent again."""
+    """The first ``count`` events are sent again."""
 
     count: int
 
 
 @dataclass(frozen=True)
 class SettleFirst:
-    """History has the first ``count`` items. Recorded is not delivered: they are counted apart."""
+    """History has the first ``count`` events: they leave, counted apart, since recorded does not mean delivered."""
 
     count: int
 
 
 @dataclass(frozen=True)
-class LeaveFirst:
-    """The first item leaves unsent; ``keep``: as a dead letter."""
+class RemoveFirst:
+    """The first event leaves unsent; ``keep``: as a dead letter, else it is only counted."""
 
     reason: str
     words: str
     keep: bool
 
 
-Fate: TypeAlias = SendFirst | SettleFirst | LeaveFirst
+UncertainStep: TypeAlias = SendFirst | SettleFirst | RemoveFirst
 
 
-def fate(
+def decide_uncertain(
     expires_ms: Sequence[int],
     recorded: Sequence[bool],
     *,
-    state: Standing,
+    state: WindowState,
     now_ms: int,
     policy: Policy,
-    remembers: bool,
-) -> Fate:
-    """What follows for the first items of an uncertain batch.
+    is_forgetful: bool,
+) -> UncertainStep:
+    """Decide about the first events of an uncertain batch.
 
-    ``expires_ms``, ``recorded``: of each item, when it expires (0: never) and whether history has it.
+    ``expires_ms``: when each event expires (Redis' time; 0: never); ``recorded``: whether history has it.
     """
-    alike = next((i for i, one in enumerate(recorded) if one is not recorded[0]), len(recorded))
+    alike = next((i for i, is_recorded in enumerate(recorded) if is_recorded is not recorded[0]), len(recorded))
     if recorded[0]:
         return SettleFirst(alike)
-    wanted = next((i for i, at in enumerate(expires_ms[:alike]) if 0 < at <= now_ms), alike)
+    wanted = next((i for i, at_ms in enumerate(expires_ms[:alike]) if 0 < at_ms <= now_ms), alike)
     if wanted == 0:
-        return LeaveFirst("expired_uncertain", "", keep=False)
-    if state is Standing.OVER:
-        over = f"a resend might end after the server's memory of it ({policy.window_s:g} s)"
-        why = over if remembers else "the server does not remember ids"
-        return LeaveFirst("uncertain", f"not known to be delivered, and {why}", keep=True)
+        return RemoveFirst("expired_uncertain", "", keep=False)
+    if state is WindowState.TOO_LATE:
+        late = f"a resend might end after the server has forgotten the id ({policy.window_s:g} s)"
+        why = "the server does not remember ids" if is_forgetful else late
+        return RemoveFirst("uncertain", f"not known to be delivered, and {why}", keep=True)
     return SendFirst(wanted)
 
 
-def possible_copies(finding: Finding, attempt: Attempt) -> int:
-    """How many events of a batch may have come twice, that was sent again late and not accepted."""
+def count_possible_copies(finding: Finding, attempt: Attempt) -> int:
+    """Count the events that a late resend may have repeated; an accepted batch is counted when it is settled."""
     match finding.outcome:
-        # Also the stuck item: a full memory says so of what it has published.
+        # A stuck event too: a server whose dedup memory is full says so of an event that it has published.
         case Outcome.UNKNOWN | Outcome.STUCK | Outcome.MISCOUNTED:
             return attempt.count
-        case Outcome.REFUSED | Outcome.CONFLICT:  # the culprit is not published, those before it are
+        case Outcome.REFUSED | Outcome.CONFLICT:  # the culprit is not published, the events before it are
             return attempt.count - 1
         case _:
             return 0

@@ -1,8 +1,9 @@
-"""The time during which a resend is safe: the server still remembers the ids. Pure.
+"""The time in which a resend is safe because the server still remembers the message ids. Pure.
 
-The window of a marked item starts with its first attempt and lasts as long as the server is trusted
-to remember: ``SOCKUDO_DEDUP_WINDOW``, or not at all when canaries say so. After it, an item of
-unknown fate is *uncertain*: sent again it may arrive twice, left alone not at all. The policy chooses.
+The window of a batch starts with its first attempt. It lasts as long as the settings trust the server to
+remember (``SOCKUDO_DEDUP_WINDOW``); while canaries say that the server forgets ids, it lasts no time at all.
+After it, an event of which no attempt was answered is *uncertain*: a resend may repeat it, and without a
+resend it may be lost. The policy ``SOCKUDO_ON_UNCERTAIN`` chooses.
 """
 
 from __future__ import annotations
@@ -11,15 +12,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Literal
 
-__all__ = ["FORGETFUL_BATCH", "Policy", "Standing", "standing"]
+__all__ = ["FORGETFUL_BATCH", "MARGIN_S", "Policy", "WindowState", "check_window"]
 
-#: Seconds kept free at the end of the window under `park`, beside the delivery timeout: the clocks'
-#: granularity, the way to the server, and its own time to look the id up.
+#: Seconds kept free at the end of the window under `park`, beside the delivery timeout: for the granularity of
+#: the clocks, the way to the server, and the time that the server needs to look the id up.
 MARGIN_S: Final = 5.0
 
-
-#: Items of a batch under `park` while the server does not remember ids: a first send that it answers with trouble
-#: makes all of its batch uncertain, so that all of it is parked.
+#: Events of a batch under `park` while the server forgets ids: if its first send meets trouble, all of it is parked.
 FORGETFUL_BATCH: Final = 50
 
 
@@ -34,25 +33,27 @@ class Policy:
     on_uncertain: Literal["resend", "park"] = "resend"
 
 
-class Standing(Enum):
-    """Where a batch stands with its window."""
+class WindowState(Enum):
+    """Whether a batch may be sent now."""
 
-    SAFE = "safe"  # never sent, or the server still remembers
-    LATE = "late"  # uncertain, and the policy is to resend: at least once
-    OVER = "over"  # uncertain, and the policy is to park: at most once
+    SAFE = "safe"  # never sent before, or the server still remembers its ids
+    LATE = "late"  # uncertain; the policy is to resend: at least once
+    TOO_LATE = "too late"  # uncertain; the policy is to park: at most once
 
 
-def standing(*, resent: bool, first_ms: int, now_ms: int, policy: Policy, remembers: bool = True) -> Standing:
-    """Whether a batch may be sent now, given that its first attempt began at ``first_ms``.
+def check_window(
+    *, resent: bool, first_ms: int, now_ms: int, policy: Policy, is_forgetful: bool = False
+) -> WindowState:
+    """Say whether a batch may be sent, whose first attempt began at ``first_ms``.
 
-    ``remembers``: nothing says that the server forgets ids within the window (``memory.py``). Where it
-    does, the window is nothing: what was sent once is uncertain at once.
+    ``is_forgetful``: canaries have shown that the server forgets ids within the window.
     """
     if not resent:
-        return Standing.SAFE
-    if not remembers:
-        return Standing.OVER if policy.on_uncertain == "park" else Standing.LATE
+        return WindowState.SAFE
+    if is_forgetful:
+        return WindowState.TOO_LATE if policy.on_uncertain == "park" else WindowState.LATE
     age_s = (now_ms - first_ms) / 1000
     if policy.on_uncertain == "park":
-        return Standing.OVER if age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S else Standing.SAFE
-    return Standing.LATE if age_s > policy.window_s else Standing.SAFE
+        is_over = age_s > policy.window_s - policy.delivery_timeout_s - MARGIN_S
+        return WindowState.TOO_LATE if is_over else WindowState.SAFE
+    return WindowState.LATE if age_s > policy.window_s else WindowState.SAFE

@@ -63,9 +63,9 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
         policy=policy_of(get_settings()),
         control=WorkerControl(app, lane),
         crash_point=crash_point,
-        ask=canaries.after_trouble,
-        fresh=canaries.fresh,
-        find=lambda items, since_ms: look_up_history(items, partial(get, app), since_ms),
+        ask_canaries=canaries.after_trouble,
+        ask_fresh_canaries=canaries.fresh,
+        history_lookup=lambda items, since_ms: look_up_history(items, partial(get, app), since_ms),
     )
 
 

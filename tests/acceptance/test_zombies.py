@@ -62,7 +62,7 @@ def test_frozen_worker_sends_and_settles_nothing_when_it_wakes(make_proxied: Mak
     settled = proxied.counts()["settled"]
     assert settled == BEFORE
     zombie.resume()
-    assert wait_for(lambda: "is lost" in zombie.log_text(), 60), zombie.log_tail()
+    assert wait_for(lambda: "lease lost" in zombie.log_text(), 60), zombie.log_tail()
     assert proxied.counts()["settled"] == settled, "and the successor's batch is not settled either"
     gate.opened.set()
     proxy.behaviour = Pass()

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from sockudo_publisher.delivery import attempt as attempt_module
 from sockudo_publisher.delivery import decide as decide_module
-from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.delivery.decide import Settle, TryAgain
 from sockudo_publisher.delivery.outcome import Outcome
 from sockudo_publisher.journal.keys import lane_keys
@@ -107,7 +107,7 @@ def test_settling_before_200_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
             return Settle(), progress
         return decide_module.decide(finding, attempt, progress)
 
-    monkeypatch.setattr(drain_module, "decide", decide)
+    monkeypatch.setattr(attempt_module, "decide", decide)
     assert "lost" in _first_broken(range(200))
 
 
@@ -119,7 +119,7 @@ def test_resending_until_accepted_is_found(monkeypatch: pytest.MonkeyPatch) -> N
             return TryAgain(2.0), progress
         return decide_module.decide(finding, attempt, progress)
 
-    monkeypatch.setattr(drain_module, "decide", decide)
+    monkeypatch.setattr(attempt_module, "decide", decide)
     assert "twice" in _first_broken(range(400))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random as global_random
 import threading
 import time
@@ -12,9 +13,9 @@ from typing import Any
 
 from sockudo_publisher.canaries.ask import EVICTED_S
 from sockudo_publisher.canaries.schedule import AFTER_TROUBLE
-from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.delivery.backoff import QUICK_S
 from sockudo_publisher.delivery.canary_result import CanaryResult
+from sockudo_publisher.delivery.drain import drain
 from sockudo_publisher.delivery.outcome import Finding, NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.errors import JournalUnavailable
@@ -72,21 +73,22 @@ class _Clock:
 
 
 _clock = _Clock()
+_delivery_logger = logging.getLogger("sockudo_publisher.delivery")
 
 
 @contextmanager
 def virtual_time() -> Iterator[None]:
     """While this lasts worlds may run: leases look at their clock, and nothing is logged."""
     kept, state = lease_module.time, global_random.getstate()
-    was_disabled = drain_module.logger.disabled
+    was_disabled = _delivery_logger.disabled
     _clock.thread = threading.get_ident()
     lease_module.time = _clock  # type: ignore[assignment]
-    drain_module.logger.disabled = True
+    _delivery_logger.disabled = True
     try:
         yield
     finally:
         lease_module.time = kept
-        drain_module.logger.disabled = was_disabled
+        _delivery_logger.disabled = was_disabled
         global_random.setstate(state)
 
 
@@ -248,7 +250,7 @@ class World:
             rate=self.plan.max_rate,
         )
         try:
-            ring = drain_module.drain(
+            ring = drain(
                 face,  # type: ignore[arg-type]
                 lane,
                 channel,
@@ -256,9 +258,9 @@ class World:
                 policy=self.policy,
                 control=Control(self, task, face, lane),
                 crash_point=_pass,
-                ask=self._asker(task) if self.plan.asks else None,
-                fresh=self._checker(task) if self.plan.checks else None,
-                find=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]
+                ask_canaries=self._asker(task) if self.plan.asks else None,
+                ask_fresh_canaries=self._checker(task) if self.plan.checks else None,
+                history_lookup=self._finder(task, face) if self.plan.finds else None,  # type: ignore[arg-type]
             )
         except JournalUnavailable:
             self.say(f"{task}: the journal is away")

@@ -23,8 +23,8 @@ from tests.support.subscriber import Subscriber
 pytestmark = pytest.mark.integration
 
 
-#: What a worker says whom the server answers 401.
-PAUSED = re.compile(r"nothing is sent \(misconfigured\) for 5\.0 s")
+#: The log line of a worker that the server answers 401.
+PAUSED = re.compile(r"paused app=\S+ reason=misconfigured seconds=5\.0")
 
 
 def set_env(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str | None) -> None:
@@ -56,7 +56,7 @@ def test_app_with_a_new_key_resumes_with_a_new_worker(
             return operations.status(get_settings())[0].pause
 
         assert wait_for(lambda: (paused := pause()) is not None and paused.reason == "misconfigured", 60)
-        assert wait_for(lambda: "nothing is sent (misconfigured)" in old.log_text(), 60), "loudly"
+        assert wait_for(lambda: "reason=misconfigured" in old.log_text(), 60), "loudly"
         assert "another-secret" not in old.log_text()
         mark = publisher.count
         assert wait_for(lambda: publisher.count > mark + 200, 60), "callers notice nothing"

@@ -38,7 +38,7 @@ def test_worker_leaves_and_reports_a_newer_entry(stack: Stack) -> None:
         newer_release.xadd(keys.stream, {"v": "2", "items": "in a form of its own"})
         newer_release.hincrby(keys.state, "depth", 1)
         entry, _ = newer_release.execute()
-    assert wait_for(lambda: "lane 3 of app default: entry version 2 is newer" in worker.log_text(), 60)
+    assert wait_for(lambda: "left to a newer worker app=default lane=3 version=2" in worker.log_text(), 60)
     mark = seen.count
     assert wait_for(lambda: seen.count > mark + 300, 60), "the other lanes flow"
     lane = next(one for one in operations.status(get_settings())[0].lanes if one.lane == LANE)

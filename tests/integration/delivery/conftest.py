@@ -8,8 +8,7 @@ import pytest
 import redis
 from tenacity.wait import wait_exponential
 
-from sockudo_publisher.delivery import backoff
-from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery import backoff, watch
 from tests.integration.delivery.world import World
 
 
@@ -22,7 +21,7 @@ def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """
     without_jitter = wait_exponential(multiplier=backoff.FIRST_S, max=backoff.CAP_S)
     monkeypatch.setattr(backoff, "_wait", without_jitter)
-    monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
+    monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
         world = World(redis_url, client)
         yield world

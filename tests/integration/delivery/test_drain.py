@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery import gates
+from sockudo_publisher.delivery import run as run_module
 from sockudo_publisher.delivery.drain import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
@@ -524,7 +525,7 @@ def test_unknown_after_unknown_shrinks_and_never_condemns(
 ) -> None:
     """A server that dies of large requests gets small ones, also when each run gives its slot back."""
     if not in_place:
-        monkeypatch.setattr(drain_module, "WAIT_IN_PLACE_S", 0.0)
+        monkeypatch.setattr(gates, "WAIT_IN_PLACE_S", 0.0)
     world.append(world.channel(), 60)
     world.server.dies_above = 3
     world.settle_down()
@@ -965,7 +966,7 @@ def test_resend_inside_the_window_is_not_counted_as_late(world: World) -> None:
     world.check()
 
 
-def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: World) -> None:
+def test_park_policy_parks_uncertain_events_and_the_channel_flows_on(world: World) -> None:
     """At most once: each becomes a dead letter `uncertain`, what was never sent goes out."""
     ids = left_unknown(world, 10)
     world.pass_time(86)
@@ -979,13 +980,13 @@ def test_hold_policy_parks_uncertain_events_and_the_channel_flows_on(world: Worl
     assert {int(letter["first_ms"]) <= world.journal.now_ms() - 86_000 for letter in letters} == {True}
     assert {int(letter["attempts"]) for letter in letters} == {1}, "a dead worker's"
     assert {letter["words"] for letter in letters} == {
-        "not known to be delivered, and a resend might end after the server's memory of it (120 s)"
+        "not known to be delivered, and a resend might end after the server has forgotten the id (120 s)"
     }
     assert world.counts() == {"settled": 5, "parked_uncertain": 10}
     world.check()
 
 
-def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> None:
+def test_park_policy_still_resends_what_ends_inside_the_window(world: World) -> None:
     """Until window - delivery timeout - 5 s."""
     left_unknown(world, 10)
     world.pass_time(84)
@@ -995,7 +996,7 @@ def test_hold_policy_still_resends_what_ends_inside_the_window(world: World) -> 
     world.check()
 
 
-def test_hold_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -> None:
+def test_park_policy_parks_a_stuck_item_and_its_channel_flows_on(world: World) -> None:
     """Its claim may have been left by a delivery, and what went with it may be out; later events were never sent."""
     channel = world.channel()
     marked = world.append(channel, 5)
@@ -1076,7 +1077,7 @@ def test_entry_of_a_newer_release_is_left_and_said(world: World, caplog: pytest.
 
 def test_slice_ends_when_another_lane_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """The slot goes back at once, with a ring; nothing is marked that was not sent."""
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     world.append(world.channel(), 100)
     world.policy = Policy(batch_max_events=10)
     world.control.do_others_wait = True
@@ -1090,7 +1091,7 @@ def test_slice_ends_when_another_lane_waits(world: World, monkeypatch: pytest.Mo
 
 def test_slice_goes_on_when_nobody_waits(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look in Redis, and on."""
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     world.append(world.channel(), 100)
     world.policy = Policy(batch_max_events=10)
     assert world.drain() is None
@@ -1099,7 +1100,7 @@ def test_slice_goes_on_when_nobody_waits(world: World, monkeypatch: pytest.Monke
 
 def test_search_is_not_given_up_for_another_lane(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """It must end inside the window; after it the slot goes back."""
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     channel, other = world.channel("a"), world.channel("b")
     world.append_items([((channel, other)[n % 2], f"n{n}") for n in range(100)])
     world.server.claim("n50", channel)

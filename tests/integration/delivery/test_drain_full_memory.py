@@ -11,8 +11,8 @@ from typing import Literal
 import pytest
 
 from sockudo_publisher.canaries.ask import CHANNEL, FRESH
+from sockudo_publisher.delivery.dedup_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.drain import DrainAgain, drain
-from sockudo_publisher.delivery.memory_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import FORGETFUL_BATCH, Policy
 from sockudo_publisher.journal.keys import AppKeys
@@ -43,9 +43,9 @@ class FreshEdge(Edge):
             policy=self.world.policy,
             control=self.world.control,
             crash_point=at,
-            ask=self.ask,
-            fresh=self.fresh,
-            find=self.find,
+            ask_canaries=self.ask,
+            ask_fresh_canaries=self.fresh,
+            history_lookup=self.find,
         )
 
     def fresh(self, rounds: int, timeout_s: float, sleep: Callable[[float], bool]) -> object:

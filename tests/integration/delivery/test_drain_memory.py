@@ -78,8 +78,8 @@ class Edge:
             policy=self.world.policy,
             control=self.world.control,
             crash_point=at,
-            ask=self.ask,
-            find=self.find,
+            ask_canaries=self.ask,
+            history_lookup=self.find,
         )
 
     def sent(self) -> list[list[str]]:
@@ -327,7 +327,7 @@ def test_uncertain_events_in_history_are_settled_and_counted_apart(world: World,
     assert world.marker() is None
 
 
-def test_hold_policy_parks_only_what_history_does_not_have(world: World, edge: Edge) -> None:
+def test_park_policy_parks_only_what_history_does_not_have(world: World, edge: Edge) -> None:
     """Recorded is accepted."""
     ids = left_unknown(edge, 6)
     edge.history = {ids[n] for n in (1, 2, 5)}

@@ -11,7 +11,7 @@ import redis
 from hypothesis import HealthCheck, event, example, given, note, settings
 from hypothesis import strategies as st
 
-from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery import watch
 from sockudo_publisher.delivery.drain import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
@@ -131,7 +131,7 @@ def test_whatever_happens_each_event_is_seen_once_in_order(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, day: Day
 ) -> None:
     """Nothing lost, nothing twice, order per channel; culprits buried once; nothing left marked, leased or paused."""
-    monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
+    monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
         world = World(redis_url, client, lanes=1)

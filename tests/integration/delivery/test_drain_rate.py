@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from sockudo_publisher.delivery.drain import WAIT_IN_PLACE_S, DrainAgain
+from sockudo_publisher.delivery.drain import DrainAgain
+from sockudo_publisher.delivery.gates import WAIT_IN_PLACE_S
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.holder import Journal

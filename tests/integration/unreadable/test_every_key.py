@@ -21,7 +21,8 @@ from sockudo_publisher import operations, publish
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.cli import main
 from sockudo_publisher.config.settings import get_settings
-from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery import run as run_module
+from sockudo_publisher.delivery import watch
 from sockudo_publisher.dev.embedded import DevServer
 from sockudo_publisher.doctor.facts.journal import look_at_journal
 from sockudo_publisher.errors import JournalUnreadable, SockudoError
@@ -92,8 +93,8 @@ def client(redis_url: str, server: DevServer, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setenv(name, value)
     for module in (dead_letters, pause, worker_control):
         monkeypatch.setattr(module, "doorbell", Doorbell())
-    monkeypatch.setattr(drain_module, "HOT_S", 0.0)
-    monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
+    monkeypatch.setattr(watch, "HOT_S", 0.0)
+    monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     monkeypatch.setattr(producer_module, "LAYOUT_LOOK_S", -1.0)
     forget_apps()
     with redis.Redis.from_url(redis_url) as client:
@@ -390,7 +391,7 @@ def test_other_apps_flow_beside_a_layout_that_is_none(client: redis.Redis, monke
     monkeypatch.setenv("SOCKUDO_APPS", json.dumps({"other": get_settings().url}))
     forget_apps()
     client.set(AppKeys.of("other").lanes, "{bad")
-    monkeypatch.setattr(drain_module, "SLICE_S", 0.0)
+    monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     monkeypatch.setattr(slots, "count", 100)  # else it yields without a look at the others
     publish.delay(CHANNELS[0], "n", "x")
     run_drain.run_guarded(APP, 0)

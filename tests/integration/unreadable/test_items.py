@@ -8,7 +8,7 @@ import pytest
 
 from sockudo_publisher import operations, publish
 from sockudo_publisher.config.settings import get_settings
-from sockudo_publisher.delivery import drain as drain_module
+from sockudo_publisher.delivery import watch
 from sockudo_publisher.errors import ValidationError
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.wiring.stop import wait_or_stop
@@ -27,8 +27,8 @@ def _one_lane(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     from sockudo_publisher.wiring.app import forget_apps
 
     monkeypatch.setenv("SOCKUDO_LANES", "1")
-    monkeypatch.setattr(drain_module, "HOT_S", 0.0)
-    monkeypatch.setattr(drain_module, "SCARCE_HOT_S", 0.0)
+    monkeypatch.setattr(watch, "HOT_S", 0.0)
+    monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     forget_apps()
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.canaries import ask as canaries
-from sockudo_publisher.delivery import backoff, decide, drain, memory_check, window
+from sockudo_publisher.delivery import backoff, decide, dedup_check, gates, window
 from sockudo_publisher.delivery.decide import (
     MISCONFIGURED_S,
     STUCK_WAIT_S,
@@ -24,7 +24,7 @@ from sockudo_publisher.delivery.decide import (
     Settle,
     Step,
     TryAgain,
-    after_canary,
+    decide_after_canaries,
 )
 from sockudo_publisher.delivery.outcome import MAX_RETRY_AFTER_S, Finding, Outcome
 from sockudo_publisher.journal.app import shared
@@ -57,12 +57,12 @@ def test_too_many_receipts_for_a_batch_are_searched(count: int, half: int) -> No
     """Nothing pauses: the server works."""
     step, progress = after(Outcome.MISCOUNTED, attempt(count))
     assert step == TryAgain(0.0)
-    assert (progress.bad, progress.most, progress.failures) == (count, half, 0)
+    assert (progress.suspects, progress.max_items, progress.failures) == (count, half, 0)
 
 
 def test_two_receipts_for_one_item_bury_it() -> None:
     """Something of it is out, whoever asks."""
-    step, progress = after(Outcome.MISCOUNTED, attempt(1, resent=True), Progress(bad=1, most=1))
+    step, progress = after(Outcome.MISCOUNTED, attempt(1, resent=True), Progress(suspects=1, max_items=1))
     assert step == Bury("miscounted", WORDS, maybe_delivered=True, attempts=1)
     assert not progress.is_searching
 
@@ -71,9 +71,9 @@ def test_item_named_by_its_bytes_needs_no_search() -> None:
     """What is before it goes first, at once; then it leaves, whatever is behind it."""
     step, progress = after(Outcome.MISCOUNTED, attempt(8), culprit=3)
     assert step == TryAgain(0.0)
-    assert (progress.bad, progress.most) == (4, 3)
+    assert (progress.suspects, progress.max_items) == (4, 3)
     _, progress = after(Outcome.ACCEPTED, attempt(3, resent=True), progress)
-    assert (progress.bad, progress.most) == (1, 1)
+    assert (progress.suspects, progress.max_items) == (1, 1)
     step, _ = after(Outcome.MISCOUNTED, attempt(8, resent=True), culprit=0)
     assert step == Bury("unreadable", WORDS, maybe_delivered=True, attempts=1)
 
@@ -94,23 +94,25 @@ def test_conflict_behind_an_odd_answer_may_be_ours() -> None:
     ("before", "count", "bad", "most"),
     [
         pytest.param(Progress(), 8, None, None, id="plain"),
-        pytest.param(Progress(bad=8, most=4, waited=True), 4, 4, 2, id="first half: the culprit is in the second"),
-        pytest.param(Progress(bad=3, most=1), 1, 2, 1, id="one of three"),
-        pytest.param(Progress(bad=2, most=1), 1, 1, 1, id="the culprit is next, alone"),
-        pytest.param(Progress(bad=1, most=1), 1, None, 2, id="the culprit itself, freed: the search is over"),
-        pytest.param(Progress(bad=4, most=2), 6, None, 4, id="more than the prefix: the search is over"),
-        pytest.param(Progress(waited=True), 8, None, None, id="the earlier request was only slow"),
-        pytest.param(Progress(most=1), 1, None, 2, id="after a culprit: twice as many"),
-        pytest.param(Progress(most=64), 64, None, 128, id="and again"),
-        pytest.param(Progress(most=8), 3, None, 8, id="fewer than allowed: they say nothing of more"),
-        pytest.param(Progress(most=1, unknowns=9, failures=9), 1, None, 2, id="the server is back: it grows"),
+        pytest.param(
+            Progress(suspects=8, max_items=4, has_waited=True), 4, 4, 2, id="first half: the culprit is in the second"
+        ),
+        pytest.param(Progress(suspects=3, max_items=1), 1, 2, 1, id="one of three"),
+        pytest.param(Progress(suspects=2, max_items=1), 1, 1, 1, id="the culprit is next, alone"),
+        pytest.param(Progress(suspects=1, max_items=1), 1, None, 2, id="the culprit itself, freed: the search is over"),
+        pytest.param(Progress(suspects=4, max_items=2), 6, None, 4, id="more than the prefix: the search is over"),
+        pytest.param(Progress(has_waited=True), 8, None, None, id="the earlier request was only slow"),
+        pytest.param(Progress(max_items=1), 1, None, 2, id="after a culprit: twice as many"),
+        pytest.param(Progress(max_items=64), 64, None, 128, id="and again"),
+        pytest.param(Progress(max_items=8), 3, None, 8, id="fewer than allowed: they say nothing of more"),
+        pytest.param(Progress(max_items=1, unknowns=9, failures=9), 1, None, 2, id="the server is back: it grows"),
     ],
 )
 def test_accepted_settles_and_narrows(before: Progress, count: int, bad: int | None, most: int | None) -> None:
     """A settled prefix leaves the culprit's prefix shorter; without a search the next batch may be twice as large."""
     step, progress = after(Outcome.ACCEPTED, attempt(count), before)
     assert step == Settle()
-    assert (progress.bad, progress.most) == (bad, most)
+    assert (progress.suspects, progress.max_items) == (bad, most)
     assert (progress.unknowns, progress.failures) == (0, 0)
     assert progress.is_searching == (bad is not None)
 
@@ -124,45 +126,47 @@ def test_first_stuck_answer_waits_once(count: int, resent: bool) -> None:
     """The earlier request may still be running, on a first send too; the wait belongs to the search."""
     step, progress = after(Outcome.STUCK, attempt(count, resent=resent))
     assert step == TryAgain(STUCK_WAIT_S)
-    assert progress.waited
+    assert progress.has_waited
     assert progress.is_searching
-    assert (progress.bad, progress.most) == (None, None)
+    assert (progress.suspects, progress.max_items) == (None, None)
 
 
 @pytest.mark.parametrize(("count", "half"), [(2, 1), (3, 1), (8, 4), (9, 4), (500, 250)])
 @pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
 def test_second_stuck_answer_searches_at_once(count: int, half: int, in_hold: bool) -> None:
     """Half of the prefix is asked next, without another wait; a held queue may hold a second stuck item too."""
-    step, progress = after(Outcome.STUCK, attempt(count, resent=True, in_hold=in_hold), Progress(waited=True))
+    step, progress = after(Outcome.STUCK, attempt(count, resent=True, in_hold=in_hold), Progress(has_waited=True))
     assert step == TryAgain(0.0)
-    assert (progress.bad, progress.most, progress.waited) == (count, half, True)
+    assert (progress.suspects, progress.max_items, progress.has_waited) == (count, half, True)
 
 
 def test_first_stuck_answer_of_many_in_a_held_queue_waits_too() -> None:
     """A batch that follows a freed item may be cut as any other."""
     step, progress = after(Outcome.STUCK, attempt(7, resent=True, in_hold=True))
     assert step == TryAgain(STUCK_WAIT_S)
-    assert progress.waited
+    assert progress.has_waited
 
 
 def test_single_stuck_item_is_held() -> None:
     """Its channel waits; what follows it goes next, one item, which may be stuck too."""
-    step, progress = after(Outcome.STUCK, attempt(1, resent=True), Progress(bad=1, most=1, waited=True))
+    step, progress = after(Outcome.STUCK, attempt(1, resent=True), Progress(suspects=1, max_items=1, has_waited=True))
     assert step == Hold(1.0)
     assert not progress.is_searching
-    assert progress.most == 1
+    assert progress.max_items == 1
 
 
 @pytest.mark.parametrize(("age_s", "wait_s"), [(0, 1), (4, 1), (8, 2), (39, 9.75), (40, 10), (119, 10)])
 def test_held_item_still_stuck_is_tried_at_growing_gaps(age_s: float, wait_s: float) -> None:
     """A quarter of its age, from 1 to 10 s, without the wait for a running request."""
-    step, _ = after(Outcome.STUCK, attempt(1, resent=True, in_hold=True, age_s=age_s), Progress(most=1))
+    step, _ = after(Outcome.STUCK, attempt(1, resent=True, in_hold=True, age_s=age_s), Progress(max_items=1))
     assert step == RetryHold(wait_s)
 
 
 def test_stuck_item_found_by_a_search_in_a_held_queue_waits_there() -> None:
     """It is held already."""
-    step, _ = after(Outcome.STUCK, attempt(1, resent=True, in_hold=True), Progress(bad=1, most=1, waited=True))
+    step, _ = after(
+        Outcome.STUCK, attempt(1, resent=True, in_hold=True), Progress(suspects=1, max_items=1, has_waited=True)
+    )
     assert step == RetryHold(1.0)
 
 
@@ -173,7 +177,7 @@ def test_stuck_item_in_a_search_for_a_poison_item_is_waited_for_then_searched() 
     assert step == TryAgain(STUCK_WAIT_S)
     step, progress = after(Outcome.STUCK, attempt(4, resent=True), waiting)
     assert step == TryAgain(0.0)
-    assert (progress.bad, progress.most) == (4, 2)
+    assert (progress.suspects, progress.max_items) == (4, 2)
 
 
 # -- refused, conflict --------------------------------------------------------------------------------
@@ -185,7 +189,7 @@ def test_refused_batch_is_searched_without_waiting(outcome: Outcome, count: int,
     """Refusals come at once: there is nothing to wait for."""
     step, progress = after(outcome, attempt(count))
     assert step == TryAgain(0.0)
-    assert (progress.bad, progress.most) == (count, half)
+    assert (progress.suspects, progress.max_items) == (count, half)
     assert progress.is_searching
 
 
@@ -193,10 +197,10 @@ def test_refused_batch_is_searched_without_waiting(outcome: Outcome, count: int,
 def test_single_refused_item_is_buried(in_hold: bool) -> None:
     """With the server's words and the number of attempts; never delivered."""
     tried = attempt(1, resent=True, in_hold=in_hold)
-    step, progress = after(Outcome.REFUSED, tried, Progress(bad=1, most=1, attempts=4))
+    step, progress = after(Outcome.REFUSED, tried, Progress(suspects=1, max_items=1, attempts=4))
     assert step == Bury("refused", WORDS, maybe_delivered=False, attempts=5)
     assert not progress.is_searching
-    assert (progress.most, progress.attempts) == (1, 0)
+    assert (progress.max_items, progress.attempts) == (1, 0)
 
 
 def test_conflict_on_a_first_attempt_was_not_delivered() -> None:
@@ -262,36 +266,36 @@ def test_too_large_batch_teaches(
     step, progress = decide.decide(finding, attempt(count, resent=resent), Progress())
     assert step == Learn(events, size, unmark=not resent)
     assert not progress.is_searching
-    assert progress.most == (max(1, count // 2) if size else None)
+    assert progress.max_items == (max(1, count // 2) if size else None)
 
 
 def test_learned_bytes_have_a_floor() -> None:
     """A limit below a kilobyte would make every event a batch of its own for an hour."""
     step, progress = after(Outcome.TOO_LARGE, attempt(3, size=900))
     assert step == Learn(None, 1024, unmark=True)
-    assert progress.most == 1, "this batch shrinks by number"
+    assert progress.max_items == 1, "this batch shrinks by number"
 
 
 def test_single_item_that_is_too_large_is_buried() -> None:
     """There is nothing left to shrink."""
     step, progress = after(Outcome.TOO_LARGE, attempt(1))
     assert step == Bury("too_large", WORDS, maybe_delivered=False, attempts=1)
-    assert progress.most == 1
+    assert progress.max_items == 1
 
 
 def test_too_large_in_a_search_keeps_the_search() -> None:
     """The culprit is still in the prefix."""
-    _, progress = after(Outcome.TOO_LARGE, attempt(8, resent=True), Progress(bad=16, most=8))
-    assert (progress.bad, progress.most) == (16, 4)
+    _, progress = after(Outcome.TOO_LARGE, attempt(8, resent=True), Progress(suspects=16, max_items=8))
+    assert (progress.suspects, progress.max_items) == (16, 4)
 
 
 # -- the server does not answer, or takes nothing -------------------------------------------------------
 
 SEARCHES = [
     pytest.param(Progress(), id="no search"),
-    pytest.param(Progress(waited=True), id="waited"),
-    pytest.param(Progress(bad=8, most=4, waited=True), id="search"),
-    pytest.param(Progress(bad=1, most=1, waited=True), id="search at its end"),
+    pytest.param(Progress(has_waited=True), id="waited"),
+    pytest.param(Progress(suspects=8, max_items=4, has_waited=True), id="search"),
+    pytest.param(Progress(suspects=1, max_items=1, has_waited=True), id="search at its end"),
 ]
 
 
@@ -317,9 +321,9 @@ def test_server_trouble_pauses_and_decides_nothing_about_an_item(
     assert (step.reason, step.words) == (reason, WORDS)
     assert step.unmark == (unmarks and not resent)
     assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
-    assert progress.bad == before.bad
+    assert progress.suspects == before.suspects
     # An unknown request may be running still: a stuck item after it is waited for once more.
-    assert progress.waited == (before.waited and outcome is not Outcome.UNKNOWN)
+    assert progress.has_waited == (before.has_waited and outcome is not Outcome.UNKNOWN)
     assert progress.failures == 1
 
 
@@ -329,7 +333,7 @@ def test_unknown_after_unknown_shrinks_down_to_one() -> None:
     for _ in range(14):
         step, progress = after(Outcome.UNKNOWN, attempt(count, resent=True), progress)
         assert isinstance(step, Pause)
-        count = min(count, progress.most or count)
+        count = min(count, progress.max_items or count)
         counts.append(count)
     assert counts == [500, 250, 125, 62, 31, 15, 7, 3, 1, 1, 1, 1, 1, 1]
 
@@ -379,7 +383,7 @@ def test_backoff_grows_with_the_failures(outcome: Outcome, failures: int) -> Non
 def test_run_after_unknown_pauses_goes_on_shrinking(pauses: int, most: int | None) -> None:
     """The pause in Redis counts what earlier runs, of any worker, met; a probe is as small as theirs would be."""
     progress = Progress.after_pauses("unknown", pauses, 500)
-    assert (progress.most, progress.unknowns, progress.failures) == (most, pauses, pauses)
+    assert (progress.max_items, progress.unknowns, progress.failures) == (most, pauses, pauses)
     assert not progress.is_searching
 
 
@@ -387,19 +391,19 @@ def test_run_after_unknown_pauses_goes_on_shrinking(pauses: int, most: int | Non
 def test_run_after_other_pauses_keeps_the_size(reason: str) -> None:
     """Only an unknown fate has to do with the batch; the backoff goes on."""
     progress = Progress.after_pauses(reason, 7, 500)
-    assert (progress.most, progress.unknowns, progress.failures) == (None, 0, 7)
+    assert (progress.max_items, progress.unknowns, progress.failures) == (None, 0, 7)
 
 
 # -- everything -----------------------------------------------------------------------------------------
 
 PROGRESSES = st.builds(
     Progress,
-    bad=st.none() | st.integers(1, 600),
-    most=st.none() | st.integers(1, 600),
-    waited=st.booleans(),
+    suspects=st.none() | st.integers(1, 600),
+    max_items=st.none() | st.integers(1, 600),
+    has_waited=st.booleans(),
     unknowns=st.integers(0, 40),
     failures=st.integers(0, 40),
-    unknown_before=st.booleans(),
+    had_unknown=st.booleans(),
     attempts=st.integers(0, 100),
 )
 ATTEMPTS = st.builds(
@@ -426,8 +430,8 @@ ATTEMPTS = st.builds(
 def test_decisions_hold_their_bounds(finding: Finding, tried: Attempt, progress: Progress) -> None:
     """Whatever is known: at least one item goes next, only one item leaves by a search, waits are bounded."""
     step, then = decide.decide(finding, tried, progress)
-    assert then.most is None or then.most >= 1
-    assert then.bad is None or then.bad >= 1
+    assert then.max_items is None or then.max_items >= 1
+    assert then.suspects is None or then.suspects >= 1
     match step:
         case Bury(attempts=attempts):
             assert tried.count == 1 or finding.culprit == 0
@@ -466,7 +470,7 @@ def questions(count: int) -> int:
             if isinstance(step, Bury):
                 break
             first += size if isinstance(step, Settle) else 0
-            size = min(progress.most or count, count - first)
+            size = min(progress.max_items or count, count - first)
             asked += 1
         taken.append(asked)
     return sorted(taken)[count // 2]
@@ -486,23 +490,23 @@ def test_documented_numbers_are_the_constants() -> None:
         "shared by all workers for an hour;",
         "| fresh canaries before a resend: how many; when each is repeated |",
         f"| {canaries.FRESH}, three times as many after *stuck* to a first send; {canaries.EVICTED_S:g} s later |",
-        f"| a search; {memory_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
+        f"| a search; {dedup_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
         f"| items of a batch under `park` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
         f"That is about log2(n) requests for n items: {questions(500)} for 500.",
     ):
         assert line in text
     assert shared.LIMITS_TTL_S == 60 * 60
-    assert memory_check.ROUNDS_IN_DOUBT == 3 * memory_check.ROUNDS
+    assert dedup_check.ROUNDS_IN_DOUBT == 3 * dedup_check.ROUNDS
     patient = [pauses for pauses in range(1, 13) if backoff.probe_timeout_s(pauses, 30.0) == 30.0]
     assert patient == [4, 8, 12], "every fourth"
-    assert drain.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
+    assert gates.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
 
 
 @pytest.mark.parametrize("outcome", list(Outcome))
-def test_canary_that_goes_first_decides_for_the_batch_only_when_it_gets_no_way(outcome: Outcome) -> None:
-    """Trouble that lasts pauses as the batch itself would; what is known of the batch stays."""
-    known = Progress(bad=8, most=4, unknowns=1, failures=2, unknown_before=True, is_known=True, attempts=3)
-    step, after = after_canary(Finding(outcome, "words", retry_after_s=7.0), known)
+def test_canaries_pause_the_app_only_in_trouble(outcome: Outcome) -> None:
+    """As an attempt of the batch would; what is known of the batch stays."""
+    known = Progress(suspects=8, max_items=4, unknowns=1, failures=2, had_unknown=True, knows_mark=True, attempts=3)
+    step, after = decide_after_canaries(Finding(outcome, "words", retry_after_s=7.0), known)
     reasons = {
         Outcome.UNKNOWN: "unknown",
         Outcome.NOT_SENT: "unreachable",
@@ -513,7 +517,7 @@ def test_canary_that_goes_first_decides_for_the_batch_only_when_it_gets_no_way(o
         assert (step, after) == (None, known)
         return
     assert step is not None
-    assert (step.reason, step.words, step.unmark) == (reasons[outcome], "words", True)
+    assert (step.reason, step.words, step.unmark) == (reasons[outcome], "words", False)
     assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
     if outcome is Outcome.BUSY:
         assert step.wait_s == 7.0

@@ -16,7 +16,7 @@ from sockudo_publisher.delivery.outcome import (
     NoReply,
     Outcome,
     Reply,
-    blamed,
+    blame_item,
     classify,
 )
 from tests.unit.delivery import model
@@ -353,7 +353,7 @@ def test_only_an_item_at_fault_is_blamed_for_an_odd_200(
 ) -> None:
     """By its own bytes; the answer of a proxy condemns no event that is in order."""
     before = classify(reply, 2)
-    after = blamed(before, reply, faults)
+    after = blame_item(before, reply, faults)
     assert after.culprit == culprit
     assert after == before if culprit is None else after.outcome is Outcome.MISCOUNTED
 

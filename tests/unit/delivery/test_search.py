@@ -96,9 +96,9 @@ class Loop:
                     del self.holds[channel]
 
     def drain(self, queue: Queue) -> None:
-        start = Progress(most=1 if queue.channel else None)
+        start = Progress(max_items=1 if queue.channel else None)
         progress = start
-        while batch := self.take(queue, progress.most):
+        while batch := self.take(queue, progress.max_items):
             self.requests += 1
             assert self.requests < MAX_REQUESTS, "no end in sight"
             resent = queue.marked > 0
