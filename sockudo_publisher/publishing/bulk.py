@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from ..client.wire.event import Event, EventLike, as_event
 from ..client.wire.limits import check_channel, check_id
@@ -100,23 +100,27 @@ class _Bulk:
 
     def add(self, given: EventLike, index: int, key_prefix: str | None) -> None:
         """Validate and encode one event. Raises :class:`ValidationError`."""
-        if type(given) is tuple and len(given) == 3 and key_prefix is None:
-            self._add_plain(*given, index)
-            return
-        event = as_event(given)
-        call = _call_of(event)
+        if type(given) is tuple and len(given) == 3:
+            if key_prefix is None:
+                self._add_plain(*given, index)
+                return
+            call = PublishCall(*given)
+        else:
+            call = _call_of(as_event(given))
+        if not isinstance(call.channel, str):
+            check_channel(cast(str, call.channel))  # refuses it: one event goes to one channel
         if call.key is None and key_prefix is not None:
             call.key = f"{key_prefix}:{index}"
         if call.key is None and call.socket_id is None and call.tags is None and call.extras is None:
-            self._add_plain(event.channel, call.event, call.data, index)
+            self._add_plain(cast(str, call.channel), call.event, call.data, index)
             return
         prepared = prepare(self.app, call, message_id=f"{self._id_prefix}-{index:x}")
-        (item,) = prepared.items
-        self._begin(index, is_keyed=prepared.key is not None)
-        if prepared.key is None:
+        item, key = prepared.items[0], prepared.key
+        self._begin(index, is_keyed=key is not None)
+        if key is None:
             self._plain.append(item)
         else:
-            self._keyed += prepared.keyed_items(prepared.key)
+            self._keyed.append(KeyedItem(item, key, prepared.fingerprint))
         self._bytes += len(item.body)
 
     def _add_plain(self, channel: str, name: str, data: Any, index: int) -> None:
@@ -176,5 +180,4 @@ class _Bulk:
 def _call_of(event: Event) -> PublishCall:
     """One event of the iterable. Raises :class:`ValidationError` for what only a direct call can have."""
     refuse_direct_options(event)
-    check_channel(event.channel)  # one, where a call may have several
     return PublishCall(event.channel, event.name, event.data, event.key, event.socket_id, event.tags, event.extras)

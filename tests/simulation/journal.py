@@ -208,6 +208,11 @@ class JournalModel:
 
     # -- the scripts, by their names --------------------------------------------------------------------
 
+    def fitting(self, lane: int, items: Sequence[ModelItem], most: int, *, skips: bool) -> Sequence[ModelItem]:
+        """Those of a call that a lane of at most ``most`` items (0: any number) takes: all, none, or the first."""
+        room = most - self.lanes[lane].queue.depth if most else len(items)
+        return items[: max(room, 0)] if skips or room >= len(items) else ()
+
     def append(self, lane: int, items: Iterable[ModelItem]) -> bool:
         """Whether the lane must be rung."""
         queue = self.lanes[lane].queue

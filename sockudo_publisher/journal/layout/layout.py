@@ -47,6 +47,9 @@ MAX_LANES = 256
 MAX_SPANS = 64
 MAX_LANE = 10**6
 
+assert MAX_RETIRED < MAX_SPANS, "a layout that this release writes can be read"
+assert MAX_LANES * MAX_SPANS <= MAX_LANE, "the numbers of a full record are within the bound"
+
 
 class Phase(Enum):
     """Where a change of the number of lanes stands."""

@@ -261,6 +261,19 @@ def test_items_are_answered_for_over_a_change(
     assert refused.index == 2
 
 
+def test_moved_items_keep_their_order(record: LayoutRecord, stale: Producer, journal: Journal) -> None:
+    """All lanes that the producer knows are closed: each channel's events are appended in the order of the call."""
+    assert record.ask_for(3)
+    journal.advance_layout()
+    items = [Item(channel, f"{channel}:{n}".encode()) for n in range(4) for channel in CHANNELS]
+    assert stale.append(items).count == len(items)
+    journal.advance_layout()
+    bodies = [body for lane in record.read().span.lanes for body in settle_all(journal, lane)]
+    for channel in CHANNELS:
+        of_channel = [body for body in bodies if body.startswith(f"{channel}:".encode())]
+        assert of_channel == [f"{channel}:{n}".encode() for n in range(4)]
+
+
 def test_full_new_lane_refuses_what_it_refuses_by_name(
     record: LayoutRecord, make_producer: Callable[..., Producer]
 ) -> None:

@@ -212,8 +212,8 @@ class JournalMachine(RuleBasedStateMachine):
     def append(self, given, who, on_refusal, limit) -> None:
         """Several items, cut by lane. A lane with a limit takes all of its items or, with `skip`, those that fit."""
         items = [self.item(one) for one in given]
-        depths = {lane: self.lane(lane).queue.depth for lane in range(LANES)}
-        rested = {lane for lane in range(LANES) if not self.lane(lane).armed}
+        before = [self.lane(lane) for lane in range(LANES)]
+        rested = {number for number, lane in enumerate(before) if not lane.armed}
         producer = self.parts.producers[who]
         producer._max_backlog = limit
         appended = producer.append(items, on_refusal=on_refusal)
@@ -221,7 +221,7 @@ class JournalMachine(RuleBasedStateMachine):
         expected = []
         for lane in range(LANES):
             of_lane = [index for index, item in enumerate(items) if lane_of(item.channel, LANES) == lane]
-            room = max(0, limit - depths[lane]) if limit else len(of_lane)
+            room = max(0, limit - before[lane].queue.depth) if limit else len(of_lane)
             if on_refusal is OnRefusal.STOP and room < len(of_lane):
                 room = 0
             expected += of_lane[:room]

@@ -17,6 +17,7 @@ import redis
 
 from sockudo_publisher.journal import lease as lease_module
 from sockudo_publisher.journal.app.shared import Limits
+from sockudo_publisher.journal.appended import OnRefusal
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.dead_letters import DeadBounds
 from sockudo_publisher.journal.holder import UNHEARD_RINGS, DeadLetterFields, Holder, Journal, MarkerChanged, Taken
@@ -124,10 +125,14 @@ class Pair:
             expires_ms = self.random.choice([0, 0, 0, 0, PAST, FUTURE])
             items.append(ModelItem(self.random.choice(CHANNELS), body, expires_ms, self.number))
         packs = [items] if self.random.random() < 0.7 else [[one] for one in items]
+        on_refusal = self.random.choice(list(OnRefusal))
+        self.producer._max_backlog = most = self.random.choice([0, 0, 0, 8])
         for one in packs:
-            appended = self.producer.append([Item(item.channel, item.body, item.expires_ms) for item in one])
-            assert appended.failure is None
-            assert bool(appended.ring) == self.model.append(0, one)
+            given = [Item(item.channel, item.body, item.expires_ms) for item in one]
+            appended = self.producer.append(given, on_refusal=on_refusal)
+            fitting = self.model.fitting(0, one, most, skips=on_refusal is OnRefusal.SKIP)
+            assert sorted(appended.refused) == list(range(len(fitting), len(one)))
+            assert bool(appended.ring) == bool(fitting and self.model.append(0, fitting))
 
     def acquire(self) -> None:
         channel = self.random.choice([None, None, *CHANNELS])

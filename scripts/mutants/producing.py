@@ -1,0 +1,74 @@
+"""Breakages of the way from a call to a stored event: what is refused, what is stored beside it, and who is told."""
+
+from __future__ import annotations
+
+from . import Mutant
+
+__all__ = ["MUTANTS"]
+
+PRODUCER = "sockudo_publisher/journal/producer.py"
+APPEND = "sockudo_publisher/journal/lua/append.lua"
+APPEND_ONCE = "sockudo_publisher/journal/lua/append_once.lua"
+
+_JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+APPENDS = (*_JOURNAL, "tests/integration/journal/test_append.py")
+FLIPS = (*_JOURNAL, "tests/integration/journal/test_flip.py")
+
+MUTANTS = (
+    Mutant(
+        name="store what fits of a call that stops",
+        why="the second of two channels would be missing of an event whose call says that nothing is stored",
+        file=APPEND,
+        old="if room == 0 or (room < count and not skips) then",
+        new="if room == 0 then",
+        test=APPENDS,
+    ),
+    Mutant(
+        name="stop at a refused item that is to be skipped",
+        why="one caller's conflict would refuse the events of all others in its flush",
+        file=APPEND_ONCE,
+        old="if mode ~= 'skip' then return {-4, k - 3} end",
+        new="if mode then return {-4, k - 3} end",
+        test=APPENDS,
+    ),
+    Mutant(
+        name="skip a conflict where it stops the call",
+        why="what comes behind a refused event would be stored, and the caller told that nothing is",
+        file=APPEND_ONCE,
+        old="if mode ~= 'skip' then return {-4, k - 3} end",
+        new="if not mode then return {-4, k - 3} end",
+        test=APPENDS,
+    ),
+    Mutant(
+        name="pass over what does not fit, and store what comes behind it",
+        why="a later event of a channel would overtake the one that was refused",
+        file=APPEND_ONCE,
+        old="elseif mode == 'skip' and #fresh == room then",
+        new="elseif mode == 'skip' and #fresh == room and k < #KEYS then",
+        test=APPENDS,
+    ),
+    Mutant(
+        name="look into no lane before an append that stops",
+        why="a conflict in one lane would leave the event stored in another",
+        file=PRODUCER,
+        old="if len(parts) > 1 and on_refusal is OnRefusal.STOP and not self._all_take(layout, parts, known, done):",
+        new="if len(parts) > 9 and on_refusal is OnRefusal.STOP and not self._all_take(layout, parts, known, done):",
+        test=APPENDS,
+    ),
+    Mutant(
+        name="answer by the place in the lane",
+        why="another caller than the one whose event was refused would be told",
+        file=PRODUCER,
+        old="index = part.indexes[place]",
+        new="index = place",
+        test=APPENDS,
+    ),
+    Mutant(
+        name="move the items of a closed lane in any order",
+        why="a channel's events would be stored in another order than they were given in",
+        file=PRODUCER,
+        old="indexes, done.moved = sorted(done.moved), []",
+        new="indexes, done.moved = sorted(done.moved, reverse=True), []",
+        test=FLIPS,
+    ),
+)
