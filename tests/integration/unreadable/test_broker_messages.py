@@ -10,7 +10,7 @@ import pytest
 
 from sockudo_publisher import operations, publish
 from sockudo_publisher.config.settings import QUEUE, get_settings
-from sockudo_publisher.wiring.private_celery import celery_app, configured
+from sockudo_publisher.wiring.private_celery import celery_app
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 
@@ -26,7 +26,6 @@ def item(channel: str, message_id: str | None = "m") -> str:
 
 
 def send(name: str, *args: Any, **kwargs: Any) -> str:
-    configured()
     return str(celery_app.send_task(name, args=args, kwargs=kwargs, queue=QUEUE, argsrepr="-", kwargsrepr="-").id)
 
 
