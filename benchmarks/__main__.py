@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     # Only here: the peers are installed in the environment that has just been entered.
     from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 
-    from . import backlog, client, drained, enqueueing, holds, latency, steps
+    from . import backlog, client, drained, enqueueing, holds, imports, latency, steps
     from .ceiling import find_driver, item_bytes
     from .parts import parts
     from .report import Facts, Results, page
@@ -46,6 +46,9 @@ def main(arguments: list[str]) -> int:
         driver = find_driver(real.directory)
         if "steps" in only:
             results.steps = steps.measure(real, plan, say)
+            spins.append(spin_ms())
+        if "imports" in only:
+            results.imports = imports.measure(real, plan, say)
             spins.append(spin_ms())
         if "client" in only:
             results.client = client.measure(plan, say)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "client", "enqueue", "latency", "drained", "holds", "backlog")
+SCENARIOS = ("steps", "imports", "client", "enqueue", "latency", "drained", "holds", "backlog")
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Plan:
     latency_pairs: int
     latency_block_s: float
     steps_rounds: int
+    imports_rounds: int
     client_pairs: int
     client_calls: int
     client_batches: int  # of 100 events
@@ -55,6 +56,7 @@ QUICK = Plan(
     latency_pairs=5,
     latency_block_s=1.5,
     steps_rounds=10,
+    imports_rounds=9,
     client_pairs=7,
     client_calls=200,
     client_batches=50,
@@ -82,6 +84,7 @@ FULL = Plan(
     latency_pairs=11,
     latency_block_s=4.0,
     steps_rounds=30,
+    imports_rounds=15,
     client_pairs=15,
     client_calls=500,
     client_batches=100,
@@ -109,6 +112,7 @@ TINY = Plan(
     latency_pairs=1,
     latency_block_s=0.5,
     steps_rounds=2,
+    imports_rounds=1,
     client_pairs=1,
     client_calls=20,
     client_batches=5,

@@ -11,6 +11,7 @@ from .client import BATCH, PEERS_OF_THE_CLIENT, Called
 from .drained import Drained
 from .enqueueing import Enqueued
 from .holds import Holds
+from .imports import SIDES, Imported
 from .latency import RATES, Latencies
 from .ratios import Spread, of_pairs, percentile, spread
 from .steps import STEPS, Steps
@@ -41,6 +42,7 @@ class Results:
     """What was measured; ``None`` where it was not."""
 
     steps: Steps | None = None
+    imports: Imported | None = None
     client: Called | None = None
     enqueue: Enqueued | None = None
     latency: Latencies | None = None
@@ -102,6 +104,8 @@ def rows(results: Results) -> list[Row]:
             ratio = of_pairs(wall["celery"], wall[side])
             text = ratio.text(1, "x")
             found.append(at_least(f"{name}, beside Celery's own `delay`", f">= {least:g}x", ratio, least, text))
+    if results.imports is not None:
+        found += _import_rows(results.imports)
     if results.client is not None:
         for kind, name in (("trigger", "`trigger`"), ("trigger_batch", f"`trigger_batch` of {BATCH}")):
             for peer in PEERS_OF_THE_CLIENT:
@@ -140,6 +144,24 @@ def _latency_row(latency: Latencies, rate: int) -> Row:
     return at_most(what, "<= a direct `trigger` + 2 ms", extra, 2, text)
 
 
+def _import_rows(imported: Imported) -> list[Row]:
+    cpu = imported.cpu_ms
+    package, client = _extra_ms(cpu, "package", "nothing"), _extra_ms(cpu, "client", "requests")
+    first = of_pairs(cpu["first delay"], cpu["libraries"])
+    libraries = "`import celery, redis, kombu.transport.redis`"
+    return [
+        at_most(f"`{SIDES['package']}`, CPU", "<= 30 ms", package, 30, package.text(0, " ms")),
+        at_most(f"`{SIDES['client']}`, CPU", "<= `import requests` + 60 ms", client, 60, client.text(0, " ms")),
+        at_most(
+            f"first `publish.delay` of a process, CPU beside {libraries}", "<= 1.25x", first, 1.25, first.text(2, "x")
+        ),
+    ]
+
+
+def _extra_ms(cpu_ms: Mapping[str, Sequence[float]], side: str, beside: str) -> Spread:
+    return spread([mine - other for mine, other in zip(cpu_ms[side], cpu_ms[beside], strict=True)])
+
+
 #: MB by which a worker may have grown from the middle of a drain to its end and still count as flat.
 FLAT_MB = 5.0
 
@@ -164,6 +186,8 @@ def page(results: Results, facts: Facts) -> str:
         parts.append(_drained(results.drained))
     if results.enqueue is not None:
         parts.append(_enqueued(results.enqueue))
+    if results.imports is not None:
+        parts.append(_imported(results.imports))
     if results.client is not None:
         parts.append(_called(results.client))
     if results.latency is not None:
@@ -254,6 +278,13 @@ def _enqueued(enqueued: Enqueued) -> str:
     for side, what in names.items():
         wall, cpu = spread(enqueued.wall_us[side]), spread(enqueued.cpu_us[side])
         lines.append(f"| {what} | {wall.text(1)} | {cpu.middle:.1f} |")
+    return "\n".join(lines)
+
+
+def _imported(imported: Imported) -> str:
+    lines = ["## The first use in a fresh process, milliseconds of CPU from its start to its end", ""]
+    lines += ["| | CPU |", "|---|---|"]
+    lines += [f"| `{source}` | {spread(imported.cpu_ms[side]).text()} |" for side, source in SIDES.items()]
     return "\n".join(lines)
 
 

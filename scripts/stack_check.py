@@ -14,15 +14,14 @@ import socket
 import struct
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from scripts.stack import Stack, worker_answers
 from sockudo_publisher.client.http.credentials import Credentials
-from sockudo_publisher.dev.demo.watcher import Watcher
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber, ws_url
 
 #: Seconds for the server to answer a request.
 ANSWER_TIMEOUT_S = 30.0
@@ -30,12 +29,9 @@ ANSWER_TIMEOUT_S = 30.0
 CUTS_S = (0.005, 0.01, 0.02, 0.03)
 
 
-@contextmanager
-def subscribed(stack: Stack, channels: Sequence[str]) -> Iterator[list[tuple[str, str]]]:
-    """What a subscriber of these channels sees, growing: channel and data. It connects to Sockudo itself."""
-    seen: list[tuple[str, str]] = []
-    with Watcher("127.0.0.1", stack.ports.sockudo, stack.key, channels, lambda *event: seen.append(event)):
-        yield seen
+def subscribed(stack: Stack, channels: Sequence[str]) -> Subscriber:
+    """A subscriber of these channels. It connects to Sockudo itself."""
+    return Subscriber(ws_url(f"ws://127.0.0.1:{stack.ports.sockudo}", stack.key), *channels)
 
 
 @dataclass(frozen=True)
@@ -85,10 +81,10 @@ def cut_in_the_middle(stack: Stack, url: str, after_s: float, *, within_s: float
     """Cut a batch of 2,000; returns how many events were seen all the same, and whether the last id is remembered."""
     channel = f"cut-{uuid.uuid4().hex}"
     items = batch(channel, 2000)
-    with subscribed(stack, [channel]) as seen:
+    with subscribed(stack, [channel]) as subscriber:
         post(url, items, cut_after_s=after_s)
-        wait_for(lambda: len(seen) >= len(items), within_s)
-    return len(seen), remembers(stack.direct_url, items[-1])
+        wait_for(lambda: subscriber.count >= len(items), within_s)
+    return subscriber.count, remembers(stack.direct_url, items[-1])
 
 
 def check_limits(stack: Stack) -> str:
@@ -130,12 +126,12 @@ def check_delivery(stack: Stack) -> str:
     from sockudo_publisher import publish_many
 
     channels = [f"stack-{number}" for number in range(16)]
-    with subscribed(stack, channels) as seen:
+    with subscribed(stack, channels) as subscriber:
         publish_many((channels[number % 16], "n", str(number)) for number in range(5000))
-        wait_for(lambda: len(seen) >= 5000, 30.0)
-        wait_for(lambda: len(seen) > 5000, 0.5)
+        wait_for(lambda: subscriber.count >= 5000, 30.0)
+        wait_for(lambda: subscriber.count > 5000, 0.5)
     for index, channel in enumerate(channels):
-        numbers = [int(data) for where, data in seen if where == channel]
+        numbers = [int(data) for data in subscriber.data(channel)]
         if numbers != list(range(index, 5000, 16)):
             raise AssertionError(f"{channel}: {len(numbers)} events, expected {len(range(index, 5000, 16))} in order")
     return "5,000 events through journal, worker and nginx: each seen once, in order"

@@ -1,4 +1,4 @@
-"""Named places where a test can kill this process, or freeze it.
+"""Named places where a test can kill or freeze this process.
 
 ``SOCKUDO_FAULTPOINT="taken"`` or ``"taken:3"`` (the third time) makes :func:`crash_point` end the process
 there with SIGKILL, as a crash would: no ``finally``, no flush. ``"taken:3:stop"`` freezes it there

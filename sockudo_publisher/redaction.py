@@ -1,4 +1,4 @@
-"""What other people's words may carry of ours, taken out before they are kept, logged or raised. Pure."""
+"""Secrets taken out of texts before they are kept, logged or raised. Pure."""
 
 from __future__ import annotations
 

@@ -1,1 +1,5 @@
-"""Canaries: small events with which workers ask whether the server still remembers message ids."""
+"""Small events that ask whether the server still remembers message ids.
+
+``schedule`` says when they are planted and asked for, ``verdict`` what the answers mean (both pure); ``store`` keeps
+them in Redis; ``ask`` sends them. ``values`` has the values that all of them use.
+"""

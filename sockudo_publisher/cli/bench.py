@@ -108,11 +108,11 @@ def _here(out: Output, stack: ExitStack, plan: Plan, app: str | None, ws: str | 
     from ..client.http.credentials import Credentials
     from ..config.settings import DEFAULT_APP, get_settings
     from ..dev.bench.load import PREFIX, channel_names
+    from ..wiring.app import setting_of
 
     settings = get_settings()
     name = app or DEFAULT_APP
-    setting = "SOCKUDO_URL" if name == DEFAULT_APP else f"SOCKUDO_APPS[{name!r}]"
-    credentials = Credentials.from_url(settings.url_of(name), setting=setting)
+    credentials = Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
     _check_size(plan, settings.max_event_bytes)
     channels = channel_names(plan.channels)
     # With --json stdout has one object only.
@@ -157,16 +157,16 @@ def _run(
     **options: Any,
 ) -> bool:
     """Subscribe, measure, print. Returns whether each event arrived exactly once."""
-    # Imported after the stage has set the settings: Celery reads them on import.
     from ..dev.bench import figures
     from ..dev.bench.measure import EventsMissing, measure
-    from ..dev.bench.subscriber import Subscriber
+    from ..dev.subscriber import Subscriber, ws_url
 
-    subscriber = stack.enter_context(Subscriber(*where))
+    address, key, channels = where
+    subscriber = stack.enter_context(Subscriber(ws_url(address, key), *channels))
     try:
         with out.console.status("") as status:
             samples, verdict = measure(
-                plan, where[2], subscriber, say=lambda words: status.update(f"Measuring: {words}"), **options
+                plan, channels, subscriber, say=lambda words: status.update(f"Measuring: {words}"), **options
             )
     except EventsMissing as error:
         hint = ": does a worker run, is the app paused (sockudo-publisher status)?" if about["here"] else ""

@@ -1,13 +1,7 @@
-"""The Sockudo HTTP API, without the queue.
+"""Sockudo's HTTP API, without the queue.
 
-Imports neither Celery nor Redis. Each module is one concept: ``event`` (what a caller gives),
-``limits`` (what may be published), ``encoding`` and ``encryption`` (the exact bytes), ``credentials``
-and ``signing`` (where and as whom), ``deadline`` and ``transport`` (one HTTP attempt), ``answer``
-(what came back), ``json_memory`` (what it would cost to read), ``no_answer`` (that nothing came),
-``answers`` (its types), ``json_fault`` (where a payload is no JSON), ``retries`` (whether again), ``form``,
-``parameters`` and ``paths`` (what else is read and written); ``calls`` makes a signed call, and ``publishing``,
-``authentication``, ``webhook``, ``channels``, ``users``, ``history``, ``presence_history``, ``messages``,
-``annotations`` and ``revocations`` are the rooms of the API; ``sockudo`` puts them together. Facts about
-the server are in docs/server.md and docs/sdks.md; each module names its sections. Nothing is imported here, so that
-who only encodes events loads no HTTP client.
+``sockudo`` is the client; ``api`` has its methods, a module for each part of Sockudo's API. ``http`` makes one signed
+request with a deadline and reads the answer; ``wire`` makes the exact bytes of an event: limits, encoding, encryption.
+Imports neither Celery nor Redis. Facts about the server are in docs/server.md and docs/sdks.md; each module names its
+sections. Nothing is imported here, so that code which only encodes events loads no HTTP client.
 """

@@ -1,1 +1,1 @@
-"""For development and demonstration: embedded parts, the dev-server, the demo, the bench. No other room needs it."""
+"""For development: real parts as child processes, a server that behaves as Sockudo, the demo, the bench."""

@@ -1,6 +1,7 @@
-"""Events at rest in Redis: lanes, leases, holds, dead letters, the key ledger.
+"""Events at rest in Redis: lanes, leases, holds, dead letters, keys of callers.
 
-Imports redis, the settings' values it is given and the error tree; knows nothing of HTTP, of Celery
-or of what an item's bytes mean. Every state change is one Lua script in ``lua/``; time is Redis'.
+``producer`` appends, ``holder`` is the workers' end; ``redis`` is the connection and the scripts, ``layout`` the number
+of lanes, ``app`` what all workers of an app share. Imports redis and the error tree; knows nothing of HTTP or Celery,
+and looks into an item's bytes in ``wellformed`` only. Every state change is one Lua script in ``lua/``; time is Redis'.
 Facts: docs/journal.md; the design that decided them is recorded in docs/decisions.
 """

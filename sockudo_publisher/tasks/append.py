@@ -21,7 +21,7 @@ from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
 from ..publishing import prepare as enqueue
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
-from ..wiring.private_celery import celery_app, queue_name
+from ..wiring.private_celery import add_own_task, celery_app, queue_name
 from ..wiring.stop import wait_or_stop
 from .canvas_steps import replace_unsendable
 from .celery_task import Task
@@ -198,4 +198,4 @@ def _check_namespace(event: FinishedEvent) -> None:
         )
 
 
-append: AppendTask = celery_app.register_task(AppendTask())
+append: AppendTask = add_own_task(AppendTask())

@@ -24,7 +24,7 @@ from ..publishing.receipts import Receipt
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.drain_task import add_drain_task
-from ..wiring.private_celery import celery_app, queue_name
+from ..wiring.private_celery import add_own_task, celery_app, queue_name
 from .append import StoringTask, append, is_own_task
 from .canvas_steps import find_unroutable_names
 from .message import REFUSALS, FinishedEvent, write_event, write_refusal
@@ -406,7 +406,7 @@ def _send_now(call: PublishCall, message_id: str | None) -> Receipt:
     return Receipt(message_id, ids)
 
 
-publish: Publish = celery_app.register_task(Publish())
+publish: Publish = add_own_task(Publish())
 
 
 def register(app: Celery) -> Publish:

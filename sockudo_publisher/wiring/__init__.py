@@ -1,1 +1,1 @@
-"""What one process shares: apps, the private Celery app, the broker, the doorbell, the stop of its drains."""
+"""What one process shares: its apps, its Celery app, the broker, the doorbell, the stop of its drains."""

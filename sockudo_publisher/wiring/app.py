@@ -1,45 +1,89 @@
 """The parts of one Sockudo app, made from the settings once per process and shared by its threads.
 
-A fork makes its own: the parts themselves look at the process id before they use a connection.
+A fork makes its own: the parts themselves look at the process id before they use a connection. What a publisher does
+not need, the HTTP client and the workers' end of the journal, is loaded when it is first used.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ..client.http.credentials import Credentials
-from ..client.sockudo import Sockudo
 from ..client.wire.encoding import Encoder
 from ..client.wire.encryption import decode_master_key
 from ..config.settings import DEFAULT_APP, Settings, configure, get_settings, on_configure
 from ..errors import ConfigurationError
-from ..journal.app.workers import Target
-from ..journal.dead_letters import DeadBounds
-from ..journal.holder import Journal
 from ..journal.producer import Producer
+from .fork_gate import inside_client
+
+if TYPE_CHECKING:
+    from ..client.sockudo import Sockudo
+    from ..journal.app.workers import Target
+    from ..journal.holder import Journal
 
 __all__ = ["App", "app_named", "check_apps", "client_of", "forget_apps", "setting_of", "target_of"]
 
 
-@dataclass(frozen=True)
 class App:
-    """One Sockudo app: its name here, its client, and its journal from both ends."""
+    """One Sockudo app: its name here, its client, and its journal from both ends.
 
-    name: str
-    client: Sockudo
-    encoder: Encoder
-    producer: Producer
-    journal: Journal
-    fingerprint_key: bytes
+    Raises :class:`ConfigurationError` when it is not configured or its URL is malformed.
+    """
+
+    def __init__(self, settings: Settings, name: str) -> None:
+        self.name = name
+        self._settings = settings
+        Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
+        with inside_client:  # a master key loads the encryption
+            self.encoder = Encoder(
+                max_event_bytes=settings.max_event_bytes, encryption_master_key_base64=_master_key(settings)
+            )
+        self.producer = Producer(
+            settings.redis_url,
+            name,
+            lanes=settings.lanes,
+            max_backlog=settings.max_backlog,
+            key_ttl_ms=int(settings.key_ttl * 1000),
+            wait=settings.redis_wait,
+            namespace=settings.namespace,
+        )
+        master_key = settings.encryption_master_key_base64 or ""
+        # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
+        # of Redis test guesses.
+        self.fingerprint_key = hashlib.sha256(master_key.encode()).digest() if master_key else b""
+
+    @cached_property
+    def client(self) -> Sockudo:
+        """The HTTP client; publishers that only use the journal never load it."""
+        return client_of(self._settings, self.name)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """The journal as workers and operators use it."""
+        with inside_client:
+            from ..journal.dead_letters import DeadBounds
+            from ..journal.holder import Journal
+        settings = self._settings
+        return Journal(
+            settings.redis_url,
+            self.name,
+            lanes=settings.lanes,
+            on_expired=settings.on_expired,
+            max_rate=settings.max_rate,
+            key_ttl_ms=int(settings.key_ttl * 1000),
+            namespace=settings.namespace,
+            dead=DeadBounds(settings.dead_max, settings.dead_max_bytes, int(settings.dead_ttl * 1000)),
+            batch_max_events=settings.batch_max_events,
+        )
 
 
 def client_of(settings: Settings, name: str) -> Sockudo:
     """The HTTP client of one app. Raises :class:`ConfigurationError` that names the variable to change."""
-    key = settings.encryption_master_key_base64
-    if key is not None:
-        # The client would name its argument, which is not what an operator can change.
-        decode_master_key(key, field=settings.called("encryption_master_key_base64"))
+    with inside_client:
+        from ..client.sockudo import Sockudo
+    key = _master_key(settings)
     return Sockudo.from_setting(
         setting_of(settings, name),
         settings.url_of(name),
@@ -49,6 +93,14 @@ def client_of(settings: Settings, name: str) -> Sockudo:
     )
 
 
+def _master_key(settings: Settings) -> str | None:
+    key = settings.encryption_master_key_base64
+    if key is not None:
+        # The client would name its argument, which is not what an operator can change.
+        decode_master_key(key, field=settings.called("encryption_master_key_base64"))
+    return key
+
+
 def setting_of(settings: Settings, name: str) -> str:
     """What complaints about the app's URL begin with: ``SOCKUDO_URL``, or where else it was given."""
     return settings.called("url") if name == DEFAULT_APP else settings.called("apps", name)
@@ -56,6 +108,8 @@ def setting_of(settings: Settings, name: str) -> str:
 
 def target_of(settings: Settings, name: str) -> Target:
     """Where the app's events go. Raises :class:`ConfigurationError` when its URL is missing or malformed."""
+    from ..journal.app.workers import Target
+
     credentials = Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
     return Target(credentials.app_id, credentials.base_url.partition("://")[2])
 
@@ -66,40 +120,6 @@ def check_apps(settings: Settings) -> None:
     """
     for name in settings.app_urls() or (DEFAULT_APP,):
         client_of(settings, name)
-
-
-def _build(name: str) -> App:
-    settings = get_settings()
-    client = client_of(settings, name)
-    master_key = settings.encryption_master_key_base64 or ""
-    return App(
-        name=name,
-        client=client,
-        encoder=client.encoder,
-        producer=Producer(
-            settings.redis_url,
-            name,
-            lanes=settings.lanes,
-            max_backlog=settings.max_backlog,
-            key_ttl_ms=int(settings.key_ttl * 1000),
-            wait=settings.redis_wait,
-            namespace=settings.namespace,
-        ),
-        journal=Journal(
-            settings.redis_url,
-            name,
-            lanes=settings.lanes,
-            on_expired=settings.on_expired,
-            max_rate=settings.max_rate,
-            key_ttl_ms=int(settings.key_ttl * 1000),
-            namespace=settings.namespace,
-            dead=DeadBounds(settings.dead_max, settings.dead_max_bytes, int(settings.dead_ttl * 1000)),
-            batch_max_events=settings.batch_max_events,
-        ),
-        # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
-        # of Redis test guesses.
-        fingerprint_key=hashlib.sha256(master_key.encode()).digest() if master_key else b"",
-    )
 
 
 #: The apps of this process, by name.
@@ -117,7 +137,7 @@ def app_named(name: str | None = None) -> App:
     apps = _apps
     app = apps.get(name)
     # One that is built while `configure` replaces the dict stays in the old one.
-    return app if app is not None else apps.setdefault(name, _build(name))
+    return app if app is not None else apps.setdefault(name, App(get_settings(), name))
 
 
 def _forget() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -76,6 +77,7 @@ def bounded_send(app: Celery, send: Callable[[Any], _Sent]) -> _Sent:
     :class:`ConfigurationError` for a broker's URL that kombu cannot use (of another app: ours is checked before).
     """
     with inside_client:
+        _load_for_messages()
         return _link_to(app).send(send)
 
 
@@ -168,21 +170,40 @@ class _Link:
         return result
 
 
-#: What Celery and kombu load at the first message. Loaded now: a fork in the middle of an import leaves the module
-#: locked in the child, for ever, and a signal handler that interrupts one finds half a module.
-for _name in (
-    *(
-        "celery.app.amqp",
-        "celery.app.events",
-        "celery.events.dispatcher",
-        "celery.events.receiver",
-        "celery.backends.redis",
-        "celery.utils.saferepr",
-    ),
-    *("kombu.transport.pyamqp", "kombu.transport.redis", "secrets"),
-    "sockudo_publisher.wiring.result_backend",
-):
+#: What the first call would load. Loaded now: a fork in the middle of an import leaves the module locked in the child,
+#: for ever, and a signal handler that interrupts one finds half a module.
+for _name in ("celery.app.amqp", "encodings.idna", "importlib.readers", "kombu.transport.redis", "secrets"):
     import_module(_name)
+
+#: What the first Celery message loads beside it: the half of all, and most publishers send none.
+_FOR_MESSAGES = (
+    "celery.app.events",
+    "celery.backends.redis",
+    "celery.events.dispatcher",
+    "celery.events.receiver",
+    "sockudo_publisher.wiring.result_backend",
+)
+
+#: Threads that load it now: one, or a signal handler that has interrupted it.
+_loading: set[int] = set()
+
+
+def _load_for_messages() -> None:
+    """Load it inside the gate, so that forks wait for it.
+
+    Raises :class:`JournalUnavailable` in a signal handler that interrupts its own thread here: it would find half a
+    module.
+    """
+    me = threading.get_ident()
+    if me in _loading:
+        raise JournalUnavailable("the broker's client is still being loaded, below a signal handler", stored=False)
+    _loading.add(me)
+    try:
+        for name in _FOR_MESSAGES:
+            import_module(name)
+    finally:
+        _loading.discard(me)
+
 
 #: The links of this process, by app and by the broker that its configuration names now.
 _links: dict[tuple[Celery, str], _Link] = {}

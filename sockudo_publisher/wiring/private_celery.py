@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from celery import Celery
 from celery.signals import celeryd_init
@@ -18,7 +18,7 @@ from ..config.settings import Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from .celery_isolation import PrivateApp, chosen_app, end_with_usage, names_package, refuse_other_app
 
-__all__ = ["celery_app", "configuration", "queue_name"]
+__all__ = ["add_own_task", "celery_app", "configuration", "queue_name"]
 
 #: Slots beside one per lane: for `publish` messages and held channels.
 SPARE_SLOTS = 4
@@ -167,6 +167,20 @@ celery_app.loader.override_backends = {
     "rediss": "sockudo_publisher.wiring.result_backend:RedisResults",
     "sentinel": "sockudo_publisher.wiring.result_backend:SentinelResults",
 }
+
+
+_OwnTask = TypeVar("_OwnTask", bound=Any)
+
+
+def add_own_task(task: _OwnTask) -> _OwnTask:
+    """Register a task with the app. Returns it.
+
+    Not by ``celery_app.register_task``, which finalizes the app: in a publisher's process that would load Celery's own
+    tasks and the result backends, and run what the application has for all apps (``shared_task``).
+    """
+    celery_app._tasks.register(task)
+    task.bind(celery_app)
+    return task
 
 
 def _forget() -> None:

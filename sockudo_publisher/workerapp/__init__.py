@@ -1,4 +1,4 @@
-"""The worker of this package: its Celery app, its drains, and the steps beside its pool.
+"""The worker program: its Celery app, its drains, and the steps beside its pool.
 
 ``app`` is the assembled one, for ``celery -A sockudo_publisher.workerapp worker``; asking for it makes this process a
 worker's.

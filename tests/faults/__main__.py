@@ -17,7 +17,7 @@ from tests.support.publisher import Publisher
 
 from .run import Row, run
 from .scenarios import SCENARIOS, Scenario, all_at_once, late_may_repeat
-from .world import DEFAULT_TTL_S, Setup, World
+from .world import DEFAULT_TTL_S, FaultWorld, Setup
 
 #: Processes that a whole run kills at least.
 MIN_KILLS = 100
@@ -109,7 +109,7 @@ def soak(minutes: float) -> Scenario:
     """Everything at random until the time is over, with the server's default memory."""
     until = time.monotonic() + minutes * 60
 
-    def act(world: World, publisher: Publisher, _times: int) -> None:
+    def act(world: FaultWorld, publisher: Publisher, _times: int) -> None:
         while time.monotonic() < until:
             all_at_once(world, publisher, 1)
 

@@ -20,7 +20,7 @@ from sockudo_publisher.journal.layout.layout import Span, read_layout
 from tests.support.proxy import Answer, Cut
 from tests.support.publisher import Publisher
 
-from .world import CHANNELS, FIRE_S, World, wait_for_progress
+from .world import CHANNELS, FIRE_S, FaultWorld, wait_for_progress
 
 __all__ = ["BOUNDARIES", "RECOVERY_S", "Boundary", "killed_beside_scripts", "provoke_refused", "provoke_stuck"]
 
@@ -45,7 +45,7 @@ APP = "default"
 SPOILT = "spoilt"
 
 
-def provoke_stuck(world: World) -> None:
+def provoke_stuck(world: FaultWorld) -> None:
     """Cut large requests, so that the server leaves a claim that has to be held; some cuts come too early or too late.
 
     Not too often: a search that is cut again and again does not end inside the window.
@@ -56,7 +56,7 @@ def provoke_stuck(world: World) -> None:
     time.sleep(CUT_EVERY_S)
 
 
-def provoke_refused(world: World) -> None:
+def provoke_refused(world: FaultWorld) -> None:
     """An event under an id that somebody else has used, among others on a channel of its own.
 
     The server calls it a conflict, and it has to be searched for.
@@ -65,13 +65,13 @@ def provoke_refused(world: World) -> None:
     time.sleep(PROVOKE_EVERY_S)
 
 
-def publish_refused(world: World) -> None:
+def publish_refused(world: FaultWorld) -> None:
     taken = uuid.uuid4().hex
     Sockudo.from_url(world.sockudo.url).trigger(SPOILT, "n", "theirs", message_id=taken)
     publish_many([(SPOILT, "n", "ahead"), Event(SPOILT, "n", "ours", key=taken), (SPOILT, "n", "behind")])
 
 
-def provoke_pause(world: World) -> None:
+def provoke_pause(world: FaultWorld) -> None:
     """Nobody listens for a moment, then the server is back."""
     world.proxy.refuse()
     time.sleep(REFUSED_S)
@@ -79,13 +79,13 @@ def provoke_pause(world: World) -> None:
     time.sleep(ACCEPTED_S)
 
 
-def provoke_limit(world: World) -> None:
+def provoke_limit(world: FaultWorld) -> None:
     """A proxy finds the next request too large."""
     world.proxy.next(Answer.http(413, b"<html>413 Request Entity Too Large</html>"))
     time.sleep(PROVOKE_EVERY_S)
 
 
-def provoke_unreadable(world: World) -> None:
+def provoke_unreadable(world: FaultWorld) -> None:
     """An entry in each lane that is no pack, behind events and before others."""
     with redis.Redis.from_url(world.redis.url) as client:
         for lane in lanes_drained(client).lanes:
@@ -93,7 +93,7 @@ def provoke_unreadable(world: World) -> None:
     time.sleep(PROVOKE_EVERY_S)
 
 
-def provoke_no_place(world: World) -> None:
+def provoke_no_place(world: FaultWorld) -> None:
     """No lane's marker can be read: what it held is in the server's memory, so that it may go out again."""
     with redis.Redis.from_url(world.redis.url) as client:
         for lane in lanes_drained(client).lanes:
@@ -101,7 +101,7 @@ def provoke_no_place(world: World) -> None:
     time.sleep(PROVOKE_EVERY_S)
 
 
-def provoke_error(world: World) -> None:
+def provoke_error(world: FaultWorld) -> None:
     """A refused event whose letter has no room, since something else is there, which ends the drain in an error."""
     with redis.Redis.from_url(world.redis.url) as client:
         dead = lane_keys(APP, lanes_drained(client).lane_of(SPOILT)).dead
@@ -119,17 +119,17 @@ def lanes_drained(client: redis.Redis) -> Span:
     return layout.drained_first or layout.span
 
 
-def few_letters(world: World) -> None:
+def few_letters(world: FaultWorld) -> None:
     """Whoever starts from now on keeps one dead letter of a lane, where there are more."""
     world.env["SOCKUDO_DEAD_MAX"] = "1"
 
 
-def more_lanes(world: World) -> None:
+def more_lanes(world: FaultWorld) -> None:
     """Whoever starts from now on wants a lane more."""
     world.env["SOCKUDO_LANES"] = str(int(world.env.get("SOCKUDO_LANES", "8")) + 1)
 
 
-def limited_rate(world: World) -> None:
+def limited_rate(world: FaultWorld) -> None:
     """Whoever starts from now on pays for each event."""
     world.env["SOCKUDO_MAX_RATE"] = RATE
 
@@ -142,8 +142,8 @@ class Boundary:
     """
 
     script: str
-    provoke: Callable[[World], None] | None = None
-    prepare: Callable[[World], None] | None = None
+    provoke: Callable[[FaultWorld], None] | None = None
+    prepare: Callable[[FaultWorld], None] | None = None
     cuts: bool = False
 
 
@@ -176,7 +176,7 @@ BOUNDARIES = (
 )
 
 
-def killed_beside_scripts(world: World, publisher: Publisher, times: int) -> None:
+def killed_beside_scripts(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """One worker after another dies, before and after each script, ``times`` times.
 
     A victim has one slot, so that nothing of it is in the server when it dies and the next one gets its lane on. Where
@@ -193,7 +193,7 @@ def killed_beside_scripts(world: World, publisher: Publisher, times: int) -> Non
     wait_for_progress(world, len(CHANNELS))
 
 
-def kill_beside(world: World, boundary: Boundary, side: str) -> None:
+def kill_beside(world: FaultWorld, boundary: Boundary, side: str) -> None:
     """A worker dies beside a script, really."""
     if boundary.prepare:
         boundary.prepare(world)
@@ -215,6 +215,6 @@ def kill_beside(world: World, boundary: Boundary, side: str) -> None:
         healthy.stop()
 
 
-def _passing(world: World, boundary: Boundary) -> int:
+def _passing(world: FaultWorld, boundary: Boundary) -> int:
     """Which passing of the point: any of the first few, where an event runs the script by itself."""
     return 1 if boundary.provoke or boundary.prepare else world.chance.randint(1, 4)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.support.subscriber import Received
 
-from .world import World
+from .world import FaultWorld
 
 __all__ = ["Repeat", "repeats", "tell"]
 
@@ -51,7 +51,7 @@ def repeats(events: Iterable[Received]) -> list[Repeat]:
     return again
 
 
-def tell(world: World, again: Iterable[Repeat], *, started_at: float) -> str:
+def tell(world: FaultWorld, again: Iterable[Repeat], *, started_at: float) -> str:
     """One line each, in the order of time; seconds since ``started_at`` (monotonic)."""
     told = [(at, f"FAULT   {what}") for at, what in world.timeline]
     by_moment: dict[tuple[int, int, str], list[Repeat]] = defaultdict(list)

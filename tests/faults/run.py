@@ -13,7 +13,7 @@ from tests.support.publisher import Publisher
 
 from .evidence import repeats, tell
 from .scenarios import Bound, Scenario
-from .world import CHANNELS, World, running
+from .world import CHANNELS, FaultWorld, running
 
 __all__ = ["Row", "run"]
 
@@ -111,7 +111,7 @@ def run(scenario: Scenario, times: int, seed: int, *, total: int = 10**9) -> Row
         return replace(row, evidence=tell(world, again, started_at=started))
 
 
-def arrived(world: World, publisher: Publisher) -> Verdict:
+def arrived(world: FaultWorld, publisher: Publisher) -> Verdict:
     """Wait until the journal is empty, as long as it takes a claim to end; then for silence; then compare.
 
     Not until everything was seen: what has no answer yet may come again.

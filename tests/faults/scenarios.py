@@ -25,12 +25,12 @@ from tests.support.proxy import Answer, Behaviour, Cut, Delay, Hang, Truncate
 from tests.support.publisher import Publisher
 
 from .boundaries import RECOVERY_S, killed_beside_scripts, provoke_refused, provoke_stuck
-from .world import CHANNELS, FIRE_S, TTL_S, Setup, World, wait_for_progress, wait_until_nothing_is_sent
+from .world import CHANNELS, FIRE_S, TTL_S, FaultWorld, Setup, wait_for_progress, wait_until_nothing_is_sent
 
 __all__ = ["SCENARIOS", "Act", "Bound", "Scenario", "exact"]
 
 #: Does the faults, so many times, while the publisher publishes.
-Act: TypeAlias = Callable[[World, Publisher, int], None]
+Act: TypeAlias = Callable[[FaultWorld, Publisher, int], None]
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Scenario:
 # -- what is done -----------------------------------------------------------------------------------
 
 
-def kill_workers(world: World, publisher: Publisher, times: int) -> None:
+def kill_workers(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """SIGKILL, successors in their places: all of them in the middle of a batch, then one at any moment, and so on."""
     for number in range(times):
         wait_for_progress(world, 500)
@@ -92,7 +92,7 @@ def kill_workers(world: World, publisher: Publisher, times: int) -> None:
             time.sleep(world.chance.uniform(4.0, 9.0))
 
 
-def kill_in_mid_batch(world: World, publisher: Publisher) -> None:
+def kill_in_mid_batch(world: FaultWorld, publisher: Publisher) -> None:
     """All workers while the server works on a request; then the time that it takes to find what that left behind."""
     world.kill_in_mid_batch()
     for worker in world.workers:
@@ -104,7 +104,7 @@ def kill_in_mid_batch(world: World, publisher: Publisher) -> None:
 MAX_MORE = 8
 
 
-def kill_until_stuck(world: World, publisher: Publisher, times: int) -> None:
+def kill_until_stuck(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """The same, and until the server has left an item with a claim."""
     kill_workers(world, publisher, times)
     for _ in range(MAX_MORE):
@@ -121,7 +121,7 @@ def killed_at(point: str) -> Act:
     uncertain, and another matter.
     """
 
-    def act(world: World, publisher: Publisher, times: int) -> None:
+    def act(world: FaultWorld, publisher: Publisher, times: int) -> None:
         for worker in world.workers:
             worker.kill()
         for _ in range(times):
@@ -146,7 +146,7 @@ def killed_at(point: str) -> Act:
 
 
 #: Points that no event passes by itself.
-RARE: dict[str, Callable[[World], None]] = {"held": provoke_stuck, "buried": provoke_refused}
+RARE: dict[str, Callable[[FaultWorld], None]] = {"held": provoke_stuck, "buried": provoke_refused}
 
 
 PRODUCER = """
@@ -159,7 +159,7 @@ for n in range(first, first + count):
 """
 
 
-def kill_producers(world: World, publisher: Publisher, times: int) -> None:
+def kill_producers(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """A caller dies at each point between its call and its return, and repeats with its own keys."""
     publisher.stop.set()
     publisher.join()
@@ -177,7 +177,7 @@ def kill_producers(world: World, publisher: Publisher, times: int) -> None:
         world.did("callers killed")
 
 
-def freeze_workers(world: World, publisher: Publisher, times: int) -> None:
+def freeze_workers(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """SIGSTOP for longer than a lease, then SIGCONT: it wakes up beside its successor."""
     for _ in range(times):
         wait_for_progress(world, 500)
@@ -188,7 +188,7 @@ def freeze_workers(world: World, publisher: Publisher, times: int) -> None:
         world.did("workers frozen")
 
 
-def cut_requests(world: World, publisher: Publisher, times: int) -> None:
+def cut_requests(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """The connection goes while the server is in the middle of a batch."""
     chance = world.chance
     until_fired(world, lambda: Cut(after_s=chance.uniform(0.0, 0.012), reset=chance.random() < 0.5), times)
@@ -198,7 +198,7 @@ def cut_requests(world: World, publisher: Publisher, times: int) -> None:
 FIRED_SHARE = 0.3
 
 
-def until_fired(world: World, make: Callable[[], Behaviour], times: int) -> None:
+def until_fired(world: FaultWorld, make: Callable[[], Behaviour], times: int) -> None:
     """Give the next connections such behaviours, a few at a time; more, until enough have happened.
 
     Not all will: a request may have been answered before its cut comes. In between something has to arrive: when
@@ -239,7 +239,7 @@ def spoilt_ways(chance: random.Random) -> list[Callable[[], Behaviour]]:
     ]
 
 
-def spoil_requests(world: World, publisher: Publisher, times: int) -> None:
+def spoil_requests(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """Delays, resets before and after, truncated answers, 503, 429, 500, 502, HTML, too few receipts, garbage, silence.
 
     In turn, until each has happened.
@@ -269,12 +269,12 @@ def spoil_requests(world: World, publisher: Publisher, times: int) -> None:
     world.did("ways to spoil", len(ways) - len(left))
 
 
-def hang_requests(world: World, publisher: Publisher, times: int) -> None:
+def hang_requests(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """No answer until the delivery timeout; the server has the request, or has it not."""
     until_fired(world, lambda: Hang(forward=world.chance.random() < 0.5), times)
 
 
-def restart_redis(world: World, publisher: Publisher, times: int) -> None:
+def restart_redis(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """SIGTERM and start, with the append-only file."""
     for _ in range(times):
         wait_for_progress(world, 500)
@@ -283,7 +283,7 @@ def restart_redis(world: World, publisher: Publisher, times: int) -> None:
         time.sleep(2)
 
 
-def flush_scripts(world: World, publisher: Publisher, times: int) -> None:
+def flush_scripts(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """Redis forgets every script between two calls."""
     with redis.Redis.from_url(world.redis.url) as client:
         for _ in range(times):
@@ -293,7 +293,7 @@ def flush_scripts(world: World, publisher: Publisher, times: int) -> None:
     wait_for_progress(world, 500)
 
 
-def freeze_sockudo(world: World, publisher: Publisher, times: int) -> None:
+def freeze_sockudo(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """SIGSTOP for eight seconds, shorter than the window."""
     for _ in range(times):
         wait_for_progress(world, 500)
@@ -303,7 +303,7 @@ def freeze_sockudo(world: World, publisher: Publisher, times: int) -> None:
         world.did("Sockudo frozen")
 
 
-def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
+def refuse_connections(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """Nobody listens, for longer than the window: nothing was sent, so nothing is uncertain."""
     for _ in range(times):
         wait_for_progress(world, 500)
@@ -316,7 +316,7 @@ def refuse_connections(world: World, publisher: Publisher, times: int) -> None:
         world.did("connections refused")
 
 
-def empty_cache(world: World, publisher: Publisher, times: int) -> None:
+def empty_cache(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """The server's Redis cache is killed and comes back empty, with requests in flight."""
     assert world.cache is not None
     for _ in range(times):
@@ -328,7 +328,7 @@ def empty_cache(world: World, publisher: Publisher, times: int) -> None:
         time.sleep(3)
 
 
-def all_at_once(world: World, publisher: Publisher, times: int) -> None:
+def all_at_once(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """Kills, cuts, spoilt answers, freezes and restarts: two at a time, to a process and to a way between them."""
     for _ in range(times):
         with ThreadPoolExecutor(1) as beside:
@@ -337,7 +337,7 @@ def all_at_once(world: World, publisher: Publisher, times: int) -> None:
             wire.result()
 
 
-def nothing(world: World, publisher: Publisher, times: int) -> None:
+def nothing(world: FaultWorld, publisher: Publisher, times: int) -> None:
     """Only traffic."""
     wait_for_progress(world, 500 * times)
 

@@ -30,7 +30,7 @@ from .scenarios import (
     recorded_not_sent,
     shown_only,
 )
-from .world import World
+from .world import FaultWorld
 
 
 def seen(channel: str, number: int, at: float) -> Received:
@@ -111,7 +111,7 @@ def test_faults_copies_and_warnings_are_told_in_the_order_of_time(tmp_path: Path
         "no line of a log\n"
     )
     timeline = [(now + 1, "workers killed"), (now + 9, "Redis restarted")]
-    world = cast("World", SimpleNamespace(directory=tmp_path, timeline=timeline))
+    world = cast("FaultWorld", SimpleNamespace(directory=tmp_path, timeline=timeline))
     again = repeats([seen("a", number, now + at) for at in (0.0, 5.0) for number in (7, 8)])
     told = [line.split(maxsplit=1)[1] for line in tell(world, again, started_at=now).splitlines()]
     assert told == [

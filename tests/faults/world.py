@@ -63,7 +63,7 @@ class Setup:
 
 
 @dataclass
-class World:
+class FaultWorld:
     """The running parts, and what was done to them."""
 
     setup: Setup
@@ -178,7 +178,7 @@ class RoundRobin(Proxy):
 
 
 @contextmanager
-def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
+def running(setup: Setup, directory: Path, seed: int) -> Iterator[FaultWorld]:
     """Start the parts, and this process' settings; end them all."""
     with ExitStack() as ends:
         journal = ends.enter_context(RedisServer(directory / "redis", appendonly=True))
@@ -213,7 +213,7 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[World]:
         }
         _set_environment(ends, env)
         subscriber = ends.enter_context(Subscriber(nodes[0].ws_url(), *CHANNELS))
-        world = World(setup, directory, random.Random(seed), journal, cache, nodes, proxy, env, subscriber, ends)
+        world = FaultWorld(setup, directory, random.Random(seed), journal, cache, nodes, proxy, env, subscriber, ends)
         world.workers = [world.start_worker() for _ in range(setup.workers)]
         for worker in world.workers:
             worker.wait_until_ready()
@@ -244,7 +244,7 @@ def _set_environment(ends: ExitStack, env: Mapping[str, str]) -> None:
     ends.callback(restore)
 
 
-def wait_for_progress(world: World, events: int, timeout_s: float = 60.0) -> None:
+def wait_for_progress(world: FaultWorld, events: int, timeout_s: float = 60.0) -> None:
     """Until the subscriber has seen so many events more: faults shall meet traffic."""
     wanted = world.subscriber.count + events
     deadline = time.monotonic() + timeout_s
@@ -253,7 +253,7 @@ def wait_for_progress(world: World, events: int, timeout_s: float = 60.0) -> Non
         time.sleep(0.02)
 
 
-def wait_until_nothing_is_sent(world: World, timeout_s: float = 60.0) -> None:
+def wait_until_nothing_is_sent(world: FaultWorld, timeout_s: float = 60.0) -> None:
     """Until no request is on its way, and none was for a moment: the gap between two bursts."""
     deadline = time.monotonic() + timeout_s
     before, since = -1, 0.0

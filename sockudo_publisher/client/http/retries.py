@@ -3,20 +3,17 @@
 What was certainly not sent may always be repeated. What may be out is repeated only when the server can
 tell the repeat from a second event, by a ``message_id`` or an ``idempotency_key``, or when repeating
 changes nothing, as with a query. An answer that will be the same next time ends it. Imports the error
-tree and tenacity, which draws the waits. Facts: docs/server.md, 3 and 3.7; docs/sdks.md,
+tree. Facts: docs/server.md, 3 and 3.7; docs/sdks.md,
 V1 to V5.
 """
 
 from __future__ import annotations
 
 import math
+import random
 from dataclasses import dataclass
 from enum import Enum
-from types import SimpleNamespace
-from typing import Final, Literal, TypeAlias, cast
-
-from tenacity import RetryCallState
-from tenacity.wait import wait_random_exponential
+from typing import Final, Literal, TypeAlias
 
 from ...errors import CallError, ConfigurationError, SockudoHTTPError
 
@@ -75,8 +72,7 @@ class Retries:
         return wait if elapsed_s + wait + MIN_ATTEMPT_S <= self.total_s else None
 
     def _jitter_s(self, attempt: int) -> float:
-        wait = wait_random_exponential(multiplier=self.first_wait_s, max=self.longest_wait_s)
-        return wait(cast(RetryCallState, SimpleNamespace(attempt_number=attempt)))
+        return random.uniform(0.0, min(self.longest_wait_s, self.first_wait_s * 2.0 ** (attempt - 1)))
 
 
 class _Clients(Enum):

@@ -3,7 +3,7 @@
 Each channel has a secret of its own, SHA-256 of its name and the master key; the payload is sealed
 with XSalsa20-Poly1305 (NaCl secretbox) under a random nonce, or under one that its id and payload
 determine, so that the same event is the same bytes however often it is sealed (docs/sdks.md, F19).
-No I/O. Imports the error tree and PyNaCl. No message here holds a key or a payload.
+No I/O. Imports the error tree, and PyNaCl once there is a master key. No message here holds a key or a payload.
 """
 
 from __future__ import annotations
@@ -14,9 +14,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
-
-from nacl.exceptions import CryptoError
-from nacl.secret import SecretBox
 
 from ...errors import ConfigurationError, ValidationError
 
@@ -40,6 +37,8 @@ NO_MASTER_KEY = (
     "channel: encrypted, but there is no encryption_master_key_base64: "
     "set SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64, or give encryption_master_key_base64= to a client of your own"
 )
+#: Bytes of a nonce: of XSalsa20.
+NONCE_BYTES = 24
 #: Bytes of the master key: the length of a SHA-256 block's half, fixed by the protocol.
 MASTER_KEY_BYTES = 32
 
@@ -71,6 +70,8 @@ def decode_master_key(text: str | bytes, *, field: str = "encryption_master_key_
         raise ConfigurationError(f"{field}: not base64")
     if len(key) != MASTER_KEY_BYTES:
         raise ConfigurationError(f"{field}: {len(key)} bytes, must be {MASTER_KEY_BYTES}")
+    import nacl.secret  # noqa: F401 -- with the key, not in the middle of the first call, where another thread may fork
+
     return key
 
 
@@ -98,6 +99,8 @@ def seal(plaintext: bytes, secret: bytes, *, nonce: bytes | None = None) -> str:
 
     A random nonce is drawn unless one is given; the same nonce must never serve two payloads.
     """
+    from nacl.secret import SecretBox
+
     message = SecretBox(secret).encrypt(plaintext, nonce)
     # Base64 needs no JSON escaping; the order of the two is that of the other SDKs.
     encode = base64.b64encode
@@ -111,7 +114,7 @@ def nonce_of(message_id: str, plaintext: bytes, secret: bytes) -> bytes:
     id, because nobody knows whether it was stored, would be a conflict with itself. A keyed hash tells
     nobody anything about the payload.
     """
-    digest = hashlib.blake2b(key=secret, digest_size=SecretBox.NONCE_SIZE, person=b"sockudo nonce")
+    digest = hashlib.blake2b(key=secret, digest_size=NONCE_BYTES, person=b"sockudo nonce")
     name = message_id.encode()
     digest.update(len(name).to_bytes(8, "big") + name + plaintext)
     return digest.digest()
@@ -130,6 +133,9 @@ def open_envelope(data: object, secret: bytes) -> bytes:
     parts = _parts(data)
     if parts is None:
         raise ValidationError("data: not an encryption envelope")
+    from nacl.exceptions import CryptoError
+    from nacl.secret import SecretBox
+
     nonce, ciphertext = parts
     try:
         return SecretBox(secret).decrypt(ciphertext, nonce)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
-from ..demo.tally import Verdict
+from ..tally import Verdict
 from .plan import BATCH, RATE, Plan
 
 __all__ = ["DIRECT", "RATES", "TIMES", "Row", "Samples", "percentile", "rates", "times", "values", "words"]

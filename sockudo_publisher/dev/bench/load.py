@@ -9,9 +9,9 @@ import json
 import secrets
 from typing import Any
 
-from ..demo.tally import Tally
+from ..tally import Tally
 
-__all__ = ["EVENT", "PREFIX", "Load", "channel_names", "text_of"]
+__all__ = ["EVENT", "PREFIX", "NumberedEvents", "channel_names", "text_of"]
 
 #: What every channel of a run begins with: nobody else's channels do.
 PREFIX = "sockudo-publisher-bench-"
@@ -30,7 +30,7 @@ def text_of(data: dict[str, Any]) -> str:
     return json.dumps(data, separators=(",", ":"))
 
 
-class Load:
+class NumberedEvents:
     """Makes events on ``channels`` in turn, their data of ``size`` bytes, and tells ``tally`` of each."""
 
     def __init__(self, channels: tuple[str, ...], size: int, tally: Tally) -> None:

@@ -20,12 +20,12 @@ from ... import Event, publish, publish_many
 from ...client.wire.event import EventLike
 from ...errors import SockudoError
 from ...wiring.app import app_named
-from ..demo.tally import Tally, Verdict
 from ..embedded import WorkerProcess
+from ..subscriber import Subscriber
+from ..tally import Tally, Verdict
 from .figures import Samples
-from .load import Load
+from .load import NumberedEvents
 from .plan import BATCH, RATE, Amounts, Plan
-from .subscriber import Subscriber
 
 __all__ = ["EventsMissing", "measure"]
 
@@ -62,7 +62,7 @@ def measure(
     worker begins with all of them waiting. Without it those that run go on. Raises :class:`EventsMissing`, and what
     publishing raises.
     """
-    run = _Run(Load(channels, plan.bytes, Tally()), subscriber, app, worker)
+    run = _Measurement(NumberedEvents(channels, plan.bytes, Tally()), subscriber, app, worker)
     say("the first event")
     run.first()
     run.round(plan.warm_up)
@@ -73,10 +73,12 @@ def measure(
     return run.samples, run.verdict()
 
 
-class _Run:
+class _Measurement:
     """What is published, what has arrived, and the times so far."""
 
-    def __init__(self, load: Load, subscriber: Subscriber, app: str | None, worker: WorkerProcess | None) -> None:
+    def __init__(
+        self, load: NumberedEvents, subscriber: Subscriber, app: str | None, worker: WorkerProcess | None
+    ) -> None:
         self.samples = Samples()
         self._load = load
         self._subscriber = subscriber
@@ -199,9 +201,10 @@ class _Run:
         """Read what has come since the last time; when the last of it did."""
         self._arrived.clear()
         last_at = 0.0
-        for last_at, channel, text in self._subscriber.take():
-            self._load.tally.note_seen(channel, text)
-            self._arrived.setdefault((channel, json.loads(text)["seq"]), last_at)
+        for event in self._subscriber.pop_events():
+            last_at = event.at
+            self._load.tally.note_seen(event.channel, event.data)
+            self._arrived.setdefault((event.channel, json.loads(event.data)["seq"]), last_at)
         return last_at
 
 

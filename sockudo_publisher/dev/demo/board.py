@@ -14,7 +14,7 @@ from datetime import datetime, time
 from typing import Any
 
 from .flights import DAY
-from .timetable import NEW_DAY, Message
+from .timetable import NEW_DAY, BoardMessage
 
 __all__ = ["Board"]
 
@@ -29,7 +29,7 @@ class Board:
         self._clock = datetime.combine(DAY, time())
         self.published = 0
 
-    def apply(self, messages: Iterable[Message], clock: datetime | None = None) -> None:
+    def apply(self, messages: Iterable[BoardMessage], clock: datetime | None = None) -> None:
         """Take in ``messages``, published in this order, and set the board's time to ``clock``."""
         with self._lock:
             for message in messages:

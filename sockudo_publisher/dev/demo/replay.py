@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ... import BacklogFull, Event, JournalUnavailable, publish, publish_many
+from ..tally import Tally
 from .board import Board
 from .flights import ORIGINS, Departure
-from .tally import Tally
 from .timetable import (
     NEW_DAY,
-    Message,
+    BoardMessage,
     Numbering,
     airport_channel,
     day_messages,
@@ -28,7 +28,7 @@ from .timetable import (
     updates,
 )
 
-__all__ = ["Replay", "publish_day", "publish_year"]
+__all__ = ["DayReplay", "publish_day", "publish_year"]
 
 #: Seconds between looks at the clock: the page's own clock runs on by itself in between.
 TICK_S = 0.2
@@ -39,7 +39,7 @@ RETRY_S = 1.0
 
 
 @dataclass
-class Replay:
+class DayReplay:
     """One day after another, ``speed`` times as fast as it was, until ``stop``."""
 
     day: Sequence[Departure]
@@ -71,11 +71,11 @@ class Replay:
         early = (update for update in self._updates if update.at <= self.start_at)
         self._many((one for update in early for one in update_messages(update, self._numbering)), self.clock)
 
-    def _new_day(self) -> Iterator[Message]:
+    def _new_day(self) -> Iterator[BoardMessage]:
         for origin in ORIGINS:
             channel = airport_channel(origin)
             at = self.start_at.isoformat(timespec="minutes")
-            yield Message(channel, NEW_DAY, {"seq": self._numbering.next(channel), "at": at, "from": origin})
+            yield BoardMessage(channel, NEW_DAY, {"seq": self._numbering.next(channel), "at": at, "from": origin})
 
     def _play_day(self) -> None:
         began = time.monotonic()
@@ -93,7 +93,7 @@ class Replay:
                     return
                 self.board.apply((message,), update.at)
 
-    def _one(self, message: Message) -> bool:
+    def _one(self, message: BoardMessage) -> bool:
         """Publish one update. While Redis is away, repeat it under the same key: it is stored once."""
         key = None
         while not self.stop.is_set():
@@ -108,7 +108,7 @@ class Replay:
             self.stop.wait(RETRY_S)
         return False
 
-    def _many(self, messages: Iterable[Message], clock: datetime) -> None:
+    def _many(self, messages: Iterable[BoardMessage], clock: datetime) -> None:
         batch = list(messages)
         publish_many(Event(one.channel, one.name, one.data) for one in batch)
         self.board.apply(batch, clock)
@@ -128,7 +128,7 @@ def publish_year(flights: Iterable[Departure], tally: Tally) -> None:
     publish_many(_noted(outcome_messages(flights, Numbering()), tally))
 
 
-def _noted(messages: Iterable[Message], tally: Tally) -> Iterator[Event]:
+def _noted(messages: Iterable[BoardMessage], tally: Tally) -> Iterator[Event]:
     for message in messages:
         text = message.text()
         tally.note_published(message.channel, text)

@@ -20,14 +20,15 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from ..subscriber import Subscriber, ws_url
+from ..tally import Tally
 from .board import Board
 from .ending import everything_ends
 from .flights import DAY, ORIGINS, departures, year
 from .page import PageServer, bind_from, page_app
+from .replay import DayReplay, publish_day, publish_year
 from .stage import HOST, Stage, start
-from .tally import Tally
 from .timetable import AIRPORT_CHANNELS, airport_channel, carrier_channels
-from .watcher import Watcher
 
 __all__ = ["live", "once"]
 
@@ -51,7 +52,7 @@ def live(
         page = stack.enter_context(
             PageServer(page_app(_snapshot(board, stage, day, speed), stage.port), bind_from(port))
         )
-        replay = _publishing().Replay(
+        replay = DayReplay(
             day=day,
             board=board,
             speed=speed,
@@ -73,27 +74,27 @@ def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, A
     channels = AIRPORT_CHANNELS if year_sdist else (*AIRPORT_CHANNELS, *carrier_channels(day))
     with everything_ends(lambda: console.print("[dim]Ending what was started ...[/]")) as stack:
         stage = start(stack, console, real=real)
-        watcher = stack.enter_context(Watcher(HOST, stage.port, stage.key, channels, tally.note_seen))
+        subscriber = stack.enter_context(Subscriber(ws_url(f"ws://{HOST}:{stage.port}", stage.key), *channels))
         console.print(f"A WebSocket subscriber watches {len(channels)} channels")
-        publishing = _publishing()
         began = time.monotonic()
         with console.status("") as status:
 
             def look() -> None:
+                _note_seen(subscriber, tally)
                 status.update(f"{tally.published:,} published, {tally.seen:,} seen")
 
             with _every(0.2, look):
                 if year_sdist:
-                    publishing.publish_year(year(year_sdist), tally)
+                    publish_year(year(year_sdist), tally)
                 else:
-                    publishing.publish_day(day, tally)
+                    publish_day(day, tally)
                 published_s = time.monotonic() - began
-                _wait_until_seen(watcher, tally)
-        seconds = watcher.last_seen - began
-        _wait_for_extra(watcher, tally)
+                _wait_until_seen(subscriber, tally)
+        seconds = subscriber.last_at - began
+        _wait_for_extra(subscriber, tally)
         verdict = tally.verdict()
         result = {
-            "ok": verdict.ok and watcher.error is None,
+            "ok": verdict.ok and subscriber.error is None,
             "published": verdict.published,
             "seen": verdict.seen,
             "channels": verdict.channels,
@@ -106,7 +107,7 @@ def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, A
             "events_per_s": round(verdict.seen / seconds) if seconds > 0 else 0,
             **stage.values(),
         }
-        _say_tally(console, result, watcher.error)
+        _say_tally(console, result, subscriber.error)
         return result
     raise AssertionError("the stack swallows nothing but Ctrl-C, which ends the process")
 
@@ -129,13 +130,6 @@ def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
         thread.join()
 
 
-def _publishing() -> Any:
-    """The publishing side, imported when the stage has made the settings: Celery reads them on import."""
-    from . import replay
-
-    return replay
-
-
 def _snapshot(board: Board, stage: Stage, day: Any, speed: float) -> Callable[[], dict[str, Any]]:
     fixed = {
         # A page of an earlier run starts anew when it meets another one.
@@ -149,7 +143,7 @@ def _snapshot(board: Board, stage: Stage, day: Any, speed: float) -> Callable[[]
     return lambda: {**fixed, **board.snapshot()}
 
 
-def _progress(replay: Any, board: Board) -> str:
+def _progress(replay: DayReplay, board: Board) -> str:
     return f"[bold yellow]{replay.clock:%H:%M}[/] on the board, {board.published:,} events published; Ctrl-C ends it"
 
 
@@ -164,20 +158,27 @@ def _say_where(console: Console, page: PageServer, stage: Stage) -> None:
     )
 
 
-def _wait_until_seen(watcher: Watcher, tally: Tally) -> None:
-    """Until everything came, or nothing more does."""
+def _note_seen(subscriber: Subscriber, tally: Tally) -> None:
+    """Count what has come since the last time. By one thread at a time."""
+    for event in subscriber.pop_events():
+        tally.note_seen(event.channel, event.data)
+
+
+def _wait_until_seen(subscriber: Subscriber, tally: Tally) -> None:
+    """Wait until everything came, or nothing more does."""
     since = time.monotonic()
-    while tally.seen < tally.published and watcher.error is None:
-        if time.monotonic() - max(since, watcher.last_seen) > SILENCE_S:
+    while subscriber.count < tally.published and subscriber.error is None:
+        if time.monotonic() - max(since, subscriber.last_at) > SILENCE_S:
             return
         time.sleep(LOOK_S)
 
 
-def _wait_for_extra(watcher: Watcher, tally: Tally) -> None:
+def _wait_for_extra(subscriber: Subscriber, tally: Tally) -> None:
     """Repeats would come last; give them a moment."""
     until = time.monotonic() + EXTRA_S
-    while time.monotonic() < until and watcher.error is None and tally.seen <= tally.published:
+    while time.monotonic() < until and subscriber.error is None and subscriber.count <= tally.published:
         time.sleep(LOOK_S)
+    _note_seen(subscriber, tally)
 
 
 def _say_tally(console: Console, result: dict[str, Any], error: Exception | None) -> None:

@@ -22,7 +22,7 @@ from .flights import ORIGINS, Departure
 
 __all__ = [
     "AIRPORT_CHANNELS",
-    "Message",
+    "BoardMessage",
     "Numbering",
     "Status",
     "Update",
@@ -117,7 +117,7 @@ def outcome(number: int, flight: Departure) -> Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class BoardMessage:
     """One event to publish. ``data`` holds ``seq``, counted per channel from 1 without a gap."""
 
     channel: str
@@ -145,30 +145,32 @@ class Numbering:
         return dict(self._last)
 
 
-def schedule_messages(day: Iterable[Departure], numbering: Numbering) -> Iterator[Message]:
+def schedule_messages(day: Iterable[Departure], numbering: Numbering) -> Iterator[BoardMessage]:
     """The schedule, on the airports' channels."""
     for update in schedule(day):
         yield _airport_message(SCHEDULE, update, numbering)
 
 
-def update_messages(update: Update, numbering: Numbering, sent_ms: int | None = None) -> tuple[Message, Message]:
+def update_messages(
+    update: Update, numbering: Numbering, sent_ms: int | None = None
+) -> tuple[BoardMessage, BoardMessage]:
     """One update as the board's and the ticker's message. ``sent_ms`` is the caller's clock, for latencies."""
     return _airport_message(STATUS, update, numbering, sent_ms), _carrier_message(update, numbering)
 
 
-def day_messages(day: Iterable[Departure], numbering: Numbering) -> Iterator[Message]:
+def day_messages(day: Iterable[Departure], numbering: Numbering) -> Iterator[BoardMessage]:
     """A whole day's updates, without waiting between them."""
     for update in updates(day):
         yield from update_messages(update, numbering)
 
 
-def outcome_messages(flights: Iterable[Departure], numbering: Numbering) -> Iterator[Message]:
+def outcome_messages(flights: Iterable[Departure], numbering: Numbering) -> Iterator[BoardMessage]:
     """One message per departure, on its airport's channel: how it ended. For long periods."""
     for number, flight in enumerate(flights):
         yield _airport_message(STATUS, outcome(number, flight), numbering)
 
 
-def _airport_message(name: str, update: Update, numbering: Numbering, sent_ms: int | None = None) -> Message:
+def _airport_message(name: str, update: Update, numbering: Numbering, sent_ms: int | None = None) -> BoardMessage:
     flight = update.flight
     channel = airport_channel(flight.origin)
     data: dict[str, Any] = {
@@ -188,13 +190,13 @@ def _airport_message(name: str, update: Update, numbering: Numbering, sent_ms: i
     }
     if sent_ms is not None:
         data["sent_ms"] = sent_ms
-    return Message(channel, name, data)
+    return BoardMessage(channel, name, data)
 
 
-def _carrier_message(update: Update, numbering: Numbering) -> Message:
+def _carrier_message(update: Update, numbering: Numbering) -> BoardMessage:
     flight = update.flight
     channel = carrier_channel(flight.carrier)
-    return Message(
+    return BoardMessage(
         channel,
         STATUS,
         {

@@ -12,7 +12,7 @@ import uvicorn
 from uvicorn.config import WS_PROTOCOLS
 
 from .app import create_app
-from .config import AppConfig, Limits, ServerConfig
+from .config import AppConfig, ServerConfig, ServerLimits
 
 __all__ = ["main"]
 
@@ -46,7 +46,7 @@ def arguments() -> argparse.ArgumentParser:
 
 def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> ServerConfig:
     """From the command line and the environment. Raises ``ValueError``, which never shows a secret."""
-    limits = Limits()
+    limits = ServerLimits()
     for text in options.limit:
         limits = limits.with_setting(text)
     apps = []
@@ -61,7 +61,7 @@ def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.e
     return ServerConfig.of(apps, dedup_ttl_s=options.dedup_ttl, dedup_capacity=options.dedup_capacity)
 
 
-class _Server(uvicorn.Server):
+class _Uvicorn(uvicorn.Server):
     """Says when it is ready."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -95,7 +95,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    _Server(uvicorn_config).run(sockets=[listener])
+    _Uvicorn(uvicorn_config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 
-__all__ = ["AppConfig", "Limits", "ServerConfig"]
+__all__ = ["AppConfig", "ServerConfig", "ServerLimits"]
 
 
 @dataclass(frozen=True)
-class Limits:
+class ServerLimits:
     """The server's ``policy.limits`` of an app, with its names and defaults (``None``: no limit)."""
 
     max_event_batch_size: int | None = None
@@ -18,7 +18,7 @@ class Limits:
     max_event_name_length: int = 200
     max_channel_name_length: int = 200
 
-    def with_setting(self, text: str) -> Limits:
+    def with_setting(self, text: str) -> ServerLimits:
         """The limits with one more, given as ``name=number``. Raises ``ValueError``."""
         name, _, number = text.partition("=")
         if name not in {one.name for one in fields(self)} or not number.isdecimal():
@@ -33,7 +33,7 @@ class AppConfig:
     id: str
     key: str
     secret: str = field(repr=False)
-    limits: Limits = Limits()
+    limits: ServerLimits = ServerLimits()
 
 
 @dataclass(frozen=True)

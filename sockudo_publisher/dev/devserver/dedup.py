@@ -16,7 +16,7 @@ from typing import Literal
 
 from .decoding import Message
 
-__all__ = ["Claim", "Conflict", "Decision", "DedupStore", "InProgress", "RecordKey", "Replay", "fingerprint"]
+__all__ = ["Claim", "Conflict", "Decision", "DedupStore", "InProgress", "RecordKey", "StoredReceipt", "fingerprint"]
 
 #: App id, channel, key.
 RecordKey = tuple[str, str, str]
@@ -32,7 +32,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Replay:
+class StoredReceipt:
     """It is published already: answer with the receipt of that."""
 
     acknowledgement_id: str
@@ -48,7 +48,7 @@ class InProgress:
     """Another request is publishing it, or died while it did."""
 
 
-Decision = Claim | Replay | Conflict | InProgress
+Decision = Claim | StoredReceipt | Conflict | InProgress
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class DedupStore:
             return claim
         if record.fingerprint != fingerprint:
             return Conflict()
-        return Replay(record.acknowledgement_id) if record.state == "committed" else InProgress()
+        return StoredReceipt(record.acknowledgement_id) if record.state == "committed" else InProgress()
 
     def commit(self, claim: Claim, acknowledgement_id: str) -> None:
         """It is published. Its time starts anew."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from .config import AppConfig
 from .decoding import Message
-from .dedup import Claim, Conflict, Decision, DedupStore, InProgress, Replay, fingerprint
+from .dedup import Claim, Conflict, Decision, DedupStore, InProgress, StoredReceipt, fingerprint
 from .frames import delivery
 from .refusal import Refusal
 from .registry import Registry
@@ -78,7 +78,7 @@ class Publisher:
         else:
             check_dedup_key(key)
             match await self._begin(message, channel, key):
-                case Replay(acknowledgement_id=receipt):
+                case StoredReceipt(acknowledgement_id=receipt):
                     acknowledgement_id = receipt
                 case Claim() as claim:
                     acknowledgement_id = message.message_id or str(uuid.uuid4())

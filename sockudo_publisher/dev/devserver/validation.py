@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .config import Limits
+from .config import ServerLimits
 from .decoding import Message
 from .refusal import Refusal
 
@@ -25,14 +25,14 @@ _AI_EVENT = re.compile(
 )
 
 
-def check_batch_size(count: int, limits: Limits) -> None:
+def check_batch_size(count: int, limits: ServerLimits) -> None:
     """Of a whole batch, before any item of it."""
     limit = limits.max_event_batch_size
     if limit is not None and count > limit:
         raise Refusal(400, "limit_exceeded", f"Batch size ({count}) exceeds limit ({limit})")
 
 
-def check_event(message: Message, limits: Limits) -> str:
+def check_event(message: Message, limits: ServerLimits) -> str:
     """Name and size. Returns the name."""
     if message.name is None:
         raise Refusal(400, "invalid_input", "Event name is required")
@@ -52,7 +52,7 @@ def check_event(message: Message, limits: Limits) -> str:
     return message.name
 
 
-def channels_of(message: Message, limits: Limits) -> tuple[str, ...]:
+def channels_of(message: Message, limits: ServerLimits) -> tuple[str, ...]:
     """``channels`` if it is there, else ``channel``. An empty list is refused whatever ``channel`` says."""
     channels = message.channels
     if channels is None and message.channel is not None:
@@ -65,7 +65,7 @@ def channels_of(message: Message, limits: Limits) -> tuple[str, ...]:
     return channels
 
 
-def check_channel(channel: str, limits: Limits) -> None:
+def check_channel(channel: str, limits: ServerLimits) -> None:
     """Length, then alphabet, then the two forms that need a configured namespace. Empty is allowed."""
     if len(channel.encode()) > limits.max_channel_name_length:
         raise _invalid(f"Channel name too long. Max length is {limits.max_channel_name_length}")

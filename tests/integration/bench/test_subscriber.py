@@ -1,4 +1,4 @@
-"""The bench's own subscriber, at a server that does what a real one seldom does while one looks."""
+"""The subscriber of bench, demo and tests, at a server that does what a real one seldom does while one looks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 import trustme
 from websockets.sync.server import ServerConnection, serve
 
-from sockudo_publisher.dev.bench.subscriber import Subscriber
+from sockudo_publisher.dev.subscriber import Subscriber, ws_url
 from sockudo_publisher.errors import SockudoConnectionError, SockudoError
 
 pytestmark = pytest.mark.integration
@@ -78,14 +78,14 @@ def test_it_keeps_every_event_with_its_time(server, secure, monkeypatch, tmp_pat
         authority.issue_cert("127.0.0.1").configure_cert(tls)
     port = server(events, tls=tls)
     began = time.monotonic()
-    with Subscriber(f"{'wss' if secure else 'ws'}://127.0.0.1:{port}", "key", ["a", "b"]) as subscriber:
+    with Subscriber(ws_url(f"{'wss' if secure else 'ws'}://127.0.0.1:{port}", "key"), "a", "b") as subscriber:
         wait_until(lambda: subscriber.count == 100)
-        arrivals = subscriber.take()
-        assert subscriber.take() == []
-    assert [(channel, json.loads(text)["seq"]) for _, channel, text in arrivals] == [
-        ("ab"[n % 2], n) for n in range(100)
-    ]
-    assert all(began <= earlier <= later for (earlier, *_), (later, *_) in pairwise(arrivals))
+        arrivals = subscriber.events()
+        assert subscriber.pop_events() == arrivals
+        assert subscriber.pop_events() == subscriber.events() == []
+    assert [(one.channel, json.loads(one.data)["seq"]) for one in arrivals] == [("ab"[n % 2], n) for n in range(100)]
+    assert all(began <= earlier.at <= later.at for earlier, later in pairwise(arrivals))
+    assert subscriber.last_at == arrivals[-1].at
 
 
 def test_pings_are_answered(server):
@@ -99,7 +99,7 @@ def test_pings_are_answered(server):
         answered.set()
         looked.wait(ANSWER_S)  # the end of this closes the connection
 
-    with Subscriber(f"ws://127.0.0.1:{server(ask)}", "key", ["a", "b"]) as subscriber:
+    with Subscriber(ws_url(f"ws://127.0.0.1:{server(ask)}", "key"), "a", "b") as subscriber:
         assert answered.wait(ANSWER_S)
         assert subscriber.error is None
         looked.set()
@@ -113,7 +113,7 @@ def test_a_lost_connection_is_an_error(server):
         assert subscribed.wait(ANSWER_S)
         socket.close()
 
-    with Subscriber(f"ws://127.0.0.1:{server(close)}", "key", ["a", "b"]) as subscriber:
+    with Subscriber(ws_url(f"ws://127.0.0.1:{server(close)}", "key"), "a", "b") as subscriber:
         subscribed.set()
         wait_until(lambda: subscriber.error is not None)
     assert isinstance(subscriber.error, SockudoConnectionError)
@@ -124,7 +124,7 @@ def test_a_refusal_is_told_in_the_server_s_words(server):
     port = server(lambda _: None, refuses=True)
     with (
         pytest.raises(SockudoError, match="no such app") as caught,
-        Subscriber(f"ws://127.0.0.1:{port}", "k", ["a", "b"]),
+        Subscriber(ws_url(f"ws://127.0.0.1:{port}", "k"), "a", "b"),
     ):
         raise AssertionError
     assert not isinstance(caught.value, SockudoConnectionError)

@@ -199,7 +199,7 @@ def test_fork_waits_for_a_thread_inside_kombu(redis_url: str) -> None:
     """Locks of Celery's and kombu's properties, held in the parent, would be locked in the child for ever."""
     run(
         """
-from sockudo_publisher import fork_gate
+from sockudo_publisher.wiring import fork_gate
 
 inside, left = threading.Event(), threading.Event()
 def slow():
@@ -227,14 +227,63 @@ assert time.monotonic() - began < 15, "a bounded time"
     )
 
 
-def test_nothing_is_imported_at_the_first_call(redis_url: str) -> None:
+def test_nothing_is_imported_at_the_first_delay(redis_url: str) -> None:
     """A fork in the middle of an import leaves that module locked in the child."""
     run(
         """
 before = set(sys.modules)
 assert publish.delay("c", "e", 1).id
-assert publish.apply_async(("c", "e", 1), countdown=60).id
 assert set(sys.modules) == before, set(sys.modules) - before
+""",
+        redis_url,
+    )
+
+
+@pytest.mark.parametrize("broker_url", ["", "amqp://guest:guest@127.0.0.1:1//"], ids=["redis", "amqp"])
+@pytest.mark.parametrize("call", ["delay('c', 'e', 1)", "apply_async(('c', 'e', 1), countdown=60)"])
+def test_first_call_imports_where_forks_wait(call: str, broker_url: str, redis_url: str) -> None:
+    """What a message or a broker of another kind needs is imported inside the gate."""
+    run(
+        f"""
+from contextlib import suppress
+from sockudo_publisher.errors import JournalUnavailable
+from sockudo_publisher.wiring import fork_gate
+class Watch:
+    outside = []
+    def find_spec(self, name, path=None, target=None):
+        if threading.get_ident() not in fork_gate._inside:
+            self.outside.append(name)
+sys.meta_path.insert(0, Watch())
+with suppress(JournalUnavailable):
+    publish.{call}
+assert not Watch.outside, Watch.outside
+""",
+        redis_url,
+        broker_url,
+    )
+
+
+def test_message_below_one_that_loads_is_refused(redis_url: str) -> None:
+    """A signal handler that interrupts the first message's imports would find half a module."""
+    run(
+        """
+from sockudo_publisher.errors import JournalUnavailable
+def handle(*_):
+    try:
+        publish.apply_async(("c", "e", 1), countdown=60)
+    except JournalUnavailable as error:
+        refused.append(error.stored)
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "celery.events.receiver" and not refused:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.01)
+refused = []
+signal.signal(signal.SIGUSR1, handle)
+sys.meta_path.insert(0, Interrupt())
+assert publish.apply_async(("c", "e", 1), countdown=60).id
+assert refused == [False], refused
+assert publish.apply_async(("c", "e", 1), countdown=60).id
 """,
         redis_url,
     )

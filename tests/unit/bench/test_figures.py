@@ -8,7 +8,7 @@ import pytest
 
 from sockudo_publisher.dev.bench.figures import RATES, TIMES, Samples, percentile, rates, ratio, times, values, words
 from sockudo_publisher.dev.bench.plan import Plan
-from sockudo_publisher.dev.demo.tally import Verdict
+from sockudo_publisher.dev.tally import Verdict
 
 pytestmark = pytest.mark.unit
 

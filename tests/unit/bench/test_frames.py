@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.frames import Frame, Opcode
 
-from sockudo_publisher.dev.bench.subscriber import MAX_FRAME_BYTES, frames_of
+from sockudo_publisher.dev.subscriber import MAX_FRAME_BYTES, frames_of
 
 pytestmark = pytest.mark.unit
 

@@ -8,10 +8,10 @@ import pytest
 
 from sockudo_publisher.client.wire.encoding import Encoder
 from sockudo_publisher.client.wire.limits import check_channel
-from sockudo_publisher.dev.bench.load import PREFIX, Load, channel_names, text_of
+from sockudo_publisher.dev.bench.load import PREFIX, NumberedEvents, channel_names, text_of
 from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, MIN_BYTES, Amounts, Plan
 from sockudo_publisher.dev.demo.stage import MAX_WAITING_MESSAGES
-from sockudo_publisher.dev.demo.tally import Tally
+from sockudo_publisher.dev.tally import Tally
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,7 +59,7 @@ def test_channels_are_the_run_s_own():
 @pytest.mark.parametrize("size", [MIN_BYTES, 230, 10_240])
 def test_every_event_has_the_size_and_its_number(size):
     """Numbered per channel without a gap, also over several calls."""
-    load = Load(("a", "b"), size, Tally())
+    load = NumberedEvents(("a", "b"), size, Tally())
     events = [*load.events(3), *load.events(2)]
     assert [(channel, data["seq"]) for channel, _, data in events] == [("a", 1), ("b", 1), ("a", 2), ("b", 2), ("a", 3)]
     assert {len(text_of(data)) for _, _, data in events} == {size}
@@ -68,7 +68,7 @@ def test_every_event_has_the_size_and_its_number(size):
 
 def test_the_text_is_what_the_publisher_sends():
     """Else everything would count as altered."""
-    [(_, _, data)] = Load(("a",), 230, Tally()).events(1)
+    [(_, _, data)] = NumberedEvents(("a",), 230, Tally()).events(1)
     encoder = Encoder()
     assert encoder.payload(data) == text_of(data)
 

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks.client import Called
 from benchmarks.drained import POOLS, Drained
+from benchmarks.imports import Imported
 from benchmarks.ratios import spread
 from benchmarks.report import Results, at_least, at_most, rows
 
@@ -55,3 +56,12 @@ def test_the_client_has_to_be_faster_than_both_peers():
     found = rows(Results(client=Called(cpu_us={"trigger": sides, "trigger_batch": {**sides, "ours": [100.0, 102.0]}})))
     assert [row.median_meets for row in found] == [True, False, True, True]
     assert [row.measured.split("x")[0] for row in found] == ["1.60", "0.80", "8.00", "4.00"]
+
+
+def test_imports_are_compared_with_what_they_need():
+    """Two differences and one ratio, each by pair."""
+    cpu_ms = {"nothing": [10.0], "package": [50.0], "requests": [90.0], "client": [140.0]}
+    cpu_ms |= {"libraries": [200.0], "first delay": [240.0]}
+    found = rows(Results(imports=Imported(cpu_ms)))
+    assert [row.measured.split(" ")[0] for row in found] == ["40", "50", "1.20x"]
+    assert [row.median_meets for row in found] == [False, True, True]

@@ -308,7 +308,7 @@ def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated
     """All figures are shown all the same: the run is complete."""
     from sockudo_publisher.dev.bench import measure, subscriber
     from sockudo_publisher.dev.bench.figures import DIRECT, Samples
-    from sockudo_publisher.dev.demo.tally import Verdict
+    from sockudo_publisher.dev.tally import Verdict
 
     samples = Samples()
     for side in ("delay", "trigger"):

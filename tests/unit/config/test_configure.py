@@ -226,14 +226,14 @@ def test_app_made_while_settings_change_is_not_kept(clean: pytest.MonkeyPatch) -
     from sockudo_publisher.wiring import app as wiring
 
     configure(url=URL, lanes=3)
-    build = wiring._build
+    build = wiring.App
 
-    def build_slowly(name: str) -> wiring.App:
-        made = build(name)
-        clean.setattr(wiring, "_build", build)
+    def build_slowly(settings: Settings, name: str) -> wiring.App:
+        made = build(settings, name)
+        clean.setattr(wiring, "App", build)
         configure(url=URL, lanes=4)
         return made
 
-    clean.setattr(wiring, "_build", build_slowly)
+    clean.setattr(wiring, "App", build_slowly)
     assert app_named().producer is not None
     assert wiring._apps == {}

@@ -8,7 +8,7 @@ import pytest
 
 from sockudo_publisher.dev.demo.board import Board
 from sockudo_publisher.dev.demo.flights import departures
-from sockudo_publisher.dev.demo.timetable import Message, Numbering, day_messages, schedule_messages, updates
+from sockudo_publisher.dev.demo.timetable import BoardMessage, Numbering, day_messages, schedule_messages, updates
 
 pytestmark = pytest.mark.unit
 
@@ -31,7 +31,7 @@ def test_a_new_day_clears_an_airport_s_board():
     """And only that airport's."""
     day, numbering, board = departures(), Numbering(), Board()
     board.apply(schedule_messages(day, numbering))
-    board.apply([Message("departures-JFK", "new-day", {"seq": 324, "at": "2013-03-08T05:30", "from": "JFK"})])
+    board.apply([BoardMessage("departures-JFK", "new-day", {"seq": 324, "at": "2013-03-08T05:30", "from": "JFK"})])
     assert {flight["from"] for flight in board.snapshot()["flights"]} == {"EWR", "LGA"}
     assert board.snapshot()["seq"]["departures-JFK"] == 324
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.dev.demo.tally import Tally
+from sockudo_publisher.dev.tally import Tally
 
 pytestmark = pytest.mark.unit
 

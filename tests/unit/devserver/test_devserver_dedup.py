@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.dev.devserver.decoding import decode_event
-from sockudo_publisher.dev.devserver.dedup import Claim, Conflict, DedupStore, InProgress, Replay, fingerprint
+from sockudo_publisher.dev.devserver.dedup import Claim, Conflict, DedupStore, InProgress, StoredReceipt, fingerprint
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +39,7 @@ def test_a_committed_id_is_replayed_with_its_receipt():
     """For the same payload; another one is a conflict."""
     dedup, _ = store()
     dedup.commit(claimed(dedup), "receipt")
-    assert dedup.begin(KEY, b"a") == Replay("receipt")
+    assert dedup.begin(KEY, b"a") == StoredReceipt("receipt")
     assert dedup.begin(KEY, b"b") == Conflict()
 
 
@@ -65,7 +65,7 @@ def test_the_time_starts_anew_at_commit():
     clock.now = 9
     dedup.commit(claim, "receipt")
     clock.now = 18.9
-    assert dedup.begin(KEY, b"a") == Replay("receipt")
+    assert dedup.begin(KEY, b"a") == StoredReceipt("receipt")
     clock.now = 19
     assert isinstance(dedup.begin(KEY, b"a"), Claim)
 
@@ -89,7 +89,7 @@ def test_a_late_owner_touches_nothing():
     dedup.commit(late, "late")
     assert dedup.begin(KEY, b"a") == InProgress()
     dedup.commit(owner, "receipt")
-    assert dedup.begin(KEY, b"a") == Replay("receipt")
+    assert dedup.begin(KEY, b"a") == StoredReceipt("receipt")
 
 
 def test_a_full_store_remembers_no_new_id_and_keeps_the_old():
@@ -97,7 +97,11 @@ def test_a_full_store_remembers_no_new_id_and_keeps_the_old():
     dedup, clock = store(ttl_s=10, capacity=2)
     for name in ("1", "2", "3"):
         dedup.commit(claimed(dedup, key=("app", "c", name)), name)
-    assert [type(dedup.begin(("app", "c", name), b"a")) for name in ("1", "2", "3")] == [Replay, Replay, Claim]
+    assert [type(dedup.begin(("app", "c", name), b"a")) for name in ("1", "2", "3")] == [
+        StoredReceipt,
+        StoredReceipt,
+        Claim,
+    ]
     clock.now = 10
     assert isinstance(dedup.begin(("app", "c", "3"), b"a"), Claim)
     assert dedup.begin(("app", "c", "3"), b"a") == InProgress()
@@ -139,7 +143,7 @@ def test_it_does_what_a_dictionary_with_times_does(steps):
             elif known[0] == "pending":
                 assert decision == InProgress()
             else:
-                assert decision == Replay(str(number))
+                assert decision == StoredReceipt(str(number))
         elif number in claims:
             claim = claims[number]
             is_ours = known is not None and known[0] == "pending" and known[3] == claim.owner

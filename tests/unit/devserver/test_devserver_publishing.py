@@ -8,7 +8,7 @@ import json
 import pytest
 
 from sockudo_publisher.dev.devserver import publishing, session
-from sockudo_publisher.dev.devserver.config import AppConfig, Limits, ServerConfig
+from sockudo_publisher.dev.devserver.config import AppConfig, ServerConfig, ServerLimits
 from sockudo_publisher.dev.devserver.decoding import decode_event
 from sockudo_publisher.dev.devserver.dedup import Claim, DedupStore, fingerprint
 from sockudo_publisher.dev.devserver.publishing import Publisher
@@ -119,10 +119,10 @@ def test_a_client_that_does_not_read_is_cut_off(monkeypatch):
 
 def test_limits_are_given_by_their_names():
     """Anything else is refused, by name."""
-    assert Limits().with_setting("max_event_batch_size=7").max_event_batch_size == 7
+    assert ServerLimits().with_setting("max_event_batch_size=7").max_event_batch_size == 7
     for text in ("max_events=7", "max_event_batch_size=many", "max_event_batch_size", ""):
         with pytest.raises(ValueError, match="expected name=number"):
-            Limits().with_setting(text)
+            ServerLimits().with_setting(text)
 
 
 def test_two_apps_may_not_share_an_id_or_a_key():

@@ -24,7 +24,8 @@ from sockudo_publisher.errors import ConfigurationError
 
 pytestmark = pytest.mark.unit
 
-SETTINGS = Settings(url="http://key:of-mine@127.0.0.1:1/apps/app")
+URL = "http://key:of-mine@127.0.0.1:1/apps/app"
+SETTINGS = Settings(url=URL)
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
     [
         (Settings(), "default", "SOCKUDO_URL"),
         (SETTINGS, "other", "SOCKUDO_APPS"),
-        (Settings(apps={"other": "http://key@h/apps/a"}), "other", r"SOCKUDO_APPS\['other'\]"),
+        (Settings(apps={"other": "http://key@h/apps/a"}), "other", r"apps\['other'\] \(SOCKUDO_APPS\)"),
         (Settings(url=SETTINGS.url, encryption_master_key_base64="short"), "default", "(?i)master"),
     ],
     ids=["no url", "no such app", "malformed", "master key"],
@@ -107,4 +108,4 @@ def test_a_misspelled_variable_is_a_risk(looks):
 def test_the_encryption_key_is_called_by_its_variable(looks):
     """Not by the argument that the client has for it."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64: not base64$"):
-        diagnose(Settings(url=SETTINGS.url, encryption_master_key_base64="of mine"))
+        diagnose(Settings.from_env({"SOCKUDO_URL": URL, "SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64": "of mine"}))

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts import architecture_picture
+
 ROOT = Path(__file__).resolve().parents[3]
 NAMED = re.compile(r"`((?:acceptance|faults|integration|unit|simulation)/[\w/]+\.py)::(\w+)`")
 
@@ -44,3 +46,23 @@ def test_every_room_and_module_is_in_the_architecture() -> None:
     modules = {path.name for path in package.glob("*.py") if not path.name.startswith("__")}
     assert {name for name in rooms | modules if f"`{name}`" not in page} == set()
     assert set(re.findall(r"`(\w+/)`", page)) - {"tests/"} <= rooms
+
+
+def test_picture_of_the_rooms_is_made_from_the_contracts() -> None:
+    """`python -m scripts.architecture_picture` draws it anew."""
+    assert architecture_picture.PICTURE.read_text() == architecture_picture.draw()
+
+
+def test_files_that_the_architecture_names_exist() -> None:
+    """Paths in the package, and the first file of each room."""
+    page = (ROOT / "docs" / "architecture.md").read_text()
+    package = ROOT / "sockudo_publisher"
+    paths = set(re.findall(r"`([a-z_]+/[\w/]+\.(?:py|lua))`", page)) - {"sockudo_publisher/__init__.py"}
+    assert len(paths) > 15
+    assert {path for path in paths if not (package / path).is_file()} == set()
+    firsts = re.findall(r"^\*\*`(\w+)/`\*\*: (.+?)\n\n", page, re.DOTALL | re.MULTILINE)
+    assert [room for room, _ in firsts] == [room for line in architecture_picture.rooms()[:-1] for room in line]
+    for room, text in firsts:
+        named = re.search(r"Open\s+`(?:dev/)?([\w/]+\.py)`", text)
+        assert named, f"{room}: which file to open first"
+        assert (package / room / named[1]).is_file(), f"{room}: {named[1]}"

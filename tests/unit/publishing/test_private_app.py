@@ -27,13 +27,13 @@ FOREIGN = {
 
 LOOK = """
 from sockudo_publisher import publish
-from sockudo_publisher.wiring.private_celery import celery_app, configured
+from sockudo_publisher.wiring.private_celery import celery_app
 import celery
-for app in (celery_app, configured()):
-    for conf in (app.conf, app.conf.copy()):
-        print(conf.broker_url, conf.broker_read_url, conf.broker_write_url, conf.result_backend)
-    print(app.connection_for_write().hostname, app.connection_for_read().hostname, app.connection().hostname)
-    print(app.conf.task_always_eager, app.conf.timezone, type(app.backend).__name__)
+for conf in (celery_app.conf, celery_app.conf.copy()):
+    print(conf.broker_url, conf.broker_read_url, conf.broker_write_url, conf.result_backend)
+app = celery_app
+print(app.connection_for_write().hostname, app.connection_for_read().hostname, app.connection().hostname)
+print(app.conf.task_always_eager, app.conf.timezone, type(app.backend).__name__)
 print(celery.current_app.main, celery.current_app is celery_app)
 """
 
@@ -56,7 +56,7 @@ def test_environment_and_celeryconfig_do_not_reach_our_app(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     url = ours["SOCKUDO_REDIS_URL"]
     seen = [f"{url} {url} {url} {url}"] * 2 + ["ours ours ours", "False None RedisResults"]
-    assert done.stdout.splitlines() == [*seen, *seen, "default False"]
+    assert done.stdout.splitlines() == [*seen, "default False"]
 
 
 def test_variables_of_other_apps_are_found_by_name() -> None:

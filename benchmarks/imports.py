@@ -1,0 +1,59 @@
+"""What the first use costs a fresh process: the CPU of its imports, beside those of the libraries that they need.
+
+Each side is a Python of its own, from its start to its end, with the bytecode already written. The sides take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .parts import ROOT, Parts
+from .plan import Plan
+
+__all__ = ["SIDES", "Imported", "measure"]
+
+#: What each side's process runs.
+SIDES = {
+    "nothing": "pass",
+    "package": "import sockudo_publisher",
+    "requests": "import requests",
+    "client": "from sockudo_publisher import Sockudo",
+    "libraries": "import celery, redis, kombu.transport.redis",
+    "first delay": "from sockudo_publisher import publish; publish.delay('imports', 'event', {'n': 1})",
+}
+
+
+@dataclass
+class Imported:
+    """Milliseconds of CPU of a whole process, by side and pair."""
+
+    cpu_ms: dict[str, list[float]] = field(default_factory=dict)
+
+
+def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Imported:
+    """Each round runs every side once; one more round before them writes the bytecode."""
+    result = Imported()
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"} | parts.env
+    for number in range(plan.imports_rounds + 1):
+        for side, source in SIDES.items():
+            spent_ms = _cpu_ms(source, env)
+            if number:
+                result.cpu_ms.setdefault(side, []).append(spent_ms)
+        if number:
+            texts = [f"{side} {values[-1]:.0f}" for side, values in result.cpu_ms.items()]
+            say(f"imports: round {number} of {plan.imports_rounds}, ms of CPU: {', '.join(texts)}")
+    return result
+
+
+def _cpu_ms(source: str, env: dict[str, str]) -> float:
+    """User and system milliseconds of a Python that runs this."""
+    process = subprocess.Popen([sys.executable, "-c", source], env=env, cwd=ROOT)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{source!r} ended with exit code {process.returncode}")
+    return (used.ru_utime + used.ru_stime) * 1000

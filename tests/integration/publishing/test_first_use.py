@@ -1,0 +1,85 @@
+"""What the first use of each public part loads into a fresh process, and what it must not load."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).resolve().parents[3]
+
+#: Rooms that a publisher never loads, and libraries that only they, or calls of another kind, need.
+ROOMS = ("canaries", "cli", "delivery", "dev", "doctor", "operations", "outbox", "workerapp")
+LIBRARIES = ("requests", "urllib3", "tenacity", "nacl", "rich", "django", "sqlalchemy", "starlette", "websockets")
+
+LOADED = """
+import sys
+before = set(sys.modules)
+{source}
+import json
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def loaded_by(source: str, **environ: str) -> set[str]:
+    """The modules that a Python of its own loads for this."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "CELERY"))}
+    command = [sys.executable, "-c", LOADED.format(source=source)]
+    done = subprocess.run(command, env=env | environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    return set(json.loads(done.stdout))
+
+
+def of(loaded: set[str], *names: str) -> set[str]:
+    """Those of the loaded modules that belong to these packages."""
+    return {module for module in loaded if any(module == name or module.startswith(f"{name}.") for name in names)}
+
+
+def own_rooms(*names: str) -> tuple[str, ...]:
+    """Rooms by their full names."""
+    return tuple([f"sockudo_publisher.{name}" for name in names])
+
+
+def test_package_alone_loads_its_errors() -> None:
+    """Nothing else of ours, and no library."""
+    loaded = loaded_by("import sockudo_publisher")
+    assert of(loaded, "sockudo_publisher") == {"sockudo_publisher", "sockudo_publisher.errors"}
+    assert of(loaded, *LIBRARIES, "celery", "kombu", "redis") == set()
+
+
+def test_client_loads_neither_celery_nor_redis() -> None:
+    """`requests`, and the rooms below the client; PyNaCl only with a master key."""
+    loaded = loaded_by("from sockudo_publisher import Sockudo; Sockudo('app', 'key', 'secret')")
+    own = {module.split(".")[1] for module in of(loaded, "sockudo_publisher") if "." in module}
+    assert own == {"client", "config", "errors", "redaction"}
+    assert of(loaded, "celery", "kombu", "redis", "nacl", "tenacity", "rich", "click") == set()
+
+
+def test_first_delay_loads_nothing_that_delivers(redis_url: str) -> None:
+    """No room of the workers, no HTTP client, and not the workers' end of the journal."""
+    source = "from sockudo_publisher import publish; publish.delay('room', 'event', {'n': 1})"
+    loaded = loaded_by(source, SOCKUDO_URL="http://key:secret@127.0.0.1:9/apps/app", SOCKUDO_REDIS_URL=redis_url)
+    assert of(loaded, *own_rooms(*ROOMS), *own_rooms("client.api", "client.sockudo", "journal.holder")) == set()
+    assert of(loaded, *[name for name in LIBRARIES if name != "django"]) == set()  # kombu looks whether Django is there
+    assert "sockudo_publisher.journal.producer" in loaded
+
+
+def test_encryption_is_loaded_with_the_master_key(redis_url: str) -> None:
+    """By the first call, which another thread's fork then waits for; not in the middle of a later one."""
+    source = "from sockudo_publisher import publish; publish.delay('room', 'event', {'n': 1})"
+    environ = {"SOCKUDO_URL": "http://key:secret@127.0.0.1:9/apps/app", "SOCKUDO_REDIS_URL": redis_url}
+    loaded = loaded_by(source, **environ, SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64="A" * 43 + "=")
+    assert "nacl.secret" in loaded
+
+
+def test_unused_worker_room_assembles_no_worker() -> None:
+    """A module of `workerapp` can be used without its Celery app."""
+    loaded = loaded_by("import sockudo_publisher.workerapp.run_drain", SOCKUDO_URL="http://k:s@127.0.0.1:9/apps/a")
+    assert of(loaded, *own_rooms("workerapp.assembly", "workerapp.steps")) == set()
+    assert of(loaded, "celery.worker") == set()

@@ -1,0 +1,67 @@
+"""Importing the package reads nothing: a program may set its variables, or call `configure()`, after it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+
+#: Imports every module, and prints each read of the environment by a module of the package, and of SOCKUDO_* by any.
+PROGRAM = """
+import importlib, os, pkgutil, sys
+
+class Recorded(type(os.environ)):
+    def __getitem__(self, name):
+        note(name)
+        return super().__getitem__(name)
+    def __iter__(self):
+        note("all names")
+        return super().__iter__()
+
+def note(name):
+    frame = sys._getframe(2)
+    while frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
+        frame = frame.f_back
+    reader = frame.f_globals.get("__name__", "")
+    if reader.startswith("sockudo_publisher") or name.startswith("SOCKUDO_"):
+        print(reader, name)
+
+os.environ.__class__ = Recorded
+import django, django.conf
+django.conf.settings.configure(INSTALLED_APPS=["sockudo_publisher.outbox.django"], SOCKUDO={"LANES": "no number"})
+django.setup()
+import sockudo_publisher
+
+def fail(name):
+    raise
+
+count = 0
+for module in pkgutil.walk_packages(sockudo_publisher.__path__, "sockudo_publisher.", onerror=fail):
+    if module.name.rpartition(".")[2] != "__main__":
+        importlib.import_module(module.name)
+        count += 1
+for name in sockudo_publisher.__all__:
+    getattr(sockudo_publisher, name)
+from sockudo_publisher.config import settings
+assert not settings._source.made, "the settings were used"
+print(count)
+"""
+
+
+def test_no_module_reads_the_environment_when_imported() -> None:
+    """But for the crash points, which a test sets before it starts a process."""
+    environ = {**os.environ, "SOCKUDO_URL": "no url", "SOCKUDO_LANES": "no number"}
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *reads, count = done.stdout.splitlines()
+    assert reads == ["sockudo_publisher.faultpoint SOCKUDO_FAULTPOINT"]
+    assert int(count) > 150
