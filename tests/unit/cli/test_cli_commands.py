@@ -306,7 +306,8 @@ def test_without_the_extra_it_says_how_to_install_it(run, monkeypatch, command, 
 @pytest.mark.parametrize(("repeated", "code"), [(0, 0), (1, 1)])
 def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated, code):
     """All figures are shown all the same: the run is complete."""
-    from sockudo_publisher.dev.bench import measure, subscriber
+    from sockudo_publisher.dev import subscriber
+    from sockudo_publisher.dev.bench import measure
     from sockudo_publisher.dev.bench.figures import DIRECT, Samples
     from sockudo_publisher.dev.tally import Verdict
 
@@ -317,7 +318,7 @@ def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated
     for name in ("publish_many", "drained", *DIRECT):
         samples.rates[name].append(1.0)
     verdict = Verdict(9, 9 + repeated, 1, lost=0, duplicates=repeated, out_of_order=0, altered=False)
-    monkeypatch.setattr(subscriber, "Subscriber", lambda *_: nullcontext())
+    monkeypatch.setattr(subscriber, "Subscriber", lambda *_, **__: nullcontext())
     monkeypatch.setattr(measure, "measure", lambda *_, **__: (samples, verdict))
     result = run("bench", "--here", "--json", **URL)
     assert result.exit_code == code
