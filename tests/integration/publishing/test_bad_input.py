@@ -87,7 +87,7 @@ def test_bad_input_raises_at_the_caller_and_stores_nothing(
 @pytest.mark.parametrize("args", [(), ("c",), ("c", "e"), ("c", "e", 1, 2)])
 def test_wrong_number_of_arguments_is_a_type_error(stack: Stack, args: tuple[Any, ...]) -> None:
     """As Python has it."""
-    with pytest.raises(TypeError, match=r"PublishTask\.delay\(\)"):
+    with pytest.raises(TypeError, match=r"Publish\.delay\(\)"):
         publish.delay(*args)
     with pytest.raises(TypeError, match=r"publish\(\)"):
         publish.apply_async(args)

@@ -318,7 +318,7 @@ def test_bench_ends_with_1_when_an_event_was_repeated(run, monkeypatch, repeated
     for name in ("publish_many", "drained", *DIRECT):
         samples.rates[name].append(1.0)
     verdict = Verdict(9, 9 + repeated, 1, lost=0, duplicates=repeated, out_of_order=0, altered=False)
-    monkeypatch.setattr(subscriber, "Subscriber", lambda *_: nullcontext())
+    monkeypatch.setattr(subscriber, "Subscriber", lambda *_, **__: nullcontext())
     monkeypatch.setattr(measure, "measure", lambda *_, **__: (samples, verdict))
     result = run("bench", "--here", "--json", **URL)
     assert result.exit_code == code
