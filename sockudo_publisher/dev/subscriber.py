@@ -15,8 +15,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
@@ -126,7 +126,8 @@ class Subscriber:
         self._readable.register(self._socket, select.POLLIN)
         try:
             # By this thread alone, as no two threads may use one TLS connection; then by the subscriber's.
-            self._take_frames(time.monotonic())
+            with self._ending():
+                self._take_frames(time.monotonic())
             self._wait(lambda: self._is_established, "connection_established")
             self.subscribe(*channels)
             self._thread.start()
@@ -282,8 +283,8 @@ class Subscriber:
             self._receive()
 
     def _receive(self) -> None:
-        """Take what comes within `LOOK_S`; what ends the connection is the `error`."""
-        try:
+        """Take what comes within `LOOK_S`."""
+        with self._ending():
             if not self._has_bytes() and not self._readable.poll(LOOK_S * 1000):
                 return
             chunk = self._socket.recv(CHUNK_BYTES)
@@ -292,6 +293,12 @@ class Subscriber:
             self._take_frames(at)
             if not chunk:
                 raise ConnectionResetError("closed by the server")
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """Keep the failure that ends the connection as the `error`."""
+        try:
+            yield
         except (OSError, ValueError, KeyError) as error:
             if not self._stop.is_set():
                 self.error = self._unreachable(str(error) or type(error).__name__)
@@ -363,6 +370,9 @@ class Subscriber:
             if not chunk or len(self._buffer) > MAX_HEAD_BYTES:
                 raise self._unreachable("no WebSocket server")
         end = self._buffer.index(b"\r\n\r\n") + 4
+        status = self._buffer.partition(b"\r\n")[0].decode("ascii", "replace")[:80]
+        if status.split()[1:2] != ["101"]:
+            raise SubscriptionRefused(f"refused by the server: {status}")
         protocol.receive_data(bytes(self._buffer[:end]))
         del self._buffer[:end]
         if protocol.state is not State.OPEN:

@@ -108,8 +108,8 @@ def test_a_burst_reaches_its_subscriber_whole(servers):
     with stack_check.subscribed(servers, ["burst"]) as seen:
         for _ in range(10):
             assert stack_check.post(servers.url, stack_check.batch("burst", 2000)).status == 200
-        wait_for(lambda: len(seen) >= 20_000, 30.0)
-    assert [int(data[:5]) for _, data in seen] == 10 * list(range(2000))
+        seen.wait_for_count(20_000, 60.0)
+    assert [int(data[:5]) for data in seen.data()] == 10 * list(range(2000))
 
 
 def test_metrics_are_there(servers):
