@@ -1,7 +1,8 @@
 """``python -m benchmarks.beside REVISION``: the package as it is beside itself as it was, in pairs.
 
-Both sides are measured by today's benchmark, one right after the other, in turns: what a change has cost is the
-median of the pairs' ratios. Needs git, and the history of the revision.
+The sides are measured one right after the other, in turns: what a change has cost is the median of the pairs' ratios.
+Both are measured by today's benchmark. A revision from before the package had its rooms is measured by its own, which
+does the same steps under the names of its time. Needs git, and the history of the revision.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="sockudo-beside-") as directory:
         then = Path(directory)
         check_out(given.revision, then)
-        shutil.copytree(ROOT / "benchmarks", then / "benchmarks")
+        if (then / "sockudo_publisher" / "dev").is_dir():
+            shutil.rmtree(then / "benchmarks")
+            shutil.copytree(ROOT / "benchmarks", then / "benchmarks")
         sides: dict[Path, list[dict[str, float]]] = {ROOT: [], then: []}
         for number in range(given.rounds):
             for root in sorted(sides, reverse=bool(number % 2)):
@@ -52,8 +55,8 @@ def main() -> None:
 
 
 def check_out(revision: str, directory: Path) -> None:
-    """The package and its worker of a revision."""
-    command = ["git", "archive", "--format=tar", revision, "sockudo_publisher", "worker"]
+    """The package, its worker and its benchmarks of a revision."""
+    command = ["git", "archive", "--format=tar", revision, "sockudo_publisher", "worker", "benchmarks"]
     archive = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(archive)) as files:
         files.extractall(directory, filter="data")
