@@ -1,7 +1,7 @@
 """The drain task as any Celery app knows it: its name, its options, and where its code is.
 
-Publishers ring it and register it with another app; only a worker runs it. Its code is loaded there, by name, at the
-first drain: a publisher's process loads nothing that delivers.
+Publishers ring it and register it with another app; only a worker runs it. Its code is loaded there, by name, when the
+worker starts: a publisher's process loads nothing that delivers.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, Final
 
 from celery import Celery, Task
+from celery.signals import worker_init
 
 from .stop import stop_with_worker
 
@@ -27,7 +28,13 @@ _MODULE = "sockudo_publisher.workerapp.drain_task"
 def add_drain_task(app: Celery) -> None:
     """Let the workers of another app run drains, where one broker serves both apps, and end with a warm shutdown."""
     app.task(_drain, base=Task, **DRAIN_OPTIONS)
+    # Before the pool forks: a child that loads it in its first drain spends the time limit of the app's tasks on that.
+    worker_init.connect(_load, weak=False, dispatch_uid="sockudo_publisher.load_drain")
     stop_with_worker()
+
+
+def _load(**_: object) -> None:
+    import_module(_MODULE)
 
 
 def _drain(*args: Any, **kwargs: Any) -> None:

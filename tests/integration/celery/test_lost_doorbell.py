@@ -12,7 +12,7 @@ from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.operations import status
-from sockudo_publisher.publishing import bulk
+from sockudo_publisher.publishing import store
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -34,7 +34,7 @@ class Silent:
 def test_sweep_delivers_unrung_events_within_three_seconds(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every lane, from its append to the subscriber."""
     silent = Silent()
-    monkeypatch.setattr(bulk, "doorbell", silent)
+    monkeypatch.setattr(store, "doorbell", silent)
     channels = stack.channels(64)
     with stack.subscribe(*channels) as seen:
         stack.worker()

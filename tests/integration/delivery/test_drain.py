@@ -629,7 +629,9 @@ def test_misconfigured_pauses_loudly_and_loses_nothing(
     assert all("misconfigured" in record.getMessage() for record in caplog.records)
     assert json.loads(reply.body)["error"] in caplog.text
     assert (world.pause(), world.letters(), world.marker()) == ("misconfigured", [], None)
-    world.settle_down()
+    with caplog.at_level(logging.WARNING, "sockudo_publisher.delivery"):
+        world.settle_down()
+    assert "server answers again app=app" in caplog.text, "a worker's default level shows the end too"
     world.check()
 
 

@@ -70,6 +70,14 @@ def test_first_delay_loads_nothing_that_delivers(redis_url: str) -> None:
     assert "sockudo_publisher.journal.producer" in loaded
 
 
+def test_worker_of_another_app_loads_the_drain_as_it_starts() -> None:
+    """Before its pool forks, so that no child spends the time limit of a task on imports; the app alone loads none."""
+    source = "from celery import Celery, signals; from sockudo_publisher import register; register(Celery('theirs'))"
+    assert of(loaded_by(source), *own_rooms(*ROOMS)) == set()
+    loaded = loaded_by(f"{source}; signals.worker_init.send(sender=None)")
+    assert "sockudo_publisher.delivery.drain" in loaded
+
+
 def test_encryption_is_loaded_with_the_master_key(redis_url: str) -> None:
     """By the first call, which another thread's fork then waits for; not in the middle of a later one."""
     source = "from sockudo_publisher import publish; publish.delay('room', 'event', {'n': 1})"
