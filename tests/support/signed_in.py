@@ -6,8 +6,7 @@ import hmac
 import json
 
 from sockudo_publisher.dev.embedded import App
-
-from .subscriber import Subscriber
+from sockudo_publisher.dev.subscriber import Subscriber
 
 
 def sign_in(subscriber: Subscriber, app: App, user_id: str) -> None:

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from sockudo_publisher.dev.embedded import App, DevServer, WorkerProcess
-from tests.support.subscriber import Subscriber
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.warm import WarmWorker, run_python
 
 #: Seconds that one script of a caller may take on a busy machine.

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import pytest
 
 from sockudo_publisher.dev.embedded import App, SockudoServer, free_ports
-from tests.support.subscriber import Subscriber, SubscriptionRefused
+from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration
 

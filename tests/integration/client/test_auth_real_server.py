@@ -17,7 +17,7 @@ from sockudo_publisher import Sockudo
 from sockudo_publisher.client.api.authentication import channel_auth
 from sockudo_publisher.client.http.signing import Signer
 from sockudo_publisher.dev.embedded import App, SockudoServer
-from tests.support.subscriber import Subscriber, SubscriptionRefused
+from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration
 

@@ -16,7 +16,7 @@ from sockudo_publisher import InvalidWebhook, Sockudo, Webhook, WebhookEvent
 from sockudo_publisher.client.wire.encryption import seal
 from sockudo_publisher.dev.embedded import App, SockudoServer
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
-from tests.support.subscriber import Subscriber
+from sockudo_publisher.dev.subscriber import Subscriber
 
 pytestmark = pytest.mark.integration
 

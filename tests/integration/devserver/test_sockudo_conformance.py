@@ -18,10 +18,10 @@ from urllib.parse import urlencode
 import pytest
 
 from sockudo_publisher.dev.embedded import App, DevServer, SockudoServer, find_sockudo
+from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
 from tests.support.http_api import HttpAnswer, HttpApi, signature
 from tests.support.proxy import Cut, Proxy
 from tests.support.stack import Server
-from tests.support.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration
 

@@ -12,11 +12,11 @@ import pytest
 
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
 from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.integration.delivery.test_real_answers import MAX_CUTS, cut, event, post
 from tests.simulation.journal import ModelItem
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.server import Request, ServerModel
-from tests.support.subscriber import Subscriber
 from tests.unit.delivery.model import body_of
 
 pytestmark = pytest.mark.integration
