@@ -63,8 +63,8 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
         policy=policy_of(get_settings()),
         control=WorkerControl(app, lane),
         crash_point=crash_point,
-        ask_canaries=canaries.after_trouble,
-        ask_fresh_canaries=canaries.fresh,
+        ask_canaries=canaries.check_after_trouble,
+        ask_fresh_canaries=canaries.check_with_fresh_canaries,
         history_lookup=lambda items, since_ms: look_up_history(items, partial(get, app), since_ms),
     )
 

@@ -88,11 +88,11 @@ def beat_once(name: str, owner: str) -> bool:
     app = app_named(name)
     canaries = run_drain.canaries_of(app)
     held_ms = max(MIN_HELD_MS, int(beat_s(get_settings().dedup_window) * BEATS_HELD * 1000))
-    if app.journal.shared.view().pause is not None or not canaries.memory.hold(owner, held_ms):
+    if app.journal.shared.view().pause is not None or not canaries.memory.take_right(owner, held_ms):
         return False
     canaries.beat(app.journal.lanes())
     return True
 
 
 def _give_up(name: str, owner: str) -> None:
-    run_drain.canaries_of(app_named(name)).memory.give_up(owner)
+    run_drain.canaries_of(app_named(name)).memory.drop_right(owner)

@@ -52,7 +52,7 @@ def test_one_owner_beats_until_it_gives_up(app: App) -> None:
     assert not beat_once(NAME, "b")
     assert beat_once(NAME, "a")
     assert beats(app) == 2
-    DedupMemory(app.journal.link, NAME).give_up("a")
+    DedupMemory(app.journal.link, NAME).drop_right("a")
     assert beat_once(NAME, "b")
 
 
@@ -83,7 +83,7 @@ def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserv
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("sockudo-canary")]
         assert set(subscriber.data()) == {"planted"}
         assert len(subscriber.data()) >= 10
-    assert memory.hold("next", 1000)
+    assert memory.take_right("next", 1000)
 
 
 def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
