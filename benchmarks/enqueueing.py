@@ -27,7 +27,7 @@ class Enqueued:
 
 
 def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Enqueued:
-    """No worker runs meanwhile: nobody competes with the caller, on either side."""
+    """Measure without a worker, so that none competes with the caller, on either side."""
     parts.fresh()
     result = Enqueued()
     celery = Celery("trivial", broker=parts.redis.url, set_as_current=False)

@@ -33,7 +33,7 @@ STOP_S = 5.0
 
 
 class CeleryWorker(ChildProcess):
-    """``celery -A APP worker ...`` from the repository's root; ready when Celery says so."""
+    """``celery -A APP worker ...`` from the repository's root; ready when Celery logs it."""
 
     def __init__(self, app: str, directory: Path, env: Mapping[str, str], args: Sequence[str] = ()) -> None:
         super().__init__(f"worker of {app}", directory / f"{app}.log")

@@ -141,7 +141,7 @@ def check_health(stack: Stack) -> str:
     """The image's health check tells a worker that answers from one that does not."""
     if not worker_answers(stack.environment):
         raise AssertionError("the worker does not answer")
-    if worker_answers({**stack.environment, "CELERY_NODENAME": "celery@nobody"}):
+    if worker_answers({**stack.environment, "CELERY_NODENAME": "celery@absent"}):
         raise AssertionError("a node that does not exist is called healthy")
     return "the worker's health check answers for its own node alone"
 

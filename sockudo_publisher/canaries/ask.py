@@ -140,7 +140,7 @@ class Canaries:
         return CanaryResult(sent)
 
     def _plant_fresh(self, canaries: Sequence[Canary], timeout_s: float) -> tuple[Finding, int]:
-        """Send the canaries as one batch, or as smaller ones if the server refuses its size. Returns the number sent."""
+        """Send the canaries as one batch, or as smaller ones if it is too large. Returns the result and the count."""
         start, count, max_events = time.monotonic(), 0, len(canaries)
         while count < len(canaries) and (not count or time.monotonic() - start <= MAX_CHECK_S):
             batch = canaries[count : count + max_events]

@@ -95,7 +95,7 @@ class DedupMemory:
                 checked(answer)
 
     def claim(self, canaries: Sequence[Canary]) -> list[Canary]:
-        """Remove canaries from the record. Returns those that no other worker removed before: only they may be asked."""
+        """Remove canaries from the record. Returns those that no other worker had removed: only they may be asked."""
         answers = self._link.run([("ZREM", self._keys.canaries, _member(one)) for one in canaries]) if canaries else []
         return [one for one, answer in zip(canaries, answers, strict=True) if checked(answer) == 1]
 

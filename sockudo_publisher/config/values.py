@@ -88,22 +88,22 @@ class Whole:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words. ``renamed``: words of earlier versions and what they are called now."""
+    """One of several fixed values. ``renamed``: values of earlier versions and their new names."""
 
-    words: tuple[str, ...]
+    choices: tuple[str, ...]
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, text: str, name: str) -> str:
-        """The word itself."""
+        """The value itself."""
         return self.check(text, name)
 
     def check(self, value: Any, name: str) -> str:
         """Case matters."""
-        if isinstance(value, str) and value in self.words:
+        if isinstance(value, str) and value in self.choices:
             return value
         now = self.renamed.get(value) if isinstance(value, str) else None
         hint = f"{value} is called {now} now; " if now else ""
-        raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.words)}")
+        raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.choices)}")
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
     except JournalUnreadable as error:
         app_named(app_name).journal.record_failure(lane, channel, error)
     except JournalUnavailable as error:
-        logger.warning("app %s lane %d: %s; the sweep rings again", app_name, lane, error)
+        logger.warning("drain ended, the sweep rings app=%s lane=%d error=%s", app_name, lane, error)
     except SoftTimeLimitExceeded:
         # In a worker of another app, which has it for all of its tasks: the queue is not at fault.
         logger.warning(

@@ -95,8 +95,8 @@ class _Server:
         app = self._config.app_by_key(websocket.path_params["key"])
         await websocket.accept()
         if app is None:
-            # Kinder than the real server, which hangs up without a word (seen on 5.2.0): a developer's most
-            # likely mistake is told, with the code that the protocol has for it.
+            # The real server closes the connection without an error (seen on 5.2.0). This one names a developer's
+            # most likely mistake, with the protocol's code for it.
             await websocket.send_text(error(UNKNOWN_APP, "Application key not found or invalid"))
             await websocket.close(UNKNOWN_APP)
             return

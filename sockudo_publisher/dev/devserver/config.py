@@ -1,4 +1,4 @@
-"""What a development server is told at its start: apps, limits, how long it remembers."""
+"""The configuration of a development server: apps, limits, how long it remembers ids."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ RecordKey = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Claim:
-    """Nobody has published this: publish it, then commit or abort."""
+    """A new id: publish the event, then commit or abort."""
 
     key: RecordKey
     fingerprint: bytes

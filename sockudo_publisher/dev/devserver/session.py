@@ -80,7 +80,7 @@ class Session:
             case str(event) if event.startswith("client-"):
                 self.put(error(NO_CLIENT_EVENTS, "Client event error: Client events are not enabled for this app"))
             case str():
-                pass  # a pong, or an event that nobody knows: ignored, as by the real server
+                pass  # a pong or an unknown event: ignored, as by the real server
             case _:
                 self.put(error(BAD_FRAME, "Invalid event name: Event name is required"))
 

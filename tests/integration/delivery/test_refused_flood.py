@@ -13,7 +13,7 @@ import pytest
 from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from sockudo_publisher.dev.embedded import App, RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded import RedisServer, SockudoApp, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.wiring.app import App as PublisherApp
@@ -24,7 +24,7 @@ from tests.support.stack import Stack
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 #: An app whose server refuses an event of more than a kilobyte.
-SMALL = App(id="small", key="small-key", secret="small-secret", limits={"max_event_payload_in_kb": 1})
+SMALL = SockudoApp(id="small", key="small-key", secret="small-secret", limits={"max_event_payload_in_kb": 1})
 
 PATTERNS = {
     "every second": (lambda n: n % 2 == 1, 3 * 200 + 12),
