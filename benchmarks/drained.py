@@ -1,4 +1,4 @@
-"""How fast a backlog is delivered: this package, its peers, and the ceiling, in rounds of one run each."""
+"""Measure how fast a backlog is delivered: this package, its peers, and the ceiling, in rounds of one run each."""
 
 from __future__ import annotations
 

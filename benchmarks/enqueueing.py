@@ -1,4 +1,4 @@
-"""What a caller pays: ``publish.delay`` and ``publish_many`` beside Celery's own ``delay``, in one process."""
+"""The cost of a call: ``publish.delay`` and ``publish_many`` beside Celery's own ``delay``, in one process."""
 
 from __future__ import annotations
 

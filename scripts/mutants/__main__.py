@@ -73,7 +73,7 @@ class Workshop:
             raise Misfit(f"the copy is not what is imported: {told[2]}")
 
     def run(self, test: Sequence[str], limit_s: float) -> tuple[int | None, float, str]:
-        """The exit code (``None``: killed at the limit), the seconds, the last line that says something."""
+        """Run a test. Returns its exit code (``None``: killed at the limit), its seconds, its last line."""
         # No bytecode: a file that changes twice in a second, and keeps its size, would be taken for the old one.
         environ = {**os.environ, "PYTHONPATH": str(self.directory), "PYTHONDONTWRITEBYTECODE": "1"}
         start = time.monotonic()

@@ -43,7 +43,7 @@ class ServerConfig:
     apps: tuple[AppConfig, ...]
     #: How long an id is remembered after its event was published (``idempotency.ttl_seconds``).
     dedup_ttl_s: float = 120.0
-    #: How many are; when it is full, no new one is, as with the real server's memory cache.
+    #: Maximum number of remembered ids; then no new id is remembered, as in the real server's memory cache.
     dedup_capacity: int = 1_000_000
 
     def app_by_key(self, key: str) -> AppConfig | None:
