@@ -69,7 +69,7 @@ demo: $(INSTALLED) ## Flight departures through the whole product; ARGS=--once t
 bench: $(INSTALLED) ## Measure it beside its peers; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
-faults: $(INSTALLED) ## Kill, cut, freeze and spoil everything, and print what came of it; ARGS=--short in CI
+faults: $(INSTALLED) ## Kill, cut, freeze and spoil everything, and print the results; ARGS=--short in CI
 	$(BIN)/python -m tests.faults $(ARGS)
 
 MINUTES ?= 10

@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print and write the page. Exit code 0, whatever was met: 1 is for a run that failed."""
+    """Measure, print and write the page. Exit code 0, also with missed targets; 1 if the run failed."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...", description="This package's speed beside its peers.")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--full", action="store_true", help="the run whose table is published; about twenty minutes")
@@ -100,7 +100,7 @@ def main(arguments: list[str]) -> int:
 
 
 def say(line: str) -> None:
-    """Tell what is going on."""
+    """Print the progress."""
     print(line, flush=True)
 
 

@@ -80,7 +80,7 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Backlog:
 
 
 def fill(parts: Parts, database: int, count: int, stored: dict[int, int]) -> None:
-    """Store so many more events."""
+    """Store ``count`` more events."""
     parts.use(database)
     publish_many(events(count, stored[database]))
     stored[database] += count

@@ -1,4 +1,4 @@
-"""How fast a backlog is delivered: this package, its peers, and the ceiling, in rounds of one run each."""
+"""Measure how fast a backlog is delivered: this package, its peers, and the ceiling, in rounds of one run each."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ POOLS = {"prefork 2": ("--pool=prefork", "--concurrency=2"), "threads 8": ("--po
 
 @dataclass
 class Drained:
-    """Events a second of each side, by round; CPU microseconds per event of ours and of the ceiling's."""
+    """Events a second of each side, by round; CPU microseconds per event of this package and of the ceiling."""
 
     rates: dict[str, list[float]] = field(default_factory=dict)
     cpu_us: dict[str, list[dict[str, float]]] = field(default_factory=dict)
-    rss_mb: list[tuple[float, float, float]] = field(default_factory=list)  # at 10, 50 and 90 % of a run of ours
+    rss_mb: list[tuple[float, float, float]] = field(default_factory=list)  # at 10, 50 and 90 % of a run
     spins_ms: list[float] = field(default_factory=list)
 
     def better(self, module: str) -> str:

@@ -1,4 +1,4 @@
-"""What a caller pays: ``publish.delay`` and ``publish_many`` beside Celery's own ``delay``, in one process."""
+"""The cost of a call: ``publish.delay`` and ``publish_many`` beside Celery's own ``delay``, in one process."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Enqueued:
 
 
 def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Enqueued:
-    """No worker runs meanwhile: nobody competes with the caller, on either side."""
+    """Measure without a worker, so that none competes with the caller, on either side."""
     parts.fresh()
     result = Enqueued()
     celery = Celery("trivial", broker=parts.redis.url, set_as_current=False)

@@ -43,7 +43,7 @@ MAX_DROPPED = 40
 #: Seconds in which a worker finds the stuck item: a wait of two, and a search in which each "no" takes one.
 FOUND_WITHIN_S = 60.0
 
-#: Seconds of one request of ours.
+#: Seconds of one request of this package.
 REQUEST_S = 10.0
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from sockudo_publisher import publish
 from sockudo_publisher.client.sockudo import Sockudo
-from tests.support.subscriber import Subscriber
+from sockudo_publisher.dev.subscriber import Subscriber
 
 from .parts import Parts, worker
 from .plan import Plan

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import redis
 
+from sockudo_publisher import configure
 from sockudo_publisher.dev.embedded import ChildProcess, RedisServer, SockudoServer
-from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.private_celery import celery_app
 
 __all__ = ["ROOT", "CeleryWorker", "Parts", "parts", "peer_worker", "worker"]
@@ -33,7 +33,7 @@ STOP_S = 5.0
 
 
 class CeleryWorker(ChildProcess):
-    """``celery -A APP worker ...`` from the repository's root; ready when Celery says so."""
+    """``celery -A APP worker ...`` from the repository's root; ready when Celery logs it."""
 
     def __init__(self, app: str, directory: Path, env: Mapping[str, str], args: Sequence[str] = ()) -> None:
         super().__init__(f"worker of {app}", directory / f"{app}.log")
@@ -82,7 +82,7 @@ class Parts:
     def use(self, database: int = 0) -> None:
         """Let this process publish to these parts."""
         os.environ.update(self.env_of(database))
-        forget_apps()
+        configure()
         # Celery read its configuration when the package was imported, before there was a broker.
         celery_app.conf.broker_url = self.redis.url
 

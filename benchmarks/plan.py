@@ -1,4 +1,4 @@
-"""How much is measured: a quick run for every day, and the full one whose table is published."""
+"""The sizes of a run: a quick one for every day, and the full one whose table is published."""
 
 from __future__ import annotations
 

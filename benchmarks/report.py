@@ -1,4 +1,4 @@
-"""The page `results.md`: each target beside what was measured, hit or missed, and where the time goes. Pure."""
+"""The page `results.md`: each target, its measurement, hit or missed, and the time of each step. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Facts", "Results", "Row", "page", "rows"]
 
 @dataclass(frozen=True)
 class Facts:
-    """What was measured with what: no host names, no paths."""
+    """The versions and the machine of a run: no host names, no paths."""
 
     date: str
     command: str
@@ -39,7 +39,7 @@ class Facts:
 
 @dataclass
 class Results:
-    """What was measured; ``None`` where it was not."""
+    """The measurements; ``None``: not measured."""
 
     steps: Steps | None = None
     imports: Imported | None = None

@@ -1,1 +1,1 @@
-"""What the Makefile runs that is no part of the product. May import anything; nothing imports it but its tests."""
+"""Programs of the Makefile, outside the product. May import anything; only tests import it."""

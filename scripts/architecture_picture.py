@@ -113,10 +113,10 @@ def _legend(y: float) -> list[str]:
     shown = (("publishes", "loaded by publishers, which load nothing that delivers"), ("delivers", "delivers"))
     lines: list[str] = []
     left = float(LEFT)
-    for kind, words in shown:
+    for kind, text in shown:
         lines.append(f'<rect class="{kind}" x="{left:.0f}" y="{y - 10:.0f}" width="14" height="12" rx="2"/>')
-        lines.append(f'<text class="what" x="{left + 20:.0f}" y="{y:.0f}">{words}</text>')
-        left += 40 + len(words) * CHARACTER + 20
+        lines.append(f'<text class="what" x="{left + 20:.0f}" y="{y:.0f}">{text}</text>')
+        left += 40 + len(text) * CHARACTER + 20
     return lines
 
 

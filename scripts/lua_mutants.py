@@ -255,7 +255,7 @@ def survivors(tried: Sequence[tuple[Mutant, list[str]]], jobs: int, directory: P
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; answers its exit code."""
+    """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("names", nargs="*", help="files of journal/lua or its include/, without .lua (all)")
     parser.add_argument("--conditions", action="store_true", help="conditions always true, always false")

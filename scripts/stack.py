@@ -211,7 +211,7 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
     composed = services(os.environ)
     with ExitStack() as stop:
         directory = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-stack-")))
-        # nginx's workers are `nobody` when it is started by root, and keep large bodies here.
+        # Started by root, nginx runs its workers as another user; they keep large bodies here.
         directory.chmod(0o755)
         ports = Ports(*free_ports(4))
         environment = worker_environment(composed, ports)

@@ -1,4 +1,4 @@
-"""What the stack is there for, shown on its running parts: `make stack ARGS=--check`.
+"""Check the running parts of the stack: `make stack ARGS=--check`.
 
 Each check is a function of the running stack that returns a line for people, or raises AssertionError with what was
 seen. A request is cut by hand here, below any HTTP library, since the moment is the point. Facts: the dedup memory and
@@ -36,7 +36,7 @@ def subscribed(stack: Stack, channels: Sequence[str]) -> Subscriber:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back of one POST."""
+    """The answer to one POST."""
 
     status: int
     headers: Mapping[str, str]
@@ -141,7 +141,7 @@ def check_health(stack: Stack) -> str:
     """The image's health check tells a worker that answers from one that does not."""
     if not worker_answers(stack.environment):
         raise AssertionError("the worker does not answer")
-    if worker_answers({**stack.environment, "CELERY_NODENAME": "celery@nobody"}):
+    if worker_answers({**stack.environment, "CELERY_NODENAME": "celery@absent"}):
         raise AssertionError("a node that does not exist is called healthy")
     return "the worker's health check answers for its own node alone"
 
@@ -150,7 +150,7 @@ CHECKS = (check_limits, check_memory, check_cut, check_delivery, check_health)
 
 
 def check(stack: Stack) -> int:
-    """Run every check and say how each went. Returns the exit code."""
+    """Run every check and print its result. Returns the exit code."""
     failures = 0
     for one in CHECKS:
         try:

@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.parts import (
     described_parts,
     need,
@@ -20,7 +21,6 @@ from tests.support.parts import (
     pytest_runtest_makereport,
 )
 from tests.support.stack import DEDUP_TTL_S, Server, Stack, SubscriberFactory
-from tests.support.subscriber import Subscriber
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
@@ -99,7 +99,7 @@ def stack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """An empty Redis, the real server, and their settings in this process' environment."""
-    from sockudo_publisher.wiring.app import forget_apps
+    from sockudo_publisher import configure
 
     with ExitStack() as ends:
         stack = Stack(redis_server, sockudo, tmp_path, ends)
@@ -107,7 +107,7 @@ def stack(
             monkeypatch.delenv(name)
         for name, value in stack.environ.items():
             monkeypatch.setenv(name, value)
-        forget_apps()
+        configure()
         yield stack
     monkeypatch.undo()
-    forget_apps()
+    configure()

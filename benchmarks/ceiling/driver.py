@@ -42,7 +42,7 @@ def send(port: int, file: str, part: list[tuple[int, int, int]], start: float) -
 
 
 def main(port: int, file: str, in_flight: int) -> None:
-    """Share the requests out in turn, and print what came of them in the order of time."""
+    """Distribute the requests in turn, and print their results in the order of time."""
     todo, start = requests(file), time.monotonic()
     with multiprocessing.Pool(in_flight) as pool:
         parts = pool.starmap(send, [(port, file, todo[index::in_flight], start) for index in range(in_flight)])

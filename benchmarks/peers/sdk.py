@@ -38,7 +38,7 @@ _done: dict[int, int] = {}
 
 
 def done(count: int) -> None:
-    """Tell the benchmark that so many more events are done: a byte each, appended to a file (a microsecond)."""
+    """Report ``count`` more delivered events to the benchmark: a byte each, appended to a file (a microsecond)."""
     file = _done.get(os.getpid())
     if file is None:
         file = _done[os.getpid()] = os.open(os.environ["BENCH_DONE"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)

@@ -28,7 +28,7 @@ from queue import SimpleQueue
 
 from . import GROUPS, Mutant
 
-__all__ = ["Found", "Misfit", "Workshop", "main", "read_tables"]
+__all__ = ["Misfit", "MutantResult", "Workshop", "main", "read_tables"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,17 +44,17 @@ class Misfit(Exception):
 
 
 @dataclass(frozen=True)
-class Found:
-    """How a mutant went: ``code`` of its test (``None``: too slow), after so many seconds, and its last words."""
+class MutantResult:
+    """The result of a mutant: its test's exit ``code`` (``None``: too slow), ``seconds`` and last output line."""
 
     mutant: Mutant
     code: int | None
     seconds: float
-    words: str
+    last_line: str
 
     @property
     def is_found(self) -> bool:
-        """Whether the test turned red, as a test does."""
+        """Whether the test failed as a test does."""
         return self.code == 1
 
 
@@ -73,7 +73,7 @@ class Workshop:
             raise Misfit(f"the copy is not what is imported: {told[2]}")
 
     def run(self, test: Sequence[str], limit_s: float) -> tuple[int | None, float, str]:
-        """The exit code (``None``: killed at the limit), the seconds, the last line that says something."""
+        """Run a test. Returns its exit code (``None``: killed at the limit), its seconds, its last line."""
         # No bytecode: a file that changes twice in a second, and keeps its size, would be taken for the old one.
         environ = {**os.environ, "PYTHONPATH": str(self.directory), "PYTHONDONTWRITEBYTECODE": "1"}
         start = time.monotonic()
@@ -91,7 +91,7 @@ class Workshop:
             try:
                 code = process.wait(limit_s)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)  # and whatever it started
+                os.killpg(process.pid, signal.SIGKILL)  # and all that it started
                 process.wait()
                 code = None
             seconds = time.monotonic() - start
@@ -99,13 +99,13 @@ class Workshop:
             lines = [line.strip() for line in output if line.strip()]
         return code, seconds, lines[-1] if lines else ""
 
-    def plant(self, mutant: Mutant) -> Found:
-        """One mutant, and the file as it was."""
+    def plant(self, mutant: Mutant) -> MutantResult:
+        """Run one mutant's test, then restore the file."""
         path = self.directory / mutant.file
         text = path.read_text(encoding="utf-8")
         path.write_text(changed(mutant, text), encoding="utf-8")
         try:
-            return Found(mutant, *self.run(mutant.test, mutant.limit_s))
+            return MutantResult(mutant, *self.run(mutant.test, mutant.limit_s))
         finally:
             path.write_text(text, encoding="utf-8")
 
@@ -137,7 +137,7 @@ def read_tables(groups: Sequence[str]) -> tuple[Mutant, ...]:
     return tuple(mutants)
 
 
-def _results(mutants: Sequence[Mutant], jobs: int, *, trust: bool) -> Iterator[Found]:
+def _results(mutants: Sequence[Mutant], jobs: int, *, trust: bool) -> Iterator[MutantResult]:
     with ExitStack() as ends:
         free: SimpleQueue[Workshop] = SimpleQueue()
         for number in range(jobs):
@@ -145,27 +145,27 @@ def _results(mutants: Sequence[Mutant], jobs: int, *, trust: bool) -> Iterator[F
             free.put(Workshop(Path(directory)))
         pool = ends.enter_context(ThreadPoolExecutor(jobs))
 
-        def unchanged(test: tuple[str, ...]) -> tuple[tuple[str, ...], int | None, str]:
+        def run_unchanged(test: tuple[str, ...]) -> tuple[tuple[str, ...], int | None, str]:
             workshop = free.get()
-            code, _, words = workshop.run(test, UNCHANGED_S)
+            code, _, last_line = workshop.run(test, UNCHANGED_S)
             free.put(workshop)
-            return test, code, words
+            return test, code, last_line
 
-        def planted(mutant: Mutant) -> Found:
+        def plant(mutant: Mutant) -> MutantResult:
             workshop = free.get()
-            found = workshop.plant(mutant)
+            result = workshop.plant(mutant)
             free.put(workshop)
-            return found
+            return result
 
         if not trust:
-            for test, code, words in pool.map(unchanged, dict.fromkeys(mutant.test for mutant in mutants)):
+            for test, code, last_line in pool.map(run_unchanged, dict.fromkeys(mutant.test for mutant in mutants)):
                 if code != 0:
-                    raise Misfit(f"python {' '.join(test)} fails without any bug ({code}): {words}")
-        yield from pool.map(planted, mutants)
+                    raise Misfit(f"python {' '.join(test)} fails without any bug ({code}): {last_line}")
+        yield from pool.map(plant, mutants)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; answers its exit code."""
+    """The command. Returns its exit code."""
     parser = argparse.ArgumentParser(prog="python -m scripts.mutants", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("groups", nargs="*", metavar="GROUP", help=f"tables (all: {', '.join(GROUPS)})")
     parser.add_argument("--only", help="those whose name has this in it")
@@ -176,11 +176,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         mutants = read_tables(options.groups or GROUPS)
         mutants = tuple(mutant for mutant in mutants if options.only is None or options.only in mutant.name)
         missed = 0
-        for found in _results(mutants, options.jobs, trust=options.trust):
-            missed += not found.is_found
-            state = "found   " if found.is_found else "TOO SLOW" if found.code is None else f"MISSED {found.code}"
-            print(f"{state} {found.seconds:5.1f} s  {found.mutant.name}", flush=True)
-            print(f"                  {found.words[:150]}", flush=True)
+        for result in _results(mutants, options.jobs, trust=options.trust):
+            missed += not result.is_found
+            state = "found   " if result.is_found else "TOO SLOW" if result.code is None else f"MISSED {result.code}"
+            print(f"{state} {result.seconds:5.1f} s  {result.mutant.name}", flush=True)
+            print(f"                  {result.last_line[:150]}", flush=True)
     except Misfit as misfit:
         print(f"misfit: {misfit}", file=sys.stderr)
         return 2

@@ -91,7 +91,7 @@ MUTANTS = (
     ),
     Mutant(
         name="believe a webhook of any signature",
-        why="anybody could say what happened",
+        why="any sender could claim events",
         file="sockudo_publisher/client/api/webhook.py",
         old="    if not holds:\n",
         new="    if not given:\n",
@@ -115,7 +115,7 @@ MUTANTS = (
     ),
     Mutant(
         name="let a subscriber's plain text pass for decrypted",
-        why="what anybody sent would look like something secret",
+        why="any subscriber's text would look like a secret one",
         file="sockudo_publisher/client/api/webhook.py",
         old='return (data, None) if name in _SERVERS_OWN else (None, "data: in plain on an encrypted channel")',
         new="return data, None",
@@ -202,8 +202,8 @@ MUTANTS = (
         test=RETRIES,
     ),
     Mutant(
-        name="take Retry-After: 0 at its word",
-        why="the server would be asked again at once, by everybody",
+        name="obey Retry-After: 0",
+        why="every client would repeat its request at once",
         file="sockudo_publisher/client/http/retries.py",
         old="            wait += max(asked, MIN_RETRY_AFTER_S)",
         new="            wait += asked",

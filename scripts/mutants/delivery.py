@@ -21,7 +21,7 @@ LEASE = "sockudo_publisher/journal/lease.py"
 LUA = "sockudo_publisher/journal/lua"
 SWEEP = "sockudo_publisher/workerapp/steps/sweep.py"
 
-#: The simulation; a seed that breaks is told, not made smaller.
+#: The simulation; a broken seed is printed, not made smaller.
 SIMULATION = ("-m", "tests.simulation", "--brief", "--seeds", "10000")
 
 #: The journal beside its model.
@@ -40,7 +40,7 @@ GATE_TABLE = (*JOURNAL[:-1], "tests/unit/delivery/test_gates.py")
 #: The decisions in a loop.
 SEARCH = (*JOURNAL[:-1], "tests/unit/delivery/test_search.py", "-k", "many_refused or full_again")
 
-#: The loop over a real Redis that loses what it was told last.
+#: The loop over a real Redis that loses its last writes.
 FAILOVER = (
     "-m",
     "pytest",
@@ -128,8 +128,8 @@ MUTANTS = (
         test=SIMULATION,
     ),
     Mutant(
-        name="end a pause on the word of any answer",
-        why="an answer to a question before the trouble ends the trouble's pause, and nobody asks what was forgotten",
+        name="end a pause after any answer",
+        why="an answer to a request before the trouble ends its pause, and no worker checks what was forgotten",
         file=f"{LUA}/resume.lua",
         old="  if redis.pcall('HGET', pause, 'count') ~= count then return {-2} end\n",
         new="",
@@ -185,7 +185,7 @@ MUTANTS = (
     ),
     Mutant(
         name="an item in progress counts as a busy server",
-        why="nobody looks for it: the app waits until its claim ends, and repeats all before it",
+        why="no search starts: the app waits until its claim ends, and repeats all events before it",
         file=OUTCOME,
         old="return Finding(Outcome.STUCK, words)",
         new="return Finding(Outcome.BUSY, words)",
@@ -201,7 +201,7 @@ MUTANTS = (
     ),
     Mutant(
         name="do not count what comes again after the window",
-        why="a duplicate that nobody hears of",
+        why="a duplicate that is not counted",
         file=RUN,
         old="self.journal.settle_and_take(self.holder, self.batch, late=is_late, **self._bounds())",
         new="self.journal.settle_and_take(self.holder, self.batch, late=False, **self._bounds())",
@@ -217,7 +217,7 @@ MUTANTS = (
     ),
     Mutant(
         name="search anew after each accepted prefix",
-        why="a culprit takes so many requests that the window may end in the search",
+        why="a culprit takes more requests, and the window may end in the search",
         file=DECIDE,
         old="        return replace(progress, suspects=suspects, max_items=_half(suspects))\n",
         new="        return progress.after_head()\n",
@@ -249,7 +249,7 @@ MUTANTS = (
     ),
     Mutant(
         name="do not count the copies of a late batch that was not accepted",
-        why="a duplicate that nobody hears of",
+        why="a duplicate that is not counted",
         file=UNCERTAIN,
         old="            return attempt.count\n",
         new="            return 0\n",
@@ -265,7 +265,7 @@ MUTANTS = (
     ),
     Mutant(
         name="resend an uncertain event past its expiry",
-        why="nobody wants it any more, and it may come twice",
+        why="the event has expired, and it may come twice",
         file=UNCERTAIN,
         old="return SendFirst(wanted)",
         new="return SendFirst(alike)",
@@ -328,7 +328,7 @@ MUTANTS = (
         test=JOURNAL,
     ),
     Mutant(
-        name="give a lease that somebody has",
+        name="give a lease that another worker has",
         why="two workers send one channel at the same time",
         file=f"{LUA}/acquire.lua",
         old="if left ~= -2 then return {0} end\n",
@@ -361,7 +361,7 @@ MUTANTS = (
     ),
     Mutant(
         name="drain here whatever the slots do",
-        why="a worker with few slots would run more drains than it was told to",
+        why="a worker with few slots would run more drains than it has slots",
         file=SWEEP,
         old="if found and has_free_slot else set()",
         new="if found else set()",

@@ -1,4 +1,4 @@
-"""Breakages of the way from a call to a stored event: what is refused, what is stored beside it, and who is told."""
+"""Bugs on the way from a call to a stored event: refusals, what is stored beside the event, and errors."""
 
 from __future__ import annotations
 

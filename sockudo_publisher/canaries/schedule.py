@@ -1,9 +1,9 @@
-"""When canaries are planted and asked. Pure.
+"""When canaries are planted (first published) and asked (repeated). Pure.
 
-Sockudo's memory cache stops remembering *new* ids, in silence, once it holds ``max_capacity`` of them
-(10,000 by default; a steady 83 events/s at the default window). Young canaries find a full memory within seconds;
-old ones, asked at ages all over the window, find a shorter time to live, an eviction of the oldest, and a memory that
-came back empty. What the answers mean: ``verdict``.
+Once Sockudo's memory cache holds ``max_capacity`` ids (10,000 by default; a steady 83 events/s at the default window),
+it stops remembering *new* ids without any error. Young canaries detect a full cache within seconds. Old canaries, asked
+at ages all over the window, detect a time to live that is too short, an eviction of the oldest ids, and an emptied
+cache. ``verdict`` decides what the answers mean.
 """
 
 from __future__ import annotations
@@ -15,22 +15,21 @@ from .values import Canary
 
 __all__ = ["AFTER_TROUBLE", "ages_to_plant", "beat_s", "canaries_after_trouble", "due_canaries", "is_askable"]
 
-#: Beats of a window: each plants a young canary, every second one an old one too.
+#: Beats in a window: each plants a young canary, every second beat an old one too.
 BEATS: Final = 24
 
-#: Seconds between two beats at most: with the default window a full memory is told within two of them.
+#: Maximum seconds between two beats: with the default window a full dedup memory is detected within two beats.
 MAX_BEAT_S: Final = 5.0
 
-#: Old canaries of a window, and so the ages at which they are asked.
+#: Old canaries planted in a window; as many ages at which they are asked.
 OLD: Final = 12
 
-#: The order of those ages is scattered by steps of so many (it shares no factor with OLD), so that a
-#: third of a window already has young and old.
+#: The step between consecutive ages, in twelfths (no common factor with OLD), so that a third of a window already
+#: has young and old canaries.
 OLD_STEP: Final = 5
 
-#: The oldest age at which a canary is asked, as a share of the window: the answer has to come inside it.
+#: The oldest age at which a canary is asked, as a share of the window: the answer must arrive within the window.
 OLDEST: Final = 0.9
-
 
 #: Canaries asked after trouble, before anything is resent.
 AFTER_TROUBLE: Final = 3
@@ -42,7 +41,7 @@ def beat_s(window_s: float) -> float:
 
 
 def ages_to_plant(beat: int, window_s: float) -> tuple[float, ...]:
-    """The ages, in seconds, at which the canaries of this beat are to be asked."""
+    """The ages, in seconds, at which the canaries that this beat plants are asked."""
     young = beat_s(window_s)
     beats_per_old = max(1, round(window_s / OLD / young))
     if beat % beats_per_old:
@@ -52,21 +51,23 @@ def ages_to_plant(beat: int, window_s: float) -> tuple[float, ...]:
 
 
 def is_askable(canary: Canary, now_ms: int, window_s: float) -> bool:
-    """Whether a canary's answer would still mean something: the server may forget what is older than the window."""
+    """Whether an answer would still be evidence: the server may forget ids that are older than the window."""
     return now_ms - canary.planted_ms <= window_s * 1000 * (1 + OLDEST) / 2
 
 
 def due_canaries(canaries: Sequence[Canary], now_ms: int) -> list[Canary]:
-    """The canaries whose time to be asked has come."""
-    return [one for one in canaries if one.planted_ms + one.ask_ms <= now_ms]
+    """The canaries that are old enough to be asked."""
+    return [canary for canary in canaries if canary.planted_ms + canary.ask_ms <= now_ms]
 
 
 def canaries_after_trouble(canaries: Sequence[Canary], now_ms: int, since_ms: int, window_s: float) -> list[Canary]:
     """The canaries to ask when the server answers again: the youngest that were planted before the trouble began.
 
-    Where there is none, the oldest that were planted in it: each probe plants one, so that a memory lost
-    between two probes is noticed too.
+    Without such a canary, the oldest ones planted since: each probe plants one, so that a dedup memory lost between
+    two probes is detected too.
     """
-    alive = sorted((one for one in canaries if is_askable(one, now_ms, window_s)), key=lambda one: one.planted_ms)
-    before = [one for one in alive if one.planted_ms <= since_ms]
-    return (before[-AFTER_TROUBLE:] or alive[:AFTER_TROUBLE])[::-1]
+    askable = sorted(
+        (canary for canary in canaries if is_askable(canary, now_ms, window_s)), key=lambda canary: canary.planted_ms
+    )
+    before = [canary for canary in askable if canary.planted_ms <= since_ms]
+    return (before[-AFTER_TROUBLE:] or askable[:AFTER_TROUBLE])[::-1]

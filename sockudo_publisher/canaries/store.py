@@ -1,9 +1,6 @@
-"""What an app's workers know of the server's memory of ids: canaries, their answers, the verdict.
+"""The shared record of an app's dedup memory in Redis: canaries, their answers, the report.
 
-A canary is an id that was published once on a channel nobody reads (``canaries.py``), to be published
-once more with another payload: a server that remembers it refuses. Everything lives under the app, is
-small and bounded, and may be lost: then it is measured again. What the answers mean is decided in
-``canaries/schedule.py``; this room stores.
+The record belongs to one app, is small and bounded, and may be lost: workers then measure again.
 """
 
 from __future__ import annotations
@@ -24,10 +21,10 @@ __all__ = ["DedupMemory"]
 
 logger = logging.getLogger("sockudo_publisher.journal")
 
-#: Answers that are kept: with the longest windows a canary is asked every few seconds for days.
+#: Answers kept: with the longest windows, canaries are asked every few seconds for days.
 MAX_ANSWERS = 512
 
-#: Canaries that may wait to be asked; the schedule plants fewer than 40 a window (delivery/memory.py).
+#: Canaries that may wait to be asked; ``schedule`` plants fewer than 40 in a window.
 MAX_CANARIES = 256
 
 
@@ -41,19 +38,19 @@ class DedupMemory:
 
     # -- the holder ---------------------------------------------------------------------------------
 
-    def hold(self, owner: str, ttl_ms: int) -> bool:
-        """Become, or stay, the one worker that plants and asks; ``False``: another is."""
+    def take_right(self, owner: str, ttl_ms: int) -> bool:
+        """Take or renew the right to send canaries, for ``ttl_ms``; ``False``: another worker has it."""
         answer = self._link.script("take_right", (self._keys.canary_holder,), (owner, ttl_ms))
         return bool(answer[0] == Answer.DONE)
 
-    def give_up(self, owner: str) -> None:
-        """Let another worker hold the canaries at once."""
+    def drop_right(self, owner: str) -> None:
+        """Drop the right, so that another worker can take it at once."""
         self._link.script("drop_right", (self._keys.canary_holder,), (owner,))
 
     def beat(self, lanes: Sequence[int]) -> Beat:
-        """Count a beat and look at everything; ``lanes``: whose delivered events count for the rate."""
+        """Count a beat and read the record; ``lanes``: the lanes whose delivered events count for the rate."""
         memory = self._keys.memory
-        self._begin_anew_what_is_wrong()
+        self._delete_unreadable_keys()
         counts: list[Command] = [
             ("HGET", self._link.keyspace.lane(self._app, lane).counts, "settled") for lane in lanes
         ]
@@ -82,15 +79,15 @@ class DedupMemory:
         return int(seconds) * 1000 + int(micros) // 1000
 
     def canaries(self) -> tuple[Canary, ...]:
-        """All that wait to be asked, oldest first."""
+        """The canaries that wait to be asked, oldest first."""
         found = self._link.run([("ZRANGE", self._keys.canaries, 0, -1, "WITHSCORES")])[0]
         return () if is_wrong_type(found) else _canaries(checked(found))
 
-    def planted(self, canaries: Iterable[Canary]) -> None:
-        """The server has accepted these."""
+    def record_planted(self, canaries: Iterable[Canary]) -> None:
+        """Record canaries that the server has accepted."""
         pairs: list[Any] = []
-        for one in canaries:
-            pairs += (one.planted_ms, _member(one))
+        for canary in canaries:
+            pairs += (canary.planted_ms, _member(canary))
         if pairs:
             key = self._keys.canaries
             commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MAX_CANARIES - 1)]
@@ -98,17 +95,17 @@ class DedupMemory:
                 checked(answer)
 
     def claim(self, canaries: Sequence[Canary]) -> list[Canary]:
-        """Those of them that nobody has asked for: now they are the caller's, to ask once or to leave."""
+        """Remove canaries from the record. Returns those that no other worker had removed: only they may be asked."""
         answers = self._link.run([("ZREM", self._keys.canaries, _member(one)) for one in canaries]) if canaries else []
         return [one for one, answer in zip(canaries, answers, strict=True) if checked(answer) == 1]
 
-    # -- what they said -----------------------------------------------------------------------------
+    # -- answers ------------------------------------------------------------------------------------
 
-    def answered(self, answers: Iterable[CanaryAnswer]) -> None:
-        """Keep these answers."""
+    def record_answers(self, answers: Iterable[CanaryAnswer]) -> None:
+        """Record answers."""
         pairs: list[Any] = []
-        for one in answers:
-            pairs += (one.asked_ms, f"{one.id} {one.age_ms} {int(one.remembered)}")
+        for answer in answers:
+            pairs += (answer.asked_ms, f"{answer.id} {answer.age_ms} {int(answer.remembered)}")
         if pairs:
             key = self._keys.canary_answers
             commands = [_write("ZADD", key, *pairs), ("ZREMRANGEBYRANK", key, 0, -MAX_ANSWERS - 1)]
@@ -116,7 +113,7 @@ class DedupMemory:
                 checked(answer)
 
     def answers(self, since_ms: int) -> list[CanaryAnswer]:
-        """Those that came since then; older ones are forgotten here."""
+        """The answers since ``since_ms`` (Redis' time); deletes older ones."""
         key = self._keys.canary_answers
         found = self._link.run(
             [("ZREMRANGEBYSCORE", key, "-inf", since_ms - 1), ("ZRANGE", key, 0, -1, "WITHSCORES")], in_order=True
@@ -126,44 +123,44 @@ class DedupMemory:
         answers = [_answer(member, score) for member, score in read_scores(checked(found[1]))]
         return [one for one in answers if one is not None]
 
-    def record(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
-        """Say it to all workers (``forgets_until`` comes with their takes) and to people."""
+    def record_report(self, report: MemoryReport, *, peak_ms: int | None = None) -> None:
+        """Record the report for workers (takes read ``forgets_until``) and operators."""
         pairs: list[Any] = ["forgets_until", report.forgets_until_ms, "report", json.dumps(asdict(report))]
         if peak_ms is not None:
             pairs += ["peak", report.rate, "peak_ms", peak_ms]
         self._link.call(*_write("HSET", self._keys.memory, *pairs))
 
-    def checked(self, at_ms: int) -> None:
-        """Fresh canaries were all remembered at ``at_ms``: said to all workers with their takes."""
+    def record_check(self, at_ms: int) -> None:
+        """Record that all new canaries planted at ``at_ms`` were remembered; takes of all workers read it."""
         self._link.call(*_write("HSET", self._keys.memory, "checked", at_ms))
 
     def report(self) -> MemoryReport:
-        """The last that was recorded; all unknown when there is none yet."""
+        """The last recorded report; without one, a report with the verdict ``unknown``."""
         text = self._link.run([("HGET", self._keys.memory, "report")])[0]
         return MemoryReport() if not text or is_wrong_type(text) else _report(checked(text))
 
-    def _begin_anew_what_is_wrong(self) -> None:
-        """Keys of another type go: what was known is measured again."""
+    def _delete_unreadable_keys(self) -> None:
+        """Delete keys of another type and an unreadable beat number: workers measure again."""
         keys = (self._keys.memory, self._keys.canaries, self._keys.canary_answers)
         kinds = self._link.run([("TYPE", key) for key in keys])
         for key, kind, wanted in zip(keys, kinds, (b"hash", b"zset", b"zset"), strict=True):
             if checked(kind) not in (wanted, b"none"):
-                logger.error("unreadable record begins anew key=%s", key)
+                logger.error("unreadable record deleted key=%s field=-", key)
                 self._link.call("DEL", key)
         number = self._link.call("HGET", keys[0], "beat")
         if number is not None and as_count(number) is None:
-            logger.error("unreadable record begins anew key=%s beat", keys[0])
+            logger.error("unreadable record deleted key=%s field=beat", keys[0])
             self._link.call("HDEL", keys[0], "beat")
 
 
 def _write(name: str, key: str, *args: Any) -> Command:
-    """A command that a full Redis takes too: were the verdict refused, other lanes would resend what is forgotten."""
+    """A command that a full Redis also accepts: without the verdict, other lanes would resend forgotten ids."""
     return evalsha("write", (key,), (name, *args))
 
 
 def _member(canary: Canary) -> str:
     if not canary.planted_ms and not canary.ask_ms:
-        return canary.id  # as it was found (below)
+        return canary.id  # an unreadable member, as `_canaries` read it
     return f"{canary.id} {canary.ask_ms}"
 
 
@@ -172,7 +169,7 @@ def _canaries(answer: Sequence[Any]) -> tuple[Canary, ...]:
     for member, score in read_scores(answer):
         id, _, ask = member.partition(" ")
         ask_ms = as_count(ask)
-        # What is none is asked for at once: so it leaves, and says nothing.
+        # An unreadable member is due and too old at once, so the next beat removes it without asking.
         found.append(Canary(id, score, ask_ms) if ask_ms is not None else Canary(member, 0, 0))
     return tuple(found)
 
@@ -187,7 +184,7 @@ def _answer(member: str, score: int) -> CanaryAnswer | None:
 
 
 def _number(value: Any) -> float:
-    """A number as text; 0 for what is none."""
+    """The number that a text contains; 0 if it contains none."""
     try:
         number = float(value or 0)
     except ValueError:
@@ -196,7 +193,7 @@ def _number(value: Any) -> float:
 
 
 def _report(text: bytes) -> MemoryReport:
-    """A report as it was recorded; all unknown where it cannot be read."""
+    """The recorded report; an unreadable one becomes a report with the verdict ``unknown``."""
     try:
         recorded = json.loads(text)
         # A newer release may have recorded more.
@@ -207,9 +204,11 @@ def _report(text: bytes) -> MemoryReport:
         return MemoryReport()
     verdict = values.pop("verdict", "unknown")
     numbers = values.values()
-    if verdict not in ("unknown", "remembers", "forgets") or not all(type(one) in (int, float) for one in numbers):
+    if verdict not in ("unknown", "remembers", "forgets") or not all(
+        type(number) in (int, float) for number in numbers
+    ):
         return MemoryReport()
-    if not all(0 <= one < MAX_NUMBER for one in numbers):
+    if not all(0 <= number < MAX_NUMBER for number in numbers):
         return MemoryReport()
     times: dict[str, Any] = {
         name: int(values[name]) for name in ("asked", "forgotten", "forgets_until_ms", "at_ms") if name in values

@@ -1,7 +1,4 @@
-"""Canaries as values: what was planted, what was answered, what it comes to. No I/O; imports nothing of this package.
-
-``memory`` stores them, ``canaries/schedule.py`` decides over them.
-"""
+"""The values of canaries: the canary, its answer, the report. No I/O; imports nothing of this package."""
 
 from __future__ import annotations
 
@@ -13,7 +10,7 @@ __all__ = ["Beat", "Canary", "CanaryAnswer", "MemoryReport"]
 
 @dataclass(frozen=True)
 class Canary:
-    """An id that the server has accepted; it is asked for once, ``ask_ms`` after ``planted_ms`` (Redis' time)."""
+    """An id that the server has accepted. It is repeated once, ``ask_ms`` after ``planted_ms`` (Redis' time)."""
 
     id: str
     planted_ms: int
@@ -22,7 +19,7 @@ class Canary:
 
 @dataclass(frozen=True)
 class CanaryAnswer:
-    """What became of one canary, asked at ``asked_ms`` when it was ``age_ms`` old."""
+    """The result of one canary, repeated at ``asked_ms`` (Redis' time) at the age ``age_ms``."""
 
     id: str
     age_ms: int
@@ -32,14 +29,14 @@ class CanaryAnswer:
 
 @dataclass(frozen=True)
 class MemoryReport:
-    """What is known of the server's memory of ids, at ``at_ms`` (Redis' time).
+    """The measured state of the dedup memory at ``at_ms`` (Redis' time).
 
-    ``verdict``: ``unknown`` (too few answers yet), ``remembers`` (all that were asked, up to
-    ``remembered_s`` old) or ``forgets`` (at least one was not; holds until ``forgets_until_ms``, a whole
-    window; ``remembered_s`` is above 0 then where only older ids are forgotten). ``asked`` and
-    ``forgotten``: canaries of the last window; ``forgotten_from_s``: the age of the youngest that was
-    forgotten, 0 for none. ``rate``: events per second that our workers delivered in
-    the busiest moment of the last window, ``window_s``: the ``SOCKUDO_DEDUP_WINDOW`` it is measured against.
+    ``verdict``: ``unknown`` (too few answers yet), ``remembers`` (every canary, up to the age ``remembered_s``) or
+    ``forgets`` (at least one canary was forgotten; valid until ``forgets_until_ms``, a whole window). Under
+    ``forgets``, ``remembered_s`` is above 0 if only older ids are forgotten. ``asked`` and ``forgotten``: numbers of
+    canaries in the last window. ``forgotten_from_s``: the age of the youngest forgotten canary; 0: none was
+    forgotten. ``rate``: events per second that the workers delivered in the busiest beat of the last window.
+    ``window_s``: the ``SOCKUDO_DEDUP_WINDOW`` that the report is measured against.
     """
 
     verdict: Literal["unknown", "remembers", "forgets"] = "unknown"
@@ -55,10 +52,10 @@ class MemoryReport:
 
 @dataclass(frozen=True)
 class Beat:
-    """What the holder of the canaries finds at one beat.
+    """What the holder of the canaries reads at one beat.
 
-    ``number`` grows by one a beat; ``settled`` events were delivered in all, ``before`` at the beat
-    before, ``before_ms`` (0: there was none).
+    ``number`` increases by one each beat. ``settled``: events delivered so far; ``before``: the same at the previous
+    beat, which was at ``before_ms`` (0: no previous beat).
     """
 
     number: int

@@ -166,7 +166,7 @@ def _run(
     try:
         with out.console.status("") as status:
             samples, verdict = measure(
-                plan, channels, subscriber, say=lambda words: status.update(f"Measuring: {words}"), **options
+                plan, channels, subscriber, say=lambda text: status.update(f"Measuring: {text}"), **options
             )
     except EventsMissing as error:
         hint = ": does a worker run, is the app paused (sockudo-publisher status)?" if about["here"] else ""
@@ -174,7 +174,7 @@ def _run(
         return False
     out.print(_table(figures.TIMES, figures.times(samples)))
     out.print(_table(figures.RATES, figures.rates(samples, here=about["here"])))
-    out.print(f"[{'bold green' if verdict.ok else 'bold red'}]{figures.words(verdict)}[/]")
+    out.print(f"[{'bold green' if verdict.ok else 'bold red'}]{figures.describe_verdict(verdict)}[/]")
     out.print_json(**figures.values(samples, verdict, plan), **about)
     return verdict.ok
 

@@ -41,15 +41,15 @@ def command(out: Output, *, port: int, app_id: str, key: str, secret: str) -> No
     """
     require_demo_extra("the dev-server")
     from ..dev.demo.ending import everything_ends
-    from ..dev.embedded import App, DevServer
+    from ..dev.embedded import DevServer, SockudoApp
 
     if port and not _is_free(port):
         out.print_error(
             "PortTaken", f"port {port}: taken; choose another with --port, or a free one with --port 0", ExitCode.FAILED
         )
         raise SystemExit(ExitCode.FAILED)
-    app = App(id=app_id, key=key, secret=secret)
-    shown = app if secret == APP_SECRET else App(id=app_id, key=key, secret="SECRET")
+    app = SockudoApp(id=app_id, key=key, secret=secret)
+    shown = app if secret == APP_SECRET else SockudoApp(id=app_id, key=key, secret="SECRET")
     try:
         with everything_ends() as stack:
             directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-dev-server-"))

@@ -1,7 +1,7 @@
-"""Where settings are read from: the environment, files that it names, or another mapping of the same names.
+"""The sources of settings: the environment, files that it names, or another mapping of the same names.
 
 The client does not know the settings (it is used without Redis), but both read some variables: these have
-one name and one range each, here. Every complaint names the variable, never its value, the file or its content.
+one name and one range each, here. Every error names the variable, never its value, the file or its content.
 Imports the errors and the kinds of values.
 """
 
@@ -29,7 +29,7 @@ __all__ = [
 #: Ends the name of a variable that names a file instead of holding the secret itself.
 FILE = "_FILE"
 
-#: Bytes of such a file: SOCKUDO_APPS has room for thousands of apps, and a wrong path does not fill the memory.
+#: Bytes of such a file: SOCKUDO_APPS has room for thousands of apps, and a wrong path does not fill the RAM.
 MAX_FILE_BYTES = 1024 * 1024
 
 #: Seconds of one attempt of the client; bytes of one event's data as sent.
@@ -39,7 +39,7 @@ MAX_EVENT_BYTES = Whole(1, 2**30)
 
 @dataclass(frozen=True)
 class Given:
-    """A value that was found, and the name that complaints about it begin with. Text is not parsed yet."""
+    """A given value, and its name in error messages. Text is not parsed yet."""
 
     name: str
     value: Any
@@ -52,7 +52,7 @@ class Given:
 class Reader:
     """Finds variables in a mapping: ``os.environ``, or values of a program under the same names.
 
-    ``called(variable)``: what complaints call a variable, by default its name.
+    ``called(variable)``: the name of a variable in error messages, by default its own.
     """
 
     def __init__(self, source: Mapping[str, Any], called: Callable[[str], str] = str) -> None:
@@ -60,16 +60,16 @@ class Reader:
         self._called = called
 
     def find(self, variable: str) -> Given | None:
-        """Its value; ``None`` where it is not set, or empty. Spaces around a text do not count."""
+        """The variable's value; ``None`` if it is not set or empty. Spaces around a text are removed."""
         value = self._source.get(variable)
         if isinstance(value, str):
             value = value.strip() or None
         return None if value is None else Given(self._called(variable), value)
 
     def find_secret(self, variable: str) -> Given | None:
-        """Its value, or the content of the file that ``VARIABLE_FILE`` names.
+        """The variable's value, or the content of the file that ``VARIABLE_FILE`` names.
 
-        Raises :class:`ConfigurationError` where both are set, and for a file that cannot be read, is empty, larger
+        Raises :class:`ConfigurationError` if both are set, and for a file that cannot be read, is empty, larger
         than :data:`MAX_FILE_BYTES` or not UTF-8.
         """
         given, file = self.find(variable), self.find(variable + FILE)

@@ -1,4 +1,4 @@
-"""What each setting may be, by the name of its field, and the variable that holds it.
+"""The allowed values of each setting, by the name of its field, and the variable that holds it.
 
 Imports the errors, the kinds of values, and the addresses of Redis and the broker.
 """
@@ -23,18 +23,18 @@ DEFAULT_APP = "default"
 #: The Celery queue without a namespace; with one it is followed by "." and the namespace.
 QUEUE = "sockudo"
 
-#: What a namespace may be: it is part of Redis keys, ACL patterns and queue names, so it has none of the characters
-#: that mean something there, and fits with the queue's name into what the narrowest broker allows (SQS: 80 characters).
+#: An allowed namespace. It is part of Redis keys, ACL patterns and queue names: so it has no character with a meaning
+#: there, and fits with the queue's name into the shortest limit of a broker (SQS: 80 characters).
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
-#: Lanes per app. The upper bound keeps the sweep's look at all lanes a matter of milliseconds.
+#: Lanes per app. With the upper bound the sweep reads all lanes within milliseconds.
 MAX_LANES = 256
 
-#: Most replicas and most milliseconds of SOCKUDO_REDIS_WAIT: beyond, an append would only seem to hang.
+#: Maximum replicas and milliseconds of SOCKUDO_REDIS_WAIT: beyond them, an append would seem to hang.
 MAX_REPLICAS = 100
 MAX_WAIT_MS = 60_000
 
-#: What a variable is called without its field's name.
+#: The prefix of every variable.
 PREFIX = "SOCKUDO_"
 
 
@@ -101,7 +101,7 @@ def _namespace(namespace: str, name: str) -> str:
     return namespace
 
 
-#: What each field may be. The URL of an app and the master key are checked where they are used (`client`).
+#: The allowed values of each field. The URL of an app and the master key are checked where they are used (`client`).
 KINDS: Mapping[str, Value] = {
     "url": Text(optional=True),
     "redis_url": Text(_redis_url),

@@ -30,7 +30,7 @@ _PREFIXES_OF_OTHERS = ("SOCKUDO_ABLY_", "SOCKUDO_DEFAULT_APP_", "SOCKUDO_LOG_", 
 
 
 def nearest_name(name: str, known: Iterable[str]) -> str:
-    """``, did you mean ...?``, or nothing where none is near."""
+    """``, did you mean ...?``, or an empty text if no name is near."""
     nearest = get_close_matches(name, list(known), n=1)
     return f", did you mean {nearest[0]!r}?" if nearest else ""
 
@@ -38,7 +38,7 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
 def unknown_variables(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """``SOCKUDO_*`` variables that are no settings, each with the one that was probably meant, or ``""``."""
     known = known_variables()
-    # Without the prefix, which would make all of them look alike.
+    # Without the prefix: it would make all names similar.
     names = [name.removeprefix(PREFIX) for name in known]
     unknown: dict[str, str] = {}
     for name in sorted(os.environ if environ is None else environ):

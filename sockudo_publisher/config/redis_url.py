@@ -1,9 +1,9 @@
-"""Where Redis and the Celery broker are: URLs checked before a client reads them.
+"""The URLs of Redis and the Celery broker, checked before a client reads them.
 
-redis-py and kombu take what they do not understand for something else (``redis://h/abc`` for database 0),
-or raise errors that quote the URL. Here a URL is read as both of them read it, and a complaint names the
-setting and what is expected, never a piece of the URL: a password with an unencoded ``/`` or ``#`` may
-stand anywhere in it. Imports the errors alone, and kombu's list of transports for a complaint.
+redis-py and kombu misread malformed URLs (``redis://h/abc`` as database 0), or raise errors that quote the URL. Here a
+URL is read as both of them read it. An error names the setting and the expected form, never a part of the URL: a
+password with an unencoded ``/`` or ``#`` may be anywhere in it. Imports only the errors, and kombu's list of transports
+for an error.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _PARAMETERS = ("client_name", "db", "health_check_interval", "password", "userna
 _TCP_PARAMETERS = ("socket_keepalive",)
 _TLS_PARAMETERS = ("ssl_cert_reqs", "ssl_check_hostname", *_SSL_TEXTS)
 
-#: Parameters of redis-py that the journal sets: its promises on time and on repeats hang on them.
+#: Parameters of redis-py that the journal sets: its promises about time and repeats depend on them.
 _OURS = frozenset(
     {
         "command_packer",
@@ -71,7 +71,7 @@ _RABBITMQ_BROKERS = frozenset({"amqp", "amqps", "pyamqp"})
 _RABBITMQ_PARAMETERS = ("heartbeat", "login_method")
 _LOGIN_METHODS = frozenset({"PLAIN", "AMQPLAIN", "EXTERNAL"})
 
-#: Why a transport that Celery knows is refused, where there is more to say than that it is none of those.
+#: More precise reasons for refused transports that Celery knows.
 _REFUSED_BROKERS = {
     "sentinel": "Sentinel is not supported: name the primary itself, as in redis://host:6379/0",
     "memory": "memory:// keeps messages inside one process, so no worker would get them",
@@ -81,7 +81,7 @@ _REFUSED_BROKERS = {
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """A Redis URL, read: what is needed to say the same to redis-py, to kombu and to Celery's result backend.
+    """A parsed Redis URL, from which the URLs for redis-py, kombu and Celery's result backend are made.
 
     ``tls``: the TLS parameters, typed, for ``rediss`` only. Made by :meth:`from_url`, which checks.
     """
@@ -124,7 +124,7 @@ class RedisAddress:
         )
 
     def broker_url(self) -> str:
-        """The same Redis as kombu knows it."""
+        """The URL of the same Redis for kombu."""
         if self.scheme == "unix":
             query = urlencode({"virtual_host": str(self.database)})
             return f"redis+socket://{self._user_info()}{quote(self.path)}?{query}"
@@ -148,7 +148,7 @@ class RedisAddress:
         return f"{quote(self.username, safe='')}{password}@"
 
     def __str__(self) -> str:
-        """As it may be shown."""
+        """The address without credentials."""
         if self.scheme == "unix":
             return f"unix://{self.path}"
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -181,7 +181,7 @@ def _check_broker(url: str, setting: str) -> str:
     is_redis, is_socket = transport in _REDIS_BROKERS, scheme == "redis+socket"
     if not (is_redis or transport in _RABBITMQ_BROKERS) or (inner and not is_socket):
         raise ConfigurationError(f"{setting}: {_why_refused(transport)}, {_EXPECTED_BROKER}")
-    # As kombu reads it: its own words would show what it took for the port, often a piece of the password.
+    # Parsed as kombu does: kombu's error would quote the port it read, which is often a part of the password.
     parts = _http_parts(rest)
     if parts is None or "#" in rest or "@" in parts.path:
         raise ConfigurationError(f"{setting}: malformed host, port or query, {_EXPECTED_BROKER}; {_ENCODE}")
@@ -210,7 +210,7 @@ def _why_refused(transport: str) -> str:
         return _REFUSED_BROKERS[transport]
     if transport in {name.lower() for name in TRANSPORT_ALIASES}:
         return f"{transport}:// is not supported"
-    # Not named: the text before :// may be anything, where the scheme was forgotten.
+    # Not named: without a scheme the text before :// may be anything.
     return "no such transport"
 
 
@@ -225,7 +225,7 @@ def _http_parts(rest: str) -> SplitResult | None:
 
 
 def _check_broker_query(query: str, known: tuple[str, ...], setting: str) -> None:
-    """Kombu hands what it does not know to functions that raise TypeError, at the first message."""
+    """Refuse unknown parameters: kombu would pass them to functions that raise TypeError at the first message."""
     try:
         given = parse_qsl(query, errors="strict")
     except ValueError:
@@ -234,13 +234,13 @@ def _check_broker_query(query: str, known: tuple[str, ...], setting: str) -> Non
         raise ConfigurationError(f"{setting}: malformed query, {_EXPECTED_BROKER}; {_ENCODE}")
     for name, value in given:
         if name not in known:
-            # Not named: behind an unencoded question mark stands a password.
+            # Not named: after an unencoded question mark it may be a part of the password.
             raise ConfigurationError(f"{setting}: unknown parameter, known are {', '.join(sorted(known))}; {_ENCODE}")
         if not _is_valid(name, value):
             raise ConfigurationError(f"{setting}: its parameter {name} {_WANTED[name]}")
 
 
-#: Schemes that other programs have for the same, and what to write here.
+#: Other programs' schemes, and the corresponding ones here.
 _OTHER_SCHEMES = {
     "sentinel": "Sentinel is not supported here",
     "redis+sentinel": "Sentinel is not supported here",
@@ -264,7 +264,7 @@ def _split(url: str, setting: str) -> SplitResult:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # Python's words would show what it took for the port or the host: often a piece of the password.
+        # Python's error would quote the port or host it read, which is often a part of the password.
         raise ConfigurationError(f"{setting}: malformed host or port, {_EXPECTED}; {_ENCODE}") from None
     host = parts.hostname or ""
     if port == 0 or (host and not _is_host(host)):
@@ -304,7 +304,7 @@ def _query(parts: SplitResult, setting: str) -> dict[str, str]:
         if name in _TLS_PARAMETERS and name not in known:
             raise ConfigurationError(f"{setting}: its parameter {name} needs rediss://")
         if name not in known:
-            # Not named: behind an unencoded question mark stands a password.
+            # Not named: after an unencoded question mark it may be a part of the password.
             raise ConfigurationError(f"{setting}: unknown parameter, known are {', '.join(sorted(known))}; {_ENCODE}")
         if not _is_valid(name, value):
             raise ConfigurationError(f"{setting}: its parameter {name} {_WANTED[name]}")
@@ -312,7 +312,7 @@ def _query(parts: SplitResult, setting: str) -> dict[str, str]:
     return found
 
 
-#: What a parameter with a type of its own must be.
+#: The allowed values of parameters with a type.
 _WANTED = {
     "client_name": "must be printable ASCII without spaces",
     "db": "must be the number of a database",
@@ -343,7 +343,7 @@ def _is_valid(name: str, value: str) -> bool:
 
 
 def _tls(query: dict[str, str]) -> dict[str, Any]:
-    """Verified unless it says otherwise: kombu's own default is not to look at the certificate at all."""
+    """The TLS options. The certificate is verified by default; kombu's own default is not to verify it."""
     found: dict[str, Any] = {"ssl_cert_reqs": query.get("ssl_cert_reqs", "required")}
     if "ssl_check_hostname" in query:
         found["ssl_check_hostname"] = query["ssl_check_hostname"].lower() in _TRUE

@@ -1,4 +1,4 @@
-"""One typed settings object: what ``configure()`` was given, the project's settings, the environment, the defaults.
+"""One typed settings object, from ``configure()``, the project's settings, the environment and the defaults.
 
 Every variable is listed in ``docs/settings.md`` with unit and default. Nothing is read before :func:`get_settings` is
 first called. A wrong value raises :class:`ConfigurationError` that names where it was given and what is expected;
@@ -42,7 +42,7 @@ WINDOW_MARGIN_S = 5.0
 class Settings:
     """Everything that can be set. Times are seconds, sizes bytes. Raises :class:`ConfigurationError`.
 
-    ``given_as``: what complaints call a field that was not given in Python, as in ``{"lanes": "SOCKUDO_LANES"}``.
+    ``given_as``: the names in error messages of fields that were not given in Python: ``{"lanes": "SOCKUDO_LANES"}``.
     """
 
     url: str | None = field(default=None, repr=False)
@@ -79,7 +79,7 @@ class Settings:
         address = RedisAddress.from_url(self.redis_url, setting=self.called("redis_url"))
         keep("_redis_address", address)
         if not self.broker_url:
-            # As it is written, where both read it alike: it may stand in what people compare.
+            # Unchanged if kombu reads it as redis-py does: people compare the two texts.
             plain = address.scheme == "redis" and "?" not in self.redis_url
             keep("broker_url", self.redis_url if plain else address.broker_url())
         shortest_s = self.delivery_timeout + WINDOW_MARGIN_S
@@ -90,7 +90,7 @@ class Settings:
             )
 
     def called(self, name: str, key: str | None = None) -> str:
-        """What a complaint about a field begins with; ``key``: about one entry of ``apps``."""
+        """The name of a field in error messages; ``key``: of one entry of ``apps``."""
         entry = "" if key is None else f"[{key!r}]"
         given_as: Mapping[str, str] = self.__dict__["_given_as"]
         if name in given_as:
@@ -140,7 +140,7 @@ _DEFAULTS = {one.name: one.default for one in fields(Settings)} | {"apps": {}}
 
 
 def _read(reader: Reader, *, without: Container[str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """The fields that a reader has, parsed and checked, and what complaints call each; not those of ``without``."""
+    """The fields that a reader has, parsed and checked, and their names in error messages; not those of ``without``."""
     values: dict[str, Any] = {}
     names: dict[str, str] = {}
     for name, kind in KINDS.items():
@@ -157,7 +157,7 @@ def _read(reader: Reader, *, without: Container[str]) -> tuple[dict[str, Any], d
 
 
 class Fields(TypedDict, total=False):
-    """What ``configure()`` takes: the fields of :class:`Settings`."""
+    """The arguments of ``configure()``: the fields of :class:`Settings`."""
 
     url: str | None
     redis_url: str
@@ -184,9 +184,9 @@ class Fields(TypedDict, total=False):
 
 
 class _Source:
-    """What ``configure()`` was given, and the settings that the first use made of it.
+    """The arguments of ``configure()``, and the settings that the first use makes of them.
 
-    It is replaced as a whole and takes no lock: settings that another thread still makes of an earlier one stay there.
+    It is replaced as a whole, without a lock: settings that another thread makes of an earlier source stay in that one.
     """
 
     __slots__ = ("given", "made")
@@ -212,12 +212,12 @@ def get_settings() -> Settings:
 
 
 def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> None:
-    """Set what this process works with, in place of its environment.
+    """Set the settings of this process, in place of its environment.
 
     ``configure(url=..., lanes=16)``: fields of :class:`Settings`; the others keep coming from the project's settings
     (Django) and the environment, which are read at the next use. ``configure(Settings(...))``: all of it, and nothing
-    else is read. A further call replaces the one before; ``configure()`` takes it back and has the environment read
-    again. What was made of earlier settings (connections, clients) is dropped; a call that is under way ends with them.
+    else is read. A further call replaces the previous one; ``configure()`` drops it, and the environment is read
+    again. Connections and clients of earlier settings are dropped; a call in progress ends with them.
 
     Not for a worker that has started: it keeps its lanes, apps and slots. Raises :class:`ConfigurationError` for a
     value and ``TypeError`` for a name that no field has; then nothing has changed. Safe to call from any thread.
@@ -235,7 +235,7 @@ def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> 
 def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:
     """``read()`` gives a project's settings: variables' names without ``SOCKUDO_``, each with a value or its text.
 
-    They win over the environment, and :func:`configure` over them. Call it again when they have changed.
+    They take precedence over the environment, and :func:`configure` over them. Call it again when they have changed.
     """
     global _project  # noqa: PLW0603 -- the one place
     _project = read
@@ -243,7 +243,7 @@ def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:
 
 
 def on_configure(forget: Callable[[], None]) -> None:
-    """Call ``forget()`` whenever the settings have changed, to drop what was made of earlier ones.
+    """Call ``forget()`` whenever the settings have changed, to drop objects made of earlier ones.
 
     It runs in the thread that changed them, must not raise, and must not wait for other threads.
     """

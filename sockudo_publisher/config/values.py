@@ -1,8 +1,8 @@
-"""Kinds of values: how a setting's text is read, and which values it may have.
+"""Kinds of values: how a setting's text is parsed, and which values it may have.
 
-Both ways in are checked alike: text (a variable, a file) is parsed first, a value of a program is not. Every complaint
-begins with the name it is given and says what is expected; values are never echoed, as several hold secrets. Imports
-the errors alone.
+Text (a variable, a file) is parsed first, a value of a program is not; both are then checked alike. Every error begins
+with the given name and names the expected value. Values are never echoed, as several hold secrets. Imports only the
+errors.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Number:
         return self.check(value, name)
 
     def check(self, value: Any, name: str) -> float:
-        """An ``int`` does too."""
+        """An ``int`` is allowed too."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ConfigurationError(f"{name}: expected a number, got {type(value).__name__}")
         if not self.low <= value <= self.high:
@@ -88,27 +88,27 @@ class Whole:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of a few words. ``renamed``: words of earlier versions and what they are called now."""
+    """One of several fixed values. ``renamed``: values of earlier versions and their new names."""
 
-    words: tuple[str, ...]
+    choices: tuple[str, ...]
     renamed: Mapping[str, str] = field(default_factory=dict)
 
     def parse(self, text: str, name: str) -> str:
-        """The word itself."""
+        """The value itself."""
         return self.check(text, name)
 
     def check(self, value: Any, name: str) -> str:
         """Case matters."""
-        if isinstance(value, str) and value in self.words:
+        if isinstance(value, str) and value in self.choices:
             return value
         now = self.renamed.get(value) if isinstance(value, str) else None
         hint = f"{value} is called {now} now; " if now else ""
-        raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.words)}")
+        raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.choices)}")
 
 
 @dataclass(frozen=True)
 class Text:
-    """Text. ``checked(value, name)`` says what it is kept as, or raises; ``optional``: ``None`` does too."""
+    """Text. ``checked(value, name)`` returns the value to keep, or raises; ``optional``: ``None`` is allowed too."""
 
     checked: Callable[[str, str], str] | None = None
     optional: bool = False

@@ -40,7 +40,7 @@ POLL_S = 0.005
 LOOK_S = 0.2
 #: Bytes taken from the socket at once, and of its buffer.
 CHUNK_BYTES, BUFFER_BYTES = 1 << 20, 4 << 20
-#: Bytes of one frame, and of the handshake's answer: far above any of ours.
+#: Bytes of one frame, and of the handshake's answer: far above any in use here.
 MAX_FRAME_BYTES, MAX_HEAD_BYTES = 16 << 20, 64 << 10
 
 # A quote inside `data` is escaped, so this is never part of an event's data.

@@ -1,1 +1,1 @@
-"""From a call to a stored event: prepare, store, ring; one event or any number of them."""
+"""Store the event of a call: prepare, append, ring; one event or any number of them."""

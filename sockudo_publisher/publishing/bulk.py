@@ -19,12 +19,12 @@ from .store import store
 
 __all__ = ["publish_many"]
 
-#: Events and bytes of one flush: large enough that the round trip is nothing, small enough that a
-#: flush keeps Redis busy for a few milliseconds only.
+#: Events and bytes of one flush: large enough that round trips cost little, small enough that one flush keeps Redis
+#: busy for a few milliseconds only.
 FLUSH_EVENTS = 2000
 FLUSH_BYTES = 2 * 1024 * 1024
 
-assert FLUSH_BYTES > MAX_BYTES, "a flush has room for an entry"
+assert FLUSH_BYTES > MAX_BYTES, "a flush holds at least one entry"
 
 #: Seconds between two calls of `progress`.
 PROGRESS_EVERY_S = 0.1
@@ -51,7 +51,7 @@ def publish_many(
     if key_prefix is not None:
         check_id(key_prefix, field="key_prefix")
     if progress is not None and not callable(progress):
-        raise TypeError(f"progress: a {type(progress).__name__}, expected what can be called with a number")
+        raise TypeError(f"progress: a {type(progress).__name__}, expected a callable that takes a number")
     bulk = _Bulk(app_named(app), progress)
     add = bulk.add
     index = 0
@@ -68,7 +68,7 @@ def publish_many(
     except (BulkError, IdempotencyConflict):
         raise
     except BaseException:
-        # The iterable's own failure: what it gave before is the caller's, as with any loop over delay().
+        # The iterable failed: the events before are stored, as in a loop over delay().
         bulk.flush()
         raise
     bulk.flush()
@@ -77,9 +77,9 @@ def publish_many(
 
 
 class _Bulk:
-    """The events since the last flush, and what the flushes have done.
+    """The events since the last flush, and the results of the flushes.
 
-    Events with and without a key go by different scripts: one kind a flush keeps their order.
+    Different scripts store events with and without a key, so each flush has one kind: that keeps their order.
     """
 
     def __init__(self, app: App, progress: Callable[[int], object] | None) -> None:
@@ -88,7 +88,7 @@ class _Bulk:
         self.already_stored = 0
         self._progress = progress
         self._reported_at = float("-inf")
-        # One random number a call, and the place in it: an id of its own costs 1.5 us of 10.
+        # An id is one random number per call and the event's index: a random id per event would cost 1.5 of 10 us.
         self._id_prefix = uuid.uuid4().hex
         self._plain: list[Item] = []
         self._keyed: list[KeyedItem] = []
@@ -108,7 +108,7 @@ class _Bulk:
         else:
             call = _call_of(as_event(given))
         if not isinstance(call.channel, str):
-            check_channel(cast(str, call.channel))  # refuses it: one event goes to one channel
+            check_channel(cast(str, call.channel))  # raises: an event of a bulk has one channel
         if call.key is None and key_prefix is not None:
             call.key = f"{key_prefix}:{index}"
         if call.key is None and call.socket_id is None and call.tags is None and call.extras is None:
@@ -124,7 +124,7 @@ class _Bulk:
         self._bytes += len(item.body)
 
     def _add_plain(self, channel: str, name: str, data: Any, index: int) -> None:
-        """The usual case, without the looks at options."""
+        """Add an event without options, the usual case."""
         encoder = self.app.encoder
         body = encoder.plain_item(channel, name, encoder.payload(data), f"{self._id_prefix}-{index:x}")
         self._begin(index, is_keyed=False)
@@ -139,12 +139,12 @@ class _Bulk:
             self._first = index
 
     def flush(self) -> None:
-        """Append what was collected. Raises :class:`BulkError` or :class:`IdempotencyConflict`."""
+        """Append the collected events. Raises :class:`BulkError` or :class:`IdempotencyConflict`."""
         items: Sequence[Item] | Sequence[KeyedItem] = self._plain or self._keyed
         self._plain, self._keyed, self._bytes = [], [], 0
         conflict: IdempotencyConflict | None = None
-        # A conflict stores nothing of a flush: the events before it are stored alone. Each round ends before a
-        # conflict that the one before did not see, so there are no more rounds than events.
+        # A conflict stores nothing of a flush: the next round stores only the events before the conflict. It may find
+        # an earlier conflict, so there are at most as many rounds as events.
         while items:
             failure = self._store(items)
             if not isinstance(failure, IdempotencyConflict):
@@ -155,7 +155,7 @@ class _Bulk:
             raise IdempotencyConflict(str(conflict), index=at, stored=self.stored)
 
     def _store(self, items: Sequence[Item] | Sequence[KeyedItem]) -> IdempotencyConflict | None:
-        """Store these, or none of them and answer the conflict. Raises :class:`BulkError`."""
+        """Store the items. With a conflict store none and return it. Raises :class:`BulkError`."""
         try:
             appended = store(self.app, items)
         except (JournalUnavailable, BacklogFull) as error:
@@ -170,7 +170,7 @@ class _Bulk:
         return failure
 
     def report(self, *, final: bool = False) -> None:
-        """Tell the caller how many are stored, not too often."""
+        """Call ``progress`` with the number of stored events, at most every :data:`PROGRESS_EVERY_S`."""
         now = time.monotonic()
         if self._progress is not None and (final or now - self._reported_at >= PROGRESS_EVERY_S):
             self._reported_at = now
@@ -178,6 +178,6 @@ class _Bulk:
 
 
 def _call_of(event: Event) -> PublishCall:
-    """One event of the iterable. Raises :class:`ValidationError` for what only a direct call can have."""
+    """One event of the iterable. Raises :class:`ValidationError` for options that only a direct call can have."""
     refuse_direct_options(event)
     return PublishCall(event.channel, event.name, event.data, event.key, event.socket_id, event.tags, event.extras)

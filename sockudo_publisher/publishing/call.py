@@ -1,4 +1,4 @@
-"""How the arguments of a ``publish`` call are read: one place for every way to call it. Pure."""
+"""Read the arguments of a ``publish`` call, for every way to call it. Pure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ __all__ = ["FIELDS", "PublishCall", "bind"]
 _POSITIONAL = ("channel", "event", "data")
 _OPTIONS = ("key", "socket_id", "tags", "extras", "app")
 
-#: What a call says of its event.
+#: The arguments of a call.
 FIELDS = (*_POSITIONAL, *_OPTIONS)
 
 
 @dataclass(repr=False, slots=True)
 class PublishCall:
-    """One event as given to ``publish``: not validated yet. Its ``repr`` shows no payload."""
+    """The arguments of one ``publish`` call, not validated yet. Its ``repr`` shows no payload."""
 
     channel: str | Sequence[str]
     event: str

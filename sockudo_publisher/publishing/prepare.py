@@ -1,6 +1,6 @@
-"""From an event as given to finished items: validate, encode, encrypt. Raises before anything is stored.
+"""Prepare an event: validate, encode, encrypt. Raises before anything is stored.
 
-All of it happens in the caller's process and thread, and needs no Redis. :mod:`.store` takes what comes out.
+Runs in the caller's process and thread and needs no Redis. :mod:`.store` stores the result.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from .call import PublishCall
 
 __all__ = ["FINGERPRINT_BYTES", "Prepared", "prepare", "refuse_direct_options"]
 
-#: Of a digest that only tells payloads under one key apart.
+#: Bytes of the digest that distinguishes payloads under one key.
 FINGERPRINT_BYTES = 16
 
 
 class Prepared(NamedTuple):
     """One event, validated and encoded: an item per channel, all with the same message id.
 
-    ``key`` is the caller's; then the ledger lets each item be appended once, ``fingerprint`` telling
-    a repeat from another payload.
+    ``key`` is the caller's. With a key the ledger appends each item once; ``fingerprint`` distinguishes a repeat from
+    another payload.
     """
 
     message_id: str
@@ -87,7 +87,7 @@ def _fingerprint(
     tags: Mapping[str, str] | None,
     extras: Mapping[str, Any] | None,
 ) -> str:
-    """What tells two events under one key apart: everything a subscriber could notice."""
+    """A digest of everything in an event that a subscriber could notice."""
     rest = json.dumps([event, socket_id, tags, extras], sort_keys=True, ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
     )
@@ -98,11 +98,11 @@ def _fingerprint(
 
 
 def refuse_direct_options(event: Event) -> None:
-    """What only a direct call can have: the HTTP API's key, and an answer.
+    """Refuse options that only a direct call can have: the HTTP API's idempotency key, and ``info``.
 
-    Queued events are identified by ``message_id``; Sockudo's other layer loses items of a resent batch.
+    Queued events are identified by ``message_id``; Sockudo's idempotency keys lose items of a resent batch.
     """
     if event.idempotency_key is not None:
         raise ValidationError("idempotency_key: not for queued events, use key= (the server deduplicates on it too)")
     if event.info is not None:
-        raise ValidationError("info: not for queued events, as nobody reads the server's answer")
+        raise ValidationError("info: not for queued events, as the server's answer is not read")

@@ -1,4 +1,4 @@
-"""What publishing gives back."""
+"""The results of publishing."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""From finished items to stored ones: append, then ring the doorbell. One way for every caller.
+"""Store finished items: append, then ring the doorbell. Every caller uses this module.
 
-Once the append has succeeded nothing raises any more: the event is stored, and the sweep finds it without a ring.
+After a successful append nothing raises: the event is stored, and the sweep finds it even without a ring.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ __all__ = ["schedule_event", "store", "store_event"]
 
 
 def store(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal = OnRefusal.STOP) -> Appended:
-    """Append items and ring for them. What became of each is in the answer, by its index.
+    """Append items and ring their lanes. Returns the result of each item by its index.
 
-    Raises what :meth:`.Producer.append` raises: :class:`JournalUnavailable`, or :class:`BacklogFull` where Redis is
+    Raises the errors of :meth:`.Producer.append`: :class:`JournalUnavailable`, and :class:`BacklogFull` if Redis is
     nearly full.
     """
     appended = app.producer.append(items, on_refusal=on_refusal)
@@ -51,9 +51,9 @@ def store_event(app: App, prepared: Prepared, *, once_key: str | None = None) ->
 
 
 def schedule_event(app: App, prepared: Prepared) -> bool:
-    """Before a countdown message is sent: remember its key's payload.
+    """Record a countdown event's key and payload before its message is sent.
 
-    ``False``: the event is stored already, nothing has to be sent. Raises :class:`IdempotencyConflict`.
+    ``False``: the event is already stored, and no message is needed. Raises :class:`IdempotencyConflict`.
     """
     if prepared.key is None:
         return True
@@ -65,10 +65,10 @@ def schedule_event(app: App, prepared: Prepared) -> bool:
 
 
 def _error_of_event(failure: Refusal, prepared: Prepared, stored: tuple[str, ...]) -> Exception:
-    """What some channels were refused with, as the error of the event, which names the channels that are ``stored``."""
+    """The error of an event that some channels refused; names the channels that are ``stored``."""
     if isinstance(failure, JournalUnavailable):
         failure.message_id, failure.stored_channels = prepared.message_id, stored
-        if stored:  # of the event as a whole it is not true that nothing is stored
+        if stored:  # "nothing is stored" is false for the event as a whole
             failure.stored = None
         return failure
     if isinstance(failure, BacklogFull) and stored:

@@ -19,8 +19,8 @@ from ..wiring.app import app_named
 __all__ = ["apply_async_on_commit"]
 
 
-class Task(Protocol):
-    """The task ``publish``, as far as it is used here."""
+class PublishTask(Protocol):
+    """The parts of the task ``publish`` that this module uses."""
 
     def check_call_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The options of a call that is made later."""
@@ -31,7 +31,7 @@ class Task(Protocol):
 
 
 def apply_async_on_commit(
-    task: Task,
+    task: PublishTask,
     args: Sequence[Any],
     kwargs: Mapping[str, Any],
     options: Mapping[str, Any],

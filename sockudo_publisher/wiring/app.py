@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..client.http.credentials import Credentials
 from ..client.wire.encoding import Encoder
 from ..client.wire.encryption import decode_master_key
-from ..config.settings import DEFAULT_APP, Settings, configure, get_settings, on_configure
+from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from ..journal.producer import Producer
 from .fork_gate import inside_client
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..journal.app.workers import Target
     from ..journal.holder import Journal
 
-__all__ = ["App", "app_named", "check_apps", "client_of", "forget_apps", "setting_of", "target_of"]
+__all__ = ["App", "app_named", "check_apps", "client_of", "setting_of", "target_of"]
 
 
 class App:
@@ -146,8 +146,3 @@ def _forget() -> None:
 
 
 on_configure(_forget)
-
-
-def forget_apps() -> None:
-    """Read the environment again."""
-    configure()

@@ -1,7 +1,7 @@
-"""Connections to a Celery app's broker that never keep their caller: short timeouts, no waits between tries.
+"""Connections to a Celery app's broker with short timeouts and no waits between attempts.
 
-Celery's own pool waits ten seconds and more for a broker that is away, and raises kombu's error. Doorbells
-and the messages of callers go through these; a worker, where nobody waits, uses Celery's.
+Celery's own pool waits ten seconds and more for an absent broker, and raises kombu's error. Doorbells and the messages
+of callers use these connections. A worker, where no caller waits, uses Celery's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.redis.refusal import describe_refusal
 from .fork_gate import inside_client
 
-__all__ = ["bounded_connection", "bounded_send", "failure_words"]
+__all__ = ["bounded_connection", "bounded_send", "describe_failure"]
 
 logger = logging.getLogger("sockudo_publisher.broker")
 
@@ -106,8 +106,8 @@ class _Link:
             raise  # before anything was sent; kombu counts every KeyError as one of Redis
         except _away(producer) as error:
             if stored is False and _is_refusal(producer, error):
-                raise JournalUnavailable(f"the broker refused: {failure_words(error)}", stored=False) from None
-            raise JournalUnavailable(f"the broker did not answer: {failure_words(error)}", stored=None) from None
+                raise JournalUnavailable(f"the broker refused: {describe_failure(error)}", stored=False) from None
+            raise JournalUnavailable(f"the broker did not answer: {describe_failure(error)}", stored=None) from None
 
     def close(self) -> None:
         """Close what is idle; a call that is under way ends with its own."""
@@ -131,7 +131,9 @@ class _Link:
             connection.default_channel  # noqa: B018 -- connects, and a broker that is frozen does not answer
         except away as error:
             _drop(producer)
-            raise JournalUnavailable(f"the broker cannot be reached: {failure_words(error)}", stored=stored) from None
+            raise JournalUnavailable(
+                f"the broker cannot be reached: {describe_failure(error)}", stored=stored
+            ) from None
         except Exception as error:  # noqa: BLE001 -- idem: options that its URL or the app's configuration lacks
             _drop(producer)
             raise self._unusable(error, stored) from None
@@ -256,7 +258,7 @@ def _cause(error: BaseException) -> BaseException:
     return error.__cause__ or error  # kombu's own words around a client's
 
 
-def failure_words(error: BaseException) -> str:
+def describe_failure(error: BaseException) -> str:
     """The error's kind, as its text may hold a URL; what Redis answers as an error, whose text holds none."""
     cause = _cause(error)
     return describe_refusal(cause) if isinstance(cause, ResponseError) else type(cause).__name__
@@ -267,4 +269,4 @@ def _drop(producer: Any) -> None:
     try:
         producer.connection.collect()
     except Exception as error:  # noqa: BLE001 -- it is broken already
-        logger.debug("closing a broker's connection: %s", type(error).__name__)
+        logger.debug("broker connection not closed error=%s", type(error).__name__)

@@ -1,8 +1,8 @@
-"""A Celery app that nothing configures but this package: no environment, no ``celeryconfig``, no Django.
+"""A Celery app that only this package configures: no environment, no ``celeryconfig``, no Django.
 
 Celery reads ``CELERY_*`` variables for every app of a process, before the app's own configuration: a
-``CELERY_BROKER_URL`` that a user sets for their app would send our doorbells and countdowns to a Redis where
-no worker of ours listens. The same variables reach the ``celery`` command's options (``CELERY_WORKER_QUEUES``,
+``CELERY_BROKER_URL`` of the application would send this package's doorbells and countdowns to a broker where none of
+its workers listens. The same variables reach the ``celery`` command's options (``CELERY_WORKER_QUEUES``,
 ``BROKER_URL``, ``LOADER``, ...). Knows Celery and no module of this package but the errors.
 """
 
@@ -145,9 +145,9 @@ def _use_command_line_alone(context: click.Context) -> None:
     """Options of the ``celery`` program count where they are written, not where a variable has them."""
     root = context.find_root()
     root.auto_envvar_prefix = None  # the command's own options are read with it, next
-    for name, words in _FOREIGN_OPTIONS.items():
+    for name, message in _FOREIGN_OPTIONS.items():
         if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            end_with_usage(words)
+            end_with_usage(message)
 
 
 def chosen_app() -> str:
@@ -169,9 +169,9 @@ def refuse_other_app(own: Celery, instance: Any, **_: Any) -> None:
         end_with_usage(f"-A {chosen}: not an app of this package; use -A {PACKAGE}")
 
 
-def end_with_usage(words: str) -> NoReturn:
-    """One line, and the exit code of wrong arguments."""
-    print(f"Error: {words}", file=sys.stderr)
+def end_with_usage(message: str) -> NoReturn:
+    """Print one line and exit with the code for wrong arguments."""
+    print(f"Error: {message}", file=sys.stderr)
     # Celery's signals and its search for an app let this through, and no other error.
     raise SystemExit(USAGE)
 

@@ -1,8 +1,8 @@
-"""Doorbells: a Celery message that says "drain this lane".
+"""Doorbells: Celery messages that request the drain of a lane.
 
-Losing one costs time, never an event: the sweep of any worker finds a lane with entries that nobody
-drains. So ringing never raises and never takes long: one try, on a connection of its own with short
-timeouts; after a failure the next rings are left to the sweep for a while.
+A lost doorbell costs time, never an event: the sweep of any worker finds a lane with entries that is not drained. So
+ringing never raises and never takes long: one attempt, on its own connection with short timeouts. After a failure it
+sends none for a while; the sweep rings.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..config.settings import on_configure
-from .broker import bounded_connection, failure_words
+from .broker import bounded_connection, describe_failure
 from .drain_task import DRAIN_TASK
 from .fork_gate import inside_client
 from .private_celery import celery_app, queue_name
@@ -25,11 +25,11 @@ __all__ = ["Doorbell", "doorbell"]
 
 logger = logging.getLogger("sockudo_publisher.doorbell")
 
-#: Seconds to connect and seconds to send: together the most that a ring may cost a caller.
+#: Seconds to connect and seconds to send: their sum is the maximum cost of a ring for a caller.
 CONNECT_S = 0.25
 SEND_S = 0.25
 
-#: Seconds during which a broker that failed is not asked again.
+#: Seconds after a failure in which no doorbell is sent.
 SKIP_S = 5.0
 
 
@@ -47,7 +47,7 @@ class Doorbell:
         self._is_outdated = False
 
     def ring(self, app: str, lanes: Iterable[int], *, after_s: float = 0.0, channel: str | None = None) -> bool:
-        """Ring lanes (or one held channel of a lane); ``False``: not rung, the sweep will find them."""
+        """Ring lanes (or one held channel of a lane); ``False``: not rung; the sweep finds them."""
         if time.monotonic() < self._skip_until:
             return False
         me, lock = threading.get_ident(), self._lock
@@ -64,7 +64,7 @@ class Doorbell:
             self.failures += 1
             self._skip_until = time.monotonic() + SKIP_S
             self._close()
-            logger.warning("the broker took no doorbell (%s): the sweep will ring", failure_words(error))
+            logger.warning("doorbell not sent, the sweep rings app=%s error=%s", app, describe_failure(error))
             return False
         finally:
             self._ringer = 0
@@ -72,12 +72,12 @@ class Doorbell:
         return True
 
     def after_fork(self) -> None:
-        """A thread that held the lock while another forked is not here to give it back."""
+        """Replace the lock: a thread that held it at the fork does not exist in the child."""
         self._lock = threading.Lock()
         self._ringer = 0
 
     def forget(self) -> None:
-        """Connect anew before the next ring, to the broker that the settings name then."""
+        """Connect again before the next ring, to the broker of the current settings."""
         self._is_outdated = True
         self._skip_until = 0.0
 
@@ -100,7 +100,7 @@ class Doorbell:
             try:
                 connection.release()
             except Exception as error:  # noqa: BLE001 -- it is broken already
-                logger.debug("closing the broker connection: %s", type(error).__name__)
+                logger.debug("broker connection not closed error=%s", type(error).__name__)
 
 
 def _send(producer: Any, args: tuple[str, int, str | None], after_s: float) -> None:

@@ -1,4 +1,4 @@
-"""The drain task as any Celery app knows it: its name, its options, and where its code is.
+"""The drain task for any Celery app: its name, its options, and the module with its code.
 
 Publishers ring it and register it with another app; only a worker runs it. Its code is loaded there, by name, when the
 worker starts: a publisher's process loads nothing that delivers.

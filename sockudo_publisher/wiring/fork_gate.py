@@ -1,9 +1,9 @@
 """Forks wait for clients that hold locks.
 
-A lock that a thread holds at a fork stays locked in the child, where that thread does not exist: the child's
-first call would wait for ever. Our own code takes no such locks, or makes new ones in the child; those of
-kombu, Celery and redis-py are out of reach. So a thread says when it is inside them, and a fork by another
-thread waits until it has left, for a bounded time. Imports nothing of the package.
+A lock that a thread holds at a fork stays locked in the child, where that thread does not exist: the child's first call
+would wait for ever. This package takes no such locks, or makes new ones in the child, but it cannot replace those of
+kombu, Celery and redis-py. So a thread records when it is inside them, and a fork by another thread waits until it has
+left, for a bounded time. Imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from types import TracebackType
 
 __all__ = ["inside_client"]
 
-#: Seconds that a fork waits at most: a try of a doorbell or of a message ends within them.
+#: Maximum seconds that a fork waits: an attempt to send a doorbell or a message ends within them.
 WAIT_S = 1.0
 
-#: Seconds between two looks.
-LOOK_S = 0.002
+#: Seconds between two checks.
+CHECK_EVERY_S = 0.002
 
 #: Threads (or greenlets) that are inside a client now, once for each time; list.append and list.remove are atomic.
 _inside: list[int] = []
 
 
 class _InsideClient:
-    """``with inside_client:`` around calls that may take locks of kombu's and its like.
+    """``with inside_client:`` around calls that may take locks of kombu, Celery or redis-py.
 
     A signal handler that publishes may enter again in the middle of its thread's own call.
     """
@@ -45,13 +45,13 @@ class _InsideClient:
 inside_client = _InsideClient()
 
 
-def _wait() -> None:
-    """Before a fork: until no other thread is inside. The forking thread itself may be (a signal handler)."""
+def _wait_for_others() -> None:
+    """Before a fork, wait until no other thread is inside. The forking thread itself may be (a signal handler)."""
     own = threading.get_ident()
     until = time.monotonic() + WAIT_S
     while any(one != own for one in tuple(_inside)) and time.monotonic() < until:
-        time.sleep(LOOK_S)
+        time.sleep(CHECK_EVERY_S)
 
 
-# In the child there is one thread. It left what it was in the middle of at its parent's.
-os.register_at_fork(before=_wait, after_in_child=_inside.clear)
+# The child has one thread, which is inside no client.
+os.register_at_fork(before=_wait_for_others, after_in_child=_inside.clear)

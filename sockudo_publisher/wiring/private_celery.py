@@ -31,12 +31,12 @@ VISIBILITY_TIMEOUT_S = 600
 #: count, so that a message would come up to 100 s after its time.
 RESTORE_INTERVAL_S = 10
 
-#: Seconds that the consumer's connection may be silent before it is taken for dead.
+#: Seconds without traffic after which the consumer's connection counts as dead.
 BROKER_TIMEOUT_S = 10.0
 
 
 def configuration(settings: Settings) -> dict[str, Any]:
-    """What of the Celery configuration follows the settings; :data:`_FIXED` is the rest."""
+    """The part of the Celery configuration that depends on the settings; :data:`_FIXED` is the rest."""
     lanes = settings.lanes * max(1, len(settings.app_urls()))
     options: dict[str, Any] = {}
     if settings.broker_url.startswith(("redis", "rediss", "sentinel", "valkey")):
@@ -96,7 +96,7 @@ _FIXED: Mapping[str, Any] = {
     "worker_disable_rate_limits": True,
     "worker_send_task_events": False,
     "task_send_sent_event": False,
-    # On a lost connection Celery would cancel what is not acknowledged yet; nothing of ours needs it.
+    # On a lost connection Celery would cancel unacknowledged tasks; this package's tasks must not be cancelled.
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     "worker_hijack_root_logger": False,
     "worker_redirect_stdouts": False,
@@ -152,7 +152,7 @@ def _settings() -> Settings:
 class _App(PrivateApp):
     """Its worker is ``workerapp``'s, whichever module names the app for the ``celery`` command."""
 
-    worker_class = "sockudo_publisher.workerapp.program:Worker"
+    worker_class = "sockudo_publisher.workerapp.program:WorkerProgram"
     task_module = "sockudo_publisher.tasks.publish"
 
 
@@ -184,7 +184,7 @@ def add_own_task(task: _OwnTask) -> _OwnTask:
 
 
 def _forget() -> None:
-    """Drop what Celery has made of earlier addresses: queues, pools, the backend of each thread."""
+    """Drop the objects that Celery made from earlier addresses: queues, pools, the backend of each thread."""
     for name in ("amqp", "control", "events"):
         celery_app.__dict__.pop(name, None)
     celery_app._pool = celery_app._backend_cache = None

@@ -1,8 +1,8 @@
 """Scripts of redis-py and kombu without ``SCRIPT LOAD``.
 
 kombu's bindings and redis-py's locks call scripts by their SHA-1 and load them where Redis does not know them. A Redis
-that denies ``SCRIPT`` (managed services, an ACL) would end a worker by that. Sent with ``EVAL`` they do the same.
-For processes that are ours: workers, and the doctor's. Imports nothing of the package.
+that denies ``SCRIPT`` (managed services, an ACL) would end a worker that way. Sent with ``EVAL`` they do the same.
+Used in this package's own processes: workers and the doctor. Imports nothing of the package.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Where results of `publish` messages are kept: Celery's Redis backends, asked only by those who want a result.
+"""The result backends of `publish` messages: Celery's Redis backends without the subscription at each call.
 
-Celery subscribes to a result before it sends the message. Nobody waits for most countdown events, and
-the subscription would make a caller wait for the journal's Redis, for ever when it is frozen, though
-the broker alone is needed. `AsyncResult.get()` subscribes itself, and then looks at what is stored.
+Celery subscribes to a result before it sends the message. Most countdown events have no caller that waits, and the
+subscription would make the call wait for the journal's Redis (for ever if it is frozen), although it needs only the
+broker. `AsyncResult.get()` subscribes itself and then reads the stored result.
 """
 
 from __future__ import annotations

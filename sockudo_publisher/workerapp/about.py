@@ -1,6 +1,6 @@
-"""What a worker says of itself when the doctor asks: Celery's remote control with one question of ours.
+"""The remote control command that describes a worker to the doctor.
 
-Own Celery apps may share our broker, so a node that answers a ping need not be one of ours.
+Applications' own Celery apps may share the broker, so a node that answers a ping need not be this package's.
 """
 
 from __future__ import annotations

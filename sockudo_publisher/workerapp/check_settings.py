@@ -1,7 +1,6 @@
-"""Whether a worker may start: settings that can never work end it at once, with one line and exit code 2.
+"""Check the settings when a worker starts: invalid ones end it at once, with one line and exit code 2.
 
-A worker that started all the same would deliver nothing, and say so in a log that nobody reads yet. Knows
-Celery's signals, the settings and the apps.
+A worker with such settings would start and deliver nothing. Knows Celery's signals, the settings and the apps.
 """
 
 from __future__ import annotations
@@ -25,19 +24,19 @@ logger = logging.getLogger("sockudo_publisher.settings")
 
 
 def check_settings(settings: Settings) -> None:
-    """Raise :class:`ConfigurationError` where a worker with these settings could never deliver."""
+    """Raise :class:`ConfigurationError` if a worker with these settings could never deliver."""
     check_apps(settings)
 
 
 def refuse(error: ConfigurationError) -> NoReturn:
-    """End the ``celery`` command with one line; to any other program, the error itself."""
+    """End the ``celery`` command with one line; in any other program raise the error."""
     if not _is_celery(sys.argv[:1]):
         raise error
     end_with_usage(str(error))
 
 
 def start_with_worker() -> None:
-    """Look at the settings when a worker starts, and not when another command imports the app."""
+    """Check the settings when a worker starts, and not when another command imports the app."""
     celeryd_init.connect(_check, weak=False, dispatch_uid="sockudo_publisher.check_settings")
     celeryd_after_setup.connect(_warn, weak=False, dispatch_uid="sockudo_publisher.unknown_variables")
 

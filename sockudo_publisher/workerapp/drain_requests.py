@@ -1,4 +1,4 @@
-"""What a drain sends to Sockudo, through the app's client: a batch, and a look into a channel's history."""
+"""The requests of a drain to Sockudo, through the app's client: a batch, and a read of a channel's history."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["get", "post_batch"]
 
 
 def post_batch(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
-    """One attempt at a batch."""
+    """Send a batch once."""
     try:
         response = app.client.send("POST", "/batch_events", body=body, timeout=timeout_s)
     except SockudoConnectionError as error:
@@ -22,6 +22,6 @@ def post_batch(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
 
 
 def get(app: App, path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:
-    """One look, with the client's short timeout."""
+    """Send one GET, with the client's short timeout."""
     response = app.client.send("GET", path, query=parameters)
     return response.status, response.body

@@ -23,12 +23,12 @@ logger = logging.getLogger("sockudo_publisher.tasks")
 def drain(*args: Any, **kwargs: Any) -> None:
     """``drain(app, lane, channel=None)``: deliver a lane until it is empty.
 
-    A malformed ring is refused in a line: a slot that it kept would be missing for the others. Raises nothing.
+    A malformed ring is refused with one log line and frees its slot at once. Raises nothing.
     """
     try:
         app, lane, channel = read_ring(args, kwargs, get_settings().app_urls())
     except ValidationError as error:
-        logger.error("doorbell refused: %s", error)  # noqa: TRY400 -- the message says it all
+        logger.error("doorbell refused error=%s", error)  # noqa: TRY400 -- the message says it all
         return
     again = run_drain.run_guarded(app, lane, channel)
     if again is not None:

@@ -1,9 +1,9 @@
-"""Whether the server has recorded an event: a look into its channel's history.
+"""Look up in a channel's history whether the server has recorded an event.
 
-Only where the server keeps history, and only for events of unknown fate that its dedup memory cannot
-tell any more. Recorded proves accepted, never delivered: the server writes history before it sends to the
-subscribers, and a request cut in between leaves an event that nobody connected has seen (reproduced:
-docs/reliability.md). Subscribers who read history find it.
+Used if the server keeps history, for uncertain events that its dedup memory no longer has. A recorded event was
+accepted, but perhaps not delivered: the server writes history before it sends to subscribers, and a request cut in
+between leaves an event that no connected subscriber has received (reproduced: docs/reliability.md). Subscribers that
+read history find it.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ PAGE: Final = 100
 #: Milliseconds that the server's clock may be behind Redis': far less than a key is remembered.
 CLOCKS_MS: Final = 600_000
 
-#: Seconds for all channels of one batch: it waits meanwhile, and so do the events behind it.
+#: Seconds for all channels of one batch: the batch and the events behind it wait meanwhile.
 MAX_S: Final = 10.0
 
 
 def look_up_history(
     items: Sequence[Item], query: Query, since_ms: int = 0, monotonic: Callable[[], float] = time.monotonic
 ) -> list[bool]:
-    """For each item whether its message id is in its channel's history; ``False`` too where that cannot be known.
+    """For each item whether its message id is in its channel's history; ``False`` too if that cannot be read.
 
-    ``since_ms`` (Redis' time): of its first attempt. What was recorded long before is another event, whose
-    key was used again.
+    ``since_ms`` (Redis' time): the time of the first attempt. An event recorded long before is another one, whose key
+    was used again.
     """
     until = monotonic() + MAX_S
     wanted: dict[str, set[str]] = {}
@@ -50,7 +50,7 @@ def look_up_history(
     for channel, message_ids in wanted.items():
         if monotonic() >= until:
             break
-        found[channel] = _look(channel, message_ids, query, since_ms, lambda: monotonic() < until)
+        found[channel] = _find_ids(channel, message_ids, query, since_ms, lambda: monotonic() < until)
     return [
         bool(message_id) and message_id in found.get(item.channel, ())
         for item, message_id in zip(items, ids, strict=True)
@@ -58,7 +58,7 @@ def look_up_history(
 
 
 def _message_id(body: bytes) -> str:
-    """The id in an item; ``""``, which is no event's id, where it holds none."""
+    """The message id of an item; ``""``, which is no event's id, if it has none."""
     try:
         event = json.loads(body)
     except (ValueError, RecursionError):
@@ -66,8 +66,8 @@ def _message_id(body: bytes) -> str:
     return str(event.get("message_id") or "") if isinstance(event, dict) else ""
 
 
-def _look(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: Callable[[], bool]) -> set[str]:
-    """Which of these ids the newest pages of a channel hold."""
+def _find_ids(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: Callable[[], bool]) -> set[str]:
+    """Those of the ids that the newest pages of a channel contain."""
     try:
         path = f"/channels/{segment(channel, field='channel')}/history"
     except (ValidationError, UnicodeEncodeError):  # "." is a channel, and no part of a path
@@ -89,7 +89,7 @@ def _look(channel: str, wanted: set[str], query: Query, since_ms: int, in_time: 
 
 
 def _page(query: Query, path: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """One page; empty where there is none: no history kept (422), a server in trouble, an answer of another's."""
+    """One page; empty without history (422), on a server error, or on an answer that is no page."""
     try:
         status, body = query(path, parameters)
         page = json.loads(body) if status == 200 else {}

@@ -1,7 +1,7 @@
 """The options of ``celery worker`` that this worker takes, leaves out or refuses. Pure.
 
-Drains end by themselves, between two requests, and give their lease back. What would end one from outside, or
-drop messages, does not apply to them.
+Drains end by themselves, between two requests, and give their lease back. Options that would end a drain from outside,
+or drop messages, are left out or refused.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from typing import Any
 
 from ..errors import ConfigurationError
 
-__all__ = ["check_queues", "left_out", "own_options"]
+__all__ = ["check_queues", "ineffective_options", "own_options"]
 
 #: A limit would end a drain in the middle of a request, or a `publish` message before its event is stored.
-_LEFT_OUT = ("time_limit", "soft_time_limit")
+_INEFFECTIVE = ("time_limit", "soft_time_limit")
 
 _REFUSED = {
     "autoscale": "--autoscale: a lane needs its slot for as long as there are events; use --concurrency",
@@ -22,9 +22,9 @@ _REFUSED = {
 }
 
 
-def left_out(options: Mapping[str, Any]) -> list[str]:
+def ineffective_options(options: Mapping[str, Any]) -> list[str]:
     """Options that are given and have no effect, as they are written on a command line."""
-    return [f"--{name.replace('_', '-')}" for name in _LEFT_OUT if options.get(name)]
+    return [f"--{name.replace('_', '-')}" for name in _INEFFECTIVE if options.get(name)]
 
 
 def own_options(
@@ -34,16 +34,16 @@ def own_options(
 
     Raises :class:`ConfigurationError` for what must not be given.
     """
-    for name, words in _REFUSED.items():
+    for name, message in _REFUSED.items():
         if options.get(name):
-            raise ConfigurationError(words)
+            raise ConfigurationError(message)
     if options.get("pool_start_method") == "spawn":
         raise ConfigurationError("--pool-start-method: spawned children do not see the worker's stop; use fork")
     for one in extra:
         key = one.partition("=")[0].lower().replace(".", "_")
         if not key.startswith(("_", "worker_")):
             raise ConfigurationError(f"{key}: only SOCKUDO_* variables configure this app, see docs/settings.md")
-    own = {name: value for name, value in options.items() if name not in _LEFT_OUT}
+    own = {name: value for name, value in options.items() if name not in _INEFFECTIVE}
     if asks_for_prefork:
         own["pool"] = "prefork"
     return own

@@ -39,7 +39,7 @@ class Presence:
             for name in get_settings().app_urls():
                 self._announce(name)
         except JournalUnavailable as error:
-            logger.warning("not compared with other workers yet: %s", error)
+            logger.warning("worker not compared with other workers yet error=%s", error)
         except ConfigurationError:
             self.leave()
             raise
@@ -55,7 +55,7 @@ class Presence:
             try:
                 self._registry(name).leave(self._owner)
             except JournalUnavailable as error:
-                logger.debug("app %s: %s", name, error)
+                logger.debug("announcement not removed app=%s error=%s", name, error)
 
     def _announce(self, name: str) -> None:
         settings = get_settings()

@@ -1,4 +1,4 @@
-"""The worker program: Celery's, started with this package's options, and stopped drains first.
+"""The worker program: Celery's, with this package's options and a shutdown that stops drains first.
 
 Celery makes it for every command that starts a worker of our app, whatever module names the app.
 """
@@ -26,10 +26,10 @@ from ..wiring import stop
 from ..wiring.celery_isolation import end_with_usage
 from ..wiring.private_celery import queue_name
 from . import assembly as _assembly  # noqa: F401 -- this process becomes a worker's, whatever module named the app
-from .options import check_queues, left_out, own_options
+from .options import check_queues, ineffective_options, own_options
 from .pool_name import asks_for_prefork
 
-__all__ = ["Worker"]
+__all__ = ["WorkerProgram"]
 
 logger = logging.getLogger("sockudo_publisher.worker")
 
@@ -37,17 +37,17 @@ logger = logging.getLogger("sockudo_publisher.worker")
 _GREEN = ("gevent", "eventlet")
 
 
-class Worker(celery_worker.Worker):  # type: ignore[misc]
-    """Refuses, with one line and exit code 2, what would deliver nothing or lose messages."""
+class WorkerProgram(celery_worker.Worker):  # type: ignore[misc]
+    """Refuses, with one line and exit code 2, options that would deliver nothing or lose messages."""
 
     def __init__(self, app: Any = None, hostname: str | None = None, **options: Any) -> None:
         context = click.get_current_context(silent=True)
         extra = context.args if context is not None and context.info_name == "worker" else ()
-        self._left_out = left_out(options)
+        self._ineffective = ineffective_options(options)
         try:
             own = own_options(options, extra, asks_for_prefork=asks_for_prefork(sys.argv))
             queues, excluded = str_to_list(options.get("queues")), str_to_list(options.get("exclude_queues"))
-            self._read_beside = check_queues(queues or (), excluded or (), queue_name())
+            self._further_queues = check_queues(queues or (), excluded or (), queue_name())
             _check_prepared(own.get("pool") or own.get("pool_cls"))
             super().__init__(app, hostname, **own)
         except (ConfigurationError, ImproperlyConfigured) as error:
@@ -56,10 +56,10 @@ class Worker(celery_worker.Worker):  # type: ignore[misc]
     def on_start(self) -> None:
         """Celery's; the log is open by now."""
         super().on_start()
-        for option in self._left_out:
-            logger.warning("%s has no effect: drains end by themselves, and no event may be cut", option)
-        for queue in self._read_beside:
-            logger.warning("reads the queue %s too: tasks there that are not this package's are discarded", queue)
+        for option in self._ineffective:
+            logger.warning("option without effect, as drains end by themselves option=%s", option)
+        for queue in self._further_queues:
+            logger.warning("worker discards foreign tasks of a further queue queue=%s", queue)
 
     def terminate(self, in_sighandler: bool = False) -> None:
         """Celery's; children may be ended now."""

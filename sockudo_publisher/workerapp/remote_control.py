@@ -1,7 +1,7 @@
-"""Celery's remote control: commands that must not reach our tasks answer why, and change nothing.
+"""Celery's remote control: commands that would harm this package's tasks are refused with the reason.
 
-A time limit would end a drain in the middle of a request, or drop a `publish` message whose event is not stored
-yet; another number of slots would be hidden from the drains, which count on it.
+A time limit would end a drain in the middle of a request, or drop a `publish` message whose event is not stored yet.
+Drains depend on the number of slots and would not notice a change.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _REFUSED = {
 
 
 def refuse_commands() -> None:
-    """Refuse those commands in this process, which is one of our workers."""
-    for name, words in _REFUSED.items():
-        Panel.data[name] = _refusing(words)
+    """Refuse those commands in this worker process."""
+    for name, message in _REFUSED.items():
+        Panel.data[name] = _make_refusal(message)
 
 
-def _refusing(words: str) -> Callable[..., Any]:
+def _make_refusal(message: str) -> Callable[..., Any]:
     def refuse(_state: Any, *_args: Any, **_options: Any) -> Any:
-        return nok(words)
+        return nok(message)
 
     return refuse
 
@@ -59,7 +59,7 @@ class GreenPidbox(pidbox.gPidbox):  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001 -- whatever the broker's client raises
                 if not connection or c.connection is not connection:
                     return
-                logger.warning("remote control lost its connection (%s), connecting again", type(error).__name__)
+                logger.warning("remote control connects again after an error error=%s", type(error).__name__)
                 time.sleep(AGAIN_S)
             else:
                 return

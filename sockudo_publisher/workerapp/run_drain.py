@@ -63,8 +63,8 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
         policy=policy_of(get_settings()),
         control=WorkerControl(app, lane),
         crash_point=crash_point,
-        ask_canaries=canaries.after_trouble,
-        ask_fresh_canaries=canaries.fresh,
+        ask_canaries=canaries.check_after_trouble,
+        ask_fresh_canaries=canaries.check_with_fresh_canaries,
         history_lookup=lambda items, since_ms: look_up_history(items, partial(get, app), since_ms),
     )
 
@@ -80,7 +80,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
     except JournalUnreadable as error:
         app_named(app_name).journal.record_failure(lane, channel, error)
     except JournalUnavailable as error:
-        logger.warning("app %s lane %d: %s; the sweep rings again", app_name, lane, error)
+        logger.warning("drain ended, the sweep rings app=%s lane=%d error=%s", app_name, lane, error)
     except SoftTimeLimitExceeded:
         # In a worker of another app, which has it for all of its tasks: the queue is not at fault.
         logger.warning(

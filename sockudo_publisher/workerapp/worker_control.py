@@ -38,7 +38,7 @@ class WorkerControl:
             try:
                 lanes = journal.lanes()
             except JournalUnreadable:
-                continue  # its sweep says so; no other app stands still for it
+                continue  # the sweep logs it; the other apps go on
             others = [lane for lane in lanes if (name, lane) != (self._app.name, self._lane)]
             if (others and journal.has_waiting_lane(others)) or journal.has_waiting_hold(lanes):
                 return True

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from sockudo_publisher import configure
 from sockudo_publisher.dev.embedded import SockudoServer
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.proxied import Proxied
 from tests.support.proxy import Proxy
 from tests.support.stack import Stack
@@ -30,7 +30,7 @@ def make_proxied(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
             own.environ.update(settings)
             for name, value in own.environ.items():
                 monkeypatch.setenv(name, value)
-            forget_apps()
+            configure()
             return Proxied(own, sockudo, proxy)
 
         yield make

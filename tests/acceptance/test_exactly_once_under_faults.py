@@ -21,16 +21,16 @@ from pathlib import Path
 import pytest
 import redis
 
+from sockudo_publisher import configure
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.operations import status
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import Verdict, compare, numbers
 from tests.support.proxied import counts
 from tests.support.proxy import Connection, Cut, Meanwhile, Pass, Proxy
 from tests.support.publisher import Publisher
-from tests.support.subscriber import Subscriber
 from tests.support.warm import WarmWorker
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.timeout(420)]
@@ -130,8 +130,8 @@ def make_faulty(
             }
             for name, value in env.items():
                 monkeypatch.setenv(name, value)
-            forget_apps()
-            exits.callback(forget_apps)
+            configure()
+            exits.callback(configure)
             subscriber = exits.enter_context(Subscriber(sockudo.ws_url(), *CHANNELS))
             made = Faulty(tmp_path, server, sockudo, proxies, env, subscriber, [], exits)
             made.workers = [made.launch_worker(index) for index in range(WORKERS)]

@@ -10,11 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher import operations, publish_many
+from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.wiring.app import forget_apps
 from tests.acceptance.conftest import MakeProxied
 from tests.support.nginx import nginx_before
 from tests.support.oracle import compare, numbers
@@ -81,7 +80,7 @@ def test_never_sent_behind_nginx_is_never_uncertain(
         nginx = nginx_before(proxy.port, tmp_path / "nginx", ends)
         stack.environ["SOCKUDO_URL"] = at_port(proxied.sockudo.url, nginx)
         monkeypatch.setenv("SOCKUDO_URL", stack.environ["SOCKUDO_URL"])
-        forget_apps()
+        configure()
         channels = stack.channels(CHANNELS)
         seen = stack.subscribe(*channels)
 

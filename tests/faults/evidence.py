@@ -12,7 +12,7 @@ from datetime import datetime
 from itertools import groupby
 from pathlib import Path
 
-from tests.support.subscriber import Received
+from sockudo_publisher.dev.subscriber import Received
 
 from .world import FaultWorld
 

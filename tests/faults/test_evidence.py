@@ -13,8 +13,8 @@ from typing import cast
 
 import pytest
 
+from sockudo_publisher.dev.subscriber import Received
 from tests.support.oracle import Verdict, accepted
-from tests.support.subscriber import Received
 
 from .bounds import (
     EXACT,

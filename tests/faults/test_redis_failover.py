@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher import JournalUnavailable, publish
+from sockudo_publisher import JournalUnavailable, configure, publish
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Proxy
 from tests.support.publisher import Publisher
@@ -164,7 +163,7 @@ def on_pair(stack: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch) -> Stack:
     stack.environ.update(own)
     for name, value in own.items():
         monkeypatch.setenv(name, value)
-    forget_apps()
+    configure()
     return stack
 
 
@@ -173,7 +172,7 @@ def test_event_that_missed_its_replicas_is_sent_once_if_repeated(
 ) -> None:
     """As the error says: with its message id as key, after the replica came back."""
     monkeypatch.setenv("SOCKUDO_REDIS_WAIT", "1:100")
-    forget_apps()
+    configure()
     channel = on_pair.channel()
     seen = on_pair.subscribe(channel)
     on_pair.worker()
@@ -196,7 +195,7 @@ def test_failover_in_traffic_with_wait_loses_nothing(
 ) -> None:
     """Workers and callers find the new primary at the old address; settled batches it never heard of are resent."""
     monkeypatch.setenv("SOCKUDO_REDIS_WAIT", "1:2000")
-    forget_apps()
+    configure()
     channels = on_pair.channels(16)
     seen = on_pair.subscribe(*channels)
     on_pair.worker()
@@ -247,7 +246,7 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
     with Proxy(on_pair.server.port) as proxy:
         on_pair.environ["SOCKUDO_URL"] = proxy.url(on_pair.server.url)
         monkeypatch.setenv("SOCKUDO_URL", on_pair.environ["SOCKUDO_URL"])
-        forget_apps()
+        configure()
         on_pair.worker()
         publisher = Publisher(channels, 1_000_000, BURST, 0.02)
         publisher.start()
@@ -302,7 +301,7 @@ def test_journal_on_a_replica_is_refused_until_promoted(
     assert wait_for(lambda: pair.client(pair.primary).wait(1, 1000) == 1, 60)
     monkeypatch.setenv("SOCKUDO_REDIS_URL", pair.replica.url)
     on_pair.environ["SOCKUDO_REDIS_URL"] = pair.replica.url
-    forget_apps()
+    configure()
     with pytest.raises(JournalUnavailable, match="Redis refused: ReadOnlyError") as caught:
         publish.delay(channel, "n", {"n": 1})
     assert caught.value.stored is False

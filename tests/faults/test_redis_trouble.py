@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher import BacklogFull, BulkError, publish, publish_many
+from sockudo_publisher import BacklogFull, BulkError, configure, publish, publish_many
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack
@@ -26,7 +25,7 @@ def use(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str) -> None:
     for name, value in settings.items():
         stack.environ[name] = value
         monkeypatch.setenv(name, value)
-    forget_apps()
+    configure()
 
 
 def test_full_redis_refuses_callers_and_is_drained(

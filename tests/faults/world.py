@@ -21,17 +21,17 @@ from typing import Any
 
 import redis
 
+from sockudo_publisher import configure
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.errors import JournalUnavailable
 from sockudo_publisher.operations import status
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.nginx import nginx_before
 from tests.support.oracle import compare, numbers
 from tests.support.proxied import counts
 from tests.support.proxy import Connection, Meanwhile, Pass, Proxy, at_port
-from tests.support.subscriber import Subscriber
 
 #: Seconds that the server remembers an id in most scenarios, so that a claim ends in a test's time.
 TTL_S = 40
@@ -234,13 +234,13 @@ def _set_environment(ends: ExitStack, env: Mapping[str, str]) -> None:
         for name in [name for name in os.environ if name.startswith("SOCKUDO_")]:
             del os.environ[name]
         os.environ.update(before)
-        forget_apps()
+        configure()
 
     for name in before:
         if name != "SOCKUDO_BIN":
             del os.environ[name]
     os.environ.update(env)
-    forget_apps()
+    configure()
     ends.callback(restore)
 
 

@@ -49,7 +49,7 @@ def test_bug_is_planted_in_the_copy_alone(tmp_path: Path) -> None:
     workshop = Workshop(tmp_path)
     assert workshop.run(PRINTS, 60.0)[::2] == (0, "5.0")
     found = workshop.plant(Mutant(**{**MUTANT.__dict__, "test": PRINTS}))
-    assert (found.is_found, found.words) == (True, "6.0")
+    assert (found.is_found, found.last_line) == (True, "6.0")
     assert (tmp_path / FILE).read_text() == (ROOT / FILE).read_text() == before
 
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from sockudo_publisher.canaries.ask import EVICTED_S
+from sockudo_publisher.canaries.ask import EVICTION_S
 from sockudo_publisher.canaries.schedule import AFTER_TROUBLE
 from sockudo_publisher.delivery.backoff import QUICK_S
 from sockudo_publisher.delivery.canary_result import CanaryResult
@@ -432,7 +432,7 @@ class World:
                     return CanaryResult(Finding(Outcome.UNKNOWN, "no answer"))
                 if self.scheduler.now < self.server_down_until:
                     return CanaryResult(Finding(Outcome.NOT_SENT, "refused"))
-                if sleep(EVICTED_S):
+                if sleep(EVICTION_S):
                     break
                 self.scheduler.sleep(task, 0.02)
                 is_full = self.server.is_full

@@ -11,7 +11,7 @@ from http.client import HTTPResponse, IncompleteRead
 from io import BytesIO
 from typing import Any
 
-from .subscriber import Received
+from sockudo_publisher.dev.subscriber import Received
 
 
 @dataclass(frozen=True)

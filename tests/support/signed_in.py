@@ -5,12 +5,11 @@ from __future__ import annotations
 import hmac
 import json
 
-from sockudo_publisher.dev.embedded import App
+from sockudo_publisher.dev.embedded import SockudoApp
+from sockudo_publisher.dev.subscriber import Subscriber
 
-from .subscriber import Subscriber
 
-
-def sign_in(subscriber: Subscriber, app: App, user_id: str) -> None:
+def sign_in(subscriber: Subscriber, app: SockudoApp, user_id: str) -> None:
     """`pusher:signin`, and wait for its success."""
     user_data = json.dumps({"id": user_id})
     auth = _auth(app, f"{subscriber.socket_id}::user::{user_data}")
@@ -19,7 +18,7 @@ def sign_in(subscriber: Subscriber, app: App, user_id: str) -> None:
     assert any(frame["event"] == "pusher:signin_success" for frame in subscriber.protocol_frames), subscriber.errors()
 
 
-def join(subscriber: Subscriber, app: App, channel: str, user_id: str) -> None:
+def join(subscriber: Subscriber, app: SockudoApp, channel: str, user_id: str) -> None:
     """Subscribe to a presence channel as a member, and wait for its success."""
     member = json.dumps({"user_id": user_id, "user_info": {"name": user_id}})
     auth = _auth(app, f"{subscriber.socket_id}:{channel}:{member}")
@@ -31,5 +30,5 @@ def join(subscriber: Subscriber, app: App, channel: str, user_id: str) -> None:
     )
 
 
-def _auth(app: App, text: str) -> str:
+def _auth(app: SockudoApp, text: str) -> str:
     return f"{app.key}:{hmac.digest(app.secret.encode(), text.encode(), 'sha256').hex()}"

@@ -11,8 +11,8 @@ from pathlib import Path
 import redis
 
 from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer, WorkerProcess
+from sockudo_publisher.dev.subscriber import Subscriber
 
-from .subscriber import Subscriber
 from .warm import WarmWorker
 
 #: What the real server of the tests remembers, so that a dropped request's claim ends in a test's time.

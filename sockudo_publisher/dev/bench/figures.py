@@ -1,7 +1,7 @@
-"""From times to what is said: medians, rates, ratios, as a table for people and as values for programs. Pure.
+"""Medians, rates and ratios of measured times, as a table for people and as values for programs. Pure.
 
-What both sides of a pair did one right after the other is compared within each round: what slows the machine for
-a while slows both. A ratio is the median of the rounds' ratios.
+The two sides of a pair run one directly after the other, and are compared within each round: a temporary slowdown of
+the machine slows both. A ratio is the median of the rounds' ratios.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from typing import Any
 from ..tally import Verdict
 from .plan import BATCH, RATE, Plan
 
-__all__ = ["DIRECT", "RATES", "TIMES", "Row", "Samples", "percentile", "rates", "times", "values", "words"]
+__all__ = ["DIRECT", "RATES", "TIMES", "Row", "Samples", "describe_verdict", "percentile", "rates", "times", "values"]
 
-#: A row of a table: what, the figure, its spread, and what it is beside the direct calls.
+#: A row of a table: name, figure, spread, and the ratios to the direct calls.
 Row = tuple[str, ...]
 
 #: The columns of :func:`times` and of :func:`rates`.
@@ -26,15 +26,15 @@ RATES = ("", "events/s", "least to most", "x trigger", "x batch", "x ids")
 
 #: The two sides of a pair.
 SIDES = ("delay", "trigger")
-#: What the queue's rates are compared with.
+#: The direct calls with which the queue's rates are compared.
 DIRECT = ("trigger", "trigger_batch", "trigger_batch_with_ids")
 
 
 @dataclass
 class Samples:
-    """What was measured, by side: lists with an entry for each round.
+    """The measurements by side: lists with an entry for each round.
 
-    ``call_us`` and ``latency_ms`` hold every call's (``delay``, ``trigger``); ``rates`` are events a second
+    ``call_us`` and ``latency_ms`` hold the value of every call (``delay``, ``trigger``); ``rates`` are events a second
     (``publish_many``, ``drained`` and those of ``DIRECT``).
     """
 
@@ -81,7 +81,7 @@ def values(samples: Samples, verdict: Verdict, plan: Plan) -> dict[str, Any]:
 
 
 def times(samples: Samples) -> list[Row]:
-    """For people: what a caller waits, and how long an event takes."""
+    """For people: the time of a call, and the time until the subscriber has the event."""
     found = _ratios(samples)
     rows: list[Row] = []
     for what, rounds_of, unit, digits, compared in (
@@ -112,7 +112,7 @@ def rates(samples: Samples, *, here: bool) -> list[Row]:
     return rows
 
 
-def words(verdict: Verdict) -> str:
+def describe_verdict(verdict: Verdict) -> str:
     """For people: whether each event arrived once."""
     if verdict.ok:
         return f"Each of the {verdict.published:,} events arrived exactly once, in order."

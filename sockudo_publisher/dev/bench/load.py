@@ -1,6 +1,6 @@
 """The events of a run, numbered per channel, so that a loss, a repeat or a swap is seen.
 
-Pure but for the random part of the channels' names.
+Pure, except for the random part of the channels' names.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from ..tally import Tally
 
 __all__ = ["EVENT", "PREFIX", "NumberedEvents", "channel_names", "text_of"]
 
-#: What every channel of a run begins with: nobody else's channels do.
+#: The prefix of every channel of a run; no other channel has it.
 PREFIX = "sockudo-publisher-bench-"
 #: The name of every event.
 EVENT = "bench"
@@ -31,7 +31,7 @@ def text_of(data: dict[str, Any]) -> str:
 
 
 class NumberedEvents:
-    """Makes events on ``channels`` in turn, their data of ``size`` bytes, and tells ``tally`` of each."""
+    """Makes events on ``channels`` in turn, with data of ``size`` bytes, and counts each in ``tally``."""
 
     def __init__(self, channels: tuple[str, ...], size: int, tally: Tally) -> None:
         self.channels = channels

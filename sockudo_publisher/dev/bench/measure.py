@@ -1,4 +1,4 @@
-"""Publish through the queue and directly, in turns, and take times. Decides nothing; ``figures`` reads what it took.
+"""Publish through the queue and directly, in turns, and measure times. ``figures`` evaluates them.
 
 Publisher and subscriber are one process with one clock. Each part of a round begins when all events of the one before
 have arrived; the queue's and the direct part of a pair follow each other, and change places with every round.
@@ -29,18 +29,18 @@ from .plan import BATCH, RATE, Amounts, Plan
 
 __all__ = ["EventsMissing", "measure"]
 
-#: Seconds for the very first event: a worker that is there has it out in milliseconds.
+#: Seconds for the first event; a running worker delivers it in milliseconds.
 FIRST_S = 15.0
-#: Seconds without a further event after which what is missing counts as lost.
+#: Seconds without a further event after which missing events count as lost.
 SILENCE_S = 20.0
-#: Seconds to wait, after everything came, for what should not come.
+#: Seconds to wait for repeats after every event arrived.
 EXTRA_S = 0.5
-#: Seconds between looks.
+#: Seconds between two checks.
 LOOK_S = 0.002
 
 
 class EventsMissing(SockudoError):
-    """Events did not arrive in time. ``verdict`` tells how many, of what was published until then."""
+    """Events did not arrive in time. ``verdict`` has their number, among the events published so far."""
 
     def __init__(self, message: str, verdict: Verdict) -> None:
         super().__init__(message)
@@ -58,9 +58,9 @@ def measure(
 ) -> tuple[Samples, Verdict]:
     """All rounds of ``plan`` on ``channels``, which ``subscriber`` sees, and whether each event came once.
 
-    ``worker``: one of our own, frozen while events are stored, so that nobody competes with the caller and the
-    worker begins with all of them waiting. Without it those that run go on. Raises :class:`EventsMissing`, and what
-    publishing raises.
+    ``worker``: the worker that this program started. It is frozen while events are stored, so that it does not compete
+    with the caller and starts when all of them wait. Without ``worker`` the deployment's workers run on. Raises
+    :class:`EventsMissing` and the errors of publishing.
     """
     run = _Measurement(NumberedEvents(channels, plan.bytes, Tally()), subscriber, app, worker)
     say("the first event")
@@ -74,7 +74,7 @@ def measure(
 
 
 class _Measurement:
-    """What is published, what has arrived, and the times so far."""
+    """The events published and received, and the times so far."""
 
     def __init__(
         self, load: NumberedEvents, subscriber: Subscriber, app: str | None, worker: WorkerProcess | None
@@ -83,13 +83,13 @@ class _Measurement:
         self._load = load
         self._subscriber = subscriber
         self._client = app_named(app).client
-        # What is not given costs least: so an application calls it.
+        # Without `app` the call is cheapest, and applications call it so.
         self._options: dict[str, Any] = {} if app is None else {"app": app}
         self._worker = worker
         self._arrived: dict[tuple[str, int], float] = {}
 
     def first(self) -> None:
-        """One event through the queue: is there a worker, and a way to the subscriber?"""
+        """Send one event through the queue, to check that a worker runs and the subscriber receives."""
         self._delay(*self._load.events(1)[0])
         self._arrive(FIRST_S)
 
@@ -104,7 +104,7 @@ class _Measurement:
                 part(count)
 
     def verdict(self) -> Verdict:
-        """Compare what was published with what came; repeats would come last."""
+        """Compare published and received events, after a wait for repeats."""
         until = time.monotonic() + EXTRA_S
         while time.monotonic() < until:
             time.sleep(LOOK_S)

@@ -16,9 +16,9 @@ __all__ = [
     "Plan",
 ]
 
-#: Events stored and drained, over all rounds, where everything is our own.
+#: Events stored and drained, over all rounds, if this program started all parts.
 EVENTS_ALONE = 60_000
-#: The same at somebody's deployment, which has other things to do.
+#: The same on a deployment, which has other work.
 EVENTS_HERE = 3_000
 #: As in ``benchmarks/``, so that the figures can be laid side by side; bytes are those of an event's data.
 DEFAULT_CHANNELS, DEFAULT_BYTES = 64, 230
@@ -29,7 +29,7 @@ MIN_BYTES = 32
 ROUNDS = 3
 #: Events of one ``trigger_batch``: Sockudo takes that many with its default settings.
 BATCH = 100
-#: Single calls of a side in each round: one for so many events in bulk, within these bounds.
+#: Single calls of a side in each round: one for that number of events in bulk, within these bounds.
 EVENTS_PER_CALL, MIN_CALLS, MAX_CALLS = 20, 10, 1000
 #: Events a second of the light load, and how many a side in each round, likewise: it takes most of a run's time.
 RATE = 20

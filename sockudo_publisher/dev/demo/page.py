@@ -1,4 +1,4 @@
-"""The web server of the board: one page and one snapshot, to this machine alone.
+"""The web server of the board: one page and one snapshot, for this machine only.
 
 Starlette under uvicorn, in a thread. The page's events do not pass through here: it takes them from
 Sockudo over its own WebSocket.
@@ -57,7 +57,7 @@ def page_app(snapshot: Callable[[], dict[str, Any]], ws_port: int) -> Starlette:
 
 
 def _policy(html: str, ws_port: int) -> str:
-    """Nothing from anywhere but the page's own script and style, and the one WebSocket."""
+    """The Content-Security-Policy: only the page's own script and style, and one WebSocket."""
 
     def sources(tag: str) -> str:
         found = re.findall(rf"<{tag}>(.*?)</{tag}>", html, re.DOTALL)
@@ -71,7 +71,7 @@ def _policy(html: str, ws_port: int) -> str:
 
 
 def bind_from(wished: int) -> socket.socket:
-    """A socket on ``wished``, else on the next free port. Bound at once, so nobody can take it in between."""
+    """A socket on ``wished``, else on the next free port. Bound at once, so no other program can take it."""
     for port in (*range(wished, min(wished + PORTS_TRIED, 65536)), 0):
         bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         # Not SO_REUSEADDR's other meaning, stealing: on Linux it only forgives TIME_WAIT.
@@ -100,7 +100,7 @@ class PageServer:
 
     @property
     def url(self) -> str:
-        """Where to look."""
+        """The address of the page."""
         return f"http://{HOST}:{self.port}"
 
     def __enter__(self) -> PageServer:

@@ -1,4 +1,4 @@
-"""The publishing side: what an application does, with a real day as its input.
+"""The publishing side: what an application does, with the flights of a real day as its input.
 
 The morning's schedule goes out with ``publish_many``, each update after it with ``publish.delay``. Uses
 the public names of the package alone, as an application would.
@@ -34,7 +34,7 @@ __all__ = ["DayReplay", "publish_day", "publish_year"]
 TICK_S = 0.2
 #: Seconds that the board rests when a day is over, before the next begins.
 NIGHT_S = 12.0
-#: Seconds before an update that Redis did not take is tried again.
+#: Seconds until an update that Redis refused is published again.
 RETRY_S = 1.0
 
 
@@ -47,7 +47,7 @@ class DayReplay:
     speed: float
     start_at: datetime
     stop: threading.Event
-    complain: Callable[[str], None]
+    warn: Callable[[str], None]
 
     def __post_init__(self) -> None:
         self._numbering = Numbering()
@@ -66,10 +66,10 @@ class DayReplay:
     def _open_day(self, *, first: bool) -> None:
         """The schedule, and what had happened before the board's clock starts."""
         self.clock = self.start_at
-        self._many(() if first else self._new_day(), self.clock)
-        self._many(schedule_messages(self.day, self._numbering), self.clock)
+        self._publish_many(() if first else self._new_day(), self.clock)
+        self._publish_many(schedule_messages(self.day, self._numbering), self.clock)
         early = (update for update in self._updates if update.at <= self.start_at)
-        self._many((one for update in early for one in update_messages(update, self._numbering)), self.clock)
+        self._publish_many((one for update in early for one in update_messages(update, self._numbering)), self.clock)
 
     def _new_day(self) -> Iterator[BoardMessage]:
         for origin in ORIGINS:
@@ -89,11 +89,11 @@ class DayReplay:
                 if self.stop.wait(min(TICK_S, left_s)):
                     return
             for message in update_messages(update, self._numbering, sent_ms=time.time_ns() // 1_000_000):
-                if not self._one(message):
+                if not self._publish_one(message):
                     return
                 self.board.apply((message,), update.at)
 
-    def _one(self, message: BoardMessage) -> bool:
+    def _publish_one(self, message: BoardMessage) -> bool:
         """Publish one update. While Redis is away, repeat it under the same key: it is stored once."""
         key = None
         while not self.stop.is_set():
@@ -102,13 +102,13 @@ class DayReplay:
                 return True
             except JournalUnavailable as error:
                 key = error.message_id
-                self.complain(f"Redis does not take events ({error}); trying again")
+                self.warn(f"Redis does not take events ({error}); trying again")
             except BacklogFull as error:
-                self.complain(f"{error}; trying again")
+                self.warn(f"{error}; trying again")
             self.stop.wait(RETRY_S)
         return False
 
-    def _many(self, messages: Iterable[BoardMessage], clock: datetime) -> None:
+    def _publish_many(self, messages: Iterable[BoardMessage], clock: datetime) -> None:
         batch = list(messages)
         publish_many(Event(one.channel, one.name, one.data) for one in batch)
         self.board.apply(batch, clock)
@@ -117,7 +117,7 @@ class DayReplay:
 def publish_day(day: Sequence[Departure], tally: Tally) -> None:
     """The whole day as fast as it goes: the schedule in bulk, each update by itself."""
     numbering = Numbering()
-    publish_many(_noted(schedule_messages(day, numbering), tally))
+    publish_many(_events_of(schedule_messages(day, numbering), tally))
     for message in day_messages(day, numbering):
         tally.note_published(message.channel, message.text())
         publish.delay(message.channel, message.name, message.data)
@@ -125,10 +125,11 @@ def publish_day(day: Sequence[Departure], tally: Tally) -> None:
 
 def publish_year(flights: Iterable[Departure], tally: Tally) -> None:
     """One event for each departure of a long period, in bulk, without holding it in memory."""
-    publish_many(_noted(outcome_messages(flights, Numbering()), tally))
+    publish_many(_events_of(outcome_messages(flights, Numbering()), tally))
 
 
-def _noted(messages: Iterable[BoardMessage], tally: Tally) -> Iterator[Event]:
+def _events_of(messages: Iterable[BoardMessage], tally: Tally) -> Iterator[Event]:
+    """The events to publish, each counted in ``tally``."""
     for message in messages:
         text = message.text()
         tally.note_published(message.channel, text)

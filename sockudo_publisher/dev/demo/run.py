@@ -32,19 +32,19 @@ from .timetable import AIRPORT_CHANNELS, airport_channel, carrier_channels
 
 __all__ = ["live", "once"]
 
-#: Seconds without a further event after which what is missing counts as lost. A dropped request may
+#: Seconds without a further event after which missing events count as lost. A dropped request may
 #: hold a channel back for the two minutes of the server's claim; here nothing drops requests.
 SILENCE_S = 30.0
-#: Seconds to wait, after everything came, for what should not come.
+#: Seconds to wait for repeats after every event arrived.
 EXTRA_S = 0.5
-#: Seconds between looks at progress.
+#: Seconds between two checks of the progress.
 LOOK_S = 0.05
 
 
 def live(
     console: Console, emit: Callable[..., None], *, real: bool, port: int, speed: float, start_at: time_of_day
 ) -> None:
-    """Replay the day on a page until Ctrl-C. ``emit`` is told once it is ready, and at the end."""
+    """Replay the day on a page until Ctrl-C. Calls ``emit`` when it is ready, and at the end."""
     day = departures()
     board = Board()
     with everything_ends(lambda: console.print("[dim]Ending what was started ...[/]")) as stack:
@@ -58,7 +58,7 @@ def live(
             speed=speed,
             start_at=datetime.combine(DAY, start_at),
             stop=threading.Event(),
-            complain=lambda words: console.print(f"[yellow]{escape(words)}[/]"),
+            warn=lambda text: console.print(f"[yellow]{escape(text)}[/]"),
         )
         stack.callback(lambda: emit(ok=True, event="ended", published=board.published))
         _say_where(console, page, stage)
@@ -68,7 +68,7 @@ def live(
 
 
 def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, Any]:
-    """Publish it all, watch it all, compare. Returns the tally; ``ok`` tells whether it is right."""
+    """Publish and receive all events, and compare. Returns the tally; ``ok``: each event arrived once, in order."""
     day = departures()
     tally = Tally()
     channels = AIRPORT_CHANNELS if year_sdist else (*AIRPORT_CHANNELS, *carrier_channels(day))
@@ -114,7 +114,7 @@ def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, A
 
 @contextmanager
 def _every(seconds: float, do: Callable[[], None]) -> Iterator[None]:
-    """Do it every so often meanwhile, in a thread."""
+    """Call ``do`` every ``seconds`` in a thread, until the block ends."""
     stop = threading.Event()
 
     def run() -> None:
@@ -138,7 +138,7 @@ def _snapshot(board: Board, stage: Stage, day: Any, speed: float) -> Callable[[]
         "speed": speed,
         "airports": [{"code": code, "name": name, "channel": airport_channel(code)} for code, name in ORIGINS.items()],
         "carriers": carrier_channels(day),
-        "parts": stage.words,
+        "parts": stage.description,
     }
     return lambda: {**fixed, **board.snapshot()}
 
@@ -187,9 +187,9 @@ def _say_tally(console: Console, result: dict[str, Any], error: Exception | None
     table.add_column()
     table.add_row(f"{result['published']:,}", f"published on {result['channels']} channels")
     table.add_row(f"{result['seen']:,}", "seen by the subscriber")
-    for name, words in (("lost", "lost"), ("duplicates", "seen twice"), ("out_of_order", "out of order")):
+    for name, text in (("lost", "lost"), ("duplicates", "seen twice"), ("out_of_order", "out of order")):
         colour = "red" if result[name] else "green"
-        table.add_row(f"[{colour}]{result[name]:,}[/]", words)
+        table.add_row(f"[{colour}]{result[name]:,}[/]", text)
     if result["altered"]:
         table.add_row("[red]![/]", "not all arrived as they were published")
     table.add_row(

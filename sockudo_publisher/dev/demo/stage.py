@@ -1,7 +1,7 @@
 """The parts around the demo and the bench: Redis, Sockudo, a worker. ``embedded`` finds, starts and ends them.
 
 Here they are put together, announced, and made this process' settings: whatever ``SOCKUDO_*`` the caller
-has set is left aside, so that neither ever publishes to somebody's real server.
+has set is left aside, so that neither ever publishes to a real server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ...config.settings import Settings, configure
-from ..embedded import App, ChildProcess, DevServer, RedisServer, SockudoServer, WorkerProcess
+from ..embedded import ChildProcess, DevServer, RedisServer, SockudoApp, SockudoServer, WorkerProcess
 from ..embedded.sockudo import sockudo_version
 
 __all__ = ["HOST", "Stage", "start"]
@@ -42,8 +42,8 @@ class Stage:
     worker: WorkerProcess
 
     @property
-    def words(self) -> str:
-        """In a line."""
+    def description(self) -> str:
+        """The parts in one line of text."""
         return f"{self.redis_name}, {self.server_name}, Celery {version('celery')} worker"
 
     def values(self) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
     Raises :class:`~sockudo_publisher.dev.embedded.PartMissing` or ``PartFailed``.
     """
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-demo-", ignore_cleanup_errors=True))
-    app = App(id="demo", key="demo-key", secret=secrets.token_hex(16))
+    app = SockudoApp(id="demo", key="demo-key", secret=secrets.token_hex(16))
     redis = RedisServer(f"{directory}/redis")
     server: DevServer | SockudoServer
     if real:

@@ -1,4 +1,4 @@
-"""What the board is told, and when: departures become updates, updates become numbered messages.
+"""The board's messages and their times: departures become updates, updates become numbered messages.
 
 Everything here is a pure function of its arguments. The data says when a flight was due and when it
 left; the moments in between (when a delay was announced, when boarding began) are not in it and are

@@ -1,4 +1,4 @@
-"""An embedded Sockudo for development and tests: a look-alike of the real server's HTTP API and WebSockets.
+"""An embedded Sockudo for development and tests: it imitates the real server's HTTP API and WebSockets.
 
 First step: what a publisher and a plain subscriber need. ``POST /events`` and ``/batch_events`` with the
 request signature, the limits, and the deduplication of ``message_id`` per channel; ``/up``; WebSocket

@@ -25,7 +25,7 @@ SHUTDOWN_S = 1
 
 
 def arguments() -> argparse.ArgumentParser:
-    """What the command takes."""
+    """The arguments of the command."""
     parser = argparse.ArgumentParser(prog="python -m sockudo_publisher.dev.devserver", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=6001, help="0: a free one")
@@ -45,7 +45,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> ServerConfig:
-    """From the command line and the environment. Raises ``ValueError``, which never shows a secret."""
+    """Read the command line and the environment. Raises ``ValueError``, which never shows a secret."""
     limits = ServerLimits()
     for text in options.limit:
         limits = limits.with_setting(text)
@@ -62,7 +62,7 @@ def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.e
 
 
 class _Uvicorn(uvicorn.Server):
-    """Says when it is ready."""
+    """A server that prints when it is ready."""
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -87,7 +87,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         log_level="warning",
         server_header=False,
         backlog=BACKLOG,
-        # The other one stands on an interface that websockets has deprecated.
+        # The other implementation uses an interface that websockets has deprecated.
         ws="websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "websockets",
         ws_max_size=MAX_FRAME_BYTES,
         # The protocol has pings of its own.

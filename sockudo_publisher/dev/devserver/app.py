@@ -1,4 +1,4 @@
-"""The edge: routes, bodies, headers, WebSockets. What they mean is decided by the modules beside this one."""
+"""The edge: routes, bodies, headers, WebSockets. The other modules of this room decide what they mean."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ PONG_TIMEOUT_S = 30
 # Close codes of the protocol (docs/server.md, 12).
 UNKNOWN_APP, TOO_SLOW, NO_PONG = 4001, 4100, 4201
 
-# The real server closes after every answer under /apps/: no client may get used to anything better.
+# The real server closes after every answer under /apps/, so this one does too.
 _CLOSE = {"Connection": "close"}
 
 
 def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monotonic) -> ASGIApp:
-    """The ASGI application of a server with this configuration and an empty memory.
+    """The ASGI application of a server with this configuration and an empty dedup memory.
 
     ``clock`` is what ids expire by, in seconds; requests are checked against the wall clock.
     """
@@ -87,7 +87,7 @@ class _Server:
         return _answer(await self._publishers[app.id].publish_batch(decode_batch(body)))
 
     async def websocket(self, websocket: WebSocket) -> None:
-        """``/app/{key}``: protocol 7, or whatever number the client gives but 2."""
+        """``/app/{key}``: protocol 7, or any number except 2."""
         if not _is_protocol_7(websocket.query_params.get("protocol")):
             refusal = Response("Failed to deserialize query string: protocol", 400, media_type="text/plain")
             await websocket.send_denial_response(refusal)
@@ -95,8 +95,8 @@ class _Server:
         app = self._config.app_by_key(websocket.path_params["key"])
         await websocket.accept()
         if app is None:
-            # Kinder than the real server, which hangs up without a word (seen on 5.2.0): a developer's most
-            # likely mistake is told, with the code that the protocol has for it.
+            # The real server closes the connection without an error (seen on 5.2.0). This one names a developer's
+            # most likely mistake, with the protocol's code for it.
             await websocket.send_text(error(UNKNOWN_APP, "Application key not found or invalid"))
             await websocket.close(UNKNOWN_APP)
             return
@@ -150,7 +150,7 @@ async def _send(websocket: WebSocket, session: Session) -> None:
 
 
 async def _receive(websocket: WebSocket, session: Session) -> None:
-    """Until the client goes, or is silent and does not answer a ping."""
+    """Receive until the client disconnects, or does not answer a ping."""
     timeout_s = ACTIVITY_TIMEOUT_S
     while True:
         try:
@@ -170,7 +170,7 @@ async def _receive(websocket: WebSocket, session: Session) -> None:
 
 
 def _is_protocol_7(protocol: str | None) -> bool:
-    """Any number of a byte, as the real server takes it, but 2, which is another protocol."""
+    """Whether the number is a byte except 2 (another protocol); the real server accepts all of these."""
     return protocol is None or (
         protocol.isascii() and protocol.isdigit() and int(protocol) <= 255 and int(protocol) != 2
     )
@@ -198,7 +198,7 @@ async def _unrouted(request: Request, problem: Exception) -> Response:
 
 
 class _StripSlash:
-    """One trailing slash is no part of a path, for the routes as for the signature."""
+    """Remove one trailing slash of a path, for the routes and the signature."""
 
     def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
         self._app = app

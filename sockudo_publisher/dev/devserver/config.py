@@ -1,4 +1,4 @@
-"""What a development server is told at its start: apps, limits, how long it remembers."""
+"""The configuration of a development server: apps, limits, how long it remembers ids."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ServerConfig:
     apps: tuple[AppConfig, ...]
     #: How long an id is remembered after its event was published (``idempotency.ttl_seconds``).
     dedup_ttl_s: float = 120.0
-    #: How many are; when it is full, no new one is, as with the real server's memory cache.
+    #: Maximum number of remembered ids; then no new id is remembered, as in the real server's memory cache.
     dedup_capacity: int = 1_000_000
 
     def app_by_key(self, key: str) -> AppConfig | None:

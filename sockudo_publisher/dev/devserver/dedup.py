@@ -1,4 +1,4 @@
-"""What the server remembers of published events, per app and channel: so that a resend is not delivered again.
+"""The dedup memory per app and channel: a resend is not delivered again.
 
 A record is *pending* while its event is being published and *committed* afterwards. A failed publish takes
 its record away; a commit starts its time anew. Facts: docs/server.md, 3.2 and 3.5.
@@ -24,7 +24,7 @@ RecordKey = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Claim:
-    """Nobody has published this: publish it, then commit or abort."""
+    """A new id: publish the event, then commit or abort."""
 
     key: RecordKey
     fingerprint: bytes
@@ -33,7 +33,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class StoredReceipt:
-    """It is published already: answer with the receipt of that."""
+    """The event is already published: answer with its receipt."""
 
     acknowledgement_id: str
 
@@ -45,7 +45,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class InProgress:
-    """Another request is publishing it, or died while it did."""
+    """Another request is publishing the event, or ended while it did."""
 
 
 Decision = Claim | StoredReceipt | Conflict | InProgress
@@ -61,7 +61,7 @@ class _Record:
 
 
 def fingerprint(message: Message, channel: str) -> bytes:
-    """What must be the same in a resend: channel, name, data text, tags, id and extras; nothing else.
+    """The fields that must be equal in a resend: channel, name, data text, tags, id and extras; nothing else.
 
     Absent is not the same as empty. The real server's fingerprint depends on the order of unordered maps
     when ``extras.headers`` has two entries or more; this one does not.
@@ -94,7 +94,7 @@ class DedupStore:
         return len(self._records)
 
     def begin(self, key: RecordKey, fingerprint: bytes) -> Decision:
-        """Claim the key, or say what is known of it."""
+        """Claim the key, or return its state."""
         self._expire()
         record = self._records.get(key)
         if record is None:
@@ -107,18 +107,18 @@ class DedupStore:
         return StoredReceipt(record.acknowledgement_id) if record.state == "committed" else InProgress()
 
     def commit(self, claim: Claim, acknowledgement_id: str) -> None:
-        """It is published. Its time starts anew."""
+        """Record the claim's event as published. Its time to live starts again."""
         self._expire()
         if self._is_owned(claim):
             self._write(claim, "committed", acknowledgement_id)
 
     def abort(self, claim: Claim) -> None:
-        """It could not be published: as if never claimed."""
+        """Remove a claim whose event could not be published."""
         if self._is_owned(claim):
             del self._records[claim.key]
 
     def forget(self) -> None:
-        """Everything, as a restart does."""
+        """Remove all records, as a restart does."""
         self._records.clear()
 
     def _is_owned(self, claim: Claim) -> bool:

@@ -90,7 +90,7 @@ class Publisher:
         return self._answer(message, channel, acknowledgement_id)
 
     async def _begin(self, message: Message, channel: str, key: str) -> Decision:
-        """Claim, or what another request came to, waiting about a second for it."""
+        """Claim the key, or return the result of another request with it, after a wait of about a second."""
         record, payload = (self._app.id, channel, key), fingerprint(message, channel)
         decision = self._dedup.begin(record, payload)
         for _ in range(PENDING_LOOKS):
@@ -120,5 +120,5 @@ class Publisher:
         if "subscription_count" in wanted:
             answer["subscription_count"] = self._registry.count(channel)
         if "user_count" in wanted and channel.startswith("presence-"):
-            answer["user_count"] = 0  # no presence channels yet
+            answer["user_count"] = 0  # this server has no presence channels
         return answer

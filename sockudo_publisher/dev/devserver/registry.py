@@ -1,4 +1,4 @@
-"""Who listens to what: the subscriptions of one app's sockets. Pure bookkeeping.
+"""The subscriptions of one app's sockets. Pure bookkeeping.
 
 ``Socket`` is whatever can be given a frame; the registry never sends by itself.
 """
@@ -28,12 +28,12 @@ class Registry:
         self._sockets: dict[Socket, set[str]] = {}
 
     def subscribe(self, socket: Socket, channel: str) -> None:
-        """Again is the same as once."""
+        """Subscribe the socket; a repeat changes nothing."""
         self._channels.setdefault(channel, {})[socket] = None
         self._sockets.setdefault(socket, set()).add(channel)
 
     def unsubscribe(self, socket: Socket, channel: str) -> None:
-        """A channel that the socket is not in is no error."""
+        """Unsubscribe the socket; no error if it is not in the channel."""
         self._sockets.get(socket, set()).discard(channel)
         members = self._channels.get(channel)
         if members is not None:
@@ -42,13 +42,13 @@ class Registry:
                 del self._channels[channel]
 
     def remove(self, socket: Socket) -> None:
-        """The connection is gone."""
+        """Remove a socket whose connection has ended."""
         for channel in list(self._sockets.get(socket, ())):
             self.unsubscribe(socket, channel)
         self._sockets.pop(socket, None)
 
     def audience(self, channel: str, *, excluding: str | None = None) -> Iterator[Socket]:
-        """Everyone in the channel but the socket with this id."""
+        """Send to all sockets in the channel except the one with this id."""
         for socket in self._channels.get(channel, ()):
             if socket.socket_id != excluding:
                 yield socket

@@ -1,4 +1,4 @@
-"""Who may publish and subscribe: the signatures of requests and of private channels. Pure, the clock is an argument.
+"""Check the signatures of requests and of private channels. Pure; the clock is an argument.
 
 Written from the server's rules (docs/server.md, 2 and 7) and from its answers, apart from the
 client's signing on purpose. The order of the checks is the server's.

@@ -1,4 +1,4 @@
-"""One WebSocket client's side of the protocol: what each of its frames does, and the queue of frames for it.
+"""One WebSocket client's session: the effect of each of its frames, and the queue of frames for it.
 
 No I/O: ``app`` hands in the texts that came and sends what is queued.
 """
@@ -58,11 +58,11 @@ class Session:
         return frames
 
     def end(self) -> None:
-        """The connection is gone."""
+        """End the session: remove its subscriptions."""
         self._registry.remove(self)
 
     def receive(self, text: str) -> None:
-        """Do what one frame of the client says; answers are queued."""
+        """Handle one frame of the client; answers are queued."""
         try:
             frame = json.loads(text)
         except (ValueError, RecursionError):
@@ -80,7 +80,7 @@ class Session:
             case str(event) if event.startswith("client-"):
                 self.put(error(NO_CLIENT_EVENTS, "Client event error: Client events are not enabled for this app"))
             case str():
-                pass  # a pong, or an event that nobody knows: ignored, as by the real server
+                pass  # a pong or an unknown event: ignored, as by the real server
             case _:
                 self.put(error(BAD_FRAME, "Invalid event name: Event name is required"))
 

@@ -1,4 +1,4 @@
-"""The server's rules for events: batch size, name, size, channels, AI events, keys. Pure; order and words are its own.
+"""The server's rules for events: batch size, name, size, channels, AI events, keys. Pure; with its order and texts.
 
 Facts: docs/server.md, 4.2.
 """

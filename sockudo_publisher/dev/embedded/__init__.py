@@ -1,6 +1,6 @@
 """Real parts on this machine, started and stopped from Python: for the demo, ``make stack`` and the tests.
 
-A Redis, a Sockudo, the look-alike of ``devserver`` and Celery workers, each a child process of its own
+A Redis, a Sockudo, the development server (``devserver``) and Celery workers, each a child process of its own
 process group, on free ports of 127.0.0.1, with a log file. Everything started here ends with the
 process that started it, however that ends. May import the standard library, redis, and the package's
 ``errors`` and ``client.signing``; nothing of the core imports this room.
@@ -8,7 +8,7 @@ process that started it, however that ends. May import the standard library, red
 
 from __future__ import annotations
 
-from .app import DEFAULT_APP, App
+from .app import DEFAULT_APP, SockudoApp
 from .devserver import DevServer
 from .errors import EmbeddedError, PartFailed, PartMissing
 from .ports import free_port, free_ports
@@ -19,13 +19,13 @@ from .worker import WorkerProcess
 
 __all__ = [
     "DEFAULT_APP",
-    "App",
     "ChildProcess",
     "DevServer",
     "EmbeddedError",
     "PartFailed",
     "PartMissing",
     "RedisServer",
+    "SockudoApp",
     "SockudoServer",
     "WorkerProcess",
     "find_redis_server",

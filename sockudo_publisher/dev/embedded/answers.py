@@ -1,4 +1,4 @@
-"""Whether a Sockudo (or its look-alike) on a local port answers, and knows an app.
+"""Whether a Sockudo (real or embedded) on a local port answers and knows an app.
 
 An open port proves little: a server with an unreadable configuration starts with another one
 (docs/server.md, 10.1), so a signed request must be accepted too.
@@ -10,7 +10,7 @@ import http.client
 import time
 
 from ...client.http.credentials import Credentials
-from .app import App
+from .app import SockudoApp
 from .ports import LOOPBACK
 
 __all__ = ["accepts", "is_up"]
@@ -19,12 +19,12 @@ __all__ = ["accepts", "is_up"]
 ANSWER_TIMEOUT_S = 2.0
 
 
-def is_up(port: int, app: App) -> bool:
+def is_up(port: int, app: SockudoApp) -> bool:
     """Whether ``GET /up/{app}`` says that the server and the app are well."""
     return _status(port, f"/up/{_credentials(app).path.rpartition('/')[2]}") == 200
 
 
-def accepts(port: int, app: App) -> bool:
+def accepts(port: int, app: SockudoApp) -> bool:
     """Whether an empty batch, signed with the app's key and secret, is accepted."""
     credentials = _credentials(app)
     path, body = f"{credentials.path}/batch_events", b'{"batch":[]}'
@@ -32,7 +32,7 @@ def accepts(port: int, app: App) -> bool:
     return _status(port, f"{path}?{query}", body) == 200
 
 
-def _credentials(app: App) -> Credentials:
+def _credentials(app: SockudoApp) -> Credentials:
     """The client's own, for its way to write an app id in a path: Sockudo compares the two undecoded."""
     return Credentials.from_parts(app.id, app.key, app.secret)
 

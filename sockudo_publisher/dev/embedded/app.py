@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-__all__ = ["DEFAULT_APP", "App"]
+__all__ = ["DEFAULT_APP", "SockudoApp"]
 
 
 @dataclass(frozen=True)
-class App:
+class SockudoApp:
     """One app, as the server's configuration has it. ``limits`` are the server's ``policy.limits``.
 
     ``max_event_batch_size`` is raised above what workers send (500, up to 1,000 when measured). ``policy``
@@ -31,4 +31,4 @@ class App:
         return f"http://{key}:{secret}@{host}:{port}/apps/{app_id}"
 
 
-DEFAULT_APP = App()
+DEFAULT_APP = SockudoApp()

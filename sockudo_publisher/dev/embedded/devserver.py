@@ -1,4 +1,4 @@
-"""The package's own look-alike of Sockudo (``devserver``) as a child process."""
+"""The package's development server (``devserver``) as a child process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from .answers import accepts, is_up
-from .app import DEFAULT_APP, App
+from .app import DEFAULT_APP, SockudoApp
 from .ports import LOOPBACK, free_port
 from .process import ChildProcess
 
@@ -26,7 +26,7 @@ class DevServer(ChildProcess):
     def __init__(
         self,
         directory: Path | str,
-        apps: Sequence[App] = (DEFAULT_APP,),
+        apps: Sequence[SockudoApp] = (DEFAULT_APP,),
         *,
         port: int | None = None,
         dedup_ttl_s: float = 120.0,
@@ -49,7 +49,7 @@ class DevServer(ChildProcess):
         """The first app's ``SOCKUDO_URL``."""
         return self.url_of(self.apps[0])
 
-    def url_of(self, app: App) -> str:
+    def url_of(self, app: SockudoApp) -> str:
         """An app's ``SOCKUDO_URL``."""
         return app.url(LOOPBACK, self.port)
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a part: it is not on this machine, or it does not run."""
+"""The errors of parts: a part is not on this machine, or does not run."""
 
 from __future__ import annotations
 

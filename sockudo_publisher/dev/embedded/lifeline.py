@@ -1,9 +1,9 @@
 """Children that end with the process that started them, however it ends (also by SIGKILL).
 
-One small watcher process per process that starts children. It holds the reading end of a pipe and is
-told the process groups; when the pipe closes, which the kernel does when its owner dies, it kills
-the groups that are left. ``PR_SET_PDEATHSIG`` alone does not do: it fires when the *thread* that
-started the child ends, reaches the child but not its children, and is Linux' only.
+Each process that starts children has one small watcher process, which reads the process groups from a pipe. When the
+owner dies, the kernel closes the pipe, and the watcher kills the remaining groups. ``PR_SET_PDEATHSIG`` alone is not
+enough: it fires when the *thread* that started the child ends, reaches the child but not its children, and exists on
+Linux only.
 
 The watcher is this file, run as a script: it imports nothing of the package.
 """
@@ -26,27 +26,27 @@ _owner = 0
 
 
 def tie(pgid: int) -> None:
-    """Let the process group end with this process."""
-    _tell(f"+{pgid}\n")
+    """End the process group when this process ends."""
+    _send(f"+{pgid}\n")
 
 
 def untie(pgid: int) -> None:
-    """The group has ended: its number may belong to others from now on."""
-    _tell(f"-{pgid}\n")
+    """Remove a group that has ended: another process may get its number."""
+    _send(f"-{pgid}\n")
 
 
-def _tell(line: str) -> None:
+def _send(line: str) -> None:
     global _pipe, _owner  # noqa: PLW0603 -- one watcher per process is the point
     with _lock:
         if _owner != os.getpid():  # none yet, or a fork's, whose children are not its parent's
             _pipe = _start_watcher()
             _owner = os.getpid()
-        with contextlib.suppress(BrokenPipeError):  # somebody killed the watcher: atexit is left
+        with contextlib.suppress(BrokenPipeError):  # the watcher was killed: atexit still ends the children
             os.write(_pipe, line.encode())  # shorter than PIPE_BUF: one piece
 
 
 def _start_watcher() -> int:
-    reading, writing = os.pipe()  # neither is inherited by what we start, but for stdin below
+    reading, writing = os.pipe()  # not inherited by children, except as stdin below
     watcher = subprocess.Popen(
         [sys.executable, "-I", "-S", __file__],
         stdin=reading,
@@ -55,7 +55,7 @@ def _start_watcher() -> int:
         start_new_session=True,  # Ctrl-C must not end it before its owner
     )
     os.close(reading)
-    watcher.returncode = 0  # outlives us on purpose: nobody is to wait for it, nor to be warned of it
+    watcher.returncode = 0  # it outlives this process on purpose: no wait, no warning
     return writing
 
 

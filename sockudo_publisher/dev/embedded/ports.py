@@ -25,7 +25,7 @@ _given: set[int] = set()
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 on which nobody listens, and which this process has not given out before.
+    """A port of 127.0.0.1 that is free, and that this process has not returned before.
 
     Below the range of outgoing connections: a server that restarts on its port would otherwise find it
     taken by a client's connection, and a client that retries a stopped server can connect to itself.

@@ -30,7 +30,7 @@ __all__ = ["ChildProcess", "wait_for"]
 START_TIMEOUT_S = 60.0
 #: Seconds between SIGTERM and SIGKILL.
 STOP_TIMEOUT_S = 10.0
-#: Seconds between two looks at a condition.
+#: Seconds between two checks of a condition.
 POLL_S = 0.02
 #: Bytes of the log's end that an error quotes.
 LOG_TAIL_BYTES = 2000
@@ -41,7 +41,7 @@ _running: weakref.WeakSet[ChildProcess] = weakref.WeakSet()
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, poll_s: float = POLL_S) -> bool:
-    """Look until the condition holds; whether it did before ``timeout_s`` was over."""
+    """Wait until the condition holds. Returns whether it did within ``timeout_s``."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > deadline:
@@ -220,7 +220,7 @@ class ChildProcess(ABC):
 
 
 def _has_ended(process: subprocess.Popen[bytes]) -> bool:
-    """Whether it has ended, without reaping it where the system can say so."""
+    """Whether the process has ended; on Linux without reaping it."""
     if process.returncode is not None:
         return True
     if sys.platform == "linux":
@@ -242,7 +242,7 @@ def _group_members(pgid: int) -> list[int]:
 
 @atexit.register
 def _kill_all() -> None:
-    """What nobody stopped. A forked child of ours leaves its parent's parts alone."""
+    """Kill parts that were not stopped. A forked child does not touch its parent's parts."""
     for part in list(_running):
         if part._is_ours():
             part.kill()

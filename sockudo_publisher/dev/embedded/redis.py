@@ -126,7 +126,7 @@ class RedisServer(ChildProcess):
 
     def _command(self) -> list[str]:
         command = [str(self.program), "--bind", LOOPBACK, "--port", str(self.port), "--daemonize", "no", "--save", ""]
-        # A server told so by the environment would leave its process group (systemd, upstart).
+        # With systemd's or upstart's variables in the environment it would leave its process group.
         command += ["--supervised", "no", "--maxmemory-policy", "noeviction"]
         command += ["--appendonly", "yes" if self._appendonly else "no", "--appendfsync", "everysec"]
         if self._maxmemory is not None:

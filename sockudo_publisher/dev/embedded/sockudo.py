@@ -1,4 +1,4 @@
-"""The real Sockudo of our own: find the binary, write its configuration, run it.
+"""A real Sockudo: find the binary, write its configuration, run it.
 
 Settings and their reasons: worker/sockudo.toml (what production needs) and docs/server.md, 10.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote
 
 from .answers import accepts, is_up
-from .app import DEFAULT_APP, App
+from .app import DEFAULT_APP, SockudoApp
 from .errors import PartMissing
 from .ports import LOOPBACK, free_port
 from .process import ChildProcess
@@ -32,7 +32,7 @@ CACHE_MAX_CAPACITY = 1_000_000
 #: Messages that may wait for one slow subscriber: past the server's default of 1,000 they are dropped in silence.
 MAX_WAITING_MESSAGES = 100_000
 
-# What a child may see of our environment: the server lets variables override its file (PORT, REDIS_URL, ...).
+# The variables that a child inherits: the server lets variables override its file (PORT, REDIS_URL, ...).
 _PASSED_ON = ("HOME", "LANG", "LC_ALL", "PATH", "TMPDIR", "TZ")
 
 
@@ -78,7 +78,7 @@ class SockudoServer(ChildProcess):
     def __init__(
         self,
         directory: Path | str,
-        apps: Sequence[App] = (DEFAULT_APP,),
+        apps: Sequence[SockudoApp] = (DEFAULT_APP,),
         *,
         port: int | None = None,
         dedup_ttl_s: int = DEDUP_TTL_S,
@@ -127,7 +127,7 @@ class SockudoServer(ChildProcess):
         """The first app's ``SOCKUDO_URL``."""
         return self.url_of(self.apps[0])
 
-    def url_of(self, app: App) -> str:
+    def url_of(self, app: SockudoApp) -> str:
         """An app's ``SOCKUDO_URL``."""
         return app.url(LOOPBACK, self.port)
 
@@ -162,7 +162,7 @@ class SockudoServer(ChildProcess):
         return all(is_up(self.port, app) and accepts(self.port, app) for app in self.apps)
 
 
-def _app_settings(app: App, dedup_ttl_s: int) -> dict[str, Any]:
+def _app_settings(app: SockudoApp, dedup_ttl_s: int) -> dict[str, Any]:
     return {
         "id": app.id,
         "key": app.key,

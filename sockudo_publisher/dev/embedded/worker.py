@@ -1,4 +1,4 @@
-"""A Celery worker of our own: the package's, in a process group with its pool."""
+"""A Celery worker of this package, in a process group with its pool."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _READY = re.compile(r"\S+@\S+ ready\.$", re.MULTILINE)
 
 
 class WorkerProcess(ChildProcess):
-    """``celery -A sockudo_publisher.workerapp worker``, ready when Celery says so in the log.
+    """``celery -A sockudo_publisher.workerapp worker``, ready when Celery logs it.
 
-    ``env`` are the ``SOCKUDO_*`` settings; those of our own environment are not passed on. ``pool`` and
+    ``env`` are the ``SOCKUDO_*`` settings; those of this process's environment are not passed on. ``pool`` and
     ``concurrency`` are the worker's own by default; ``args`` are further options of ``celery worker``.
     ``directory`` takes the log and is the working directory.
     """

@@ -1,9 +1,8 @@
-"""The sweep: every worker looks every second for lanes whose doorbell was lost, and for held channels that are due.
+"""The sweep: every second, every worker searches for lanes whose doorbell was lost, and for held channels that are due.
 
-Its I/O runs in a thread of its own, not in the consumer's timer, so a slow broker or Redis stops
-neither. When the broker takes no doorbell, or takes them and no worker answers (its queue is read by
-none: a consumer was cancelled, or the broker is another than the workers'), the sweep drains in this
-process: the journal needs Redis and Sockudo only.
+Its I/O runs in its own thread, not in the consumer's timer, so a slow broker or Redis does not stop the consumer. If
+the broker takes no doorbell, or takes doorbells that no worker answers (a cancelled consumer, or a broker that the
+workers do not use), the sweep drains in this process: the journal needs only Redis and Sockudo.
 """
 
 from __future__ import annotations
@@ -38,19 +37,19 @@ _Queue = TypeVar("_Queue")
 #: Seconds between two sweeps of one worker.
 EVERY_S = 1.0
 
-#: Seconds between two looks at an app's dead letters: they are bounded where they are written, their age is not.
+#: Seconds between two trims of an app's dead letters: writes bound their number and size, only this bounds their age.
 TRIM_EVERY_S = 10.0
 
 #: Drains that the sweep runs itself while doorbells reach no worker.
 OWN_DRAINS = 8
 
-#: Why it does.
+#: The reasons.
 AWAY = "the broker is away"
 UNHEARD = "no worker answers its doorbells"
 
 
 class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
-    """A step of the worker: started after its pool, so that forked children are not made beside the thread."""
+    """A step of the worker. It starts after the pool, so that the pool does not fork while the thread runs."""
 
     requires = {"celery.worker.components:Pool"}
 
@@ -62,60 +61,60 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
             self._presence.enter()
         except ConfigurationError as error:
             refuse(error)
-        self._over = threading.Event()
+        self._end = threading.Event()
         self._thread: threading.Thread | None = None
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
         self._draining: set[tuple[str, int, str | None]] = set()
         self._trim_at: dict[str, float] = {}  # app -> when its dead letters are looked at again, monotonic
-        self._asked: set[str] = set()  # apps whose number of lanes is what our settings want, or becomes it
+        self._apps_with_lanes: set[str] = set()  # apps whose number of lanes is or becomes SOCKUDO_LANES
 
     def start(self, _parent: Any) -> None:
-        """Begin to sweep."""
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="sockudo-sweep", daemon=True)
         self._thread.start()
 
     def stop(self, _parent: Any) -> None:
-        """End it; drains of its own see the worker's stop."""
+        """End the thread; drains that the sweep runs see the worker's stop."""
         stop.flag.set()
-        self._over.set()
+        self._end.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._own.shutdown(wait=True)
-        # Last, when nothing of this worker is sent any more.
+        # Last, when this worker sends nothing any more.
         self._presence.leave()
 
     terminate = stop
 
     def _run(self) -> None:
-        while not self._over.wait(EVERY_S) and not stop.flag.is_set():
+        while not self._end.wait(EVERY_S) and not stop.flag.is_set():
             for name in get_settings().app_urls():
                 try:
                     if self._contradicts_others(name):
                         return
-                    # Once a worker's life: in a rolling change old and new ones would ask against each other.
-                    if name not in self._asked and app_named(name).journal.ask_for_lanes():
-                        self._asked.add(name)
+                    # Once per worker: in a rolling change, old and new workers would undo each other's request.
+                    if name not in self._apps_with_lanes and app_named(name).journal.ask_for_lanes():
+                        self._apps_with_lanes.add(name)
                     for lane, channel, why in sweep_once(name, has_free_slot=has_free_slot()):
                         self._drain_here(name, lane, channel, why)
-                    # Last: dead letters that cannot be trimmed keep no lane from being rung.
+                    # Last: a failed trim must not keep a lane from being rung.
                     if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
                         self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
                 except JournalUnavailable as error:
-                    logger.warning("sweep of app %s: %s", name, error)
+                    logger.warning("sweep failed app=%s error=%s", name, error)
                 except ConfigurationError as error:
-                    logger.error("sweep of app %s: %s", name, error)  # noqa: TRY400 -- the message says it all
+                    logger.error("sweep failed app=%s error=%s", name, error)  # noqa: TRY400 -- the message says it all
                 except Exception:
-                    # A sweep that died would leave lost doorbells lost: it goes on, and says what happened.
-                    logger.exception("sweep of app %s", name)
+                    # The sweep goes on: without it, lost doorbells would stay lost.
+                    logger.exception("sweep failed app=%s", name)
 
     def _contradicts_others(self, name: str) -> bool:
-        """Whether this worker must end, which it then does: Redis was away when it started, or lost the records."""
+        """Announce this worker. If others contradict it (Redis was away at its start), end it and return ``True``."""
         try:
             self._presence.beat(name)
         except JournalUnavailable as error:
-            logger.debug("app %s: not announced: %s", name, error)  # where Redis is away, the sweep says so
+            logger.debug("worker not announced app=%s error=%s", name, error)  # the sweep warns if Redis is away
         except ConfigurationError as error:
-            logger.error("the worker ends: %s", error)  # noqa: TRY400 -- the message says it all
+            logger.error("worker ends error=%s", error)  # noqa: TRY400 -- the message says it all
             stop.flag.set()
             worker_state.should_stop = USAGE
             return True
@@ -126,7 +125,9 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         if key in self._draining:
             return
         self._draining.add(key)
-        logger.warning("app %s lane %d: %s, draining without it", name, lane, why)
+        logger.warning(
+            "lane drained without doorbell app=%s lane=%d channel=%s reason=%s", name, lane, channel or "-", why
+        )
 
         def job() -> None:
             try:
@@ -138,7 +139,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
 
 def slots_of(worker: Any) -> int:
-    """How many drains the worker can run at once; 0: not known. Celery gives the solo pool any concurrency."""
+    """The number of drains that the worker can run at once; 0: unknown. Celery gives the solo pool any concurrency."""
     pool = getattr(worker, "pool_cls", None)
     if getattr(pool, "__module__", "") == "celery.concurrency.solo":
         return 1
@@ -146,24 +147,25 @@ def slots_of(worker: Any) -> int:
 
 
 def trim_once(name: str) -> bool:
-    """Let dead letters beyond the app's bounds leave; ``False``: there may be more."""
+    """Delete dead letters beyond the app's bounds; ``False``: there may be more."""
     journal = app_named(name).journal
     return journal.trim_dead(journal.lanes())
 
 
 def has_free_slot() -> bool:
-    """Whether this worker would answer a doorbell at once, as far as its slots go."""
+    """Whether this worker has a slot for a doorbell."""
     return len(worker_state.reserved_requests) < max(1, slots.count)
 
 
 def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:
-    """Ring what has to be rung; answers what must be drained here, and why.
+    """Ring lanes and held channels that need it. Returns (lane, channel, reason) of each that must be drained here.
 
-    While the app is paused nothing is rung; when the pause has run out, one lane, to probe: any, since the
-    head of one may be what only a newer release can send. Where nothing waits, an empty one: a canary probes.
+    While the app is paused nothing is rung. When the pause has expired, one random lane is rung, to probe (random, as
+    the head of one lane may be an event that only a newer release can send). If nothing waits, an empty lane is rung:
+    a canary probes.
 
-    A lane whose doorbells reach no worker is drained by a worker that ``has_free_slot``: where all slots are taken
-    its doorbells wait for one, as they should.
+    A lane whose doorbells reach no worker is drained here only if ``has_free_slot``: if all slots are busy, its
+    doorbells rightly wait.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()

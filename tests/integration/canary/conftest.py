@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from sockudo_publisher import configure
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.stack import Stack
 
 MakeStack = Callable[..., Stack]
@@ -35,9 +35,9 @@ def make_stack(
                 monkeypatch.delenv(name)
             for name, value in stack.environ.items():
                 monkeypatch.setenv(name, value)
-            forget_apps()
+            configure()
             return stack
 
         yield make
     monkeypatch.undo()
-    forget_apps()
+    configure()

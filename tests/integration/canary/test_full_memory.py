@@ -15,9 +15,9 @@ import pytest
 from sockudo_publisher import operations, publish_many
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.integration.canary.conftest import MakeStack
 from tests.support.stack import Stack
-from tests.support.subscriber import Subscriber
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

@@ -49,7 +49,7 @@ def test_uncertain_events_found_in_history_are_settled(make_stack: MakeStack, on
         stack.redis.delete(key)
     publish_many((name, "tick", {"n": 10}) for name in names)
     until_ms = app.journal.now_ms() + 60_000
-    DedupMemory(app.journal.link, APP).record(MemoryReport("forgets", forgets_until_ms=until_ms))
+    DedupMemory(app.journal.link, APP).record_report(MemoryReport("forgets", forgets_until_ms=until_ms))
     run_drain.run(APP, 0)
     counters = operations.status(get_settings())[0].counters
     assert counters["settled_by_history"] == 10

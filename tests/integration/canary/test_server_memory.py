@@ -194,7 +194,7 @@ def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: Mak
         assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
         publisher.join(PATIENCE_S)
         assert wait_for(lambda: waiting() == 0, PATIENCE_S), counters()
-        assert "ids were forgotten" in worker.log_text(), "asked after trouble, by the prober"
+        assert "dedup memory lost ids" in worker.log_text(), "asked after trouble, by the prober"
         counts = counters()
         letters = operations.dead_list(get_settings(), APP, count)
         assert counts["parked_uncertain"] == len(letters) > 0

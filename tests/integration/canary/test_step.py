@@ -8,16 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from sockudo_publisher import configure
 from sockudo_publisher.canaries.ask import CHANNEL
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.dev.embedded import DevServer
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.wiring import stop
-from sockudo_publisher.wiring.app import App, app_named, forget_apps
+from sockudo_publisher.wiring.app import App, app_named
 from sockudo_publisher.workerapp.steps.canaries import CanaryStep, beat_once
 from tests.support.proxy import Hang, Proxy
-from tests.support.subscriber import Subscriber
 
 pytestmark = pytest.mark.integration
 
@@ -35,10 +36,10 @@ def app(redis_url: str, devserver: DevServer, monkeypatch: pytest.MonkeyPatch) -
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(stop, "flag", stop.StopFlag())
-    forget_apps()
+    configure()
     yield app_named()
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def beats(app: App) -> int:
@@ -51,7 +52,7 @@ def test_one_owner_beats_until_it_gives_up(app: App) -> None:
     assert not beat_once(NAME, "b")
     assert beat_once(NAME, "a")
     assert beats(app) == 2
-    DedupMemory(app.journal.link, NAME).give_up("a")
+    DedupMemory(app.journal.link, NAME).drop_right("a")
     assert beat_once(NAME, "b")
 
 
@@ -82,7 +83,7 @@ def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserv
         assert not [thread for thread in threading.enumerate() if thread.name.startswith("sockudo-canary")]
         assert set(subscriber.data()) == {"planted"}
         assert len(subscriber.data()) >= 10
-    assert memory.hold("next", 1000)
+    assert memory.take_right("next", 1000)
 
 
 def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,7 +111,7 @@ def test_hung_server_of_one_app_holds_up_no_other(
         monkeypatch.setenv("SOCKUDO_APPS", json.dumps({"hung": proxy.url(devserver.url)}))
         monkeypatch.setenv("SOCKUDO_DELIVERY_TIMEOUT", "5")
         monkeypatch.setenv("SOCKUDO_DEDUP_WINDOW", "12")
-        forget_apps()
+        configure()
         step = CanaryStep(None)
         step.start(None)
         try:

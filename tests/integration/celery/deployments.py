@@ -8,21 +8,21 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from sockudo_publisher.dev.embedded import App, DevServer, WorkerProcess
-from tests.support.subscriber import Subscriber
+from sockudo_publisher.dev.embedded import DevServer, SockudoApp, WorkerProcess
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.warm import WarmWorker, run_python
 
 #: Seconds that one script of a caller may take on a busy machine.
 SCRIPT_S = 60.0
 
-APPS = (App("blue", "blue-key", "blue-secret"), App("green", "green-key", "green-secret"))
+APPS = (SockudoApp("blue", "blue-key", "blue-secret"), SockudoApp("green", "green-key", "green-secret"))
 
 
 class Deployment:
     """One of the two: its settings, and what it starts."""
 
     def __init__(
-        self, server: DevServer, app: App, redis_url: str, directory: Path, ends: ExitStack, **more: str
+        self, server: DevServer, app: SockudoApp, redis_url: str, directory: Path, ends: ExitStack, **more: str
     ) -> None:
         self.app = app
         self.environ = {

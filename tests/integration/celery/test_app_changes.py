@@ -10,15 +10,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from sockudo_publisher import cli, operations, publish
+from sockudo_publisher import cli, configure, operations, publish
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import DEFAULT_APP, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.oracle import compare, numbers
 from tests.support.publisher import Publisher
 from tests.support.stack import Stack
-from tests.support.subscriber import Subscriber
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +35,7 @@ def set_env(stack: Stack, monkeypatch: pytest.MonkeyPatch, **settings: str | Non
         else:
             stack.environ[name] = value
             monkeypatch.setenv(name, value)
-    forget_apps()
+    configure()
 
 
 def test_app_with_a_new_key_resumes_with_a_new_worker(

@@ -124,7 +124,7 @@ def test_worker_outlives_a_refused_queue(stack: Stack, rabbitmq: RabbitMQ) -> No
         assert wait_for(lambda: "PRECONDITION_FAILED" in worker.log_text(), 60)
         call(stack, 'publish.delay(C, "e", "meanwhile")')
         seen.wait_for_count(1, 60)
-        assert "draining without it" in worker.log_text()
+        assert "lane drained without doorbell" in worker.log_text()
         queue.delete()
         worker.wait_until_ready()
         call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1)')

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher import publish
+from sockudo_publisher import configure, publish
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
 
@@ -70,7 +69,7 @@ def test_event_that_falls_due_while_redis_is_full_is_kept(
         stack.redis_server = redis_server
         stack.environ["SOCKUDO_REDIS_URL"] = redis_server.url
         monkeypatch.setenv("SOCKUDO_REDIS_URL", redis_server.url)
-        forget_apps()
+        configure()
         seen = stack.subscribe(stack.channel())
         with impatient_worker(stack, tmp_path) as worker:
             publish.apply_async((stack.channel(), "e", "later"), countdown=4)

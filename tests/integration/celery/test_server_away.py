@@ -15,16 +15,15 @@ from pathlib import Path
 import pytest
 
 from benchmarks.drained import settled
-from sockudo_publisher import operations, publish_many
+from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import DevServer, RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import lane_of
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.oracle import compare, numbers
 from tests.support.proxy import Answer, Hang, Pass, Proxy
 from tests.support.stack import Stack
-from tests.support.subscriber import Subscriber
 from tests.support.timing import BUSY_S
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -207,10 +206,10 @@ def stack_of_look_alike(
         stack = Stack(redis_server, devserver, tmp_path, ends)
         for name, value in stack.environ.items():
             monkeypatch.setenv(name, value)
-        forget_apps()
+        configure()
         yield stack
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def test_worker_whose_question_is_answered_rings_every_lane(stack_of_look_alike: Stack, tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ def test_held_channel_gets_a_slot_beside_busy_lanes(stack: Stack, monkeypatch: p
     """An event a second in each of two lanes, two slots: an idle lane was watched for ten, and gave none back."""
     stack.environ["SOCKUDO_LANES"] = "2"
     monkeypatch.setenv("SOCKUDO_LANES", "2")
-    from sockudo_publisher.wiring.app import forget_apps
+    from sockudo_publisher import configure
 
-    forget_apps()
+    configure()
     busy = [next(name for n in range(99) if lane_of(name := stack.channel(f"b{n}"), 2) == lane) for lane in (0, 1)]
     held = next(name for n in range(99) if lane_of(name := stack.channel(f"h{n}"), 2) == 0)
     seen = stack.subscribe(*busy, held)

@@ -80,7 +80,7 @@ def test_cancelled_consumer_delivers_and_is_unhealthy(stack: Stack, pool: str) -
         for channel in channels:
             publish.delay(channel, "n", {"n": 0})
         seen.wait_for_count(16, 30)
-        assert "no worker answers its doorbells, draining without it" in worker.log_text()
+        assert "reason=no worker answers its doorbells" in worker.log_text()
         assert doorbells(stack) is State.RISK
         code, error_text = health(stack, worker)
         assert (code, error_text.strip().endswith(f"does not read the queue {QUEUE}")) == (1, True), error_text

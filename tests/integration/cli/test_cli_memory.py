@@ -24,7 +24,7 @@ def memory(environ):
 def test_status_says_which_setting_of_the_server_to_change(memory, run, start):
     """To programs and to people; it needs one of these: exit code 1."""
     now_ms = memory.now_ms()
-    memory.record(MemoryReport("forgets", 0.0, 12, 3, 5.0, 2000.0, 120.0, now_ms + 100_000, now_ms))
+    memory.record_report(MemoryReport("forgets", 0.0, 12, 3, 5.0, 2000.0, 120.0, now_ms + 100_000, now_ms))
     code, answer = run("status")
     assert (code, answer["ok"]) == (1, False)
     [app] = answer["apps"]
@@ -38,7 +38,7 @@ def test_status_says_which_setting_of_the_server_to_change(memory, run, start):
 def test_status_of_a_server_that_remembers(memory, run, start):
     """And what is rare is counted from 0 on."""
     now_ms = memory.now_ms()
-    memory.record(MemoryReport("remembers", 108.0, 36, 0, 0.0, 10.0, 120.0, 0, now_ms))
+    memory.record_report(MemoryReport("remembers", 108.0, 36, 0, 0.0, 10.0, 120.0, 0, now_ms))
     code, answer = run("status")
     assert code == 0
     [app] = answer["apps"]
@@ -52,7 +52,7 @@ def test_status_of_a_server_that_remembers(memory, run, start):
 def test_status_does_not_repeat_an_old_measurement(memory, run):
     """All workers are gone."""
     now_ms = memory.now_ms()
-    memory.record(MemoryReport("forgets", 0.0, 12, 3, 5.0, 2000.0, 120.0, now_ms - 1, now_ms - 121_000))
+    memory.record_report(MemoryReport("forgets", 0.0, 12, 3, 5.0, 2000.0, 120.0, now_ms - 1, now_ms - 121_000))
     code, answer = run("status")
     assert (code, answer["apps"][0]["memory"]["verdict"]) == (0, "unknown")
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from tests.support.parts import need
 from tests.support.warm import WarmWorker
 
@@ -22,7 +22,7 @@ WAIT_S = 60.0
 def strict_server(tmp_path_factory):
     """A real server with a limit of its own."""
     need("sockudo")
-    app = App(limits={"max_event_batch_size": 2000, "max_event_name_length": MAX_NAME})
+    app = SockudoApp(limits={"max_event_batch_size": 2000, "max_event_name_length": MAX_NAME})
     with SockudoServer(tmp_path_factory.mktemp("strict"), [app], dedup_ttl_s=60) as server:
         yield server
 

@@ -12,9 +12,9 @@ import pytest
 
 from sockudo_publisher.dev.embedded import SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.parts import need
 from tests.support.proxy import Cut, Pass, Proxy
-from tests.support.subscriber import Subscriber
 from tests.support.warm import WarmWorker
 
 pytestmark = pytest.mark.integration

@@ -14,10 +14,10 @@ import trustme
 
 from sockudo_publisher.client.http.transport import Transport
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 
 #: An app whose users may sign in; and the most that one page holds, for several pages of few events.
-FULL_APP = App("full", "full-key", "full-secret")
+FULL_APP = SockudoApp("full", "full-key", "full-secret")
 PAGE_SIZE = 10
 
 

@@ -18,8 +18,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sockudo_publisher.dev.embedded import App, SockudoServer, free_ports
-from tests.support.subscriber import Subscriber, SubscriptionRefused
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer, free_ports
+from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration
 
@@ -66,7 +66,9 @@ def example(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) ->
         "features": {"enable_user_authentication": True},
         "webhooks": [{"url": f"{url}/webhooks", "event_types": ["channel_occupied", "member_added"]}],
     }
-    with SockudoServer(directory, [App("app", "key", "secret", policy=policy)], program=sockudo.program) as server:
+    with SockudoServer(
+        directory, [SockudoApp("app", "key", "secret", policy=policy)], program=sockudo.program
+    ) as server:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
         environ |= {"SOCKUDO_URL": server.url, "SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64": MASTER_KEY}
         with (directory / "example.log").open("w") as log:

@@ -16,13 +16,13 @@ from nacl.secret import SecretBox
 from sockudo_publisher import Sockudo
 from sockudo_publisher.client.api.authentication import channel_auth
 from sockudo_publisher.client.http.signing import Signer
-from sockudo_publisher.dev.embedded import App, SockudoServer
-from tests.support.subscriber import Subscriber, SubscriptionRefused
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
+from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration
 
 MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
-APP = App("auth", "auth-key", "auth-secret", policy={"features": {"enable_user_authentication": True}})
+APP = SockudoApp("auth", "auth-key", "auth-secret", policy={"features": {"enable_user_authentication": True}})
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ import pytest
 
 from sockudo_publisher.client.wire import stock_server
 from sockudo_publisher.client.wire.encoding import Encoder, _item_head, batch_body
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from sockudo_publisher.errors import ValidationError
 from tests.support.http_api import HttpAnswer, HttpApi
 from tests.support.verdicts import ACCEPTED, CONFIGURED, REFUSED, STRICTER, nested
@@ -105,7 +105,7 @@ def test_ordinary_channels_and_names_are_not_warned_of(warned: pytest.LogCapture
 
 def test_a_namespace_that_is_configured_is_taken(tmp_path, sockudo: SockudoServer) -> None:
     """So it must not be refused at the caller."""
-    app = App("named", "named-key", policy={"channels": {"channel_namespaces": [{"name": "user"}]}})
+    app = SockudoApp("named", "named-key", policy={"channels": {"channel_namespaces": [{"name": "user"}]}})
     with SockudoServer(tmp_path, [app], program=sockudo.program) as server:
         answer = HttpApi(server).post("/batch_events", batch_body([encoded({**PLAIN, "channel": "user:1"})]))
     assert answer.status == 200, answer.body

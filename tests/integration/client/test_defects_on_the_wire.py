@@ -14,7 +14,7 @@ import pytest
 
 from sockudo_publisher.client.http.retries import Retries
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from sockudo_publisher.errors import BadStatus, RateLimited, SockudoConnectionError
 from tests.support.proxy import Answer, Cut, Proxy
 
@@ -324,7 +324,7 @@ def test_proxy_that_could_not_connect_is_not_sent(sockudo, subscriber, proxy):
 
 def test_limit_of_the_app_is_learned(sockudo, subscriber, tmp_path):
     """From the real server's words; in order, each once, the answers joined."""
-    app = App("small", "small-key", "small-secret", limits={"max_event_batch_size": 7})
+    app = SockudoApp("small", "small-key", "small-secret", limits={"max_event_batch_size": 7})
     with SockudoServer(tmp_path, (app,), program=sockudo.program) as server:
         seen = subscriber(server, "parts")
         client = Sockudo.from_url(server.url)

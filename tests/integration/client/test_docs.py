@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import Sockudo
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from tests.support.signed_in import join, sign_in
 from tests.support.stack import SubscriberFactory
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "client.md"
 
-APP = App("your-app-id", "your-app-key", "your-app-secret")
+APP = SockudoApp("your-app-id", "your-app-key", "your-app-secret")
 PROMISE = re.compile(r"^(?: *)print\(.*\)  # (.*)$")
 
 

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import Sockudo
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from tests.support.stack import SubscriberFactory
 
 pytestmark = pytest.mark.integration
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "migrating.md"
-APP = App("your-app-id", "your-app-key", "your-app-secret")
+APP = SockudoApp("your-app-id", "your-app-key", "your-app-secret")
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PROMISE = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
 

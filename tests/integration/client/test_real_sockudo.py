@@ -12,7 +12,7 @@ from nacl.secret import SecretBox
 
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.client.wire.event import Event
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from sockudo_publisher.errors import (
     AuthFailed,
     BadRequest,
@@ -200,7 +200,7 @@ def test_refusal_of_one_event_says_that_nothing_is_out(tmp_path, sockudo, subscr
     app = {"id": "limited", "key": "limited-key", "secret": "limited-secret", "enabled": True}
     app["policy"] = {"limits": {"max_event_payload_in_kb": 10}}
     settings = {"app_manager": {"array": {"apps": [app]}}}
-    known = App("limited", "limited-key", "limited-secret")
+    known = SockudoApp("limited", "limited-key", "limited-secret")
     with SockudoServer(tmp_path, (known,), settings=settings, program=sockudo.program) as server:
         client = Sockudo.from_url(server.url, max_event_bytes=100_000)
         seen = subscriber(server, "one", "two")
@@ -335,7 +335,7 @@ def test_many_threads(sockudo, subscriber, client):
 
 def test_credentials_that_need_escaping(sockudo, tmp_path):
     """A key and secret of any characters; an app id of all that a path may hold as it is."""
-    app = App("app-1.x_~!$&'()*+,;=:@", "key +&=%/ü", "secret +&=%/ü")
+    app = SockudoApp("app-1.x_~!$&'()*+,;=:@", "key +&=%/ü", "secret +&=%/ü")
     configured = [
         {"id": each.id, "key": each.key, "secret": each.secret, "enabled": True} for each in (sockudo.apps[0], app)
     ]
@@ -348,7 +348,7 @@ def test_credentials_that_need_escaping(sockudo, tmp_path):
 
 def test_app_ids_that_need_escaping_answer_401(sockudo, tmp_path):
     """As docs/client.md says: the server compares the path undecoded. Should this fail, it does so no longer."""
-    apps = [App(app_id, f"key-{number}", "secret") for number, app_id in enumerate(["a b", "a%20b", "ü", "a|b"])]
+    apps = [SockudoApp(app_id, f"key-{number}", "secret") for number, app_id in enumerate(["a b", "a%20b", "ü", "a|b"])]
     configured = [
         {"id": each.id, "key": each.key, "secret": each.secret, "enabled": True} for each in (sockudo.apps[0], *apps)
     ]

@@ -14,9 +14,9 @@ import pytest
 
 from sockudo_publisher import InvalidWebhook, Sockudo, Webhook, WebhookEvent
 from sockudo_publisher.client.wire.encryption import seal
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
-from tests.support.subscriber import Subscriber
+from sockudo_publisher.dev.subscriber import Subscriber
 
 pytestmark = pytest.mark.integration
 
@@ -92,7 +92,7 @@ def server(
         "features": {"enable_client_messages": True},
         "webhooks": [{"url": endpoint.url, "event_types": EVENTS, "retry": {"initial_backoff_ms": 100}}],
     }
-    app = App("hooks", "hooks-key", "hooks-secret", {"max_client_events_per_second": 1000}, policy)
+    app = SockudoApp("hooks", "hooks-key", "hooks-secret", {"max_client_events_per_second": 1000}, policy)
     with SockudoServer(tmp_path_factory.mktemp("hooks"), [app], program=sockudo.program) as own:
         yield own
 

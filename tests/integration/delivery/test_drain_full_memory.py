@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from sockudo_publisher.canaries.ask import CHANNEL, FRESH
+from sockudo_publisher.canaries.ask import CHANNEL, FRESH_CANARIES
 from sockudo_publisher.delivery.dedup_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.drain import DrainAgain, drain
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply
@@ -55,7 +55,7 @@ class FreshEdge(Edge):
             self.during_check()
             return sleep(seconds)
 
-        return self.canaries.fresh(rounds, timeout_s, asleep)
+        return self.canaries.check_with_fresh_canaries(rounds, timeout_s, asleep)
 
     def canary_requests(self) -> int:
         return len(self.world.server.bodies) - len(self.sent())
@@ -130,7 +130,7 @@ def test_question_answered_in_progress_means_forgotten(world: World, edge: Fresh
     parks(world)
     ids = world.append(world.channel(), 4)
     world.server.faults = [Lie(0)]
-    edge.replies = [model.receipts(["old"]), model.receipts([str(n) for n in range(FRESH)]), model.STUCK]
+    edge.replies = [model.receipts(["old"]), model.receipts([str(n) for n in range(FRESH_CANARIES)]), model.STUCK]
     edge.drain()
     assert edge.sent() == [ids]
     assert world.counts() == {"parked_uncertain": 4}
@@ -141,7 +141,11 @@ def test_question_answered_with_two_receipts_means_forgotten(world: World, edge:
     parks(world)
     ids = world.append(world.channel(), 4)
     world.server.faults = [Lie(0)]
-    edge.replies = [model.receipts(["old"]), model.receipts([str(n) for n in range(FRESH)]), model.receipts(["a", "b"])]
+    edge.replies = [
+        model.receipts(["old"]),
+        model.receipts([str(n) for n in range(FRESH_CANARIES)]),
+        model.receipts(["a", "b"]),
+    ]
     edge.drain()
     assert edge.sent() == [ids]
     assert world.counts() == {"parked_uncertain": 4}
@@ -392,18 +396,18 @@ def test_batch_past_its_window_asks_nothing(world: World, edge: FreshEdge) -> No
 def test_fresh_canaries_leave_nothing_behind(world: World, edge: FreshEdge) -> None:
     """They are asked for at once; only that they were remembered is kept, for all workers."""
     before_ms = world.journal.now_ms()
-    asked = edge.canaries.fresh(2, 5.0, lambda seconds: False)
+    asked = edge.canaries.check_with_fresh_canaries(2, 5.0, lambda seconds: False)
     assert (asked.finding.outcome, asked.forgotten) == (Outcome.ACCEPTED, False)
     assert edge.canaries.memory.canaries() == ()
     assert edge.report().asked == 0
     assert world.journal.shared.view().checked_ms >= before_ms
-    assert len(world.server.requests) == 2 * (1 + FRESH)
+    assert len(world.server.requests) == 2 * (1 + FRESH_CANARIES)
 
 
 def test_first_forgotten_canary_ends_the_questions(world: World, edge: FreshEdge) -> None:
     """And the verdict holds for everybody, for a window."""
     world.server.is_full = True
-    asked = edge.canaries.fresh(3, 5.0, lambda seconds: False)
+    asked = edge.canaries.check_with_fresh_canaries(3, 5.0, lambda seconds: False)
     assert asked.forgotten
     assert len(world.server.requests) == 2
     view = world.journal.shared.view()
@@ -416,8 +420,8 @@ def test_first_forgotten_canary_ends_the_questions(world: World, edge: FreshEdge
 def test_unclear_answer_is_no_verdict(world: World, edge: FreshEdge, at: int) -> None:
     """The loop is told what became of the request."""
     conflict: Reply | NoReply = model.CONFLICT
-    edge.replies = [model.receipts([str(n) for n in range(FRESH)]), *[conflict] * FRESH]
+    edge.replies = [model.receipts([str(n) for n in range(FRESH_CANARIES)]), *[conflict] * FRESH_CANARIES]
     edge.replies[at] = Reply(500, b"", {})
-    asked = edge.canaries.fresh(1, 5.0, lambda seconds: False)
+    asked = edge.canaries.check_with_fresh_canaries(1, 5.0, lambda seconds: False)
     assert (asked.finding.outcome, asked.forgotten) == (Outcome.UNKNOWN, False)
     assert world.journal.shared.view().checked_ms == 0

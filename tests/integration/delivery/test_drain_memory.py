@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from sockudo_publisher.canaries.ask import CHANNEL, MAX_ASKED, Canaries
+from sockudo_publisher.canaries.ask import CHANNEL, MAX_REPEATS, Canaries
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.canaries.values import Canary, MemoryReport
 from sockudo_publisher.delivery.canary_result import CanaryResult
@@ -52,7 +52,7 @@ class Edge:
         if self.die_asking:
             raise Died("asking")
         self.asked_since.append(since_ms)
-        return self.canaries.after_trouble(since_ms, timeout_s)
+        return self.canaries.check_after_trouble(since_ms, timeout_s)
 
     def find(self, items: Sequence[Item], since_ms: int) -> list[bool]:
         ids = [json.loads(item.body)["message_id"] for item in items]
@@ -68,7 +68,7 @@ class Edge:
             event = {"channel": CHANNEL, "name": "canary", "data": "planted", "extras": {"ephemeral": True}}
             body = json.dumps({"batch": [{**event, "message_id": one.id}]}).encode()
             assert isinstance(self.world.server.post(body), Reply)
-            self.canaries.memory.planted([one])
+            self.canaries.memory.record_planted([one])
 
     def drain(self, lane: int = 0, *, at: Callable[[str], None] = lambda point: None) -> DrainAgain | None:
         """One drain by a new worker."""
@@ -117,7 +117,7 @@ def left_unknown(edge: Edge, count: int) -> list[str]:
 def forgets(world: World) -> None:
     """The canaries have found out."""
     until_ms = world.journal.now_ms() + 100_000
-    DedupMemory(world.journal.link, APP).record(MemoryReport("forgets", forgets_until_ms=until_ms))
+    DedupMemory(world.journal.link, APP).record_report(MemoryReport("forgets", forgets_until_ms=until_ms))
 
 
 # -- a server that does not remember -------------------------------------------------------------------
@@ -149,7 +149,7 @@ def test_verdict_that_has_run_out_changes_nothing(world: World, edge: Edge) -> N
     """It holds for a window."""
     left_unknown(edge, 3)
     past_ms = world.journal.now_ms() - 1
-    edge.canaries.memory.record(MemoryReport("forgets", forgets_until_ms=past_ms))
+    edge.canaries.memory.record_report(MemoryReport("forgets", forgets_until_ms=past_ms))
     edge.drain()
     assert world.counts() == {"settled": 3}
     world.check()
@@ -478,7 +478,7 @@ def test_unclear_answers_are_no_verdict(world: World, edge: Edge) -> None:
     """A canary that got none is dropped: its second payload may have been stored."""
     edge.plant(10)
     edge.canaries.memory.claim(edge.canaries.memory.canaries())
-    edge.canaries.memory.planted([Canary("old", world.journal.now_ms() - 10_000, 1)])
+    edge.canaries.memory.record_planted([Canary("old", world.journal.now_ms() - 10_000, 1)])
     edge.replies = [Reply(500, b"", {}), Reply(500, b"", {})]
     report = edge.canaries.beat(range(2))
     assert (report.verdict, report.asked) == ("unknown", 0)
@@ -488,7 +488,7 @@ def test_unclear_answers_are_no_verdict(world: World, edge: Edge) -> None:
 def test_stale_canaries_are_dropped_unasked(world: World, edge: Edge) -> None:
     """Their holder was away too long."""
     edge.plant(119)
-    edge.canaries.memory.planted([Canary("old", world.journal.now_ms() - 119_000, 1)])
+    edge.canaries.memory.record_planted([Canary("old", world.journal.now_ms() - 119_000, 1)])
     asked = len(world.server.requests)
     report = edge.canaries.beat(range(2))
     assert report.asked == 0
@@ -499,24 +499,24 @@ def test_stale_canaries_are_dropped_unasked(world: World, edge: Edge) -> None:
 def test_old_questions_do_not_keep_the_server_busy(world: World, edge: Edge) -> None:
     """A holder that was away asks a few a beat."""
     now_ms = world.journal.now_ms()
-    edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 20_000 - n, 1) for n in range(20))
+    edge.canaries.memory.record_planted(Canary(f"id-{n}", now_ms - 20_000 - n, 1) for n in range(20))
     edge.canaries.beat(range(2))
-    assert len(world.server.requests) == MAX_ASKED + 1
+    assert len(world.server.requests) == MAX_REPEATS + 1
 
 
 def test_stale_canaries_do_not_keep_others_from_being_asked(world: World, edge: Edge) -> None:
     """More of them than are asked in a beat."""
     now_ms = world.journal.now_ms()
-    edge.canaries.memory.planted(Canary(f"id-{n}", now_ms - 118_000, 1) for n in range(MAX_ASKED))
-    edge.canaries.memory.planted([Canary("due", now_ms - 5_000, 1)])
+    edge.canaries.memory.record_planted(Canary(f"id-{n}", now_ms - 118_000, 1) for n in range(MAX_REPEATS))
+    edge.canaries.memory.record_planted([Canary("due", now_ms - 5_000, 1)])
     assert edge.canaries.beat(range(2)).asked == 1
 
 
 def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:
-    """`after_trouble` tells the loop what became of its request."""
+    """`check_after_trouble` tells the loop what became of its request."""
     edge.replies = [Reply(500, b"", {})]
-    assert edge.canaries.after_trouble(0, 5.0).finding.outcome is Outcome.UNKNOWN
-    assert edge.canaries.after_trouble(0, 5.0) == CanaryResult(Finding(Outcome.ACCEPTED))
+    assert edge.canaries.check_after_trouble(0, 5.0).finding.outcome is Outcome.UNKNOWN
+    assert edge.canaries.check_after_trouble(0, 5.0) == CanaryResult(Finding(Outcome.ACCEPTED))
 
 
 def test_probes_take_no_longer_than_they_must(world: World, edge: Edge) -> None:

@@ -22,7 +22,7 @@ from sockudo_publisher.client.http import calls as client_module
 from sockudo_publisher.client.http.signing import Signer
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply, classify
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from sockudo_publisher.errors import SockudoConnectionError
 from tests.unit.delivery import model
 from tests.unit.delivery.model import body_of
@@ -30,7 +30,7 @@ from tests.unit.delivery.model import body_of
 pytestmark = pytest.mark.integration
 
 #: Small, so that each limit can be crossed by a few bytes.
-LIMITED = App(
+LIMITED = SockudoApp(
     id="limited",
     key="limited-key",
     secret="limited-secret",
@@ -44,7 +44,7 @@ MAX_CUTS = 60
 @pytest.fixture(scope="module")
 def server(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
     """A server of our own, with an app of small limits beside one without; `sockudo` says whether there is any."""
-    free = App(id="free", key="free-key", secret="free-secret", limits={})
+    free = SockudoApp(id="free", key="free-key", secret="free-secret", limits={})
     with SockudoServer(tmp_path_factory.mktemp("answers"), [LIMITED, free], dedup_ttl_s=30) as one:
         yield one
 

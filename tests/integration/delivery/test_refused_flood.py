@@ -10,22 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher import operations, publish_many
+from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from sockudo_publisher.dev.embedded import App, RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded import RedisServer, SockudoApp, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.wiring.app import App as PublisherApp
-from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.workerapp import run_drain
 from tests.integration.delivery.world import World
 from tests.support.stack import Stack
-from tests.support.subscriber import Subscriber
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 #: An app whose server refuses an event of more than a kilobyte.
-SMALL = App(id="small", key="small-key", secret="small-secret", limits={"max_event_payload_in_kb": 1})
+SMALL = SockudoApp(id="small", key="small-key", secret="small-secret", limits={"max_event_payload_in_kb": 1})
 
 PATTERNS = {
     "every second": (lambda n: n % 2 == 1, 3 * 200 + 12),
@@ -85,10 +84,10 @@ def small(
         monkeypatch.setenv("SOCKUDO_LANES", "1")
         for name, value in stack.environ.items():
             monkeypatch.setenv(name, value)
-        forget_apps()
+        configure()
         yield stack
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 @pytest.mark.parametrize("name", PATTERNS)

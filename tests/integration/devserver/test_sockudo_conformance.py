@@ -17,22 +17,22 @@ from urllib.parse import urlencode
 
 import pytest
 
-from sockudo_publisher.dev.embedded import App, DevServer, SockudoServer, find_sockudo
+from sockudo_publisher.dev.embedded import DevServer, SockudoApp, SockudoServer, find_sockudo
+from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
 from tests.support.http_api import HttpAnswer, HttpApi, signature
 from tests.support.proxy import Cut, Proxy
 from tests.support.stack import Server
-from tests.support.subscriber import Subscriber, SubscriptionRefused
 
 pytestmark = pytest.mark.integration
 
 #: Seconds that ids are remembered here.
 DEDUP_TTL_S = 3
-APP = App(
+APP = SockudoApp(
     id="conformance",
     key="conformance-key",
     limits={"max_event_batch_size": 5, "max_event_payload_in_kb": 1, "max_event_channels_at_once": 3},
 )
-SECOND_APP = App(id="second", key="second-key", secret="second-secret")
+SECOND_APP = SockudoApp(id="second", key="second-key", secret="second-secret")
 
 CONFLICT = "idempotency key was already used with a different payload"
 

@@ -38,7 +38,7 @@ def test_what_workers_have_recorded_is_read(link, redis_url):
     shared.pause("misconfigured", 30.0, "HTTP 401")
     shared.learn(Limits(events=50))
     report = MemoryReport("forgets", asked=12, forgotten=2, rate=83.0, window_s=120.0, at_ms=memory.now_ms())
-    memory.record(report)
+    memory.record_report(report)
     facts = look_at_journal(Settings(redis_url=redis_url), "default")
     assert (facts.pause.reason, facts.pause.words, facts.learned) == ("misconfigured", "HTTP 401", 50)
     assert facts.measured == report
@@ -48,7 +48,7 @@ def test_what_workers_have_recorded_is_read(link, redis_url):
 def test_an_old_measure_is_left_out(link, redis_url):
     """The workers that took it have gone, more than a window ago."""
     memory = DedupMemory(link, "default")
-    memory.record(MemoryReport("remembers", asked=12, window_s=120.0, at_ms=memory.now_ms() - 121_000))
+    memory.record_report(MemoryReport("remembers", asked=12, window_s=120.0, at_ms=memory.now_ms() - 121_000))
     assert look_at_journal(Settings(redis_url=redis_url), "default").measured is None
 
 

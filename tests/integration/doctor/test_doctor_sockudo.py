@@ -10,7 +10,7 @@ import uuid
 import pytest
 
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.dev.embedded import App, free_port
+from sockudo_publisher.dev.embedded import SockudoApp, free_port
 from sockudo_publisher.doctor.facts import sockudo as room
 from sockudo_publisher.doctor.facts.sockudo import CHANNEL, Wanted
 from tests.support.proxy import Answer, Hang, Pass, Proxy
@@ -157,7 +157,7 @@ class TestAccess:
 
 def test_limits_that_we_would_run_into(sockudo_as):
     """Batches, events and names: each with the server's setting and ours; history and the limiter, too."""
-    app = App(
+    app = SockudoApp(
         limits={
             "max_event_batch_size": 400,
             "max_event_payload_in_kb": 5,
@@ -228,7 +228,7 @@ def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, monkeypatch):
 
 def test_no_memory_at_all_is_broken(sockudo_as, no_cuts):
     """Idempotency switched off: answers look as always."""
-    app = App()
+    app = SockudoApp()
     off = {"policy": {"idempotency": {"enabled": False}}}
     apps = [{"id": app.id, "key": app.key, "secret": app.secret, "enabled": True, **off}]
     server = sockudo_as([app], settings={"app_manager": {"array": {"apps": apps}}})

@@ -16,12 +16,12 @@ import pytest
 import redis
 
 from sockudo_publisher.dev.embedded import (
-    App,
     ChildProcess,
     DevServer,
     PartFailed,
     PartMissing,
     RedisServer,
+    SockudoApp,
     SockudoServer,
     WorkerProcess,
     find_redis_server,
@@ -105,7 +105,7 @@ def test_toml_says_what_it_was_given():
 @pytest.mark.unit
 def test_an_app_s_url_is_escaped_and_its_secret_not_shown():
     """Any text as key or secret."""
-    app = App(id="a b", key="k:", secret="s@/")
+    app = SockudoApp(id="a b", key="k:", secret="s@/")
     assert app.url("h", 1) == "http://k%3A:s%40%2F@h:1/apps/a%20b"
     assert "s@/" not in repr(app)
 
@@ -329,7 +329,7 @@ def test_sockudo_s_settings_come_from_us_alone(sockudo, monkeypatch, tmp_path):
     monkeypatch.setenv("SOCKUDO_DEFAULT_APP_ID", "other")
     monkeypatch.setenv("SOCKUDO_DEFAULT_APP_KEY", "other")
     monkeypatch.setenv("SOCKUDO_DEFAULT_APP_SECRET", "other")
-    apps = [App(id="first", key="k1"), App(id="second", key="k2", secret='with " quote')]
+    apps = [SockudoApp(id="first", key="k1"), SockudoApp(id="second", key="k2", secret='with " quote')]
     with SockudoServer(tmp_path, apps, dedup_ttl_s=5) as server:
         assert [HttpApi(server, app).event(channel="c", name="e", data="d").status for app in apps] == [200, 200]
         assert server.url == f"http://k1:secret@127.0.0.1:{server.port}/apps/first"
@@ -360,8 +360,8 @@ def test_sockudo_keeps_history_when_told(sockudo, tmp_path):
 @pytest.mark.integration
 def test_the_dev_server_takes_any_text_as_app(tmp_path):
     """Colons, percent signs, spaces."""
-    app = App(id="a:b%3A", key="k e:y", secret="s:%")
-    with DevServer(tmp_path, [app, App(id="second", key="k2")], dedup_ttl_s=0.5) as server:
+    app = SockudoApp(id="a:b%3A", key="k e:y", secret="s:%")
+    with DevServer(tmp_path, [app, SockudoApp(id="second", key="k2")], dedup_ttl_s=0.5) as server:
         assert server.url == f"http://k%20e%3Ay:s%3A%25@127.0.0.1:{server.port}/apps/a%3Ab%253A"
         assert server.log_text() == f"ready: http://127.0.0.1:{server.port}\n"
 
@@ -369,7 +369,7 @@ def test_the_dev_server_takes_any_text_as_app(tmp_path):
 @pytest.mark.integration
 def test_the_dev_server_has_no_secret_among_its_arguments(tmp_path):
     """Every user of the machine can read a process' arguments."""
-    with DevServer(tmp_path, [App(id="app", key="k1", secret="topsecret")]) as server:
+    with DevServer(tmp_path, [SockudoApp(id="app", key="k1", secret="topsecret")]) as server:
         arguments = Path(f"/proc/{server.pid}/cmdline")
         if not arguments.exists():
             not_for_this_case("no /proc: arguments of other processes are read on Linux only")

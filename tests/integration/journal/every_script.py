@@ -137,18 +137,18 @@ def share(lane: OneLane) -> None:
 
 def remember(lane: OneLane) -> None:
     memory = DedupMemory(lane.journal.link, lane.app)
-    assert memory.hold("me", 1000)
-    assert not memory.hold("another", 1000)
-    memory.give_up("me")
-    assert memory.hold("another", 1000)
+    assert memory.take_right("me", 1000)
+    assert not memory.take_right("another", 1000)
+    memory.drop_right("me")
+    assert memory.take_right("another", 1000)
     one = Canary("id", 1, 2)
-    memory.planted([one])
+    memory.record_planted([one])
     assert memory.canaries() == (one,)
     assert memory.claim([one]) == [one]
     answer = CanaryAnswer("id", 3, remembered=True, asked_ms=4)
-    memory.answered([answer])
+    memory.record_answers([answer])
     assert memory.answers(0) == [answer]
-    memory.record(MemoryReport("remembers", at_ms=5))
+    memory.record_report(MemoryReport("remembers", at_ms=5))
     assert memory.report().verdict == "remembers"
     assert (memory.beat([0]).number, memory.beat([0]).number) == (1, 2)
 

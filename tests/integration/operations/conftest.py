@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
+from sockudo_publisher import configure
 from sockudo_publisher.config.settings import QUEUE, Settings, get_settings
 from sockudo_publisher.operations import dead_letters, pause
-from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.doorbell import Doorbell
 from tests.integration.journal.one_lane import OneLane
 
@@ -32,7 +32,7 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    forget_apps()
+    configure()
     # The process' own may know a broker of an earlier test, or be skipping one that was away.
     bell = Doorbell()
     for module in (dead_letters, pause):
@@ -40,7 +40,7 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     yield get_settings()
     bell._close()
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 import redis
 
-from sockudo_publisher import publish_many
+from sockudo_publisher import configure, publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from sockudo_publisher.wiring.app import app_named, forget_apps
+from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.workerapp import slots
 from sockudo_publisher.workerapp.steps import sweep
 from sockudo_publisher.workerapp.steps.sweep import UNHEARD, sweep_once, trim_once
@@ -40,14 +40,14 @@ def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
         "SOCKUDO_LANES": str(LANES),
     }.items():
         monkeypatch.setenv(name, value)
-    forget_apps()
+    configure()
     bell = Bell()
     for module in ("publishing.store", "workerapp.steps.sweep"):
         monkeypatch.setattr(f"sockudo_publisher.{module}.doorbell", bell)
     publish_many((f"c-{n}", "n", {}) for n in range(64))
     yield bell
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def test_lane_that_probes_is_any(bell: Bell, redis_url: str) -> None:
@@ -91,7 +91,7 @@ def test_sweep_bounds_dead_letters(bell: Bell, redis_url: str, monkeypatch: pyte
     """With the bounds of the settings, in every lane; a paused app is no exception."""
     monkeypatch.setenv("SOCKUDO_DEAD_MAX", "2")
     monkeypatch.setenv("SOCKUDO_DEAD_TTL", "3600")
-    forget_apps()
+    configure()
     app_named().journal.shared.pause("unknown", 60.0)
     with redis.Redis.from_url(redis_url) as client:
         seconds, _ = client.time()
@@ -111,7 +111,7 @@ def test_lane_whose_letters_are_no_stream_stops_no_other(
 ) -> None:
     """The others are bounded, and there is nothing more to do: the sweep goes on to ring."""
     monkeypatch.setenv("SOCKUDO_DEAD_MAX", "1")
-    forget_apps()
+    configure()
     with redis.Redis.from_url(redis_url) as client:
         client.set(lane_keys(NAME, 1).dead, "x")
         for lane in (0, 2, 3):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.wiring.app import forget_apps
+from sockudo_publisher import configure
 from tests.integration.journal.raw import read_lane
 from tests.support.parts import need
 from tests.support.postgres import Postgres
@@ -57,10 +57,10 @@ def environ(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
     }
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    forget_apps()
+    configure()
     yield settings
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 @pytest.fixture

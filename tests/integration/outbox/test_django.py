@@ -17,10 +17,9 @@ import redis
 from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 
-from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, publish
+from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, configure, publish
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.outbox.django import add, relay
-from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
@@ -170,7 +169,7 @@ def test_journal_away_after_the_commit(
 ) -> None:
     """It raises out of the block with the id to repeat it under; `robust=True` logs, and runs the other callbacks."""
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
-    forget_apps()
+    configure()
     others: list[int] = []
     ids: list[str] = []
 
@@ -278,7 +277,7 @@ def test_app_that_cannot_go_on_lets_the_others(using: str, journal, monkeypatch:
         add("orders", "n", number, app="eu", using=using)
     add("orders", "n", 3, using=using)
     monkeypatch.delenv("SOCKUDO_APPS")
-    forget_apps()
+    configure()
     relayed = relay(using=using, batch=2)
     assert (relayed.stored, list(relayed.waiting)) == (1, ["eu"])
     assert journal("orders") == [3]
@@ -321,7 +320,7 @@ def test_command_once_fails_when_something_is_left(using: str, environ, monkeypa
     """With why; the rows stay."""
     add("orders", "n", 1, using=using)
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
-    forget_apps()
+    configure()
     with pytest.raises(CommandError, match="app default: rows wait"):
         call_command("sockudo_relay", once=True, database=using, stdout=io.StringIO())
     assert left(using) == 1

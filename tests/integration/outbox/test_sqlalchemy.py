@@ -16,10 +16,9 @@ import redis
 from sqlalchemy import Engine, func, select, update
 from sqlalchemy.orm import Session
 
-from sockudo_publisher import ValidationError, publish
+from sockudo_publisher import ValidationError, configure, publish
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.wiring.app import forget_apps
 from tests.integration.outbox import sqlalchemy_app
 from tests.integration.outbox.sqlalchemy_app import metadata, orders, outbox
 from tests.support.oracle import compare, numbers
@@ -124,7 +123,7 @@ def test_relay_rings_the_lane(engine: Engine, journal, redis_url: str) -> None:
 def test_adding_needs_no_redis(engine: Engine, environ, monkeypatch: pytest.MonkeyPatch) -> None:
     """The application's transaction does not depend on the journal."""
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
-    forget_apps()
+    configure()
     place(engine, 1)
     assert left(engine) == 1
 
@@ -134,7 +133,7 @@ def test_encrypted_event_is_in_no_table_in_the_clear(
 ) -> None:
     """What the row holds are the bytes that go to Sockudo."""
     monkeypatch.setenv("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64", "QUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUE=")
-    forget_apps()
+    configure()
     with engine.begin() as connection:  # a Connection will do
         outbox.add(connection, "private-encrypted-diary", "n", {"secret": "attack at dawn"})
         body = connection.scalar(select(outbox.table.c.body))
@@ -187,13 +186,13 @@ def test_app_that_cannot_go_on_lets_the_others(
         place(engine, number, app="eu")
     place(engine, 5)
     monkeypatch.delenv("SOCKUDO_APPS")
-    forget_apps()
+    configure()
     relayed = outbox.relay(engine, batch=2)
     assert relayed.stored == 1
     assert "no app named 'eu'" in relayed.waiting["eu"]
     assert journal("orders") == [{"n": 5}]
     monkeypatch.setenv("SOCKUDO_APPS", environ["SOCKUDO_APPS"])
-    forget_apps()
+    configure()
     assert outbox.relay(engine, batch=2).stored == 5
     assert journal("orders", app="eu") == [{"n": number} for number in range(5)]
 
@@ -201,7 +200,7 @@ def test_app_that_cannot_go_on_lets_the_others(
 def test_full_lane_keeps_rows_in_the_table(engine: Engine, journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Backpressure reaches the table, not the application; nothing overtakes."""
     monkeypatch.setenv("SOCKUDO_MAX_BACKLOG", "2")
-    forget_apps()
+    configure()
     for number in range(4):
         place(engine, number)
     relayed = outbox.relay(engine, batch=2)
@@ -209,7 +208,7 @@ def test_full_lane_keeps_rows_in_the_table(engine: Engine, journal, monkeypatch:
     assert "limit 2" in relayed.waiting["default"]
     assert left(engine) == 2
     monkeypatch.setenv("SOCKUDO_MAX_BACKLOG", "0")
-    forget_apps()
+    configure()
     outbox.relay(engine)
     assert journal("orders") == [{"n": number} for number in range(4)]
 
@@ -220,7 +219,7 @@ def test_redis_away_rows_stay_and_go_later(
     """A running relay says once why rows wait, and goes on when Redis is back."""
     with RedisServer(tmp_path / "redis") as server:
         monkeypatch.setenv("SOCKUDO_REDIS_URL", server.url)
-        forget_apps()
+        configure()
         server.stop()
         for number in range(3):
             place(engine, number)

@@ -12,10 +12,10 @@ from sockudo_publisher import (
     Event,
     IdempotencyConflict,
     ValidationError,
+    configure,
     publish,
     publish_many,
 )
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.parts import not_for_this_case
 from tests.support.stack import Stack
 
@@ -104,7 +104,7 @@ def test_missing_or_malformed_url_is_a_clear_error_without_the_secret(
 ) -> None:
     """It names SOCKUDO_URL and what is expected."""
     monkeypatch.setenv("SOCKUDO_URL", url)
-    forget_apps()
+    configure()
     with pytest.raises(ConfigurationError) as caught:
         publish.delay("c", "e", 1)
     assert "SOCKUDO_URL" in str(caught.value)
@@ -136,7 +136,7 @@ def test_option_that_no_worker_could_take_stores_and_sends_nothing(stack: Stack)
 def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """At SOCKUDO_MAX_BACKLOG events a lane `delay` raises BacklogFull; several channels are stored all or say which."""
     monkeypatch.setenv("SOCKUDO_MAX_BACKLOG", "3")
-    forget_apps()
+    configure()
     for n in range(3):
         publish.delay("c", "e", n)
     with pytest.raises(BacklogFull, match="SOCKUDO_MAX_BACKLOG"):

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 import pytest
 import redis
 
-from sockudo_publisher import BulkError, JournalUnavailable, publish, publish_many
+from sockudo_publisher import BulkError, JournalUnavailable, configure, publish, publish_many
 from sockudo_publisher.config.settings import DEFAULT_APP
 from sockudo_publisher.journal.keys import lane_keys
-from sockudo_publisher.wiring.app import app_named, forget_apps
+from sockudo_publisher.wiring.app import app_named
 
 pytestmark = pytest.mark.integration
 
@@ -33,10 +33,10 @@ def allow(client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:1/apps/app")
     monkeypatch.setenv("SOCKUDO_REDIS_URL", redis_url.replace("redis://", "redis://app:pw@"))
     monkeypatch.delenv("SOCKUDO_BROKER_URL", raising=False)
-    forget_apps()
+    configure()
     yield change
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def stream_of(channel: str) -> str:

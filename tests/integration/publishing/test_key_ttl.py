@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sockudo_publisher import IdempotencyConflict, publish
+from sockudo_publisher import IdempotencyConflict, configure, publish
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.wiring.app import forget_apps
 
 pytestmark = pytest.mark.integration
 
@@ -16,7 +15,7 @@ def test_key_is_free_again_when_its_time_is_over(redis_url: str, monkeypatch: py
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:9/apps/app-id")
     monkeypatch.setenv("SOCKUDO_REDIS_URL", redis_url)
     monkeypatch.setenv("SOCKUDO_KEY_TTL", "2")
-    forget_apps()
+    configure()
     try:
         publish.delay("orders", "shipped", 1, key="k")
         with pytest.raises(IdempotencyConflict):
@@ -31,4 +30,4 @@ def test_key_is_free_again_when_its_time_is_over(redis_url: str, monkeypatch: py
         assert wait_for(is_free, 60)
     finally:
         monkeypatch.undo()
-        forget_apps()
+        configure()

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sockudo_publisher import BulkError, BulkReceipt, Event, IdempotencyConflict, publish, publish_many
+from sockudo_publisher import BulkError, BulkReceipt, Event, IdempotencyConflict, configure, publish, publish_many
 from sockudo_publisher.dev.embedded import RedisServer
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -104,7 +103,7 @@ def test_redis_that_dies_midway_is_a_bulk_error_and_a_repeat_completes_it(
         stack.environ["SOCKUDO_REDIS_URL"] = journal.url
         monkeypatch.setenv("SOCKUDO_REDIS_URL", journal.url)
         monkeypatch.setenv("SOCKUDO_BROKER_URL", journal.url)
-        forget_apps()
+        configure()
         seen = stack.subscribe(channel)
 
         def events() -> Iterator[tuple[str, str, int]]:
@@ -149,7 +148,7 @@ def test_several_channels_share_one_id_and_encrypted_ones_are_readable(
     master = "zyrm8pvV2C9fJcBfhyXzvxbJVN/H7QLmbe0xJi1GhPU="
     monkeypatch.setenv("SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64", master)
     stack.environ["SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"] = master
-    forget_apps()
+    configure()
     one, two = stack.channels(2)
     hidden = f"private-encrypted-{stack.unique}"
     seen = stack.subscribe(one, two, hidden)

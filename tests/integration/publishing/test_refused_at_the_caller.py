@@ -10,12 +10,11 @@ import pytest
 import redis
 from sqlalchemy import MetaData, create_engine, func, select
 
-from sockudo_publisher import Event, ValidationError, publish, publish_many
+from sockudo_publisher import Event, ValidationError, configure, publish, publish_many
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.operations import AppStatus, status
 from sockudo_publisher.outbox.sqlalchemy import Outbox
-from sockudo_publisher.wiring.app import forget_apps
 from tests.support.stack import Stack
 from tests.support.verdicts import ACCEPTED, REFUSED, nested
 
@@ -32,11 +31,11 @@ def journal(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.R
         monkeypatch.delenv(name)
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:9/apps/app-id")
     monkeypatch.setenv("SOCKUDO_REDIS_URL", redis_url)
-    forget_apps()
+    configure()
     with redis.Redis.from_url(redis_url) as client:
         yield client
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def call_of(form: dict[str, Any]) -> tuple[tuple[Any, Any, Any], dict[str, Any]]:

@@ -11,20 +11,20 @@ from dataclasses import dataclass, field
 import pytest
 
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.integration.delivery.test_real_answers import MAX_CUTS, cut, event, post
 from tests.simulation.journal import ModelItem
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.server import Request, ServerModel
-from tests.support.subscriber import Subscriber
 from tests.unit.delivery.model import body_of
 
 pytestmark = pytest.mark.integration
 
 #: Seconds that ids are remembered: longer than an exchange inside the window takes on a slow machine.
 TTL_S = 8
-LIMITED = App(id="limited", key="limited-key", secret="limited-secret", limits={"max_event_batch_size": 5})
-FREE = App(id="free", key="free-key", secret="free-secret", limits={})
+LIMITED = SockudoApp(id="limited", key="limited-key", secret="limited-secret", limits={"max_event_batch_size": 5})
+FREE = SockudoApp(id="free", key="free-key", secret="free-secret", limits={})
 
 
 @dataclass(frozen=True)

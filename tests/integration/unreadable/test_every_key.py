@@ -17,7 +17,7 @@ import pytest
 import redis
 from click.testing import CliRunner
 
-from sockudo_publisher import operations, publish
+from sockudo_publisher import configure, operations, publish
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.cli import main
 from sockudo_publisher.config.settings import get_settings
@@ -32,7 +32,7 @@ from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
 from sockudo_publisher.operations import dead_letters, pause
-from sockudo_publisher.wiring.app import app_named, forget_apps
+from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.doorbell import Doorbell
 from sockudo_publisher.workerapp import run_drain, slots, worker_control
 from sockudo_publisher.workerapp.presence import Presence
@@ -96,11 +96,11 @@ def client(redis_url: str, server: DevServer, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(watch, "HOT_S", 0.0)
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     monkeypatch.setattr(producer_module, "LAYOUT_LOOK_S", -1.0)
-    forget_apps()
+    configure()
     with redis.Redis.from_url(redis_url) as client:
         yield client
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def event(message_id: str, channel: str) -> bytes:
@@ -110,7 +110,7 @@ def event(message_id: str, channel: str) -> bytes:
 def live_in(client: redis.Redis) -> None:
     """Everything that a journal can hold, once."""
     client.flushall()
-    forget_apps()
+    configure()
     app = app_named()
     journal = app.journal
     publish.delay(CHANNELS[0], "n", "of a dead letter")
@@ -146,7 +146,7 @@ def live_in(client: redis.Redis) -> None:
     Rate(journal.link, APP, 10**6).take(1)
     beat_once(APP, "somebody")
     memory = DedupMemory(journal.link, APP)
-    memory.record(memory.report(), peak_ms=1)
+    memory.record_report(memory.report(), peak_ms=1)
     client.hset(APP_KEYS.memory, "forgets_until", 0)
     client.hset(APP_KEYS.pause, mapping={"reason": "busy", "words": "w", "since": 1, "until": 1, "count": 1})
     client.set(LANE.lease, "1-x", px=1)
@@ -356,7 +356,7 @@ def test_layout_that_is_none_is_named_to_everybody(client: redis.Redis) -> None:
         b"",
     ):
         client.set(APP_KEYS.lanes, value)
-        forget_apps()
+        configure()
         with pytest.raises(JournalUnreadable, match="not a layout of lanes") as caught:
             publish.delay(CHANNELS[0], "n", "x")
         assert caught.value.stored is False
@@ -375,12 +375,12 @@ def test_layout_that_is_none_is_named_to_everybody(client: redis.Redis) -> None:
         {"first": 2, "count": 2, "phase": "steady", "retired": [[0, 2, None]]},
     ):
         client.set(APP_KEYS.lanes, json.dumps(layout))
-        forget_apps()
+        configure()
         with pytest.raises(JournalUnreadable):
             publish.delay(CHANNELS[0], "n", "x")
     assert state_of(client) == waiting
     client.set(APP_KEYS.lanes, sound)
-    forget_apps()
+    configure()
     client.hdel(LANE.state, "retry_at")
     act(client, "set right")
     assert client.xlen(LANE.stream) == 0
@@ -389,7 +389,7 @@ def test_layout_that_is_none_is_named_to_everybody(client: redis.Redis) -> None:
 def test_other_apps_flow_beside_a_layout_that_is_none(client: redis.Redis, monkeypatch: pytest.MonkeyPatch) -> None:
     """A drain looks at other apps' lanes; theirs are not its own."""
     monkeypatch.setenv("SOCKUDO_APPS", json.dumps({"other": get_settings().url}))
-    forget_apps()
+    configure()
     client.set(AppKeys.of("other").lanes, "{bad")
     monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     monkeypatch.setattr(slots, "count", 100)  # else it yields without a look at the others

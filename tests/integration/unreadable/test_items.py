@@ -24,12 +24,12 @@ APP = "default"
 @pytest.fixture(autouse=True)
 def _one_lane(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is in lane 0, and an empty lane is not watched."""
-    from sockudo_publisher.wiring.app import forget_apps
+    from sockudo_publisher import configure
 
     monkeypatch.setenv("SOCKUDO_LANES", "1")
     monkeypatch.setattr(watch, "HOT_S", 0.0)
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
-    forget_apps()
+    configure()
 
 
 def event(channel: str, message_id: str | None, n: int) -> bytes:

@@ -6,7 +6,17 @@ import json
 
 import pytest
 
-from sockudo_publisher.dev.bench.figures import RATES, TIMES, Samples, percentile, rates, ratio, times, values, words
+from sockudo_publisher.dev.bench.figures import (
+    RATES,
+    TIMES,
+    Samples,
+    describe_verdict,
+    percentile,
+    rates,
+    ratio,
+    times,
+    values,
+)
 from sockudo_publisher.dev.bench.plan import Plan
 from sockudo_publisher.dev.tally import Verdict
 
@@ -137,5 +147,5 @@ def test_people_get_rates_and_whose_they_are(here, who):
 def test_it_says_whether_each_event_arrived_once(wrong, said):
     """And if not, what happened to how many."""
     verdict = Verdict(**{**vars(FINE), **wrong})
-    assert words(verdict) == said
+    assert describe_verdict(verdict) == said
     assert verdict.ok is (not wrong)

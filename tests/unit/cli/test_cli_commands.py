@@ -12,9 +12,9 @@ from contextlib import nullcontext
 import pytest
 from click.testing import CliRunner, Result
 
+from sockudo_publisher import configure
 from sockudo_publisher.cli import main
 from sockudo_publisher.cli.output import Output
-from sockudo_publisher.wiring import app as apps
 
 pytestmark = pytest.mark.unit
 
@@ -45,11 +45,11 @@ def run(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
     def invoke(*args: str, stdin: bytes | None = None, **environ: str) -> Result:
-        apps.forget_apps()
+        configure()
         return CliRunner().invoke(main, list(args), env=environ, input=stdin)
 
     yield invoke
-    apps.forget_apps()
+    configure()
 
 
 URL = {"SOCKUDO_URL": f"http://key:secret-of-mine@{NOWHERE}/apps/app-id", "SOCKUDO_REDIS_URL": f"redis://{NOWHERE}/0"}

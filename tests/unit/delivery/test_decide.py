@@ -489,7 +489,8 @@ def test_documented_numbers_are_the_constants() -> None:
         f"| {backoff.QUICK_S:g} s; the same, every fourth probe in a row the delivery timeout; {backoff.QUICK_S:g} s |",
         "shared by all workers for an hour;",
         "| fresh canaries before a resend: how many; when each is repeated |",
-        f"| {canaries.FRESH}, three times as many after *stuck* to a first send; {canaries.EVICTED_S:g} s later |",
+        f"| {canaries.FRESH_CANARIES}, three times as many after *stuck* to a first send; "
+        f"{canaries.EVICTION_S:g} s later |",
         f"| a search; {dedup_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
         f"| items of a batch under `park` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
         f"That is about log2(n) requests for n items: {questions(500)} for 500.",

@@ -9,11 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from sockudo_publisher import ConfigurationError, ValidationError
+from sockudo_publisher import ConfigurationError, ValidationError, configure
 from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, run, until_gap
 from sockudo_publisher.outbox.row import COLUMNS, Row, finished
 from sockudo_publisher.publishing.call import PublishCall
-from sockudo_publisher.wiring.app import forget_apps
 
 pytestmark = pytest.mark.unit
 
@@ -23,10 +22,10 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """An app, and nobody who answers."""
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:9/apps/app-id")
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
-    forget_apps()
+    configure()
     yield
     monkeypatch.undo()
-    forget_apps()
+    configure()
 
 
 def row(row_id: int, app: str = "default") -> Row:

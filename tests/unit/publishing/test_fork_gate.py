@@ -30,7 +30,7 @@ def test_inner_end_does_not_open_the_gate(monkeypatch: pytest.MonkeyPatch) -> No
     try:
         assert entered.wait(30)
         started = time.monotonic()
-        fork_gate._wait()
+        fork_gate._wait_for_others()
         assert time.monotonic() - started >= 0.05
     finally:
         leave.set()
@@ -41,6 +41,6 @@ def test_inner_end_does_not_open_the_gate(monkeypatch: pytest.MonkeyPatch) -> No
 def test_child_leaves_what_its_parent_entered() -> None:
     """A handler forks in the middle of its thread's call: it waits for no other, and its child begins with none."""
     with inside_client:
-        fork_gate._wait()
+        fork_gate._wait_for_others()
         fork_gate._inside.clear()  # as in the child
     assert not fork_gate._inside

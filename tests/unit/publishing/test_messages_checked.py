@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sockudo_publisher import configure
 from sockudo_publisher.errors import ConfigurationError, IdempotencyConflict, ValidationError
 from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.publishing.prepare import prepare
 from sockudo_publisher.tasks.message import FinishedEvent, read_event, write_event, write_refusal
-from sockudo_publisher.wiring.app import app_named, forget_apps
+from sockudo_publisher.wiring.app import app_named
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +25,7 @@ FINGERPRINT = "0123456789abcdef" * 2
 @pytest.fixture(autouse=True)
 def _app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:1/apps/app")
-    forget_apps()
+    configure()
 
 
 def body(**changes: Any) -> str:

@@ -11,9 +11,8 @@ from celery import Celery, Signature, chain, chord, group
 from celery.exceptions import Retry
 from celery.local import Proxy
 
-from sockudo_publisher import publish, register
+from sockudo_publisher import configure, publish, register
 from sockudo_publisher.tasks.other_apps import find_canvas_app, is_registered
-from sockudo_publisher.wiring.app import forget_apps
 from sockudo_publisher.wiring.private_celery import celery_app
 
 pytestmark = pytest.mark.unit
@@ -151,7 +150,7 @@ def test_annotations_for_all_tasks_limit_no_retries(shop: Celery, monkeypatch: p
     """The journal is away, and the application has `max_retries` for its tasks: the event is kept all the same."""
     monkeypatch.setenv("SOCKUDO_URL", "http://k:s@127.0.0.1:1/apps/a")
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:1/0")
-    forget_apps()
+    configure()
     shop.conf.task_annotations = {"*": {"max_retries": 0}}
     task = register(shop)
     assert shop.tasks[publish.name].max_retries == 0
@@ -162,4 +161,4 @@ def test_annotations_for_all_tasks_limit_no_retries(shop: Celery, monkeypatch: p
     finally:
         task.pop_request()
         monkeypatch.undo()
-        forget_apps()
+        configure()

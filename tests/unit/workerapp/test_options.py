@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sockudo_publisher.errors import ConfigurationError
-from sockudo_publisher.workerapp.options import check_queues, left_out, own_options
+from sockudo_publisher.workerapp.options import check_queues, ineffective_options, own_options
 
 pytestmark = pytest.mark.unit
 
@@ -15,15 +15,15 @@ pytestmark = pytest.mark.unit
 def test_what_an_operator_may_choose_stays() -> None:
     given = {"concurrency": 4, "loglevel": "INFO", "max_tasks_per_child": 5, "max_memory_per_child": 9, "pool": "solo"}
     assert own_options(given) == given
-    assert left_out(given) == []
+    assert ineffective_options(given) == []
 
 
 def test_time_limits_are_left_out_and_named() -> None:
     """A limit would cut a request, or drop a `publish` message before its event is stored."""
     given = {"time_limit": 5.0, "soft_time_limit": 3.0, "concurrency": 4}
     assert own_options(given) == {"concurrency": 4}
-    assert left_out(given) == ["--time-limit", "--soft-time-limit"]
-    assert left_out({"time_limit": None}) == []
+    assert ineffective_options(given) == ["--time-limit", "--soft-time-limit"]
+    assert ineffective_options({"time_limit": None}) == []
 
 
 def test_prefork_is_chosen_where_it_is_asked_for() -> None:

@@ -27,7 +27,7 @@ import pytest
 
 from examples.auth_endpoint import application
 from sockudo_publisher import Sockudo, ValidationError
-from sockudo_publisher.dev.embedded import App, SockudoServer
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from tests.support.parts import need, part_is_absent
 
 pytestmark = pytest.mark.integration
@@ -169,7 +169,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def server(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
-    app = App("js", "js-key", "js-secret", policy={"features": {"enable_user_authentication": True}})
+    app = SockudoApp("js", "js-key", "js-secret", policy={"features": {"enable_user_authentication": True}})
     with SockudoServer(tmp_path_factory.mktemp("js"), [app], program=sockudo.program) as own:
         yield own
 
