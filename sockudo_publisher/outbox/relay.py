@@ -10,7 +10,7 @@ transactions that overlapped have no order among each other; those of one transa
 theirs.
 
 **What the row locks are for.** ``FOR UPDATE SKIP LOCKED`` alone would break that order: the second relay would go on
-behind the first one's rows. Here it only lets a relay stand by while another one is at work (:func:`until_gap`),
+behind the first one's rows. Here it only lets a relay stand by while another one is at work (:func:`rows_before_gap`),
 so that two of them do not do everything twice. A database without such locks is served as well.
 
 Imports the core, no framework: those give :func:`relay` a *move*, one batch in one transaction of theirs.
@@ -28,9 +28,9 @@ from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, Journ
 from ..journal.appended import OnRefusal
 from ..publishing.store import store
 from ..wiring.app import app_named
-from .row import Row
+from .row import EventRow
 
-__all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]
+__all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "rows_before_gap", "run"]
 
 logger = logging.getLogger("sockudo_publisher.outbox")
 
@@ -58,7 +58,7 @@ class Moved:
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
-#: ``move(most_rows, without)``: read the first rows that are not parked and not of the apps ``without``, by id and
+#: ``move(max_rows, without)``: read the first rows that are not parked and not of the apps ``without``, by id and
 #: locked where the database can; :func:`append` them; delete and park as it says; commit.
 Move: TypeAlias = Callable[[int, frozenset[str]], Moved]
 
@@ -73,13 +73,13 @@ class Relayed:
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
-def append(rows: Sequence[Row]) -> Moved:
+def append(rows: Sequence[EventRow]) -> Moved:
     """Append rows in the order given, those of one app together, and ring their lanes. Raises nothing of the core's.
 
     Where one app cannot go on (Redis away, a full lane, an app that is not in the settings), its rows wait, all of
     them, since a later one must not overtake; the other apps go on.
     """
-    by_app: dict[str, list[Row]] = {}
+    by_app: dict[str, list[EventRow]] = {}
     for row in rows:
         by_app.setdefault(row.app, []).append(row)
     stored: list[int] = []
@@ -95,7 +95,7 @@ def append(rows: Sequence[Row]) -> Moved:
     return Moved(len(rows), stored, already, parked, waiting)
 
 
-def _append_of(name: str, rows: list[Row]) -> Moved:
+def _append_of(name: str, rows: list[EventRow]) -> Moved:
     try:
         # Each row for itself: what one is refused for is no reason for the others.
         appended = store(app_named(name), [row.keyed() for row in rows], on_refusal=OnRefusal.SKIP)
@@ -114,7 +114,7 @@ def _append_of(name: str, rows: list[Row]) -> Moved:
     return Moved(len(rows), stored, len(appended.already_stored), parked, waiting)
 
 
-def until_gap(head: Iterable[int], locked: Sequence[Row]) -> Sequence[Row]:
+def rows_before_gap(head: Iterable[int], locked: Sequence[EventRow]) -> Sequence[EventRow]:
     """Of the rows that could be locked those before the first one of the ``head`` that could not. Pure.
 
     Another relay has that one. What comes after it is left to the other, or for later: its channel may be the same.
@@ -128,7 +128,7 @@ def until_gap(head: Iterable[int], locked: Sequence[Row]) -> Sequence[Row]:
     return locked[:count]
 
 
-def relay(move: Move, *, most_rows: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
+def relay(move: Move, *, max_rows: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
     """One pass: batch after batch, until one is not full (what is left is parked, waits, or is another relay's).
 
     Every full batch stores or parks a row or finds an app that has to wait, so a pass ends, unless the application
@@ -137,12 +137,12 @@ def relay(move: Move, *, most_rows: int = MAX_ROWS, stop: threading.Event | None
     stored, already, parked = 0, 0, 0
     waiting: dict[str, str] = {}
     while True:
-        moved = move(most_rows, frozenset(waiting))
+        moved = move(max_rows, frozenset(waiting))
         stored += len(moved.stored)
         already += moved.already_stored
         parked += len(moved.parked)
         waiting.update(moved.waiting)
-        if moved.read < most_rows or (stop is not None and stop.is_set()):
+        if moved.read < max_rows or (stop is not None and stop.is_set()):
             return Relayed(stored, already, parked, waiting)
 
 

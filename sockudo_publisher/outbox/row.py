@@ -18,7 +18,7 @@ from ..publishing.call import PublishCall
 from ..publishing.prepare import FINGERPRINT_BYTES, prepare
 from ..wiring.app import app_named
 
-__all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "Row", "finished"]
+__all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "EventRow", "build_rows"]
 
 #: Widths of the table's columns: what the client's limits allow (client/limits.py), and a digest of 16 bytes in hex.
 CHANNEL_CHARACTERS = 200
@@ -30,12 +30,12 @@ assert CHANNEL_CHARACTERS >= MAX_CHANNEL_BYTES
 assert MESSAGE_ID_CHARACTERS >= MAX_ID_BYTES
 assert FINGERPRINT_CHARACTERS == 2 * FINGERPRINT_BYTES, "in hexadecimal"
 
-#: What is read of a row, in the order of :meth:`Row.read`.
+#: What is read of a row, in the order of :meth:`EventRow.read`.
 COLUMNS = ("app", "channel", "message_id", "fingerprint", "body", "id")
 
 
 @dataclass(frozen=True)
-class Row:
+class EventRow:
     """One item for one channel of one app; ``id`` is 0 until it is inserted.
 
     ``message_id`` is also the key under which it is appended, ``fingerprint`` what tells it from another
@@ -50,7 +50,7 @@ class Row:
     id: int = 0
 
     @classmethod
-    def read(cls, columns: Sequence[Any]) -> Row:
+    def read(cls, columns: Sequence[Any]) -> EventRow:
         """From the values of :data:`COLUMNS`; some drivers give a ``memoryview`` for the body."""
         app, channel, message_id, fingerprint, body, row_id = columns
         return cls(app, channel, message_id, fingerprint, bytes(body), row_id)
@@ -66,7 +66,7 @@ class Row:
         return KeyedItem(Item(self.channel, self.body), self.message_id, self.fingerprint)
 
 
-def finished(call: PublishCall) -> list[Row]:
+def build_rows(call: PublishCall) -> list[EventRow]:
     """Validate, encode and encrypt one event, a row per channel. Raises :class:`ValidationError`."""
     app = app_named(call.app)
     if call.key is None:
@@ -74,5 +74,6 @@ def finished(call: PublishCall) -> list[Row]:
         call.key = os.urandom(16).hex()
     prepared = prepare(app, call)
     return [
-        Row(app.name, item.channel, prepared.message_id, prepared.fingerprint, item.body) for item in prepared.items
+        EventRow(app.name, item.channel, prepared.message_id, prepared.fingerprint, item.body)
+        for item in prepared.items
     ]

@@ -33,8 +33,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from ..publishing.call import PublishCall
-from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, run, until_gap
-from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, Row, finished
+from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, rows_before_gap, run
+from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
 
 __all__ = ["Outbox"]
 
@@ -87,7 +87,7 @@ class Outbox:
         The arguments are those of ``publish.delay``. Raises :class:`ValidationError` before anything is
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
-        rows = finished(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
         session.execute(insert(self.table), [row.columns() for row in rows])
         return rows[0].message_id
 
@@ -96,7 +96,7 @@ class Outbox:
 
         Raises what the database raises; then nothing is lost, and what was appended is not appended again.
         """
-        return relay(partial(self._move, engine), most_rows=batch, stop=stop)
+        return relay(partial(self._move, engine), max_rows=batch, stop=stop)
 
     def run(
         self,
@@ -110,39 +110,39 @@ class Outbox:
         once = partial(self.relay, engine, batch=batch, stop=stop)
         run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop)
 
-    def _move(self, engine: Engine, most_rows: int, without: frozenset[str]) -> Moved:
+    def _move(self, engine: Engine, max_rows: int, without: frozenset[str]) -> Moved:
         """One batch (:data:`.relay.Move`)."""
         if engine.dialect.name in _WITHOUT_ROW_LOCKS:
             # SQLite locks everything: no transaction is open while Redis is waited for.
             with engine.connect() as connection:
-                rows = _rows(connection, self._head(most_rows, without, *self._item_columns()))
+                rows = _rows(connection, self._head(max_rows, without, *self._item_columns()))
             moved = append(rows)
             if rows:
                 with engine.begin() as connection:
                     self._settle(connection, moved)
             return moved
         with engine.begin() as connection:
-            moved = append(self._lock(connection, most_rows, without))
+            moved = append(self._lock(connection, max_rows, without))
             self._settle(connection, moved)
         return moved
 
     def _item_columns(self) -> list[Column[Any]]:
         return [self.table.c[name] for name in COLUMNS]
 
-    def _head(self, most_rows: int, without: frozenset[str], *columns: Column[Any]) -> Select[Any]:
+    def _head(self, max_rows: int, without: frozenset[str], *columns: Column[Any]) -> Select[Any]:
         table = self.table.c
         query = select(*columns).where(table.parked.is_(None))
         if without:
             query = query.where(table.app.not_in(sorted(without)))
-        return query.order_by(table.id).limit(most_rows)
+        return query.order_by(table.id).limit(max_rows)
 
-    def _lock(self, connection: Connection, most_rows: int, without: frozenset[str]) -> Sequence[Row]:
+    def _lock(self, connection: Connection, max_rows: int, without: frozenset[str]) -> Sequence[EventRow]:
         row_id = self.table.c.id
-        head = list(connection.scalars(self._head(most_rows, without, row_id)))
+        head = list(connection.scalars(self._head(max_rows, without, row_id)))
         if not head:
             return ()
         these = select(*self._item_columns()).where(row_id.in_(head)).order_by(row_id)
-        return until_gap(head, _rows(connection, these.with_for_update(skip_locked=True)))
+        return rows_before_gap(head, _rows(connection, these.with_for_update(skip_locked=True)))
 
     def _settle(self, connection: Connection, moved: Moved) -> None:
         row_id = self.table.c.id
@@ -152,5 +152,5 @@ class Outbox:
             connection.execute(update(self.table).where(row_id == parked_id).values(parked=why))
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return [Row.read(columns) for columns in connection.execute(query)]
+def _rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
+    return [EventRow.read(columns) for columns in connection.execute(query)]

@@ -40,8 +40,8 @@ from urllib3.poolmanager import PoolManager
 __all__ = [
     "MAX_HEAD_BYTES",
     "MAX_INFORMATIONAL",
-    "Attempt",
     "DeadlineAdapter",
+    "HttpAttempt",
     "UnusableAnswer",
     "attempt_until",
     "bound_connections",
@@ -61,7 +61,7 @@ class UnusableAnswer(http.client.HTTPException):
     """An answer that is not read any further. Its text is for people, and holds nothing of the answer's."""
 
 
-class Attempt:
+class HttpAttempt:
     """One request under way.
 
     ``sent`` is ``None`` where no connection notes it, as with a caller's session or a stand-in for our adapter. Our
@@ -94,13 +94,13 @@ class Attempt:
         return left
 
 
-_attempt: ContextVar[Attempt | None] = ContextVar("sockudo_publisher_attempt", default=None)
+_attempt: ContextVar[HttpAttempt | None] = ContextVar("sockudo_publisher_attempt", default=None)
 
 
 @contextmanager
-def attempt_until(deadline: float) -> Iterator[Attempt]:
+def attempt_until(deadline: float) -> Iterator[HttpAttempt]:
     """Bound everything that our connections do inside by a ``time.monotonic()`` instant."""
-    attempt = Attempt(deadline)
+    attempt = HttpAttempt(deadline)
     token = _attempt.set(attempt)
     try:
         yield attempt

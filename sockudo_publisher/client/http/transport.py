@@ -25,8 +25,8 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from ...errors import ConfigurationError, SockudoConnectionError
 from .deadline import (
-    Attempt,
     DeadlineAdapter,
+    HttpAttempt,
     UnusableAnswer,
     attempt_until,
     bound_connections,
@@ -162,7 +162,7 @@ class Transport:
         body: bytes | None,
         headers: Mapping[str, str],
         timeout: float,
-        attempt: Attempt,
+        attempt: HttpAttempt,
         bounds: Bounds,
     ) -> Response:
         if self._own_session is None:
@@ -207,7 +207,7 @@ class Transport:
             self._local.session = (pid, session)
         return session
 
-    def _error(self, failure: Exception, attempt: Attempt, timeout: float, method: str) -> SockudoConnectionError:
+    def _error(self, failure: Exception, attempt: HttpAttempt, timeout: float, method: str) -> SockudoConnectionError:
         causes = _causes(failure)
         sent = attempt.sent
         if sent is None:  # connections that are not ours keep no such note
@@ -337,7 +337,7 @@ def _bound_connections(session: requests.Session, prepared: requests.PreparedReq
         bound_connections(pool)
 
 
-def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
+def _read_before_hooks(attempt: HttpAttempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
     """Read the body within its bounds, and leave it to the hooks of the caller's session as ``response.content``."""
     if is_informational(response.status_code):
         return
@@ -345,7 +345,7 @@ def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Resp
     response._content_consumed = True  # type: ignore[attr-defined]
 
 
-def _read(response: requests.Response, attempt: Attempt, bounds: Bounds) -> bytes:
+def _read(response: requests.Response, attempt: HttpAttempt, bounds: Bounds) -> bytes:
     """The whole body as it came, within the attempt and the bounds."""
     status = response.status_code
     encoding = response.headers.get("Content-Encoding", "").strip().lower()

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...publishing.call import PublishCall
 from ..relay import MAX_ROWS, Relayed
-from ..row import finished
+from ..row import build_rows
 
 __all__ = ["add", "relay"]
 
@@ -37,7 +37,7 @@ def add(
     """
     from .models import OutboxRow
 
-    rows = finished(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
     return rows[0].message_id
 

@@ -10,9 +10,9 @@ from typing import Any
 
 from django.db import connections, router, transaction
 
-from ..relay import Moved, Relayed, append, until_gap
+from ..relay import Moved, Relayed, append, rows_before_gap
 from ..relay import relay as relay_by
-from ..row import COLUMNS, Row
+from ..row import COLUMNS, EventRow
 from .models import OutboxRow
 
 __all__ = ["relay"]
@@ -23,39 +23,39 @@ def relay(using: str | None, *, batch: int, stop: threading.Event | None = None)
     alias = using or router.db_for_write(OutboxRow)
     # After an error, or when its time is over: Django does this between requests, and here are none.
     connections[alias].close_if_unusable_or_obsolete()
-    return relay_by(partial(_move, alias), most_rows=batch, stop=stop)
+    return relay_by(partial(_move, alias), max_rows=batch, stop=stop)
 
 
-def _move(alias: str, most_rows: int, without: frozenset[str]) -> Moved:
+def _move(alias: str, max_rows: int, without: frozenset[str]) -> Moved:
     """One batch (:data:`..relay.Move`)."""
     features = connections[alias].features
     if not features.has_select_for_update:
         # SQLite locks everything: no transaction is open while Redis is waited for.
-        moved = append(_rows(_head(alias, most_rows, without)))
+        moved = append(_rows(_head(alias, max_rows, without)))
         with transaction.atomic(using=alias) if moved.read else nullcontext():
             _settle(alias, moved)
         return moved
     with transaction.atomic(using=alias):
-        head = list(_head(alias, most_rows, without).values_list("id", flat=True))
-        rows: Sequence[Row] = ()
+        head = list(_head(alias, max_rows, without).values_list("id", flat=True))
+        rows: Sequence[EventRow] = ()
         if head:
             these = OutboxRow.objects.using(alias).filter(id__in=head).order_by("id")
             locked = these.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-            rows = until_gap(head, _rows(locked))
+            rows = rows_before_gap(head, _rows(locked))
         moved = append(rows)
         _settle(alias, moved)
     return moved
 
 
-def _head(alias: str, most_rows: int, without: frozenset[str]) -> Any:
+def _head(alias: str, max_rows: int, without: frozenset[str]) -> Any:
     query = OutboxRow.objects.using(alias).filter(parked__isnull=True)
     if without:
         query = query.exclude(app__in=sorted(without))
-    return query.order_by("id")[:most_rows]
+    return query.order_by("id")[:max_rows]
 
 
-def _rows(query: Any) -> list[Row]:
-    return [Row.read(columns) for columns in query.values_list(*COLUMNS)]
+def _rows(query: Any) -> list[EventRow]:
+    return [EventRow.read(columns) for columns in query.values_list(*COLUMNS)]
 
 
 def _settle(alias: str, moved: Moved) -> None:

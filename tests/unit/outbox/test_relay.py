@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from sockudo_publisher import ConfigurationError, ValidationError
-from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, run, until_gap
-from sockudo_publisher.outbox.row import COLUMNS, Row, finished
+from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, rows_before_gap, run
+from sockudo_publisher.outbox.row import COLUMNS, EventRow, build_rows
 from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.wiring.app import forget_apps
 
@@ -29,8 +29,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_apps()
 
 
-def row(row_id: int, app: str = "default") -> Row:
-    return Row(app, "c", f"m{row_id}", "", b"{}", row_id)
+def row(row_id: int, app: str = "default") -> EventRow:
+    return EventRow(app, "c", f"m{row_id}", "", b"{}", row_id)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +45,20 @@ def row(row_id: int, app: str = "default") -> Row:
 )
 def test_rows_behind_another_relays_are_left(head: list[int], locked: list[int], kept: list[int]) -> None:
     """SKIP LOCKED passes over rows; what comes after such a row may be of its channel."""
-    assert [one.id for one in until_gap(head, [row(row_id) for row_id in locked])] == kept
+    assert [one.id for one in rows_before_gap(head, [row(row_id) for row_id in locked])] == kept
 
 
 def test_row_is_finished_before_the_insert() -> None:
     """Validated, encoded, one row a channel, one id, without Redis; it is read back as it was written."""
-    first, second = finished(PublishCall(["a", "b"], "shipped", {"id": 7}, tags={"t": "1"}))
+    first, second = build_rows(PublishCall(["a", "b"], "shipped", {"id": 7}, tags={"t": "1"}))
     assert (first.app, first.channel, second.channel) == ("default", "a", "b")
     assert first.message_id == second.message_id
     item = json.loads(first.body)
     assert (item["data"], item["message_id"]) == ('{"id":7}', first.message_id)
     columns = {**first.columns(), "id": 3}
-    assert Row.read([memoryview(columns[name]) if name == "body" else columns[name] for name in COLUMNS]) == Row(
-        **columns
-    )
+    assert EventRow.read(
+        [memoryview(columns[name]) if name == "body" else columns[name] for name in COLUMNS]
+    ) == EventRow(**columns)
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_row_is_finished_before_the_insert() -> None:
 def test_bad_input_makes_no_row(arguments: tuple, options: dict, error: type[Exception]) -> None:
     """It raises at the call."""
     with pytest.raises(error):
-        finished(PublishCall(*arguments, **options))
+        build_rows(PublishCall(*arguments, **options))
 
 
 def test_rows_wait_with_a_reason_by_app() -> None:
@@ -88,7 +88,7 @@ def test_pass_goes_on_without_the_apps_that_wait() -> None:
     """A full batch of one that cannot go on is not the end; a batch that is not full is."""
     asked = []
 
-    def move(most_rows: int, without: frozenset[str]) -> Moved:
+    def move(max_rows: int, without: frozenset[str]) -> Moved:
         asked.append(without)
         return {
             1: Moved(2, [1], 1, {2: "conflict"}),
@@ -96,7 +96,7 @@ def test_pass_goes_on_without_the_apps_that_wait() -> None:
             3: Moved(1, [5]),
         }[len(asked)]
 
-    assert relay(move, most_rows=2) == Relayed(2, 1, 1, {"eu": "away"})
+    assert relay(move, max_rows=2) == Relayed(2, 1, 1, {"eu": "away"})
     assert asked == [frozenset(), frozenset(), frozenset({"eu"})]
 
 
@@ -104,7 +104,7 @@ def test_stop_ends_a_pass_between_two_batches() -> None:
     """However many rows there are."""
     stop = threading.Event()
     stop.set()
-    assert relay(lambda *_: Moved(2, [1, 2]), most_rows=2, stop=stop).stored == 2
+    assert relay(lambda *_: Moved(2, [1, 2]), max_rows=2, stop=stop).stored == 2
 
 
 def test_trouble_is_told_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptureFixture) -> None:
