@@ -158,7 +158,7 @@ class _BackgroundJob(Generic[T]):
             self._error = error
 
     def result(self, last: float) -> T | None:
-        """Wait for the result until ``last`` (``time.monotonic()``), then return ``None``. Raises the function's error."""
+        """Wait until ``last`` (``time.monotonic()``) at most; ``None``: no result. Raises the function's error."""
         self._thread.join(max(0.0, last - time.monotonic()))
         if self._error is not None:
             raise self._error

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from typing_extensions import assert_never
 
 from ...errors import SockudoHTTPError, error_for_status
-from ...redaction import redacted
+from ...redaction import redact
 from .no_answer import NoAnswer
 from .transport import Response
 
@@ -102,7 +102,7 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
         message = answer if isinstance(answer, str) else response.body[:MAX_WORDS_BYTES].decode(errors="replace")
-    message = redacted(message[:MAX_WORDS_BYTES])
+    message = redact(message[:MAX_WORDS_BYTES])
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))

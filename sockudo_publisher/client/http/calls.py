@@ -135,7 +135,7 @@ class Calls:
             except CallError as error:
                 elapsed = time.monotonic() - started
                 wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)
-                error.after(attempt, earlier_sent=maybe_sent)
+                error.cover_attempts(attempt, earlier_sent=maybe_sent)
                 maybe_sent = error.sent
                 if wait is None:
                     raise

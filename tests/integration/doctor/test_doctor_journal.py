@@ -40,7 +40,7 @@ def test_what_workers_have_recorded_is_read(link, redis_url):
     report = MemoryReport("forgets", asked=12, forgotten=2, rate=83.0, window_s=120.0, at_ms=memory.now_ms())
     memory.record(report)
     facts = collect_journal_facts(Settings(redis_url=redis_url), "default")
-    assert (facts.pause.reason, facts.pause.words, facts.learned) == ("misconfigured", "HTTP 401", 50)
+    assert (facts.pause.reason, facts.pause.message, facts.learned) == ("misconfigured", "HTTP 401", 50)
     assert facts.measured == report
     assert collect_journal_facts(Settings(redis_url=redis_url), "other").measured is None
 

@@ -299,7 +299,7 @@ def test_late_append_of_a_frozen_relay_changes_nothing(engine: Engine, journal) 
         place(engine, number)
     with engine.connect() as connection:
         query = select(*[outbox.table.c[name] for name in COLUMNS]).order_by(outbox.table.c.id).limit(3)
-        read = [EventRow.read(columns) for columns in connection.execute(query)]
+        read = [EventRow.from_columns(columns) for columns in connection.execute(query)]
     outbox.relay(engine)
     place(engine, 4)
     outbox.relay(engine)

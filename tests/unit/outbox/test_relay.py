@@ -56,7 +56,7 @@ def test_row_is_finished_before_the_insert() -> None:
     item = json.loads(first.body)
     assert (item["data"], item["message_id"]) == ('{"id":7}', first.message_id)
     columns = {**first.columns(), "id": 3}
-    assert EventRow.read(
+    assert EventRow.from_columns(
         [memoryview(columns[name]) if name == "body" else columns[name] for name in COLUMNS]
     ) == EventRow(**columns)
 
@@ -123,7 +123,7 @@ def test_trouble_is_told_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO, "sockudo_publisher.outbox"):
         run(once, failures=(OSError,), every_s=0.001, stop=stop)
     assert caplog.messages == [
-        "app default: rows wait: Redis is away",
+        "rows wait app=default: Redis is away",
         "rows wait: the database failed (OSError)",
-        "rows go on",
+        "rows are moved again",
     ]
