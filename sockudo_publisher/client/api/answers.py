@@ -48,7 +48,7 @@ __all__ = [
 
 
 class BatchItemAnswer(TypedDict, total=False):
-    """What became of one event on one channel.
+    """The result of one event on one channel.
 
     ``acknowledgement_id``: of an event with ``message_id`` or ``info``; the id, or with versioned messages
     the serial of the message. Empty where nothing was asked, and where the server skipped the event as a
@@ -240,7 +240,7 @@ class HistoryPurge(_Ordered):
 
 
 class PresenceHistoryItem(TypedDict):
-    """Somebody who came, left, or changed; ``cause`` tells why."""
+    """A member that joined, left or changed; ``cause`` is the reason."""
 
     stream_id: str
     serial: int
@@ -268,7 +268,7 @@ class PresenceHistoryPage(TypedDict):
 
 
 class PresenceMember(TypedDict):
-    """Somebody who was there."""
+    """A member that was present."""
 
     user_id: str
     last_event: str

@@ -1,7 +1,7 @@
 """A channel's history: pages of it, all of it, its state, and its end.
 
-A class of :class:`Calls`. The server keeps history only where its configuration says so (``[history]``,
-per app and namespace); elsewhere every call here raises ``SockudoHTTPError`` 422 ``feature_disabled``.
+A class of :class:`Calls`. The server keeps history only where its configuration enables it
+(``[history]``, per app and namespace); elsewhere every call here raises ``SockudoHTTPError`` 422 ``feature_disabled``.
 Facts: docs/server.md, 1.7 and 13; docs/sdks.md, F24.
 """
 

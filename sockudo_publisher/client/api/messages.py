@@ -168,7 +168,7 @@ class Messages(Calls):
         if not isinstance(data, str) or not data:
             raise ValidationError(f"data: {'empty' if data == '' else f'a {type(data).__name__}'}, expected text")
         if is_encrypted(check_channel(channel)):
-            raise ValidationError("channel: encrypted, and nobody could read text put after a ciphertext")
+            raise ValidationError("channel: encrypted, and no subscriber could read text after a ciphertext")
         fields = {
             **self._replaced(channel, data, extras, ()),
             **_about(client_id, socket_id, description, metadata, op_id),

@@ -32,8 +32,8 @@ ENVELOPE_BYTES = len(batch_body([]))
 class Publishing(Calls):
     """``trigger`` and ``trigger_batch``."""
 
-    #: Events of one request as the client was told; the same, or what a refusal of the server has taught.
-    _told_events: int | None = None
+    #: Events of one request: the caller's limit; below it, the limit in force, which a refusal of the server may lower.
+    _configured_events: int | None = None
     _batch_events: int | None = None
     _batch_bytes: int = MAX_BATCH_BYTES
 
@@ -49,7 +49,7 @@ class Publishing(Calls):
         for name, value in (("max_batch_events", max_batch_events), ("max_batch_bytes", max_batch_bytes)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ConfigurationError(f"{name}: expected a number of 1 or more")
-        self._told_events = self._batch_events = max_batch_events
+        self._configured_events = self._batch_events = max_batch_events
         self._batch_bytes = max_batch_bytes
 
     def trigger(
@@ -192,8 +192,8 @@ class Publishing(Calls):
     def _check_one_request(self, items: list[bytes]) -> None:
         size = _body_bytes(items)
         remedy = "split=True sends several requests"
-        if self._told_events is not None and len(items) > self._told_events:
-            raise ValidationError(f"events: {len(items)}, limit {self._told_events} ({remedy})")
+        if self._configured_events is not None and len(items) > self._configured_events:
+            raise ValidationError(f"events: {len(items)}, limit {self._configured_events} ({remedy})")
         if size > self._batch_bytes:
             raise ValidationError(f"events: {size} bytes, limit {self._batch_bytes} ({remedy})")
 

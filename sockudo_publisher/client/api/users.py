@@ -39,7 +39,7 @@ class Users(Publishing):
         extras: Mapping[str, Any] | None = None,
         retries: CallRetries = CLIENTS,
     ) -> TriggerAnswer:
-        """Publish one event to every connection of a signed-in user; to nobody where there is none.
+        """Publish one event to every connection of a signed-in user, if there is any.
 
         ``user_id``: 1 to 184 bytes of ``A-Z a-z 0-9 - _ = @ , . ; :``, because it becomes part of a
         channel name, which has 200. All else, the answer and the errors are :meth:`trigger`'s.

@@ -46,7 +46,7 @@ MAX_EVENT_NAME_BYTES = 200
 MAX_ID_BYTES = 128
 #: Bytes of a user's id, in sign-ins, presence data and orders: the Pusher protocol's (the seed SDK stops one short).
 MAX_USER_ID_BYTES = 200
-#: Bytes of one event's ``data`` as sent, unless the client is told otherwise: the seed's 10 KB.
+#: Bytes of one event's ``data`` as sent, unless the client has another limit: the seed's 10 KB.
 MAX_EVENT_BYTES = 10_240
 #: Bytes of ``tags`` and of ``extras`` as JSON, each: keeps one event far below any batch's bound.
 MAX_OBJECT_BYTES = 65_536

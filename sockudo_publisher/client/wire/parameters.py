@@ -48,7 +48,7 @@ MAX_CURSOR_BYTES = 16 * 1024
 MAX_OPAQUE_SERIAL_BYTES = 128
 #: Bytes of a list of attributes, joined: far above all that a server knows.
 MAX_ATTRIBUTES_BYTES = 200
-#: Bytes of words for people: a reason, who asked, a description.
+#: Bytes of a text for people: a reason, a requester's name, a description.
 MAX_TEXT_BYTES = 1024
 
 _DIRECTIONS = ("newest_first", "oldest_first", "backwards", "forwards", "reverse", "forward")

@@ -144,7 +144,7 @@ class TestList:
     def test_what_is_no_id_is_said_to_be_none(self, settings: Settings, id: str) -> None:
         """Before Redis is asked."""
         for call in (operations.dead_show, lambda *args: operations.dead_replay(*args[:2], [args[2]])):
-            with pytest.raises(ValidationError, match="id: not one of a dead letter"):
+            with pytest.raises(ValidationError, match="id: not the id of a dead letter"):
                 call(settings, "default", id)
 
     def test_one_that_is_not_there_is_said_to_be_missing(self, settings: Settings) -> None:
