@@ -65,9 +65,9 @@ class Users(Publishing):
         """Close every connection of a user, with code 4009; clients do not reconnect by themselves.
 
         ``user_id``: 1 to 200 bytes, any characters; not ``.`` or ``..``, which no path can hold. Returns
-        ``{}``, also where the user has no connection. Tried again as ``retries`` says, also when the fate of an
-        attempt is unknown: who is to be out stays out, and a repeat closes what the user opened since as
-        well. Raises ``ValidationError``.
+        ``{}``, even if the user has no connection. Repeated according to ``retries``, even if the result of an
+        attempt is unknown: a repeat also closes the connections that the user has opened since. Raises
+        ``ValidationError``.
         """
         return self._order(user_id, "terminate_connections", retries)
 

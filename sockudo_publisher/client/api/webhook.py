@@ -91,7 +91,7 @@ def header_values(headers: Headers, *names: str) -> tuple[tuple[str, ...], ...]:
 
     Knows the forms in use: ``X-Pusher-Key``, ``x-pusher-key``, the ``HTTP_X_PUSHER_KEY`` of WSGI and
     Django, lists of values, bytes (ASGI). Reads ``headers`` once, so an iterator will do. Raises
-    ``InvalidWebhook`` for what is no headers.
+    ``InvalidWebhook`` if ``headers`` is not of these.
     """
     found: dict[str, list[str]] = {name.lower(): [] for name in names}
     try:
@@ -108,7 +108,7 @@ def _name(name: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Header text; what is none (an environment holds all sorts of objects) is empty."""
+    """Header text; empty for other objects, which a WSGI environment contains too."""
     if isinstance(value, bytes | bytearray):
         return value.decode("latin-1")
     return value if isinstance(value, str) else ""
@@ -211,7 +211,7 @@ def _opened(name: str, channel: str, data: Any, secret_of: Callable[[str], bytes
     except UnicodeEncodeError:
         return None, "channel: not UTF-8 (a lone surrogate)"
     if secret is None:
-        return data, None  # who has no master key gets everything else, and this as it is
+        return data, None  # without a master key, data stays as received
     if not is_envelope(data):
         return (data, None) if name in _SERVERS_OWN else (None, "data: in plain on an encrypted channel")
     try:

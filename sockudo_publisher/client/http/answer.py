@@ -79,7 +79,8 @@ def json_object(
         lack = f"without {expected[0]!r}"
     if lack:
         raise NoAnswer(
-            f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its fate is unknown)", sent=True
+            f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its result is unknown)",
+            sent=True,
         )
     return answer
 

@@ -92,7 +92,7 @@ class Cut(Enum):
     FINISHED = "its last event was taken"
     STOPPED = "its first event was taken, its last was not"
     NOT_BEGUN = "none of its events was taken"
-    UNCLEAR = "the server could not be asked"
+    UNCLEAR = "the server did not answer"
 
 
 @dataclass(frozen=True)

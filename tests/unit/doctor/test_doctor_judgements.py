@@ -154,8 +154,8 @@ def test_access(answer, ahead_s, states):
         ("http://h:1: Connection refused (not sent)", "start Sockudo"),
         ("https://h:1: TLS certificate not accepted, expired (not sent)", "REQUESTS_CA_BUNDLE"),
         ("https://h:1: TLS failed, WRONG_VERSION_NUMBER (not sent)", "http:// or https://"),
-        ("http://h:1: no complete answer within 5 s (its fate is unknown)", "firewall"),
-        ("http://h:1: no usable answer (X) (its fate is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
+        ("http://h:1: no complete answer within 5 s (its result is unknown)", "firewall"),
+        ("http://h:1: no usable answer (X) (its result is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
     ],
 )
 def test_why_nobody_answered(failure, words):
