@@ -4,8 +4,8 @@
 
     Exception
     └── SockudoError
-        ├── CallError                   a call failed; ``.sent`` tells whether an event may be out
-        │   ├── SockudoHTTPError        the server answered, and not with success
+        ├── CallError                   a call failed; ``.sent``: an event may have been delivered
+        │   ├── SockudoHTTPError        the server answered with an error
         │   │   ├── BadRequest         400
         │   │   ├── AuthFailed         401
         │   │   ├── Forbidden          403
@@ -18,20 +18,19 @@
         ├── ValidationError (ValueError)    the caller's input; nothing was stored or sent
         ├── ConfigurationError (ValueError) a setting; names the variable, never its value
         ├── IdempotencyConflict (ValueError) a ``key=`` used before with another payload
-        ├── JournalUnavailable          Redis refused, froze or answered with an error
-        │   └── JournalUnreadable       Redis holds something else than the journal has written
+        ├── JournalUnavailable          Redis is unreachable, froze or answered with an error
+        │   └── JournalUnreadable       a key in Redis holds data that the journal did not write
         ├── BacklogFull                 the lane or Redis is full; nothing was stored
-        ├── BulkError                   ``publish_many`` stopped; says what is stored
-        └── InvalidWebhook              a webhook whose signature or body does not hold
+        ├── BulkError                   ``publish_many`` stopped; ``.stored``: how many are stored
+        └── InvalidWebhook              a webhook with a wrong key, signature or body
 
-The names of ``pusher`` are other names of these: ``PusherError`` (``SockudoError``),
-``PusherBadRequest`` (``BadRequest``), ``PusherBadAuth`` (``AuthFailed``), ``PusherForbidden``
-(``Forbidden``) and ``PusherBadStatus`` (``BadStatus``), each caught by the same ``except`` as there.
-``pusher`` lets the errors of ``requests`` through where there is no answer; here these are a
-``SockudoConnectionError``, and so a ``PusherError`` too. The client's are caught by
-``except requests.exceptions.RequestException`` all the same (``client.no_answer``).
+The names of ``pusher`` are aliases: ``PusherError`` (``SockudoError``), ``PusherBadRequest`` (``BadRequest``),
+``PusherBadAuth`` (``AuthFailed``), ``PusherForbidden`` (``Forbidden``) and ``PusherBadStatus`` (``BadStatus``). An
+``except`` that was written for ``pusher`` catches the same errors. If no answer comes, ``pusher`` raises the errors of
+``requests``; this package raises ``SockudoConnectionError``, which is a ``PusherError`` too. The client's errors are
+also caught by ``except requests.exceptions.RequestException`` (``client.http.no_answer``).
 
-No message holds a payload or a secret. This module imports nothing of the package.
+No message contains a payload or a secret. This module imports nothing of the package.
 """
 
 from __future__ import annotations
@@ -67,14 +66,14 @@ __all__ = [
 
 
 class SockudoError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Base class of all errors of this package."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickled whole, for process pools: the constructors below need more than the message."""
-        return _rebuilt, (type(self), self.args, self.__dict__)
+        """Pickle all attributes, for process pools: the constructors below need more than the message."""
+        return _rebuild_error, (type(self), self.args, self.__dict__)
 
 
-def _rebuilt(kind: type[SockudoError], args: tuple[object, ...], state: dict[str, object]) -> SockudoError:
+def _rebuild_error(kind: type[SockudoError], args: tuple[object, ...], state: dict[str, object]) -> SockudoError:
     error = kind.__new__(kind, *args)
     error.args = args
     error.__dict__.update(state)
@@ -82,14 +81,13 @@ def _rebuilt(kind: type[SockudoError], args: tuple[object, ...], state: dict[str
 
 
 class CallError(SockudoError):
-    """A call to Sockudo that did not succeed.
+    """A call to Sockudo that failed.
 
-    ``sent``: ``False`` when certainly nothing was delivered, ``True`` when an event may have been; of
-    all attempts of the call together. ``attempts``: how many there were. ``permanent``: the same call
-    fails again until something is mended.
+    ``sent``: ``False`` if certainly nothing was delivered, ``True`` if an event may have been, in any attempt of the
+    call. ``attempts``: the number of attempts. ``permanent``: the same call fails again until its cause is fixed.
 
-    Of ``trigger_batch`` alone: ``accepted``, how many events the server took for sure, the first ones;
-    ``doubtful``, the indices after them that may be out. All others were not published. ``None`` elsewhere.
+    Only for ``trigger_batch``, else ``None``: ``accepted``, the number of events, from the first on, that the server
+    accepted for sure; ``doubtful``, the indices after them that may have been published. The others were not.
     """
 
     sent: bool
@@ -99,39 +97,38 @@ class CallError(SockudoError):
     doubtful: range | None = None
     _earlier_sent: bool = False
 
-    def after(self, attempts: int, *, earlier_sent: bool) -> None:
-        """Let the error of the last attempt speak for all ``attempts``, of which an earlier one may have arrived."""
+    def cover_attempts(self, attempts: int, *, earlier_sent: bool) -> None:
+        """Make this error describe all ``attempts``. ``earlier_sent``: an attempt before the last may have arrived."""
         self.attempts = attempts
         if earlier_sent and not self.sent:
             self.sent = self._earlier_sent = True
 
     def __str__(self) -> str:
-        return self._words() + ("; an earlier attempt may have arrived" if self._earlier_sent else "")
+        return self._text() + ("; an earlier attempt may have arrived" if self._earlier_sent else "")
 
-    def _words(self) -> str:
+    def _text(self) -> str:
         return super().__str__()
 
 
-#: Answers given before anything is published: to a wrong address, signature, app or method, and by the rate limiter.
-#: A 403 with a code of ``_AI_CODES`` is none of them.
+#: Statuses that the server gives before it publishes anything: wrong address, signature, app or method, rate limit.
+#: Except a 403 with a code of ``_AI_CODES``.
 _BEFORE_PUBLISHING = frozenset({401, 403, 404, 429})
-#: How the codes begin by which Sockudo refuses one event of AI transport (its name ``ai-run-start`` and the like, or
-#: ``extras.ai``) where that is off: 403, 400 or 413, when its turn in the batch has come.
+#: Prefix of the codes with which Sockudo refuses an event of AI transport (a name such as ``ai-run-start``, or
+#: ``extras.ai``) where that is off: 403, 400 or 413, after the events before it in the batch were published.
 _AI_CODES = "ai_"
-#: Answers that say nothing about the request itself: a repeat may fare better.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+#: Statuses whose cause is not the request itself: a repeat may succeed.
+_TEMPORARY = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 class SockudoHTTPError(CallError):
-    """The server answered with something else than success.
+    """The server answered with an error.
 
-    ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have
-    none), ``message`` the server's words (shortened), ``retry_after`` seconds or ``None``.
-    ``sent`` is what the answer proves about delivery: ``False`` for an answer given before anything
-    is published (401, 404, 429, 403 without a code ``ai_…``, 503 ``draining``, a batch of too many,
-    a body too large), for every refusal (4xx except 408, 409 and 499) of one event on one channel, and for what a
-    query gets; ``True`` (unknown) for the others: a failed batch has delivered the items before the failing
-    one (docs/server.md, 4.4), and one event on several channels may be out on some.
+    ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have none), ``message`` the
+    server's error text (shortened), ``retry_after`` seconds or ``None``. ``sent`` is what the answer proves about
+    delivery. ``False``: the server answers so before it publishes anything (401, 404, 429, 403 without a code ``ai_…``,
+    503 ``draining``, a batch with too many events, a body too large); or it refused one event on one channel (4xx
+    except 408, 409 and 499); or the call was a query. ``True``: unknown. A failed batch has delivered the items before
+    the failing one (docs/server.md, 4.4), and one event on several channels may be delivered on some of them.
     """
 
     def __init__(
@@ -145,12 +142,12 @@ class SockudoHTTPError(CallError):
         self.sent = not (
             (status in _BEFORE_PUBLISHING and not (status == 403 and code is not None and code.startswith(_AI_CODES)))
             or (status, code) == (503, "draining")
-            # A long event name has the same code, and fails in the middle: only the words tell them apart.
+            # A long event name has the same code, and fails in the middle of a batch: only the text differs.
             or (code == "limit_exceeded" and message.lower().startswith("batch size"))
         )
-        self.permanent = status not in _PASSING
+        self.permanent = status not in _TEMPORARY
 
-    def _words(self) -> str:
+    def _text(self) -> str:
         return f"HTTP {self.status} {self.code or ''}: {self.message}".replace(" :", ":")
 
 
@@ -163,7 +160,7 @@ class AuthFailed(SockudoHTTPError):
 
 
 class Forbidden(SockudoHTTPError):
-    """403: nothing happened; or, with a code ``ai_…``, one event needs AI transport, and those before it are out."""
+    """403: nothing was published. With a code ``ai_…``: one event needs AI transport; those before it are published."""
 
 
 class BadStatus(SockudoHTTPError):
@@ -171,15 +168,15 @@ class BadStatus(SockudoHTTPError):
 
 
 class NotFound(BadStatus):
-    """404: also what an unknown app key answers."""
+    """404: also the answer to an unknown app key."""
 
 
 class PayloadTooLarge(BadStatus):
-    """413: one event's data, or the whole body. Of a batch with a ``code``, the events before that one are out."""
+    """413: one event's data, or the whole body, is too large. With a ``code``, a batch's earlier events are out."""
 
 
 class RateLimited(BadStatus):
-    """429: nothing happened; see ``retry_after``."""
+    """429: nothing was published; see ``retry_after``."""
 
 
 class ServerError(BadStatus):
@@ -205,9 +202,9 @@ def error_for_status(status: int, code: str | None, message: str, retry_after: f
 class SockudoConnectionError(CallError):
     """No usable answer came.
 
-    ``sent`` is ``False`` when the request certainly never left (refused, DNS, connect timeout, TLS
-    failure) and ``True`` when its fate is unknown (timeout or reset after sending). ``permanent``: no
-    repeat will help, as with a certificate that is not accepted.
+    ``sent`` is ``False`` if the request certainly never left (refused, DNS, connect timeout, TLS failure) and ``True``
+    if its result is unknown (timeout or reset after sending). ``permanent``: a repeat fails too, as with a certificate
+    that is not accepted.
     """
 
     def __init__(self, message: str, *, sent: bool, permanent: bool = False) -> None:
@@ -217,10 +214,10 @@ class SockudoConnectionError(CallError):
 
 
 class ValidationError(SockudoError, ValueError):
-    """Bad input, found at the caller before anything was stored or sent.
+    """Invalid input of the caller; nothing was stored or sent.
 
-    ``index`` is the position of the bad event in a batch or in ``publish_many`` (else ``None``);
-    ``stored`` how many events before it ``publish_many`` has stored. ``sent`` is ``False``.
+    ``index`` is the position of the invalid event in a batch or in ``publish_many`` (else ``None``); ``stored`` the
+    number of events before it that ``publish_many`` has stored. ``sent`` is ``False``.
     """
 
     sent = False
@@ -232,7 +229,7 @@ class ValidationError(SockudoError, ValueError):
 
 
 class ConfigurationError(SockudoError, ValueError):
-    """A missing or malformed setting. Names the setting and never echoes its value. ``sent`` is ``False``."""
+    """A missing or malformed setting. The message names the setting and never its value. ``sent`` is ``False``."""
 
     sent = False
 
@@ -247,12 +244,11 @@ class IdempotencyConflict(SockudoError, ValueError):
 
 
 class JournalUnavailable(SockudoError):
-    """Redis refused, froze, or answered with an error; or the broker did, for a call that needs a message.
+    """Redis is unreachable, froze, or answered with an error; or the broker, for a call that needs a message.
 
-    ``stored`` is ``False`` when the event was certainly not stored, on no channel, and ``None`` when
-    that is unknown, also where Redis failed in the middle of a script;
-    ``publish.delay(..., key=exc.message_id)`` repeats it safely either way.
-    ``stored_channels`` names the channels of a several-channel publish that are stored for sure.
+    ``stored`` is ``False`` if the event was certainly not stored on any channel, and ``None`` if that is unknown, for
+    example because Redis failed in the middle of a script. ``publish.delay(..., key=exc.message_id)`` repeats the call
+    safely in both cases. ``stored_channels`` names the channels of a publish for which the event is stored for sure.
     """
 
     def __init__(
@@ -270,9 +266,9 @@ class JournalUnavailable(SockudoError):
 
 
 class JournalUnreadable(JournalUnavailable):
-    """Redis works, and holds something else than the journal has written. The message names the key where it is known.
+    """A key in Redis holds data that the journal did not write. The message names the key if it is known.
 
-    Nothing is stored or sent by way of that key until a person has mended or deleted it.
+    Nothing is stored or sent through that key until an operator has repaired or deleted it.
     """
 
 
@@ -281,7 +277,7 @@ class BacklogFull(SockudoError):
 
 
 class BulkError(SockudoError):
-    """``publish_many`` stopped: all events before ``index`` are stored, some after it may be."""
+    """``publish_many`` stopped. All events before ``index`` are stored; some after it may be stored."""
 
     def __init__(self, index: int, stored: int, cause: Exception) -> None:
         super().__init__(f"stopped at event {index}, {stored} stored: {cause}")
@@ -291,10 +287,10 @@ class BulkError(SockudoError):
 
 
 class InvalidWebhook(SockudoError):
-    """The webhook's key, signature or body does not hold."""
+    """The webhook's key, signature or body is wrong."""
 
 
-# The names of ``pusher`` 3.3, for code that changes one import. There, PusherBadStatus is what is none of the others.
+# The names of ``pusher`` 3.3, for code that changes one import. There, PusherBadStatus is for all other statuses.
 PusherError = SockudoError
 PusherBadRequest = BadRequest
 PusherBadAuth = AuthFailed

@@ -1,29 +1,29 @@
-"""Secrets taken out of texts before they are kept, logged or raised. Pure."""
+"""Remove secrets and payloads from texts before they are stored, logged or raised. Pure."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["redacted", "without_credentials"]
+__all__ = ["redact", "without_credentials"]
 
-# A proxy's page may quote the URL that it could not serve, and with it key and signature.
+# A proxy's error page may quote the URL, which contains key and signature.
 _SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
 
-# Sockudo's JSON reader (serde) quotes the value that it could not take: `extras.headers: invalid type: string "…",
-# expected a map`, `integer `5``, `unknown variant `…``. Texts are escaped as in Rust; words cut short may not end.
+# Sockudo's JSON reader (serde) quotes the value that it refuses: `extras.headers: invalid type: string "…",
+# expected a map`, `integer `5``, `unknown variant `…``. Strings are escaped as in Rust; the end may be cut off.
 _GIVEN_VALUE = re.compile(
     r"(\binvalid (?:type|value): (?:[a-z]+ )+)(?:\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|`[^`]*(?:`|$))"
     r"|(\bunknown variant )`(?:.*`(?=, (?:expected|there are))|.*$)"
 )
 
 
-def redacted(words: str) -> str:
-    """The words of an answer without the signed query of our request and the values of its body, in one line."""
-    words = _SIGNED_QUERY.sub("auth_…", " ".join(words.split()))
-    return _GIVEN_VALUE.sub(lambda found: f"{found[1] or found[2]}…", words)
+def redact(text: str) -> str:
+    """Return an answer's text in one line, without the request's signed query and without values of its body."""
+    text = _SIGNED_QUERY.sub("auth_…", " ".join(text.split()))
+    return _GIVEN_VALUE.sub(lambda match: f"{match[1] or match[2]}…", text)
 
 
 def without_credentials(url: str) -> str:
-    """``url`` as it may be shown: without user name and password, and without a query, which may hold them too."""
-    # Several servers may stand in one URL (Sentinel), separated by semicolons.
+    """``url`` without user name and password, and without its query, which may contain them too."""
+    # One URL may name several servers (Sentinel), separated by semicolons.
     return re.sub(r"//[^/;]*@", "//", re.sub(r"\?[^;]*", "", url))

@@ -51,7 +51,7 @@ def list_(out: Output, app: str | None, limit: int) -> None:
             f"{_number(letter.attempts, 'attempt')}, {_number(letter.size, 'byte')}"
             + ("  [yellow]may have been delivered[/]" if letter.maybe_delivered else "")
         )
-        out.print(f"    {plain(letter.channel)}  [bold]{plain(letter.name)}[/]  [dim]{plain(letter.words)}[/]")
+        out.print(f"    {plain(letter.channel)}  [bold]{plain(letter.name)}[/]  [dim]{plain(letter.message)}[/]")
     if not letters:
         out.print("No dead letters.")
     elif len(letters) == limit:

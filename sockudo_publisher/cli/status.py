@@ -64,7 +64,7 @@ def command(out: Output, app: str | None) -> None:
                     f"[bold red]failing[/]: lane {lane.lane}, {lane.failures:,} in a row{since}: {plain(lane.failure)}"
                 )
         if found.pause is not None:
-            out.print(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.words)}")
+            out.print(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.message)}")
         colour = "bold red" if found.advice else "dim"
         out.print(f"[{colour}]{plain(summary(found.memory))}[/]")
         if found.advice:

@@ -41,7 +41,7 @@ Init = TypeVar("Init", bound=Callable[..., None])
 
 
 def _options_by_keyword(init: Init) -> Init:
-    """Say what to do to who passes more by position than the three that identify the app, as ``pusher`` allows."""
+    """Raise a ``TypeError`` with advice for more than three positional arguments, which ``pusher`` allows."""
 
     @wraps(init)
     def checked(self: object, *args: Any, **options: Any) -> None:
@@ -168,7 +168,7 @@ class Sockudo(
 
     @classmethod
     def from_setting(cls, setting: str, url: str, **options: Any) -> Sockudo:
-        """As :meth:`from_url`, for a URL that came from a setting, which complaints then name."""
+        """As :meth:`from_url`, for a URL from a setting; error messages name that setting."""
         for name in options:
             if name not in _OPTIONS:
                 raise TypeError(f"Sockudo got an unexpected keyword argument {name!r}")
@@ -198,7 +198,7 @@ def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-#: Options of ``from_url`` that say where the server is; the rest are the client's.
+#: Options of ``from_url`` that locate the server; the others configure the client.
 _WHERE = ("host", "port", "use_tls", "ssl", "secure", "cluster", "path_prefix")
-#: All of them: the constructor's, but for what the URL says.
+#: All options of ``from_url``: the constructor's, without those that the URL contains.
 _OPTIONS = frozenset(inspect.signature(Sockudo).parameters) - {"app_id", "key", "secret"}

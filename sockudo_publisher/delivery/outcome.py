@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from ..redaction import redacted
+from ..redaction import redact
 
 __all__ = ["Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
 
@@ -144,7 +144,7 @@ def _sockudo_error(body: bytes) -> _SockudoError | None:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("error"), str):
         return None
     code = parsed.get("code")
-    return _SockudoError(code if isinstance(code, str) else "", redacted(parsed["error"])[:MAX_WORDS])
+    return _SockudoError(code if isinstance(code, str) else "", redact(parsed["error"])[:MAX_WORDS])
 
 
 def _json(body: bytes) -> Any:
@@ -201,4 +201,4 @@ def _is_extractors(reply: Reply) -> bool:
 
 def _excerpt(reply: Reply) -> str:
     text = reply.body[: 4 * MAX_WORDS].decode("utf-8", errors="replace")
-    return redacted(re.sub(r"<[^>]*>", " ", text))[:MAX_WORDS]
+    return redact(re.sub(r"<[^>]*>", " ", text))[:MAX_WORDS]

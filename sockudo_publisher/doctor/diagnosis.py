@@ -1,7 +1,7 @@
-"""All checks of one app, side by side and within a time limit, whatever hangs.
+"""Run all checks of one app in parallel and within a time limit.
 
-Redis, the broker and Sockudo are looked at in a thread each; a thread that is not done when its time is
-up (a name server that does not answer, say) is left behind, and what it was to find out is unknown.
+Redis, the broker and Sockudo have a thread each. A thread that is not done in time (for example because a name server
+does not answer) is abandoned, and its facts stay unknown.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from ..wiring.app import client_of, setting_of, target_of
 from ..wiring.celery_isolation import ignored_variables
 from .checks.access import judge_access
 from .checks.broker import judge_broker
-from .checks.dedup_memory import judge_remembering
+from .checks.dedup_memory import judge_dedup_memory
 from .checks.delivering import DeliveryFacts, judge_delivering
 from .checks.deployment import judge_deployment
 from .checks.doorbells import judge_doorbells
 from .checks.limits import LimitFacts, judge_limits
 from .checks.redis import judge_redis
 from .checks.variables import judge_variables
-from .facts.broker import look_at_broker
-from .facts.journal import JournalFacts, look_at_journal
-from .facts.redis import look_at_redis
-from .facts.sockudo import SockudoFacts, Wanted, look_at_sockudo
+from .facts.broker import collect_broker_facts
+from .facts.journal import JournalFacts, collect_journal_facts
+from .facts.redis import collect_redis_facts
+from .facts.sockudo import SockudoFacts, Wanted, collect_sockudo_facts
 from .facts.values import Access, BrokerFacts, RedisFacts
-from .finding import Finding, State
+from .finding import CheckFinding, State
 
 __all__ = ["Diagnosis", "diagnose"]
 
-#: Seconds in which all questions must be asked: those to Sockudo take four when all is well.
+#: Seconds for all requests. Those to Sockudo take four seconds when all is well.
 WITHIN_S = 22.0
-#: Seconds beyond, for the last answer.
+#: Further seconds for the last answer.
 MARGIN_S = 3.0
 
 T = TypeVar("T")
@@ -50,7 +50,7 @@ class Diagnosis:
     """All findings about one app, in a fixed order."""
 
     app: str
-    findings: tuple[Finding, ...]
+    findings: tuple[CheckFinding, ...]
 
     @property
     def is_unreachable(self) -> bool:
@@ -62,14 +62,14 @@ class Diagnosis:
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing is broken or at risk. What is unknown stays open."""
+        """Whether no finding is BROKEN or RISK. UNKNOWN is allowed."""
         return not any(finding.state in (State.BROKEN, State.RISK) for finding in self.findings)
 
 
 def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
-    """Look at everything that the app needs, for at most :data:`WITHIN_S` + :data:`MARGIN_S` seconds.
+    """Check everything that the app needs, for at most :data:`WITHIN_S` + :data:`MARGIN_S` seconds.
 
-    Raises :class:`ConfigurationError` for settings that cannot be understood.
+    Raises :class:`ConfigurationError` for settings that are not valid.
     """
     setting = setting_of(settings, app)
     credentials = Credentials.from_url(settings.url_of(app), setting=setting)
@@ -79,19 +79,19 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
     until = time.monotonic() + WITHIN_S
     replicas = settings.redis_wait[0] if settings.redis_wait else 0
 
-    def redis_and_journal() -> tuple[RedisFacts, JournalFacts]:
-        redis = look_at_redis(settings.redis_url, replicas_wanted=replicas, namespace=settings.namespace)
-        return redis, JournalFacts() if redis.failure else look_at_journal(settings, app)
+    def collect_redis_and_journal() -> tuple[RedisFacts, JournalFacts]:
+        redis = collect_redis_facts(settings.redis_url, replicas_wanted=replicas, namespace=settings.namespace)
+        return redis, JournalFacts() if redis.failure else collect_journal_facts(settings, app)
 
-    looks_at_redis = _Look(redis_and_journal)
-    looks_at_broker = _Look(lambda: look_at_broker(settings))
-    looks_at_sockudo = _Look(lambda: look_at_sockudo(sockudo, client, credentials, wanted, until=until))
+    redis_job = _BackgroundJob(collect_redis_and_journal)
+    broker_job = _BackgroundJob(lambda: collect_broker_facts(settings))
+    sockudo_job = _BackgroundJob(lambda: collect_sockudo_facts(sockudo, client, credentials, wanted, until=until))
 
     last = until + MARGIN_S
     slow = f"no answer within {WITHIN_S:g} s"
-    redis, journal = looks_at_redis.result(last) or (RedisFacts(failure=slow), JournalFacts())
-    broker = looks_at_broker.result(last) or BrokerFacts("broker", failure=slow)
-    looks_at_sockudo.result(last)
+    redis, journal = redis_job.result(last) or (RedisFacts(failure=slow), JournalFacts())
+    broker = broker_job.result(last) or BrokerFacts("broker", failure=slow)
+    sockudo_job.result(last)
     return Diagnosis(
         app,
         (
@@ -111,7 +111,7 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
                     learned=journal.learned,
                 )
             ),
-            *judge_remembering(
+            *judge_dedup_memory(
                 sockudo.canaries,
                 tuple(sockudo.answers),
                 journal.measured,
@@ -134,32 +134,32 @@ def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
 
 
 def _seen_workers(app: str, journal: JournalFacts, broker: BrokerFacts) -> list[tuple[str, Target]] | None:
-    """Where the workers deliver the app to: those of our Redis, and those that listen on our queue."""
+    """Node and target of the workers in this Redis and of those that listen on the queue; ``None``: unknown."""
     if journal.workers is None and broker.workers is None:
         return None
     by_broker = [(one.node, one.targets[app]) for one in broker.workers or () if app in one.targets]
     return [*(journal.workers or ()), *by_broker]
 
 
-class _Look(Generic[T]):
-    """One look in a thread of its own."""
+class _BackgroundJob(Generic[T]):
+    """A function that runs in its own thread from now on."""
 
-    def __init__(self, look: Callable[[], T]) -> None:
-        self._look = look
-        self._found: T | None = None
+    def __init__(self, function: Callable[[], T]) -> None:
+        self._function = function
+        self._result: T | None = None
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="sockudo-doctor", daemon=True)
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._found = self._look()
-        except BaseException as error:  # noqa: BLE001 -- raised where the result is asked for
+            self._result = self._function()
+        except BaseException as error:  # noqa: BLE001 -- raised by result()
             self._error = error
 
     def result(self, last: float) -> T | None:
-        """What was found, or ``None`` at the instant ``last`` of ``time.monotonic()``."""
+        """Wait until ``last`` (``time.monotonic()``) at most; ``None``: no result. Raises the function's error."""
         self._thread.join(max(0.0, last - time.monotonic()))
         if self._error is not None:
             raise self._error
-        return self._found
+        return self._result

@@ -1,6 +1,6 @@
 """Operator actions: status, dead letters, resume. The functions behind the command line.
 
-Each connects for itself, to ``settings.redis_url``, and raises :class:`JournalUnavailable` when Redis fails.
+Each function opens its own connection to ``settings.redis_url`` and raises :class:`JournalUnavailable` if Redis fails.
 """
 
 from __future__ import annotations

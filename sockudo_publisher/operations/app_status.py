@@ -1,4 +1,4 @@
-"""The state of each app: lanes, pause, counters, workers, and what the workers know of the server's dedup memory."""
+"""The state of each app: lanes, pause, counters, workers, and what the canaries measured of the dedup memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .connection import connect
 
 __all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "status"]
 
-#: Counters that are shown also while they are 0: a monitor that waits for them sees that they are counted.
+#: Counters that are shown even at 0, so that a monitor can find them.
 RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "parked_uncertain", "settled_by_history")
 
 
@@ -29,21 +29,21 @@ RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "parked_uncertain",
 class PauseStatus:
     """Nothing is sent to the app before ``until_ms``; paused since ``since_ms`` (Redis' time).
 
-    ``reason`` is ours, ``words`` are the server's.
+    ``reason`` is this package's word for the cause, ``message`` the server's error text.
     """
 
     reason: str
     since_ms: int
     until_ms: int
-    words: str
+    message: str
 
 
 @dataclass(frozen=True)
 class FlipStatus:
-    """The number of lanes is changing: the ``waiting`` events of the old lanes go first.
+    """The number of lanes is changing: the ``waiting`` events of the old lanes are delivered first.
 
-    New events are stored in the new lanes meanwhile, and wait there. ``held`` of the waiting ones are in
-    held channels: a stuck event holds up the change.
+    New events are stored in the new lanes and wait there. ``held`` of the waiting events are in held channels: a stuck
+    event delays the change.
     """
 
     old: int
@@ -56,13 +56,12 @@ class FlipStatus:
 class AppStatus:
     """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server.
 
-    ``memory``: what canaries say of the server's memory of ids, ``advice`` what to change about it, or ``""``.
-    ``flip``: a change of the number of lanes that is under way. Lanes of earlier numbers are listed
-    while they hold something. ``configured`` is ``False`` for a name that is in no setting any more and
-    still has events, which no worker delivers. ``workers``: those that live in this Redis, and where each delivers to;
-    ``rival`` says that one of them delivers to another Sockudo app than the settings here, else ``""``.
-    ``unreadable``: keys of the app, or of all apps, that hold something else than the journal's; with a layout that
-    cannot be read there are no lanes to show.
+    ``memory``: the canaries' report of the server's dedup memory; ``advice``: what to change, or ``""``. ``flip``: a
+    change of the number of lanes that is not complete. Lanes of earlier numbers are listed while they have events.
+    ``configured`` is ``False`` for an app that is no longer in the settings and still has events: no worker delivers
+    them. ``workers``: the live workers of this Redis, with their targets. ``rival``: a worker that delivers to another
+    Sockudo app than the settings here, or ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the
+    journal did not write; if the layout is unreadable, ``lanes`` is empty.
     """
 
     app: str
@@ -80,7 +79,7 @@ class AppStatus:
 
     @property
     def is_unreadable(self) -> bool:
-        """Whether something in Redis, of the app or of a lane, is not the journal's."""
+        """Whether a key of the app or of a lane holds data that the journal did not write."""
         return bool(self.unreadable) or any(lane.unreadable for lane in self.lanes)
 
     @property
@@ -90,18 +89,18 @@ class AppStatus:
 
 
 def status(settings: Settings) -> list[AppStatus]:
-    """How every configured app stands, in six round trips an app, and every other that still has events."""
+    """The state of every configured app, and of every other app that still has events; six round trips per app."""
     link = connect(settings)
     configured = settings.app_urls()
     found = []
     for app in (*configured, *(name for name in known_apps(link) if name not in configured)):
         keys = link.keyspace.app(app)
-        unreadable = _unreadable(link, app)
+        unreadable = _find_wrong_keys(link, app)
         try:
             layout = layout_in_force(link, app, settings.lanes)
         except JournalUnreadable as error:
-            told = (str(error), *(one for one in unreadable if not one.startswith(keys.lanes)))
-            found.append(AppStatus(app, (), None, {}, Limits(), configured=app in configured, unreadable=told))
+            faults = (str(error), *(one for one in unreadable if not one.startswith(keys.lanes)))
+            found.append(AppStatus(app, (), None, {}, Limits(), configured=app in configured, unreadable=faults))
             continue
         seen = journal_status(link, app, layout.lanes)
         unreadable += [
@@ -113,18 +112,18 @@ def status(settings: Settings) -> list[AppStatus]:
         shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.words) if pause else None
         in_force = {*layout.span.lanes, *layout.appending.lanes}
         lanes = tuple([lane for lane in seen.lanes if lane.lane in in_force or lane.depth or lane.held or lane.dead])
-        flip = _flip(layout, seen.lanes)
+        flip = _flip_status(layout, seen.lanes)
         counters = {**dict.fromkeys(RARE_COUNTERS, 0), **seen.counters}
-        kept = DedupMemory(link, app)
-        memory = current_report(kept.report(), kept.now_ms())
+        dedup_memory = DedupMemory(link, app)
+        memory = current_report(dedup_memory.report(), dedup_memory.now_ms())
         limits = seen.shared.limits
         if app in configured or unreadable or any(lane.depth or lane.held or lane.dead for lane in lanes):
-            advised = advice(memory) if app in configured else ""
+            change = advice(memory) if app in configured else ""
             workers = WorkerRegistry(link, app).alive()
-            rival = _rival(target_of(settings, app), workers) if app in configured else ""
+            rival = _find_rival(target_of(settings, app), workers) if app in configured else ""
             found.append(
                 AppStatus(
-                    *(app, lanes, shown, counters, limits, memory, advised, flip),
+                    *(app, lanes, shown, counters, limits, memory, change, flip),
                     configured=app in configured,
                     workers=workers,
                     rival=rival,
@@ -134,7 +133,7 @@ def status(settings: Settings) -> list[AppStatus]:
     return found
 
 
-def _rival(mine: Target, workers: Sequence[LiveWorker]) -> str:
+def _find_rival(mine: Target, workers: Sequence[LiveWorker]) -> str:
     for one in workers:
         if one.target.app_id != mine.app_id:
             return (
@@ -144,15 +143,15 @@ def _rival(mine: Target, workers: Sequence[LiveWorker]) -> str:
     return ""
 
 
-def _unreadable(link: RedisLink, app: str) -> list[str]:
-    """The keys of an app that are of another type, and the one of all apps."""
+def _find_wrong_keys(link: RedisLink, app: str) -> list[str]:
+    """Find keys with a wrong type: the app's keys and the key of all apps."""
     keys = link.keyspace.app(app)
     names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
     names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
     return wrong_keys(link, names)
 
 
-def _flip(layout: Layout, lanes: Sequence[LaneStatus]) -> FlipStatus | None:
+def _flip_status(layout: Layout, lanes: Sequence[LaneStatus]) -> FlipStatus | None:
     old = layout.drained_first
     if old is None:
         return None

@@ -9,5 +9,5 @@ __all__ = ["connect"]
 
 
 def connect(settings: Settings) -> RedisLink:
-    """A link of its own; it connects at its first command."""
+    """Open a separate link, which connects at its first command."""
     return RedisLink(settings.redis_url, timeout_s=WORKER_TIMEOUT_S, namespace=settings.namespace)

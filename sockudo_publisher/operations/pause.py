@@ -1,4 +1,4 @@
-"""The pause of an app: end it by hand."""
+"""End the pause of an app by hand."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["resume"]
 
 
 def resume(settings: Settings, app: str) -> bool:
-    """End an app's pause and ring its lanes; ``False``: it was not paused."""
+    """End an app's pause and ring its lanes. Returns ``False`` if the app was not paused."""
     link = connect(settings)
     resumed = Shared(link, app).resume()
     if resumed:

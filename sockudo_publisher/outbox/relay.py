@@ -1,19 +1,18 @@
-"""The relay: committed rows go to the journal in the order of their ids, and leave the table when they are there.
+"""The relay appends committed rows to the journal in the order of their ids, then deletes them from the table.
 
-**What order rests on.** A relay always reads from the table's lowest id on, appends what it read in that order,
-each row under its message id as key, and deletes a row only when it is known to be appended. So whoever appends a
-row has seen every row that was committed before that one was inserted, and has appended it first, or it was deleted,
-and so appended by somebody else. A second append under the same key does nothing (the ledger, for
-``SOCKUDO_KEY_TTL``), so the first one counts, whichever relay made it: one that died before its delete, one that
-was frozen and comes late, several at once. Ids are given at the insert and rows seen after the commit, so rows of
-transactions that overlapped have no order among each other; those of one transaction are seen together, and keep
-theirs.
+**Why the order is kept.** A relay always reads from the table's lowest id on, appends the rows in that order, each with
+its message id as key, and deletes a row only after its append is confirmed. So a relay that appends a row has seen each
+row that was committed before that row was inserted: it has appended the earlier row first, or another relay has
+appended and deleted it. A second append with the same key does nothing (the ledger, for ``SOCKUDO_KEY_TTL``), so only
+the first append counts, of whichever relay: one that died before its delete, one that was frozen, or several at once.
+Ids are assigned at the insert and rows become visible at the commit. So rows of overlapping transactions have no order
+among each other; rows of one transaction become visible together and keep their order.
 
-**What the row locks are for.** ``FOR UPDATE SKIP LOCKED`` alone would break that order: the second relay would go on
-behind the first one's rows. Here it only lets a relay stand by while another one is at work (:func:`until_gap`),
-so that two of them do not do everything twice. A database without such locks is served as well.
+**Why rows are locked.** ``FOR UPDATE SKIP LOCKED`` alone would break that order: a second relay would continue behind
+the first one's rows. Here the locks only make a relay wait while another one works (:func:`rows_before_gap`), so that
+two relays do not do all the work twice. A database without such locks works too.
 
-Imports the core, no framework: those give :func:`relay` a *move*, one batch in one transaction of theirs.
+Imports no framework. The framework's module gives :func:`relay` a *move*: one batch in one database transaction.
 """
 
 from __future__ import annotations
@@ -28,27 +27,27 @@ from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, Journ
 from ..journal.appended import OnRefusal
 from ..publishing.store import store
 from ..wiring.app import app_named
-from .row import Row
+from .row import EventRow
 
-__all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "run", "until_gap"]
+__all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "rows_before_gap", "run"]
 
 logger = logging.getLogger("sockudo_publisher.outbox")
 
-#: Rows of one batch: at most 2 MB of events of the default size in one flush, and some 10 ms of held row locks.
+#: Rows of one batch: at most 2 MB of events of the default size in one flush, with about 10 ms of row locks.
 MAX_ROWS = 200
 
-#: Seconds between two looks at the table: what a committed event waits on average is half of it.
+#: Seconds between two passes over the table: on average, a committed event waits half of it.
 INTERVAL_S = 0.25
 
 
 @dataclass(frozen=True)
 class Moved:
-    """What one batch came to; the caller's transaction does to the rows what is said here, and commits.
+    """The result of one batch. The caller's transaction deletes and parks the rows accordingly, and commits.
 
-    ``read``: how many rows there were. ``stored``: the ids of those that are in the journal, to be deleted;
-    ``already_stored``: how many of them an earlier try, or another relay, had appended. ``parked``: by id, why a row
-    will never be appended: to be written into it, so that it stands in nobody's way. ``waiting``: by app, why its
-    other rows have to wait where they are.
+    ``read``: the number of rows read. ``stored``: ids of the rows that are in the journal: delete them.
+    ``already_stored``: how many of them an earlier attempt, or another relay, had appended. ``parked``: row id -> why
+    the row can never be appended: write it into the row, so that the row no longer blocks later ones. ``waiting``:
+    app -> why its other rows stay in the table for now.
     """
 
     read: int = 0
@@ -58,14 +57,14 @@ class Moved:
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
-#: ``move(most_rows, without)``: read the first rows that are not parked and not of the apps ``without``, by id and
-#: locked where the database can; :func:`append` them; delete and park as it says; commit.
+#: ``move(max_rows, without)``: read the first rows by id that are not parked and not of the apps ``without``, with row
+#: locks where the database has them; :func:`append` them; delete and park as the result says; commit.
 Move: TypeAlias = Callable[[int, frozenset[str]], Moved]
 
 
 @dataclass(frozen=True)
 class Relayed:
-    """What one pass over the table did. ``waiting``: by app, why rows of it are left (empty: none are known)."""
+    """The result of one pass over the table. ``waiting``: app -> why its rows stay; empty: no app has to wait."""
 
     stored: int = 0
     already_stored: int = 0
@@ -73,13 +72,13 @@ class Relayed:
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
-def append(rows: Sequence[Row]) -> Moved:
-    """Append rows in the order given, those of one app together, and ring their lanes. Raises nothing of the core's.
+def append(rows: Sequence[EventRow]) -> Moved:
+    """Append rows in the order given, one append per app, and ring their lanes. Raises no error of this package.
 
-    Where one app cannot go on (Redis away, a full lane, an app that is not in the settings), its rows wait, all of
-    them, since a later one must not overtake; the other apps go on.
+    When an app's rows cannot be appended (Redis is unreachable, a lane is full, the settings lack the app), all rows of
+    the app wait, because a later row must not overtake an earlier one. The other apps' rows are appended.
     """
-    by_app: dict[str, list[Row]] = {}
+    by_app: dict[str, list[EventRow]] = {}
     for row in rows:
         by_app.setdefault(row.app, []).append(row)
     stored: list[int] = []
@@ -87,7 +86,7 @@ def append(rows: Sequence[Row]) -> Moved:
     parked: dict[int, str] = {}
     waiting: dict[str, str] = {}
     for name, of_app in by_app.items():
-        one = _append_of(name, of_app)
+        one = _append_rows_of_app(name, of_app)
         stored += one.stored
         already += one.already_stored
         parked.update(one.parked)
@@ -95,10 +94,10 @@ def append(rows: Sequence[Row]) -> Moved:
     return Moved(len(rows), stored, already, parked, waiting)
 
 
-def _append_of(name: str, rows: list[Row]) -> Moved:
+def _append_rows_of_app(name: str, rows: list[EventRow]) -> Moved:
     try:
-        # Each row for itself: what one is refused for is no reason for the others.
-        appended = store(app_named(name), [row.keyed() for row in rows], on_refusal=OnRefusal.SKIP)
+        # Each row on its own: a refused row does not stop the others.
+        appended = store(app_named(name), [row.keyed_item() for row in rows], on_refusal=OnRefusal.SKIP)
     except (JournalUnavailable, BacklogFull, ConfigurationError) as error:
         return Moved(len(rows), waiting={name: str(error)})
     parked: dict[int, str] = {}
@@ -107,42 +106,46 @@ def _append_of(name: str, rows: list[Row]) -> Moved:
         row = rows[index]
         if isinstance(refusal, IdempotencyConflict):
             parked[row.id] = f"conflict: {refusal}"
-            logger.error("row %d, event %s: parked, %s", row.id, row.message_id, parked[row.id])
+            logger.error(
+                "row parked row=%d app=%s channel=%s message_id=%s: %s",
+                *(row.id, name, row.channel, row.message_id, refusal),
+                extra={"row": row.id, "app": name, "channel": row.channel, "message_id": row.message_id},
+            )
         else:
             waiting.setdefault(name, str(refusal))
     stored = [row.id for index, row in enumerate(rows) if index not in appended.refused]
     return Moved(len(rows), stored, len(appended.already_stored), parked, waiting)
 
 
-def until_gap(head: Iterable[int], locked: Sequence[Row]) -> Sequence[Row]:
-    """Of the rows that could be locked those before the first one of the ``head`` that could not. Pure.
+def rows_before_gap(head: Iterable[int], locked: Sequence[EventRow]) -> Sequence[EventRow]:
+    """The locked rows before the first row of the ``head`` that could not be locked. Pure.
 
-    Another relay has that one. What comes after it is left to the other, or for later: its channel may be the same.
+    Another relay has that row. The rows after it stay for that relay or a later pass: their channel may be the same.
     """
-    ours = {row.id for row in locked}
+    locked_ids = {row.id for row in locked}
     count = 0
     for row_id in head:
-        if row_id not in ours:
+        if row_id not in locked_ids:
             break
         count += 1
     return locked[:count]
 
 
-def relay(move: Move, *, most_rows: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
-    """One pass: batch after batch, until one is not full (what is left is parked, waits, or is another relay's).
+def relay(move: Move, *, max_rows: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
+    """Make one pass: move batch after batch, until a batch is not full (the rest is parked, waits, or is locked).
 
-    Every full batch stores or parks a row or finds an app that has to wait, so a pass ends, unless the application
-    is as fast as the relay; ``stop`` ends it between two batches.
+    Every full batch stores or parks a row or finds an app that has to wait. So a pass ends, unless the application
+    inserts rows as fast as the relay moves them; ``stop`` ends it between two batches.
     """
     stored, already, parked = 0, 0, 0
     waiting: dict[str, str] = {}
     while True:
-        moved = move(most_rows, frozenset(waiting))
+        moved = move(max_rows, frozenset(waiting))
         stored += len(moved.stored)
         already += moved.already_stored
         parked += len(moved.parked)
         waiting.update(moved.waiting)
-        if moved.read < most_rows or (stop is not None and stop.is_set()):
+        if moved.read < max_rows or (stop is not None and stop.is_set()):
             return Relayed(stored, already, parked, waiting)
 
 
@@ -153,9 +156,9 @@ def run(
     every_s: float = INTERVAL_S,
     stop: threading.Event | None = None,
 ) -> None:
-    """Pass after pass, until ``stop`` is set. A database that is away (``failures``) is asked again.
+    """Make one pass after another, until ``stop`` is set. Continues after errors of the database (``failures``).
 
-    Says why it cannot go on when it first cannot, and when it can again; not at every look.
+    Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass.
     """
     stop = stop or threading.Event()
     trouble: Mapping[str, str] = {}
@@ -163,11 +166,14 @@ def run(
         try:
             now = once().waiting
         except failures as error:
-            now = {"": f"the database failed ({type(error).__name__})"}  # its words may hold what was written
+            now = {"": f"the database failed ({type(error).__name__})"}  # the error's text may hold a payload
         for name, why in now.items():
             if name not in trouble:
-                logger.warning("%srows wait: %s", f"app {name}: " if name else "", why)
+                if name:
+                    logger.warning("rows wait app=%s: %s", name, why, extra={"app": name})
+                else:
+                    logger.warning("rows wait: %s", why)
         if trouble and not now:
-            logger.warning("rows go on")
+            logger.info("rows are moved again")
         trouble = now
         stop.wait(every_s)

@@ -1,8 +1,7 @@
-"""A row of the outbox: one finished item, as the caller's transaction keeps it.
+"""A row of the outbox: one finished item, stored by the caller's transaction.
 
-Everything is decided before the insert: the event is valid, its bytes are final (and encrypted where
-its channel is), its message id is fixed. So a relay has nothing to refuse, and nothing to ask the
-application for. Needs no Redis. Imports the core, no framework.
+All is decided before the insert: the event is valid, its bytes are final (encrypted if its channel is), its message id
+is fixed. So a relay refuses no row and needs nothing from the application. Needs no Redis and imports no framework.
 """
 
 from __future__ import annotations
@@ -18,28 +17,28 @@ from ..publishing.call import PublishCall
 from ..publishing.prepare import FINGERPRINT_BYTES, prepare
 from ..wiring.app import app_named
 
-__all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "Row", "finished"]
+__all__ = ["CHANNEL_CHARACTERS", "COLUMNS", "FINGERPRINT_CHARACTERS", "MESSAGE_ID_CHARACTERS", "EventRow", "build_rows"]
 
-#: Widths of the table's columns: what the client's limits allow (client/limits.py), and a digest of 16 bytes in hex.
+#: Widths of the table's columns: the client's limits (client/wire/limits.py), and a digest of 16 bytes in hex.
 CHANNEL_CHARACTERS = 200
 MESSAGE_ID_CHARACTERS = 128
 FINGERPRINT_CHARACTERS = 32
 
-# Migrations have these widths: a limit that rises above one needs a new migration.
+# The migrations contain these widths: a larger limit needs a new migration.
 assert CHANNEL_CHARACTERS >= MAX_CHANNEL_BYTES
 assert MESSAGE_ID_CHARACTERS >= MAX_ID_BYTES
 assert FINGERPRINT_CHARACTERS == 2 * FINGERPRINT_BYTES, "in hexadecimal"
 
-#: What is read of a row, in the order of :meth:`Row.read`.
+#: The columns that a relay reads, in the order of :meth:`EventRow.from_columns`.
 COLUMNS = ("app", "channel", "message_id", "fingerprint", "body", "id")
 
 
 @dataclass(frozen=True)
-class Row:
-    """One item for one channel of one app; ``id`` is 0 until it is inserted.
+class EventRow:
+    """One item for one channel of one app; ``id`` is 0 until the row is inserted.
 
-    ``message_id`` is also the key under which it is appended, ``fingerprint`` what tells it from another
-    event under that key. A call with several channels makes as many rows, all with one message id.
+    ``message_id`` is also the key of the append; ``fingerprint`` distinguishes the event from another one with that
+    key. A call with several channels makes one row per channel, all with the same message id.
     """
 
     app: str
@@ -50,29 +49,30 @@ class Row:
     id: int = 0
 
     @classmethod
-    def read(cls, columns: Sequence[Any]) -> Row:
-        """From the values of :data:`COLUMNS`; some drivers give a ``memoryview`` for the body."""
+    def from_columns(cls, columns: Sequence[Any]) -> EventRow:
+        """Make a row from the values of :data:`COLUMNS`; the body may be a ``memoryview``, as of some drivers."""
         app, channel, message_id, fingerprint, body, row_id = columns
         return cls(app, channel, message_id, fingerprint, bytes(body), row_id)
 
     def columns(self) -> dict[str, Any]:
-        """The columns to insert; the database gives the id."""
+        """The columns to insert; the database assigns the id."""
         columns = asdict(self)
         del columns["id"]
         return columns
 
-    def keyed(self) -> KeyedItem:
-        """As the journal appends it: however often, once."""
+    def keyed_item(self) -> KeyedItem:
+        """The item with its key: the journal stores it once, even if it is appended several times."""
         return KeyedItem(Item(self.channel, self.body), self.message_id, self.fingerprint)
 
 
-def finished(call: PublishCall) -> list[Row]:
+def build_rows(call: PublishCall) -> list[EventRow]:
     """Validate, encode and encrypt one event, a row per channel. Raises :class:`ValidationError`."""
     app = app_named(call.app)
     if call.key is None:
-        # A key in any case: the ledger is what makes the relay's append safe to repeat.
+        # Every row needs a key: the ledger makes the relay's append safe to repeat.
         call.key = os.urandom(16).hex()
     prepared = prepare(app, call)
     return [
-        Row(app.name, item.channel, prepared.message_id, prepared.fingerprint, item.body) for item in prepared.items
+        EventRow(app.name, item.channel, prepared.message_id, prepared.fingerprint, item.body)
+        for item in prepared.items
     ]

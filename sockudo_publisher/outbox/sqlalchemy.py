@@ -1,6 +1,6 @@
 """The outbox for SQLAlchemy 2: a table in your metadata, ``add`` in your session, a relay on your engine.
 
-Alone in importing SQLAlchemy: ``pip install 'sockudo-publisher[sqlalchemy]'``.
+The only module that imports SQLAlchemy: ``pip install 'sockudo-publisher[sqlalchemy]'``.
 """
 
 from __future__ import annotations
@@ -33,39 +33,39 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from ..publishing.call import PublishCall
-from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, run, until_gap
-from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, Row, finished
+from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, rows_before_gap, run
+from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
 
 __all__ = ["Outbox"]
 
-#: Databases whose ``SELECT`` takes no row locks: every statement for itself there, see :meth:`Outbox._move`.
+#: Databases without row locks in ``SELECT``: no transaction around a whole batch there, see :meth:`Outbox._move`.
 _WITHOUT_ROW_LOCKS = frozenset({"sqlite"})
 
 
 class Outbox:
     """A table of events that wait for their relay.
 
-    ``metadata``: yours, so that ``create_all`` and Alembic know the table (``outbox.table``); ``name`` and
-    ``schema`` of it. One object serves all threads; events of all apps go into it.
+    ``metadata``: your metadata, so that ``create_all`` and Alembic know the table (``outbox.table``). ``name`` and
+    ``schema`` are the table's. One object serves all threads; the table holds the events of all apps.
     """
 
     def __init__(self, metadata: MetaData, name: str = "sockudo_outbox", *, schema: str | None = None) -> None:
         self.table = Table(
             name,
             metadata,
-            # 64 bits; SQLite numbers nothing but an INTEGER, which has 64 there.
+            # 64 bits. SQLite can number only an INTEGER, which has 64 bits there.
             Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
             Column("app", Text, nullable=False),
             Column("channel", String(CHANNEL_CHARACTERS), nullable=False),
             Column("message_id", String(MESSAGE_ID_CHARACTERS), nullable=False),
             Column("fingerprint", String(FINGERPRINT_CHARACTERS), nullable=False),
             Column("body", LargeBinary, nullable=False),
-            # Why it will never be appended; such a row waits for a person.
+            # Why the row can never be appended; such a row waits for an operator.
             Column("parked", Text, nullable=True),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
             schema=schema,
-            # An id is never given twice: a slow relay that deletes what it has appended, and another one has deleted
-            # before, must not meet a new row under that id. (PostgreSQL's sequences never go back.)
+            # Never reuse an id: a slow relay deletes the ids that it has appended, and another relay may already have
+            # deleted them. A new row must not have such an id. (PostgreSQL's sequences never go back.)
             sqlite_autoincrement=True,
         )
 
@@ -82,21 +82,21 @@ class Outbox:
         extras: Mapping[str, Any] | None = None,
         app: str | None = None,
     ) -> str:
-        """Insert an event in the session's transaction: it goes out if that commits. Returns its message id.
+        """Insert an event in the session's transaction: it is published if that commits. Returns its message id.
 
         The arguments are those of ``publish.delay``. Raises :class:`ValidationError` before anything is
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
-        rows = finished(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
         session.execute(insert(self.table), [row.columns() for row in rows])
         return rows[0].message_id
 
     def relay(self, engine: Engine, *, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
-        """Move what is committed to the journal, in batches, and return.
+        """Move the committed rows to the journal, in batches, and return.
 
-        Raises what the database raises; then nothing is lost, and what was appended is not appended again.
+        Raises the errors of the database: no event is lost then, and none is stored twice.
         """
-        return relay(partial(self._move, engine), most_rows=batch, stop=stop)
+        return relay(partial(self._move, engine), max_rows=batch, stop=stop)
 
     def run(
         self,
@@ -106,45 +106,45 @@ class Outbox:
         batch: int = MAX_ROWS,
         stop: threading.Event | None = None,
     ) -> None:
-        """Relay again and again, ``every_s`` seconds apart, until ``stop`` is set; survives a database that is away."""
+        """Relay every ``every_s`` seconds until ``stop`` is set; continues after errors of the database."""
         once = partial(self.relay, engine, batch=batch, stop=stop)
         run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop)
 
-    def _move(self, engine: Engine, most_rows: int, without: frozenset[str]) -> Moved:
+    def _move(self, engine: Engine, max_rows: int, without: frozenset[str]) -> Moved:
         """One batch (:data:`.relay.Move`)."""
         if engine.dialect.name in _WITHOUT_ROW_LOCKS:
-            # SQLite locks everything: no transaction is open while Redis is waited for.
+            # SQLite locks the whole database: keep no transaction open during the append to Redis.
             with engine.connect() as connection:
-                rows = _rows(connection, self._head(most_rows, without, *self._item_columns()))
+                rows = _read_rows(connection, self._select_head(max_rows, without, *self._item_columns()))
             moved = append(rows)
             if rows:
                 with engine.begin() as connection:
-                    self._settle(connection, moved)
+                    self._settle_rows(connection, moved)
             return moved
         with engine.begin() as connection:
-            moved = append(self._lock(connection, most_rows, without))
-            self._settle(connection, moved)
+            moved = append(self._lock_rows(connection, max_rows, without))
+            self._settle_rows(connection, moved)
         return moved
 
     def _item_columns(self) -> list[Column[Any]]:
         return [self.table.c[name] for name in COLUMNS]
 
-    def _head(self, most_rows: int, without: frozenset[str], *columns: Column[Any]) -> Select[Any]:
+    def _select_head(self, max_rows: int, without: frozenset[str], *columns: Column[Any]) -> Select[Any]:
         table = self.table.c
         query = select(*columns).where(table.parked.is_(None))
         if without:
             query = query.where(table.app.not_in(sorted(without)))
-        return query.order_by(table.id).limit(most_rows)
+        return query.order_by(table.id).limit(max_rows)
 
-    def _lock(self, connection: Connection, most_rows: int, without: frozenset[str]) -> Sequence[Row]:
+    def _lock_rows(self, connection: Connection, max_rows: int, without: frozenset[str]) -> Sequence[EventRow]:
         row_id = self.table.c.id
-        head = list(connection.scalars(self._head(most_rows, without, row_id)))
+        head = list(connection.scalars(self._select_head(max_rows, without, row_id)))
         if not head:
             return ()
         these = select(*self._item_columns()).where(row_id.in_(head)).order_by(row_id)
-        return until_gap(head, _rows(connection, these.with_for_update(skip_locked=True)))
+        return rows_before_gap(head, _read_rows(connection, these.with_for_update(skip_locked=True)))
 
-    def _settle(self, connection: Connection, moved: Moved) -> None:
+    def _settle_rows(self, connection: Connection, moved: Moved) -> None:
         row_id = self.table.c.id
         if moved.stored:
             connection.execute(delete(self.table).where(row_id.in_(moved.stored)))
@@ -152,5 +152,5 @@ class Outbox:
             connection.execute(update(self.table).where(row_id == parked_id).values(parked=why))
 
 
-def _rows(connection: Connection, query: Select[Any]) -> list[Row]:
-    return [Row.read(columns) for columns in connection.execute(query)]
+def _read_rows(connection: Connection, query: Select[Any]) -> list[EventRow]:
+    return [EventRow.from_columns(columns) for columns in connection.execute(query)]

@@ -61,4 +61,4 @@ def test_uncertain_batch_is_parked_and_its_channels_flow_on(make_proxied: MakePr
     letters = operations.dead_list(get_settings(), "default", 1000)
     assert sorted(json.loads(json.loads(one.item)["data"])["n"] for one in letters) == list(range(BATCH))
     assert {(one.reason, one.maybe_delivered) for one in letters} == {("uncertain", True)}
-    assert all(f"the server has forgotten the id ({TTL_S} s)" in one.words for one in letters), letters[0].words
+    assert all(f"the server has forgotten the id ({TTL_S} s)" in one.message for one in letters), letters[0].message

@@ -96,8 +96,8 @@ class Annotations(Calls):
     ) -> AnnotationDeleted:
         """Take an annotation back. Returns ``{"annotationSerial": str, "deletedAnnotationSerial": str}``.
 
-        ``socket_id``: a V2 connection, whose rights then count. Tried again as ``retries`` says, also when the
-        fate of an attempt is unknown: what is deleted stays so. Raises ``ValidationError``, and ``NotFound``
+        ``socket_id``: a V2 connection, whose rights then count. Repeated according to ``retries``, even if
+        the result of an attempt is unknown. Raises ``ValidationError``, and ``NotFound``
         for an annotation that is not of this message.
         """
         serial = segment(checked_opaque_serial("annotation_serial", annotation_serial), field="annotation_serial")

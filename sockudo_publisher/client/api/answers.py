@@ -1,7 +1,7 @@
 """The shapes of the server's answers, for type checkers: at run time each is the server's own ``dict``.
 
-Typing alone, imports nothing. What a server adds is there too, under its own name; what this one lacks
-is missing, so that ``.get`` is the way to read what the caller did not ask for. Serials are ``int`` of up
+Types only; imports nothing. Fields that a newer server adds are in the dict too; fields that it does not send are
+missing, so read optional fields with ``.get``. Serials are ``int`` of up
 to 64 bits, which Python keeps whole. Facts: docs/server.md, 1.3 to 1.8.
 """
 
@@ -48,10 +48,10 @@ __all__ = [
 
 
 class BatchItemAnswer(TypedDict, total=False):
-    """What became of one event on one channel.
+    """The result of one event on one channel.
 
     ``acknowledgement_id``: of an event with ``message_id`` or ``info``; the id, or with versioned messages
-    the serial of the message. Empty where nothing was asked, and where the server skipped the event as a
+    the serial of the message. Empty without these, and if the server skipped the event as a
     repeat of its ``idempotency_key``. The serials are those of versioned messages.
     """
 
@@ -65,13 +65,13 @@ class BatchItemAnswer(TypedDict, total=False):
 
 
 class TriggerAnswer(TypedDict, total=False):
-    """An event's channels, by name; nothing when neither ``info`` nor ``message_id`` was given."""
+    """An event's channels, by name; empty without ``info`` and ``message_id``."""
 
     channels: dict[str, BatchItemAnswer]
 
 
 class BatchAnswer(TypedDict, total=False):
-    """One answer an event, in their order; nothing when none had ``info`` or an id."""
+    """One answer per event, in order; empty if no event had ``info`` or an id."""
 
     batch: list[BatchItemAnswer]
 
@@ -80,7 +80,7 @@ class BatchAnswer(TypedDict, total=False):
 
 
 class ChannelCounts(TypedDict, total=False):
-    """What was asked about one channel of a listing."""
+    """The requested counts of one channel of a listing."""
 
     user_count: int
     subscription_count: int
@@ -240,7 +240,7 @@ class HistoryPurge(_Ordered):
 
 
 class PresenceHistoryItem(TypedDict):
-    """Somebody who came, left, or changed; ``cause`` tells why."""
+    """A member that joined, left or changed; ``cause`` is the reason."""
 
     stream_id: str
     serial: int
@@ -268,7 +268,7 @@ class PresenceHistoryPage(TypedDict):
 
 
 class PresenceMember(TypedDict):
-    """Somebody who was there."""
+    """A member that was present."""
 
     user_id: str
     last_event: str

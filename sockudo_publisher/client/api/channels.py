@@ -21,8 +21,8 @@ __all__ = ["Channels"]
 class Channels(Calls):
     """``channels_info``, ``channel_info`` and ``users_info``, and the seed's names for them.
 
-    All are queries: signed without ``body_md5``, which Sockudo refuses with GET, and tried again as
-    ``retries`` says, here or of the client, also when the fate of the first attempt is unknown.
+    All are queries: signed without ``body_md5``, which Sockudo refuses with GET, and repeated
+    according to ``retries`` (of the call or of the client), even if the result of an attempt is unknown.
     """
 
     def channels_info(

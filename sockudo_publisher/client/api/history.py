@@ -1,7 +1,7 @@
 """A channel's history: pages of it, all of it, its state, and its end.
 
-A class of :class:`Calls`. The server keeps history only where its configuration says so (``[history]``,
-per app and namespace); elsewhere every call here raises ``SockudoHTTPError`` 422 ``feature_disabled``.
+A class of :class:`Calls`. The server keeps history only where its configuration enables it
+(``[history]``, per app and namespace); elsewhere every call here raises ``SockudoHTTPError`` 422 ``feature_disabled``.
 Facts: docs/server.md, 1.7 and 13; docs/sdks.md, F24.
 """
 
@@ -42,9 +42,9 @@ MAX_EMPTY_PAGES = 1000
 class History(Calls):
     """``channel_history`` and its iterator, ``history_state``, ``reset_history`` and ``purge_history``.
 
-    ``retries``: as of the client, for this call; of an iterator, for each page. Queries are tried again also
-    when the fate of an attempt is unknown; a reset or purge only when it was certainly not sent, as what was
-    published since would be deleted too.
+    ``retries``: as of the client, for this call; of an iterator, for each page. Queries are repeated even
+    if the result of an attempt is unknown; a reset or purge only if it was certainly not sent, because a repeat would
+    also delete the events published since.
     """
 
     def channel_history(
@@ -94,12 +94,12 @@ class History(Calls):
         end_time_ms: int | None = None,
         retries: CallRetries = CLIENTS,
     ) -> Iterator[HistoryItem]:
-        """Every event of a channel, one page asked for at a time, when it is needed.
+        """Iterate over every event of a channel; each page is requested when it is needed.
 
         The arguments are :meth:`channel_history`'s; ``limit`` is that of each page. Direction and bounds go
         with every page. Oldest first, events published meanwhile come too; newest first, they do not.
 
-        Bad arguments raise ``ValidationError`` here, before the first item is asked for. While iterating:
+        Bad arguments raise ``ValidationError`` here, before the first request. While iterating:
         ``BadRequest`` when the next page's events are no longer kept (the history was purged, reset, or
         outlived), ``SockudoError`` when the server's cursors go in a circle.
         """

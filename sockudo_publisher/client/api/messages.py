@@ -45,11 +45,11 @@ class Messages(Calls):
     ``message_serial`` is what the server gave: 1 to 128 bytes without space, or an ``int`` of up to 64 bits.
     All raise ``ValidationError`` before anything is sent, and ``NotFound`` for a message that is not there.
 
-    The three that change something take, beside what they set: ``client_id`` (1 to 200 bytes) and
+    The three that change a message also take ``client_id`` (1 to 200 bytes) and
     ``socket_id`` (a V2 connection, whose rights then count), ``description`` (1 to 1,024 bytes) and
     ``metadata`` (JSON of up to 64 KiB; Sockudo 5.2.0 cannot read any, and answers 422) of the new version, and
-    ``op_id`` (1 to 64 bytes): the server does an operation of one id once, so that only with it a call whose
-    fate is unknown is tried again (and not with ``extras`` as at :meth:`trigger`). ``retries``: as of the
+    ``op_id`` (1 to 64 bytes): the server carries out an operation id once, so only a call with it
+    is repeated after an unknown result (and not with ``extras`` as at :meth:`trigger`). ``retries``: as of the
     client, for this call.
     """
 
@@ -168,7 +168,7 @@ class Messages(Calls):
         if not isinstance(data, str) or not data:
             raise ValidationError(f"data: {'empty' if data == '' else f'a {type(data).__name__}'}, expected text")
         if is_encrypted(check_channel(channel)):
-            raise ValidationError("channel: encrypted, and nobody could read text put after a ciphertext")
+            raise ValidationError("channel: encrypted, and no subscriber could read text after a ciphertext")
         fields = {
             **self._replaced(channel, data, extras, ()),
             **_about(client_id, socket_id, description, metadata, op_id),

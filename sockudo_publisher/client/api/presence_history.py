@@ -1,4 +1,4 @@
-"""Who came to a presence channel and who left, and who was there at a time.
+"""The joins and leaves of a presence channel, and its members at a point in time.
 
 A class of :class:`Calls`. Off unless the server's ``[presence_history]`` says otherwise: then every call
 raises ``SockudoHTTPError`` 422 ``feature_disabled``. Facts: docs/server.md, 1.7.
@@ -49,7 +49,7 @@ class PresenceHistory(Calls):
         end_time_ms: int | None = None,
         retries: CallRetries = CLIENTS,
     ) -> PresenceHistoryPage:
-        """One page of who came and who left, newest first unless ``direction`` is ``"oldest_first"``.
+        """One page of joins and leaves, newest first unless ``direction`` is ``"oldest_first"``.
 
         Arguments and errors are :meth:`channel_history`'s. Each item tells ``event`` (``member_added`` …),
         ``cause``, ``user_id``, ``serial`` and ``published_at_ms``.
@@ -86,9 +86,9 @@ class PresenceHistory(Calls):
         at_time_ms: int | None = None,
         retries: CallRetries = CLIENTS,
     ) -> PresenceSnapshot:
-        """Who was there, after everything up to a serial or a time (both inclusive); by default, now.
+        """The members after all joins and leaves up to a serial or a time (both inclusive); by default, now.
 
-        Made of the history that is kept: ``continuity.complete`` tells whether that reaches back far enough.
+        Computed from the kept history: ``continuity.complete`` says whether it reaches back far enough.
         Returns ``{"channel", "members": [{"user_id", "last_event", …}], "member_count", …}``.
         """
         given = {
@@ -102,7 +102,7 @@ class PresenceHistory(Calls):
         )
 
     def presence_history_state(self, channel: str, *, retries: CallRetries = CLIENTS) -> PresenceHistoryStateAnswer:
-        """What is kept: ``{"channel": …, "stream": {"next_serial", "retained", "state", …}}``."""
+        """The state of the kept history: ``{"channel": …, "stream": {"next_serial", "retained", "state", …}}``."""
         return cast(
             PresenceHistoryStateAnswer, self.call("GET", _path(channel, "/state"), retries=retries, expected=STREAM)
         )
@@ -110,7 +110,7 @@ class PresenceHistory(Calls):
     def reset_presence_history(
         self, channel: str, reason: str, requested_by: str | None = None, *, retries: CallRetries = CLIENTS
     ) -> PresenceHistoryReset:
-        """Delete it and begin a new stream; who is on the channel stays. As :meth:`reset_history`."""
+        """Delete the history and begin a new stream; members stay. As :meth:`reset_history`."""
         body = reset_body(channel, "reset", reason, requested_by)
         return cast(
             PresenceHistoryReset, self.call("POST", _path(channel, "/reset"), body=json_body(body), retries=retries)

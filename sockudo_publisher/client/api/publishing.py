@@ -23,7 +23,7 @@ from .answers import BatchAnswer, BatchItemAnswer, TriggerAnswer
 
 __all__ = ["Publishing"]
 
-#: The default of ``events``: told by identity, as comparing what a caller gives may cost or fail.
+#: The default of ``events``: compared by identity, because comparing the caller's value may be slow or fail.
 NO_EVENTS: tuple[EventLike, ...] = ()
 #: Bytes of a batch's body around its items.
 ENVELOPE_BYTES = len(batch_body([]))
@@ -32,8 +32,8 @@ ENVELOPE_BYTES = len(batch_body([]))
 class Publishing(Calls):
     """``trigger`` and ``trigger_batch``."""
 
-    #: Events of one request as the client was told; the same, or what a refusal of the server has taught.
-    _told_events: int | None = None
+    #: Events of one request: the caller's limit; below it, the limit in force, which a refusal of the server may lower.
+    _configured_events: int | None = None
     _batch_events: int | None = None
     _batch_bytes: int = MAX_BATCH_BYTES
 
@@ -49,7 +49,7 @@ class Publishing(Calls):
         for name, value in (("max_batch_events", max_batch_events), ("max_batch_bytes", max_batch_bytes)):
             if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
                 raise ConfigurationError(f"{name}: expected a number of 1 or more")
-        self._told_events = self._batch_events = max_batch_events
+        self._configured_events = self._batch_events = max_batch_events
         self._batch_bytes = max_batch_bytes
 
     def trigger(
@@ -68,16 +68,16 @@ class Publishing(Calls):
     ) -> TriggerAnswer:
         """Publish one event now to 1 to 100 channels; duplicates are merged.
 
-        ``data``: ``str`` and ``bytes`` as they are, else compact JSON. ``socket_id``: who shall not get
-        it. ``extras``: as of :class:`Event`. ``info``: ``"user_count,subscription_count"`` or a sequence.
+        ``data``: ``str`` and ``bytes`` as they are, else compact JSON. ``socket_id``: the connection that does
+        not receive it. ``extras``: as of :class:`Event`. ``info``: ``"user_count,subscription_count"`` or a sequence.
         ``idempotency_key``: 1 to 128 characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the
         server publishes one id once per channel, and refuses it with another payload. An encrypted channel
-        goes alone. No identity is made unasked: counters of a process repeat after ``fork`` (docs/sdks.md, P7
-        and P8).
+        goes alone. The client makes no id by itself: counters of a process repeat after ``fork`` (docs/sdks.md,
+        P7 and P8).
 
         ``retries``: as of the constructor, for this call. With ``message_id`` or ``idempotency_key`` an
-        attempt whose fate is unknown is repeated too; but not with ``extras`` whose order the server does
-        not keep, as it would take the repeat for another payload (``headers`` of two entries or more).
+        attempt with an unknown result is repeated too; but not with ``extras`` whose order the server does
+        not keep (``headers`` of two entries or more), because the repeat would look like another payload.
 
         Returns the server's ``{"channels": {…}}`` when ``info`` or ``message_id`` was given, else ``{}``.
         Raises ``ValidationError`` before anything is sent, and ``CallError``.
@@ -123,20 +123,20 @@ class Publishing(Calls):
         """Publish several events, each to its one channel, in one request and in order.
 
         ``events`` (also ``batch``, as in ``pusher``): :class:`Event`, ``(channel, name, data)`` tuples or
-        dicts; they are not changed. An event's ``key`` goes as its ``message_id``, which a dict may call it
-        too. ``already_encoded``: every ``data`` is finished text (on an encrypted channel: an envelope) and
-        goes as it is. All are checked before anything is sent; ``ValidationError.index`` names the bad one.
+        dicts; they are not changed. An event's ``key`` is sent as its ``message_id``; a dict may use that
+        name too. ``already_encoded``: every ``data`` is final text (on an encrypted channel: an envelope) and
+        is sent unchanged. All events are checked before any is sent; ``ValidationError.index`` is the invalid one.
 
         Limits: those of ``max_batch_events`` and ``max_batch_bytes`` (10 MiB, the server's own), here, as
         ``ValidationError``; an app's own, which only the server knows, as its ``BadRequest``
-        ``limit_exceeded``. ``split=True`` sends as many requests as it takes, one after the other, and learns
-        the app's limit from the first refusal; the answers are joined.
+        ``limit_exceeded``. ``split=True`` sends several requests, one after the other, and learns the app's
+        limit from the first refusal; the answers are joined.
 
-        The server publishes event by event and stops at the first it refuses. The ``CallError`` says by
-        ``.accepted`` how many events are published for sure, the first ones, and by ``.doubtful`` which
-        after them may be. ``retries``: as of the constructor, for each request. One whose fate is unknown is
-        repeated only where every event has a ``key``, none an ``idempotency_key`` (a repeat of these loses
-        the event that failed, docs/sdks.md, V5) and none ``extras`` as at :meth:`trigger`.
+        The server publishes event by event and stops at the first one that it refuses. In the ``CallError``,
+        ``.accepted`` is the number of events, from the first on, that are published for sure; ``.doubtful``: the
+        indices after them that may be. ``retries``: as of the constructor, for each request. A request with an
+        unknown result is repeated only where every event has a ``key``, none an ``idempotency_key`` (a repeat of
+        these loses the event that failed, docs/sdks.md, V5) and none ``extras`` as at :meth:`trigger`.
 
         Returns the server's ``{"batch": [...]}`` in the order of the events when any had ``info`` or a
         ``key``, else ``{}``.
@@ -144,7 +144,7 @@ class Publishing(Calls):
         name = "events"
         if batch is not None:
             if events is not NO_EVENTS:
-                raise ValidationError("batch: given together with events, which it is another name of")
+                raise ValidationError("batch: given together with events; both name the same argument")
             name, events = "batch", batch
         items: list[bytes] = []
         repeatable = True
@@ -160,7 +160,7 @@ class Publishing(Calls):
         return self._send(items, split=split, repeatable=repeatable, retries=retries)
 
     def _send(self, items: list[bytes], *, split: bool, repeatable: bool, retries: CallRetries) -> BatchAnswer:
-        """Send all items, in order, in one request or (``split``) in as many as it takes."""
+        """Send all items, in order, in one request or (``split``) in several."""
         parts: list[list[BatchItemAnswer]] = []
         answered = False
         done = 0
@@ -184,7 +184,7 @@ class Publishing(Calls):
                 error.doubtful = range(done, end if error.sent else done)
                 raise
             answered = answered or "batch" in answer
-            # A part of which nothing was asked answers {}: it keeps the places of its events.
+            # A part without info and keys answers {}: add one empty answer per event, to keep the order.
             parts.append(answer["batch"] if "batch" in answer else [{} for _ in range(end - done)])
             done = end
         return {"batch": [item for part in parts for item in part]} if answered else {}
@@ -192,20 +192,20 @@ class Publishing(Calls):
     def _check_one_request(self, items: list[bytes]) -> None:
         size = _body_bytes(items)
         remedy = "split=True sends several requests"
-        if self._told_events is not None and len(items) > self._told_events:
-            raise ValidationError(f"events: {len(items)}, limit {self._told_events} ({remedy})")
+        if self._configured_events is not None and len(items) > self._configured_events:
+            raise ValidationError(f"events: {len(items)}, limit {self._configured_events} ({remedy})")
         if size > self._batch_bytes:
             raise ValidationError(f"events: {size} bytes, limit {self._batch_bytes} ({remedy})")
 
     def _end_of_part(self, items: list[bytes], start: int) -> int:
-        """Where the part ends that begins at ``start``: at least one event, however large."""
-        most = len(items) if self._batch_events is None else min(len(items), start + self._batch_events)
+        """The end of the part that begins at ``start``: at least one event, of any size."""
+        max_end = len(items) if self._batch_events is None else min(len(items), start + self._batch_events)
         size = ENVELOPE_BYTES - 1
-        for end in range(start, most):
+        for end in range(start, max_end):
             size += len(items[end]) + 1
             if size > self._batch_bytes:
                 return max(end, start + 1)
-        return most
+        return max_end
 
     def _item(self, event: Event, already_encoded: bool) -> bytes:
         if already_encoded and not isinstance(event.data, str | bytes):
@@ -225,7 +225,7 @@ class Publishing(Calls):
 
 
 def _several(name: str, events: Iterable[EventLike]) -> Iterator[EventLike]:
-    """What the caller gave as events, one by one, if it can be more than one."""
+    """Iterate over the caller's events. Raises ``ValidationError`` for a single event or a non-iterable."""
     if isinstance(events, str | bytes | bytearray | Mapping | Event) or not isinstance(events, Iterable):
         raise ValidationError(f"{name}: {_kind(events)}, expected a sequence of events")
     return iter(events)
@@ -250,7 +250,7 @@ def _body_bytes(items: Iterable[bytes]) -> int:
 
 
 def _fewer(error: CallError, count: int) -> int | None:
-    """How many events to try instead of ``count``, if the error says that these were too many."""
+    """A smaller number of events to send, if the error refuses ``count`` events as too many; else ``None``."""
     if not isinstance(error, SockudoHTTPError) or error.sent or count == 1:
         return None
     if isinstance(error, PayloadTooLarge):

@@ -38,7 +38,7 @@ class Revocations(Calls):
         ``jti``, ``client_id``: 1 to 128 bytes, at least one of them. For how long: ``ttl_seconds`` (1 or more)
         or until ``expires_at`` (seconds since 1970), by default a day, which is the longest a token lives.
         ``reason``: 1 to 1,024 bytes. Connections close with code 4009. A repeat changes
-        nothing, so it is tried again as ``retries`` says also when the fate of an attempt is unknown.
+        nothing, so the call is repeated according to ``retries``, even if the result of an attempt is unknown.
 
         The server remembers it in its cache: with the memory cache, until it restarts.
         Returns ``{"revoked_jti": bool, "revoked_client_id": bool, "closed_connections": int}``.

@@ -39,7 +39,7 @@ class Users(Publishing):
         extras: Mapping[str, Any] | None = None,
         retries: CallRetries = CLIENTS,
     ) -> TriggerAnswer:
-        """Publish one event to every connection of a signed-in user; to nobody where there is none.
+        """Publish one event to every connection of a signed-in user, if there is any.
 
         ``user_id``: 1 to 184 bytes of ``A-Z a-z 0-9 - _ = @ , . ; :``, because it becomes part of a
         channel name, which has 200. All else, the answer and the errors are :meth:`trigger`'s.
@@ -65,9 +65,9 @@ class Users(Publishing):
         """Close every connection of a user, with code 4009; clients do not reconnect by themselves.
 
         ``user_id``: 1 to 200 bytes, any characters; not ``.`` or ``..``, which no path can hold. Returns
-        ``{}``, also where the user has no connection. Tried again as ``retries`` says, also when the fate of an
-        attempt is unknown: who is to be out stays out, and a repeat closes what the user opened since as
-        well. Raises ``ValidationError``.
+        ``{}``, even if the user has no connection. Repeated according to ``retries``, even if the result of an
+        attempt is unknown: a repeat also closes the connections that the user has opened since. Raises
+        ``ValidationError``.
         """
         return self._order(user_id, "terminate_connections", retries)
 

@@ -1,10 +1,9 @@
-"""Webhooks: what the server tells the application, believed only when its signature holds.
+"""Webhooks: messages of the server to the application, accepted only with a valid signature.
 
-The signature is over the bytes of the body as they came, so they are compared before anything is read
-out of them, in constant time. Everything that can be wrong with a request is an ``InvalidWebhook``: a
-body decides nothing else. What a subscriber may write, the data of a client event, decides about that event
-alone: the server puts events of all channels into one body. Pure but for the class at the end. Imports the
-calls' ground, encryption and the error tree. Facts: docs/server.md, 8; docs/sdks.md, F18 and F19.
+The signature covers the bytes of the body as received, so it is checked, in constant time, before the body is parsed.
+Every fault of a request raises ``InvalidWebhook``. Except the data of a client event, which any subscriber can write: a
+fault there is an error of that event alone, because one body holds events of all channels. Pure, except the class at
+the end. Imports the calls' ground, encryption and the error tree. Facts: docs/server.md, 8; docs/sdks.md, F18 and F19.
 """
 
 from __future__ import annotations
@@ -60,9 +59,8 @@ class WebhookEvent:
     ``raw``: all fields of the event as they came, unknown ones too, nothing decrypted.
 
     ``error``: why ``data`` is withheld, as ``"data: does not decrypt with this channel's secret"``; else
-    ``None``. It stands on encrypted channels where there is a master key, and ``data``, which anybody who may
-    subscribe can have written, is in plain or was not sealed with the channel's secret. ``data`` is ``None``
-    then, and what came is in ``raw``.
+    ``None``. On an encrypted channel, with a master key, data that is in plain or does not decrypt is
+    withheld: any subscriber could have written it. ``data`` is ``None`` then, and ``raw`` has the received data.
     """
 
     name: str
@@ -77,7 +75,7 @@ class WebhookEvent:
 
 @dataclass(frozen=True)
 class Webhook:
-    """A webhook whose signature held.
+    """A webhook with a valid signature.
 
     ``time_ms``: when the server made it, Unix milliseconds, the same in each repetition; 0 where the body
     has none. ``events`` in the server's order. ``raw``: the whole body.
@@ -93,7 +91,7 @@ def header_values(headers: Headers, *names: str) -> tuple[tuple[str, ...], ...]:
 
     Knows the forms in use: ``X-Pusher-Key``, ``x-pusher-key``, the ``HTTP_X_PUSHER_KEY`` of WSGI and
     Django, lists of values, bytes (ASGI). Reads ``headers`` once, so an iterator will do. Raises
-    ``InvalidWebhook`` for what is no headers.
+    ``InvalidWebhook`` if ``headers`` is not of these.
     """
     found: dict[str, list[str]] = {name.lower(): [] for name in names}
     try:
@@ -110,7 +108,7 @@ def _name(name: object) -> str:
 
 
 def _text(value: object) -> str:
-    """Header text; what is none (an environment holds all sorts of objects) is empty."""
+    """Header text; empty for other objects, which a WSGI environment contains too."""
     if isinstance(value, bytes | bytearray):
         return value.decode("latin-1")
     return value if isinstance(value, str) else ""
@@ -132,7 +130,7 @@ def check_signature(
         raise InvalidWebhook(f"{SIGNATURE_HEADER}: missing, or not 64 hex digits")
     ours = [secret for key, secret in credentials if key in keys]
     if not ours:
-        raise InvalidWebhook(f"{KEY_HEADER}: none of ours")
+        raise InvalidWebhook(f"{KEY_HEADER}: not one of the given keys")
     holds = False
     for secret in ours:
         expected = hmac.digest(secret.encode(), body, "sha256")
@@ -213,7 +211,7 @@ def _opened(name: str, channel: str, data: Any, secret_of: Callable[[str], bytes
     except UnicodeEncodeError:
         return None, "channel: not UTF-8 (a lone surrogate)"
     if secret is None:
-        return data, None  # who has no master key gets everything else, and this as it is
+        return data, None  # without a master key, data stays as received
     if not is_envelope(data):
         return (data, None) if name in _SERVERS_OWN else (None, "data: in plain on an encrypted channel")
     try:
@@ -241,12 +239,12 @@ class Webhooks(Calls):
         ``request.META``, a WSGI environment, an ``email.message.Message``, pairs). ``body``: its bytes as
         received, not parsed and put together again. ``credentials``: further ``(key, secret)`` pairs that may
         have signed, beside this client's own: during a rotation the old ones, also with the same key.
-        ``max_age_s``: refuse what was made more than so many seconds ago (or ahead); off by default, because
-        the server repeats for five minutes with the time of the first attempt.
+        ``max_age_s``: refuse a webhook that is older than this (or this far in the future), in seconds; off by default,
+        because the server repeats a webhook for five minutes with the time of the first attempt.
 
         The server sends each webhook at least once, and again after 5xx, 408, 409, 425 or 429: answer 2xx
         soon, and 401 to what is refused here. Data on encrypted channels is decrypted where there is a
-        master key; an event whose data does not decrypt says so by its ``error``, and has no ``data``. Raises
+        master key; an event whose data does not decrypt has an ``error`` and no ``data``. Raises
         ``InvalidWebhook``, and nothing else, whatever was sent; ``ValidationError`` for malformed
         ``credentials`` or ``max_age_s``.
         """
@@ -298,7 +296,7 @@ def _bytes(body: object) -> bytes:
 
 
 def _checked_pairs(credentials: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Each a key and a secret. An empty secret would let anybody sign."""
+    """Check that each pair is a key and a secret. With an empty secret any sender could sign."""
     pairs: list[tuple[str, str]] = []
     if isinstance(credentials, str | bytes | Mapping) or not isinstance(credentials, Iterable):
         raise ValidationError(f"credentials: a {type(credentials).__name__}, expected (key, secret) pairs")

@@ -1,4 +1,4 @@
-"""What an answer of Sockudo means to a direct call: the server's JSON, or the error of its status.
+"""Read an answer to a direct call: the server's JSON, or the error of its status.
 
 Pure. Imports the error tree, the redaction and the transport's ``Response``.
 Facts: docs/server.md, 1.2 and 1.3.
@@ -15,16 +15,16 @@ from typing import Any, TypeAlias
 from typing_extensions import assert_never
 
 from ...errors import SockudoHTTPError, error_for_status
-from ...redaction import redacted
+from ...redaction import redact
 from .no_answer import NoAnswer
 from .transport import Response
 
 __all__ = ["Field", "Request", "error_of", "json_object", "retry_after"]
 
-#: Characters of the server's words that an error carries; a proxy's HTML page can be long.
+#: Characters of the server's text in an error; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
-#: Of an answer that is no JSON, bytes that are looked at for them.
-MAX_WORDS_BYTES = 8 * MAX_MESSAGE_CHARACTERS
+#: Bytes of an answer from which the error's text is taken, if the answer is not JSON.
+MAX_TEXT_BYTES = 8 * MAX_MESSAGE_CHARACTERS
 
 
 class Request(Enum):
@@ -58,12 +58,12 @@ def json_object(
     expected: Field | None = None,
     request: Request = Request.EVENTS,
 ) -> dict[str, Any]:
-    """The server's object, or ``{}`` where a success says no more than that.
+    """The server's object, or ``{}`` for a success without one.
 
     A success may be ``{"ok": true}``, empty, or a bare ``1`` (an idempotency key that a batch used
     first). Raises the error of the status, or ``SockudoConnectionError`` (``sent=True``) for a 2xx
-    that is not JSON: some proxy spoke, and nothing is known. ``decoder``: reads it instead of ``json``'s.
-    ``expected``: what was asked for; a 2xx without it says nothing either. ``request``: as of :func:`error_of`.
+    that is not JSON: it came from a proxy, and proves nothing. ``decoder``: reads it instead of ``json``'s.
+    ``expected``: the requested field; a 2xx without it proves nothing either. ``request``: as of :func:`error_of`.
     """
     if not 200 <= response.status < 300:
         raise error_of(response, request)
@@ -79,13 +79,14 @@ def json_object(
         lack = f"without {expected[0]!r}"
     if lack:
         raise NoAnswer(
-            f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its fate is unknown)", sent=True
+            f"HTTP {response.status} with a body of {len(response.body)} bytes {lack} (its result is unknown)",
+            sent=True,
         )
     return answer
 
 
 def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHTTPError:
-    """The error of an answer that is not success, with the server's code and words where it gave any.
+    """The error of an answer that is not success, with the server's code and text, if it gave any.
 
     ``request`` decides what the answer proves: a 400 that leaves a batch in doubt says of one event that it is not
     out.
@@ -97,12 +98,12 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
         answer = None
     if isinstance(answer, dict):
         # The rate limiter has "error" and "message", everything else "error" and "code".
-        words = [answer[name] for name in ("error", "message") if isinstance(answer.get(name), str)]
-        message = ": ".join(words)
+        texts = [answer[name] for name in ("error", "message") if isinstance(answer.get(name), str)]
+        message = ": ".join(texts)
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
-        message = answer if isinstance(answer, str) else response.body[:MAX_WORDS_BYTES].decode(errors="replace")
-    message = redacted(message[:MAX_WORDS_BYTES])
+        message = answer if isinstance(answer, str) else response.body[:MAX_TEXT_BYTES].decode(errors="replace")
+    message = redact(message[:MAX_TEXT_BYTES])
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
     error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))
@@ -112,7 +113,7 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
 
 
 def _refuses_all(error: SockudoHTTPError, request: Request) -> bool:
-    """Whether an answer proves, to this kind of request, that nothing has happened."""
+    """Whether an answer proves that this kind of request had no effect."""
     is_refusal = 400 <= error.status < 500 and error.status not in _NO_REFUSALS
     match request:
         case Request.QUERY:
@@ -131,8 +132,8 @@ def _before_publishing(response: Response) -> bool:
     """Whether an answer without a code of Sockudo's own was given before its publishing code ran.
 
     Bodies too large, of another type or not readable are refused by the framework's extractor, or by a
-    proxy, before any item is looked at (docs/server.md, 1.2). A proxy that is told to says by
-    ``X-Upstream-Bytes-Sent: 0`` that it could not connect (docs/deployment.md).
+    proxy, before any item is looked at (docs/server.md, 1.2). A proxy with that setting sends
+    ``X-Upstream-Bytes-Sent: 0`` if it could not connect (docs/deployment.md).
     """
     if response.status in (502, 504):
         return response.headers.get("X-Upstream-Bytes-Sent", "").strip() == "0"

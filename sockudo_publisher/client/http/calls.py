@@ -1,8 +1,7 @@
-"""Signed calls to one app: one attempt, or a whole call with its answer read.
+"""Signed calls to one app: one attempt, or a whole call with retries that returns the answer.
 
-The ground of :class:`~sockudo_publisher.client.sockudo.Sockudo`; the modules beside it add the
-endpoints, a class for each room of the API. Puts credentials, signing and transport together; knows
-no endpoint. Facts: docs/server.md, 1 and 2.
+The base class of :class:`~sockudo_publisher.client.sockudo.Sockudo`; the classes in ``client.api`` add the endpoints.
+Combines credentials, signing and transport; knows no endpoint. Facts: docs/server.md, 1 and 2.
 """
 
 from __future__ import annotations
@@ -36,16 +35,16 @@ __all__ = ["DEFAULT_RETRIES", "DEFAULT_TIMEOUT", "Calls"]
 
 #: Seconds of one attempt; the seed SDK's.
 DEFAULT_TIMEOUT = 5.0
-#: Two further attempts at what was not sent, or may be sent twice, within 20 s.
+#: Up to two further attempts within 20 s, if the request was not sent or may be repeated.
 DEFAULT_RETRIES = Retries()
-#: Seconds that a timeout may be set to.
+#: The largest timeout, in seconds.
 MAX_TIMEOUT = 3600.0
 #: Bytes of a query's answer: a page of a hundred events, each of 80 kB.
 MAX_QUERY_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 class Calls:
-    """What every endpoint needs. Thread-safe, and safe after ``fork``."""
+    """The base class of all endpoints. Thread-safe, and safe after ``fork``."""
 
     def _start(
         self,
@@ -64,12 +63,12 @@ class Calls:
         backend: None = None,
     ) -> None:
         if backend is not None:
-            raise ConfigurationError("backend: not taken; a requests.Session as session= may bring its own adapter")
+            raise ConfigurationError("backend: not supported; give a requests.Session with its own adapter as session=")
         if encryption_master_key is not None:
             if encryption_master_key_base64 is not None:
                 raise ConfigurationError("encryption_master_key: given together with encryption_master_key_base64")
             encryption_master_key_base64 = encode_master_key(encryption_master_key)
-            _warn("encryption_master_key is deprecated, give encryption_master_key_base64")
+            _warn_caller("encryption_master_key is deprecated, give encryption_master_key_base64")
         for name, kind, base in (
             ("json_encoder", json_encoder, json.JSONEncoder),
             ("json_decoder", json_decoder, json.JSONDecoder),
@@ -111,15 +110,15 @@ class Calls:
         expected: Field | None = None,
         request: Request = Request.ONE,
     ) -> dict[str, Any]:
-        """Make a call as :meth:`send` and return the server's object, ``{}`` where a success says no more.
+        """Make a call as :meth:`send` and return the server's object, or ``{}`` for a success without one.
 
-        ``expected``: a field of the answer and its type; a success without it is as one that is not JSON, a
-        ``SockudoConnectionError``. ``request``: what a refusal of it proves; ``GET`` and ``HEAD`` are queries.
+        ``expected``: a field of the answer and its type; a success without it is a ``SockudoConnectionError``, like one
+        that is not JSON. ``request``: what a refusal of it proves; ``GET`` and ``HEAD`` are queries.
 
-        ``repeatable``: a second request that arrives does no harm, so that one whose fate is unknown may be
-        tried again; ``GET`` and ``HEAD`` always are. ``retries``: as of the constructor, for this call. Each
+        ``repeatable``: a second request does no harm, so the call is repeated even if the result of an attempt is
+        unknown; always true for ``GET`` and ``HEAD``. ``retries``: as of the constructor, for this call. Each
         attempt sends the same bytes under a fresh signature. Raises the ``CallError`` of the last attempt,
-        whose ``sent`` speaks for all of them.
+        whose ``sent`` covers all attempts.
         """
         policy = self._retries if retries is CLIENTS else as_retries(retries)
         if method in _QUERIES:
@@ -135,7 +134,7 @@ class Calls:
             except CallError as error:
                 elapsed = time.monotonic() - started
                 wait = policy.wait_s(error, repeatable=repeatable, attempt=attempt, elapsed_s=elapsed)
-                error.after(attempt, earlier_sent=maybe_sent)
+                error.cover_attempts(attempt, earlier_sent=maybe_sent)
                 maybe_sent = error.sent
                 if wait is None:
                     raise
@@ -161,10 +160,10 @@ class Calls:
         """
         if method in _WITHOUT_BODY:
             if body is not None:
-                raise ValidationError(f"body: none goes with {method}")
+                raise ValidationError(f"body: not allowed with {method}")
         elif body is None:
             body = b""  # the server wants body_md5 with every POST
-        # Behind a prefix is a proxy that rewrites the path: what is signed has to be what it makes of it.
+        # A prefix means a proxy that rewrites the path: sign the path as Sockudo receives it.
         path = self._path + (normal_path(suffix) if self._prefix else suffix)
         signed = self._signer.query(method, path, now=time.time(), body=body, parameters=query)
         return self._transport.request(
@@ -218,14 +217,14 @@ def _check_size(name: str, value: int) -> None:
         raise ConfigurationError(f"{name}: expected a number of bytes")
 
 
-def _warn(words: str) -> None:
-    """Warn at the line outside of this package that brought it about."""
+def _warn_caller(text: str) -> None:
+    """Issue a DeprecationWarning at the caller's line outside of this package."""
     level = 2
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith(_PACKAGE):
         frame = frame.f_back
         level += 1
-    warnings.warn(words, DeprecationWarning, stacklevel=level)
+    warnings.warn(text, DeprecationWarning, stacklevel=level)
 
 
 @lru_cache(maxsize=1)

@@ -1,7 +1,7 @@
-"""Where an app is and how to sign for it: from a URL or from parts, checked, with the secret out of sight.
+"""An app's address, key and secret, checked, from a URL or from parts.
 
-Pure. Imports the error tree and signing. Complaints name the field and never echo a value, as a
-malformed URL may hold the secret anywhere.
+Pure. Imports the error tree and signing. Error messages name the field and never a value, because a malformed URL may
+contain the secret anywhere.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ __all__ = ["DEFAULT_HOST", "DEFAULT_PORT", "Credentials"]
 DEFAULT_HOST = "127.0.0.1"
 #: Sockudo's own default port.
 DEFAULT_PORT = 6001
-#: Where a public host (a cluster's, or any with TLS) listens when no port is given.
+#: The ports of a public host (a cluster's, or any with TLS) when no port is given.
 STANDARD_PORTS = {"http": 80, "https": 443}
 
 _EXPECTED = "expected http(s)://key:secret@host:port[/prefix]/apps/app-id"
 _CONTROL_OR_SPACE = re.compile(r"[\x00-\x20\x7f]")
-# A name, an IPv4 or (without its brackets) an IPv6 address, and nothing that would lead the request elsewhere.
+# A name, an IPv4 or (without its brackets) an IPv6 address, without characters that change the request's target.
 _HOST = re.compile(r"[^\x00-\x20\x7f/\\@?#\[\]%<>^|\"`{}]+")
 # What RFC 3986 allows in a path segment as it is, beside the letters, digits and - . _ ~ that quote() never touches.
 _PATH_SAFE = "!$&'()*+,;=:@"
@@ -39,8 +39,8 @@ class Credentials:
     ``app_id``: any text without ``/``. ``host`` without brackets or port. Make it with
     :meth:`from_url` or :meth:`from_parts`, which check; both raise ``ConfigurationError``.
 
-    ``path_prefix``: what stands before ``/apps`` on the way to a proxy that strips it, ``""`` or ``/ws``. It is
-    not signed: Sockudo has no prefix of its own, and checks the path that it sees.
+    ``path_prefix``: the path before ``/apps`` that a proxy strips, ``""`` or ``/ws``. It is
+    not signed: Sockudo checks the path that it receives, without the prefix.
     """
 
     app_id: str
@@ -59,14 +59,14 @@ class Credentials:
 
     @property
     def path(self) -> str:
-        """``/apps/{app id}``, percent-encoded where it must be: what is sent is what is signed.
+        """``/apps/{app id}``, percent-encoded: the sent path is the signed path.
 
         Sockudo 5.2.0 compares the id with the path undecoded, so one that needs escapes answers 401 there.
         """
         return f"/apps/{quote(self.app_id, safe=_PATH_SAFE)}"
 
     def signer(self) -> Signer:
-        """Signs with this key and secret."""
+        """A :class:`Signer` with this key and secret."""
         return Signer(self.key, self.secret)
 
     @classmethod
@@ -88,8 +88,8 @@ class Credentials:
 
         ``host`` may be ``host:port`` or ``[ipv6]:port``. ``use_tls``, ``ssl`` and ``secure`` are one
         setting under three names. ``cluster="eu"`` means the host ``api-eu.sockudo.com``, and needs one of
-        these. Without a port: 6001, and 443 with TLS; for a cluster 80 and 443. ``path_prefix``: what a proxy
-        strips from the path before Sockudo sees it, as ``/ws``.
+        these. Without a port: 6001, and 443 with TLS; for a cluster 80 and 443. ``path_prefix``: the part of
+        the path that a proxy strips, as ``/ws``.
         """
         agreed = _agreed({"use_tls": use_tls, "ssl": ssl, "secure": secure})
         tls = agreed or False
@@ -135,7 +135,7 @@ class Credentials:
 
         The path may have a prefix, as ``/ws/apps/app-id``. Without a port: 80, or 443 with https. ``host`` and
         ``port`` replace the URL's; a TLS option that contradicts the scheme is refused, as is a ``path_prefix``
-        beside another one. ``setting`` is how complaints call the URL.
+        beside another one. ``setting``: the URL's name in error messages.
         """
         if not isinstance(url, str):
             raise ConfigurationError(f"{setting}: a {type(url).__name__}, expected a str")
@@ -186,7 +186,7 @@ def _split(url: str, setting: str) -> tuple[SplitResult, int | None]:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
-        # Python's words would show what it took for the port or the host: often a piece of the secret.
+        # Python's message would quote the port or the host: often a piece of the secret.
         raise ConfigurationError(f"{setting}: malformed host or port, {_EXPECTED}") from None
     if parts.scheme not in STANDARD_PORTS:
         raise ConfigurationError(f"{setting}: its scheme is neither http nor https, {_EXPECTED}")

@@ -1,15 +1,15 @@
 """One deadline for a whole HTTP attempt: lookup, connect, handshake, request, head and body.
 
 ``requests`` and urllib3 bound each read, not the attempt: a peer that drips a byte a second can
-stretch five seconds to hours. Here every socket operation is given what is left of the attempt.
-The attempt also notes when the first byte of the request may have left, which is what tells *not
-sent* from *unknown*. Imports requests, urllib3 and the standard library; knows nothing of Sockudo.
+stretch five seconds to hours. Here every socket operation gets the attempt's remaining time as its timeout.
+The attempt also records that the first byte of the request may have left: this decides between *not
+sent* and *unknown*. Imports requests, urllib3 and the standard library; knows nothing of Sockudo.
 
-urllib3 hands nothing per request down to its connections, so the attempt travels in a context
-variable: one per thread, and one per greenlet however late gevent was patched in.
+urllib3 passes no per-request value to its connections, so the attempt is in a context variable: one per thread, and
+one per greenlet, even if gevent was patched in late.
 
-The head of an answer is bounded here too, in bytes: ``http.client`` would take 6 MB of it, which its
-parser makes 70 MB and four seconds of (measured with a hundred lines of carriage returns).
+The size of an answer's head is bounded here too: ``http.client`` would accept 6 MB, and parse it into 70 MB in four
+seconds (measured with a hundred lines of carriage returns).
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ from urllib3.poolmanager import PoolManager
 __all__ = [
     "MAX_HEAD_BYTES",
     "MAX_INFORMATIONAL",
-    "Attempt",
     "DeadlineAdapter",
+    "HttpAttempt",
     "UnusableAnswer",
     "attempt_until",
     "bound_connections",
@@ -53,18 +53,18 @@ __all__ = [
 #: Bytes of an answer's status line and headers, interim answers included: Sockudo's have 300, a proxy's a few thousand.
 MAX_HEAD_BYTES = 65_536
 
-#: Informational answers before the one to a request; a server sends one or two, each is some kB at most.
+#: The largest number of informational answers before the final one; a server sends one or two.
 MAX_INFORMATIONAL = 32
 
 
 class UnusableAnswer(http.client.HTTPException):
-    """An answer that is not read any further. Its text is for people, and holds nothing of the answer's."""
+    """An answer that is not read to its end. The error's text contains nothing of the answer."""
 
 
-class Attempt:
-    """One request under way.
+class HttpAttempt:
+    """One running request.
 
-    ``sent`` is ``None`` where no connection notes it, as with a caller's session or a stand-in for our adapter. Our
+    ``sent`` is ``None`` if no connection records it, as with a caller's session or a replacement of our adapter. Our
     adapter sets ``False`` before it uses a connection; the connection sets ``True`` when the first byte may leave.
     """
 
@@ -76,31 +76,31 @@ class Attempt:
         self._head_left: int | None = MAX_HEAD_BYTES
 
     def count_head(self, size: int) -> None:
-        """Count bytes that were received. Raises :class:`UnusableAnswer` when the head does not end."""
+        """Count received bytes of the head. Raises :class:`UnusableAnswer` above the limit."""
         if self._head_left is not None:
             self._head_left -= size
             if self._head_left < 0:
                 raise UnusableAnswer(f"an answer with more than {MAX_HEAD_BYTES} bytes of headers")
 
     def end_head(self) -> None:
-        """What comes now is the body, which its reader bounds."""
+        """Stop counting: the body follows, and its reader bounds it."""
         self._head_left = None
 
     def remaining(self) -> float:
-        """Seconds left, always positive. Raises ``TimeoutError`` when there are none."""
+        """The remaining seconds, always positive. Raises ``TimeoutError`` after the deadline."""
         left = self.deadline - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
         return left
 
 
-_attempt: ContextVar[Attempt | None] = ContextVar("sockudo_publisher_attempt", default=None)
+_attempt: ContextVar[HttpAttempt | None] = ContextVar("sockudo_publisher_attempt", default=None)
 
 
 @contextmanager
-def attempt_until(deadline: float) -> Iterator[Attempt]:
-    """Bound everything that our connections do inside by a ``time.monotonic()`` instant."""
-    attempt = Attempt(deadline)
+def attempt_until(deadline: float) -> Iterator[HttpAttempt]:
+    """Bound all operations of our connections inside this context by a ``time.monotonic()`` instant."""
+    attempt = HttpAttempt(deadline)
     token = _attempt.set(attempt)
     try:
         yield attempt
@@ -109,13 +109,13 @@ def attempt_until(deadline: float) -> Iterator[Attempt]:
 
 
 def _remaining() -> float | None:
-    """What a socket operation may take now; ``None`` (no bound) outside of any attempt."""
+    """The timeout of a socket operation that starts now; ``None`` (no bound) outside of an attempt."""
     attempt = _attempt.get()
     return None if attempt is None else attempt.remaining()
 
 
 def _counted(received: int) -> int:
-    """The number of bytes that one read gave, once they are counted as part of the head."""
+    """Count the bytes of one read as part of the head, and return their number."""
     attempt = _attempt.get()
     if attempt is not None:
         attempt.count_head(received)
@@ -169,20 +169,20 @@ def tls_context(verify: str | os.PathLike[str] | bool) -> ssl.SSLContext:
 
 
 def is_socks(proxy: str | None) -> bool:
-    """Whether the proxy is one that urllib3 reaches by connections of its own."""
+    """Whether the proxy is a SOCKS proxy: urllib3 reaches it by its own connections."""
     return proxy is not None and proxy.lower().startswith("socks")
 
 
 def is_informational(status: int) -> bool:
-    """Whether an answer only comes before the one to the request (RFC 9110, 15.2): 100, 102, 103, and those to come.
+    """Whether an answer is informational, before the final one (RFC 9110, 15.2): 1xx except 101.
 
-    Not 101: we never ask for another protocol.
+    101 would be a final answer: we never ask for another protocol.
     """
     return 100 <= status < 200 and status != 101
 
 
 class _FinalResponse(http.client.HTTPResponse):
-    """A response that passes over informational ones: ``http.client`` itself does so for 100 alone."""
+    """A response that skips informational ones: ``http.client`` skips only 100."""
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(MAX_INFORMATIONAL + 1):
@@ -197,7 +197,7 @@ class _FinalResponse(http.client.HTTPResponse):
 
 
 class _DeadlineMixin:
-    """What both connection classes do differently from urllib3's."""
+    """The differences of both connection classes from urllib3's."""
 
     response_class: Any = _FinalResponse
     _connecting = False
@@ -213,7 +213,7 @@ class _DeadlineMixin:
             raise NewConnectionError(self, f"failed: {error.strerror}") from error
 
     def connect(self: Any) -> None:
-        self._connecting = True  # what a tunnel sends to its proxy is not the request
+        self._connecting = True  # bytes to the proxy of a tunnel are not the request
         try:
             super().connect()  # type: ignore[misc]
         finally:
@@ -237,10 +237,10 @@ class _DeadlineHTTPSConnection(_DeadlineMixin, HTTPSConnection):
 
 
 class _DeadlinePoolMixin:
-    """Gives out our connections, or those that a recorder of HTTP has put into urllib3 for its own time.
+    """Returns our connections, or those that an HTTP recorder has put into urllib3.
 
-    vcrpy and its like replace ``ConnectionCls`` of urllib3's own pools, while a cassette is in use: looked up at
-    each request, it is found here too. Their connections do not note what they sent.
+    vcrpy and similar tools replace ``ConnectionCls`` of urllib3's own pools while a cassette is in use. Looked up at
+    each request, the replacement is found here too. Such connections do not record what they sent.
     """
 
     def _get_conn(self, *args: Any, **kwargs: Any) -> Any:
@@ -298,7 +298,7 @@ class DeadlineAdapter(HTTPAdapter):
         self._pool.close()
 
     def get_connection_with_tls_context(self, *_args: Any, **_kwargs: Any) -> HTTPConnectionPool:
-        """The one pool of this adapter, whose connections note from now on what they send."""
+        """The adapter's only pool. From now on its connections record whether they have sent a byte."""
         attempt = _attempt.get()
         if attempt is not None and self._notes:
             attempt.sent = False
@@ -308,7 +308,7 @@ class DeadlineAdapter(HTTPAdapter):
         """Nothing to do: the context holds the CA bundle already."""
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """Only what is read later: no cookies, no guess at an encoding."""
+        """Build only the fields that are read later: no cookies, no guessed encoding."""
         attempt = _attempt.get()
         if attempt is not None:
             attempt.end_head()
@@ -321,7 +321,7 @@ class DeadlineAdapter(HTTPAdapter):
 
 
 class _BoundedReader(io.RawIOBase):
-    """The bytes of a caller's connection, each read within what is left of the attempt."""
+    """Reads a caller's connection, each read within the attempt's remaining time."""
 
     def __init__(self, raw: Any, connection: Any) -> None:
         self._raw = raw
@@ -349,7 +349,7 @@ class _BoundedReader(io.RawIOBase):
 
 
 class _BoundedResponse(_FinalResponse):
-    """An answer on a caller's connection; outside of an attempt it is as any other."""
+    """An answer on a caller's connection; unchanged outside of an attempt."""
 
     def __init__(self, sock: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
@@ -364,10 +364,10 @@ class _BoundedResponse(_FinalResponse):
 
 
 def bound_connections(pool: HTTPConnectionPool) -> None:
-    """Let the connections of a caller's pool keep to our attempts: the time of every read, the size of every head.
+    """Bound the connections of a caller's pool by our attempts: the time of every read, the size of every head.
 
-    Only requests made in :func:`attempt_until` notice. Connections that stand-ins have put into the pool (vcrpy and
-    the like) are bounded where they are urllib3's underneath.
+    Affects only requests made in :func:`attempt_until`. Connections that a recorder (such as vcrpy) has put into the
+    pool are bounded if they are urllib3's underneath.
     """
     if "_get_conn" not in vars(pool):
         # A weak reference: urllib3 closes the connections of a pool when the last reference to it goes.
@@ -385,7 +385,7 @@ def _bounded_connection(reference: weakref.ref[Any], *args: Any, **kwargs: Any) 
 def _connect(
     host: str, port: int, source_address: tuple[str, int] | None, options: list[tuple[int, int, int | bytes]] | None
 ) -> socket.socket:
-    """Connect to the first address that accepts; each has its share of the time that is left."""
+    """Connect to the first address that accepts; each gets its share of the remaining time."""
     attempt = _attempt.get()
     addresses = _addresses(host.strip("[]"), port)
     failure = OSError("no address")
@@ -410,7 +410,7 @@ def _connect(
 
 
 def _addresses(host: str, port: int) -> list[Any]:
-    """Resolve a name within the attempt. ``getaddrinfo`` knows no timeout, so a thread waits for it."""
+    """Resolve a name within the attempt. ``getaddrinfo`` has no timeout, so a thread calls it."""
     try:
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except (socket.gaierror, UnicodeError):
@@ -429,7 +429,7 @@ def _addresses(host: str, port: int) -> list[Any]:
         # An abandoned lookup ends with the resolver's own timeout (5 s an attempt unless configured otherwise).
         threading.Thread(target=look_up, name="sockudo-lookup", daemon=True).start()
     except RuntimeError:
-        look_up()  # no thread to be had, as when the interpreter shuts down
+        look_up()  # no thread can start, as when the interpreter shuts down
     try:
         result = answer.get(timeout=_remaining())
     except queue.Empty:

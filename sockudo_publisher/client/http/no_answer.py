@@ -1,7 +1,7 @@
 """The error of a call without a usable answer, which is an error of ``requests`` too.
 
-Programs that come from ``pusher`` have ``except requests.exceptions.RequestException`` around their calls.
-:mod:`~sockudo_publisher.errors` imports nothing, and so cannot say it; a program that makes a call has loaded
+Programs written for ``pusher`` catch ``requests.exceptions.RequestException`` around their calls.
+:mod:`~sockudo_publisher.errors` imports nothing, so these subclasses are here; a program that makes a call has loaded
 requests already.
 """
 
@@ -19,8 +19,8 @@ class NoAnswer(SockudoConnectionError, requests.exceptions.ConnectionError):
 
 
 class TimedOut(NoAnswer, requests.exceptions.Timeout):
-    """The same, when the time was up."""
+    """A :class:`NoAnswer` because of a timeout."""
 
 
-# What programs log of an error is the name that is documented; pickle goes by the qualified one.
+# Programs log the documented name of an error; pickle uses the qualified name.
 NoAnswer.__name__ = TimedOut.__name__ = SockudoConnectionError.__name__

@@ -1,10 +1,8 @@
-"""Whether a failed call is made again, and after how long. Pure but for the jitter.
+"""Decide whether a failed call is repeated, and after how long. Pure, except the jitter.
 
-What was certainly not sent may always be repeated. What may be out is repeated only when the server can
-tell the repeat from a second event, by a ``message_id`` or an ``idempotency_key``, or when repeating
-changes nothing, as with a query. An answer that will be the same next time ends it. Imports the error
-tree. Facts: docs/server.md, 3 and 3.7; docs/sdks.md,
-V1 to V5.
+A request that was certainly not sent is always repeated. A request that may have arrived is repeated only if the server
+can recognise the repeat, by a ``message_id`` or an ``idempotency_key``, or if a repeat changes nothing, as for queries.
+A permanent error ends the call. Imports the error tree. Facts: docs/server.md, 3 and 3.7; docs/sdks.md, V1 to V5.
 """
 
 from __future__ import annotations
@@ -19,24 +17,24 @@ from ...errors import CallError, ConfigurationError, SockudoHTTPError
 
 __all__ = ["CLIENTS", "Retries", "RetriesLike", "as_retries"]
 
-#: Attempts of one call that may be asked for: with waits of seconds, more than this is a queue's work.
+#: The largest number of attempts of one call: with waits of seconds, more attempts are the work of a queue.
 MAX_ATTEMPTS: Final = 100
-#: Seconds that the attempts of one call may take together: the server remembers an id for 120 (its default).
+#: The longest time of one call with all its attempts, in seconds: the server remembers an id for 120 by default.
 MAX_TOTAL_S: Final = 100.0
-#: Seconds that an attempt must have left to be worth starting: a shorter one would only end as "unknown".
+#: Seconds that must be left to start an attempt: a shorter one would end with an unknown result.
 MIN_ATTEMPT_S: Final = 0.2
-#: Seconds that a ``Retry-After: 0`` is taken for.
+#: Seconds to wait for a ``Retry-After: 0``.
 MIN_RETRY_AFTER_S: Final = 1.0
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How often and how long a call is tried.
+    """How often a call is attempted, and for how long.
 
-    ``attempts``: all of them, the first included, 1 to 100. ``total_s``: seconds from the start of the
+    ``attempts``: the number of attempts with the first one, 1 to 100. ``total_s``: seconds from the start of the
     first to the end of the last, up to 100; the first always has its whole timeout. ``first_wait_s``: the
-    longest that is waited after the first failure, doubled with each further one up to ``longest_wait_s``;
-    the wait itself is drawn between 0 and that. A ``Retry-After`` of the server is waited out before it.
+    longest wait after the first failure, doubled with each further failure up to ``longest_wait_s``; the real wait is
+    random between 0 and that. A ``Retry-After`` of the server is added to it.
     Raises ``ConfigurationError``.
     """
 
@@ -60,8 +58,8 @@ class Retries:
     def wait_s(self, error: CallError, *, repeatable: bool, attempt: int, elapsed_s: float) -> float | None:
         """Seconds to wait before the next attempt, or ``None`` to give up.
 
-        ``attempt``: how many there were, 1 or more. ``elapsed_s``: since the start of the first.
-        ``repeatable``: a second one that arrives does no harm.
+        ``attempt``: the number of attempts so far. ``elapsed_s``: seconds since the start of the first.
+        ``repeatable``: a second request that arrives does no harm.
         """
         if attempt >= self.attempts or error.permanent or (error.sent and not repeatable):
             return None
@@ -79,12 +77,12 @@ class _Clients(Enum):
     CLIENTS = "the client's own"
 
 
-#: Where a call is given no ``retries``: those of its client.
+#: The default of a call's ``retries``: those of its client.
 CLIENTS: Final = _Clients.CLIENTS
 
 #: ``retries=``: a :class:`Retries`, a number of attempts after the first, or ``None``, ``False``, 0 for none.
 RetriesLike: TypeAlias = Retries | int | None
-#: The same of one call.
+#: ``retries=`` of one call.
 CallRetries: TypeAlias = RetriesLike | Literal[_Clients.CLIENTS]
 
 #: A single attempt.
@@ -92,7 +90,7 @@ ONCE: Final = Retries(attempts=1)
 
 
 def as_retries(value: RetriesLike) -> Retries:
-    """What ``retries=`` stands for; ``True`` is the default. Raises ``ConfigurationError``."""
+    """The :class:`Retries` of a ``retries=`` argument; ``True`` is the default. Raises ``ConfigurationError``."""
     if isinstance(value, Retries):
         return value
     if value is None or value is False:

@@ -1,4 +1,4 @@
-"""Signing of HTTP requests as Sockudo checks it: HMAC-SHA256 over method, path and query.
+"""Sign HTTP requests as Sockudo checks them: HMAC-SHA256 over method, path and query.
 
 Pure: the clock is an argument. Imports the error tree alone. The rules (docs/server.md, 2):
 keys lower-cased and sorted, values signed decoded and sent encoded, the path signed as it goes over
@@ -16,17 +16,17 @@ from ...errors import ValidationError
 
 __all__ = ["AUTH_PARAMETERS", "Signer", "body_md5", "hmac_hex", "string_to_sign"]
 
-#: Query parameters that signing owns; a call's own parameters must not use these names.
+#: Query parameters of the signature; a call's own parameters must not use these names.
 AUTH_PARAMETERS = frozenset({"auth_key", "auth_timestamp", "auth_version", "auth_signature", "body_md5"})
 
 
 def hmac_hex(secret: bytes, text: bytes) -> str:
-    """Lower-case hex HMAC-SHA256: of requests here, of channel auth and webhooks alike."""
+    """Lower-case hex HMAC-SHA256: for requests, channel auth and webhooks."""
     return hmac.digest(secret, text, "sha256").hex()
 
 
 def body_md5(body: bytes) -> str:
-    """Lower-case hex MD5 of the exact bytes of a body; what the server compares before it reads them."""
+    """Lower-case hex MD5 of the exact bytes of a body; the server checks it before it parses the body."""
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
@@ -37,7 +37,7 @@ def string_to_sign(method: str, path: str, parameters: Mapping[str, str]) -> str
 
 
 class Signer:
-    """Signs with one key and secret. Neither shows in ``repr``."""
+    """Signs with one key and secret. ``repr`` shows neither."""
 
     __slots__ = ("_key_on_wire", "_secret", "key")
 

@@ -1,4 +1,4 @@
-"""One HTTP attempt: a request out, whatever answer back, or a connection error that says what it proves.
+"""One HTTP attempt: a request, then an answer of any status, or a connection error that says whether it was sent.
 
 Knows HTTP and nothing of Sockudo's API. Imports the error tree, ``deadline``, requests and urllib3.
 No retries and no redirects: a publish sent twice is two publishes.
@@ -25,8 +25,8 @@ from requests.utils import get_environ_proxies, select_proxy
 
 from ...errors import ConfigurationError, SockudoConnectionError
 from .deadline import (
-    Attempt,
     DeadlineAdapter,
+    HttpAttempt,
     UnusableAnswer,
     attempt_until,
     bound_connections,
@@ -42,7 +42,7 @@ __all__ = ["MAX_ANSWER_BYTES", "MAX_ANSWER_MEMORY", "Bounds", "FilePath", "Respo
 MAX_ANSWER_BYTES = 1024 * 1024
 #: Bytes of memory that reading a larger answer as JSON may take.
 MAX_ANSWER_MEMORY = 48 * 1024 * 1024
-#: Bytes asked of the connection at a time.
+#: Bytes of one read from the connection.
 READ_BYTES = 65_536
 
 # What urllib3 and requests raise; RequestException is an OSError.
@@ -75,7 +75,7 @@ class Response:
 
 @dataclass(frozen=True)
 class Bounds:
-    """How large an answer may be: its bytes, and those that it may take as JSON. ``advice`` ends the complaint."""
+    """The largest answer, in bytes, and its largest memory as JSON. ``advice``: the end of the error message."""
 
     size: int = MAX_ANSWER_BYTES
     memory: int = MAX_ANSWER_MEMORY
@@ -136,7 +136,7 @@ class Transport:
         ``url_path`` and ``query`` as they go over the wire. ``timeout``: seconds for the whole attempt,
         from the lookup of the host to the last byte of the answer. ``bounds``: how large the answer may be.
         Raises ``SockudoConnectionError``, whose ``sent`` is ``False`` only when no byte of the request can
-        have left; an answer that is too large, or encoded although ``identity`` was asked for, is one.
+        have left; an answer that is too large, or encoded although the request allows ``identity`` alone, is one.
         """
         url = f"{self.base_url}{url_path}?{query}" if query else self.base_url + url_path
         started = time.monotonic()
@@ -162,7 +162,7 @@ class Transport:
         body: bytes | None,
         headers: Mapping[str, str],
         timeout: float,
-        attempt: Attempt,
+        attempt: HttpAttempt,
         bounds: Bounds,
     ) -> Response:
         if self._own_session is None:
@@ -173,7 +173,7 @@ class Transport:
             session = self._own_session
             asked = {**headers, "Accept-Encoding": "identity"}
             prepared = session.prepare_request(requests.Request(method, url, headers=asked, data=body))
-            prepared.url = url  # what was signed, without what preparing does to dots and escapes
+            prepared.url = url  # the signed URL: preparing changes dots and escapes
             # Before the session's own hooks, which would read a body of any size, decoded; and after them.
             prepared.hooks["response"].insert(0, partial(_read_before_hooks, attempt, bounds))
             prepared.hooks["response"].append(_forget_location)
@@ -207,12 +207,12 @@ class Transport:
             self._local.session = (pid, session)
         return session
 
-    def _error(self, failure: Exception, attempt: Attempt, timeout: float, method: str) -> SockudoConnectionError:
+    def _error(self, failure: Exception, attempt: HttpAttempt, timeout: float, method: str) -> SockudoConnectionError:
         causes = _causes(failure)
         sent = attempt.sent
-        if sent is None:  # connections that are not ours keep no such note
+        if sent is None:  # other connections than ours do not record it
             sent = not any(isinstance(cause, _NOT_SENT) for cause in causes) or self._may_resend(method)
-        where = "its fate is unknown" if sent else "not sent"
+        where = "its result is unknown" if sent else "not sent"
         permanent = any(isinstance(cause, _PERMANENT) for cause in causes)
         kind = TimedOut if _timed_out(causes) else NoAnswer
         return kind(f"{self.base_url}: {_reason(causes, timeout)} ({where})", sent=sent, permanent=permanent)
@@ -229,7 +229,7 @@ class Transport:
 
 
 def _check_session(session: object) -> None:
-    """Refuse what is no session now: a client is made at the start, and its first request may come much later."""
+    """Refuse an object that is no session when the client is made: its first request may come much later."""
     if session is None:
         return
     kind = f"the class {session.__name__}" if isinstance(session, type) else f"a {type(session).__name__}"
@@ -237,7 +237,7 @@ def _check_session(session: object) -> None:
         raise ConfigurationError(f"session: {kind}, expected a requests.Session or its like")
 
 
-#: What is asked of a session; a subclass or a stand-in has them too.
+#: The methods of a session that are used; a subclass or replacement must have them too.
 _OF_A_SESSION = ("prepare_request", "merge_environment_settings", "send", "get_adapter")
 
 
@@ -337,7 +337,7 @@ def _bound_connections(session: requests.Session, prepared: requests.PreparedReq
         bound_connections(pool)
 
 
-def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
+def _read_before_hooks(attempt: HttpAttempt, bounds: Bounds, response: requests.Response, **_: object) -> None:
     """Read the body within its bounds, and leave it to the hooks of the caller's session as ``response.content``."""
     if is_informational(response.status_code):
         return
@@ -345,21 +345,21 @@ def _read_before_hooks(attempt: Attempt, bounds: Bounds, response: requests.Resp
     response._content_consumed = True  # type: ignore[attr-defined]
 
 
-def _read(response: requests.Response, attempt: Attempt, bounds: Bounds) -> bytes:
+def _read(response: requests.Response, attempt: HttpAttempt, bounds: Bounds) -> bytes:
     """The whole body as it came, within the attempt and the bounds."""
     status = response.status_code
     encoding = response.headers.get("Content-Encoding", "").strip().lower()
     if encoding not in ("", "identity"):
-        raise UnusableAnswer(f"HTTP {status} with an encoded body, though identity was asked for")
+        raise UnusableAnswer(f"HTTP {status} with an encoded body, expected identity")
     raw = response.raw
     if raw is None or getattr(response, "_content_consumed", False):  # by a hook of the caller's session
         body = response.content
     else:
         if hasattr(raw, "decode_content"):  # urllib3's, whose default decodes
             raw.decode_content = False
-        # read1 (urllib3 >= 2.2) returns with what came, so that the clock is looked at between drips.
+        # read1 (urllib3 >= 2.2) returns the received bytes at once, so the deadline is checked between them.
         read = getattr(raw, "read1", raw.read)
-        received = bytearray()  # a list of pieces would be the larger the smaller they are
+        received = bytearray()  # a list of many small pieces would take more memory
         while len(received) <= bounds.size and (piece := read(READ_BYTES)):
             received += piece
             attempt.remaining()

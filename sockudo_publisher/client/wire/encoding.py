@@ -298,14 +298,14 @@ def _json(field: str, value: object, dumps: Callable[[Any], str], max_levels: in
 
 
 def _reason(error: Exception) -> str:
-    """What the standard library said, where that names no value of the payload."""
-    words = str(error)
-    if isinstance(error, TypeError) and words.startswith(("Object of type ", "keys must be ")):
-        return words
-    if words.startswith("Out of range float"):
+    """The standard library's reason, unless its text contains a value of the payload."""
+    text = str(error)
+    if isinstance(error, TypeError) and text.startswith(("Object of type ", "keys must be ")):
+        return text
+    if text.startswith("Out of range float"):
         return "NaN or an infinite number"
-    if words.startswith("Exceeds the limit"):
+    if text.startswith("Exceeds the limit"):
         return "an integer of more digits than Python writes"
-    if words.startswith("Circular"):
+    if text.startswith("Circular"):
         return TOO_DEEP
     return f"its encoder raised {type(error).__name__}"

@@ -110,9 +110,9 @@ def seal(plaintext: bytes, secret: bytes, *, nonce: bytes | None = None) -> str:
 def nonce_of(message_id: str, plaintext: bytes, secret: bytes) -> bytes:
     """The nonce of one event: another id, payload or channel has another one.
 
-    The server compares payloads as text: under a random nonce an event that is published again with its
-    id, because nobody knows whether it was stored, would be a conflict with itself. A keyed hash tells
-    nobody anything about the payload.
+    The server compares payloads as text: with a random nonce, an event that is published again with its id
+    (because an attempt had an unknown result) would conflict with itself. A keyed hash reveals nothing about the
+    payload.
     """
     digest = hashlib.blake2b(key=secret, digest_size=NONCE_BYTES, person=b"sockudo nonce")
     name = message_id.encode()

@@ -28,7 +28,7 @@ class Event:
     ``message_id``: in queued publishes and in ``trigger_batch``.
     ``idempotency_key``: the HTTP API's key, for direct calls; ``True`` makes one.
 
-    Nothing is checked here; whoever encodes the event does, and raises ``ValidationError``.
+    Checks nothing: the encoder does, and raises ``ValidationError``.
     """
 
     channel: str

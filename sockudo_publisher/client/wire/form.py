@@ -1,7 +1,7 @@
-"""Forms, as a browser posts them to an auth endpoint, raw or parsed: the fields asked for, or a refusal.
+"""Read fields of a form that a browser posts to an auth endpoint, raw or parsed.
 
-Strict where a web framework is lenient, because what is read here gets signed: a field that is there
-twice may have been checked in one copy and signed in the other. Pure. Imports the error tree alone.
+Stricter than web frameworks, because these values are signed: of a duplicate field, the application might check one
+copy and this module sign the other. Pure. Imports the error tree alone.
 Facts: docs/sdks.md, F12 to F14; the encoding is that of URLSearchParams, which pusher-js uses.
 """
 
@@ -22,7 +22,7 @@ Form: TypeAlias = bytes | str | Mapping[str, Any]
 
 #: Bytes of a form body: two names of at most 200 bytes, percent-encoded, beside whatever the page adds.
 MAX_FORM_BYTES = 65_536
-#: Fields of a form body: far above what a page adds.
+#: The largest number of fields in a form body: far more than a page adds.
 MAX_FORM_FIELDS = 1000
 
 # A '%' without two hex digits behind it; unquote would let it stand as it is.
@@ -33,7 +33,7 @@ def form_fields(form: Form, *names: str) -> tuple[str, ...]:
     """The values of the named fields of an ``application/x-www-form-urlencoded`` form, in the order asked for.
 
     ``form``: its body as received, ``bytes`` or text, or what a framework has made of it: ``request.form`` of Flask,
-    whose body is gone once that was read. Other fields may be there and are not looked at. Raises
+    whose body is gone once that was read. Other fields are ignored. Raises
     ``ValidationError`` for a field that is missing, empty, there twice or not UTF-8, and for what is no form.
     """
     if isinstance(form, Mapping):
@@ -46,7 +46,7 @@ def form_fields(form: Form, *names: str) -> tuple[str, ...]:
             found[name] = value
     for name in names:
         if name not in found:
-            hint = "" if form else ", which is empty: where a framework has read it, give the form that it parsed"
+            hint = "" if form else ", which is empty: if a framework has read it, give the form that it parsed"
             raise ValidationError(f"{name}: not in the form body{hint}")
         if not found[name]:
             raise ValidationError(f"{name}: empty in the form body")
@@ -56,7 +56,7 @@ def form_fields(form: Form, *names: str) -> tuple[str, ...]:
 def _parsed_field(form: Mapping[str, Any], name: str) -> str:
     if name not in form:
         raise ValidationError(f"{name}: not in the form")
-    # A multi-dict tells one value unless it is asked for all: which of two was checked, and which is signed?
+    # A multi-dict returns one value unless all are requested: the application might have checked the other one.
     every = getattr(form, "getlist", None) or getattr(form, "getall", None)
     values = every(name) if callable(every) else form[name]
     if not isinstance(values, list | tuple):
@@ -85,7 +85,7 @@ def _text(body: object) -> str:
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
-    """Names decoded, values as they are."""
+    """The form's fields: decoded names, with values as received."""
     parts = text.split("&", MAX_FORM_FIELDS)
     if len(parts) > MAX_FORM_FIELDS:
         raise ValidationError(f"form body: more than {MAX_FORM_FIELDS} fields, limit {MAX_FORM_FIELDS}")

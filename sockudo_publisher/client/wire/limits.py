@@ -1,6 +1,6 @@
-"""What may be published: pure checks that raise ``ValidationError`` before anything is stored or sent.
+"""Limits of events: pure checks that raise ``ValidationError`` before anything is stored or sent.
 
-Every complaint has the form ``field: size, limit`` and never holds the value itself. The numbers are
+Every message has the form ``field: size, limit`` and never contains the value. The numbers are
 those of the seed SDK and of the server (docs/sdks.md, Requests and vectors; docs/server.md,
 4.2). Imports the error tree alone.
 """
@@ -46,15 +46,15 @@ MAX_EVENT_NAME_BYTES = 200
 MAX_ID_BYTES = 128
 #: Bytes of a user's id, in sign-ins, presence data and orders: the Pusher protocol's (the seed SDK stops one short).
 MAX_USER_ID_BYTES = 200
-#: Bytes of one event's ``data`` as sent, unless the client is told otherwise: the seed's 10 KB.
+#: Bytes of one event's ``data`` as sent, unless the client has another limit: the seed's 10 KB.
 MAX_EVENT_BYTES = 10_240
 #: Bytes of ``tags`` and of ``extras`` as JSON, each: keeps one event far below any batch's bound.
 MAX_OBJECT_BYTES = 65_536
 #: Bytes of one batch's body: the server's default for any request (its ``http_api.request_limit_in_mb``).
 MAX_BATCH_BYTES = 10 * 1024 * 1024
-#: Characters of an entry's name that a complaint shows.
+#: Characters of an entry's name in an error message.
 MAX_NAME_CHARACTERS = 50
-#: Checked names that are remembered, per kind; a miss costs about 1 µs.
+#: Cached checked names, per kind; a miss costs about 1 µs.
 CACHED_NAMES = 8192
 
 # The server's alphabet is the same plus '#', which it uses for the channel of one user (docs/server.md, 4.2).
@@ -77,9 +77,9 @@ def check_event_name(name: str) -> str:
 
 
 def check_channels(channels: str | Iterable[str], *, field: str = "channels") -> tuple[str, ...]:
-    """Return 1 to 100 valid channels in the order given, duplicates merged. ``field``: what the caller knows them as.
+    """Return 1 to 100 valid channels in the order given, duplicates merged. ``field``: the caller's name for them.
 
-    An encrypted channel goes alone: one ciphertext has one key, and each channel has its own.
+    An encrypted channel must be alone: each channel has its own key, and one ciphertext has one key.
     """
     if isinstance(channels, str):
         return (check_channel(channels),)
@@ -153,11 +153,11 @@ def check_tags(tags: Mapping[str, str]) -> None:
 
 
 def unordered_extras(extras: Mapping[str, Any] | None) -> tuple[str, int] | None:
-    """The name and size of a map in ``extras`` that keeps the server from knowing a resend, if there is one.
+    """The name and size of a map in ``extras`` because of which the server does not recognise a resend, or ``None``.
 
     Its fingerprint of a payload serialises ``headers``, ``ai.transport`` and ``ai.codec`` in the order
     of an unordered map, so that identical requests differ where these have two or more entries
-    (docs/server.md, 3.5). Direct calls may carry them, and are then not repeated
+    (docs/server.md, 3.5). Direct calls may contain them, and are then not repeated
     under a ``message_id``.
     """
     if not extras:

@@ -1,6 +1,6 @@
-"""The parameters of queries and orders: pure checks, and what each becomes on the wire.
+"""The parameters of queries and orders: pure checks, and their form on the wire.
 
-Every complaint has the form ``field: size, limit`` and is raised before anything is sent. The bounds are
+Every error message has the form ``field: size, limit`` and is raised before anything is sent. The bounds are
 those of the server's types: serials and counts are u64 there, times i64 (docs/server.md, 1.5 to
 1.8). Imports limits and the error tree.
 """
@@ -48,7 +48,7 @@ MAX_CURSOR_BYTES = 16 * 1024
 MAX_OPAQUE_SERIAL_BYTES = 128
 #: Bytes of a list of attributes, joined: far above all that a server knows.
 MAX_ATTRIBUTES_BYTES = 200
-#: Bytes of words for people: a reason, who asked, a description.
+#: Bytes of a text for people: a reason, a requester's name, a description.
 MAX_TEXT_BYTES = 1024
 
 _DIRECTIONS = ("newest_first", "oldest_first", "backwards", "forwards", "reverse", "forward")
@@ -63,7 +63,7 @@ def channel_path(channel: str, suffix: str = "") -> str:
 
 
 def attribute_list(attributes: str | Sequence[str] | None, *, field: str = "attributes") -> str | None:
-    """The ``info`` of a query, from a comma-joined text or a sequence; ``None`` where none is asked for."""
+    """The ``info`` of a query, from a comma-joined text or a sequence; ``None`` without one."""
     if attributes is None:
         return None
     if isinstance(attributes, bytes | Mapping) or not isinstance(attributes, Iterable):

@@ -1,4 +1,4 @@
-"""Names as segments of a request's path, percent-encoded once: what is sent is what is signed.
+"""Names as segments of a request's path, percent-encoded once: the sent path is the signed path.
 
 Pure. Imports the error tree alone.
 """
@@ -28,5 +28,5 @@ def segment(text: str, *, field: str) -> str:
 
 
 def normal_path(path: str) -> str:
-    """The path without escapes that it could do without, as a proxy leaves it that decodes and encodes it again."""
+    """The path without needless escapes, as a proxy makes it that decodes and encodes the path again."""
     return _NEEDLESS_ESCAPE.sub(lambda found: unquote(found[0]), path)

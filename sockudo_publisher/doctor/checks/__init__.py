@@ -1,1 +1,1 @@
-"""What the facts mean: one module a subject, each a pure function from facts to findings."""
+"""Judge the facts: one module per subject, each a pure function from facts to findings."""

@@ -1,11 +1,10 @@
-"""Whether the server remembers message ids, and whether one or several nodes answer. Pure.
+"""Judge the dedup memory, and whether one or several nodes answer. Pure.
 
-Facts: an id that is published again with another payload is refused as long as it is remembered; a
-memory cache that is full (by default at 10,000 ids) remembers no new one, in silence; nodes with memory
-caches remember each for itself (docs/server.md, 3; seen on 5.2.0). Whether a cache *will* be
-full cannot be asked: that is what the workers' canaries measure all the time (``canaries/schedule.py``, whose
-words and advice are used here). Nodes that share a cache remember as one, but each counts its own
-connections (``GET /stats``; seen on 5.2.0).
+Facts: the server refuses a remembered id with another payload. A full memory cache (by default 10,000 ids) drops new
+ids without an error. Each node with a memory cache has its own dedup memory (docs/server.md, 3; seen on 5.2.0). No
+request can tell whether a cache *will* be full: the workers' canaries measure that all the time
+(``canaries/schedule.py``; their summary and advice are used here). Nodes that share a cache have one dedup memory, but
+each counts its own connections (``GET /stats``; seen on 5.2.0).
 """
 
 from __future__ import annotations
@@ -17,42 +16,45 @@ from itertools import pairwise
 from ...canaries.values import MemoryReport
 from ...canaries.verdict import advice, summary
 from ..facts.values import CanaryCounts, NodeAnswer, NodeLoad
-from ..finding import Finding, broken, fine, risk, unknown
+from ..finding import CheckFinding, broken, fine, risk, unknown
 
-__all__ = ["MEMORY_CHECKS", "judge_remembering"]
+__all__ = ["MEMORY_CHECKS", "judge_dedup_memory"]
 
 MEMORY_CHECKS = ("sockudo.memory", "sockudo.nodes")
 
-#: How often a node's numbers must have come back after another's: one busy node's change too, but seldom return.
+#: Times that earlier numbers must return after others. The numbers of one busy node change too, but seldom return.
 RETURNS = 3
 
 _SHARED = '[cache] driver = "redis" on every node, with one Redis (noeviction, persistent) for all'
 
 
-def judge_remembering(
+def judge_dedup_memory(
     canaries: CanaryCounts | None,
     answers: Sequence[NodeAnswer],
     measured: MemoryReport | None,
     *,
     window_s: float,
     loads: Sequence[NodeLoad] = (),
-) -> list[Finding]:
-    """A finding for each of :data:`MEMORY_CHECKS`, in their order; ``window_s``: our ``SOCKUDO_DEDUP_WINDOW``.
+) -> list[CheckFinding]:
+    """A finding for each of :data:`MEMORY_CHECKS`, in their order; ``window_s``: ``SOCKUDO_DEDUP_WINDOW``.
 
-    ``loads``: of the nodes that were asked one after the other; none where the server does not tell.
+    ``loads``: the numbers of the nodes that answered, one per connection, in order; empty if the server shows none.
     """
-    several = memories_differ(answers)
+    several = has_several_memories(answers)
     nodes = _nodes(answers, canaries, loads, several=several)
     return [_memory(canaries, measured, window_s, several=several), nodes]
 
 
-def memories_differ(answers: Sequence[NodeAnswer]) -> bool:
-    """Whether more than one memory answered: one memory can hold an id for one payload only."""
+def has_several_memories(answers: Sequence[NodeAnswer]) -> bool:
+    """Whether several dedup memories answered: one holds an id for one payload, so it never refuses both."""
     return len({answer.payload for answer in answers if answer.refused}) > 1
 
 
-def nodes_take_turns(loads: Sequence[NodeLoad]) -> bool:
-    """Whether numbers come back after others: several nodes, each with its own. Without connections all are alike."""
+def has_several_nodes(loads: Sequence[NodeLoad]) -> bool:
+    """Whether earlier numbers return after others, as with several nodes that take turns.
+
+    Without connections the nodes' numbers are equal, and this returns ``False``.
+    """
     before: set[NodeLoad] = set()
     returns = 0
     for last, load in pairwise(loads):
@@ -61,7 +63,9 @@ def nodes_take_turns(loads: Sequence[NodeLoad]) -> bool:
     return returns >= RETURNS
 
 
-def _memory(canaries: CanaryCounts | None, measured: MemoryReport | None, window_s: float, *, several: bool) -> Finding:
+def _memory(
+    canaries: CanaryCounts | None, measured: MemoryReport | None, window_s: float, *, several: bool
+) -> CheckFinding:
     name = "sockudo.memory"
     how = "`sockudo-publisher status`: what the workers measure"
     if canaries is not None and canaries.receipts < canaries.planted:
@@ -71,10 +75,10 @@ def _memory(canaries: CanaryCounts | None, measured: MemoryReport | None, window
             "run Sockudo 5.0 or later",
         )
     if measured is not None and measured.verdict == "forgets":
-        why = f"the workers have measured: {summary(measured)}; a resend may be delivered twice"
+        why = f"the workers measured: {summary(measured)}; a resend may be delivered twice"
         return broken(name, why, _SHARED if several else advice(measured))
     if canaries is None or canaries.asked == 0:
-        return unknown(name, "no id could be asked for", how)
+        return unknown(name, "no remembered id could be tested", how)
     seen = f"{canaries.remembered} of {canaries.asked} ids remembered after {canaries.age_s:.0f} s"
     if canaries.remembered < canaries.asked:
         change = _SHARED
@@ -87,21 +91,21 @@ def _memory(canaries: CanaryCounts | None, measured: MemoryReport | None, window
         return fine(
             name, f"{seen}; measured by the workers: {summary(measured)}, at up to {measured.rate:,.0f} events/s"
         )
-    return fine(name, f"{seen}; how many there is room for only the workers' canaries show, in time")
+    return fine(name, f"{seen}; only the workers' canaries measure, over time, how many ids fit")
 
 
 def _nodes(
     answers: Sequence[NodeAnswer], canaries: CanaryCounts | None, loads: Sequence[NodeLoad], *, several: bool
-) -> Finding:
+) -> CheckFinding:
     name = "sockudo.nodes"
     how = "the server's adapter and cache settings: more than one node needs the Redis cache"
     if several:
         return broken(
             name,
-            "several nodes answer, each with a memory of its own: a resend to another one is delivered twice",
-            f"{_SHARED}; better one node (SOCKUDO_URL: its own address)",
+            "several nodes answer, each with its own dedup memory: a resend to another node is delivered twice",
+            f"{_SHARED}; better: one node (SOCKUDO_URL: its own address)",
         )
-    if nodes_take_turns(loads):
+    if has_several_nodes(loads):
         return risk(
             name,
             "several nodes answer (their numbers of connections differ): those that did not take a request get its "
@@ -109,13 +113,13 @@ def _nodes(
             "SOCKUDO_URL: one node's own address, for all that must come in order (docs/reliability.md, Several nodes)",
         )
     if not answers:
-        return unknown(name, "no id could be asked for again and again", how)
+        return unknown(name, "no id could be published several times", how)
     if not any(answer.refused for answer in answers):
-        return unknown(name, "the server does not remember, so who answers cannot be told", how)
+        return unknown(name, "the server remembers no id, so the number of nodes is unknown", how)
     if canaries is not None and canaries.remembered < canaries.asked:
-        return risk(name, "some ids are forgotten and others not: several nodes, or one memory that is full", how)
-    seen = f"one memory behind {len(answers)} connections"
+        return risk(name, "the server forgot some ids and not others: several nodes, or one full dedup memory", how)
+    seen = f"one dedup memory behind {len(answers)} connections"
     if len(loads) > RETURNS and max(load.connections for load in loads) > 0:
         return fine(name, f"{seen}, and one node's numbers in {len(loads)} answers")
-    # Nodes with one cache look like one; with them Sockudo keeps neither order nor completeness.
+    # Nodes with a shared cache look like one node. With several, Sockudo keeps neither order nor completeness.
     return fine(name, f"{seen}; nodes that share a Redis cache and have no subscribers yet look the same")

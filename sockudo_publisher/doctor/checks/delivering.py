@@ -1,8 +1,8 @@
-"""Whether what is sent is carried through: cut requests, the rate limit, history, a pause. Pure.
+"""Judge what can stop a delivery: dropped requests, the rate limit, history, a pause. Pure.
 
-Facts: when a client goes away, Sockudo stops in the middle of its batch and leaves a stuck item; behind
-an nginx that ignores it, it does not. With history on, an item of a cut batch may be recorded, answered
-200 on the resend and never broadcast (docs/reliability.md; seen on 5.2.0).
+Facts: when a client closes the connection, Sockudo stops in the middle of the batch and leaves a stuck item. An nginx
+that ignores the close prevents this. With history on, an item of a dropped batch may be recorded, answered 200 on the
+resend and never broadcast (docs/reliability.md; seen on 5.2.0).
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from dataclasses import dataclass
 
 from ..facts.server_reply import ServerReply
 from ..facts.values import Cut, PauseFacts
-from ..finding import Finding, broken, fine, risk, unknown
+from ..finding import CheckFinding, broken, fine, risk, unknown
 
 __all__ = ["DELIVERY_CHECKS", "DeliveryFacts", "judge_delivering"]
 
 DELIVERY_CHECKS = ("sockudo.dropped_requests", "sockudo.rate_limit", "sockudo.history", "delivery")
 
-#: Requests in one of the limiter's windows (a minute by default) that no deployment of one node reaches:
-#: eight lanes with forty batches a second each.
+#: Requests per window of the rate limiter (a minute by default) that no deployment of one node reaches: eight lanes
+#: with forty batches a second each.
 GENEROUS = 20_000
-#: Cut requests that must have been carried to their end before that is believed: one in ten is without a proxy, when
-#: the server is faster than our going away.
-BELIEVED = 3
+#: Dropped requests that the server must finish for a good finding. Without a proxy it finishes one in ten, when it is
+#: faster than the close of the connection.
+MIN_FINISHED = 3
 
 _NGINX = (
     "put the nginx of docker-compose.yml (worker/nginx.conf: `proxy_ignore_client_abort on`, "
@@ -33,9 +33,9 @@ _NGINX = (
 
 @dataclass(frozen=True)
 class DeliveryFacts:
-    """``cuts`` is ``None`` when none was tried; ``through``: the kind of proxy that the environment names, if any.
+    """``cuts``: the results of dropped requests, ``None`` if not tried; ``through``: the environment's proxy.
 
-    ``limit``: requests a window, of the answers' headers; ``limited``: a question was answered 429.
+    ``limit``: requests per window, from the answers' headers; ``limited``: a request was answered 429.
     """
 
     cuts: Sequence[Cut] | None = None
@@ -47,15 +47,15 @@ class DeliveryFacts:
     pause: PauseFacts | None = None
 
 
-def judge_delivering(facts: DeliveryFacts) -> list[Finding]:
+def judge_delivering(facts: DeliveryFacts) -> list[CheckFinding]:
     """A finding for each of :data:`DELIVERY_CHECKS`, in their order."""
-    dropped = _dropped(facts.cuts, facts.through)
+    dropped = _dropped_requests(facts.cuts, facts.through)
     return [dropped, _rate_limit(facts), _history(facts.history, facts.cuts), _pause(facts.pause)]
 
 
-def _dropped(cuts: Sequence[Cut] | None, through: str) -> Finding:
+def _dropped_requests(cuts: Sequence[Cut] | None, through: str) -> CheckFinding:
     name = "sockudo.dropped_requests"
-    how = "see that an nginx as in worker/nginx.conf stands between workers and Sockudo"
+    how = "check that an nginx as in worker/nginx.conf is between workers and Sockudo"
     if through:
         return unknown(name, f"requests go through the {through} proxy of the environment: not tried", how)
     if not cuts:
@@ -68,52 +68,52 @@ def _dropped(cuts: Sequence[Cut] | None, through: str) -> Finding:
             _NGINX,
         )
     finished = sum(cut is Cut.FINISHED for cut in cuts)
-    if finished < min(BELIEVED, len(cuts)):
-        return unknown(name, f"{finished} of {len(cuts)} batches that were cut were seen to their end", how)
-    return fine(name, f"{finished} batches whose client went away were carried to their end")
+    if finished < min(MIN_FINISHED, len(cuts)):
+        return unknown(name, f"{finished} of {len(cuts)} batches of dropped requests were finished", how)
+    return fine(name, f"{finished} batches were finished after their client was gone")
 
 
-def _rate_limit(facts: DeliveryFacts) -> Finding:
+def _rate_limit(facts: DeliveryFacts) -> CheckFinding:
     name = "sockudo.rate_limit"
     change = "`enabled = false` in [rate_limiter] of the server (RATE_LIMITER_ENABLED=false), or "
     change += f"`max_requests = {GENEROUS}` in [rate_limiter.api_rate_limit]: it counts requests by address"
     if facts.limited:
-        return broken(name, "the server refuses requests already (429)", change)
+        return broken(name, "the server already refuses requests (429)", change)
     if not facts.answered:
         return unknown(name, "the server was not reached", "see sockudo.reachable")
     if facts.limit is None:
-        return fine(name, "no answer names one")
+        return fine(name, "no answer names a limit")
     if facts.limit < GENEROUS:
-        why = f"{facts.limit} requests a window for each address; a busy worker sends that in seconds"
+        why = f"{facts.limit} requests per window and address; a busy worker sends that in seconds"
         return risk(name, why, change)
-    return fine(name, f"{facts.limit} requests a window for each address")
+    return fine(name, f"{facts.limit} requests per window and address")
 
 
-def _history(said: ServerReply | None, cuts: Sequence[Cut] | None) -> Finding:
+def _history(reply: ServerReply | None, cuts: Sequence[Cut] | None) -> CheckFinding:
     name = "sockudo.history"
-    if said is None or (said.status != 200 and said.code != "feature_disabled"):
-        why = "the question was not answered" if said is None else f"the answer was {said}"
+    if reply is None or (reply.status != 200 and reply.code != "feature_disabled"):
+        why = "the request was not answered" if reply is None else f"the answer was {reply}"
         return unknown(name, why, "`enabled` in [history] of the server")
-    if said.status != 200:
+    if reply.status != 200:
         return fine(name, "off")
     if cuts is not None and Cut.STOPPED not in cuts and Cut.FINISHED in cuts:
-        return fine(name, "on; cut requests are carried to their end, so what is recorded is broadcast too")
+        return fine(name, "on; the server finishes dropped requests, so it broadcasts every recorded event")
     return risk(
         name,
-        "on: an event of a request that was cut may be recorded and never broadcast",
+        "on: an event of a dropped request may be recorded and never broadcast",
         f"{_NGINX}; or `enabled = false` in [history]",
     )
 
 
-def _pause(pause: PauseFacts | None) -> Finding:
+def _pause(pause: PauseFacts | None) -> CheckFinding:
     name = "delivery"
     if pause is None:
-        return unknown(name, "the journal could not be asked", "`sockudo-publisher status`")
+        return unknown(name, "the journal could not be read", "`sockudo-publisher status`")
     if pause.reason:
-        words = f": {pause.words}" if pause.words else ""
+        message = f": {pause.message}" if pause.message else ""
         return broken(
             name,
-            f"paused ({pause.reason}{words})",
-            "mend the cause, then `sockudo-publisher resume`; it also tries by itself",
+            f"paused ({pause.reason}{message})",
+            "fix the cause, then `sockudo-publisher resume`; workers also retry by themselves",
         )
     return fine(name, "not paused")

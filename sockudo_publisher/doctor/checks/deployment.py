@@ -1,6 +1,6 @@
-"""Whether the workers here deliver to the Sockudo app that the settings name. Pure.
+"""Judge whether the workers deliver to the Sockudo app that the settings name. Pure.
 
-Two deployments that share a Redis or a broker, and a name, deliver each other's events.
+Two deployments that share a Redis or a broker and an app name deliver each other's events.
 """
 
 from __future__ import annotations
@@ -8,21 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...journal.app.workers import Target
-from ..finding import Finding, broken, fine, risk, unknown
+from ..finding import CheckFinding, broken, fine, risk, unknown
 
 __all__ = ["DEPLOYMENT_CHECKS", "judge_deployment"]
 
 DEPLOYMENT_CHECKS = ("deployment",)
 
 
-def judge_deployment(mine: Target, workers: Iterable[tuple[str, Target]] | None) -> list[Finding]:
+def judge_deployment(mine: Target, workers: Iterable[tuple[str, Target]] | None) -> list[CheckFinding]:
     """A finding for each of :data:`DEPLOYMENT_CHECKS`.
 
-    ``workers``: node and target of each that shares our Redis or our queue; ``None``: they could not be asked.
+    ``workers``: node and target of each that shares this Redis or queue; ``None``: unknown.
     """
     (name,) = DEPLOYMENT_CHECKS
     if workers is None:
-        return [unknown(name, "neither Redis nor the broker could be asked", "see redis.reachable and broker")]
+        return [unknown(name, "neither Redis nor the broker names its workers", "see redis.reachable and broker")]
     known = sorted(set(workers), key=lambda worker: worker[0])
     for node, target in known:
         if target.app_id != mine.app_id:
@@ -37,7 +37,7 @@ def judge_deployment(mine: Target, workers: Iterable[tuple[str, Target]] | None)
     for node, target in known:
         if target.host != mine.host:
             why = f"worker {node} delivers this app to {target.host}; here it is {mine.host}"
-            return [risk(name, why, "SOCKUDO_URL: the same host everywhere, if these are not two ways to one server")]
+            return [risk(name, why, "SOCKUDO_URL: the same host everywhere, unless both are addresses of one server")]
     if not known:
         return [fine(name, "no worker to compare with")]
     return [fine(name, f"all workers deliver to app id {mine.app_id!r} at {mine.host}")]

@@ -1,25 +1,25 @@
-"""Whether workers answer the doorbells of their sweeps. Pure."""
+"""Judge whether workers answer the doorbells of their sweeps. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 from ...config.settings import QUEUE
-from ..finding import Finding, fine, risk, unknown
+from ..finding import CheckFinding, fine, risk, unknown
 
 __all__ = ["DOORBELL_CHECKS", "judge_doorbells"]
 
 DOORBELL_CHECKS = ("doorbells",)
 
-#: Seconds after which unanswered rings are history.
+#: Seconds after which an unanswered ring no longer counts.
 RECENT_S = 600.0
 
 
-def judge_doorbells(unheard: Mapping[int, float] | None, *, queue: str = QUEUE) -> list[Finding]:
+def judge_doorbells(unheard: Mapping[int, float] | None, *, queue: str = QUEUE) -> list[CheckFinding]:
     """A finding for each of :data:`DOORBELL_CHECKS`.
 
     ``unheard``: lane -> seconds since ``journal.UNHEARD_RINGS`` rings or more had no answer; ``None``: not read;
-    ``queue``: the deployment's, where its workers listen.
+    ``queue``: the deployment's queue, which its workers consume.
     """
     [name] = DOORBELL_CHECKS
     if unheard is None:
@@ -33,7 +33,7 @@ def judge_doorbells(unheard: Mapping[int, float] | None, *, queue: str = QUEUE) 
         risk(
             name,
             f"no worker answered the rings of lanes {named}, last {since_s:.0f} s ago: their events wait for a sweep",
-            "SOCKUDO_BROKER_URL: the same for all; `celery -A sockudo_publisher inspect active_queues`: who reads the "
-            f"queue; `celery -A sockudo_publisher control add_consumer {queue}`: read it again",
+            "SOCKUDO_BROKER_URL: the same for all; `celery -A sockudo_publisher inspect active_queues`: which "
+            f"workers consume the queue; `celery -A sockudo_publisher control add_consumer {queue}`: consume it again",
         )
     ]

@@ -1,4 +1,4 @@
-"""What it means for a user of Redis when rights are missing. Pure."""
+"""Judge which rights a user of Redis lacks. Pure."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from ..facts.rights import PARTS, UNNEEDED, rights_of
 from ..facts.values import RightsFacts
-from ..finding import Finding, broken, fine, unknown
+from ..finding import CheckFinding, broken, fine, unknown
 
 __all__ = ["judge_rights", "lacking_rights", "missing_text", "rights_text"]
 
 
-def judge_rights(facts: RightsFacts) -> Finding:
-    """Whether this user can do what at least one part does, and all of what the part does that it is meant for.
+def judge_rights(facts: RightsFacts) -> CheckFinding:
+    """Judge whether this user has all rights of the parts that it is meant for, and of at least one part.
 
-    A user who may run what no part needs (:data:`UNNEEDED`) is meant for all of them; another one for the parts that it
-    has most rights of, of those that only this part needs.
+    A user who may run commands that no part needs (:data:`UNNEEDED`) is meant for all parts. Another user is meant for
+    each part of whose exclusive rights it has more than half.
     """
     name = "redis.rights"
     if facts.eval_denied:
@@ -23,8 +23,8 @@ def judge_rights(facts: RightsFacts) -> Finding:
             name, "this user may not run EVAL: nothing can be published or delivered", "`ACL SETUSER <user> +eval`"
         )
     if facts.denied is None:
-        how = "`redis-cli ACL GETUSER <user>`, beside the lines of docs/deployment.md (Rights in Redis)"
-        return unknown(name, "Redis does not say what this user may run", how)
+        how = "compare `redis-cli ACL GETUSER <user>` with docs/deployment.md (Rights in Redis)"
+        return unknown(name, "Redis does not report the rights of this user", how)
     needed = {part.name: rights_of(part) for part in PARTS}
     lacking = lacking_rights(facts.denied, needed)
     if lacking:
@@ -34,9 +34,9 @@ def judge_rights(facts: RightsFacts) -> Finding:
 
 
 def lacking_rights(denied: frozenset[str], needed: Mapping[str, frozenset[str]]) -> dict[str, frozenset[str]]:
-    """What is missing, by part, for the parts that a user is meant for; empty: nothing."""
+    """The missing rights, by part, of the parts that the user is meant for; empty: none is missing."""
     missing = {part: rights & denied for part, rights in needed.items()}
-    meant = [part for part in needed if not UNNEEDED & denied or _has_most(_only(part, needed), denied)]
+    meant = [part for part in needed if not UNNEEDED & denied or _has_most(_exclusive_rights(part, needed), denied)]
     lacking = {part: missing[part] for part in meant if missing[part]}
     if not lacking and all(missing.values()):
         lacking = {"caller": missing["caller"]}
@@ -44,23 +44,23 @@ def lacking_rights(denied: frozenset[str], needed: Mapping[str, frozenset[str]])
 
 
 def _has_most(rights: frozenset[str], denied: frozenset[str]) -> bool:
-    # Not any of them: where one Redis is both, some rights are there for the broker's sake.
+    # More than half, not any: where one Redis is journal and broker, the user has some rights for the broker.
     return 2 * len(rights - denied) > len(rights)
 
 
-def _only(part: str, needed: Mapping[str, frozenset[str]]) -> frozenset[str]:
+def _exclusive_rights(part: str, needed: Mapping[str, frozenset[str]]) -> frozenset[str]:
     others: frozenset[str] = frozenset().union(*(rights for other, rights in needed.items() if other != part))
     return needed[part] - others
 
 
 def missing_text(lacking: Mapping[str, frozenset[str]]) -> str:
-    """Whom it concerns, and the commands as people know them."""
+    """The parts that lack rights, and the commands in upper case."""
     commands = ", ".join(one.upper() for one in sorted(frozenset().union(*lacking.values())))
     return f"missing for {', '.join(f'{part}s' for part in lacking)}: {commands}"
 
 
 def rights_text(lacking: Mapping[str, frozenset[str]]) -> str:
-    """The line that adds them."""
+    """The ``ACL SETUSER`` line that adds the rights."""
     commands = " ".join(f"+{one}" for one in sorted(frozenset().union(*lacking.values())))
     return f"`ACL SETUSER <user> {commands}`"
 

@@ -1,28 +1,28 @@
-"""Variables that look like settings and are none: a misspelled one leaves its default, in silence. Pure."""
+"""Judge unknown ``SOCKUDO_*`` variables: a misspelled one has no effect, and the default stays in force. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from ..finding import Finding, fine, risk
+from ..finding import CheckFinding, fine, risk
 
 __all__ = ["SETTINGS_CHECKS", "judge_variables"]
 
 SETTINGS_CHECKS = ("settings",)
 
 
-def judge_variables(unknown: Mapping[str, str], ignored: Sequence[str] = ()) -> list[Finding]:
+def judge_variables(unknown: Mapping[str, str], ignored: Sequence[str] = ()) -> list[CheckFinding]:
     """A finding for each of :data:`SETTINGS_CHECKS`.
 
     ``unknown``: names of ``SOCKUDO_*`` variables that are no settings, each with the nearest known one or ``""``;
-    ``ignored``: names of Celery's own variables, which configure other apps of a process and not this package.
+    ``ignored``: names of Celery's own variables, which configure other Celery apps and not this package.
     """
     [name] = SETTINGS_CHECKS
-    beside = f"; not read here, as they are for other Celery apps: {', '.join(ignored)}" if ignored else ""
+    beside = f"; ignored here, because they configure other Celery apps: {', '.join(ignored)}" if ignored else ""
     if not unknown:
-        return [fine(name, f"every SOCKUDO_* variable is one that is read{beside}")]
+        return [fine(name, f"every SOCKUDO_* variable is a setting{beside}")]
     change = "; ".join(
         f"rename {given} to {nearest}" if nearest else f"unset {given}, or look for its name in docs/settings.md"
         for given, nearest in unknown.items()
     )
-    return [risk(name, f"nobody reads {', '.join(unknown)}{beside}", change)]
+    return [risk(name, f"unknown: {', '.join(unknown)}{beside}", change)]

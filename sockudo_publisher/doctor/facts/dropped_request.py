@@ -1,7 +1,6 @@
-"""Send a whole batch and go away before its answer, below any HTTP library: the moment is the point.
+"""Send a whole batch and reset the connection before the answer, as a killed worker does. Decides nothing.
 
-So does a worker that is killed, or whose time is up. The connection is reset, which the server sees at
-once. Decides nothing.
+Uses a plain socket: no HTTP library can close the connection at an exact moment. The server notices the reset at once.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _RESET = struct.pack("ii", 1, 0)
 
 
 def drop_batch(credentials: Credentials, body: bytes, *, after_s: float, within_s: float) -> bool:
-    """POST a batch and reset the connection ``after_s`` after its last byte; whether all of it was sent.
+    """POST a batch and reset the connection ``after_s`` after its last byte. Returns whether the whole batch was sent.
 
     ``within_s``: seconds for connecting and sending.
     """
@@ -33,7 +32,7 @@ def drop_batch(credentials: Credentials, body: bytes, *, after_s: float, within_
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     try:
-        with attempt_until(time.monotonic() + within_s), _connected(credentials, within_s) as connection:
+        with attempt_until(time.monotonic() + within_s), _connect(credentials, within_s) as connection:
             connection.sendall(head.encode() + body)
             time.sleep(after_s)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -42,9 +41,9 @@ def drop_batch(credentials: Credentials, body: bytes, *, after_s: float, within_
     return True
 
 
-def _connected(credentials: Credentials, within_s: float) -> socket.socket:
+def _connect(credentials: Credentials, within_s: float) -> socket.socket:
     connection = socket.create_connection((credentials.host, credentials.port), timeout=within_s)
-    # A part of a batch that waits for the acknowledgement of another would still wait when we go.
+    # Without TCP_NODELAY, the last part of the batch could still wait for an acknowledgement at the reset.
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not credentials.use_tls:
         return connection

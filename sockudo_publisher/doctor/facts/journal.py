@@ -1,4 +1,4 @@
-"""What the workers have left in Redis to be read: a pause, learned limits, their measure of the server's memory."""
+"""Collect what the workers have written to Redis: a pause, learned limits, canary results, live workers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from ...journal.status import layout_in_force
 from ...journal.unreadable import as_count, is_wrong_type
 from .values import PauseFacts
 
-__all__ = ["JournalFacts", "is_fresh", "look_at_journal"]
+__all__ = ["JournalFacts", "collect_journal_facts", "is_fresh"]
 
 #: Seconds to connect, and for each answer.
 ANSWER_S = 3.0
-#: ms by which a sweep may have come behind the look at the clock; more is no time that a sweep has written.
+#: ms by which a sweep's time may be later than the clock read here. A larger value was not written by a sweep.
 AHEAD_MS = 60_000
 
 
 @dataclass(frozen=True)
 class JournalFacts:
-    """``pause`` is ``None`` when it could not be read; ``learned``: events of a batch;
-    ``measured`` within the last window, or ``None``; ``workers``: node and target of the live ones, ``None``
-    when they could not be read; ``unheard``: lane -> seconds since its rings had no answer, ``None`` likewise.
+    """The workers' records of one app. ``pause``, ``workers`` and ``unheard`` are ``None`` if they could not be read.
+
+    ``learned``: the largest batch, in events, that the workers send. ``measured``: the canaries' report of the last
+    window, or ``None``. ``workers``: node and target of the live workers. ``unheard``: lane -> seconds since its
+    rings had no answer.
     """
 
     pause: PauseFacts | None = None
@@ -38,8 +40,8 @@ class JournalFacts:
     unheard: Mapping[int, float] | None = None
 
 
-def look_at_journal(settings: Settings, app: str) -> JournalFacts:
-    """Read them for one app."""
+def collect_journal_facts(settings: Settings, app: str) -> JournalFacts:
+    """Read the workers' records of one app. Returns empty facts when Redis fails."""
     link = RedisLink(settings.redis_url, timeout_s=ANSWER_S, namespace=settings.namespace)
     try:
         view = Shared(link, app).view()
@@ -52,25 +54,25 @@ def look_at_journal(settings: Settings, app: str) -> JournalFacts:
             view.limits.events,
             report if is_fresh(report, now_ms) else None,
             tuple([(one.node, one.target) for one in WorkerRegistry(link, app).alive()]),
-            _unheard(link, settings, app, now_ms),
+            _read_unheard(link, settings, app, now_ms),
         )
     except JournalUnavailable:
         return JournalFacts()
 
 
-def _unheard(link: RedisLink, settings: Settings, app: str, now_ms: int) -> dict[int, float] | None:
-    """Of the lanes in force, which have other numbers after a change of their number."""
+def _read_unheard(link: RedisLink, settings: Settings, app: str, now_ms: int) -> dict[int, float] | None:
+    """Lane -> seconds since its rings had no answer. Reads the layout first: a change of lanes renumbers them."""
     try:
         lanes = layout_in_force(link, app, settings.lanes).lanes
     except JournalUnreadable:
         return None
     answers = link.run([("HGET", link.keyspace.lane(app, lane).state, "unheard") for lane in lanes])
-    # What cannot be read says nothing of its lane; status names the key.
+    # A value that cannot be read is ignored here; status names its key.
     latest_ms = now_ms + AHEAD_MS
     times_ms = [as_count(0 if is_wrong_type(answer) else checked(answer) or 0, high=latest_ms) for answer in answers]
     return {lane: max(0.0, (now_ms - at_ms) / 1000) for lane, at_ms in zip(lanes, times_ms, strict=True) if at_ms}
 
 
 def is_fresh(report: MemoryReport, now_ms: int) -> bool:
-    """Whether workers have measured within the last window (Redis' time): later, it says nothing about now."""
+    """Whether the report is from the last window (Redis' time). An older one does not describe the server of today."""
     return report.at_ms > 0 and now_ms - report.at_ms <= report.window_s * 1000

@@ -1,4 +1,4 @@
-"""Ask Redis which commands our user may run, without running them. Decides nothing."""
+"""Ask Redis which commands the user may run, without running them. Decides nothing."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from redis.exceptions import NoPermissionError, ResponseError
 
-from .rights import forms
+from .rights import complete_commands
 from .values import RightsFacts
 
-__all__ = ["look_at_rights"]
+__all__ = ["collect_rights"]
 
-#: Redis 7 and Valkey answer it for the user that runs the script; it needs no right beside EVAL, and denies nothing
-#: in ACL LOG. 1: allowed, 0: denied, -1: Redis has no such command (it was renamed).
+#: Checks the rights of the user that runs the script (Redis 7, Valkey). Needs no right except EVAL, and leaves no
+#: denial in ACL LOG. 1: allowed, 0: denied, -1: Redis has no such command (it was renamed).
 _ASK = """#!lua flags=no-writes
 local answer = {}
 for i, form in ipairs(ARGV) do
@@ -24,23 +24,23 @@ end
 return answer"""
 
 
-def look_at_rights(client: Any, commands: Collection[str], key: str) -> RightsFacts:
-    """What this client's user may not run of these commands, on this key.
+def collect_rights(client: Any, commands: Collection[str], key: str) -> RightsFacts:
+    """Collect which of these commands the client's user may not run on this key.
 
     Raises what redis-py raises when Redis does not answer.
     """
-    asked = forms(commands, key)
+    asked = complete_commands(commands, key)
     try:
         answers = client.eval(_ASK, 0, *(json.dumps(form) for form in asked))
     except NoPermissionError:
-        return _by_dry_run(client, asked)
+        return _collect_by_dry_run(client, asked)
     except ResponseError:
         return RightsFacts()
     return RightsFacts(frozenset([form[0] for form, answer in zip(asked, answers, strict=True) if answer != 1]))
 
 
-def _by_dry_run(client: Any, asked: Collection[tuple[str, ...]]) -> RightsFacts:
-    """For a user without EVAL but with ACL (an administrator who looks)."""
+def _collect_by_dry_run(client: Any, asked: Collection[tuple[str, ...]]) -> RightsFacts:
+    """For a user with ACL but without EVAL, such as an administrator."""
     try:
         user = client.execute_command("ACL", "WHOAMI")
         denied = [

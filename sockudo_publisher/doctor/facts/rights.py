@@ -1,8 +1,8 @@
-"""Which rights in Redis each part needs, and the commands in a form that Redis can be asked about. Pure.
+"""Which rights in Redis each part needs, and the commands in the form that ``redis.acl_check_cmd`` takes. Pure.
 
 A part is a caller (an application that publishes), a worker, or an operator (``status``, ``dead``, ``resume``,
-``doctor``). What the journal's scripts run is read from their texts; docs/deployment.md has all of it as
-``ACL SETUSER`` lines, which a test runs the whole product with.
+``doctor``). The commands of the journal's scripts are read from the scripts' texts. docs/deployment.md lists all rights
+as ``ACL SETUSER`` lines; a test runs the whole product with them.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from functools import lru_cache
 
 from ...journal.redis.scripts import NAMES, script
 
-__all__ = ["BROKER_RIGHTS", "PARTS", "UNNEEDED", "Part", "forms", "rights_of"]
+__all__ = ["BROKER_RIGHTS", "PARTS", "UNNEEDED", "Part", "complete_commands", "rights_of"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """``name`` and what it does; the journal's ``scripts`` that it calls, and the ``commands`` beside them."""
+    """A part's ``name``, the journal's ``scripts`` that it calls, and the ``commands`` that it runs beside them."""
 
     name: str
     scripts: frozenset[str]
@@ -38,7 +38,7 @@ _OPERATOR_SCRIPTS = frozenset({"purge", "replay", "resume", "status"})
 CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
 
 
-#: A worker appends too: what comes as a message.
+#: A worker also appends: the events of append messages.
 WORKER = Part(
     "worker",
     frozenset(NAMES) - {"purge", "replay", "resume"},
@@ -58,7 +58,7 @@ OPERATOR = Part(
 PARTS = (CALLER, WORKER, OPERATOR)
 
 
-#: What kombu runs in a Redis that is the broker: to send, and to consume and to ask workers beside that.
+#: Commands that kombu runs in a Redis that is the broker: to send, and (below) to broadcast to workers.
 _SEND = frozenset({"exec", "llen", "lpush", "multi", "publish", "sadd", "smembers"})
 
 
@@ -78,15 +78,15 @@ BROKER_RIGHTS: Mapping[str, frozenset[str]] = {
 }
 
 
-#: Commands that no part needs: a user who may run them was not made for one part.
+#: Commands that no part needs: a user who may run them was not created for one part alone.
 UNNEEDED = frozenset({"incr", "strlen"})
 
 
 _CALLED = re.compile(r"redis\.p?call\(\s*'(\w+)'")
 
 
-#: The parts of a command after its name, in a complete form: Redis is asked about it and runs nothing. A form with too
-#: few arguments must never be asked about, as Redis reads beyond them.
+#: The arguments of each command, complete: Redis checks the command and does not run it. Never check a command with too
+#: few arguments: Redis reads beyond them.
 _KEY = "KEY"
 
 
@@ -135,12 +135,12 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 
 @lru_cache(maxsize=8)
 def rights_of(part: Part) -> frozenset[str]:
-    """The commands of Redis that a part needs for the journal, in small letters."""
+    """The commands of Redis that a part needs for the journal, in lower case."""
     inside = {name.lower() for one in part.scripts for name in _CALLED.findall(script(one).text)}
     return part.commands | inside
 
 
-def forms(commands: Collection[str], key: str) -> list[tuple[str, ...]]:
-    """Each command in a complete form, on this key where it has one, sorted."""
+def complete_commands(commands: Collection[str], key: str) -> list[tuple[str, ...]]:
+    """Each command with all its arguments, on ``key`` if it takes a key, sorted by name."""
     named = [(name, *_ARGUMENTS.get(name, (_KEY,))) for name in sorted(commands)]
     return [tuple([key if part == _KEY else part for part in form]) for form in named]

@@ -1,4 +1,4 @@
-"""What Sockudo, or a proxy before it, said to one question. Pure."""
+"""The reply of Sockudo, or of a proxy before it, to one request. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["ServerReply", "batch_limit", "last_number", "read_reply"]
 
 @dataclass(frozen=True)
 class ServerReply:
-    """An answer's status, Sockudo's code where it gave one, and the words (shortened, without signatures)."""
+    """An answer's status, Sockudo's code or ``None``, and the error message (shortened, without signatures)."""
 
     status: int
     code: str | None = None
-    words: str = ""
+    message: str = ""
 
     def __str__(self) -> str:
-        return f"HTTP {self.status}{': ' if self.words else ''}{self.words}"
+        return f"HTTP {self.status}{': ' if self.message else ''}{self.message}"
 
 
 def read_reply(response: Response) -> ServerReply:
@@ -31,14 +31,17 @@ def read_reply(response: Response) -> ServerReply:
     return ServerReply(response.status, error.code, error.message)
 
 
-def batch_limit(said: ServerReply) -> int | None:
-    """The events of a batch that a refusal for its size names (0: it names none); ``None``: it is no such refusal."""
-    if said.code != "limit_exceeded" or not said.words.lower().startswith("batch size"):
-        return None  # a long event name has the same code
-    return last_number(said.words) or 0
+def batch_limit(reply: ServerReply) -> int | None:
+    """The largest batch, in events, that a refusal for size names.
+
+    0: the refusal names no number. ``None``: the reply is not a refusal for size.
+    """
+    if reply.code != "limit_exceeded" or not reply.message.lower().startswith("batch size"):
+        return None  # the server refuses a long event name with the same code
+    return last_number(reply.message) or 0
 
 
 def last_number(text: str) -> int | None:
-    """The last number in a text: a limit stands at the end of the server's words."""
+    """The last number in a text: the server's messages end with the limit."""
     numbers = re.findall(r"\d+", text)
     return int(numbers[-1]) if numbers else None

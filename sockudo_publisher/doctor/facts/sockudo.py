@@ -1,8 +1,8 @@
-"""Ask Sockudo: one question after the other, until the time is up or nobody answers. Decides nothing.
+"""Collect facts from Sockudo: one request after the other, until the time is up or no answer comes. Decides nothing.
 
-What the server is to take goes to :data:`CHANNEL`, at most about 700 events; each new id takes
-a place in the server's memory of ids, as any event does. The order puts the questions that say most
-first, and asks for the canaries last, when they have the age that a run can give them.
+All events that the server accepts go to :data:`CHANNEL`, about 700 at most; each new id takes a place in the dedup
+memory, as any event does. The most informative requests come first; the canaries are checked last, when they are as old
+as one run allows.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ from .dropped_request import drop_batch
 from .server_reply import ServerReply, batch_limit, read_reply
 from .values import Access, CanaryCounts, Cut, LimitAnswer, NodeAnswer, NodeLoad, is_open
 
-__all__ = ["CHANNEL", "SockudoFacts", "look_at_sockudo"]
+__all__ = ["CHANNEL", "SockudoFacts", "collect_sockudo_facts"]
 
-#: The channel of everything that is published here; nobody is expected to subscribe to it.
+#: The channel of all events that the doctor publishes; it has no subscribers.
 CHANNEL = "sockudo-publisher-doctor"
-#: Seconds for one answer: five are what a client waits by default.
+#: Seconds for one answer: the default timeout of a client.
 ANSWER_S = 5.0
-#: Ids that are planted and asked for: below ten, chance decides near a cache's limit.
+#: Ids that are planted and checked: with fewer than ten, chance decides near a cache's limit.
 CANARIES = 10
-#: Seconds before they are asked for: a full memory cache forgets a new id a moment after it took it, not at once.
+#: Seconds before they are checked: a full memory cache drops a new id a moment after it stored it, not at once.
 MIN_AGE_S = 1.0
-#: Events of a batch that is cut; a batch of fewer may be over before our going away can reach the server.
+#: Events of a dropped request; the server may finish a smaller batch before it notices that the connection is closed.
 CUT_EVENTS = 500
-FEWEST_CUT_EVENTS = 200
-#: New ids at its end: Sockudo notices once in 64 of them that its client has gone. Before them stands one id again
-#: and again: for a replay the server works as long and notices nothing, so that we have time to go.
+MIN_CUT_EVENTS = 200
+#: New ids at the batch's end: Sockudo checks at every 64th new id whether its client is gone. All events before them
+#: have one id: a replay takes the server as long, without that check, and gives time to close the connection.
 CUT_NEW = 130
-#: Bytes of the replayed event's data, the next where the server or a proxy refuses one. 8,000 make it 0.15 s
-#: of work (two shared cores): of 30 such batches 28 stopped in the middle, also beside four busy processes.
+#: Bytes of the replayed event's data; the next number is used if the server or a proxy refuses one. 8,000 make 0.15 s
+#: of work (two shared cores): 28 of 30 such batches stopped in the middle, also beside four busy processes.
 CUT_BYTES = (8000, 4000, 2000)
-#: Batches that are cut, and seconds after the last byte of each.
+#: One dropped request each: seconds between its last byte and the reset.
 CUTS_S = (0.002, 0.001, 0.005, 0.002)
-#: Payloads under one id, a connection each. Two, three and four nodes that take turns all show.
+#: Payloads under one id, one connection each. This order reveals two, three and four nodes that take turns.
 TURNS = "ABBBBAABBA"
-#: Bytes of a body that are asked for at most, whatever SOCKUDO_BATCH_MAX_BYTES is.
+#: The largest body that is sent, in bytes, even if SOCKUDO_BATCH_MAX_BYTES is larger.
 MAX_BYTES = 16 * 1024 * 1024
 
 
 @dataclass
 class SockudoFacts:
-    """Filled in as the answers come, so that what is known when the time is up is there."""
+    """The collected facts. Each answer is stored at once, so that a run which is out of time keeps the earlier ones."""
 
     access: Access
     through: str = ""
@@ -78,18 +78,18 @@ class SockudoFacts:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What our settings may send: events and bytes of a batch, bytes of an event's data."""
+    """The limits in our settings: events and bytes of a batch, bytes of an event's data."""
 
     batch_events: int
     batch_bytes: int
     event_bytes: int
 
 
-class _NoMore(Exception):
-    """Nobody answers any more, or the time is up, or all are refused for their number."""
+class _StopAsking(Exception):
+    """No answer comes, or the time is up, or the rate limiter refuses requests."""
 
 
-def look_at_sockudo(
+def collect_sockudo_facts(
     facts: SockudoFacts, client: Sockudo, credentials: Credentials, wanted: Wanted, *, until: float
 ) -> None:
     """Fill in ``facts``, until the instant ``until`` of ``time.monotonic()`` at the latest."""
@@ -97,23 +97,23 @@ def look_at_sockudo(
     proxy = select_proxy(credentials.base_url, get_environ_proxies(credentials.base_url))
     facts.through = proxy.partition(":")[0] if proxy else ""
     try:
-        _access(facts, questions)
+        _collect_access(facts, questions)
         if not is_open(facts.access):
             return
-        planted = _plant(facts, questions)
-        _limits(facts, questions, wanted)
+        planted = _plant_canaries(facts, questions)
+        _collect_limits(facts, questions, wanted)
         facts.history = read_reply(questions.ask("GET", f"/channels/{CHANNEL}/history"))
         if not proxy:
-            _cut(facts, questions, credentials)
-        _take_turns(facts, questions)
-        _ask_for_loads(facts, questions, credentials)
-        _ask_for(facts, questions, planted)
-    except _NoMore:
+            _drop_requests(facts, questions, credentials)
+        _collect_node_answers(facts, questions)
+        _collect_loads(facts, questions, credentials)
+        _check_canaries(facts, questions, planted)
+    except _StopAsking:
         return
 
 
 class _Questions:
-    """Signed requests within the time that is left; notes what every answer says of the rate limit."""
+    """Sends signed requests within the remaining time, and records the rate limit that each answer names."""
 
     def __init__(self, facts: SockudoFacts, client: Sockudo, until: float) -> None:
         self._facts = facts
@@ -124,10 +124,10 @@ class _Questions:
         return self._until - time.monotonic()
 
     def send(self, method: str, suffix: str, body: bytes | None = None) -> Response:
-        """One answer. Raises ``SockudoConnectionError``, and :class:`_NoMore` when the time is up or for a 429."""
+        """Send one request. Raises ``SockudoConnectionError``, and :class:`_StopAsking` when the time is up."""
         left = min(ANSWER_S, self.remaining_s())
         if left <= 0:
-            raise _NoMore
+            raise _StopAsking
         response = self._client.send(method, suffix, body=body, timeout=left)
         self._facts.answered = True
         limit = response.headers.get("X-RateLimit-Limit", "")
@@ -138,13 +138,13 @@ class _Questions:
         return response
 
     def ask(self, method: str, suffix: str, body: bytes | None = None) -> Response:
-        """The same, after which nothing more is asked when nobody answers."""
+        """As :meth:`send`; raises :class:`_StopAsking` for a 429 and when no answer comes."""
         try:
             response = self.send(method, suffix, body)
         except SockudoConnectionError:
-            raise _NoMore from None
+            raise _StopAsking from None
         if response.status == 429:
-            raise _NoMore
+            raise _StopAsking
         return response
 
     def batch(self, *items: Mapping[str, Any]) -> Response:
@@ -156,7 +156,7 @@ class _Questions:
         return classify(Reply(response.status, response.body, headers), len(items)).outcome
 
     def remembers(self, id: str) -> bool | None:
-        """Whether the server refuses another payload under this id; it is asked once, since that stores the other."""
+        """Whether the server refuses another payload under this id. Use each id once: the other is stored."""
         return {Outcome.CONFLICT: True, Outcome.ACCEPTED: False}.get(self.outcome(_event(id, "asked")))
 
 
@@ -165,12 +165,12 @@ def _json(item: Mapping[str, Any]) -> bytes:
 
 
 def _event(id: str, data: str = "canary") -> dict[str, Any]:
-    # Ephemeral: where history is on, it keeps none of this.
+    # Ephemeral: a server with history does not record it.
     event = {"name": "probe", "channel": CHANNEL, "data": data, "message_id": id}
     return {**event, "extras": {"ephemeral": True}}
 
 
-def _access(facts: SockudoFacts, questions: _Questions) -> None:
+def _collect_access(facts: SockudoFacts, questions: _Questions) -> None:
     before = time.time()
     try:
         response = questions.send("POST", "/batch_events", b'{"batch":[]}')
@@ -178,28 +178,28 @@ def _access(facts: SockudoFacts, questions: _Questions) -> None:
         facts.access = Access(facts.access.setting, facts.access.app_id, failure=str(error))
         return
     ahead = _ahead_s(response.headers.get("Date"), before, time.time())
-    facts.access = Access(facts.access.setting, facts.access.app_id, said=read_reply(response), ahead_s=ahead)
+    facts.access = Access(facts.access.setting, facts.access.app_id, reply=read_reply(response), ahead_s=ahead)
 
 
 def _ahead_s(date: str | None, before: float, after: float) -> float | None:
-    """By how much a ``Date``, which has whole seconds, cannot be of the time between ``before`` and ``after``."""
+    """Seconds by which a ``Date`` (whole seconds) lies outside of the time between ``before`` and ``after``; else 0."""
     if date is None:
         return None
     try:
-        told = parsedate_to_datetime(date).timestamp()
+        seconds = parsedate_to_datetime(date).timestamp()
     except (ValueError, TypeError, OverflowError):
         return None
-    return told - after if told > after else min(0.0, told + 1 - before)
+    return seconds - after if seconds > after else min(0.0, seconds + 1 - before)
 
 
-def _plant(facts: SockudoFacts, questions: _Questions) -> tuple[list[str], float]:
+def _plant_canaries(facts: SockudoFacts, questions: _Questions) -> tuple[list[str], float]:
     ids = [uuid.uuid4().hex for _ in range(CANARIES)]
     response = questions.batch(*map(_event, ids))
-    facts.canaries = CanaryCounts(planted=len(ids), receipts=_receipts(response))
+    facts.canaries = CanaryCounts(planted=len(ids), receipts=_count_receipts(response))
     return ids, time.monotonic()
 
 
-def _receipts(response: Response) -> int:
+def _count_receipts(response: Response) -> int:
     try:
         items = json.loads(response.body)["batch"]
         return sum(1 for item in items if item.get("acknowledgement_id"))
@@ -207,14 +207,16 @@ def _receipts(response: Response) -> int:
         return 0
 
 
-def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
-    """Ask with what is refused whole, after the limit in question was looked at (``limits``)."""
-    facts.batch_events = LimitAnswer(wanted.batch_events, read_reply(_ask_for_room(questions, wanted.batch_events)))
-    nowhere = {"name": "probe", "channel": "not a channel"}
+def _collect_limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
+    """Send batches that the server refuses as a whole, after it has checked the limit (``checks.limits``)."""
+    facts.batch_events = LimitAnswer(
+        wanted.batch_events, read_reply(_send_nameless_batch(questions, wanted.batch_events))
+    )
+    invalid = {"name": "probe", "channel": "not a channel"}
     data = "x" * min(wanted.event_bytes, MAX_BYTES)
-    facts.event_bytes = LimitAnswer(len(data), read_reply(questions.batch({**nowhere, "data": data})))
+    facts.event_bytes = LimitAnswer(len(data), read_reply(questions.batch({**invalid, "data": data})))
     name = "n" * MAX_EVENT_NAME_BYTES
-    facts.event_name = LimitAnswer(len(name), read_reply(questions.batch({**nowhere, "data": "x", "name": name})))
+    facts.event_name = LimitAnswer(len(name), read_reply(questions.batch({**invalid, "data": "x", "name": name})))
     channel = (CHANNEL + "-" * MAX_CHANNEL_BYTES)[:MAX_CHANNEL_BYTES]
     facts.channel_name = LimitAnswer(len(channel), read_reply(questions.batch({**_event(""), "channel": channel})))
     size = min(wanted.batch_bytes, MAX_BYTES)
@@ -223,21 +225,23 @@ def _limits(facts: SockudoFacts, questions: _Questions, wanted: Wanted) -> None:
     try:
         facts.batch_bytes = LimitAnswer(size, read_reply(questions.send("POST", "/batch_events", body)))
     except SockudoConnectionError:
-        facts.batch_bytes = LimitAnswer(size, None)  # a proxy may hang up instead of reading all of it
+        facts.batch_bytes = LimitAnswer(
+            size, None
+        )  # a proxy may close the connection before it has read the whole body
 
 
-#: What the server refuses after it has looked at the batch's size.
+#: An event without a name: the server checks the batch's size first, and then refuses the event.
 _NAMELESS = {"channel": CHANNEL, "data": "x"}
 
 
-def _ask_for_room(questions: _Questions, count: int) -> Response:
+def _send_nameless_batch(questions: _Questions, count: int) -> Response:
     return questions.batch(_NAMELESS, *([_event("x")] * (count - 1)))
 
 
-def _cut(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
-    limit = batch_limit(read_reply(_ask_for_room(questions, CUT_EVENTS)))  # ours may be smaller
+def _drop_requests(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
+    limit = batch_limit(read_reply(_send_nameless_batch(questions, CUT_EVENTS)))  # the app's limit may be smaller
     count = CUT_EVENTS if limit is None else min(CUT_EVENTS, limit)
-    if count < FEWEST_CUT_EVENTS:
+    if count < MIN_CUT_EVENTS:
         return
     for size in CUT_BYTES:
         start = time.monotonic()
@@ -251,30 +255,34 @@ def _cut(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -
             break
     else:
         return
-    # A batch may go on after its client has gone: a look, and a later one before it is called stopped.
-    goes_on_s = (0.3 + 2 * took_s, 1.0 + 6 * took_s)
+    # The server may still work on the batch: check early, and later again before the batch counts as stopped.
+    waits_s = (0.3 + 2 * took_s, 1.0 + 6 * took_s)
     facts.cuts = []
     for after_s in CUTS_S:
         ids, body = _long_batch(count, size)
-        if questions.remaining_s() <= sum(goes_on_s) + ANSWER_S:
+        if questions.remaining_s() <= sum(waits_s) + ANSWER_S:
             return
         if not drop_batch(credentials, body, after_s=after_s, within_s=ANSWER_S):
             return
-        facts.cuts.append(_fate(questions, ids, goes_on_s))
+        facts.cuts.append(_check_cut(questions, ids, waits_s))
         if facts.cuts[-1] is Cut.STOPPED:
-            return  # it is proven, and each further one would leave a stuck event
+            return  # proven; each further dropped request would leave a stuck event
 
 
 def _long_batch(count: int, size: int) -> tuple[list[str], bytes]:
-    """Its ids, of which the first comes again and again, and its body."""
+    """A batch's ids and its body, in which the first id is repeated."""
     ids = [uuid.uuid4().hex for _ in range(1 + CUT_NEW)]
     first = _json(_event(ids[0], "x" * size))
     return ids, batch_body([first] * (count - CUT_NEW) + [_json(_event(id)) for id in ids[1:]])
 
 
-def _fate(questions: _Questions, ids: list[str], goes_on_s: tuple[float, float]) -> Cut:
-    """How far a batch came. Asking for an id that is yet to come ends the batch there: the one before it is next."""
-    for id, wait_s in zip((ids[-1], ids[-2]), goes_on_s, strict=True):
+def _check_cut(questions: _Questions, ids: list[str], waits_s: tuple[float, float]) -> Cut:
+    """How far the server came with a dropped request.
+
+    To check an id is to publish it: a batch that is still running ends at that id. So the second check takes the id
+    before it.
+    """
+    for id, wait_s in zip((ids[-1], ids[-2]), waits_s, strict=True):
         time.sleep(wait_s)
         remembered = questions.remembers(id)
         if remembered is None:
@@ -284,7 +292,7 @@ def _fate(questions: _Questions, ids: list[str], goes_on_s: tuple[float, float])
     return {True: Cut.STOPPED, False: Cut.NOT_BEGUN, None: Cut.UNCLEAR}[questions.remembers(ids[0])]
 
 
-def _take_turns(facts: SockudoFacts, questions: _Questions) -> None:
+def _collect_node_answers(facts: SockudoFacts, questions: _Questions) -> None:
     id = uuid.uuid4().hex
     for payload in TURNS:
         outcome = questions.outcome(_event(id, payload))
@@ -292,25 +300,25 @@ def _take_turns(facts: SockudoFacts, questions: _Questions) -> None:
             facts.answers.append(NodeAnswer(payload, refused=outcome is Outcome.CONFLICT))
 
 
-def _ask_for_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
-    """What each node that answers says of itself, on its own page of numbers: unsigned, and often not let through."""
+def _collect_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
+    """Collect each answering node's numbers from ``GET /stats``: unsigned, and often blocked by a proxy."""
     transport = Transport(credentials.base_url)
     for _ in TURNS:
         timeout_s = min(ANSWER_S, questions.remaining_s())
         if timeout_s <= 0:
-            raise _NoMore
+            raise _StopAsking
         try:
             answer = transport.request("GET", f"{credentials.path_prefix}/stats", timeout=timeout_s)
             load = _load(json.loads(answer.body), credentials.app_id)
         except (SockudoConnectionError, ValueError, RecursionError, TypeError, LookupError, AttributeError):
             return
         finally:
-            transport.close()  # a balancer has another node for another connection
+            transport.close()  # a balancer may choose another node for the next connection
         facts.loads.append(load)
 
 
 def _load(stats: Any, app_id: str) -> NodeLoad:
-    """The app's part of ``GET /stats`` (seen on 5.2.0); a node that has met nobody of the app has none."""
+    """The app's part of ``GET /stats`` (seen on 5.2.0); a node without clients of the app has none."""
     for app in stats["apps"]:
         if app["app_id"] == app_id:
             occupancy = app["occupancy"]
@@ -318,15 +326,15 @@ def _load(stats: Any, app_id: str) -> NodeLoad:
     return NodeLoad()
 
 
-def _ask_for(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:
-    ids, at = planted
+def _check_canaries(facts: SockudoFacts, questions: _Questions, planted: tuple[list[str], float]) -> None:
+    ids, planted_at = planted
     assert facts.canaries is not None
-    time.sleep(max(0.0, min(at + MIN_AGE_S - time.monotonic(), questions.remaining_s())))
+    time.sleep(max(0.0, min(planted_at + MIN_AGE_S - time.monotonic(), questions.remaining_s())))
     answers = [answer for id in ids if (answer := questions.remembers(id)) is not None]
     facts.canaries = CanaryCounts(
         planted=facts.canaries.planted,
         receipts=facts.canaries.receipts,
         asked=len(answers),
         remembered=sum(answers),
-        age_s=time.monotonic() - at,
+        age_s=time.monotonic() - planted_at,
     )

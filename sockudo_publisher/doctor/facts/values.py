@@ -1,4 +1,4 @@
-"""What was found out, as values; the checks judge them. No I/O."""
+"""The collected facts, as values; the checks judge them. No I/O."""
 
 from __future__ import annotations
 
@@ -19,44 +19,48 @@ __all__ = [
     "NodeAnswer",
     "NodeLoad",
     "PauseFacts",
+    "QueueWorker",
     "RedisFacts",
     "RightsFacts",
-    "Worker",
     "is_open",
 ]
 
 
 @dataclass(frozen=True)
 class Access:
-    """The answer, or why there is none.
+    """The server's reply to an empty batch, or ``failure``: why there is none.
 
-    ``setting`` is the variable that holds the URL. ``ahead_s``: how far the clock of whoever answered (a proxy
-    answers with its own) is ahead of this host's, to a second; ``None`` without a ``Date``.
+    ``setting`` is the variable that holds the URL. ``ahead_s``: seconds by which the clock of the answering server (or
+    proxy, which sends its own ``Date``) is ahead of this host's, to a second; ``None`` without a ``Date``.
     """
 
     setting: str
     app_id: str
-    said: ServerReply | None = None
+    reply: ServerReply | None = None
     failure: str = ""
     ahead_s: float | None = None
 
 
 def is_open(access: Access) -> bool:
-    """Whether further questions have a meaning."""
-    return access.said is not None and access.said.status == 200
+    """Whether the server accepted the request, so that further requests can learn something."""
+    return access.reply is not None and access.reply.status == 200
 
 
 @dataclass(frozen=True)
 class LimitAnswer:
-    """So much (events or bytes) was asked for; ``said`` is ``None`` when no answer came."""
+    """The reply to a request of ``amount`` events or bytes; ``reply`` is ``None`` when no answer came."""
 
     amount: int
-    said: ServerReply | None
+    reply: ServerReply | None
 
 
 @dataclass(frozen=True)
 class CanaryCounts:
-    """Of ``planted`` events ``receipts`` were acknowledged; of ``asked`` ids ``remembered`` were, ``age_s`` later."""
+    """How many canaries were planted and acknowledged, and how many of them the server still remembered.
+
+    ``receipts`` of the ``planted`` events were acknowledged. ``age_s`` seconds later, the server remembered
+    ``remembered`` of the ``asked`` ids.
+    """
 
     planted: int
     receipts: int
@@ -67,7 +71,7 @@ class CanaryCounts:
 
 @dataclass(frozen=True)
 class NodeAnswer:
-    """One id was published again with one of two payloads; ``refused``: as one that belongs to the other payload."""
+    """One id was published again with ``payload``; ``refused``: the server knows the id with the other payload."""
 
     payload: str
     refused: bool
@@ -75,7 +79,7 @@ class NodeAnswer:
 
 @dataclass(frozen=True)
 class NodeLoad:
-    """What the node that answered holds of the app."""
+    """The app's connections, channels and subscriptions on the node that answered."""
 
     connections: int = 0
     channels: int = 0
@@ -83,28 +87,29 @@ class NodeLoad:
 
 
 class Cut(Enum):
-    """What became of a batch whose client went away."""
+    """The result of a batch whose client closed the connection before the answer."""
 
     FINISHED = "its last event was taken"
     STOPPED = "its first event was taken, its last was not"
     NOT_BEGUN = "none of its events was taken"
-    UNCLEAR = "the server could not be asked"
+    UNCLEAR = "the server did not answer"
 
 
 @dataclass(frozen=True)
 class PauseFacts:
-    """``reason`` of the app's pause and the server's words; empty: it is not paused."""
+    """``reason`` of the app's pause and the server's ``message``; both empty: the app is not paused."""
 
     reason: str = ""
-    words: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
 class RightsFacts:
-    """What Redis says of this user's rights.
+    """The rights of the user in ``SOCKUDO_REDIS_URL``.
 
-    ``denied``: commands that it may not run on the journal's keys; ``None``: it could not be found out.
-    ``eval_denied``: what keeps everything from working, and us from asking. ``pattern``: of the journal's keys.
+    ``denied``: commands that the user may not run on the journal's keys; ``None``: unknown. ``eval_denied``: the user
+    may not run EVAL, so no script of the journal works and other rights cannot be checked. ``pattern``: matches the
+    journal's keys.
     """
 
     denied: frozenset[str] | None = None
@@ -114,11 +119,12 @@ class RightsFacts:
 
 @dataclass(frozen=True)
 class RedisFacts:
-    """What Redis said of itself.
+    """What Redis reports about itself.
 
-    ``failure``: why it was not reached (then nothing else is known). ``info`` and ``config`` are ``None`` where
-    an ACL denies the command. ``ahead_s``: how far its clock is ahead of this host's. ``replicas_wanted``: of
-    ``SOCKUDO_REDIS_WAIT``; ``wait_denied``: by an ACL, looked at only where it is wanted. ``rights``: of our user.
+    ``failure``: why Redis was not reached (then nothing else is known); ``refused``: it refused the user or password.
+    ``info`` and ``config`` are ``None`` where an ACL denies the command. ``ahead_s``: seconds by which its clock is
+    ahead of this host's. ``replicas_wanted``: the number in ``SOCKUDO_REDIS_WAIT``; ``wait_denied``: an ACL denies
+    WAIT (checked only if ``replicas_wanted``). ``rights``: of the user in ``SOCKUDO_REDIS_URL``.
     """
 
     failure: str = ""
@@ -132,9 +138,11 @@ class RedisFacts:
 
 
 @dataclass(frozen=True)
-class Worker:
-    """A worker that listens on our queue. ``version`` is ``None`` for one that does not know our question;
-    ``targets``: where it delivers each app to.
+class QueueWorker:
+    """A worker that listens on this deployment's queue.
+
+    ``version`` is ``None`` for a worker without our remote control command. ``targets``: by app, where the worker
+    delivers its events.
     """
 
     node: str
@@ -146,13 +154,13 @@ class Worker:
 
 @dataclass(frozen=True)
 class BrokerFacts:
-    """``transport`` is the broker's kind (``redis``, ``amqp``); ``failure`` why it was not reached.
+    """``transport`` is the broker's kind (``redis``, ``amqp``); ``failure``: why the broker was not reached.
 
-    ``workers`` is ``None`` when the broker was reached and the question failed on the way. ``denied``: what our
-    user may not run there, of a Redis that says so.
+    ``workers`` is ``None`` when the broker was reached and Celery's remote control failed. ``denied``: commands that
+    the user may not run there, if the broker is a Redis that reports them.
     """
 
     transport: str
     failure: str = ""
-    workers: tuple[Worker, ...] | None = None
+    workers: tuple[QueueWorker, ...] | None = None
     denied: frozenset[str] = frozenset()

@@ -1,8 +1,8 @@
 """The outbox for Django: put ``"sockudo_publisher.outbox.django"`` into ``INSTALLED_APPS`` and migrate.
 
-``add`` inserts an event in the current transaction; ``manage.py sockudo_relay`` moves what is committed.
-``on_commit`` (``publish.delay_on_commit``) needs neither the table nor the relay. This package is alone in
-importing Django, and this module imports it only when it is used, as models need their registry first.
+``add`` inserts an event in the current transaction; ``manage.py sockudo_relay`` moves the committed rows.
+``on_commit`` (``publish.delay_on_commit``) needs neither the table nor the relay. Only this package imports Django, and
+only in its functions: models need Django's app registry first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 from ...publishing.call import PublishCall
 from ..relay import MAX_ROWS, Relayed
-from ..row import finished
+from ..row import build_rows
 
 __all__ = ["add", "relay"]
 
@@ -30,22 +30,22 @@ def add(
     app: str | None = None,
     using: str | None = None,
 ) -> str:
-    """Insert an event in the current transaction: it goes out if that commits. Returns its message id.
+    """Insert an event in the current transaction: it is published if that commits. Returns its message id.
 
-    The arguments are those of ``publish.delay``; ``using`` names the database (default: where the router
-    writes the model). Raises :class:`ValidationError` before anything is inserted.
+    The arguments are those of ``publish.delay``; ``using`` names the database (default: the one to which
+    the router writes the model). Raises :class:`ValidationError` before anything is inserted.
     """
     from .models import OutboxRow
 
-    rows = finished(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
     return rows[0].message_id
 
 
 def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
-    """Move what is committed to the journal, in batches, and return. ``manage.py sockudo_relay`` does it all the time.
+    """Move the committed rows to the journal, in batches, and return. ``manage.py sockudo_relay`` repeats this.
 
-    Raises what the database raises; then nothing is lost, and what was appended is not appended again.
+    Raises the errors of the database: no event is lost then, and none is stored twice.
     """
     from .table import relay as relay_table
 

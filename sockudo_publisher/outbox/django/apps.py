@@ -1,4 +1,4 @@
-"""The outbox as an app of a Django project, which brings the project's ``SOCKUDO`` setting with it."""
+"""The outbox as a Django app, which also reads the project's ``SOCKUDO`` setting."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ...config.settings import use_project_settings
 
 __all__ = ["OutboxConfig"]
 
-#: The name of the project's setting: a dict of the variables' names without their prefix.
+#: The project's setting: a dict whose keys are the variables' names without their prefix.
 SETTING = "SOCKUDO"
 
 
 class OutboxConfig(AppConfig):  # type: ignore[misc]
-    """``sockudo_publisher.outbox.django``, known as ``sockudo_outbox`` (a label ``django`` would say nothing)."""
+    """``sockudo_publisher.outbox.django``, with the label ``sockudo_outbox`` (the default would be ``django``)."""
 
     name = "sockudo_publisher.outbox.django"
     label = "sockudo_outbox"
@@ -26,17 +26,17 @@ class OutboxConfig(AppConfig):  # type: ignore[misc]
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Let the project's setting win over the environment from now on; it is read at the first use."""
-        use_project_settings(_read)
-        setting_changed.connect(_read_again, dispatch_uid="sockudo_publisher.settings")
+        """From now on the project's setting wins over the environment; it is read at the first use."""
+        use_project_settings(_read_setting)
+        setting_changed.connect(_read_setting_again, dispatch_uid="sockudo_publisher.settings")
 
 
-def _read() -> Mapping[str, Any]:
+def _read_setting() -> Mapping[str, Any]:
     value: Mapping[str, Any] | None = getattr(settings, SETTING, None)
     return {} if value is None else value
 
 
-def _read_again(*, setting: str, **_: Any) -> None:
-    """``override_settings`` begins or ends."""
+def _read_setting_again(*, setting: str, **_: Any) -> None:
+    """Read the setting again when ``override_settings`` begins or ends."""
     if setting == SETTING:
-        use_project_settings(_read)
+        use_project_settings(_read_setting)

@@ -11,7 +11,7 @@ __all__ = ["OutboxRow"]
 
 
 class OutboxRow(models.Model):  # type: ignore[misc]
-    """One event for one channel that waits for its relay; written by ``add``, read and deleted by the relay."""
+    """One event for one channel. ``add`` inserts it; the relay reads and deletes it."""
 
     id = models.BigAutoField(primary_key=True)
     app = models.TextField()
@@ -19,12 +19,12 @@ class OutboxRow(models.Model):  # type: ignore[misc]
     message_id = models.CharField(max_length=MESSAGE_ID_CHARACTERS)
     fingerprint = models.CharField(max_length=FINGERPRINT_CHARACTERS)
     body = models.BinaryField()
-    # Why it will never be appended; such a row waits for a person. NULL is "not parked", as in the other module.
+    # Why the row can never be appended; such a row waits for an operator. NULL: not parked, as with SQLAlchemy.
     parked = models.TextField(null=True)
     created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        """The table's name is the one that the module for SQLAlchemy has by default."""
+        """The table has the default name of the module for SQLAlchemy."""
 
         db_table = "sockudo_outbox"
         verbose_name = "event"

@@ -1,4 +1,4 @@
-"""One batch of the outbox's table in one of Django's transactions."""
+"""Move one batch of the outbox's table in a Django transaction."""
 
 from __future__ import annotations
 
@@ -10,55 +10,55 @@ from typing import Any
 
 from django.db import connections, router, transaction
 
-from ..relay import Moved, Relayed, append, until_gap
+from ..relay import Moved, Relayed, append, rows_before_gap
 from ..relay import relay as relay_by
-from ..row import COLUMNS, Row
+from ..row import COLUMNS, EventRow
 from .models import OutboxRow
 
 __all__ = ["relay"]
 
 
 def relay(using: str | None, *, batch: int, stop: threading.Event | None = None) -> Relayed:
-    """Move what is committed in one database to the journal."""
+    """Move the committed rows of one database to the journal."""
     alias = using or router.db_for_write(OutboxRow)
-    # After an error, or when its time is over: Django does this between requests, and here are none.
+    # After an error, or when the connection's time is over. Django does this between requests; a relay has none.
     connections[alias].close_if_unusable_or_obsolete()
-    return relay_by(partial(_move, alias), most_rows=batch, stop=stop)
+    return relay_by(partial(_move, alias), max_rows=batch, stop=stop)
 
 
-def _move(alias: str, most_rows: int, without: frozenset[str]) -> Moved:
+def _move(alias: str, max_rows: int, without: frozenset[str]) -> Moved:
     """One batch (:data:`..relay.Move`)."""
     features = connections[alias].features
     if not features.has_select_for_update:
-        # SQLite locks everything: no transaction is open while Redis is waited for.
-        moved = append(_rows(_head(alias, most_rows, without)))
+        # SQLite locks the whole database: keep no transaction open during the append to Redis.
+        moved = append(_read_rows(_select_head(alias, max_rows, without)))
         with transaction.atomic(using=alias) if moved.read else nullcontext():
-            _settle(alias, moved)
+            _settle_rows(alias, moved)
         return moved
     with transaction.atomic(using=alias):
-        head = list(_head(alias, most_rows, without).values_list("id", flat=True))
-        rows: Sequence[Row] = ()
+        head = list(_select_head(alias, max_rows, without).values_list("id", flat=True))
+        rows: Sequence[EventRow] = ()
         if head:
             these = OutboxRow.objects.using(alias).filter(id__in=head).order_by("id")
             locked = these.select_for_update(skip_locked=features.has_select_for_update_skip_locked)
-            rows = until_gap(head, _rows(locked))
+            rows = rows_before_gap(head, _read_rows(locked))
         moved = append(rows)
-        _settle(alias, moved)
+        _settle_rows(alias, moved)
     return moved
 
 
-def _head(alias: str, most_rows: int, without: frozenset[str]) -> Any:
+def _select_head(alias: str, max_rows: int, without: frozenset[str]) -> Any:
     query = OutboxRow.objects.using(alias).filter(parked__isnull=True)
     if without:
         query = query.exclude(app__in=sorted(without))
-    return query.order_by("id")[:most_rows]
+    return query.order_by("id")[:max_rows]
 
 
-def _rows(query: Any) -> list[Row]:
-    return [Row.read(columns) for columns in query.values_list(*COLUMNS)]
+def _read_rows(query: Any) -> list[EventRow]:
+    return [EventRow.from_columns(columns) for columns in query.values_list(*COLUMNS)]
 
 
-def _settle(alias: str, moved: Moved) -> None:
+def _settle_rows(alias: str, moved: Moved) -> None:
     rows = OutboxRow.objects.using(alias)
     if moved.stored:
         rows.filter(id__in=moved.stored).delete()

@@ -50,7 +50,7 @@ def test_unreadable_value_is_in_no_log_and_no_dead_letter(stack: Stack) -> None:
     assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 60)
     [letter] = operations.dead_list(get_settings(), "default", 10)
     assert letter.reason == "refused"
-    assert "ephemeral: invalid type: string …, expected a boolean" in letter.words
+    assert "ephemeral: invalid type: string …, expected a boolean" in letter.message
     assert "not-for-the-log" not in worker.log_text()
 
 

@@ -26,4 +26,4 @@ def test_refused_ai_event_stops_no_other_event(stack: Stack) -> None:
     assert numbers(seen.events()) == {channel: list(range(6)), other: [0]}
     [letter] = operations.dead_list(get_settings(), "default", 10)
     assert (letter.message_id, letter.reason) == (refused.id, "refused")
-    assert "AI Transport" in letter.words
+    assert "AI Transport" in letter.message

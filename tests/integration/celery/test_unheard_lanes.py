@@ -15,7 +15,7 @@ from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.embedded.worker import WorkerProcess
 from sockudo_publisher.doctor.checks.doorbells import judge_doorbells
-from sockudo_publisher.doctor.facts.journal import look_at_journal
+from sockudo_publisher.doctor.facts.journal import collect_journal_facts
 from sockudo_publisher.doctor.finding import State
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.wiring.app import app_named
@@ -63,7 +63,7 @@ def health(stack: Stack, worker: WorkerProcess) -> tuple[int, str]:
 def doorbells(stack: Stack) -> State:
     """What the doctor finds."""
     settings = Settings(redis_url=stack.redis_server.url)
-    return judge_doorbells(look_at_journal(settings, DEFAULT_APP).unheard)[0].state
+    return judge_doorbells(collect_journal_facts(settings, DEFAULT_APP).unheard)[0].state
 
 
 @pytest.mark.parametrize("pool", ["threads", "prefork", "gevent"])

@@ -13,16 +13,16 @@ from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, find_sockudo
 from sockudo_publisher.doctor.checks.access import judge_access
-from sockudo_publisher.doctor.checks.dedup_memory import judge_remembering
+from sockudo_publisher.doctor.checks.dedup_memory import judge_dedup_memory
 from sockudo_publisher.doctor.checks.delivering import DeliveryFacts, judge_delivering
 from sockudo_publisher.doctor.checks.limits import LimitFacts, judge_limits
 from sockudo_publisher.doctor.checks.redis import judge_redis
-from sockudo_publisher.doctor.facts.redis import look_at_redis
-from sockudo_publisher.doctor.facts.sockudo import SockudoFacts, Wanted, look_at_sockudo
+from sockudo_publisher.doctor.facts.redis import collect_redis_facts
+from sockudo_publisher.doctor.facts.sockudo import SockudoFacts, Wanted, collect_sockudo_facts
 from sockudo_publisher.doctor.facts.values import Access
-from sockudo_publisher.doctor.finding import Finding
+from sockudo_publisher.doctor.finding import CheckFinding
 
-Findings = dict[str, Finding]
+Findings = dict[str, CheckFinding]
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def sockudo_as(tmp_path: Path, sockudo: SockudoServer) -> Iterator[Callable[...,
 
 def redis_findings(url: str, **options: Any) -> Findings:
     """What is found of the Redis of this URL."""
-    return by_name(judge_redis(look_at_redis(url, **options)))
+    return by_name(judge_redis(collect_redis_facts(url, **options)))
 
 
 def sockudo_findings(
@@ -79,7 +79,7 @@ def sockudo_findings(
     credentials = Credentials.from_url(url)
     wanted = wanted or Wanted(500, 4 * 1024 * 1024, 10_240)
     until = time.monotonic() + within_s
-    look_at_sockudo(facts, Sockudo.from_url(url), credentials, wanted, until=until)
+    collect_sockudo_facts(facts, Sockudo.from_url(url), credentials, wanted, until=until)
     limits = LimitFacts(facts.batch_events, facts.batch_bytes, facts.event_bytes, facts.event_name, facts.channel_name)
     delivery = DeliveryFacts(
         cuts=facts.cuts,
@@ -93,13 +93,13 @@ def sockudo_findings(
         [
             *judge_access(facts.access),
             *judge_limits(limits),
-            *judge_remembering(facts.canaries, facts.answers, None, window_s=120.0, loads=facts.loads),
+            *judge_dedup_memory(facts.canaries, facts.answers, None, window_s=120.0, loads=facts.loads),
             *judge_delivering(delivery),
         ]
     )
 
 
-def by_name(findings: list[Finding]) -> Findings:
+def by_name(findings: list[CheckFinding]) -> Findings:
     """Each name once."""
     found = {finding.name: finding for finding in findings}
     assert len(found) == len(findings)

@@ -11,7 +11,7 @@ from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.dev.embedded import free_port
 from sockudo_publisher.doctor.checks.broker import judge_broker
 from sockudo_publisher.doctor.facts import broker as room
-from sockudo_publisher.doctor.facts.broker import look_at_broker
+from sockudo_publisher.doctor.facts.broker import collect_broker_facts
 from tests.support.celery_worker import ForeignWorker
 
 from .conftest import by_name
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 
 def found(broker_url):
-    return judged(look_at_broker(Settings(broker_url=broker_url)))
+    return judged(collect_broker_facts(Settings(broker_url=broker_url)))
 
 
 def judged(facts, *, app="default", lanes=8):
@@ -35,7 +35,7 @@ def test_our_workers_are_counted_and_others_are_not(stack):
     other = ForeignWorker("tests.integration.celery.their_app", "theirs", environ, stack.directory, ROOT)
     with other:
         stack.worker(concurrency=2)
-        facts = look_at_broker(Settings(redis_url=stack.redis_server.url))
+        facts = collect_broker_facts(Settings(redis_url=stack.redis_server.url))
     told = judged(facts)
     assert told["broker"].state.value == "fine"
     assert (told["workers"].state.value, told["workers"].why) == ("fine", f"1 alive, version {__version__}")

@@ -8,7 +8,7 @@ from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.canaries.values import MemoryReport
 from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.dev.embedded import free_port
-from sockudo_publisher.doctor.facts.journal import JournalFacts, look_at_journal
+from sockudo_publisher.doctor.facts.journal import JournalFacts, collect_journal_facts
 from sockudo_publisher.journal.app.shared import Limits, Shared
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.holder import Journal
@@ -26,7 +26,7 @@ def link(redis_url):
 
 def test_nothing_is_recorded_yet(redis_url):
     """A new deployment: not paused, nothing learned, nothing measured; and nothing is written by looking."""
-    facts = look_at_journal(Settings(redis_url=redis_url), "default")
+    facts = collect_journal_facts(Settings(redis_url=redis_url), "default")
     assert facts.pause is not None
     assert (facts.pause.reason, facts.learned, facts.measured) == ("", None, None)
     assert RedisLink(redis_url, timeout_s=5.0).call("DBSIZE") == 0
@@ -39,22 +39,22 @@ def test_what_workers_have_recorded_is_read(link, redis_url):
     shared.learn(Limits(events=50))
     report = MemoryReport("forgets", asked=12, forgotten=2, rate=83.0, window_s=120.0, at_ms=memory.now_ms())
     memory.record_report(report)
-    facts = look_at_journal(Settings(redis_url=redis_url), "default")
-    assert (facts.pause.reason, facts.pause.words, facts.learned) == ("misconfigured", "HTTP 401", 50)
+    facts = collect_journal_facts(Settings(redis_url=redis_url), "default")
+    assert (facts.pause.reason, facts.pause.message, facts.learned) == ("misconfigured", "HTTP 401", 50)
     assert facts.measured == report
-    assert look_at_journal(Settings(redis_url=redis_url), "other").measured is None
+    assert collect_journal_facts(Settings(redis_url=redis_url), "other").measured is None
 
 
 def test_an_old_measure_is_left_out(link, redis_url):
     """The workers that took it have gone, more than a window ago."""
     memory = DedupMemory(link, "default")
     memory.record_report(MemoryReport("remembers", asked=12, window_s=120.0, at_ms=memory.now_ms() - 121_000))
-    assert look_at_journal(Settings(redis_url=redis_url), "default").measured is None
+    assert collect_journal_facts(Settings(redis_url=redis_url), "default").measured is None
 
 
 def test_without_redis_nothing_is_known():
     """Unknown, not fine."""
-    assert look_at_journal(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"), "default") == JournalFacts()
+    assert collect_journal_facts(Settings(redis_url=f"redis://127.0.0.1:{free_port()}/0"), "default") == JournalFacts()
 
 
 def test_the_namespace_of_the_settings_is_looked_at(redis_url):
@@ -62,9 +62,9 @@ def test_the_namespace_of_the_settings_is_looked_at(redis_url):
     link = RedisLink(redis_url, timeout_s=5.0, namespace="blue")
     WorkerRegistry(link, "default").announce("owner", "node@host", Target("app-id", "host:1"))
     Shared(link, "default").pause("misconfigured", 30.0, "HTTP 401")
-    blue = look_at_journal(Settings(redis_url=redis_url, namespace="blue"), "default")
+    blue = collect_journal_facts(Settings(redis_url=redis_url, namespace="blue"), "default")
     assert (blue.workers, blue.pause.reason) == ((("node@host", Target("app-id", "host:1")),), "misconfigured")
-    plain = look_at_journal(Settings(redis_url=redis_url), "default")
+    plain = collect_journal_facts(Settings(redis_url=redis_url), "default")
     assert (plain.workers, plain.pause.reason) == ((), "")
 
 
@@ -74,7 +74,7 @@ def test_unheard_lanes_are_those_in_force(redis_url):
     lane.lanes()
     lane.link.call("SET", AppKeys.of("default").lanes, Layout(Span(2, 3), retired=(Retired(Span(0, 2), 1),)).text())
     lane.link.call("HSET", lane_keys("default", 4).state, "unheard", lane.now_ms() - 5000)
-    unheard = look_at_journal(Settings(redis_url=redis_url, lanes=3), "default").unheard
+    unheard = collect_journal_facts(Settings(redis_url=redis_url, lanes=3), "default").unheard
     assert list(unheard) == [4]
     assert 5 <= unheard[4] < 60
 
@@ -85,7 +85,7 @@ def test_unheard_that_is_no_time_says_nothing(link, redis_url, value):
     link.call("HSET", lane_keys("default", 0).state, "unheard", value)
     link.call("SET", lane_keys("default", 1).state, "x")
     link.call("HSET", lane_keys("default", 2).state, "unheard", DedupMemory(link, "default").now_ms())
-    facts = look_at_journal(Settings(redis_url=redis_url), "default")
+    facts = collect_journal_facts(Settings(redis_url=redis_url), "default")
     assert list(facts.unheard) == [2]
     assert facts.workers == ()
 
@@ -94,6 +94,6 @@ def test_layout_that_is_none_hides_no_other_fact(link, redis_url):
     """Which lanes there are is not known; who works there is."""
     link.call("SET", AppKeys.of("default").lanes, "{bad")
     WorkerRegistry(link, "default").announce("owner", "node@host", Target("app-id", "host:1"))
-    facts = look_at_journal(Settings(redis_url=redis_url), "default")
+    facts = collect_journal_facts(Settings(redis_url=redis_url), "default")
     assert facts.unheard is None
     assert len(facts.workers) == 1

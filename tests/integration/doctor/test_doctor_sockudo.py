@@ -32,7 +32,7 @@ def of(findings, state) -> set[str]:
 @pytest.fixture
 def no_cuts(monkeypatch):
     """Cut requests have tests of their own."""
-    monkeypatch.setattr(room, "FEWEST_CUT_EVENTS", room.CUT_EVENTS + 1)
+    monkeypatch.setattr(room, "MIN_CUT_EVENTS", room.CUT_EVENTS + 1)
     monkeypatch.setattr(room, "MIN_AGE_S", 0.0)
 
 

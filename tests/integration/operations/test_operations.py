@@ -98,7 +98,7 @@ class TestStatus:
         other.journal.shared.learn(Limits(events=10))
         first, second = status_of(settings)
         assert first.pause is None
-        assert (second.pause.reason, second.pause.words) == ("misconfigured", "who are you?")
+        assert (second.pause.reason, second.pause.message) == ("misconfigured", "who are you?")
         assert second.pause.until_ms == second.pause.since_ms + 100_000
         assert second.limits == Limits(events=10)
 
@@ -126,7 +126,7 @@ class TestList:
         [letter] = operations.dead_list(settings, "default", 10)
         assert letter == operations.dead_show(settings, "default", id)
         assert (letter.id, letter.app, letter.channel, letter.name) == (id, "default", "c", "e")
-        assert (letter.message_id, letter.reason, letter.words) == ("m-1", "uncertain", "the words")
+        assert (letter.message_id, letter.reason, letter.message) == ("m-1", "uncertain", "the words")
         assert (letter.attempts, letter.first_ms, letter.maybe_delivered) == (2, 17, True)
         assert (letter.size, letter.item) == (len(event("m-1")), event("m-1"))
         assert "payload" not in repr(letter)
@@ -144,7 +144,7 @@ class TestList:
     def test_what_is_no_id_is_said_to_be_none(self, settings: Settings, id: str) -> None:
         """Before Redis is asked."""
         for call in (operations.dead_show, lambda *args: operations.dead_replay(*args[:2], [args[2]])):
-            with pytest.raises(ValidationError, match="id: not one of a dead letter"):
+            with pytest.raises(ValidationError, match="id: not the id of a dead letter"):
                 call(settings, "default", id)
 
     def test_one_that_is_not_there_is_said_to_be_missing(self, settings: Settings) -> None:
@@ -181,7 +181,7 @@ class TestReplay:
     def test_a_conflict_is_refused_without_a_new_id(self, settings: Settings, lane: OneLane, rung: Rung) -> None:
         """And with it everything else that was asked for: nothing has moved."""
         ids = [die(lane, "m-1"), die(lane, "m-2", "conflict")]
-        with pytest.raises(ValidationError, match=f"1 of them died of a conflict.*{ids[1]}.*--new-id"):
+        with pytest.raises(ValidationError, match=f"1 of them are conflicts.*{ids[1]}.*--new-id"):
             operations.dead_replay(settings, "default", ids)
         assert lane.bodies == []
         assert [letter.id for letter in operations.dead_list(settings, "default", 9)] == ids

@@ -312,7 +312,7 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
     assert left(using) == 4
     said = io.StringIO()
     call_command("sockudo_relay", once=True, database=using, stdout=said)
-    assert said.getvalue() == "4 stored, 2 of them by an earlier try; 0 parked\n"
+    assert said.getvalue() == "4 stored, 2 of them by an earlier attempt; 0 parked\n"
     assert journal("orders") == list(range(6))
 
 

@@ -68,7 +68,7 @@ def test_transactions_page(stack: Stack, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "1 stored, 0 of them by an earlier try; 0 parked",
+        "1 stored, 0 of them by an earlier attempt; 0 parked",
         re.search(r"# one pass: (.*)", relay)[1],
     ]
     # The reminder is not waited for.

@@ -292,13 +292,13 @@ def test_relay_stands_by_while_another_one_has_the_rows(database_url: str, engin
 def test_late_append_of_a_frozen_relay_changes_nothing(engine: Engine, journal) -> None:
     """It read rows, lost its locks with its connection, and appends them after another relay did and went on."""
     from sockudo_publisher.outbox.relay import append
-    from sockudo_publisher.outbox.row import COLUMNS, Row
+    from sockudo_publisher.outbox.row import COLUMNS, EventRow
 
     for number in range(4):
         place(engine, number)
     with engine.connect() as connection:
         query = select(*[outbox.table.c[name] for name in COLUMNS]).order_by(outbox.table.c.id).limit(3)
-        read = [Row.read(columns) for columns in connection.execute(query)]
+        read = [EventRow.from_columns(columns) for columns in connection.execute(query)]
     outbox.relay(engine)
     place(engine, 4)
     outbox.relay(engine)

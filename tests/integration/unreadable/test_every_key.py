@@ -24,7 +24,7 @@ from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery import run as run_module
 from sockudo_publisher.delivery import watch
 from sockudo_publisher.dev.embedded import DevServer
-from sockudo_publisher.doctor.facts.journal import look_at_journal
+from sockudo_publisher.doctor.facts.journal import collect_journal_facts
 from sockudo_publisher.errors import JournalUnreadable, SockudoError
 from sockudo_publisher.journal import producer as producer_module
 from sockudo_publisher.journal.app.rate import Rate
@@ -211,7 +211,7 @@ def act(client: redis.Redis, what: str) -> None:
             names_the_layout(error)
     if not is_stopped:
         assert client.xlen(OTHER.stream) == 0, what
-    look_at_journal(get_settings(), APP)
+    collect_journal_facts(get_settings(), APP)
     code, said = run("status")
     assert code in (0, 1), (what, said)
     if is_stopped:

@@ -123,6 +123,6 @@ def test_two_objects_in_one_item_may_have_been_delivered(stack: Stack) -> None:
     run_drain.run_guarded(APP, 0)
     [letter] = operations.dead_list(get_settings(), APP, 10)
     assert (letter.reason, letter.maybe_delivered) == ("unreadable", True)
-    assert letter.words.startswith("200 with 3 receipts for a batch of 2")
+    assert letter.message.startswith("200 with 3 receipts for a batch of 2")
     [shown] = operations.status(get_settings())
     assert (shown.pause, shown.lanes[0].depth) == (None, 0)

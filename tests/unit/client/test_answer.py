@@ -187,15 +187,15 @@ def test_decoder_of_the_caller_reads_a_success():
 def test_the_last_error_speaks_for_earlier_attempts():
     """And says so; what it knew by itself stays."""
     error = error_of(answer(401, b'{"error":"words","code":"auth_failed"}'))
-    error.after(2, earlier_sent=False)
+    error.cover_attempts(2, earlier_sent=False)
     assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: words")
-    error.after(3, earlier_sent=True)
+    error.cover_attempts(3, earlier_sent=True)
     assert (error.sent, error.attempts) == (True, 3)
     assert str(error) == "HTTP 401 auth_failed: words; an earlier attempt may have arrived"
     again = pickle.loads(pickle.dumps(error))
     assert (again.sent, str(again)) == (True, str(error))
     unknown = errors.SockudoConnectionError("words", sent=True)
-    unknown.after(2, earlier_sent=True)
+    unknown.cover_attempts(2, earlier_sent=True)
     assert str(unknown) == "words"
 
 

@@ -81,7 +81,7 @@ def test_data_of_an_encrypted_channel_is_encrypted():
             box = SecretBox(hashlib.sha256(channel.encode() + base64.b64decode(KEY)).digest())
             opened = box.decrypt(base64.b64decode(envelope["ciphertext"]), base64.b64decode(envelope["nonce"]))
             assert opened == b"hush"
-        with pytest.raises(ValidationError, match="channel: encrypted, and nobody could read"):
+        with pytest.raises(ValidationError, match="channel: encrypted, and no subscriber could read"):
             wire.client.append_message(channel, SERIAL, "hush")
         assert len(wire.sent) == 2
 

@@ -259,7 +259,7 @@ def test_raw_master_key_is_taken_with_a_warning():
             {"encryption_master_key": "a" * 32, "encryption_master_key_base64": KEY},
             "encryption_master_key: given together with encryption_master_key_base64",
         ),
-        ({"backend": object}, "backend: not taken; a requests.Session as session="),
+        ({"backend": object}, "backend: not supported; give a requests.Session"),
         ({"json_encoder": json.JSONEncoder()}, "json_encoder: expected a subclass of json.JSONEncoder"),
         ({"json_decoder": json.loads}, "json_decoder: expected a subclass of json.JSONDecoder"),
         ({"verify": False}, "verify: cannot be switched off"),
@@ -485,7 +485,7 @@ def test_send_signs_each_attempt_anew(make, recorder):
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 def test_send_refuses_a_body_where_the_server_does(make, recorder, method):
     """It would answer 401, which is misleading."""
-    with pytest.raises(ValidationError, match=f"none goes with {method}"):
+    with pytest.raises(ValidationError, match=f"not allowed with {method}"):
         make().send(method, "/channels", body=b"{}")
     assert recorder.requests == []
 

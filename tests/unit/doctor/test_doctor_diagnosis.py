@@ -31,9 +31,9 @@ SETTINGS = Settings(url=URL)
 @pytest.fixture
 def looks(monkeypatch):
     """Looks that find nobody, at once; a test puts its own in their place."""
-    monkeypatch.setattr(diagnosis, "look_at_redis", lambda *_, **__: RedisFacts(failure="away"))
-    monkeypatch.setattr(diagnosis, "look_at_broker", lambda *_: BrokerFacts("redis", failure="away"))
-    monkeypatch.setattr(diagnosis, "look_at_sockudo", lambda *_, **__: None)
+    monkeypatch.setattr(diagnosis, "collect_redis_facts", lambda *_, **__: RedisFacts(failure="away"))
+    monkeypatch.setattr(diagnosis, "collect_broker_facts", lambda *_: BrokerFacts("redis", failure="away"))
+    monkeypatch.setattr(diagnosis, "collect_sockudo_facts", lambda *_, **__: None)
     return monkeypatch
 
 
@@ -55,7 +55,7 @@ def test_every_check_has_its_line_in_the_same_order(looks):
     assert "of-mine" not in str(found)
 
 
-@pytest.mark.parametrize("name", ["look_at_redis", "look_at_broker", "look_at_sockudo"])
+@pytest.mark.parametrize("name", ["collect_redis_facts", "collect_broker_facts", "collect_sockudo_facts"])
 def test_a_look_that_never_ends_is_left_behind(looks, name):
     """A name server that does not answer, say: no timeout of ours reaches into it."""
     end = threading.Event()
@@ -69,7 +69,7 @@ def test_a_look_that_never_ends_is_left_behind(looks, name):
     end.set()
 
 
-@pytest.mark.parametrize("name", ["look_at_redis", "look_at_broker", "look_at_sockudo"])
+@pytest.mark.parametrize("name", ["collect_redis_facts", "collect_broker_facts", "collect_sockudo_facts"])
 def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
     """A setting that is wrong, or a bug: not a line among others."""
 
@@ -101,7 +101,7 @@ def test_a_misspelled_variable_is_a_risk(looks):
     """Its setting is at the default, and nobody would see it."""
     looks.setenv("SOCKUDO_TIMEOUTT", "2")
     [found] = [finding for finding in diagnose(SETTINGS).findings if finding.name == "settings"]
-    assert (found.state.value, found.why) == ("risk", "nobody reads SOCKUDO_TIMEOUTT")
+    assert (found.state.value, found.why) == ("risk", "unknown: SOCKUDO_TIMEOUTT")
     assert found.change == "rename SOCKUDO_TIMEOUTT to SOCKUDO_TIMEOUT"
 
 

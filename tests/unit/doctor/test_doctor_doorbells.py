@@ -45,7 +45,7 @@ def test_variables_of_other_apps_are_named_and_no_risk() -> None:
     [finding] = judge_variables({}, ["CELERY_BROKER_URL", "CELERY_RESULT_BACKEND"])
     assert finding.state is State.FINE
     assert finding.why.endswith(
-        "not read here, as they are for other Celery apps: CELERY_BROKER_URL, CELERY_RESULT_BACKEND"
+        "ignored here, because they configure other Celery apps: CELERY_BROKER_URL, CELERY_RESULT_BACKEND"
     )
     [finding] = judge_variables({"SOCKUDO_X": ""}, ["CELERY_BROKER_URL"])
     assert finding.state is State.RISK

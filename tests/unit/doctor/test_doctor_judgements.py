@@ -14,9 +14,9 @@ from sockudo_publisher.doctor.checks.access import ACCESS_CHECKS, judge_access
 from sockudo_publisher.doctor.checks.broker import BROKER_CHECKS, judge_broker
 from sockudo_publisher.doctor.checks.dedup_memory import (
     MEMORY_CHECKS,
-    judge_remembering,
-    memories_differ,
-    nodes_take_turns,
+    has_several_memories,
+    has_several_nodes,
+    judge_dedup_memory,
 )
 from sockudo_publisher.doctor.checks.delivering import DELIVERY_CHECKS, DeliveryFacts, judge_delivering
 from sockudo_publisher.doctor.checks.limits import LIMIT_CHECKS, LimitFacts, judge_limits
@@ -33,15 +33,15 @@ from sockudo_publisher.doctor.facts.values import (
     NodeAnswer,
     NodeLoad,
     PauseFacts,
-    Worker,
+    QueueWorker,
     is_open,
 )
-from sockudo_publisher.doctor.finding import Finding, State, broken, fine, risk, unknown
+from sockudo_publisher.doctor.finding import CheckFinding, State, broken, fine, risk, unknown
 
 pytestmark = pytest.mark.unit
 
 
-def named(findings, names) -> dict[str, Finding]:
+def named(findings, names) -> dict[str, CheckFinding]:
     assert tuple(finding.name for finding in findings) == names
     return {finding.name: finding for finding in findings}
 
@@ -50,9 +50,9 @@ class TestFindings:
     def test_what_is_not_fine_says_what_to_change(self):
         """And what is fine says nothing of the kind."""
         with pytest.raises(AssertionError):
-            Finding("a", State.RISK, "why")
+            CheckFinding("a", State.RISK, "why")
         with pytest.raises(AssertionError):
-            Finding("a", State.FINE, "why", "change")
+            CheckFinding("a", State.FINE, "why", "change")
 
     @pytest.mark.parametrize(
         ("findings", "is_well", "is_unreachable"),
@@ -70,8 +70,8 @@ class TestFindings:
         assert (diagnosis.is_well, diagnosis.is_unreachable) == (is_well, is_unreachable)
 
 
-def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> Worker:
-    return Worker(node, version, lanes, apps)
+def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> QueueWorker:
+    return QueueWorker(node, version, lanes, apps)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> Worker:
     [
         pytest.param([], "broken", "none answers", id="none"),
         pytest.param([worker(), worker("b@h")], "fine", "2 alive, version 1.0", id="two"),
-        pytest.param([Worker("x@h")], "risk", "none of ours", id="others alone"),
-        pytest.param([worker(), Worker("x@h")], "fine", "1 of another app or release", id="others too"),
+        pytest.param([QueueWorker("x@h")], "risk", "none of sockudo-publisher", id="others alone"),
+        pytest.param([worker(), QueueWorker("x@h")], "fine", "1 of another app or release", id="others too"),
         pytest.param([worker(version="0.9"), worker("b@h")], "risk", "1 of 0.9; here it is 1.0", id="two versions"),
         pytest.param([worker(apps=())], "broken", "none of them knows the app default", id="deaf"),
         pytest.param([worker(), worker("b@h", apps=("x",))], "risk", "b@h does not know", id="one is deaf"),
@@ -141,7 +141,7 @@ AUTH = "auth_failed"
 )
 def test_access(answer, ahead_s, states):
     """The four questions that an empty batch answers, in the order in which the server looks."""
-    access = Access("SOCKUDO_URL", "app", said=answer, failure="" if answer else "no", ahead_s=ahead_s)
+    access = Access("SOCKUDO_URL", "app", reply=answer, failure="" if answer else "no", ahead_s=ahead_s)
     found = named(judge_access(access), ACCESS_CHECKS)
     assert " ".join(finding.state.value for finding in found.values()) == states
     assert is_open(access) is (answer == ServerReply(200))
@@ -154,8 +154,8 @@ def test_access(answer, ahead_s, states):
         ("http://h:1: Connection refused (not sent)", "start Sockudo"),
         ("https://h:1: TLS certificate not accepted, expired (not sent)", "REQUESTS_CA_BUNDLE"),
         ("https://h:1: TLS failed, WRONG_VERSION_NUMBER (not sent)", "http:// or https://"),
-        ("http://h:1: no complete answer within 5 s (its fate is unknown)", "firewall"),
-        ("http://h:1: no usable answer (X) (its fate is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
+        ("http://h:1: no complete answer within 5 s (its result is unknown)", "firewall"),
+        ("http://h:1: no usable answer (X) (its result is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
     ],
 )
 def test_why_nobody_answered(failure, words):
@@ -266,7 +266,7 @@ def test_limits_without_answers_are_unknown():
     """None was asked: none is fine. What workers have learned is told beside what is taken now."""
     assert {finding.state.value for finding in judge_limits(LimitFacts())} == {"unknown"}
     first, *_ = judge_limits(LimitFacts(**{**vars(WELL), "learned": 50}))
-    assert (first.state.value, "the workers go by 50" in first.why) == ("fine", True)
+    assert (first.state.value, "the workers send at most 50" in first.why) == ("fine", True)
 
 
 REMEMBERED = CanaryCounts(10, 10, 10, 10, 3.0)
@@ -314,7 +314,7 @@ def turns(nodes: int, skip: int = 0) -> list[NodeAnswer]:
 )
 def test_memory(canaries, answers, measured, states, change):
     """Of our ten ids, of one id asked again and again, and of what workers measure all the time."""
-    found = named(judge_remembering(canaries, answers, measured, window_s=120.0), MEMORY_CHECKS)
+    found = named(judge_dedup_memory(canaries, answers, measured, window_s=120.0), MEMORY_CHECKS)
     assert " ".join(finding.state.value for finding in found.values()) == states
     assert change in found["sockudo.memory"].change
 
@@ -322,14 +322,14 @@ def test_memory(canaries, answers, measured, states, change):
 @pytest.mark.parametrize(("nodes", "skip"), list(itertools.product((2, 3, 4), (0, 1))))
 def test_nodes_that_take_turns_show(nodes, skip):
     """The order of the payloads is made for that."""
-    assert memories_differ(turns(nodes, skip))
+    assert has_several_memories(turns(nodes, skip))
 
 
 @given(st.lists(st.sampled_from("AB"), min_size=1))
 def test_one_memory_never_looks_like_two(payloads):
     """Whatever is asked: it keeps the first payload, and refuses the other."""
     answers = [NodeAnswer(payload, refused=payload != payloads[0]) for payload in payloads]
-    assert not memories_differ(answers)
+    assert not has_several_memories(answers)
 
 
 @pytest.mark.parametrize(
@@ -348,12 +348,14 @@ def test_one_memory_never_looks_like_two(payloads):
 )
 def test_nodes_that_count_for_themselves_show(loads, several):
     """Numbers that come back after others; those of one busy node go on, or return once or twice."""
-    assert nodes_take_turns([NodeLoad(ord(load)) for load in loads]) is several
+    assert has_several_nodes([NodeLoad(ord(load)) for load in loads]) is several
 
 
 def test_nodes_without_a_subscriber_look_like_one():
     """It says so, and what would tell."""
-    found = named(judge_remembering(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[NodeLoad()] * 10), MEMORY_CHECKS)
+    found = named(
+        judge_dedup_memory(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[NodeLoad()] * 10), MEMORY_CHECKS
+    )
     assert found["sockudo.nodes"].state.value == "fine"
     assert "no subscribers yet" in found["sockudo.nodes"].why
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from sockudo_publisher import ConfigurationError, ValidationError, configure
-from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, run, until_gap
-from sockudo_publisher.outbox.row import COLUMNS, Row, finished
+from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, rows_before_gap, run
+from sockudo_publisher.outbox.row import COLUMNS, EventRow, build_rows
 from sockudo_publisher.publishing.call import PublishCall
 
 pytestmark = pytest.mark.unit
@@ -28,8 +28,8 @@ def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     configure()
 
 
-def row(row_id: int, app: str = "default") -> Row:
-    return Row(app, "c", f"m{row_id}", "", b"{}", row_id)
+def row(row_id: int, app: str = "default") -> EventRow:
+    return EventRow(app, "c", f"m{row_id}", "", b"{}", row_id)
 
 
 @pytest.mark.parametrize(
@@ -44,20 +44,20 @@ def row(row_id: int, app: str = "default") -> Row:
 )
 def test_rows_behind_another_relays_are_left(head: list[int], locked: list[int], kept: list[int]) -> None:
     """SKIP LOCKED passes over rows; what comes after such a row may be of its channel."""
-    assert [one.id for one in until_gap(head, [row(row_id) for row_id in locked])] == kept
+    assert [one.id for one in rows_before_gap(head, [row(row_id) for row_id in locked])] == kept
 
 
 def test_row_is_finished_before_the_insert() -> None:
     """Validated, encoded, one row a channel, one id, without Redis; it is read back as it was written."""
-    first, second = finished(PublishCall(["a", "b"], "shipped", {"id": 7}, tags={"t": "1"}))
+    first, second = build_rows(PublishCall(["a", "b"], "shipped", {"id": 7}, tags={"t": "1"}))
     assert (first.app, first.channel, second.channel) == ("default", "a", "b")
     assert first.message_id == second.message_id
     item = json.loads(first.body)
     assert (item["data"], item["message_id"]) == ('{"id":7}', first.message_id)
     columns = {**first.columns(), "id": 3}
-    assert Row.read([memoryview(columns[name]) if name == "body" else columns[name] for name in COLUMNS]) == Row(
-        **columns
-    )
+    assert EventRow.from_columns(
+        [memoryview(columns[name]) if name == "body" else columns[name] for name in COLUMNS]
+    ) == EventRow(**columns)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_row_is_finished_before_the_insert() -> None:
 def test_bad_input_makes_no_row(arguments: tuple, options: dict, error: type[Exception]) -> None:
     """It raises at the call."""
     with pytest.raises(error):
-        finished(PublishCall(*arguments, **options))
+        build_rows(PublishCall(*arguments, **options))
 
 
 def test_rows_wait_with_a_reason_by_app() -> None:
@@ -87,7 +87,7 @@ def test_pass_goes_on_without_the_apps_that_wait() -> None:
     """A full batch of one that cannot go on is not the end; a batch that is not full is."""
     asked = []
 
-    def move(most_rows: int, without: frozenset[str]) -> Moved:
+    def move(max_rows: int, without: frozenset[str]) -> Moved:
         asked.append(without)
         return {
             1: Moved(2, [1], 1, {2: "conflict"}),
@@ -95,7 +95,7 @@ def test_pass_goes_on_without_the_apps_that_wait() -> None:
             3: Moved(1, [5]),
         }[len(asked)]
 
-    assert relay(move, most_rows=2) == Relayed(2, 1, 1, {"eu": "away"})
+    assert relay(move, max_rows=2) == Relayed(2, 1, 1, {"eu": "away"})
     assert asked == [frozenset(), frozenset(), frozenset({"eu"})]
 
 
@@ -103,7 +103,7 @@ def test_stop_ends_a_pass_between_two_batches() -> None:
     """However many rows there are."""
     stop = threading.Event()
     stop.set()
-    assert relay(lambda *_: Moved(2, [1, 2]), most_rows=2, stop=stop).stored == 2
+    assert relay(lambda *_: Moved(2, [1, 2]), max_rows=2, stop=stop).stored == 2
 
 
 def test_trouble_is_told_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptureFixture) -> None:
@@ -122,7 +122,7 @@ def test_trouble_is_told_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptur
     with caplog.at_level(logging.INFO, "sockudo_publisher.outbox"):
         run(once, failures=(OSError,), every_s=0.001, stop=stop)
     assert caplog.messages == [
-        "app default: rows wait: Redis is away",
+        "rows wait app=default: Redis is away",
         "rows wait: the database failed (OSError)",
-        "rows go on",
+        "rows are moved again",
     ]

@@ -9,7 +9,7 @@ import pytest
 from sockudo_publisher.client.http.answer import error_of
 from sockudo_publisher.client.http.transport import Response
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
-from sockudo_publisher.redaction import redacted
+from sockudo_publisher.redaction import redact
 
 pytestmark = pytest.mark.unit
 
@@ -69,11 +69,11 @@ def test_own_errors_of_sockudo_too() -> None:
 )
 def test_what_quotes_nothing_stays_as_it_is(error_text: str) -> None:
     """The server's reasons are for people to read."""
-    assert redacted(error_text) == error_text
+    assert redact(error_text) == error_text
 
 
 def test_signature_of_a_quoted_url_is_taken_out() -> None:
     """Key and signature; the rest of a proxy's page stays."""
-    assert redacted("no route to /apps/a/events?auth_key=k&auth_signature=s  here") == (
+    assert redact("no route to /apps/a/events?auth_key=k&auth_signature=s  here") == (
         "no route to /apps/a/events?auth_…  here".replace("  ", " ")
     )

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):  # type: ignore[misc]
-    """As `makemigrations` wrote it."""
+    """Written by `makemigrations`."""
 
     initial = True
 

@@ -1,1 +1,1 @@
-"""The table, as it came to be."""
+"""Migrations of the outbox's table."""

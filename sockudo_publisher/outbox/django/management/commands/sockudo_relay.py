@@ -17,34 +17,34 @@ __all__ = ["Command"]
 
 
 class Command(BaseCommand):  # type: ignore[misc]
-    """Run one for a database, or several: they stand by for each other. SIGTERM ends it between two batches."""
+    """Run one relay per database, or several: one works, the others wait. SIGTERM ends a relay between two batches."""
 
     help = "Moves committed events from the outbox to the journal, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """The options, all with a default."""
-        parser.add_argument("--once", action="store_true", help="move what is there, and end; 1 if something is left")
+        """Add the options; each has a default."""
+        parser.add_argument("--once", action="store_true", help="make one pass and exit; exit code 1 if rows are left")
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="the alias of the database (%(default)s)")
         parser.add_argument(
-            "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two looks (%(default)s)"
+            "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two passes (%(default)s)"
         )
         parser.add_argument("--batch", type=int, default=MAX_ROWS, metavar="N", help="rows of a batch (%(default)s)")
 
     def handle(self, *_args: Any, once: bool, database: str, interval: float, batch: int, **_options: Any) -> None:
-        """Run it. Raises :class:`CommandError`."""
+        """Run the relay. Raises :class:`CommandError`."""
         if interval <= 0 or batch < 1:
             raise CommandError("--interval: must be above 0" if interval <= 0 else "--batch: must be at least 1")
         if once:
             done = relay(database, batch=batch)
             self.stdout.write(
-                f"{done.stored} stored, {done.already_stored} of them by an earlier try; {done.parked} parked"
+                f"{done.stored} stored, {done.already_stored} of them by an earlier attempt; {done.parked} parked"
             )
             if done.waiting:
                 raise CommandError("; ".join(f"app {name}: rows wait: {why}" for name, why in done.waiting.items()))
             return
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
-            # In a thread: the handler may have interrupted this very thread inside the event's lock.
+            # Set the event in a thread: the handler may have interrupted this thread while it holds the event's lock.
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
         again = partial(relay, database, batch=batch, stop=stop)
         run(again, failures=(DatabaseError, InterfaceError), every_s=interval, stop=stop)
