@@ -144,12 +144,14 @@ class _Bulk:
         self._plain, self._keyed, self._bytes = [], [], 0
         conflict: IdempotencyConflict | None = None
         # A conflict stores nothing of a flush: the events before it are stored alone. Each round ends before a
-        # conflict that the one before did not see, so there are no more rounds than events.
+        # conflict that the one before did not see, so there are no more rounds than events. Another process can make
+        # the conflict after the look at all lanes: what a round has stored then, the next one counts.
+        stored_before = self.stored
         while items:
             failure = self._store(items)
             if not isinstance(failure, IdempotencyConflict):
                 break
-            conflict, items = failure, items[: failure.index]
+            conflict, items, self.stored = failure, items[: failure.index], stored_before
         if conflict is not None:
             at = self._first + (conflict.index or 0)
             raise IdempotencyConflict(str(conflict), index=at, stored=self.stored)
