@@ -103,7 +103,7 @@ def test_conflict_after_the_look_counts_each_event_once(stack: Stack, monkeypatc
     def look_then_lose(self: Producer, *args: Any) -> bool:
         monkeypatch.setattr(Producer, "_all_take", look)
         can_append = look(self, *args)
-        publish.delay("c3", "e", "somebody", key="k:40")
+        publish.delay("c3", "e", "another", key="k:40")
         return can_append
 
     monkeypatch.setattr(Producer, "_all_take", look_then_lose)
