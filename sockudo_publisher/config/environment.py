@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -42,7 +42,7 @@ class Given:
     """A given value, and its name in error messages. Text is not parsed yet."""
 
     name: str
-    value: Any
+    value: Any = field(repr=False)
 
     def read(self, kind: Value) -> Any:
         """The value, parsed and checked. Raises :class:`ConfigurationError`."""

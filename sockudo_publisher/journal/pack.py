@@ -34,7 +34,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 __all__ = [
@@ -166,9 +165,12 @@ class Pack:
     stop: int
     skipped: frozenset[int] = frozenset()
 
-    @cached_property
+    @property
     def _parts(self) -> tuple[list[int], list[str], list[int]]:
-        parts = _read_meta(self.meta, self.size, len(self.body))
+        # No cached_property, which has a lock before Python 3.12: a worker's fork would meet it locked by the sweep.
+        parts: tuple[list[int], list[str], list[int]] | None = self.__dict__.get("_read_parts")
+        if parts is None:
+            parts = self.__dict__["_read_parts"] = _read_meta(self.meta, self.size, len(self.body))
         if parts is None:
             raise UnreadableEntry(self.entry_id)
         return parts

@@ -144,12 +144,14 @@ class _Bulk:
         self._plain, self._keyed, self._bytes = [], [], 0
         conflict: IdempotencyConflict | None = None
         # A conflict stores nothing of a flush: the next round stores only the events before the conflict. It may find
-        # an earlier conflict, so there are at most as many rounds as events.
+        # an earlier conflict, so there are at most as many rounds as events. Another process can make the conflict
+        # after the lookup of all lanes: events that a round has stored then are counted by the next one.
+        stored_before = self.stored
         while items:
             failure = self._store(items)
             if not isinstance(failure, IdempotencyConflict):
                 break
-            conflict, items = failure, items[: failure.index]
+            conflict, items, self.stored = failure, items[: failure.index], stored_before
         if conflict is not None:
             at = self._first + (conflict.index or 0)
             raise IdempotencyConflict(str(conflict), index=at, stored=self.stored)

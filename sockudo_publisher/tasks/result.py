@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery, states
@@ -68,12 +67,15 @@ class StoredResult(celery_result.EagerResult, PublishResult):  # type: ignore[mi
         """The result backend of that app."""
         return self.app.backend
 
-    @cached_property
+    @property
     def on_ready(self) -> Any:
         """Celery's promise for ``then``. Made on first use: it would double the cost of the result."""
-        ready = promise()
-        ready(self)
-        return ready
+        # No cached_property, which has a lock before Python 3.12: a fork would meet it locked.
+        if "_on_ready" not in self.__dict__:
+            ready = promise()
+            ready(self)
+            self.__dict__.setdefault("_on_ready", ready)
+        return self.__dict__["_on_ready"]
 
     @property
     def children(self) -> list[Any]:

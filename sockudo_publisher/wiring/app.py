@@ -7,7 +7,6 @@ not need, the HTTP client and the workers' end of the journal, is loaded when it
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..client.http.credentials import Credentials
@@ -54,14 +53,26 @@ class App:
         # of Redis test guesses.
         self.fingerprint_key = hashlib.sha256(master_key.encode()).digest() if master_key else b""
 
-    @cached_property
+    # No cached_property, which has a lock before Python 3.12: a fork would meet it locked. `setdefault` is atomic: all
+    # threads get one object.
+
+    @property
     def client(self) -> Sockudo:
         """The HTTP client; publishers that only use the journal never load it."""
-        return client_of(self._settings, self.name)
+        client: Sockudo | None = self.__dict__.get("_client")
+        if client is None:
+            client = self.__dict__.setdefault("_client", client_of(self._settings, self.name))
+        return client
 
-    @cached_property
+    @property
     def journal(self) -> Journal:
         """The journal as workers and operators use it."""
+        journal: Journal | None = self.__dict__.get("_journal")
+        if journal is None:
+            journal = self.__dict__.setdefault("_journal", self._open_journal())
+        return journal
+
+    def _open_journal(self) -> Journal:
         with inside_client:
             from ..journal.dead_letters import DeadBounds
             from ..journal.holder import Journal

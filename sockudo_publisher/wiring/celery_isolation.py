@@ -30,6 +30,7 @@ __all__ = [
     "chosen_app",
     "end_with_usage",
     "ignored_variables",
+    "is_chosen",
     "names_package",
     "refuse_other_app",
 ]
@@ -155,6 +156,12 @@ def chosen_app() -> str:
     context = click.get_current_context(silent=True)
     chosen = None if context is None else context.find_root().params.get("app")
     return chosen if isinstance(chosen, str) else ""
+
+
+def is_chosen(app: Celery) -> bool:
+    """Whether the ``celery`` command of this process works with this app, whichever module led it there."""
+    context = click.get_current_context(silent=True)
+    return context is not None and getattr(context.find_root().obj, "app", None) is app
 
 
 def names_package(chosen: str) -> bool:

@@ -16,7 +16,7 @@ from celery.signals import celeryd_init
 
 from ..config.settings import Settings, get_settings, on_configure
 from ..errors import ConfigurationError
-from .celery_isolation import PrivateApp, chosen_app, end_with_usage, names_package, refuse_other_app
+from .celery_isolation import PrivateApp, end_with_usage, is_chosen, refuse_other_app
 
 __all__ = ["add_own_task", "celery_app", "configuration", "queue_name"]
 
@@ -144,7 +144,7 @@ def _settings() -> Settings:
     try:
         return get_settings()
     except ConfigurationError as error:
-        if names_package(chosen_app()):
+        if is_chosen(celery_app):
             end_with_usage(str(error))
         raise
 

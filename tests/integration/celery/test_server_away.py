@@ -79,12 +79,12 @@ def test_one_worker_probes_and_all_lanes_flow_on_return(stack: Stack) -> None:
 
 
 def wait_until_all_have_asked(proxy: Proxy) -> None:
-    """Each lane may have sent before the first one noticed that the server does not answer."""
+    """A lane, or a canary, may have sent just before the first request timed out: its own takes as long."""
     deadline = time.monotonic() + 60
     while not proxy.connections:
         assert time.monotonic() < deadline, "no worker has asked"
         time.sleep(0.02)
-    time.sleep(ATTEMPT_S + 1)  # all of them are in a pause then, or have lost the right to send
+    time.sleep(2 * ATTEMPT_S + 1)  # all of them are in a pause then, or have lost the right to send
 
 
 @dataclass

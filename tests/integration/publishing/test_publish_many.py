@@ -13,6 +13,7 @@ import pytest
 
 from sockudo_publisher import BulkError, BulkReceipt, Event, IdempotencyConflict, configure, publish, publish_many
 from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.journal.producer import Producer
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
@@ -92,6 +93,22 @@ def test_conflict_stores_everything_before_it(stack: Stack) -> None:
     assert (caught.value.index, caught.value.stored) == (40, 40)
     depths = [int(stack.redis.hget(key, "depth") or 0) for key in stack.redis.keys("*:state")]
     assert sum(depths) == 41
+
+
+def test_conflict_after_the_look_counts_each_event_once(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another process uses the key between the look at all lanes and the append: the other lanes have stored theirs."""
+    look = Producer._all_take
+
+    def look_then_lose(self: Producer, *args: Any) -> bool:
+        monkeypatch.setattr(Producer, "_all_take", look)
+        can_append = look(self, *args)
+        publish.delay("c3", "e", "another", key="k:40")
+        return can_append
+
+    monkeypatch.setattr(Producer, "_all_take", look_then_lose)
+    with pytest.raises(IdempotencyConflict) as caught:
+        publish_many(((f"c{n % 8}", "e", n) if n != 40 else ("c3", "e", n) for n in range(100)), key_prefix="k")
+    assert (caught.value.index, caught.value.stored) == (40, 40)
 
 
 def test_redis_that_dies_midway_is_a_bulk_error_and_a_repeat_completes_it(

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher.client.sockudo import Sockudo
-from sockudo_publisher.config.environment import MAX_FILE_BYTES
+from sockudo_publisher.config.environment import MAX_FILE_BYTES, Reader
 from sockudo_publisher.config.kinds import SECRETS, variable_of
 from sockudo_publisher.config.misspelled import unknown_variables
 from sockudo_publisher.config.settings import Settings
@@ -146,3 +146,10 @@ def test_file_variables_are_known_names() -> None:
     assert unknown_variables(files) == {}
     assert unknown_variables({"SOCKUDO_URLFILE": "x"}) == {"SOCKUDO_URLFILE": "SOCKUDO_URL_FILE"}
     assert unknown_variables({"SOCKUDO_LANES_FILE": "x"}) == {"SOCKUDO_LANES_FILE": "SOCKUDO_LANES"}
+
+
+def test_no_repr_shows_what_a_reader_found() -> None:
+    """Tools for errors record the variables of a frame."""
+    found = Reader({"SOCKUDO_URL": URL}).find_secret("SOCKUDO_URL")
+    assert found is not None
+    assert SECRET not in repr(found)
