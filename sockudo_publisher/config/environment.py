@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
 from .values import Number, Value, Whole
@@ -37,8 +36,7 @@ TIMEOUT = Number(0.01, 3600)
 MAX_EVENT_BYTES = Whole(1, 2**30)
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A value that was found, and the name that complaints about it begin with. Text is not parsed yet."""
 
     name: str
