@@ -148,7 +148,7 @@ def _import_rows(imported: Imported) -> list[Row]:
     cpu = imported.cpu_ms
     package, client = _extra_ms(cpu, "package", "nothing"), _extra_ms(cpu, "client", "requests")
     first = of_pairs(cpu["first delay"], cpu["libraries"])
-    libraries = "`import celery, redis, kombu.transport.redis`"
+    libraries = f"`{SIDES['libraries']}`"
     return [
         at_most(f"`{SIDES['package']}`, CPU", "<= 30 ms", package, 30, package.text(0, " ms")),
         at_most(f"`{SIDES['client']}`, CPU", "<= `import requests` + 60 ms", client, 60, client.text(0, " ms")),

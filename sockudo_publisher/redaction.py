@@ -6,12 +6,14 @@ import re
 
 __all__ = ["redact", "without_credentials"]
 
+# Patterns are compiled at their first use: every publisher loads this module, few ever redact.
+
 # A proxy's error page may quote the URL, which contains key and signature.
-_SIGNED_QUERY = re.compile(r"auth_[a-z]+=[^\s\"'<>]*")
+_SIGNED_QUERY = r"auth_[a-z]+=[^\s\"'<>]*"
 
 # Sockudo's JSON reader (serde) quotes the value that it refuses: `extras.headers: invalid type: string "…",
 # expected a map`, `integer `5``, `unknown variant `…``. Strings are escaped as in Rust; the end may be cut off.
-_GIVEN_VALUE = re.compile(
+_GIVEN_VALUE = (
     r"(\binvalid (?:type|value): (?:[a-z]+ )+)(?:\"(?:[^\"\\]|\\.)*(?:\"|\\?$)|`[^`]*(?:`|$))"
     r"|(\bunknown variant )`(?:.*`(?=, (?:expected|there are))|.*$)"
 )
@@ -19,8 +21,8 @@ _GIVEN_VALUE = re.compile(
 
 def redact(text: str) -> str:
     """Return an answer's text in one line, without the request's signed query and without values of its body."""
-    text = _SIGNED_QUERY.sub("auth_…", " ".join(text.split()))
-    return _GIVEN_VALUE.sub(lambda match: f"{match[1] or match[2]}…", text)
+    text = re.sub(_SIGNED_QUERY, "auth_…", " ".join(text.split()))
+    return re.sub(_GIVEN_VALUE, lambda match: f"{match[1] or match[2]}…", text)
 
 
 def without_credentials(url: str) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
 from .values import Number, Value, Whole
@@ -37,12 +36,14 @@ TIMEOUT = Number(0.01, 3600)
 MAX_EVENT_BYTES = Whole(1, 2**30)
 
 
-@dataclass(frozen=True)
-class Given:
+class Given(NamedTuple):
     """A given value, and its name in error messages. Text is not parsed yet."""
 
     name: str
-    value: Any = field(repr=False)
+    value: Any
+
+    def __repr__(self) -> str:
+        return f"Given({self.name})"  # the value may be a secret
 
     def read(self, kind: Value) -> Any:
         """The value, parsed and checked. Raises :class:`ConfigurationError`."""

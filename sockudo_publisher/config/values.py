@@ -8,8 +8,8 @@ errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigurationError
 
@@ -26,8 +26,7 @@ class Value(Protocol):
         """The value as it is kept. Raises :class:`ConfigurationError` that begins with ``name``."""
 
 
-@dataclass(frozen=True)
-class Number:
+class Number(NamedTuple):
     """A number between ``low`` and ``high``, both included."""
 
     low: float
@@ -56,8 +55,7 @@ class Number:
         return f"must be between {self.low:.12g} and {self.high:.12g}"
 
 
-@dataclass(frozen=True)
-class Whole:
+class Whole(NamedTuple):
     """A whole number between ``low`` and ``high``, both included."""
 
     low: int
@@ -86,12 +84,11 @@ class Whole:
         return f"must be between {self.low} and {self.high}"
 
 
-@dataclass(frozen=True)
-class Choice:
+class Choice(NamedTuple):
     """One of several fixed values. ``renamed``: values of earlier versions and their new names."""
 
     choices: tuple[str, ...]
-    renamed: Mapping[str, str] = field(default_factory=dict)
+    renamed: Mapping[str, str] = MappingProxyType({})
 
     def parse(self, text: str, name: str) -> str:
         """The value itself."""
@@ -106,8 +103,7 @@ class Choice:
         raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.choices)}")
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """Text. ``checked(value, name)`` returns the value to keep, or raises; ``optional``: ``None`` is allowed too."""
 
     checked: Callable[[str, str], str] | None = None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from enum import Enum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ..errors import BacklogFull, IdempotencyConflict, JournalUnavailable
 
@@ -25,18 +24,17 @@ class OnRefusal(Enum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(NamedTuple):
     """What one append did.
 
     ``count``: the items that it stored. ``already_stored``: the indexes of items that their keys had stored before.
     ``refused``: by index, why an item is not stored. ``ring``: what the doorbell has to be rung for.
     """
 
-    count: int
-    ring: tuple[int, ...] = ()
-    already_stored: Sequence[int] = ()
-    refused: Mapping[int, Refusal] = field(default_factory=dict)
+    count: int  # type: ignore[assignment]  # tuple's own `count` is not used
+    ring: tuple[int, ...]
+    already_stored: Sequence[int]
+    refused: Mapping[int, Refusal]
 
     @property
     def failure(self) -> Refusal | None:
@@ -49,15 +47,17 @@ class Appended:
         return first
 
 
-@dataclass(slots=True)
 class Appending:
     """The same while it is being found out, lane by lane. ``moved``: indexes whose lanes were closed meanwhile."""
 
-    count: int = 0
-    ring: list[int] = field(default_factory=list)
-    already_stored: list[int] = field(default_factory=list)
-    refused: dict[int, Refusal] = field(default_factory=dict)
-    moved: list[int] = field(default_factory=list)
+    __slots__ = ("already_stored", "count", "moved", "refused", "ring")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.ring: list[int] = []
+        self.already_stored: list[int] = []
+        self.refused: dict[int, Refusal] = {}
+        self.moved: list[int] = []
 
     def refuse(self, indexes: Iterable[int], error: Refusal) -> None:
         """Items that are not stored."""

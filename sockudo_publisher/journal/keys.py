@@ -11,8 +11,8 @@ which has the connection has the right names.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote
 
 __all__ = [
@@ -42,8 +42,7 @@ def _encode(name: str) -> str:
     return quote(name, safe="")
 
 
-@dataclass(frozen=True)
-class QueueKeys:
+class QueueKeys(NamedTuple):
     """The keys of one queue: a lane, or the held items of one channel (``channel`` is set)."""
 
     app: str
@@ -66,8 +65,7 @@ class QueueKeys:
         return _hold_keys(self.prefix, self.app, self.lane, channel)
 
 
-@dataclass(frozen=True)
-class AppKeys:
+class AppKeys(NamedTuple):
     """The keys of a whole app."""
 
     pause: str  # hash: reason, words, since, until, count
@@ -153,8 +151,7 @@ def _lane_keys(prefix: str, app: str, lane: int) -> QueueKeys:
 @lru_cache(maxsize=4096)
 def _hold_keys(prefix: str, app: str, lane: int, channel: str) -> QueueKeys:
     base = f"{_lane_base(prefix, app, lane)}:hold:{_encode(channel)}"
-    return replace(
-        _lane_keys(prefix, app, lane),
+    return _lane_keys(prefix, app, lane)._replace(
         channel=channel,
         stream=f"{base}:stream",
         state=f"{base}:state",

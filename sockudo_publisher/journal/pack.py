@@ -91,11 +91,10 @@ class KeyedItem(NamedTuple):
         return self.item.channel
 
 
-@dataclass(frozen=True)
-class Packed:
+class Packed(NamedTuple):
     """What the append script is given of one pack."""
 
-    count: int
+    count: int  # type: ignore[assignment]  # tuple's own `count` is not used
     earliest_expiry_ms: int
     meta: str
     body: bytes

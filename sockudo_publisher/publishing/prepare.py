@@ -9,15 +9,17 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..client.wire.event import Event
 from ..client.wire.limits import check_channels, check_id, check_queue_extras, check_tags
 from ..errors import ValidationError
 from ..faultpoint import crash_point
 from ..journal.pack import Item, KeyedItem
 from ..wiring.app import App
 from .call import PublishCall
+
+if TYPE_CHECKING:
+    from ..client.wire.event import Event
 
 __all__ = ["FINGERPRINT_BYTES", "Prepared", "prepare", "refuse_direct_options"]
 

@@ -20,11 +20,11 @@ from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import Prepared, prepare
-from ..publishing.receipts import Receipt
 from ..publishing.store import schedule_event, store_event
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.drain_task import add_drain_task
+from ..wiring.fork_gate import inside_client
 from ..wiring.private_celery import add_own_task, celery_app, queue_name
 from .append import StoringTask, append, is_own_task
 from .canvas_steps import find_unroutable_names
@@ -55,6 +55,8 @@ from .signature import HIDDEN, QuietSignature
 if TYPE_CHECKING:
     from celery.canvas import Signature
     from typing_extensions import Unpack
+
+    from ..publishing.receipts import Receipt
 
 __all__ = ["Publish", "publish", "register"]
 
@@ -376,6 +378,8 @@ def _is_next_step(options: Mapping[str, Any]) -> bool:
 
 def _send_now(call: PublishCall, message_id: str | None) -> Receipt:
     """POST one event from this process. It is not ordered with queued events, and needs no Redis."""
+    with inside_client:  # forks wait for the import
+        from ..publishing.receipts import Receipt
     if call.key is not None:
         message_id = check_id(call.key, field="key")
     if call.tags is not None:

@@ -19,9 +19,8 @@ from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...errors import JournalUnavailable, JournalUnreadable
 from ..keys import lane_of
@@ -59,12 +58,11 @@ class Phase(Enum):
     DRAINING = "draining"
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """The lanes ``first`` to ``first + count - 1``."""
 
     first: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuple's own `count` is not used
 
     def lane_of(self, channel: str) -> int:
         """The lane a channel lives in."""
@@ -76,16 +74,14 @@ class Span:
         return range(self.first, self.first + self.count)
 
 
-@dataclass(frozen=True)
-class Retired:
+class Retired(NamedTuple):
     """A span that was in force, closed at ``closed_ms`` (Redis' time; 0: is being closed)."""
 
     span: Span
     closed_ms: int = 0
 
 
-@dataclass(frozen=True)
-class Layout:
+class Layout(NamedTuple):
     """The newest span, those before it (oldest first), and the phase of the change between the last two."""
 
     span: Span
@@ -132,13 +128,12 @@ class Layout:
 
     def closed(self, now_ms: int) -> Layout:
         """All lanes of the old span are closed."""
-        return replace(
-            self, phase=Phase.DRAINING, retired=(*self.retired[:-1], replace(self.retired[-1], closed_ms=now_ms))
-        )
+        retired = (*self.retired[:-1], self.retired[-1]._replace(closed_ms=now_ms))
+        return self._replace(phase=Phase.DRAINING, retired=retired)
 
     def drained(self) -> Layout:
         """All lanes of the old span are empty."""
-        return replace(self, phase=Phase.STEADY)
+        return self._replace(phase=Phase.STEADY)
 
     def text(self) -> str:
         """As the record keeps it: a bare number until the first change."""
@@ -278,7 +273,7 @@ class LayoutRecord:
         oldest = layout.retired[0]
         if oldest.closed_ms >= closed_before_ms or not self._are_empty(oldest.span, dead_too=True):
             return False
-        if not self._swap(text, replace(layout, retired=layout.retired[1:])):
+        if not self._swap(text, layout._replace(retired=layout.retired[1:])):
             return False
         self._keep_counts(oldest.span, layout.span.first)
         return True

@@ -14,8 +14,7 @@ import os
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, NamedTuple, TypeAlias, cast
 
 import redis
 from hiredis import pack_command
@@ -69,15 +68,14 @@ def _with_text(command: Command) -> Command:
     return ("EVAL", known.text, *command[2:])
 
 
-@dataclass(frozen=True)
-class _Connections:
+class _Connections(NamedTuple):
     """The connection factory of one process, and its connections that are not in use."""
 
     pid: int
     factory: redis.ConnectionPool
     # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics). A list of free connections is
     # enough: list.append and list.pop are atomic.
-    free: list[Any] = field(default_factory=list)
+    free: list[Any]
 
 
 class RedisLink:
@@ -128,7 +126,7 @@ class RedisLink:
             command_packer=_Packer(),
         )
         # The parent's connections are dropped, not closed: their sockets belong to the parent.
-        made = self._made = _Connections(os.getpid(), factory)
+        made = self._made = _Connections(os.getpid(), factory, [])
         return made
 
     @property

@@ -18,17 +18,19 @@ from .scripts import script_with
 
 __all__ = ["checked", "describe_refusal", "error_words", "has_failed_in_script", "is_about_data", "is_out_of_memory"]
 
+# Patterns are compiled at their first use: every publisher loads this module, few are ever refused.
+
 #: How Redis names the place in a script that an error came from.
-_IN_SCRIPT = re.compile(r"script: ([0-9a-f]{40}), on @?user_script:(\d+)")
+_IN_SCRIPT = r"script: ([0-9a-f]{40}), on @?user_script:(\d+)"
 #: The same from older servers (Redis 6 and before: "Error running script (call to f_SHA): @user_script:3: ...").
 _RUNNING = ("Error running script", "@user_script", "Script killed by user")
 
-_COMMAND_OF_LINE = re.compile(r"redis\.p?call\(\s*'(\w+)'")
-_DENIED_COMMAND = re.compile(r"no permissions to run the '([\w|]+)' command")
-_UNKNOWN_COMMAND = re.compile(r"unknown command [`']?(\w+)", re.IGNORECASE)
+_COMMAND_OF_LINE = r"redis\.p?call\(\s*'(\w+)'"
+_DENIED_COMMAND = r"no permissions to run the '([\w|]+)' command"
+_UNKNOWN_COMMAND = r"(?i)unknown command [`']?(\w+)"
 
 #: Valkey names the user, whom this package shows nowhere.
-_USER = re.compile(r"User \S+ has")
+_USER = r"User \S+ has"
 
 #: The answers of Redis to a command in a script that the user may not run.
 _DENIED_IN_SCRIPT = ("can't run this command or subcommand", "ACL failure in script")
@@ -54,7 +56,7 @@ def has_failed_in_script(answer: object) -> bool:
     if not isinstance(answer, ResponseError):
         return False
     text = str(answer)
-    return _IN_SCRIPT.search(text) is not None or any(words in text for words in _RUNNING)
+    return re.search(_IN_SCRIPT, text) is not None or any(words in text for words in _RUNNING)
 
 
 #: Error replies to a script for temporary reasons or missing rights, not because of the data.
@@ -92,7 +94,7 @@ def error_words(error: Exception) -> str:
     # pipeline's command before the text, with all its data.
     text = str(error).rpartition("of pipeline caused error: ")[2]
     text = text.split("\n", 1)[0].split("with args", 1)[0].rstrip(" ,")
-    text = _USER.sub("the user has", text)
+    text = re.sub(_USER, "the user has", text)
     return f"{type(error).__name__}: {text}"[:200] if isinstance(error, ResponseError) else type(error).__name__
 
 
@@ -100,20 +102,20 @@ def _advice(error: Exception) -> str:
     text = str(error)
     if "Error compiling script" in text or "shebang" in text or "scripting engine" in text:
         return "the journal's scripts need Redis 7 or later, or Valkey"
-    found = _IN_SCRIPT.search(text)
+    found = re.search(_IN_SCRIPT, text)
     if found is not None and any(words in text for words in _DENIED_IN_SCRIPT):
         return _advice_in_script(found[1], int(found[2]))
     if isinstance(error, NoScriptError):  # also after EVAL: another command has that name, or a proxy answers
         return f"Redis does not know the script though it was sent with EVAL; {_RIGHTS}"
     if isinstance(error, NoPermissionError):
-        denied = _DENIED_COMMAND.search(text)
+        denied = re.search(_DENIED_COMMAND, text)
         right = (
             f"`ACL SETUSER <user> +{denied[1].lower()}`"
             if denied
             else "a key pattern, as in ~sockudo:* (with a namespace: ~NAMESPACE:sockudo:*)"
         )
         return f"allow it with {right}; {_RIGHTS}"
-    unknown = _UNKNOWN_COMMAND.search(text)
+    unknown = re.search(_UNKNOWN_COMMAND, text)
     if unknown is not None:
         return f"the journal needs {unknown[1].upper()} under its own name, in Redis 7 or later, or Valkey"
     return ""
@@ -123,7 +125,7 @@ def _advice_in_script(sha1: str, line_number: int) -> str:
     script = script_with(sha1)
     lines = script.text.split("\n") if script else []
     line = lines[line_number - 1] if 0 < line_number <= len(lines) else ""
-    commands = dict.fromkeys(name.lower() for name in _COMMAND_OF_LINE.findall(line))
+    commands = dict.fromkeys(name.lower() for name in re.findall(_COMMAND_OF_LINE, line))
     rights = " ".join(f"+{name}" for name in commands)
     where = f"script {script.name}, " if script else ""
     return f"{where}allow it with `ACL SETUSER <user> {rights}`; {_RIGHTS}" if rights else f"{where}{_RIGHTS}"

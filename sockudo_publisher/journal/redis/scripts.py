@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 from importlib.resources import files
+from typing import NamedTuple
 
 __all__ = ["Answer", "Script", "all_scripts", "name_of", "script", "script_with"]
 
@@ -72,8 +72,7 @@ class Answer(IntEnum):
     UNREADABLE = 6  # the head cannot be read; nothing was taken
 
 
-@dataclass(frozen=True)
-class Script:
+class Script(NamedTuple):
     """One operation: its name, text and SHA-1."""
 
     name: str
