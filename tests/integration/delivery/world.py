@@ -1,6 +1,6 @@
 """One Redis, a server model and any number of workers, with a clock that tests push.
 
-Time passes only when something sleeps or a test says so: :meth:`World.pass_time` moves what the journal
+Time passes only when something sleeps or a test says so: :meth:`DrainWorld.pass_time` moves what the journal
 has written down (pauses, due holds, starts of first attempts) into the past by so much, and the server's
 clock forward. So the real loop runs against the real Redis, and a window of two minutes takes no time.
 """
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import pytest
 import redis
 
 from sockudo_publisher.delivery.drain import DrainAgain, drain
@@ -40,7 +41,7 @@ class Died(BaseException):
 class Control:
     """What the loop asks of its worker; a test sets the fields."""
 
-    world: World
+    world: DrainWorld
     is_stopping: bool = False
     do_others_wait: bool = False
     slept: list[float] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Control:
         self.rung.append(self.world.journal.lanes_with_entries(range(self.world.lanes)))
 
 
-class World:
+class DrainWorld:
     """``lanes`` lanes of one app; :meth:`channel` names a channel of a lane."""
 
     def __init__(self, redis_url: str, client: redis.Redis, lanes: int = 2) -> None:
@@ -279,3 +280,30 @@ class World:
 def stopped(control: Control) -> Control:
     """The same worker, shutting down."""
     return replace(control, is_stopping=True)
+
+
+class At:
+    """Does something the n-th time the loop passes a point."""
+
+    def __init__(self, point: str, time: int = 1, then: object = None) -> None:
+        self.point, self.left, self.then = point, time, then
+        self.fired = False
+
+    def __call__(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                self.fired = True
+                if callable(self.then):
+                    self.then()
+                else:
+                    raise Died(point)
+
+
+def left_unknown(world: DrainWorld, count: int, **append: int) -> list[str]:
+    """Events whose first attempt ended unknown: all of them were accepted."""
+    ids = world.append(world.channel(), count, **append)
+    with pytest.raises(Died):
+        world.drain(at=At("posted"))
+    world.lose_leases()
+    return ids

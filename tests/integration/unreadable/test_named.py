@@ -14,7 +14,7 @@ from sockudo_publisher.journal.redis.refusal import checked, is_about_data
 from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
 from sockudo_publisher.journal.unreadable import as_count
-from tests.integration.delivery.world import APP, World
+from tests.integration.delivery.world import APP, DrainWorld
 from tests.integration.journal.conftest import lane, make_lane
 from tests.integration.journal.one_lane import OneLane
 from tests.integration.journal.raw import check_lane
@@ -174,7 +174,7 @@ def test_replay_that_fails_keeps_the_letter(lane: OneLane) -> None:
         ("memory", lambda client, key: client.set(key, "x")),
     ],
 )
-def test_advisory_record_begins_anew_and_is_counted(world: World, name: str, spoil: object) -> None:
+def test_advisory_record_begins_anew_and_is_counted(world: DrainWorld, name: str, spoil: object) -> None:
     """By the next take; until then it counts as absent."""
     key = getattr(AppKeys.of(APP), name)
     assert callable(spoil)
@@ -190,7 +190,7 @@ def test_advisory_record_begins_anew_and_is_counted(world: World, name: str, spo
     assert world.journal.shared.pause("busy", 0.0) == 1
 
 
-def test_rate_that_cannot_be_read_begins_anew(world: World) -> None:
+def test_rate_that_cannot_be_read_begins_anew(world: DrainWorld) -> None:
     """No lane waits for tokens that never come."""
     key = AppKeys.of(APP).rate
     for spoil in (
@@ -249,7 +249,7 @@ def test_only_whole_numbers_in_range_are_counts(text: object, number: int | None
     assert as_count(text) == number
 
 
-def test_keys_of_other_lanes_are_not_looked_at(world: World) -> None:
+def test_keys_of_other_lanes_are_not_looked_at(world: DrainWorld) -> None:
     """A lane whose key is of another type is passed over by all that look at many."""
     world.redis.set(lane_keys(APP, 0).stream, "x")
     world.redis.set(lane_keys(APP, 0).holds, "x")

@@ -22,11 +22,6 @@ MAX_NAME = 60
 
 #: Files that are longer, by the path below tests/.
 LONG_FILES: set[str] = {
-    "integration/delivery/test_drain.py",
-    "integration/delivery/test_drain_memory.py",
-    "integration/devserver/test_sockudo_conformance.py",
-    "integration/journal/test_journal_machine.py",
-    "integration/journal/test_take.py",
     "simulation/journal.py",
     "simulation/world.py",
     "unit/client/test_webhook.py",
