@@ -126,7 +126,7 @@ class Subscriber:
         self._readable.register(self._socket, select.POLLIN)
         try:
             # By this thread alone, as no two threads may use one TLS connection; then by the subscriber's.
-            self._take_frames(time.monotonic())
+            self._take_first_frames()
             self._wait(lambda: self._is_established, "connection_established")
             self.subscribe(*channels)
             self._thread.start()
@@ -296,6 +296,13 @@ class Subscriber:
             if not self._stop.is_set():
                 self.error = self._unreachable(str(error) or type(error).__name__)
 
+    def _take_first_frames(self) -> None:
+        """Those that came with the handshake: the server may close the connection in place of a greeting."""
+        try:
+            self._take_frames(time.monotonic())
+        except ConnectionResetError as error:
+            self.error = self._unreachable(str(error))
+
     def _has_bytes(self) -> bool:
         """Whether TLS has decrypted more than was taken: the system shows nothing of it."""
         return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
@@ -363,10 +370,12 @@ class Subscriber:
             if not chunk or len(self._buffer) > MAX_HEAD_BYTES:
                 raise self._unreachable("no WebSocket server")
         end = self._buffer.index(b"\r\n\r\n") + 4
-        protocol.receive_data(bytes(self._buffer[:end]))
+        head = bytes(self._buffer[:end])
+        protocol.receive_data(head)
         del self._buffer[:end]
         if protocol.state is not State.OPEN:
-            raise self._unreachable(str(protocol.handshake_exc or "no WebSocket server"))
+            status = head.partition(b"\r\n")[0].decode("latin-1")
+            raise self._unreachable(str(protocol.handshake_exc or f"no WebSocket server, it answered {status}"))
 
 
 def _parsed(at: float, frame: bytes) -> Received:

@@ -15,7 +15,7 @@ from tests.support.subscriber import Subscriber
 pytestmark = pytest.mark.integration
 
 
-def test_a_replay_gets_the_first_receipt_and_reaches_nobody(api: HttpApi, listener: Subscriber, name: str) -> None:
+def test_a_replay_gets_the_first_receipt_and_no_subscriber(api: HttpApi, listener: Subscriber, name: str) -> None:
     """By /events and by /batch_events, together with others or alone."""
     event = {"channel": name, "name": "e", "data": "d", "message_id": name}
     receipt = {"acknowledgement_id": name}

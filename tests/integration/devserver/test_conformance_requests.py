@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 def test_health_of_server_and_app_is_not_signed(api: HttpApi) -> None:
     """`/up` says OK, in the body and in a header; an unknown app is 404."""
-    for path, status, word in (("/up", 200, "OK"), (f"/up/{APP.id}", 200, "OK"), ("/up/nobody", 404, "NOT_FOUND")):
+    for path, status, word in (("/up", 200, "OK"), (f"/up/{APP.id}", 200, "OK"), ("/up/unknown", 404, "NOT_FOUND")):
         answer = api.plain("GET", path)
         assert (answer.status, answer.body, answer.headers["x-health-check"]) == (status, word.encode(), word)
 
@@ -39,7 +39,7 @@ MD5_MISSING = "body_md5 is required and must be non-empty in query parameters fo
 EXPIRED = "Timestamp expired or too far in the future"
 AUTH: dict[str, tuple[dict[str, Any], int, str, str]] = {
     "unknown key": (
-        {"parameters": {"auth_key": "nobody"}},
+        {"parameters": {"auth_key": "unknown"}},
         404,
         "app_not_found",
         "Application key not found or invalid: Invalid app key",
@@ -95,7 +95,7 @@ def test_a_clock_may_differ_by_ten_minutes(api: HttpApi, offset_s: int, status: 
     [{"x": "a b&c=ü+"}, {"Upper": "Case"}, {"empty": ""}, {"auth_version": "2.0"}],
     ids=["to be escaped", "upper case", "empty", "version"],
 )
-def test_further_parameters_are_signed_decoded_and_by_lower_case_name(api: HttpApi, parameters: dict[str, str]) -> None:
+def test_further_parameters_are_signed_decoded_in_lower_case(api: HttpApi, parameters: dict[str, str]) -> None:
     """And the version is not looked at."""
     answer = api.post("/events", {"channel": "c", "name": "e", "data": "d"}, parameters=parameters)
     assert (answer.status, answer.json) == (200, {"ok": True})
