@@ -27,7 +27,7 @@ PAST_S = 121.0
 
 
 def leave_unknown(world: DrainWorld, count: int) -> list[str]:
-    """Events that the server has taken, and whose answer nobody got."""
+    """Events that the server has taken, and whose answer was lost."""
     ids = world.append(world.channel(), count)
 
     def lost(body: bytes) -> NoReply:
@@ -41,7 +41,7 @@ def leave_unknown(world: DrainWorld, count: int) -> list[str]:
     return ids
 
 
-def test_frozen_between_the_look_at_the_lease_and_the_request_the_batch_comes_twice(world: DrainWorld) -> None:
+def test_worker_frozen_before_its_request_may_send_twice(world: DrainWorld) -> None:
     """The successor has delivered and the server forgotten it: that batch comes again, once, and nothing counts it."""
     world.append(world.channel(), 10)
 
@@ -59,7 +59,7 @@ def test_frozen_between_the_look_at_the_lease_and_the_request_the_batch_comes_tw
     assert world.depth() == 0
 
 
-def test_frozen_there_for_less_than_the_window_nothing_comes_twice(world: DrainWorld) -> None:
+def test_worker_frozen_there_within_the_window_sends_once(world: DrainWorld) -> None:
     """The server answers with the first receipts."""
     world.append(world.channel(), 10)
 
@@ -95,7 +95,7 @@ def test_request_that_arrives_when_its_sender_has_given_up(world: DrainWorld, is
     assert world.counts() == {"settled": 15}
 
 
-def test_clock_of_redis_that_was_set_back_makes_what_is_in_flight_uncertain(world: DrainWorld) -> None:
+def test_redis_clock_set_back_makes_events_in_flight_uncertain(world: DrainWorld) -> None:
     """A failover to a clock an hour behind: the first attempt lies ahead, so its time counts as unknown."""
     leave_unknown(world, 10)
     world.pass_time(PAST_S)

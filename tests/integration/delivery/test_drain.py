@@ -35,7 +35,7 @@ def test_batches_form_by_themselves_within_their_bounds(world: DrainWorld) -> No
     world.check()
 
 
-def test_bulk_beside_single_events_keeps_the_order_of_the_appends(world: DrainWorld) -> None:
+def test_bulk_beside_single_events_keeps_the_append_order(world: DrainWorld) -> None:
     """`publish_many` beside `delay` on one channel."""
     channel = world.channel()
     for count in (1, 250, 1, 3, 100, 1):
@@ -45,7 +45,7 @@ def test_bulk_beside_single_events_keeps_the_order_of_the_appends(world: DrainWo
     assert world.counts() == {"settled": 356}
 
 
-def test_lane_that_somebody_drains_is_left_alone(world: DrainWorld) -> None:
+def test_lane_that_another_worker_drains_is_left_alone(world: DrainWorld) -> None:
     """Its holder sees our entries."""
     world.append(world.channel(), 3)
 
@@ -78,7 +78,7 @@ def add_newer_entry(world: DrainWorld, lane: int = 0) -> None:
     world.redis.xadd(lane_keys(APP, lane).stream, {"v": "2", "z": "who knows"})
 
 
-def test_entry_of_a_newer_release_is_left_and_said(world: DrainWorld, caplog: pytest.LogCaptureFixture) -> None:
+def test_entry_of_a_newer_release_is_left_and_logged(world: DrainWorld, caplog: pytest.LogCaptureFixture) -> None:
     """What is before it goes out; it stays, with all behind it, for a newer worker."""
     world.append(world.channel(), 5)
     add_newer_entry(world)
@@ -105,7 +105,7 @@ def test_slice_ends_when_another_lane_waits(world: DrainWorld, monkeypatch: pyte
     world.check()
 
 
-def test_slice_goes_on_when_nobody_waits(world: DrainWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slice_goes_on_when_no_lane_waits(world: DrainWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     """One look in Redis, and on."""
     monkeypatch.setattr(run_module, "SLICE_S", 0.0)
     world.append(world.channel(), 100)

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.integration
 
 
 def beats(edge: Edge, count: int) -> list[MemoryReport]:
-    """So many beats of five seconds each."""
+    """This number of beats, five seconds each."""
     reports = []
     for _ in range(count):
         reports.append(edge.canaries.beat(range(edge.world.lanes)))
@@ -28,7 +28,7 @@ def beats(edge: Edge, count: int) -> list[MemoryReport]:
 
 
 def age_canaries(world: DrainWorld, seconds: float) -> None:
-    """So much later for all that is known of canaries."""
+    """Move all that is known of canaries into the past."""
     ms, keys = int(seconds * 1000), AppKeys.of(APP)
     world.pass_time(seconds)
     for key in (keys.canaries, keys.canary_answers):
@@ -66,7 +66,7 @@ def test_beats_of_a_window_say_that_the_server_remembers(world: DrainWorld, edge
     assert len(world.server.requests) < 48 * 3, "cheap"
 
 
-def test_memory_that_is_lost_is_told_at_the_next_beats_and_forgiven_after_a_window(world: DrainWorld, edge: Edge) -> None:
+def test_lost_dedup_memory_is_reported_for_one_window(world: DrainWorld, edge: Edge) -> None:
     """One forgotten id counts for a whole window."""
     world.server.ttl_s = WINDOW_S
     beats(edge, 30)
@@ -128,7 +128,7 @@ def test_stale_canaries_do_not_keep_others_from_being_asked(world: DrainWorld, e
 
 
 def test_finding_of_the_canary_is_what_comes_back(edge: Edge) -> None:
-    """`after_trouble` tells the loop what became of its request."""
+    """`after_trouble` answers the loop with the outcome of its request."""
     edge.replies = [Reply(500, b"", {})]
     assert edge.canaries.after_trouble(0, 5.0).finding.outcome is Outcome.UNKNOWN
     assert edge.canaries.after_trouble(0, 5.0) == CanaryResult(Finding(Outcome.ACCEPTED))

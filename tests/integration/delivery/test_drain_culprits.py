@@ -79,8 +79,10 @@ def test_poison_item_is_buried_alone_with_the_servers_words(world: DrainWorld, p
 @pytest.mark.parametrize(
     ("fault", "maybe"), [(None, "0"), (AnswerLost(), "1")], ids=["answered", "an earlier attempt ended unknown"]
 )
-def test_conflict_says_whether_it_may_have_been_delivered(world: DrainWorld, fault: model.Fault | None, maybe: str) -> None:
-    """Our bytes never change: somebody else used the id, or an earlier attempt of ours is out."""
+def test_conflict_says_whether_it_may_have_been_delivered(
+    world: DrainWorld, fault: model.Fault | None, maybe: str
+) -> None:
+    """Our bytes never change: another program used the id, or our earlier attempt is out."""
     ids = world.append(world.channel(), 8)
     world.server.foreign = {ids[5]}
     world.server.faults.append(fault)

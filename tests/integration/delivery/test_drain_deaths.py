@@ -167,7 +167,7 @@ def test_two_holders_never_both_send_after_a_freeze(world: DrainWorld) -> None:
 
 
 def test_lease_lost_with_the_answer_in_hand_is_taken_again(world: DrainWorld) -> None:
-    """If nobody took it: settling now spares a resend."""
+    """If no other worker has it: settling now spares a resend."""
     world.append(world.channel(), 10)
 
     def lease_runs_out(body: bytes) -> Reply | NoReply:
@@ -216,7 +216,7 @@ def test_marker_that_redis_lost_is_not_settled(world: DrainWorld) -> None:
 
 @pytest.mark.parametrize("culprit", ["stuck", "poison", "uncertain"])
 def test_culprit_whose_marker_redis_lost_is_asked_about_again(world: DrainWorld, culprit: str) -> None:
-    """After a failover nobody leaves on the word of another marker, and the drain goes on."""
+    """After a failover no item leaves under another marker, and the drain goes on."""
     ids = world.append(world.channel(), 3)
     if culprit == "stuck":
         world.server.claim(ids[1], world.channel())
@@ -276,7 +276,7 @@ def test_item_that_redis_gives_back_is_not_settled_past(world: DrainWorld) -> No
     world.check()
 
 
-def test_holder_that_takes_its_lease_again_knows_what_was_held_meanwhile(world: DrainWorld) -> None:
+def test_lease_that_is_taken_again_reads_the_holds_anew(world: DrainWorld) -> None:
     """A successor held a channel and was gone: that channel's later items must not overtake the stuck one."""
     stuck, other = world.channel("stuck"), world.channel("other")
     world.append(other, 5)
@@ -299,7 +299,7 @@ def test_holder_that_takes_its_lease_again_knows_what_was_held_meanwhile(world: 
     world.check()
 
 
-def test_run_that_fails_renews_no_lease_and_keeps_no_right_to_probe(world: DrainWorld) -> None:
+def test_failed_run_keeps_no_lease_and_no_right_to_probe(world: DrainWorld) -> None:
     """An error out of the loop (Redis away, a bug): others take over when the lease has run out."""
     world.append(world.channel(), 5)
     world.meet_trouble()

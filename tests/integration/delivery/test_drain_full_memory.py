@@ -115,7 +115,7 @@ def test_claim_of_another_request_is_searched_as_ever(world: DrainWorld, edge: F
 
 
 def test_planting_itself_is_answered_in_progress(world: DrainWorld, edge: FreshEdge) -> None:
-    """An id that nobody else has is in progress: proof enough."""
+    """An id that no other program has is in progress: proof enough."""
     parks(world)
     ids = world.append(world.channel(), 4)
     world.server.faults = [Lie(0)]
@@ -163,7 +163,7 @@ def test_refused_batch_is_not_searched_in_a_full_memory(world: DrainWorld, edge:
 
 
 @pytest.mark.parametrize("most_items", [1, 4, 9])
-def test_server_that_takes_small_batches_is_asked_in_small_batches(
+def test_server_of_small_batches_receives_canaries_in_small_ones(
     world: DrainWorld, edge: FreshEdge, most_items: int
 ) -> None:
     """Ten canaries at once are too many for it, which says nothing of its memory."""
@@ -414,7 +414,7 @@ def test_first_forgotten_canary_ends_the_questions(world: DrainWorld, edge: Fres
 
 @pytest.mark.parametrize("at", [0, 1, 5])
 def test_unclear_answer_is_no_verdict(world: DrainWorld, edge: FreshEdge, at: int) -> None:
-    """The loop is told what became of the request."""
+    """The loop receives the outcome of the request."""
     conflict: Reply | NoReply = model.CONFLICT
     edge.replies = [model.receipts([str(n) for n in range(FRESH)]), *[conflict] * FRESH]
     edge.replies[at] = Reply(500, b"", {})

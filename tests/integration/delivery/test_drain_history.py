@@ -16,7 +16,7 @@ from tests.unit.delivery.model import AnswerLost
 pytestmark = pytest.mark.integration
 
 
-def test_uncertain_events_in_history_are_settled_and_counted_apart(world: DrainWorld, edge: Edge) -> None:
+def test_uncertain_events_in_history_are_settled_and_counted(world: DrainWorld, edge: Edge) -> None:
     """Runs of recorded ones leave, the others are sent again, in order; each item is looked up once."""
     ids = left_unknown(edge, 10)
     edge.history = {ids[n] for n in (0, 1, 2, 5, 9)}

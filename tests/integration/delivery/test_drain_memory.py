@@ -17,7 +17,7 @@ from tests.integration.delivery.world import APP, Control, Died, DrainWorld
 pytestmark = pytest.mark.integration
 
 
-def test_unknown_outcome_is_uncertain_at_once_where_the_server_forgets(world: DrainWorld, edge: Edge) -> None:
+def test_unknown_outcome_is_uncertain_if_the_server_forgets(world: DrainWorld, edge: Edge) -> None:
     """Policy `resend`: sent again, counted as after the window."""
     left_unknown(edge, 10)
     forgets(world)
@@ -25,7 +25,7 @@ def test_unknown_outcome_is_uncertain_at_once_where_the_server_forgets(world: Dr
     assert world.counts() == {"settled": 10, "resent_after_window": 10}
 
 
-def test_unknown_outcome_is_parked_at_once_where_the_server_forgets(world: DrainWorld, edge: Edge) -> None:
+def test_unknown_outcome_is_parked_if_the_server_forgets(world: DrainWorld, edge: Edge) -> None:
     """Policy `park`: a dead letter that says why; what was never sent goes out."""
     ids = left_unknown(edge, 3)
     fresh = world.append(world.channel(), 2)
@@ -68,7 +68,7 @@ def test_canaries_are_asked_before_anything_is_resent(world: DrainWorld, edge: E
 
 
 def test_server_that_kept_its_memory_is_resent_to(world: DrainWorld, edge: Edge) -> None:
-    """Three canaries older than the trouble say so, each is gone; one new is planted."""
+    """Three canaries older than the trouble show it, each is gone; one new is planted."""
     edge.plant(70, 80, 95, 100, 110)
     ids = meet_trouble(edge)
     edge.drain()
@@ -82,7 +82,7 @@ def test_server_that_kept_its_memory_is_resent_to(world: DrainWorld, edge: Edge)
     world.check()
 
 
-def test_every_prober_asks_and_not_only_one_with_something_to_resend(world: DrainWorld, edge: Edge) -> None:
+def test_prober_without_events_to_resend_repeats_canaries_too(world: DrainWorld, edge: Edge) -> None:
     """The pause that it ends lets other lanes resend theirs."""
     edge.plant(100)
     ids = meet_trouble(edge)
@@ -165,7 +165,7 @@ def test_without_canaries_the_setting_is_all_there_is(world: DrainWorld, edge: E
     world.check()
 
 
-def test_full_redis_keeps_nobody_from_asking(world: DrainWorld, edge: Edge) -> None:
+def test_full_redis_keeps_no_prober_from_asking(world: DrainWorld, edge: Edge) -> None:
     """Nor another lane from hearing what the canaries said: it would resend what is forgotten."""
     edge.plant(100)
     other = world.append(world.channel("b", 1), 3)
@@ -222,7 +222,7 @@ def test_right_to_probe_is_renewed_right_before_the_batch(world: DrainWorld, edg
     world.check()
 
 
-def test_right_to_probe_that_another_took_meanwhile_lets_no_batch_out(world: DrainWorld, edge: Edge) -> None:
+def test_prober_that_lost_the_right_to_probe_sends_no_batch(world: DrainWorld, edge: Edge) -> None:
     """It ran out behind the canaries, and another asks the server by now: two would."""
     world.append(world.channel(), 3)
     world.meet_trouble()
@@ -240,7 +240,7 @@ def test_right_to_probe_that_another_took_meanwhile_lets_no_batch_out(world: Dra
     world.check()
 
 
-def test_prober_that_dies_with_its_canaries_out_leaves_nothing_marked(world: DrainWorld, edge: Edge) -> None:
+def test_prober_that_dies_while_canaries_are_out_leaves_no_mark(world: DrainWorld, edge: Edge) -> None:
     """Never sent is never uncertain: a successor asks when the lease is over, and the events are new to it."""
     ids = world.append(world.channel(), 3)
     world.meet_trouble()
@@ -258,7 +258,7 @@ def test_prober_that_dies_with_its_canaries_out_leaves_nothing_marked(world: Dra
     world.check()
 
 
-def test_prober_whose_events_leave_unsent_ends_the_pause_by_its_canary(world: DrainWorld, edge: Edge) -> None:
+def test_canary_ends_the_pause_when_the_events_leave_unsent(world: DrainWorld, edge: Edge) -> None:
     """The server answers: the other lanes must not wait until this one is released."""
     edge.plant(100)
     meet_trouble(edge)
@@ -271,7 +271,7 @@ def test_prober_whose_events_leave_unsent_ends_the_pause_by_its_canary(world: Dr
     assert not world.is_probing()
 
 
-def test_pause_over_nothing_ends_when_the_server_answers_a_canary(world: DrainWorld, edge: Edge) -> None:
+def test_pause_of_an_empty_app_ends_with_an_answered_canary(world: DrainWorld, edge: Edge) -> None:
     """What waited has expired: nothing is left to ask with, and the app would count as paused for ever."""
     world.journal.shared.pause("misconfigured", 0.0, "HTTP 401")
     edge.replies = [Reply(401, b"", {})]

@@ -101,7 +101,7 @@ class Accidents:
             self.is_inside = False
 
 
-#: DRAIN_EXAMPLES asks for so many days at random; CI asks the same 60 each time.
+#: DRAIN_EXAMPLES is the number of days at random; CI asks the same 60 each time.
 examples = int(os.environ.get("DRAIN_EXAMPLES", "0"))
 
 

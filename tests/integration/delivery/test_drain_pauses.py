@@ -72,7 +72,7 @@ def test_events_never_sent_are_never_uncertain(world: DrainWorld, on_uncertain: 
     ],
     ids=["refused", "busy", "too large", "too many"],
 )
-def test_death_before_the_pause_or_limit_is_written_leaves_no_mark(
+def test_death_before_pause_or_limit_is_written_leaves_no_mark(
     world: DrainWorld, monkeypatch: pytest.MonkeyPatch, reply: Reply | NoReply
 ) -> None:
     """The mark goes first: what was never sent would become uncertain else."""
@@ -134,7 +134,7 @@ def test_misconfigured_pauses_loudly_and_loses_nothing(
 
 
 def test_one_prober_at_a_time_over_lanes_and_workers(world: DrainWorld) -> None:
-    """While one asks, nobody else sends; its accepted probe ends the pause and rings every lane with entries."""
+    """While one probes, no other worker sends; its accepted probe ends the pause and rings every lane with entries."""
     world.append(world.channel("a", 0), 5)
     world.append(world.channel("b", 1), 5)
     world.meet_trouble()
@@ -177,7 +177,7 @@ def test_failed_probe_prolongs_the_pause_and_lets_another_ask(world: DrainWorld)
 
 
 def test_prober_that_dies_is_replaced_when_its_right_runs_out(world: DrainWorld) -> None:
-    """Nobody waits for a dead worker longer than for its lanes."""
+    """No worker waits for a dead one longer than for its lanes."""
     world.append(world.channel(), 5)
     world.meet_trouble()
     world.pass_time(5)
@@ -204,8 +204,8 @@ def test_late_answer_of_a_lane_that_did_not_probe_ends_no_pause(world: DrainWorl
     world.journal.shared.resume()
 
 
-def test_prober_that_was_frozen_behind_its_answer_ends_no_later_pause(world: DrainWorld) -> None:
-    """Another has probed since, and the server is in trouble anew: nobody would ask whether it still remembers."""
+def test_prober_frozen_after_its_answer_ends_no_later_pause(world: DrainWorld) -> None:
+    """Another has probed since, and the server is in trouble anew: no canary would show whether it still remembers."""
     first, second = world.channel("a", 0), world.channel("b", 1)
     world.append(first, 1)
     world.meet_trouble()
@@ -229,7 +229,7 @@ def test_prober_that_was_frozen_behind_its_answer_ends_no_later_pause(world: Dra
     world.check()
 
 
-def test_rest_that_the_server_asked_for_meanwhile_outlasts_the_probers_answer(world: DrainWorld) -> None:
+def test_longer_pause_outlasts_the_answer_of_an_earlier_probe(world: DrainWorld) -> None:
     """A request that was in flight before the pause brings a Retry-After while the prober's is on its way."""
     world.append(world.channel("a", 0), 1)
     world.meet_trouble()
@@ -268,7 +268,7 @@ def test_batch_that_grew_too_old_before_it_left_is_parked(world: DrainWorld) -> 
     assert world.counts() == {"parked_uncertain": 3}
 
 
-def test_fresh_batch_whose_process_was_frozen_before_it_left_is_new_again(world: DrainWorld) -> None:
+def test_batch_frozen_before_its_request_is_new_again(world: DrainWorld) -> None:
     """It was never sent: it is not marked as if it were, and is sent under a lease that surely lasts."""
     ids = world.append(world.channel(), 3)
     journal = world.worker()

@@ -1,4 +1,4 @@
-"""The rate limit in the loop: never more than the rate, whoever sends; order and exactly-once as ever."""
+"""The rate limit in the loop: never more than the rate over all workers; order and exactly-once as ever."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_long_wait_gives_the_slot_back(world: DrainWorld) -> None:
     world.check()
 
 
-def test_unreachable_server_is_not_asked_faster_for_having_a_limit(world: DrainWorld) -> None:
+def test_rate_limit_does_not_shorten_waits_for_an_away_server(world: DrainWorld) -> None:
     """An attempt that did not leave costs its tokens; events wait, none is lost."""
     world.append(world.channel(), 5)
     world.server.faults = [NotSent()]

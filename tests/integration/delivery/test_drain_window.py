@@ -13,7 +13,7 @@ from tests.integration.delivery.world import SOON_MS, At, Died, DrainWorld, left
 pytestmark = pytest.mark.integration
 
 
-def test_resend_policy_sends_uncertain_events_again_and_counts_them(world: DrainWorld) -> None:
+def test_resend_policy_resends_and_counts_uncertain_events(world: DrainWorld) -> None:
     """At least once: the server has forgotten them."""
     left_unknown(world, 10)
     world.pass_time(121)
@@ -40,8 +40,8 @@ def test_window_that_ends_during_the_resend_is_counted(world: DrainWorld) -> Non
     assert world.counts() == {"settled": 10, "resent_after_window": 10}
 
 
-def test_worker_killed_before_it_connects_leaves_events_uncertain_though_they_never_left(world: DrainWorld) -> None:
-    """Nobody can tell it from a request that was sent: under `park` they are parked, and say that they may be out."""
+def test_worker_killed_before_connecting_leaves_events_uncertain(world: DrainWorld) -> None:
+    """The journal cannot tell it from a request that was sent: under `park` they are parked with `maybe_delivered`."""
     ids = world.append(world.channel(), 3)
     with pytest.raises(Died):
         world.drain(at=At("taken"))
@@ -64,7 +64,7 @@ def test_resend_inside_the_window_is_not_counted_as_late(world: DrainWorld) -> N
     world.check()
 
 
-def test_park_policy_parks_uncertain_events_and_the_channel_flows_on(world: DrainWorld) -> None:
+def test_park_policy_parks_uncertain_events_and_sends_the_rest(world: DrainWorld) -> None:
     """At most once: each becomes a dead letter `uncertain`, what was never sent goes out."""
     ids = left_unknown(world, 10)
     world.pass_time(86)
@@ -113,7 +113,7 @@ def test_park_policy_parks_a_stuck_item_and_its_channel_flows_on(world: DrainWor
 
 @pytest.mark.parametrize("on_uncertain", ["resend", "park"])
 def test_uncertain_event_past_its_expiry_is_only_counted(world: DrainWorld, on_uncertain: str) -> None:
-    """Nobody wants it any more, and it may have been delivered: `expired_uncertain`, no dead letter."""
+    """No caller wants it any more, and it may have been delivered: `expired_uncertain`, no dead letter."""
     world.policy = Policy(on_uncertain=on_uncertain)  # type: ignore[arg-type]
     soon = world.journal.now_ms() + SOON_MS
     ids = left_unknown(world, 3, expires_ms=soon)

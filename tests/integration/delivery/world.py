@@ -1,7 +1,7 @@
 """One Redis, a server model and any number of workers, with a clock that tests push.
 
-Time passes only when something sleeps or a test says so: :meth:`DrainWorld.pass_time` moves what the journal
-has written down (pauses, due holds, starts of first attempts) into the past by so much, and the server's
+Time passes only in a sleep or where a test calls :meth:`DrainWorld.pass_time`. It moves what the journal
+has written down (pauses, due holds, starts of first attempts) into the past, and the server's
 clock forward. So the real loop runs against the real Redis, and a window of two minutes takes no time.
 """
 
@@ -109,7 +109,7 @@ class DrainWorld:
             time.sleep(0.01)
 
     def pass_time(self, seconds: float) -> None:
-        """So much later. Not while a batch is in hand: its marker would not be the journal's any more."""
+        """Let this time pass. Not while a batch is in hand: its marker would not be the journal's any more."""
         self.ahead_s += seconds
         ms = int(seconds * 1000)
         pause = AppKeys.of(APP).pause
@@ -132,7 +132,7 @@ class DrainWorld:
                     self.redis.hset(state, "marker", b"%d %s" % (int(first) - ms, rest))
 
     def _age(self, stream: str, ms: int) -> None:
-        """Held items began to be sent so much earlier."""
+        """Held items began to be sent this much earlier."""
         entries = self.redis.xrange(stream)
         self.redis.delete(stream)
         for entry, fields in entries:
@@ -159,7 +159,7 @@ class DrainWorld:
         return next(one for one in (f"{name}-{n}" for n in itertools.count()) if lane_of(one, self.lanes) == lane)
 
     def append(self, channel: str, count: int = 1, *, expires_ms: int = 0, pack: bool = True) -> list[str]:
-        """So many events at the tail; answers their ids."""
+        """Append this number of events; answers their ids."""
         ids = [f"e{next(self._numbers)}" for _ in range(count)]
         return self.append_items([(channel, one) for one in ids], expires_ms=expires_ms, pack=pack)
 

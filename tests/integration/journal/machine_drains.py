@@ -20,7 +20,7 @@ from tests.integration.journal.raw import Lane, Queue, Waiting, base, hold_base,
 
 
 class Drains(RuleBasedStateMachine):
-    """What the rules of the machine share: drains, and what is compared after each step of theirs."""
+    """What the rules of the machine share: drains, and what is compared after each step."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class Drains(RuleBasedStateMachine):
         return self.client.get(self.key(run)) == run.holder.lease.token.encode()
 
     def zombies(self) -> list[Run]:
-        """Whoever lost its lease, and may still act."""
+        """Runs that lost their lease, and may still act."""
         return [run for run in self.runs if not self.holds_lease(run)]
 
     def end(self, run: Run) -> None:
@@ -81,7 +81,7 @@ class Drains(RuleBasedStateMachine):
     def attempt(
         self, data: st.DataObject, who: int, lane: int, channel: str | None, limit: tuple[int, int], what: str
     ) -> None:
-        """The lease if nobody has it, a batch if there is none, and what follows."""
+        """The lease if it is free, a batch if there is none, and what follows."""
         run = self.leased(who, lane, channel)
         if run.batch is None:
             self.take(run, limit)
@@ -119,7 +119,7 @@ class Drains(RuleBasedStateMachine):
         return self.runs[-1]
 
     def acquire_in_vain(self, who: int, lane: int, channel: str | None) -> None:
-        """A doorbell for a queue that somebody drains, or for a hold that is over, finds nothing and leaves nothing."""
+        """A doorbell for a queue with a holder, or for a hold that is over, finds nothing and leaves nothing."""
         prefix = base(APP, lane) if channel is None else hold_base(APP, lane, channel)
         if self.client.exists(f"{prefix}:lease") or (channel is not None and channel not in self.lane(lane).holds):
             assert self.parts.journals[who].acquire(lane, channel) is None
@@ -134,7 +134,7 @@ class Drains(RuleBasedStateMachine):
             assert self.holds_lease(run)
             return
         else:
-            assert not before.entries, "nobody would drain it"
+            assert not before.entries, "no worker would drain it"
         assert not self.client.exists(self.key(run))
         if run.holder.channel is None and not before.entries:
             assert not self.lane(run.holder.keys.lane).armed, "the next append rings"
@@ -206,7 +206,7 @@ class Drains(RuleBasedStateMachine):
             assert batch.resent == (clock is not None)
             if clock is not None:
                 assert first_ms == int(clock)
-        # It ends only where a limit, the marker or the clock says so.
+        # It ends only at a limit, at the marker's end or where the clock differs.
         rest = kept.items[len(bodies) :]
         # An entry that goes unparsed is counted whole, with those of its items that are settled.
         size += self.settled_bytes(run, kept.items[0])

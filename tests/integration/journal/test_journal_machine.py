@@ -58,7 +58,7 @@ items = st.tuples(
     st.sampled_from([0, 0, 0, 0, FUTURE, PAST]),
 )
 limits = st.tuples(st.sampled_from([1, 2, 3, 5, 100]), st.sampled_from([1, 30, 90, 10_000]))
-someone = st.integers(0, 1)
+workers = st.integers(0, 1)
 #: Events that a lane may hold; 0 = any number.
 backlogs = st.sampled_from([0, 0, 0, 2, 5])
 outcomes = st.sampled_from(
@@ -98,7 +98,7 @@ class JournalMachine(Drains):
 
     @rule(
         given=st.lists(items, min_size=1, max_size=9),
-        who=someone,
+        who=workers,
         on_refusal=st.sampled_from(OnRefusal),
         limit=backlogs,
     )
@@ -127,7 +127,7 @@ class JournalMachine(Drains):
 
     @rule(
         given=st.lists(st.tuples(items, st.sampled_from("kl"), st.sampled_from("12")), min_size=1, max_size=5),
-        who=someone,
+        who=workers,
         on_refusal=st.sampled_from(OnRefusal),
         limit=backlogs,
     )
@@ -176,18 +176,18 @@ class JournalMachine(Drains):
 
     # -- holders ------------------------------------------------------------------------------------
 
-    @rule(data=st.data(), who=someone, lane=st.integers(0, LANES - 1), limit=limits, what=outcomes)
+    @rule(data=st.data(), who=workers, lane=st.integers(0, LANES - 1), limit=limits, what=outcomes)
     def work(self, data, who, lane, limit, what) -> None:
         """An attempt of a lane."""
         self.attempt(data, who, lane, None, limit, what)
 
-    @rule(data=st.data(), who=someone, lane=st.integers(0, LANES - 1), limit=limits)
+    @rule(data=st.data(), who=workers, lane=st.integers(0, LANES - 1), limit=limits)
     def stick(self, data, who, lane, limit) -> None:
         """An attempt of a lane that ends with an item stuck in the server."""
         self.attempt(data, who, lane, None, limit, "hold")
 
     @precondition(lambda self: any(self.lane(lane).holds for lane in range(LANES)))
-    @rule(data=st.data(), who=someone, limit=limits, what=outcomes)
+    @rule(data=st.data(), who=workers, limit=limits, what=outcomes)
     def work_on_hold(self, data, who, limit, what) -> None:
         """An attempt of a held channel."""
         places = [(lane, name) for lane in range(LANES) for name in sorted(self.lane(lane).holds)]
@@ -198,7 +198,7 @@ class JournalMachine(Drains):
     @precondition(lambda self: self.zombies())
     @rule(data=st.data(), what=st.sampled_from(["settle", "hold", "bury", "unmark", "take", "release", "renew"]))
     def zombie(self, data, what) -> None:
-        """Whoever lost the lease changes nothing, whatever it tries."""
+        """A run that lost its lease changes nothing, whatever it tries."""
         run = data.draw(st.sampled_from(self.zombies()))
         if run.batch is None and what in ("settle", "hold", "bury", "unmark"):
             what = "take"
@@ -244,7 +244,7 @@ class JournalMachine(Drains):
 
     @rule(
         what=st.sampled_from(["flush", "sweep", "schedule", "acquire lane", "acquire hold"]),
-        who=someone,
+        who=workers,
         channel=st.sampled_from(CHANNELS),
         key=st.sampled_from("kl"),
         fingerprint=st.sampled_from("12"),
@@ -354,6 +354,7 @@ class JournalMachine(Drains):
         assert not list(self.client.scan_iter("*:gone")), "nothing is left of what has left"
 
 
+@pytest.mark.parametrize("count", [examples] if examples else [15, pytest.param(60, marks=pytest.mark.long)])
 def test_nothing_is_lost_repeated_or_reordered_whatever_happens(redis_url, count):
     """Any order of appends, takes, settles, holds, burials, crashes, expiries, zombies, flushes and replays."""
     with redis.Redis.from_url(redis_url) as client:

@@ -179,7 +179,7 @@ class TestMarker:
         lane.append_to(("a", b"1"), ("b", b"2"))
         holder = lane.acquire()
         batch = lane.take(holder)
-        lane.client.zadd(f"{lane.base}:holds", {"a": 0})  # held by somebody else meanwhile
+        lane.client.zadd(f"{lane.base}:holds", {"a": 0})  # held by another worker meanwhile
         holder.held.add("a")
         after = lane.take(holder)
         assert bodies_of(after) == [b"2"]
@@ -190,7 +190,7 @@ class TestMarker:
 
 
 class TestVersions:
-    def test_a_newer_entry_is_left_and_named_and_nobody_drains_it(self, lane: OneLane) -> None:
+    def test_a_newer_entry_is_left_and_named_and_not_drained(self, lane: OneLane) -> None:
         """A rolling upgrade: a new producer, an old worker. What is before it goes, what is behind it waits."""
         lane.append(b"1")
         lane.client.xadd(f"{lane.base}:stream", {"v": "2", "anything": "else"})
@@ -258,7 +258,7 @@ class TestExpiry:
         assert not lane.client.exists(f"{lane.base}:gone"), "nothing is left of what has left"
 
     def test_only_expired_items_move_the_head_without_a_request(self, lane: OneLane) -> None:
-        """The lane is empty afterwards, and says so."""
+        """The lane is empty afterwards, and its depth is 0."""
         lane.append(b"1", b"2", expires_ms=PAST)
         lane.append(b"3", expires_ms=PAST)
         holder = lane.acquire()

@@ -21,7 +21,7 @@ META = b'{"n":[%d],"c":["c-0"]}' % len(ONE)
 
 #: What one entry may hold instead of what the journal writes; none of it says where its items are.
 UNREADABLE: dict[str, dict[str, bytes]] = {
-    "no field of ours": {"x": b"1"},
+    "no known field": {"x": b"1"},
     "no version": {"n": b"1", "x": b"0", "m": META, "b": ONE},
     "an empty version": {"v": b"", "n": b"1", "x": b"0", "m": META, "b": ONE},
     "a version that is no number": {"v": b"one", "n": b"1", "x": b"0", "m": META, "b": ONE},
@@ -126,7 +126,7 @@ def test_whole_pack_needs_no_meta(world: DrainWorld, meta: bytes) -> None:
     world.append(world.channel(), 1)
     world.drain()
     assert letters_of(world) == []
-    world.redis.hset(lane_keys(APP, 0).state, "depth", 0)  # nobody had counted it
+    world.redis.hset(lane_keys(APP, 0).state, "depth", 0)  # it was not counted
     world.check()
 
 
@@ -298,7 +298,7 @@ def test_unreadable_marker_covers_one_batch_at_an_unknown_time(world: DrainWorld
 @pytest.mark.parametrize("head", [*GARBAGE[1:10], b"2", b"3", b"100"])
 @pytest.mark.parametrize("policy", ["resend", "park"])
 def test_unreadable_head_loses_nothing(world: DrainWorld, head: bytes, policy: str) -> None:
-    """What had left may go out once more, or is parked: both are told; the server remembers the resent ones."""
+    """What had left may go out once more, or is parked: both are reported; the server remembers the resent ones."""
     world.policy = type(world.policy)(batch_max_events=4, on_uncertain=policy)
     world.journal._batch_max_events = 4
     ids = world.append(world.channel(), 2) + world.append(world.channel(), 4)
@@ -311,7 +311,7 @@ def test_unreadable_head_loses_nothing(world: DrainWorld, head: bytes, policy: s
 
 
 def test_held_channel_with_an_unreadable_clock_is_uncertain(world: DrainWorld) -> None:
-    """Its event is kept: it was sent, nobody knows when."""
+    """Its event is kept: it was sent at an unknown time."""
     world.policy = type(world.policy)(on_uncertain="park")
     channel = world.channel()
     [one] = world.append(channel)
@@ -380,7 +380,7 @@ def test_whatever_lies_in_gone_is_passed_over(world: DrainWorld) -> None:
 
 
 def test_lease_without_an_end_runs_out(world: DrainWorld) -> None:
-    """Of any type: each of ours has an end, and a holder that lives renews it."""
+    """Of any type: each lease has an end, and a living holder renews it."""
     keys = lane_keys(APP, 0)
     world.append(world.channel(), 1)
     for make in (lambda: world.redis.set(keys.lease, "x"), lambda: world.redis.hset(keys.lease, "a", "b")):
@@ -477,7 +477,7 @@ def test_stopped_worker_repairs_and_leaves(world: DrainWorld) -> None:
 
 
 def test_answer_lost_over_a_spoiled_pack(world: DrainWorld) -> None:
-    """What is not known to be delivered, and cannot be read any more, is told as that."""
+    """What is not known to be delivered, and cannot be read any more, is reported as that."""
     channel = world.channel()
     world.append(channel, 1)
     world.append(channel, 1)
