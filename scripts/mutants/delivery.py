@@ -48,7 +48,7 @@ FAILOVER = (
     "-x",
     "-p",
     "no:cacheprovider",
-    "tests/integration/delivery/test_drain.py",
+    "tests/integration/delivery/test_drain_deaths.py",
     "-k",
     "redis",
 )
@@ -285,7 +285,7 @@ MUTANTS = (
         file=f"{LUA}/pause.lua",
         old="math.max(now + wait_ms, before)",
         new="now + wait_ms",
-        test=(*JOURNAL[:-1], "tests/integration/delivery/test_drain.py", "-k", "shorter_pause"),
+        test=(*JOURNAL[:-1], "tests/integration/delivery/test_drain_pauses.py", "-k", "shorter_pause"),
     ),
     Mutant(
         name="a failover ends the drain at a culprit",

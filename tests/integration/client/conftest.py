@@ -136,7 +136,7 @@ def full(full_sockudo: SockudoServer) -> Iterator[Sockudo]:
 
 @pytest.fixture
 def no_proxies(monkeypatch):
-    """The environment of whoever runs the tests has no say in them."""
+    """The environment of the machine does not reach the tests."""
     for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)

@@ -162,7 +162,7 @@ def test_answer_is_bounded(figures: dict[tuple[str, str], dict[str, Any]], answe
 
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "worker"])
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "expected"),
     [
         ("gzip bomb", "HTTP 200 with an encoded body, expected identity"),
         ("gzip bomb of an error", "HTTP 503 with an encoded body"),
@@ -172,13 +172,13 @@ def test_answer_is_bounded(figures: dict[tuple[str, str], dict[str, Any]], answe
     ],
 )
 def test_error_names_the_limit(
-    figures: dict[tuple[str, str], dict[str, Any]], answer: str, words: str, call: str
+    figures: dict[tuple[str, str], dict[str, Any]], answer: str, expected: str, call: str
 ) -> None:
     """And says that the fate is unknown."""
     found = figures[answer, call]
     limit = 1_048_576 if call.startswith("trigger") else 8_388_608
     assert (found["error"], found["sent"]) == ("SockudoConnectionError", True), found
-    assert words.format(limit=limit) in found["text"]
+    assert expected.format(limit=limit) in found["text"]
 
 
 @pytest.mark.parametrize("answer", [name for name in ANSWERS if name not in MAY_SUCCEED])

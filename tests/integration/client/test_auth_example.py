@@ -140,7 +140,7 @@ def test_it_signs_the_session_s_user_in(example: Example, socket: Subscriber) ->
     ],
 )
 def test_what_it_refuses(example: Example, path: str, body: bytes, token: str | None, status: int) -> None:
-    """Nobody, somebody else's, nonsense; and nothing of it is an error of the server's."""
+    """No user, another user's, nonsense; and none of it is an error of the server."""
     answered, answer = example.post(path, body, token)
     assert (answered, list(answer)) == (status, ["error"])
 

@@ -183,7 +183,7 @@ def test_users_sign_in_and_get_what_is_sent_to_them(client: Sockudo, socket: Sub
     ],
     ids=["other-data", "other-socket", "channel", "other-secret"],
 )
-def test_nobody_signs_in_as_somebody_else(client: Sockudo, socket: Subscriber, forge: Any) -> None:
+def test_sign_in_as_another_user_is_refused(client: Sockudo, socket: Subscriber, forge: Any) -> None:
     """The server may close the connection over it, or answer an error."""
     with contextlib.suppress(SubscriptionRefused):
         assert signed_in(socket, forge(client, socket.socket_id)) == []

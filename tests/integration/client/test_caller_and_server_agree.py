@@ -64,36 +64,36 @@ def test_what_the_caller_takes_the_server_takes(api: HttpApi, form: dict[str, An
     assert answer.status == 200, answer.body
 
 
-@pytest.mark.parametrize(("form", "words"), REFUSED.values(), ids=REFUSED)
-def test_what_the_server_refuses_the_caller_refuses(api: HttpApi, form: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("form", "expected"), REFUSED.values(), ids=REFUSED)
+def test_what_the_server_refuses_the_caller_refuses(api: HttpApi, form: dict[str, Any], expected: str) -> None:
     """Before it is stored: it would end as a dead letter."""
     fields = fields_of(form)
     assert posted_unchecked(api, fields).status in (400, 422)
     with pytest.raises(ValidationError) as caught:
         encoded(fields)
-    assert words in str(caught.value)
+    assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize(("form", "words"), STRICTER.values(), ids=STRICTER)
-def test_what_the_caller_alone_refuses(api: HttpApi, form: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("form", "expected"), STRICTER.values(), ids=STRICTER)
+def test_what_the_caller_alone_refuses(api: HttpApi, form: dict[str, Any], expected: str) -> None:
     """Each has its reason in the table; nothing else is refused that the server takes."""
     fields = fields_of(form)
     assert posted_unchecked(api, fields).status == 200
     with pytest.raises(ValidationError) as caught:
         encoded(fields)
-    assert words in str(caught.value)
+    assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize(("form", "words"), CONFIGURED.values(), ids=CONFIGURED)
+@pytest.mark.parametrize(("form", "expected"), CONFIGURED.values(), ids=CONFIGURED)
 def test_what_needs_a_configured_server_is_warned_of(
-    api: HttpApi, warned: pytest.LogCaptureFixture, form: dict[str, Any], words: str
+    api: HttpApi, warned: pytest.LogCaptureFixture, form: dict[str, Any], expected: str
 ) -> None:
     """The server as it comes refuses it; the caller cannot know how it is configured, and warns once."""
     fields = fields_of(form)
     for _ in range(3):
         body = batch_body([encoded(fields)])
     assert api.post("/batch_events", body).status in (400, 403)
-    assert [words in record.getMessage() for record in warned.records] == [True]
+    assert [expected in record.getMessage() for record in warned.records] == [True]
 
 
 def test_ordinary_channels_and_names_are_not_warned_of(warned: pytest.LogCaptureFixture) -> None:

@@ -65,10 +65,10 @@ def test_g8_query_values_are_escaped(full, full_sockudo, subscriber):
     assert full.channel_info(name) == {"occupied": True}
 
 
-def test_channel_that_nobody_is_on(full):
+def test_channel_without_subscribers(full):
     """Not an error."""
-    assert full.channel_info("nobody", "subscription_count") == {"occupied": False, "subscription_count": 0}
-    assert full.users_info("presence-nobody") == {"users": []}
+    assert full.channel_info("empty", "subscription_count") == {"occupied": False, "subscription_count": 0}
+    assert full.users_info("presence-empty") == {"users": []}
 
 
 def test_cache_channel(full):
@@ -80,16 +80,16 @@ def test_cache_channel(full):
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "message"),
     [
         (lambda client: client.channels_info(attributes="user_count"), "user_count is only available for presence"),
         (lambda client: client.channel_info("room", ["user_count"]), "user_count is only available for presence"),
         (lambda client: client.users_info("room"), "Only presence channels"),
     ],
 )
-def test_only_presence_channels_have_users(full, full_sockudo, subscriber, call, words):
+def test_only_presence_channels_have_users(full, full_sockudo, subscriber, call, message):
     """The server's refusal, as pusher's users know it."""
     subscriber(full_sockudo, "room")
-    with pytest.raises(BadRequest, match=words) as caught:
+    with pytest.raises(BadRequest, match=message) as caught:
         call(full)
     assert caught.value.code == "invalid_input"

@@ -27,7 +27,7 @@ SOON = Retries(attempts=3, first_wait_s=0.01)
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch):
-    """The environment of whoever runs the tests has no say in them."""
+    """The environment of the machine does not reach the tests."""
     for name in ("http_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
@@ -143,7 +143,7 @@ def test_g9_redirect_is_not_followed(peer, status):
 
 
 def test_g5_dead_kept_alive_connection_is_not_a_second_post(peer):
-    """Go's transport posts again by itself. Here what may be out is told, and repeated under an identity alone."""
+    """Go's transport posts again by itself. Here the error reports it, and only an event with an id is repeated."""
 
     def handle(server, connection):
         server.read_request(connection)
@@ -238,7 +238,7 @@ def test_client_loads_neither_celery_nor_redis(peer):
     assert len(server.requests) == 2
 
 
-def test_one_client_for_many_threads_waits_for_nobody(peer):
+def test_threads_that_share_a_client_do_not_wait(peer):
     """Nothing is locked while a request is under way: eight answers that come together, or not at all."""
     together = threading.Barrier(8)
 
@@ -293,7 +293,7 @@ def test_lost_answer_is_asked_for_again_and_the_event_seen_once(sockudo, subscri
 
 
 def test_lost_answer_without_an_identity_is_told(sockudo, subscriber, proxy):
-    """It is out: what was told is true, and it is out once."""
+    """It is out: the error is true, and the event is out once."""
     seen = subscriber(sockudo, "told")
     client = Sockudo.from_url(proxy.url(sockudo.url), retries=SOON)
     proxy.next(Cut(answer_bytes=0))
@@ -309,7 +309,7 @@ def test_lost_answer_without_an_identity_is_told(sockudo, subscriber, proxy):
 
 
 def test_proxy_that_could_not_connect_is_not_sent(sockudo, subscriber, proxy):
-    """Our nginx says so in a header (docs/deployment.md); without it a 502 is unknown."""
+    """Our nginx sends that in a header (docs/deployment.md); without it a 502 is unknown."""
     seen = subscriber(sockudo, "upstream")
     client = Sockudo.from_url(proxy.url(sockudo.url), retries=SOON)
     proxy.next(Answer.http(502, b"<html>", "X-Upstream-Bytes-Sent: 0"))

@@ -118,7 +118,7 @@ def test_cursor_goes_on_where_a_page_ended(full, channel):
 
 
 @pytest.mark.parametrize(
-    ("other", "words"),
+    ("other", "message"),
     [
         ({"direction": "newest_first"}, "direction does not match"),
         ({}, "direction does not match"),
@@ -126,15 +126,15 @@ def test_cursor_goes_on_where_a_page_ended(full, channel):
         ({"direction": "oldest_first", "start_time_ms": 0}, "bounds do not match"),
     ],
 )
-def test_cursor_of_another_query_is_refused(full, channel, other, words):
-    """As BadRequest, in the server's words."""
+def test_cursor_of_another_query_is_refused(full, channel, other, message):
+    """As BadRequest, with the server's text."""
     cursor = full.channel_history(channel, direction="oldest_first")["next_cursor"]
-    with pytest.raises(BadRequest, match=words):
+    with pytest.raises(BadRequest, match=message):
         full.channel_history(channel, cursor=cursor, **other)
 
 
 def test_foreign_cursor_is_refused(full, channel):
-    """Of another channel, or of nobody."""
+    """Of another channel, or of none."""
     cursor = full.channel_history(channel)["next_cursor"]
     with pytest.raises(BadRequest, match="channel does not match"):
         full.channel_history("another", cursor=cursor)

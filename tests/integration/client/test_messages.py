@@ -44,7 +44,7 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS.keys())
 @pytest.mark.parametrize("serial", ["01J:7/ü", 2**64 - 1])
 def test_call_reaches_its_endpoint(full, call, serial):
-    """Signed and routed: the feature is off, or the message is not there; never 401, nor a path nobody knows."""
+    """Signed and routed: the feature is off, or the message is not there; never 401, nor an unknown path."""
     with pytest.raises(SockudoHTTPError) as caught:
         call(full, "messages", serial)
     assert (caught.value.status, caught.value.code) in {(422, "feature_disabled"), (404, "not_found")}, caught.value
@@ -61,7 +61,7 @@ def test_call_reaches_its_endpoint(full, call, serial):
     ids=["metadata", "annotation data"],
 )
 def test_server_reads_no_metadata_and_no_data_of_annotations(full, call, value):
-    """5.2.0's JSON reader takes no value for these two fields, whatever it is: our docstrings say so."""
+    """5.2.0's JSON reader takes no value for these two fields, whatever it is, as our docstrings state."""
     with pytest.raises(SockudoHTTPError, match="data: invalid type: newtype struct") as caught:
         call(full, value)
     assert (caught.value.status, caught.value.code) == (422, None)

@@ -61,7 +61,7 @@ def test_every_method_takes_the_same_arguments(name):
     positional = [parameter for parameter in ours.values() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     wanted = [name for name, parameter in theirs.items() if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
     given = [parameter.name for parameter in positional]
-    if name == "trigger_batch":  # `batch` is a name of ours too, the first argument's is `events`
+    if name == "trigger_batch":  # our method is `batch` too; its first argument is `events`
         assert "batch" in ours
         wanted[1] = "events"
     assert given[: len(wanted)] == wanted
@@ -126,7 +126,7 @@ def test_publishing(client_class, make, full_sockudo, subscriber):
 
 @BOTH
 def test_send_to_user(client_class, make):
-    """Nobody of that name is there: no error."""
+    """No user has that name: no error."""
     assert make(client_class).send_to_user("user-1", "an_event", {"some": "data"}) in ({}, {"ok": True})
 
 

@@ -31,7 +31,7 @@ MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
 
 
 def taken(subscriber, count):
-    """The events of a subscriber, when there are so many of them."""
+    """The events of a subscriber, when this number has arrived."""
     subscriber.wait_for_count(count)
     return [(event.channel, event.event, event.data) for event in subscriber.events()]
 
@@ -96,7 +96,7 @@ def test_batch_arrives_in_order(sockudo, subscriber, client):
 
 
 def test_message_id_is_published_once(sockudo, subscriber, client):
-    """A replay gets the same acknowledgement and reaches nobody."""
+    """A replay gets the same acknowledgement and reaches no subscriber."""
     seen = subscriber(sockudo, "once")
     first = client.trigger("once", "e", {"n": 1}, message_id="order-789 ü")
     again = client.trigger("once", "e", {"n": 1}, message_id="order-789 ü")
@@ -360,7 +360,7 @@ def test_app_ids_that_need_escaping_answer_401(sockudo, tmp_path):
 
 
 def test_stopped_and_frozen_server(sockudo, tmp_path):
-    """Nobody there is certainly not sent; nobody awake is unknown."""
+    """No server: certainly not sent. A frozen server: unknown."""
     with SockudoServer(tmp_path, program=sockudo.program) as server:
         client = Sockudo.from_url(server.url, timeout=0.5)
         client.trigger("c", "e", "x")

@@ -110,7 +110,7 @@ def test_responses_answers(make: Callable[..., Sockudo]) -> None:
         mocked.post("http://nowhere.invalid:80/apps/a/batch_events", body=requests.exceptions.ReadTimeout("late"))
         with pytest.raises(SockudoConnectionError) as caught:
             client.trigger_batch([("c", "e", "x")])
-        assert caught.value.sent is True, "nobody knows: a stand-in notes nothing"
+        assert caught.value.sent is True, "unknown: a stand-in records nothing"
 
 
 def test_requests_mock_answers(make: Callable[..., Sockudo]) -> None:

@@ -69,7 +69,7 @@ def test_revoked_token_closes_and_opens_nothing(full, full_sockudo, opens, by):
     _, opened = opens(token(app, ids["jti"], ids["client_id"]))
     assert not opened
     assert other.ping().wait(15)
-    # A repeat is no error, and closes nobody once the server is done with the connection.
+    # A repeat is no error, and closes no connection once the server is done with the connection.
     deadline = time.monotonic() + 30
     while full.revoke_tokens(**{by: ids[by]})["closed_connections"]:
         assert time.monotonic() < deadline

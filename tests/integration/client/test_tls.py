@@ -18,7 +18,7 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
 @pytest.fixture(autouse=True)
 def no_bundles(monkeypatch):
-    """The environment of whoever runs the tests has no say in them."""
+    """The environment of the machine does not reach the tests."""
     for name in ("https_proxy", "HTTPS_PROXY", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         monkeypatch.delenv(name, raising=False)
 

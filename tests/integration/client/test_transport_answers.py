@@ -169,7 +169,7 @@ def test_final_answer_of_any_kind_follows_a_hint(start, final):
     ids=["101", "too many", "none follows"],
 )
 def test_informational_answer_alone_proves_nothing(start, before):
-    """The request has left; what became of it is unknown."""
+    """The request has left; its outcome is unknown."""
 
     def handle(server, connection):
         server.read_request(connection)
@@ -205,7 +205,7 @@ def test_no_answer(start):
 
 
 def test_peer_that_stops_reading(start):
-    """A large body that nobody takes."""
+    """A large body that the server does not read."""
     _, transport = start(lambda server, connection: server.stopping.wait(10))
     failure(transport, sent=True, body=b"x" * 32_000_000)
 
@@ -255,7 +255,7 @@ def test_body_cut_short(start):
     "answer", [b"SSH-2.0-OpenSSH_9.0\r\n", b"\x15\x03\x01\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\r\n\r\n"]
 )
 def test_what_is_not_http(start, answer):
-    """Someone else listens there."""
+    """Another program listens there."""
 
     def handle(server, connection):
         server.read_request(connection)
@@ -392,7 +392,7 @@ def test_the_transport_works_on_after_a_failure(start):
 
 
 def test_a_failure_being_handled_does_not_colour_the_next(peer):
-    """The exception that the caller is handling is not part of ours."""
+    """The exception that the caller is handling is not part of our error."""
 
     def handle(server, connection):
         server.read_request(connection)
@@ -408,7 +408,7 @@ def test_a_failure_being_handled_does_not_colour_the_next(peer):
 
 
 def test_client_raises_the_error_of_the_status(peer):
-    """With the server's code and words, and the signed query of a proxy's page left out."""
+    """With the server's code and text, and the signed query of a proxy's page left out."""
 
     def handle(server, connection):
         line = server.read_request(connection).split(b"\r\n")[0]

@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("no_proxies")]
 
 
 def test_refused():
-    """Nobody listens: not sent."""
+    """No server listens: not sent."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     error = failure(Transport(f"http://127.0.0.1:{port}"), sent=False)

@@ -116,7 +116,7 @@ class TakesHints(requests.adapters.BaseAdapter):
 
 
 def test_hint_in_place_of_an_answer_is_no_answer():
-    """What became of the request is not known, and the connection is not used again."""
+    """The outcome of the request is not known, and the connection is not used again."""
     adapter = TakesHints()
     with requests.Session() as session:
         session.mount("http://", adapter)
@@ -290,7 +290,7 @@ def test_own_session_whose_hook_raises_for_status_is_tried_again(peer):
 
 
 def test_own_session_whose_hook_fails_at_something_else(peer):
-    """A 401 of somebody else's must not say that our event, which is out, was never sent."""
+    """A 401 of another program must not say that our event, which is out, was never sent."""
     server = peer(answer_ok)
 
     def refuse(server, connection):

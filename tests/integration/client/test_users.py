@@ -20,7 +20,7 @@ def signed_in(full_sockudo, subscriber):
 
 
 def test_send_to_user_reaches_each_connection_of_the_user_alone(full, signed_in):
-    """Without subscribing to anything; and nobody else."""
+    """Without a subscription; and no other user."""
     phone, laptop, other = signed_in("user-1"), signed_in("user-1"), signed_in("user-2")
     full.send_to_user("user-1", "hello", {"n": 1})
     full.send_to_user("user-2", "hello", "you too")
@@ -48,7 +48,7 @@ def test_longest_user_id(full, signed_in):
 
 
 def test_terminate_closes_every_connection_of_the_user(full, signed_in):
-    """With 4009, which tells clients to stay away; others stay; a repeat finds nobody and is fine."""
+    """With 4009, which tells clients to stay away; others stay; a repeat finds no connection and succeeds."""
     gone, also_gone, stays = signed_in("user-4"), signed_in("user-4"), signed_in("user-5")
     assert full.terminate_user_connections("user-4") == {}
     for connection in (gone, also_gone):

@@ -145,7 +145,7 @@ def test_channels_occupied_and_vacated(endpoint: Endpoint, client: Sockudo, sock
         assert seen["channel_occupied"].data is None
         assert seen["subscription_count"].raw["subscription_count"] == 1
         socket.unsubscribe(channel)
-    for channel in channels:  # the server waits three seconds before it says so
+    for channel in channels:  # the server waits three seconds before it sends that
         wait_for(endpoint, client, channel, "channel_vacated")
 
 
@@ -252,7 +252,7 @@ def test_a_repetition_is_the_same_bytes(endpoint: Endpoint, client: Sockudo, soc
     assert client.webhook(first.headers, first.body) == client.webhook(again.headers, again.body)
 
 
-def test_nobody_else_s_webhooks_are_taken(endpoint: Endpoint, client: Sockudo, socket: Subscriber) -> None:
+def test_webhooks_of_another_app_are_refused(endpoint: Endpoint, client: Sockudo, socket: Subscriber) -> None:
     """Another secret, an altered body; and a rotation that knows the server's pair takes them."""
     socket.subscribe("wh-rotation")
     wait_for(endpoint, client, "wh-rotation", "channel_occupied")

@@ -9,11 +9,12 @@ import redis
 from tenacity.wait import wait_exponential
 
 from sockudo_publisher.delivery import backoff, watch
-from tests.integration.delivery.world import World
+from tests.integration.delivery.edge import Edge
+from tests.integration.delivery.world import DrainWorld
 
 
 @pytest.fixture
-def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DrainWorld]:
     """Two lanes, empty. An empty lane is not watched: the tests append before they drain.
 
     Waits have no jitter: a wait of almost zero is over before the loop sleeps, and a test that stops its
@@ -23,6 +24,11 @@ def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(backoff, "_wait", without_jitter)
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
-        world = World(redis_url, client)
+        world = DrainWorld(redis_url, client)
         yield world
         world.close()
+
+
+@pytest.fixture
+def edge(world: DrainWorld) -> Edge:
+    return Edge(world)

@@ -17,7 +17,7 @@ from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.producer import Producer
-from tests.integration.delivery.world import APP, Control, World
+from tests.integration.delivery.world import APP, Control, DrainWorld
 from tests.unit.delivery.model import item
 
 pytestmark = pytest.mark.integration
@@ -26,8 +26,8 @@ pytestmark = pytest.mark.integration
 PAST_S = 121.0
 
 
-def leave_unknown(world: World, count: int) -> list[str]:
-    """Events that the server has taken, and whose answer nobody got."""
+def leave_unknown(world: DrainWorld, count: int) -> list[str]:
+    """Events that the server has taken, and whose answer was lost."""
     ids = world.append(world.channel(), count)
 
     def lost(body: bytes) -> NoReply:
@@ -41,7 +41,7 @@ def leave_unknown(world: World, count: int) -> list[str]:
     return ids
 
 
-def test_frozen_between_the_look_at_the_lease_and_the_request_the_batch_comes_twice(world: World) -> None:
+def test_worker_frozen_before_its_request_may_send_twice(world: DrainWorld) -> None:
     """The successor has delivered and the server forgotten it: that batch comes again, once, and nothing counts it."""
     world.append(world.channel(), 10)
 
@@ -59,7 +59,7 @@ def test_frozen_between_the_look_at_the_lease_and_the_request_the_batch_comes_tw
     assert world.depth() == 0
 
 
-def test_frozen_there_for_less_than_the_window_nothing_comes_twice(world: World) -> None:
+def test_worker_frozen_there_within_the_window_sends_once(world: DrainWorld) -> None:
     """The server answers with the first receipts."""
     world.append(world.channel(), 10)
 
@@ -73,7 +73,7 @@ def test_frozen_there_for_less_than_the_window_nothing_comes_twice(world: World)
 
 
 @pytest.mark.parametrize(("is_past", "repeated"), [(False, 0), (True, 10)], ids=["inside the window", "past it"])
-def test_request_that_arrives_when_its_sender_has_given_up(world: World, is_past: bool, repeated: int) -> None:
+def test_request_that_arrives_when_its_sender_has_given_up(world: DrainWorld, is_past: bool, repeated: int) -> None:
     """Its events were delivered by the resend meanwhile: repeated if the server has forgotten them, uncounted."""
     world.append(world.channel(), 10)
     on_its_way: list[bytes] = []
@@ -95,7 +95,7 @@ def test_request_that_arrives_when_its_sender_has_given_up(world: World, is_past
     assert world.counts() == {"settled": 15}
 
 
-def test_clock_of_redis_that_was_set_back_makes_what_is_in_flight_uncertain(world: World) -> None:
+def test_redis_clock_set_back_makes_events_in_flight_uncertain(world: DrainWorld) -> None:
     """A failover to a clock an hour behind: the first attempt lies ahead, so its time counts as unknown."""
     leave_unknown(world, 10)
     world.pass_time(PAST_S)
@@ -110,7 +110,7 @@ def test_clock_of_redis_that_was_set_back_makes_what_is_in_flight_uncertain(worl
 @pytest.mark.parametrize("off_s", [3600.0, -3600.0])
 @pytest.mark.parametrize(("age_s", "counted"), [(118.0, None), (PAST_S, 10)], ids=["inside", "past"])
 def test_wall_clock_that_is_an_hour_off_changes_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, off_s: float, age_s: float, counted: int | None
+    world: DrainWorld, monkeypatch: pytest.MonkeyPatch, off_s: float, age_s: float, counted: int | None
 ) -> None:
     """Windows, leases and pauses are counted by Redis' clock and the monotonic one."""
     leave_unknown(world, 10)
@@ -141,7 +141,7 @@ def primaries(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
 
 @pytest.mark.parametrize(("is_past", "repeated"), [(False, 0), (True, 3)], ids=["inside the window", "past it"])
 def test_old_primary_that_still_serves_a_worker_lets_two_send(
-    world: World, primaries: tuple[RedisServer, RedisServer], is_past: bool, repeated: int
+    world: DrainWorld, primaries: tuple[RedisServer, RedisServer], is_past: bool, repeated: int
 ) -> None:
     """The lease is fenced in each Redis apart: inside the window the server lets each id through once, past it twice.
 
@@ -174,7 +174,7 @@ def test_old_primary_that_still_serves_a_worker_lets_two_send(
         assert settled == [4, 3], "each counts what it has"
 
 
-def drain_on(world: World, url: str, post: object = None) -> None:
+def drain_on(world: DrainWorld, url: str, post: object = None) -> None:
     """A worker of that Redis."""
     journal = Journal(url, APP, lanes=world.lanes)
     try:

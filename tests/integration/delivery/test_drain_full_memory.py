@@ -16,8 +16,8 @@ from sockudo_publisher.delivery.drain import DrainAgain, drain
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import FORGETFUL_BATCH, Policy
 from sockudo_publisher.journal.keys import AppKeys
-from tests.integration.delivery.test_drain_memory import Edge, die, forgets
-from tests.integration.delivery.world import APP, Died, World
+from tests.integration.delivery.edge import Edge, die, forgets
+from tests.integration.delivery.world import APP, Died, DrainWorld
 from tests.unit.delivery import model
 from tests.unit.delivery.model import AnswerLost, Cut, Lie
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(60)]
 class FreshEdge(Edge):
     """With fresh canaries too. ``during_check``: called when they were planted."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: DrainWorld) -> None:
         super().__init__(world)
         self.rounds: list[int] = []
         self.during_check: Callable[[], None] = lambda: None
@@ -62,11 +62,11 @@ class FreshEdge(Edge):
 
 
 @pytest.fixture
-def edge(world: World) -> FreshEdge:
+def edge(world: DrainWorld) -> FreshEdge:
     return FreshEdge(world)
 
 
-def parks(world: World) -> None:
+def parks(world: DrainWorld) -> None:
     world.policy = Policy(on_uncertain="park")
 
 
@@ -74,7 +74,7 @@ def parks(world: World) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 8])
-def test_lie_about_a_first_send_is_parked(world: World, edge: FreshEdge, count: int) -> None:
+def test_lie_about_a_first_send_is_parked(world: DrainWorld, edge: FreshEdge, count: int) -> None:
     """Policy `park`: not sent again, dead letters say why; what comes later flows."""
     parks(world)
     ids = world.append(world.channel(), count)
@@ -89,7 +89,7 @@ def test_lie_about_a_first_send_is_parked(world: World, edge: FreshEdge, count: 
     assert edge.report().verdict == "forgets"
 
 
-def test_lie_about_a_first_send_is_counted(world: World, edge: FreshEdge) -> None:
+def test_lie_about_a_first_send_is_counted(world: DrainWorld, edge: FreshEdge) -> None:
     """Policy `resend`: every event arrives, each copy is among the counted."""
     world.append(world.channel(), 8)
     world.server.is_full = True
@@ -100,7 +100,7 @@ def test_lie_about_a_first_send_is_counted(world: World, edge: FreshEdge) -> Non
     assert world.counts()["settled"] == 8
 
 
-def test_claim_of_another_request_is_searched_as_ever(world: World, edge: FreshEdge) -> None:
+def test_claim_of_another_request_is_searched_as_ever(world: DrainWorld, edge: FreshEdge) -> None:
     """The server remembers: its "in progress" to a first send is true, and nothing is uncertain."""
     parks(world)
     channel = world.channel()
@@ -114,8 +114,8 @@ def test_claim_of_another_request_is_searched_as_ever(world: World, edge: FreshE
     world.check()
 
 
-def test_planting_itself_is_answered_in_progress(world: World, edge: FreshEdge) -> None:
-    """An id that nobody else has is in progress: proof enough."""
+def test_planting_itself_is_answered_in_progress(world: DrainWorld, edge: FreshEdge) -> None:
+    """An id that no other program has is in progress: proof enough."""
     parks(world)
     ids = world.append(world.channel(), 4)
     world.server.faults = [Lie(0)]
@@ -125,7 +125,7 @@ def test_planting_itself_is_answered_in_progress(world: World, edge: FreshEdge) 
     assert world.counts() == {"parked_uncertain": 4}
 
 
-def test_question_answered_in_progress_means_forgotten(world: World, edge: FreshEdge) -> None:
+def test_question_answered_in_progress_means_forgotten(world: DrainWorld, edge: FreshEdge) -> None:
     """A server that had the id would refuse the other payload before it waits."""
     parks(world)
     ids = world.append(world.channel(), 4)
@@ -136,7 +136,7 @@ def test_question_answered_in_progress_means_forgotten(world: World, edge: Fresh
     assert world.counts() == {"parked_uncertain": 4}
 
 
-def test_question_answered_with_two_receipts_means_forgotten(world: World, edge: FreshEdge) -> None:
+def test_question_answered_with_two_receipts_means_forgotten(world: DrainWorld, edge: FreshEdge) -> None:
     """The other payload was taken; that the answer is odd beside does not make it remembered."""
     parks(world)
     ids = world.append(world.channel(), 4)
@@ -155,7 +155,7 @@ def test_question_answered_with_two_receipts_means_forgotten(world: World, edge:
 
 
 @pytest.mark.parametrize("culprit", ["poison", "foreign", "oversized"])
-def test_refused_batch_is_not_searched_in_a_full_memory(world: World, edge: FreshEdge, culprit: str) -> None:
+def test_refused_batch_is_not_searched_in_a_full_memory(world: DrainWorld, edge: FreshEdge, culprit: str) -> None:
     """The search sends the accepted prefix again, and the server would deliver it again."""
     parks(world)
     ids = world.append(world.channel(), 8)
@@ -167,8 +167,8 @@ def test_refused_batch_is_not_searched_in_a_full_memory(world: World, edge: Fres
 
 
 @pytest.mark.parametrize("most_items", [1, 4, 9])
-def test_server_that_takes_small_batches_is_asked_in_small_batches(
-    world: World, edge: FreshEdge, most_items: int
+def test_server_of_small_batches_receives_canaries_in_small_ones(
+    world: DrainWorld, edge: FreshEdge, most_items: int
 ) -> None:
     """Ten canaries at once are too many for it, which says nothing of its memory."""
     parks(world)
@@ -184,7 +184,7 @@ def test_server_that_takes_small_batches_is_asked_in_small_batches(
     assert world.counts() == {"parked_uncertain": 2}
 
 
-def test_refused_batch_is_searched_while_ids_are_remembered(world: World, edge: FreshEdge) -> None:
+def test_refused_batch_is_searched_while_ids_are_remembered(world: DrainWorld, edge: FreshEdge) -> None:
     """One check for a search, and for the searches of the next seconds."""
     parks(world)
     ids = world.append(world.channel(), 30)
@@ -195,7 +195,7 @@ def test_refused_batch_is_searched_while_ids_are_remembered(world: World, edge: 
     world.check(without=[ids[5], ids[20]])
 
 
-def test_single_refused_events_ask_nothing(world: World, edge: FreshEdge) -> None:
+def test_single_refused_events_ask_nothing(world: DrainWorld, edge: FreshEdge) -> None:
     """They are not sent again: a flood of them costs one request each."""
     channel = world.channel()
     ids = world.append(channel, 40)
@@ -205,7 +205,7 @@ def test_single_refused_events_ask_nothing(world: World, edge: FreshEdge) -> Non
     assert edge.rounds == [1], "for the search in the first batch"
 
 
-def test_successor_asks_before_it_sends_a_dead_workers_batch(world: World, edge: FreshEdge) -> None:
+def test_successor_asks_before_it_sends_a_dead_workers_batch(world: DrainWorld, edge: FreshEdge) -> None:
     """It finds a mark: one attempt may have carried it."""
     parks(world)
     ids = world.append(world.channel(), 5)
@@ -218,7 +218,7 @@ def test_successor_asks_before_it_sends_a_dead_workers_batch(world: World, edge:
     assert world.counts() == {"parked_uncertain": 5}
 
 
-def test_successor_notices_a_memory_that_was_lost(world: World, edge: FreshEdge) -> None:
+def test_successor_notices_a_memory_that_was_lost(world: DrainWorld, edge: FreshEdge) -> None:
     """Worker and server died together: no request has met the restart, old canaries tell."""
     parks(world)
     edge.plant(70, 80, 90)
@@ -232,7 +232,7 @@ def test_successor_notices_a_memory_that_was_lost(world: World, edge: FreshEdge)
     assert world.counts() == {"parked_uncertain": 5}
 
 
-def test_successor_of_a_worker_under_a_server_that_remembers(world: World, edge: FreshEdge) -> None:
+def test_successor_of_a_worker_under_a_server_that_remembers(world: DrainWorld, edge: FreshEdge) -> None:
     """The batch goes again, once the canaries have said so."""
     parks(world)
     ids = world.append(world.channel(), 5)
@@ -245,7 +245,7 @@ def test_successor_of_a_worker_under_a_server_that_remembers(world: World, edge:
     world.check()
 
 
-def test_check_of_another_worker_counts_for_some_seconds(world: World, edge: FreshEdge) -> None:
+def test_check_of_another_worker_counts_for_some_seconds(world: DrainWorld, edge: FreshEdge) -> None:
     """Lanes of a dead worker do not ask one by one."""
     for lane in (0, 1):
         world.append(world.channel(lane=lane), 3)
@@ -258,7 +258,7 @@ def test_check_of_another_worker_counts_for_some_seconds(world: World, edge: Fre
     world.check()
 
 
-def test_held_event_is_not_sent_again_to_a_full_memory(world: World, edge: FreshEdge) -> None:
+def test_held_event_is_not_sent_again_to_a_full_memory(world: DrainWorld, edge: FreshEdge) -> None:
     """Its claim was dropped like everything else: it would be delivered now."""
     parks(world)
     channel = world.channel()
@@ -279,7 +279,7 @@ def test_held_event_is_not_sent_again_to_a_full_memory(world: World, edge: Fresh
 
 @pytest.mark.parametrize("faults", [[AnswerLost()], [AnswerLost(), AnswerLost()], [Cut(3)]], ids=["one", "two", "cut"])
 def test_unknown_outcome_in_a_full_memory_is_uncertain(
-    world: World, edge: FreshEdge, faults: list[model.Fault]
+    world: DrainWorld, edge: FreshEdge, faults: list[model.Fault]
 ) -> None:
     """After the pause fresh canaries are asked, also where there are no old ones."""
     parks(world)
@@ -291,7 +291,7 @@ def test_unknown_outcome_in_a_full_memory_is_uncertain(
     assert world.counts() == {"parked_uncertain": 8}
 
 
-def test_other_lanes_ask_again_after_trouble(world: World, edge: FreshEdge) -> None:
+def test_other_lanes_ask_again_after_trouble(world: DrainWorld, edge: FreshEdge) -> None:
     """A lane that does not probe has a batch that may be out, too."""
     parks(world)
     sent = []
@@ -309,7 +309,7 @@ def test_other_lanes_ask_again_after_trouble(world: World, edge: FreshEdge) -> N
     assert world.counts(0) == world.counts(1) == {"parked_uncertain": 3}
 
 
-def test_trouble_while_asking_pauses_and_keeps_the_mark(world: World, edge: FreshEdge) -> None:
+def test_trouble_while_asking_pauses_and_keeps_the_mark(world: DrainWorld, edge: FreshEdge) -> None:
     """The server went away: the batch waits, marked, and is asked for again."""
     ids = world.append(world.channel(), 5)
     with pytest.raises(Died):
@@ -326,7 +326,7 @@ def test_trouble_while_asking_pauses_and_keeps_the_mark(world: World, edge: Fres
     world.check()
 
 
-def test_worker_that_shuts_down_while_asking_has_learned_nothing(world: World, edge: FreshEdge) -> None:
+def test_worker_that_shuts_down_while_asking_has_learned_nothing(world: DrainWorld, edge: FreshEdge) -> None:
     """Its wait is cut short, and so new canaries are remembered by a full memory too: no other worker may trust it."""
     ids = world.append(world.channel(), 5)
     with pytest.raises(Died):
@@ -339,7 +339,7 @@ def test_worker_that_shuts_down_while_asking_has_learned_nothing(world: World, e
     assert (edge.sent(), world.marker() is not None, world.is_leased()) == ([ids], True, False)
 
 
-def test_worker_that_dies_while_asking_leaves_the_batch_marked(world: World, edge: FreshEdge) -> None:
+def test_worker_that_dies_while_asking_leaves_the_batch_marked(world: DrainWorld, edge: FreshEdge) -> None:
     """Its successor asks again and sends nothing else."""
     ids = world.append(world.channel(), 5)
     with pytest.raises(Died):
@@ -355,7 +355,7 @@ def test_worker_that_dies_while_asking_leaves_the_batch_marked(world: World, edg
     world.check()
 
 
-def test_happy_path_asks_nothing(world: World, edge: FreshEdge) -> None:
+def test_happy_path_asks_nothing(world: DrainWorld, edge: FreshEdge) -> None:
     """Not a request more than before."""
     world.append(world.channel(), 1200)
     edge.drain()
@@ -366,7 +366,7 @@ def test_happy_path_asks_nothing(world: World, edge: FreshEdge) -> None:
 
 @pytest.mark.parametrize(("policy", "largest"), [("park", FORGETFUL_BATCH), ("resend", 400)])
 def test_batches_are_small_where_all_of_one_may_be_parked(
-    world: World, edge: FreshEdge, policy: Literal["park", "resend"], largest: int
+    world: DrainWorld, edge: FreshEdge, policy: Literal["park", "resend"], largest: int
 ) -> None:
     """While the server does not remember, from the first batch of a run on."""
     world.policy = Policy(on_uncertain=policy)
@@ -378,7 +378,7 @@ def test_batches_are_small_where_all_of_one_may_be_parked(
     world.check()
 
 
-def test_batch_past_its_window_asks_nothing(world: World, edge: FreshEdge) -> None:
+def test_batch_past_its_window_asks_nothing(world: DrainWorld, edge: FreshEdge) -> None:
     """It is uncertain whatever the answer."""
     world.append(world.channel(), 5)
     with pytest.raises(Died):
@@ -393,7 +393,7 @@ def test_batch_past_its_window_asks_nothing(world: World, edge: FreshEdge) -> No
 # -- the canaries themselves ---------------------------------------------------------------------------------
 
 
-def test_fresh_canaries_leave_nothing_behind(world: World, edge: FreshEdge) -> None:
+def test_fresh_canaries_leave_nothing_behind(world: DrainWorld, edge: FreshEdge) -> None:
     """They are asked for at once; only that they were remembered is kept, for all workers."""
     before_ms = world.journal.now_ms()
     asked = edge.canaries.check_with_fresh_canaries(2, 5.0, lambda seconds: False)
@@ -404,7 +404,7 @@ def test_fresh_canaries_leave_nothing_behind(world: World, edge: FreshEdge) -> N
     assert len(world.server.requests) == 2 * (1 + FRESH_CANARIES)
 
 
-def test_first_forgotten_canary_ends_the_questions(world: World, edge: FreshEdge) -> None:
+def test_first_forgotten_canary_ends_the_questions(world: DrainWorld, edge: FreshEdge) -> None:
     """And the verdict holds for everybody, for a window."""
     world.server.is_full = True
     asked = edge.canaries.check_with_fresh_canaries(3, 5.0, lambda seconds: False)
@@ -417,8 +417,8 @@ def test_first_forgotten_canary_ends_the_questions(world: World, edge: FreshEdge
 
 
 @pytest.mark.parametrize("at", [0, 1, 5])
-def test_unclear_answer_is_no_verdict(world: World, edge: FreshEdge, at: int) -> None:
-    """The loop is told what became of the request."""
+def test_unclear_answer_is_no_verdict(world: DrainWorld, edge: FreshEdge, at: int) -> None:
+    """The loop receives the outcome of the request."""
     conflict: Reply | NoReply = model.CONFLICT
     edge.replies = [model.receipts([str(n) for n in range(FRESH_CANARIES)]), *[conflict] * FRESH_CANARIES]
     edge.replies[at] = Reply(500, b"", {})

@@ -15,7 +15,7 @@ from sockudo_publisher.delivery import watch
 from sockudo_publisher.delivery.drain import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
-from tests.integration.delivery.world import Control, Died, World
+from tests.integration.delivery.world import Control, Died, DrainWorld
 from tests.unit.delivery import model
 from tests.unit.delivery.model import AnswerLost, Answers, Cut, Fault, NotSent, RequestLost
 
@@ -71,7 +71,7 @@ DAYS = st.builds(
 class Accidents:
     """Passes the loop's points and lets what was drawn happen there, once each."""
 
-    def __init__(self, world: World, accidents: list[tuple[str, int, str]]) -> None:
+    def __init__(self, world: DrainWorld, accidents: list[tuple[str, int, str]]) -> None:
         self.world = world
         self.left = list(accidents)
         self.passed: dict[str, int] = {}
@@ -101,7 +101,7 @@ class Accidents:
             self.is_inside = False
 
 
-#: DRAIN_EXAMPLES asks for so many days at random; CI asks the same 60 each time.
+#: DRAIN_EXAMPLES is the number of days at random; CI asks the same 60 each time.
 examples = int(os.environ.get("DRAIN_EXAMPLES", "0"))
 
 
@@ -134,14 +134,14 @@ def test_whatever_happens_each_event_is_seen_once_in_order(
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
         client.flushall()
-        world = World(redis_url, client, lanes=1)
+        world = DrainWorld(redis_url, client, lanes=1)
         try:
             live(world, day)
         finally:
             world.close()
 
 
-def live(world: World, day: Day) -> None:
+def live(world: DrainWorld, day: Day) -> None:
     server = world.server
     server.most_items = day.most_items
     server.ttl_s = 60.0

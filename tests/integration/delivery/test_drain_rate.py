@@ -1,4 +1,4 @@
-"""The rate limit in the loop: never more than the rate, whoever sends; order and exactly-once as ever."""
+"""The rate limit in the loop: never more than the rate over all workers; order and exactly-once as ever."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import AppKeys
-from tests.integration.delivery.world import APP, Control, World
+from tests.integration.delivery.world import APP, Control, DrainWorld
 from tests.unit.delivery.model import AnswerLost, NotSent
 
 pytestmark = pytest.mark.integration
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 class Meter:
     """A server's door: when how many events came."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: DrainWorld) -> None:
         self.world = world
         self.passed: list[tuple[float, int]] = []
 
@@ -39,7 +39,7 @@ class Meter:
         )
 
 
-def test_two_workers_together_stay_within_the_rate(world: World) -> None:
+def test_two_workers_together_stay_within_the_rate(world: DrainWorld) -> None:
     """600 events at 50 a second over two lanes: in no stretch of time more than rate x time + burst."""
     for lane in range(2):
         world.append(world.channel("a", lane), 200, pack=False)
@@ -60,7 +60,7 @@ def test_two_workers_together_stay_within_the_rate(world: World) -> None:
     assert world.now() - began < 60, "and it is used: 11 s would do"
 
 
-def test_lanes_drained_at_once_share_one_bucket(world: World) -> None:
+def test_lanes_drained_at_once_share_one_bucket(world: DrainWorld) -> None:
     """Two real threads, real time: 450 events at 300 a second are not through before half a second is over."""
     for lane in range(2):
         world.append(world.channel("a", lane), 225, pack=False)
@@ -82,7 +82,7 @@ def test_lanes_drained_at_once_share_one_bucket(world: World) -> None:
     world.check()
 
 
-def test_resend_takes_no_token(world: World) -> None:
+def test_resend_takes_no_token(world: DrainWorld) -> None:
     """What was paid for goes again at once, though the bucket is empty: its window is running."""
     world.append(world.channel(), 10)
     world.server.faults = [AnswerLost()]
@@ -92,7 +92,7 @@ def test_resend_takes_no_token(world: World) -> None:
     world.check()
 
 
-def test_batch_is_cut_to_the_tokens_there_are(world: World) -> None:
+def test_batch_is_cut_to_the_tokens_there_are(world: DrainWorld) -> None:
     """A bucket with four tokens: four go, the rest of the batch is not marked as sent."""
     world.append(world.channel(), 9)
     worker = world.worker(max_rate=20.0)
@@ -106,7 +106,7 @@ def test_batch_is_cut_to_the_tokens_there_are(world: World) -> None:
     world.check()
 
 
-def test_long_wait_gives_the_slot_back(world: World) -> None:
+def test_long_wait_gives_the_slot_back(world: DrainWorld) -> None:
     """One event a minute: the second is rung for, not waited for, and nothing says it was sent."""
     world.append(world.channel(), 2)
     ring = world.drain(journal=world.worker(max_rate=1 / 60))
@@ -118,7 +118,7 @@ def test_long_wait_gives_the_slot_back(world: World) -> None:
     world.check()
 
 
-def test_unreachable_server_is_not_asked_faster_for_having_a_limit(world: World) -> None:
+def test_rate_limit_does_not_shorten_waits_for_an_away_server(world: DrainWorld) -> None:
     """An attempt that did not leave costs its tokens; events wait, none is lost."""
     world.append(world.channel(), 5)
     world.server.faults = [NotSent()]
@@ -127,7 +127,7 @@ def test_unreachable_server_is_not_asked_faster_for_having_a_limit(world: World)
     world.check()
 
 
-def test_without_a_limit_nothing_is_asked(world: World) -> None:
+def test_without_a_limit_nothing_is_asked(world: DrainWorld) -> None:
     """No bucket, and no round trip for one."""
     world.append(world.channel(), 50)
     world.policy = Policy(batch_max_events=10)
@@ -140,7 +140,7 @@ def test_without_a_limit_nothing_is_asked(world: World) -> None:
 
 
 @pytest.mark.parametrize("rate", [0.0, 50.0], ids=["no limit", "limit"])
-def test_batch_that_did_not_leave_is_not_paid_for(world: World, rate: float) -> None:
+def test_batch_that_did_not_leave_is_not_paid_for(world: DrainWorld, rate: float) -> None:
     """Its process was frozen before the request: what it had paid is for the next; without a limit nothing is cut."""
     world.policy = Policy(batch_max_events=10)
     world.append(world.channel(), 5, pack=False)

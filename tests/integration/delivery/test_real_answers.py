@@ -147,10 +147,10 @@ def test_real_answer_is_classified_and_modelled(server: SockudoServer, name: str
 @pytest.mark.parametrize(
     ("part", "other", "modelled"),
     [
-        pytest.param(LIMITED.key, "nobody", model.UNKNOWN_APP, id="unknown key"),
+        pytest.param(LIMITED.key, "unknown", model.UNKNOWN_APP, id="unknown key"),
         pytest.param(LIMITED.secret, "guessed", model.BAD_SIGNATURE, id="wrong secret"),
         pytest.param("/apps/limited", "/apps/free", None, id="another app's id"),
-        pytest.param("/apps/limited", "/apps/nobody", None, id="unknown id"),
+        pytest.param("/apps/limited", "/apps/unknown", None, id="unknown id"),
     ],
 )
 def test_wrong_credentials_are_a_misconfiguration(
@@ -167,7 +167,7 @@ def test_wrong_credentials_are_a_misconfiguration(
 
 @pytest.mark.parametrize("skew_s", [-700, 700])
 def test_clock_skew_is_a_misconfiguration(server: SockudoServer, monkeypatch: pytest.MonkeyPatch, skew_s: int) -> None:
-    """A signature from ten minutes beside now; the server says so, and so does the log line."""
+    """A signature from ten minutes beside now; the server's error has that, and so has the log line."""
 
     class Skewed:
         def time(self) -> float:

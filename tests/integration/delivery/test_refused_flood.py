@@ -18,7 +18,7 @@ from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.wiring.app import App as PublisherApp
 from sockudo_publisher.workerapp import run_drain
-from tests.integration.delivery.world import World
+from tests.integration.delivery.world import DrainWorld
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -35,7 +35,7 @@ PATTERNS = {
 
 
 @pytest.mark.parametrize("name", PATTERNS)
-def test_refused_events_of_a_lane_cost_a_request_each(world: World, name: str) -> None:
+def test_refused_events_of_a_lane_cost_a_request_each(world: DrainWorld, name: str) -> None:
     """Real journal: each culprit becomes one letter, in order, and its neighbours arrive in order."""
     is_bad, most_requests = PATTERNS[name]
     channel = world.channel()
@@ -48,7 +48,7 @@ def test_refused_events_of_a_lane_cost_a_request_each(world: World, name: str) -
     assert len(world.server.requests) <= most_requests
 
 
-def test_refused_events_of_a_held_queue_cost_a_request_each(world: World) -> None:
+def test_refused_events_of_a_held_queue_cost_a_request_each(world: DrainWorld) -> None:
     """They were queued behind a stuck event of their channel."""
     channel = world.channel()
     first = world.append(channel)

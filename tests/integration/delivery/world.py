@@ -1,7 +1,7 @@
 """One Redis, a server model and any number of workers, with a clock that tests push.
 
-Time passes only when something sleeps or a test says so: :meth:`World.pass_time` moves what the journal
-has written down (pauses, due holds, starts of first attempts) into the past by so much, and the server's
+Time passes only in a sleep or where a test calls :meth:`DrainWorld.pass_time`. It moves what the journal
+has written down (pauses, due holds, starts of first attempts) into the past, and the server's
 clock forward. So the real loop runs against the real Redis, and a window of two minutes takes no time.
 """
 
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
+import pytest
 import redis
 
 from sockudo_publisher.delivery.drain import DrainAgain, drain
@@ -40,7 +41,7 @@ class Died(BaseException):
 class Control:
     """What the loop asks of its worker; a test sets the fields."""
 
-    world: World
+    world: DrainWorld
     is_stopping: bool = False
     do_others_wait: bool = False
     slept: list[float] = field(default_factory=list)
@@ -78,7 +79,7 @@ class Control:
         self.rung.append(self.world.journal.lanes_with_entries(range(self.world.lanes)))
 
 
-class World:
+class DrainWorld:
     """``lanes`` lanes of one app; :meth:`channel` names a channel of a lane."""
 
     def __init__(self, redis_url: str, client: redis.Redis, lanes: int = 2) -> None:
@@ -108,7 +109,7 @@ class World:
             time.sleep(0.01)
 
     def pass_time(self, seconds: float) -> None:
-        """So much later. Not while a batch is in hand: its marker would not be the journal's any more."""
+        """Let this time pass. Not while a batch is in hand: its marker would not be the journal's any more."""
         self.ahead_s += seconds
         ms = int(seconds * 1000)
         pause = AppKeys.of(APP).pause
@@ -131,7 +132,7 @@ class World:
                     self.redis.hset(state, "marker", b"%d %s" % (int(first) - ms, rest))
 
     def _age(self, stream: str, ms: int) -> None:
-        """Held items began to be sent so much earlier."""
+        """Held items began to be sent this much earlier."""
         entries = self.redis.xrange(stream)
         self.redis.delete(stream)
         for entry, fields in entries:
@@ -158,7 +159,7 @@ class World:
         return next(one for one in (f"{name}-{n}" for n in itertools.count()) if lane_of(one, self.lanes) == lane)
 
     def append(self, channel: str, count: int = 1, *, expires_ms: int = 0, pack: bool = True) -> list[str]:
-        """So many events at the tail; answers their ids."""
+        """Append this number of events; answers their ids."""
         ids = [f"e{next(self._numbers)}" for _ in range(count)]
         return self.append_items([(channel, one) for one in ids], expires_ms=expires_ms, pack=pack)
 
@@ -279,3 +280,30 @@ class World:
 def stopped(control: Control) -> Control:
     """The same worker, shutting down."""
     return replace(control, is_stopping=True)
+
+
+class At:
+    """Does something the n-th time the loop passes a point."""
+
+    def __init__(self, point: str, time: int = 1, then: object = None) -> None:
+        self.point, self.left, self.then = point, time, then
+        self.fired = False
+
+    def __call__(self, point: str) -> None:
+        if point == self.point:
+            self.left -= 1
+            if self.left == 0:
+                self.fired = True
+                if callable(self.then):
+                    self.then()
+                else:
+                    raise Died(point)
+
+
+def left_unknown(world: DrainWorld, count: int, **append: int) -> list[str]:
+    """Events whose first attempt ended unknown: all of them were accepted."""
+    ids = world.append(world.channel(), count, **append)
+    with pytest.raises(Died):
+        world.drain(at=At("posted"))
+    world.lose_leases()
+    return ids

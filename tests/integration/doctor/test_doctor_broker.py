@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 pytestmark = pytest.mark.integration
 
 
-def found(broker_url):
+def broker_findings(broker_url):
     return judged(collect_broker_facts(Settings(broker_url=broker_url)))
 
 
@@ -30,7 +30,7 @@ def judged(facts, *, app="default", lanes=8):
 
 
 def test_our_workers_are_counted_and_others_are_not(stack):
-    """A worker of ours says its version; one of another Celery app on the same broker is none of ours."""
+    """Our worker reports its version; a worker of another Celery app on the same broker is not counted."""
     environ = {**stack.python(), "MY_BROKER": stack.redis_server.url, "MY_REGISTER": "0"}
     other = ForeignWorker("tests.integration.celery.their_app", "theirs", environ, stack.directory, ROOT)
     with other:
@@ -48,7 +48,7 @@ def test_our_workers_are_counted_and_others_are_not(stack):
 def test_no_worker_is_broken(redis_url, monkeypatch):
     """What is published waits for one."""
     monkeypatch.setattr(room, "ANSWERS_S", (0.2, 0.5))
-    told = found(redis_url)
+    told = broker_findings(redis_url)
     assert told["broker"].state.value == "fine"
     assert told["workers"].state.value == "broken"
     assert "sockudo-publisher worker" in told["workers"].change
@@ -56,7 +56,7 @@ def test_no_worker_is_broken(redis_url, monkeypatch):
 
 def test_a_broker_that_is_away_is_broken():
     """Without its URL's secret; the workers are unknown then."""
-    told = found(f"redis://:of-mine@127.0.0.1:{free_port()}/0")
+    told = broker_findings(f"redis://:of-mine@127.0.0.1:{free_port()}/0")
     assert told["broker"].state.value == "broken"
     assert "refused" in told["broker"].why
     assert "of-mine" not in told["broker"].why
@@ -65,6 +65,6 @@ def test_a_broker_that_is_away_is_broken():
 
 def test_rabbitmq_that_is_away_is_broken():
     """Without its URL's secret; a transport that does not exist is refused with the settings."""
-    told = found(f"amqp://guest:of-mine@127.0.0.1:{free_port()}//")
+    told = broker_findings(f"amqp://guest:of-mine@127.0.0.1:{free_port()}//")
     assert told["broker"].state.value == "broken"
     assert "of-mine" not in told["broker"].why + told["broker"].change

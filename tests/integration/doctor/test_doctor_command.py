@@ -118,7 +118,7 @@ def test_when_everything_hangs_it_ends_in_time(tmp_path, sockudo):
 
 
 @pytest.mark.parametrize(
-    ("environ", "args", "words"),
+    ("environ", "args", "message"),
     [
         ({}, [], "SOCKUDO_URL"),
         ({"SOCKUDO_URL": "http://key:of-mine@127.0.0.1:1/apps/app"}, ["--app", "no"], "SOCKUDO_APPS"),
@@ -131,11 +131,11 @@ def test_when_everything_hangs_it_ends_in_time(tmp_path, sockudo):
     ],
     ids=["no url", "no such app", "malformed url", "malformed redis url"],
 )
-def test_settings_that_are_none_end_with_2(environ, args, words):
+def test_settings_that_are_none_end_with_2(environ, args, message):
     """The variable is named, its value is not."""
     code, told, _ = doctor(environ, "--json", *args)
     assert code == 2
-    assert words in json.loads(told)["error"]["message"]
+    assert message in json.loads(told)["error"]["message"]
     assert "of-mine" not in told
 
 

@@ -64,7 +64,7 @@ def test_memory_that_runs_out_is_told(redis_as, share, state):
 
 
 def test_a_replica_is_broken(redis_as):
-    """It would refuse, or lose, what is written to it; the primary is told with its replica."""
+    """It would refuse, or lose, what is written to it; the primary is reported with its replica."""
     primary = redis_as(maxmemory="64mb")
     replica = redis_as("--replicaof", "127.0.0.1", str(primary.port), maxmemory="64mb")
     found = redis_findings(replica.url)["redis.role"]
@@ -97,7 +97,7 @@ def test_a_wrong_password_is_not_called_away(redis_as):
     ],
 )
 def test_what_an_acl_denies_is_unknown(redis_as, denied, open_questions):
-    """With how to look; the rest is told."""
+    """With how to look; the rest is reported."""
     server = redis_as(maxmemory="64mb")
     with redis_py.Redis(port=server.port) as client:
         client.execute_command("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", f"-{denied}")
@@ -154,7 +154,7 @@ def test_a_part_with_its_own_rights_is_fine(redis_as, part):
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.name)
 def test_rights_on_a_namespace_are_those_on_its_keys(redis_as, part):
-    """A user for one deployment alone, as docs/deployment.md has it; another deployment's user is told the pattern."""
+    """A user for one deployment alone, as docs/deployment.md has it; another deployment's user is shown the pattern."""
     server = redis_as()
     with redis_py.Redis(port=server.port) as client:
         rights = [f"+{command}" for command in rights_of(part)]
@@ -167,8 +167,8 @@ def test_rights_on_a_namespace_are_those_on_its_keys(redis_as, part):
         assert pattern in found.change
 
 
-def test_nobody_there_is_told(redis_as):
-    """In the system's words, without the URL's secret."""
+def test_unreachable_redis_is_reported(redis_as):
+    """In the system's text, without the URL's secret."""
     found = redis_findings(f"redis://:of-mine@127.0.0.1:{free_port()}/0")["redis.reachable"]
     assert found.state.value == "broken"
     assert "refused" in found.why

@@ -101,7 +101,7 @@ class TestAccess:
             assert ("ahead" if ahead_s > 0 else "behind") in found["sockudo.clock"].why
             assert "NTP" in found["sockudo.clock"].change
 
-    def test_nobody_there(self):
+    def test_unreachable_server(self):
         """Refused: start it, or correct the port."""
         found = sockudo_findings(f"http://key:of-mine@127.0.0.1:{free_port()}/apps/app")
         assert states(found)["sockudo.reachable"] == "broken"
@@ -123,13 +123,13 @@ class TestAccess:
         assert "https://" in found["sockudo.reachable"].change
 
     def test_a_proxy_without_a_server(self, sockudo):
-        """Somebody answers 502: not Sockudo."""
+        """A proxy answers 502: not Sockudo."""
         with Proxy(sockudo.port, Answer.http(502, b"<h1>Bad Gateway</h1>")) as proxy:
             found = sockudo_findings(proxy.url(sockudo.url))
         assert states(found)["sockudo.reachable"] == "broken"
         assert "proxy" in found["sockudo.reachable"].why
 
-    def test_somebody_else(self, sockudo):
+    def test_another_web_server(self, sockudo):
         """Another web server on that port is not a Sockudo that does not know the app."""
         with Proxy(sockudo.port, Answer.http(404, b"<h1>Not Found</h1>")) as proxy:
             found = sockudo_findings(proxy.url(sockudo.url))
@@ -196,7 +196,7 @@ def test_limits_that_we_would_run_into(sockudo_as):
 
 
 def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
-    """Its rate limiter is on: a hundred requests a minute; after so many it refuses."""
+    """Its rate limiter is on: a hundred requests a minute; it refuses the next."""
     server = sockudo_as(settings={"rate_limiter": {"enabled": True}})
     first = sockudo_findings(server.url)["sockudo.rate_limit"]
     assert (first.state.value, "100 requests" in first.why) == ("risk", True)
@@ -211,7 +211,7 @@ def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
 
 
 def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, monkeypatch):
-    """At the server's default of 10,000 ids it remembers no new one; the setting and a number are told."""
+    """At the server's default of 10,000 ids it remembers no new one; the finding has the setting and a number."""
     monkeypatch.setattr(room, "MIN_AGE_S", 1.0)
     server = sockudo_as(cache_max_capacity=10_000)
     assert states(sockudo_findings(server.url))["sockudo.memory"] == "fine"

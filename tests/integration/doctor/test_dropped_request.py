@@ -78,7 +78,7 @@ def test_over_tls(tmp_path, monkeypatch):
     assert listener.received.endswith(BODY)
 
 
-def test_nobody_there_is_no_cut():
+def test_unreachable_server_is_no_cut():
     """Nothing was sent: nothing can be concluded."""
     credentials = Credentials.from_url(f"http://key:secret@127.0.0.1:{free_port()}/apps/a")
     assert not drop_batch(credentials, BODY, after_s=0, within_s=10)

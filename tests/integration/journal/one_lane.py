@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import redis
@@ -12,6 +13,8 @@ from sockudo_publisher.journal.dead_letters import DeadBounds, DeadLetters
 from sockudo_publisher.journal.holder import Holder, Journal, Taken
 from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.producer import Producer
+from sockudo_publisher.journal.redis.link import Command
+from sockudo_publisher.journal.redis.scripts import script
 from tests.integration.journal.raw import Lane, base, hold_base, read_lane
 
 #: More than any test has.
@@ -147,3 +150,20 @@ class OneLane:
 def bodies_of(batch: Batch | None) -> list[bytes]:
     """Of nothing too."""
     return [] if batch is None else [item.body for item in batch.items()]
+
+
+def numbers(count: int, size: int = 4, start: int = 0) -> list[bytes]:
+    """Bodies of one size, all different."""
+    return [str(n).rjust(size, "0").encode() for n in range(start, start + count)]
+
+
+def count_takes(lane: OneLane) -> list[str]:
+    """An entry for each call of the script from now on; the keeper of the lease calls another."""
+    sha1, run, calls = script("take").sha1, lane.journal.link.run, []
+
+    def counted(commands: Sequence[Command], **options: bool) -> list[Any]:
+        calls.extend(command[1] for command in commands if command[:2] == ("EVALSHA", sha1))
+        return run(commands, **options)
+
+    lane.journal.link.run = counted
+    return calls

@@ -321,7 +321,7 @@ class TestScheduleOnce:
 
 
 class TestClosedLanes:
-    """A lane of an earlier layout takes nothing any more, whoever asks and whatever for."""
+    """A lane of an earlier layout takes no append of any kind."""
 
     @pytest.fixture(params=["closed", None], ids=["closed", "never opened"])
     def closed(self, request: pytest.FixtureRequest, lane: OneLane) -> tuple[OneLane, str]:
@@ -342,7 +342,7 @@ class TestClosedLanes:
 
     @pytest.mark.parametrize("mode", ["stop", "skip", "look"])
     def test_append_once(self, closed: tuple[OneLane, str], mode: str) -> None:
-        """Nothing is remembered; a look says so as well."""
+        """Nothing is remembered; a look answers the same."""
         lane, must_be_marked = closed
         keys = (f"{lane.base}:stream", f"{lane.base}:state", ledger_key(lane.app, 0, "c", "k"))
         before = lane.everything()

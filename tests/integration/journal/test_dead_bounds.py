@@ -51,7 +51,7 @@ def dropped(lane: OneLane) -> dict[str, int]:
 
 class TestNumber:
     def test_oldest_leave_counted(self, make_lane: MakeLane) -> None:
-        """By the reason of each; what died is counted as before."""
+        """By the reason of each; the dead letters are counted as before."""
         lane = make_lane(bounds=DeadBounds(letters=3))
         bury(lane, b"1", b"2", reason="uncertain")
         bury(lane, b"3", b"4", b"5", b"6")

@@ -63,19 +63,19 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[Call]:
 
 
 def numbers_fit(header: Header, kind: str, sent: int) -> bool:
-    """Whether so many are what the header says."""
+    """Whether this number is what the header says."""
     slots = header.slots(kind)
     if not slots or not slots[-1].repeats:
         return sent == len(slots)
     return sent >= len(slots) - 1 and (sent - len(slots) + 1) % slots[-1].repeats == 0
 
 
-def key_pattern(words: str, repeated: int) -> list[re.Pattern[str]]:
-    """What keys may stand where a header says these words: one pattern, or one for each of a group."""
-    if words.startswith("per "):
-        parts = words.partition(": ")[2].split(", ")
+def key_pattern(described: str, repeated: int) -> list[re.Pattern[str]]:
+    """What keys may stand where a header has this text: one pattern, or one for each of a group."""
+    if described.startswith("per "):
+        parts = described.partition(": ")[2].split(", ")
         return [pattern for part in parts for pattern in key_pattern(part, 0)]
-    name = re.sub(r"^(?:the|its) hold's (\w+).*", r"{app:lane}:hold:CHANNEL:\1", words).split()[0]
+    name = re.sub(r"^(?:the|its) hold's (\w+).*", r"{app:lane}:hold:CHANNEL:\1", described).split()[0]
     if "{" not in name:
         name = f"{{app:lane}}(:hold:CHANNEL)?:{name}"
     tag = {"{app:lane}": r"sockudo:\{[^{}:]+:\d+\}", "{app}": r"sockudo:\{[^{}:]+\}"}
@@ -186,7 +186,9 @@ class TestScriptFlush:
         exchange = link_module._exchange
 
         def flushed(self: RedisLink, commands: Sequence[Command], **options: Any) -> list[Any]:
-            if threading.current_thread() is threading.main_thread():  # not by the keeper, in the middle of ours
+            if (
+                threading.current_thread() is threading.main_thread()
+            ):  # not by the keeper, in the middle of a test's call
                 lane.client.script_flush()
             return run(self, commands, **options)
 

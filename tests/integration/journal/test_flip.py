@@ -85,7 +85,7 @@ def test_new_lanes_wait_until_the_old_ones_are_empty(
     append(producer, CHANNELS, "1")
     assert record.ask_for(count)
     append(stale, CHANNELS, "2")
-    assert record.read().phase is Phase.CLOSING, "the old lanes are open until somebody closes them"
+    assert record.read().phase is Phase.CLOSING, "the old lanes are open until a worker closes them"
     assert record.closed() == record.read()
     append(stale, CHANNELS, "3")
     append(producer, CHANNELS, "3")
@@ -97,7 +97,7 @@ def test_new_lanes_wait_until_the_old_ones_are_empty(
     old = [settle_all(journal, 0)]
     assert journal.acquire(new.span.first) is None
     old.append(settle_all(journal, 1))
-    assert journal.acquire(new.span.first) is None, "not before somebody has seen that they are empty"
+    assert journal.acquire(new.span.first) is None, "not before a worker has seen that they are empty"
     assert journal.advance_layout() == (0, 1, *new.span.lanes)
 
     bodies = [settle_all(journal, lane) for lane in new.span.lanes]
@@ -105,7 +105,7 @@ def test_new_lanes_wait_until_the_old_ones_are_empty(
     assert sorted(body for lane in bodies for body in lane) == sorted(f"{c}:3".encode() for c in CHANNELS for _ in "33")
 
 
-def test_producer_refused_by_a_half_closed_layout_closes_the_rest(
+def test_producer_at_a_half_closed_layout_closes_the_rest(
     record: LayoutRecord, link: RedisLink, producer: Producer, stale: Producer
 ) -> None:
     """Who began to close is dead. Nothing goes to a new lane while an old one is open to others."""
@@ -154,14 +154,14 @@ def test_late_helper_opens_no_closed_lane(
 
 
 def test_slow_asker_does_not_undo_a_faster_one(record: LayoutRecord, link: RedisLink) -> None:
-    """It read the layout before somebody else changed it."""
+    """It read the layout before another process changed it."""
     text, layout = record._read()
     assert LayoutRecord(link, APP, LANES).ask_for(3)
     assert not record._swap(text, layout.flipped(5))
     assert record.read().span.count == 3
 
 
-def test_countdown_scheduled_from_an_old_layout_is_known_in_the_new_one(
+def test_countdown_of_an_old_layout_is_known_in_the_new_one(
     record: LayoutRecord, producer: Producer, stale: Producer
 ) -> None:
     """The closed lane's ledger changes no more: the key is looked for where everybody looks now."""
@@ -173,7 +173,7 @@ def test_countdown_scheduled_from_an_old_layout_is_known_in_the_new_one(
 
 
 def test_one_change_at_a_time(record: LayoutRecord, journal: Journal, producer: Producer) -> None:
-    """Who asks meanwhile is told to ask again; who wants what is there has nothing to do."""
+    """Another change is refused until it has ended; the same number changes nothing."""
     append(producer, ["c0"])
     assert record.ask_for(LANES)
     assert record.read() == Layout(Span(0, LANES))
@@ -288,10 +288,10 @@ def test_full_new_lane_refuses_what_it_refuses_by_name(
     assert sorted(appended.refused) == [0, 1, 2]
 
 
-def test_emptied_redis_under_a_producer_that_knows_a_later_layout(
+def test_redis_emptied_under_a_producer_of_a_later_layout(
     record: LayoutRecord, producer: Producer, client: redis.Redis, journal: Journal
 ) -> None:
-    """A lane that nobody marked is not appended to: the event goes where the sweep looks."""
+    """A lane without a mark is not appended to: the event goes where the sweep looks."""
     assert record.ask_for(3)
     journal.advance_layout()
     append(producer, CHANNELS)
@@ -326,7 +326,7 @@ def test_dead_letters_of_earlier_lanes_are_kept_and_replayed(
     assert settle_all(journal, lane) == [b"c0:x"]
 
 
-def test_layout_is_forgotten_when_its_keys_are_and_its_counts_go_on(
+def test_layout_ends_with_its_keys_and_its_counts_go_on(
     record: LayoutRecord, producer: Producer, journal: Journal, client: redis.Redis
 ) -> None:
     """Not while a key may be remembered in it."""

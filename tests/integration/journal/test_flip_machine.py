@@ -44,7 +44,7 @@ PROFILE = settings(
 )
 
 channels = st.lists(st.sampled_from(CHANNELS), min_size=1, max_size=6)
-someone = st.integers(0, 1)
+workers = st.integers(0, 1)
 
 
 @dataclass(eq=False)
@@ -72,7 +72,7 @@ class FlipMachine(RuleBasedStateMachine):
 
     # -- producers, whose idea of the lanes is as old as the example ------------------------------------
 
-    @rule(given=channels, who=someone)
+    @rule(given=channels, who=workers)
     def append(self, given, who) -> None:
         items = [Item(channel, b"%06d" % next(self.numbers)) for channel in given]
         for item in items:
@@ -81,7 +81,7 @@ class FlipMachine(RuleBasedStateMachine):
         assert appended.failure is None
         assert appended.count == len(given)
 
-    @rule(given=channels, who=someone, key=st.sampled_from("kl"), on_refusal=st.sampled_from(OnRefusal))
+    @rule(given=channels, who=workers, key=st.sampled_from("kl"), on_refusal=st.sampled_from(OnRefusal))
     def append_once(self, given, who, key, on_refusal) -> None:
         """The same keys again and again: stored once, whatever the layout was then."""
         items = [KeyedItem(Item(channel, b"%06d" % next(self.numbers)), key, "f") for channel in given]
@@ -110,7 +110,7 @@ class FlipMachine(RuleBasedStateMachine):
             for lane in data.draw(st.lists(st.sampled_from(list(layout.retired[-1].span.lanes)))):
                 self.journals[0].link.script("mark", (lane_keys(APP, lane).state,), ("closed",))
 
-    @rule(who=someone)
+    @rule(who=workers)
     def sweep(self, who) -> None:
         self.journals[who].advance_layout()
 
@@ -118,12 +118,12 @@ class FlipMachine(RuleBasedStateMachine):
 
     @rule(
         data=st.data(),
-        who=someone,
+        who=workers,
         most=st.integers(1, 20),
         what=st.sampled_from(["settle", "settle", "settle", "one", "hold", "crash", "keep"]),
     )
     def work(self, data, who, most, what) -> None:
-        """Somebody drains something that there is, open or not."""
+        """A worker drains a queue that exists, open or not."""
         run = self.run(who, *data.draw(st.sampled_from(self.places())))
         if run is None:
             return
@@ -205,9 +205,7 @@ class FlipMachine(RuleBasedStateMachine):
                 link._free.pop().disconnect()
 
 
-def test_every_channel_keeps_its_order_whatever_the_number_of_lanes(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_channels_keep_their_order_over_any_number_of_lanes(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing lost, nothing twice, one request at a time for each channel, over any changes."""
     monkeypatch.setattr(layout_module, "MAX_RETIRED", 50)
     with redis.Redis.from_url(redis_url) as client:

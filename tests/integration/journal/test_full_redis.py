@@ -40,7 +40,7 @@ def small(small_redis: RedisServer, make_lane) -> OneLane:
 
 
 def fill(lane: OneLane) -> None:
-    """From now on no command may use more memory, and scripts only those that say so."""
+    """From now on no command may use more memory, and only scripts with the flag."""
     lane.client.config_set("maxmemory", 1)
     with pytest.raises(redis.exceptions.OutOfMemoryError):
         lane.client.set("ballast", "x")
@@ -56,7 +56,7 @@ def set_share(lane: OneLane, share: float) -> None:
 class TestAppending:
     @pytest.mark.parametrize("what", ["append", "append once"])
     def test_it_ends_at_nine_tenths(self, small: OneLane, make_lane, what: str) -> None:
-        """The rest is for draining, dead letters and the broker. Below it nobody is refused."""
+        """The rest is for draining, dead letters and the broker. Below it no append is refused."""
         small.append(b"1")
         for share, full in [(0.85, False), (0.95, True)]:
             set_share(small, share)
@@ -93,7 +93,7 @@ class TestAppending:
         assert small.everything() == before
 
     def test_a_countdown_is_not_remembered(self, small: OneLane) -> None:
-        """And the caller is told that nothing is stored."""
+        """And the caller's error says that nothing is stored."""
         small.producer.layout()
         fill(small)
         with pytest.raises(JournalUnavailable) as caught:

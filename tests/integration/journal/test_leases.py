@@ -114,7 +114,7 @@ class TestRelease:
         assert lane.state("armed") is None
 
     def test_a_lane_with_entries_is_kept(self, lane: OneLane) -> None:
-        """What came between the last take and the release has rung nobody: its holder goes on."""
+        """What came between the last take and the release has rung no worker: its holder goes on."""
         lane.append(b"1")
         holder = lane.acquire()
         lane.client.pexpire(holder.keys.lease, SHORT_MS)
@@ -133,7 +133,7 @@ class TestRelease:
         assert lane.append(b"2").ring == ()
 
     def test_handing_over_an_empty_lane_lets_it_rest(self, lane: OneLane) -> None:
-        """Else nobody would ring it any more."""
+        """Else no append would ring it any more."""
         lane.append(b"1")
         holder = lane.acquire()
         lane.journal.settle(holder, lane.take(holder))
@@ -262,7 +262,7 @@ class TestKeepingALease:
         holder.lease.ensure_fresh()
 
     def test_a_holder_that_froze_asks_before_it_sends(self, lane: OneLane) -> None:
-        """Somebody else may have sent its batch, and the server may have forgotten it."""
+        """Another worker may have sent its batch, and the server may have forgotten it."""
         holder = lane.acquire()
         lane.journal.forget(holder)
         holder.lease._trusted_from -= FRESH_S + 1  # the clock went on
@@ -306,7 +306,7 @@ class TestFork:
         process = context.Process(target=child)
         process.start()
         answers = [lane.journal.link.call("ECHO", str(n)) for n in range(200)]
-        assert answers == [str(n).encode() for n in range(200)], "nobody else reads our answers"
+        assert answers == [str(n).encode() for n in range(200)], "no other thread reads our answers"
         assert ours.poll(WAIT_S)
         assert ours.recv()
         process.join(WAIT_S)

@@ -47,7 +47,7 @@ def test_one_worker_holds_the_canaries(memory: DedupMemory, link: RedisLink) -> 
 
 
 def test_canary_is_asked_by_one_only(memory: DedupMemory) -> None:
-    """Who claims it first; the others are told so."""
+    """The first claim wins; the others are refused."""
     one, two = Canary("one", memory.now_ms() - 50, 20), Canary("two", memory.now_ms(), 5000)
     memory.record_planted([])
     memory.record_planted([two, one])

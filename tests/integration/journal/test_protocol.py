@@ -7,7 +7,7 @@ import pytest
 from sockudo_publisher.journal.protocol import MACHINES, Machine, Step
 from sockudo_publisher.journal.redis.scripts import NAMES
 from tests.integration.journal.one_lane import OneLane
-from tests.integration.journal.protocol_world import WORLDS
+from tests.integration.journal.protocol_worlds import WORLDS
 
 pytestmark = pytest.mark.integration
 

@@ -21,7 +21,7 @@ def test_burst_is_a_second_of_the_rate_and_at_least_one(rate: float, most: int) 
     assert burst(rate) == most
 
 
-def test_full_bucket_gives_its_burst_and_then_says_when_to_come_again(link: RedisLink) -> None:
+def test_full_bucket_gives_its_burst_and_then_the_time_to_wait(link: RedisLink) -> None:
     """Until half of the bucket is there, or what is wanted."""
     rate = Rate(link, APP, 100.0)
     assert rate.take(30) == Grant(30, 0.0)

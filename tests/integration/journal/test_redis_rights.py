@@ -138,7 +138,7 @@ class TestUnknownScripts:
 
     @pytest.mark.parametrize("denied", ["eval", "evalsha"])
     def test_the_right_that_is_missing_is_named(self, make_lane, as_user, denied: str) -> None:
-        """Nothing was stored; the words say what to allow, and show no user."""
+        """Nothing was stored; the error says what to allow, and show no user."""
         lane = make_lane(as_user(f"-{denied}"))
         lane.client.script_flush()
         error = lane.append(b"1").failure
@@ -160,7 +160,7 @@ class TestUnknownScripts:
             client.acl_deluser("elsewhere")
 
     @pytest.mark.parametrize(
-        ("words", "advice"),
+        ("text", "advice"),
         [
             ("Error compiling script (new function): user_script:1: unexpected symbol near '#'", "Redis 7 or later"),
             ("unknown command `EVAL`, with args beginning with: `x`", "needs EVAL under its own name"),
@@ -168,11 +168,11 @@ class TestUnknownScripts:
         ],
         ids=["Redis 6", "renamed", "renamed in Redis 7"],
     )
-    def test_what_older_servers_say(self, words: str, advice: str) -> None:
-        """Such a server is not at hand: in its words."""
+    def test_what_older_servers_say(self, text: str, advice: str) -> None:
+        """Such a server is not at hand: with its text."""
         from sockudo_publisher.journal.redis.refusal import describe_refusal
 
-        assert advice in describe_refusal(redis.ResponseError(words))
+        assert advice in describe_refusal(redis.ResponseError(text))
 
 
 #: What a user may not run -> (call, whether it comes after a write of the script).

@@ -93,7 +93,7 @@ def test_refused_nothing_is_stored(shaky: OneLane, fragile: RedisServer) -> None
     assert shaky.bodies == [b"1", b"2", b"3"]
 
 
-def test_frozen_nobody_knows(shaky: OneLane, fragile: RedisServer, make_lane) -> None:
+def test_frozen_redis_leaves_the_outcome_unknown(shaky: OneLane, fragile: RedisServer, make_lane) -> None:
     """What was sent waits in the socket: when the server wakes, it may be done after all, and done once."""
     lanes = {what: make_lane(fragile.url, app=what) for what in WHAT}
     tried = {}
@@ -168,7 +168,7 @@ def test_frozen_while_connecting(fragile: RedisServer) -> None:
 
 
 def test_restart_between_two_calls_is_not_noticed(shaky: OneLane, fragile: RedisServer) -> None:
-    """Connections that ended while nobody used them are replaced; the scripts are loaded again."""
+    """Connections that ended while they were idle are replaced; the scripts are loaded again."""
     shaky.append(b"1")
     holder = shaky.acquire()
     fragile.restart()
@@ -176,7 +176,7 @@ def test_restart_between_two_calls_is_not_noticed(shaky: OneLane, fragile: Redis
     assert bodies_of(shaky.take(holder)) == [b"1", b"2"]
 
 
-def test_wait_without_replicas_says_that_nobody_knows(make_lane, redis_url: str) -> None:
+def test_wait_without_replicas_leaves_the_outcome_unknown(make_lane, redis_url: str) -> None:
     """The primary has it, but that is not what was asked for; a repeated key finds it."""
     lane = make_lane(redis_url, wait=(1, 20))
     with pytest.raises(JournalUnavailable, match="SOCKUDO_REDIS_WAIT: 0 replicas have it within 20 ms, wanted 1"):
@@ -194,7 +194,7 @@ def test_wait_hides_no_refusal(make_lane) -> None:
     assert isinstance(lane.append_once(("k", b"2")).failure, BacklogFull)
 
 
-def test_wait_that_redis_refuses_says_that_nobody_knows(make_lane, redis_url: str, client: redis.Redis) -> None:
+def test_wait_that_redis_refuses_leaves_the_outcome_unknown(make_lane, redis_url: str, client: redis.Redis) -> None:
     """An ACL without the command: what was appended before it is stored all the same."""
     client.acl_setuser("no-wait", enabled=True, nopass=True, categories=["+@all"], commands=["-wait"], keys=["*"])
     try:
@@ -263,7 +263,7 @@ assert RedisLink(sys.argv[1], timeout_s=30.0).run([("ECHO", "whole")]) == [b"who
 """
 
 
-def test_signal_handler_that_raises_ends_a_call_and_not_the_process(redis_url: str) -> None:
+def test_signal_handler_that_raises_ends_the_call_only(redis_url: str) -> None:
     """Ctrl-C, Celery's soft time limit: hiredis ended the process, in the middle of packing numbers."""
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, redis_url], capture_output=True, text=True, timeout=60, check=False
@@ -275,7 +275,7 @@ SECRET = "not-to-be-shown"
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "message"),
     [
         ("redis://u:{}@127.0.0.1:1/3", "Redis cannot be reached: redis://127.0.0.1:1/3: Connection refused"),
         ("unix://:{}@/nowhere/r.sock", "Redis cannot be reached: unix:///nowhere/r.sock: No such file or directory"),
@@ -285,11 +285,11 @@ SECRET = "not-to-be-shown"
         ),
     ],
 )
-def test_error_says_where_and_why(url: str, words: str) -> None:
+def test_error_says_where_and_why(url: str, message: str) -> None:
     """As the client's errors do, without credentials."""
     with pytest.raises(JournalUnavailable) as caught:
         RedisLink(url.format(SECRET), timeout_s=TIMEOUT_S).call("PING")
-    assert str(caught.value).startswith(words)
+    assert str(caught.value).startswith(message)
     assert SECRET not in str(caught.value)
 
 

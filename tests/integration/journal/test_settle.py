@@ -132,7 +132,7 @@ class TestSettle:
         assert lane.journal.release(own)
         assert not list(lane.client.scan_iter("*:hold:*"))
 
-    def test_what_left_behind_the_head_is_forgotten_when_the_head_passes(self, lane: OneLane) -> None:
+    def test_items_gone_behind_the_head_are_forgotten_when_it_passes(self, lane: OneLane) -> None:
         """By entry and by index, as numbers: entry 5-10 comes behind 5-9, index 10 behind 9."""
         for entry in ("5-9", "5-10", "10-0"):
             lengths, channels = ",".join("1" * 12), ",".join(['"c"'] * 12)

@@ -61,7 +61,7 @@ class TestPause:
 
 class TestProbe:
     def test_one_asks_at_a_time(self, shared: Shared, client: redis.Redis) -> None:
-        """For as long as a lease lasts; whoever died does not keep the others waiting."""
+        """For as long as a lease lasts; a dead worker does not keep the others waiting."""
         key = AppKeys.of(APP).probe
         assert shared.try_probe("a")
         assert not shared.try_probe("b")

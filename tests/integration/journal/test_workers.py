@@ -1,4 +1,4 @@
-"""Workers announce themselves: who is alive, since when, and what becomes of records that nobody renews or can read."""
+"""Workers announce themselves: who is alive, since when, and records that no worker renews or can read."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def registry(link: RedisLink) -> WorkerRegistry:
 
 
 def test_a_worker_is_alive_since_its_first_word(registry: WorkerRegistry, client: redis.Redis) -> None:
-    """However often it says more; each is told of all, the first one first."""
+    """However often it announces itself; each answer names all, the first one first."""
     [first] = registry.announce("b", "one@h", TARGET)
     client.hset(KEY, "b", client.hget(KEY, "b").replace(b"%d" % first.since_ms, b"%d" % (first.since_ms - 5000), 1))
     assert [(one.owner, one.since_ms) for one in registry.announce("b", "one@h", TARGET)] == [

@@ -15,7 +15,7 @@ from sockudo_publisher.operations import dead_letters, pause
 from sockudo_publisher.wiring.doorbell import Doorbell
 from tests.integration.journal.one_lane import OneLane
 
-#: Nobody answers there: nothing is sent to a server.
+#: No server answers there: nothing is sent.
 URL = "http://key:secret-of-mine@127.0.0.1:1/apps/app"
 OTHER = "other {app}"
 

@@ -51,7 +51,7 @@ def status_of(settings: Settings) -> tuple[operations.AppStatus, operations.AppS
 
 class TestStatus:
     def test_every_app_of_the_settings_is_shown(self, settings: Settings) -> None:
-        """With its lanes, and with the counters that somebody may watch for."""
+        """With its lanes, and with the counters that an alert may watch."""
         first, second = status_of(settings)
         for app in (first, second):
             [lane] = app.lanes
@@ -103,7 +103,7 @@ class TestStatus:
         assert second.limits == Limits(events=10)
 
     def test_app_in_no_setting_is_shown_while_it_has_events(self, settings: Settings, other: OneLane) -> None:
-        """Nobody delivers its events any more: somebody has to know."""
+        """No worker delivers its events any more: an operator has to know."""
         other.append(b"1")
         without = replace(settings, apps={})
         [_, forgotten] = operations.status(without)
@@ -229,7 +229,7 @@ class TestReplay:
     def test_what_was_certainly_not_delivered_needs_no_word(
         self, settings: Settings, lane: OneLane, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """A warning that is always there is read by nobody."""
+        """A warning that is always there is not read."""
         id = die(lane, "m-1")
         with caplog.at_level(logging.WARNING, "sockudo_publisher.operations"):
             operations.dead_replay(settings, "default", [id])

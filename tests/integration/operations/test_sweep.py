@@ -33,7 +33,7 @@ class Bell:
 
 @pytest.fixture
 def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
-    """Four lanes with events; nobody hears."""
+    """Four lanes with events; no worker hears."""
     for name, value in {
         "SOCKUDO_URL": "http://key:secret@127.0.0.1:9/apps/app-id",
         "SOCKUDO_REDIS_URL": redis_url,
@@ -130,7 +130,7 @@ def sweep_again(redis_url: str, *, has_free_slot: bool = True) -> list[tuple[int
 
 
 def test_lanes_that_no_ring_reaches_are_drained_here(bell: Bell, redis_url: str) -> None:
-    """From the third sweep on, and again and again; a lease that somebody takes begins the count anew."""
+    """From the third sweep on, and again and again; a lease that a worker takes begins the count anew."""
     assert [sweep_again(redis_url) for _ in range(2)] == [[], []]
     bell.rung.clear()
     for _ in range(2):

@@ -27,7 +27,7 @@ if __name__ == "__main__":
         print(outbox.relay(engine(url), batch=int(rest[0])), flush=True)
     elif command == "run":
         outbox.run(engine(url), batch=int(rest[0]), every_s=0.02)
-    elif command == "order":  # and die with the commit, having told nobody
+    elif command == "order":  # and die with the commit, before the relay is woken
         with Session(engine(url)) as session, session.begin():
             session.execute(orders.insert().values(id=int(rest[0])))
             outbox.add(session, "orders", "n", {"n": int(rest[0])})

@@ -153,7 +153,7 @@ def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis
 
 
 def test_eager_mode_sends_at_the_commit(using: str, environ, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As `delay` does in a project's tests; here nobody listens, so it fails there."""
+    """As `delay` does in a project's tests; here no server listens, so it fails there."""
     monkeypatch.setitem(celery_app.conf, "task_always_eager", True)
     sent = []
     monkeypatch.setattr(type(publish), "apply", lambda _self, *args, **options: sent.append(options["task_id"]))
@@ -196,7 +196,7 @@ def test_conflict_of_a_key_is_found_after_the_commit(using: str, journal) -> Non
         publish.delay_on_commit("orders", "n", 1, key="k", using=using)
 
 
-def test_process_that_dies_between_commit_and_append_loses_the_event_but_not_the_row(
+def test_death_between_commit_and_append_loses_the_event_only(
     project: dict[str, str], environ, journal, using: str
 ) -> None:
     """The gap of on_commit, and what the outbox is for."""
@@ -209,7 +209,7 @@ def test_process_that_dies_between_commit_and_append_loses_the_event_but_not_the
 
 
 @pytest.mark.parametrize(
-    ("prelude", "words"),
+    ("prelude", "message"),
     [
         pytest.param("import sys; sys.modules['django'] = None", "sockudo_publisher.outbox.sqlalchemy", id="absent"),
         pytest.param("", "Django is not configured", id="not configured"),
@@ -218,7 +218,7 @@ def test_process_that_dies_between_commit_and_append_loses_the_event_but_not_the
         ),
     ],
 )
-def test_without_django_the_error_says_what_to_do(environ, prelude: str, words: str) -> None:
+def test_without_django_the_error_says_what_to_do(environ, prelude: str, message: str) -> None:
     """A setting is missing, or a package."""
     source = f"{prelude}\nfrom sockudo_publisher import publish\npublish.delay_on_commit('c', 'e', 1)"
     done = subprocess.run(
@@ -231,7 +231,7 @@ def test_without_django_the_error_says_what_to_do(environ, prelude: str, words: 
         check=False,
     )
     assert done.stderr.splitlines()[-1].startswith("sockudo_publisher.errors.ConfigurationError: publish.delay_on_")
-    assert words in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
 
 
 # -- the outbox -----------------------------------------------------------------------------------------
@@ -258,7 +258,7 @@ def test_committed_rows_go_out_once_in_order(using: str, journal) -> None:
     assert left(using) == 0
 
 
-def test_conflict_is_parked_and_blocks_nobody(using: str, journal) -> None:
+def test_conflict_is_parked_and_blocks_no_row(using: str, journal) -> None:
     """With the reason in its row."""
     from sockudo_publisher.outbox.django.models import OutboxRow
 

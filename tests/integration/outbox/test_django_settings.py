@@ -95,13 +95,13 @@ def test_project_without_the_setting_reads_the_environment() -> None:
     assert run('start()\nshow("lanes")', SOCKUDO_LANES="5") == [[5]]
 
 
-#: Wrong settings, as source text, and what is said of them.
+#: Wrong settings, as source text, and their errors.
 WRONG = {
     '{"LANE": 3}': "SOCKUDO: no setting is named 'LANE', did you mean 'LANES'?",
     '{"lanes": 3}': "SOCKUDO: no setting is named 'lanes'",
     '{"LANES": 300}': "SOCKUDO['LANES']: must be between 1 and 256",
     '{"LANES": "x"}': "SOCKUDO['LANES']: not a whole number, must be between 1 and 256",
-    '{"ON_UNCERTAIN": "hold"}': "SOCKUDO['ON_UNCERTAIN']: hold is called park now; must be one of resend, park",
+    '{"ON_UNCERTAIN": "drop"}': "SOCKUDO['ON_UNCERTAIN']: must be one of resend, park",
     '{"URL": 5}': "SOCKUDO['URL']: expected text, got int",
     '{"URL": "u", "URL_FILE": "f"}': "SOCKUDO['URL'] and SOCKUDO['URL_FILE']: both are set, remove one of them",
     '["s3cr3t"]': "SOCKUDO: expected a dict, got list",

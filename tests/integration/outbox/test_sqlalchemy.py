@@ -161,7 +161,7 @@ def test_key_is_the_message_id_and_stores_once(engine: Engine, journal) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3, 200])
-def test_conflict_is_parked_with_its_reason_and_blocks_nobody(engine: Engine, journal, batch: int) -> None:
+def test_conflict_is_parked_with_its_reason_and_blocks_no_row(engine: Engine, journal, batch: int) -> None:
     """A key that was used with another payload: its row stays with the reason, untried; all others go."""
     publish.delay("orders", "n", {"n": -1}, key="taken")
     place(engine, 1)
@@ -306,7 +306,7 @@ def test_late_append_of_a_frozen_relay_changes_nothing(engine: Engine, journal) 
     assert journal("orders") == [{"n": number} for number in range(5)]
 
 
-def test_two_relays_that_die_under_writers_keep_each_event_once_in_order(
+def test_two_relays_that_die_keep_each_event_once_and_in_order(
     stack: Stack, database_url: str, engine: Engine, tmp_path: Path
 ) -> None:
     """Several writers, rollbacks between, relays killed and started again, a real worker and server: exactly once."""
@@ -354,7 +354,7 @@ def test_two_relays_that_die_under_writers_keep_each_event_once_in_order(
 
 
 def test_database_away_is_asked_again(engine: Engine, journal, caplog: pytest.LogCaptureFixture) -> None:
-    """A running relay survives a failing database, and says so without the words of its error."""
+    """A running relay survives a failing database, and logs it without the text of its error."""
     stop = threading.Event()
     outbox.table.drop(engine)
     running = threading.Thread(target=outbox.run, args=(engine,), kwargs={"every_s": 0.05, "stop": stop})

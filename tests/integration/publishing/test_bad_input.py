@@ -61,10 +61,10 @@ BAD: dict[str, tuple[tuple[Any, ...], dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize(("args", "kwargs", "words"), BAD.values(), ids=BAD.keys())
+@pytest.mark.parametrize(("args", "kwargs", "message"), BAD.values(), ids=BAD.keys())
 @pytest.mark.parametrize("how", ["delay", "apply_async", "countdown", "now"])
 def test_bad_input_raises_at_the_caller_and_stores_nothing(
-    stack: Stack, how: str, args: tuple[Any, ...], kwargs: dict[str, Any], words: str
+    stack: Stack, how: str, args: tuple[Any, ...], kwargs: dict[str, Any], message: str
 ) -> None:
     """By every way to call it: a ValueError that names what is wrong, and an empty Redis."""
     ways = {
@@ -73,12 +73,12 @@ def test_bad_input_raises_at_the_caller_and_stores_nothing(
         "countdown": lambda: publish.apply_async(args, kwargs, countdown=60),
         "now": lambda: publish(*args, **kwargs),
     }
-    if how == "now" and "extras.headers" in words:
+    if how == "now" and "extras.headers" in message:
         not_for_this_case("a direct call may carry them: it is not resent when its fate is unknown")
     with pytest.raises(ValidationError) as caught:
         ways[how]()
     assert isinstance(caught.value, ValueError)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert PAYLOAD not in str(caught.value)
     assert stack.redis.keys("*:stream") == []
     assert stack.redis.llen("sockudo") == 0
@@ -99,7 +99,7 @@ def test_wrong_number_of_arguments_is_a_type_error(stack: Stack, args: tuple[Any
     "url",
     ["", "http://k:very-secret@h/apps/", "ftp://k:very-secret@h/apps/a", "http://very-secret@h/apps/a", "very-secret"],
 )
-def test_missing_or_malformed_url_is_a_clear_error_without_the_secret(
+def test_missing_or_malformed_url_is_an_error_without_the_secret(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
     """It names SOCKUDO_URL and what is expected."""
@@ -111,7 +111,7 @@ def test_missing_or_malformed_url_is_a_clear_error_without_the_secret(
     assert "very-secret" not in str(caught.value)
 
 
-def test_option_that_no_worker_could_take_stores_and_sends_nothing(stack: Stack) -> None:
+def test_option_that_no_worker_can_take_stores_and_sends_nothing(stack: Stack) -> None:
     """By every way that takes options, also where the call would be stored at once."""
     options: list[dict[str, Any]] = [
         {"serializer": "pickle"},
@@ -148,7 +148,7 @@ def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "message"),
     [
         (("c", "e"), "a tuple of 2, expected (channel, name, data)"),
         ({"channel": "c", "name": "e"}, "event: no data"),
@@ -164,38 +164,36 @@ def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pyte
         (("c", "e", "x" * 10_241), "data: 10241 bytes, limit 10240"),
     ],
 )
-def test_publish_many_stores_everything_before_a_bad_event_and_says_how_many(
-    stack: Stack, bad: Any, words: str
-) -> None:
+def test_publish_many_stores_and_counts_all_before_a_bad_event(stack: Stack, bad: Any, message: str) -> None:
     """`.index` is the bad event's place, `.stored` what is stored: all before it."""
     events = [*((f"c{n % 5}", "e", n) for n in range(2345)), bad, ("c", "e", "after")]
     with pytest.raises(ValidationError) as caught:
         publish_many(events)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert (caught.value.index, caught.value.stored) == (2345, 2345)
     depths = [int(stack.redis.hget(key, "depth") or 0) for key in stack.redis.keys("*:state")]
     assert sum(depths) == 2345
 
 
 @pytest.mark.parametrize(
-    ("options", "kind", "words"),
+    ("options", "kind", "message"),
     [
         ({"key_prefix": ""}, ValidationError, "key_prefix: empty"),
         ({"key_prefix": 42}, ValidationError, "key_prefix: a int, expected a str"),
         ({"progress": 5}, TypeError, "progress: a int"),
     ],
 )
-def test_publish_many_looks_at_its_options_before_the_first_event(
-    stack: Stack, options: dict[str, Any], kind: type[Exception], words: str
+def test_publish_many_checks_its_options_before_the_first_event(
+    stack: Stack, options: dict[str, Any], kind: type[Exception], message: str
 ) -> None:
     """An option that is wrong costs no event: none is taken from the iterable."""
     events = iter([("c", "e", 1)])
-    with pytest.raises(kind, match=words):
+    with pytest.raises(kind, match=message):
         publish_many(events, **options)
     assert next(events) == ("c", "e", 1)
 
 
-def test_conflicting_countdown_on_several_channels_marks_none_of_them(stack: Stack) -> None:
+def test_conflicting_countdown_on_several_channels_marks_none(stack: Stack) -> None:
     """All channels are looked at before any is marked: the key stays free for another event on the others."""
     first, second = stack.channels(2)
     publish.apply_async((second, "e", "one"), {"key": "k"}, countdown=600)

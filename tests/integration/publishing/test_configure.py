@@ -42,7 +42,7 @@ def messages(url: str, queue: str = QUEUE) -> int:
 
 
 def connected(url: str) -> int:
-    """Connections to that database, but for the one that asks."""
+    """Connections to that database, without the one that asks."""
     database = url.rpartition("/")[2]
     with redis.Redis.from_url(url) as client:
         return sum(one["db"] == database for one in client.client_list()) - 1

@@ -1,4 +1,4 @@
-"""A call whose script Redis ends in the middle: what the caller is told, and that the repeat leaves one event."""
+"""A call whose script Redis ends in the middle: the caller's error, and that the repeat leaves one event."""
 
 from __future__ import annotations
 

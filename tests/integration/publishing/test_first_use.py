@@ -54,7 +54,7 @@ def own_rooms(*names: str) -> tuple[str, ...]:
 
 
 def test_package_alone_loads_its_errors() -> None:
-    """Nothing else of ours, and no library."""
+    """No other module of the package, and no library."""
     loaded = loaded_by("import sockudo_publisher")
     assert of(loaded, "sockudo_publisher") == {"sockudo_publisher", "sockudo_publisher.errors"}
     assert of(loaded, *LIBRARIES, "celery", "kombu", "redis") == set()

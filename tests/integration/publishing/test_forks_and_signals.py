@@ -95,7 +95,7 @@ assert status == 0, status
 
 
 def test_fork_while_a_thread_waits_for_a_silent_redis(silent: str) -> None:
-    """Both are told within the time that a call has."""
+    """Both get an error within the time that a call has."""
     run(
         """
 def fails():

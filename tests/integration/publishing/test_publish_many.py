@@ -87,7 +87,7 @@ def test_key_prefix_makes_a_repeat_store_nothing(stack: Stack) -> None:
 
 def test_conflict_stores_everything_before_it(stack: Stack) -> None:
     """The events before the conflict are stored, in all lanes; what follows is not."""
-    publish.delay("c3", "e", "somebody", key="k:40")
+    publish.delay("c3", "e", "other", key="k:40")
     with pytest.raises(IdempotencyConflict) as caught:
         publish_many(((f"c{n % 8}", "e", n) if n != 40 else ("c3", "e", n) for n in range(100)), key_prefix="k")
     assert (caught.value.index, caught.value.stored) == (40, 40)
@@ -111,7 +111,7 @@ def test_conflict_after_the_look_counts_each_event_once(stack: Stack, monkeypatc
     assert (caught.value.index, caught.value.stored) == (40, 40)
 
 
-def test_redis_that_dies_midway_is_a_bulk_error_and_a_repeat_completes_it(
+def test_redis_that_dies_midway_is_a_bulk_error_until_a_repeat(
     stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All before `.index` are stored; run again with the same prefix, each event is seen once."""
@@ -142,7 +142,7 @@ def test_redis_that_dies_midway_is_a_bulk_error_and_a_repeat_completes_it(
         assert [int(data) for data in seen.data()] == list(range(9000))
 
 
-def test_the_iterables_own_failure_comes_through_with_the_rest_stored(stack: Stack) -> None:
+def test_failure_of_the_iterable_is_raised_with_the_rest_stored(stack: Stack) -> None:
     """As with a loop over `delay`: what was given before the failure is published."""
 
     def breaks() -> Iterator[tuple[str, str, int]]:
@@ -156,9 +156,7 @@ def test_the_iterables_own_failure_comes_through_with_the_rest_stored(stack: Sta
     assert int(stack.redis.hget(state, "depth")) == 2
 
 
-def test_several_channels_share_one_id_and_encrypted_ones_are_readable(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_channels_share_an_id_and_encrypted_ones_are_readable(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     """One event to several channels: one item each, duplicates merged; an encrypted one opens with its secret."""
     from sockudo_publisher.client.wire.encryption import decode_master_key, open_envelope, shared_secret
 

@@ -78,12 +78,12 @@ WAYS: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], object]] = {
 @pytest.mark.parametrize("way", WAYS)
 def test_certain_refusals_raise_and_store_nothing(journal: redis.Redis, way: str) -> None:
     """A ValidationError that names the field, and an empty journal: nothing of it becomes a dead letter."""
-    for name, (form, words) in REFUSED.items():
-        if way == "now" and "levels of JSON" in words:
+    for name, (form, message) in REFUSED.items():
+        if way == "now" and "levels of JSON" in message:
             continue  # `/events` has another limit, see below
         with pytest.raises(ValidationError) as caught:
             WAYS[way](*call_of(form))
-        assert words in str(caught.value), name
+        assert message in str(caught.value), name
     assert journal.keys("*:stream") == []
     assert journal.llen("sockudo") == 0
 

@@ -41,7 +41,7 @@ def nginx_program():
 
 @pytest.fixture
 def nginx(nginx_program, tmp_path_factory):
-    """nginx alone with the composed file, before a port on which the test may listen, or nobody does."""
+    """nginx alone with the composed file, before a port on which the test may listen, or no server does."""
     directory = tmp_path_factory.mktemp("nginx")
     directory.chmod(0o755)
     ports = stack.Ports(*stack.free_ports(4))
@@ -131,7 +131,7 @@ def test_without_nginx_the_server_stops_in_the_middle(servers):
 
 
 def test_502_of_a_server_that_is_away_says_that_nothing_was_sent(nginx):
-    """Nobody listens there: the header is 0, once."""
+    """No server listens there: the header is 0, once."""
     answer = stack_check.post(url(nginx), stack_check.batch("c", 1))
     assert (answer.status, answer.headers["X-Upstream-Bytes-Sent"]) == (502, "0")
 
@@ -194,7 +194,7 @@ def test_the_whole_stack_does_what_it_is_there_for(programs):
 
 
 def test_ctrl_c_ends_all_that_was_started(programs):
-    """SIGINT, exit 0, and nobody listens any more."""
+    """SIGINT, exit 0, and no process listens any more."""
     process = subprocess.Popen(
         [sys.executable, "-m", "scripts.run_stack"], cwd=stack.ROOT, stdout=subprocess.PIPE, text=True, env=os.environ
     )

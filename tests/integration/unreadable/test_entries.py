@@ -11,7 +11,7 @@ from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.journal.app.shared import LONGEST_PAUSE_MS
 from sockudo_publisher.journal.dead_letters import DeadLetters
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
-from tests.integration.delivery.world import APP, Control, World, stopped
+from tests.integration.delivery.world import APP, Control, DrainWorld, stopped
 from tests.unit.delivery.model import TEXT, AnswerLost, NotSent, RequestLost, item
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -21,7 +21,7 @@ META = b'{"n":[%d],"c":["c-0"]}' % len(ONE)
 
 #: What one entry may hold instead of what the journal writes; none of it says where its items are.
 UNREADABLE: dict[str, dict[str, bytes]] = {
-    "no field of ours": {"x": b"1"},
+    "no known field": {"x": b"1"},
     "no version": {"n": b"1", "x": b"0", "m": META, "b": ONE},
     "an empty version": {"v": b"", "n": b"1", "x": b"0", "m": META, "b": ONE},
     "a version that is no number": {"v": b"one", "n": b"1", "x": b"0", "m": META, "b": ONE},
@@ -67,7 +67,7 @@ METAS: dict[str, bytes] = {
 }
 
 
-def add(world: World, fields: dict[str, bytes], lane: int = 0) -> str:
+def add(world: DrainWorld, fields: dict[str, bytes], lane: int = 0) -> str:
     """An entry of a stranger at a lane's tail."""
     entry: bytes = world.redis.xadd(lane_keys(APP, lane).stream, fields)
     world.redis.hset(lane_keys(APP, lane).state, "armed", "1")
@@ -80,11 +80,11 @@ def raw(fields: dict[str, bytes]) -> bytes:
     return b"".join(b"%d:%s," % (len(part), part) for part in parts)
 
 
-def letters_of(world: World) -> Sequence[object]:
+def letters_of(world: DrainWorld) -> Sequence[object]:
     return DeadLetters(world.journal.link, APP, range(world.lanes)).oldest(1000)
 
 
-def check(world: World, fields: dict[str, bytes], *, maybe_delivered: bool = False) -> None:
+def check(world: DrainWorld, fields: dict[str, bytes], *, maybe_delivered: bool = False) -> None:
     """One letter with the whole entry; all else delivered once and in order, and nothing left."""
     [letter] = letters_of(world)
     assert (letter.reason, letter.maybe_delivered) == ("unreadable", maybe_delivered)
@@ -97,7 +97,7 @@ def check(world: World, fields: dict[str, bytes], *, maybe_delivered: bool = Fal
 @pytest.mark.parametrize("fields", UNREADABLE.values(), ids=UNREADABLE)
 @pytest.mark.parametrize(("before", "after"), [(0, 2), (2, 2), (2, 0), (0, 0)])
 def test_unreadable_entry_leaves_and_all_else_arrives(
-    world: World, fields: dict[str, bytes], before: int, after: int
+    world: DrainWorld, fields: dict[str, bytes], before: int, after: int
 ) -> None:
     """Wherever it stands, in one drain."""
     world.append(world.channel(), before) if before else None
@@ -108,7 +108,7 @@ def test_unreadable_entry_leaves_and_all_else_arrives(
 
 
 @pytest.mark.parametrize("meta", METAS.values(), ids=METAS)
-def test_meta_that_does_not_fit_is_met_where_it_is_read(world: World, meta: bytes) -> None:
+def test_meta_that_does_not_fit_is_met_where_it_is_read(world: DrainWorld, meta: bytes) -> None:
     """An expiry makes take look into the pack."""
     fields = {"v": b"1", "n": b"1", "x": b"4000000000000", "m": meta, "b": ONE}
     world.append(world.channel(), 2)
@@ -119,19 +119,19 @@ def test_meta_that_does_not_fit_is_met_where_it_is_read(world: World, meta: byte
 
 
 @pytest.mark.parametrize("meta", METAS.values(), ids=METAS)
-def test_whole_pack_needs_no_meta(world: World, meta: bytes) -> None:
+def test_whole_pack_needs_no_meta(world: DrainWorld, meta: bytes) -> None:
     """It is joined as it stands: an event that can be delivered is."""
     add(world, {"v": b"1", "n": b"1", "x": b"0", "m": meta, "b": item("whole", world.channel())})
     world.appended.append((world.channel(), "whole"))
     world.append(world.channel(), 1)
     world.drain()
     assert letters_of(world) == []
-    world.redis.hset(lane_keys(APP, 0).state, "depth", 0)  # nobody had counted it
+    world.redis.hset(lane_keys(APP, 0).state, "depth", 0)  # it was not counted
     world.check()
 
 
 @pytest.mark.parametrize("meta", METAS.values(), ids=METAS)
-def test_refused_batch_finds_the_meta_that_does_not_fit(world: World, meta: bytes) -> None:
+def test_refused_batch_finds_the_meta_that_does_not_fit(world: DrainWorld, meta: bytes) -> None:
     """Its body is no JSON: the server refuses the batch, the search comes to the entry."""
     fields = {"v": b"1", "n": b"2", "x": b"0", "m": meta, "b": b'{"channel":,"x"}'}
 
@@ -152,7 +152,7 @@ def test_refused_batch_finds_the_meta_that_does_not_fit(world: World, meta: byte
 
 @pytest.mark.parametrize("kind", ["a channel without a name", "a channel that is no text"])
 @pytest.mark.parametrize("answer", ["refused", "stuck"])
-def test_channel_that_is_none_is_met_when_its_item_leaves(world: World, kind: str, answer: str) -> None:
+def test_channel_that_is_none_is_met_when_its_item_leaves(world: DrainWorld, kind: str, answer: str) -> None:
     """A dead letter or a held channel cannot have that name: the drain failed for ever, or the hold had no end."""
     fields = {"v": b"1", "n": b"1", "x": b"0", "m": METAS[kind], "b": ONE}
     if answer == "refused":
@@ -167,7 +167,7 @@ def test_channel_that_is_none_is_met_when_its_item_leaves(world: World, kind: st
     assert world.holds() == []
 
 
-def test_item_that_an_odd_answer_was_blamed_on_is_not_sent_again(world: World) -> None:
+def test_item_that_an_odd_answer_was_blamed_on_is_not_sent_again(world: DrainWorld) -> None:
     """Its bytes name it; where it has no id the server would publish it once more."""
     channel = world.channel()
     bodies = [item("a", channel), item("x", channel) + b"," + item("y", channel), item("b", channel)]
@@ -181,7 +181,7 @@ def test_item_that_an_odd_answer_was_blamed_on_is_not_sent_again(world: World) -
     assert world.depth() == 0
 
 
-def test_fields_are_found_by_their_names(world: World) -> None:
+def test_fields_are_found_by_their_names(world: DrainWorld) -> None:
     """In any order, beside others that a later release may write."""
     one, two = item("one", world.channel()), item("two", world.channel())
     add(world, {"b": one, "m": META, "tp": b"00-x", "n": b"1", "x": b"0", "v": b"1"})
@@ -193,7 +193,7 @@ def test_fields_are_found_by_their_names(world: World) -> None:
 
 
 @pytest.mark.parametrize("version", [b"2", b"10", b"99999999999999999999"])
-def test_newer_release_is_waited_for(world: World, version: bytes) -> None:
+def test_newer_release_is_waited_for(world: DrainWorld, version: bytes) -> None:
     """Its entry is never touched, whatever else it holds."""
     world.append(world.channel(), 1)
     add(world, {"w": b"?", "v": version})
@@ -203,7 +203,7 @@ def test_newer_release_is_waited_for(world: World, version: bytes) -> None:
     assert letters_of(world) == []
 
 
-def test_many_in_a_row_leave_in_one_drain(world: World) -> None:
+def test_many_in_a_row_leave_in_one_drain(world: DrainWorld) -> None:
     """And the events between them are delivered."""
     for _ in range(3):
         for _ in range(40):
@@ -215,7 +215,7 @@ def test_many_in_a_row_leave_in_one_drain(world: World) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 1, 2, 3], ids=["head", "inside", "end", "behind"])
-def test_entry_inside_what_is_marked_may_have_been_delivered(world: World, place: int) -> None:
+def test_entry_inside_what_is_marked_may_have_been_delivered(world: DrainWorld, place: int) -> None:
     """It was spoiled after it had been sent; the marker goes on without it, and grows over nothing."""
     for _ in range(3):
         world.append(world.channel(), 2)
@@ -241,7 +241,7 @@ def ids_of(fields: dict[bytes, bytes]) -> list[str]:
     return [one["message_id"] for one in json.loads(b"[" + fields[b"b"] + b"]")]
 
 
-def spoil(world: World, entries: list[tuple[bytes, dict[bytes, bytes]]], place: int) -> list[str]:
+def spoil(world: DrainWorld, entries: list[tuple[bytes, dict[bytes, bytes]]], place: int) -> list[str]:
     """Write the stream again with one entry that has lost its count, under the same ids."""
     stream = lane_keys(APP, 0).stream
     world.redis.delete(stream)
@@ -280,7 +280,7 @@ MARKERS = [
 
 @pytest.mark.parametrize("marker", MARKERS)
 @pytest.mark.parametrize("policy", ["resend", "park"])
-def test_unreadable_marker_covers_one_batch_at_an_unknown_time(world: World, marker: bytes, policy: str) -> None:
+def test_unreadable_marker_covers_one_batch_at_an_unknown_time(world: DrainWorld, marker: bytes, policy: str) -> None:
     """What was sent before is uncertain, as the policy says; nothing else is; nothing is lost."""
     world.policy = type(world.policy)(batch_max_events=4, on_uncertain=policy)
     world.journal._batch_max_events = 4
@@ -297,8 +297,8 @@ def test_unreadable_marker_covers_one_batch_at_an_unknown_time(world: World, mar
 
 @pytest.mark.parametrize("head", [*GARBAGE[1:10], b"2", b"3", b"100"])
 @pytest.mark.parametrize("policy", ["resend", "park"])
-def test_unreadable_head_loses_nothing(world: World, head: bytes, policy: str) -> None:
-    """What had left may go out once more, or is parked: both are told; the server remembers the resent ones."""
+def test_unreadable_head_loses_nothing(world: DrainWorld, head: bytes, policy: str) -> None:
+    """What had left may go out once more, or is parked: both are reported; the server remembers the resent ones."""
     world.policy = type(world.policy)(batch_max_events=4, on_uncertain=policy)
     world.journal._batch_max_events = 4
     ids = world.append(world.channel(), 2) + world.append(world.channel(), 4)
@@ -310,8 +310,8 @@ def test_unreadable_head_loses_nothing(world: World, head: bytes, policy: str) -
     assert world.depth() == 0
 
 
-def test_held_channel_with_an_unreadable_clock_is_uncertain(world: World) -> None:
-    """Its event is kept: it was sent, nobody knows when."""
+def test_held_channel_with_an_unreadable_clock_is_uncertain(world: DrainWorld) -> None:
+    """Its event is kept: it was sent at an unknown time."""
     world.policy = type(world.policy)(on_uncertain="park")
     channel = world.channel()
     [one] = world.append(channel)
@@ -329,7 +329,7 @@ def test_held_channel_with_an_unreadable_clock_is_uncertain(world: World) -> Non
 
 
 @pytest.mark.parametrize("ahead_ms", [3_600_000, 10**13])
-def test_attempt_in_the_future_is_at_an_unknown_time(world: World, ahead_ms: int) -> None:
+def test_attempt_in_the_future_is_at_an_unknown_time(world: DrainWorld, ahead_ms: int) -> None:
     """It would be safe to send again until then."""
     world.policy = type(world.policy)(on_uncertain="park")
     ids = world.append(world.channel(), 2)
@@ -342,7 +342,7 @@ def test_attempt_in_the_future_is_at_an_unknown_time(world: World, ahead_ms: int
 
 
 @pytest.mark.parametrize("ahead_ms", [LONGEST_PAUSE_MS + 60_000, 10**13])
-def test_pause_that_ends_in_the_future_is_over(world: World, ahead_ms: int) -> None:
+def test_pause_that_ends_in_the_future_is_over(world: DrainWorld, ahead_ms: int) -> None:
     """No pause lasts that long: a clock was set back. A server in trouble pauses as ever, and is asked again."""
     pause = {"reason": "busy", "words": "", "since": 1, "until": world.journal.now_ms() + ahead_ms, "count": 1}
     world.redis.hset(AppKeys.of(APP).pause, mapping=pause)
@@ -352,7 +352,7 @@ def test_pause_that_ends_in_the_future_is_over(world: World, ahead_ms: int) -> N
     world.check()
 
 
-def test_depth_and_counters_that_are_no_numbers_stop_nothing(world: World) -> None:
+def test_depth_and_counters_that_are_no_numbers_stop_nothing(world: DrainWorld) -> None:
     """A settled batch stays settled: it is not sent again for a counter's sake."""
     keys = lane_keys(APP, 0)
     for value in (b"x", b"1.5", b"nan", b"inf", b"9" * 40, b""):
@@ -367,7 +367,7 @@ def test_depth_and_counters_that_are_no_numbers_stop_nothing(world: World) -> No
     world.check()
 
 
-def test_whatever_lies_in_gone_is_passed_over(world: World) -> None:
+def test_whatever_lies_in_gone_is_passed_over(world: DrainWorld) -> None:
     """A name that is no place of an item says nothing."""
     world.append(world.channel(), 2)
     for name in (b"x", b"1", b"1-1", b"1-1:x", b"\xff", b"", b"9" * 40 + b"-1:1"):
@@ -379,8 +379,8 @@ def test_whatever_lies_in_gone_is_passed_over(world: World) -> None:
     assert len(world.server.delivered) == 4
 
 
-def test_lease_without_an_end_runs_out(world: World) -> None:
-    """Of any type: each of ours has an end, and a holder that lives renews it."""
+def test_lease_without_an_end_runs_out(world: DrainWorld) -> None:
+    """Of any type: each lease has an end, and a living holder renews it."""
     keys = lane_keys(APP, 0)
     world.append(world.channel(), 1)
     for make in (lambda: world.redis.set(keys.lease, "x"), lambda: world.redis.hset(keys.lease, "a", "b")):
@@ -396,7 +396,7 @@ def test_lease_without_an_end_runs_out(world: World) -> None:
     world.check()
 
 
-def test_hold_without_events_ends(world: World) -> None:
+def test_hold_without_events_ends(world: DrainWorld) -> None:
     """Else it would be tried every two seconds, and a change of the lanes would wait for it."""
     channel = world.channel()
     world.redis.zadd(lane_keys(APP, 0).holds, {channel: 1})
@@ -406,7 +406,7 @@ def test_hold_without_events_ends(world: World) -> None:
 
 
 @pytest.mark.parametrize("score", [float("inf"), 9e15])
-def test_hold_that_is_never_due_is_tried(world: World, score: float) -> None:
+def test_hold_that_is_never_due_is_tried(world: DrainWorld, score: float) -> None:
     """No hold waits for an hour."""
     channel = world.channel()
     [one] = world.append(channel)
@@ -420,7 +420,7 @@ def test_hold_that_is_never_due_is_tried(world: World, score: float) -> None:
     world.check()
 
 
-def test_name_of_a_hold_that_is_no_text_hides_no_other(world: World) -> None:
+def test_name_of_a_hold_that_is_no_text_hides_no_other(world: DrainWorld) -> None:
     """No channel is named so."""
     channel = world.channel()
     world.redis.zadd(lane_keys(APP, 0).holds, {b"\xff\xfe": 1, channel: 1})
@@ -432,7 +432,7 @@ def test_name_of_a_hold_that_is_no_text_hides_no_other(world: World) -> None:
     assert len(world.server.delivered) == 1
 
 
-def test_error_in_a_drain_gives_the_lease_back(world: World) -> None:
+def test_error_in_a_drain_gives_the_lease_back(world: DrainWorld) -> None:
     """Whatever it is; what was marked stays so, and the next holder goes on at once."""
     world.append(world.channel(), 2)
 
@@ -447,7 +447,7 @@ def test_error_in_a_drain_gives_the_lease_back(world: World) -> None:
     world.check()
 
 
-def test_failing_lane_rests_longer_each_time(world: World) -> None:
+def test_failing_lane_rests_longer_each_time(world: DrainWorld) -> None:
     """The sweep does not ring it meanwhile; a drain that delivers ends it."""
     world.append(world.channel(), 2)
     keys = lane_keys(APP, 0)
@@ -467,7 +467,7 @@ def test_failing_lane_rests_longer_each_time(world: World) -> None:
     world.check()
 
 
-def test_stopped_worker_repairs_and_leaves(world: World) -> None:
+def test_stopped_worker_repairs_and_leaves(world: DrainWorld) -> None:
     """A shutdown in between loses nothing."""
     add(world, {"v": b"1"})
     world.append(world.channel(), 1)
@@ -476,8 +476,8 @@ def test_stopped_worker_repairs_and_leaves(world: World) -> None:
     check(world, {"v": b"1"})
 
 
-def test_answer_lost_over_a_spoiled_pack(world: World) -> None:
-    """What is not known to be delivered, and cannot be read any more, is told as that."""
+def test_answer_lost_over_a_spoiled_pack(world: DrainWorld) -> None:
+    """What is not known to be delivered, and cannot be read any more, is reported as that."""
     channel = world.channel()
     world.append(channel, 1)
     world.append(channel, 1)

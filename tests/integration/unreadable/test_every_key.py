@@ -1,4 +1,4 @@
-"""Every key that the journal writes, spoiled in every way: nobody else is stopped, and somebody is told.
+"""Every key that the journal writes, spoiled in every way: no other lane is stopped, and an error is logged.
 
 A journal of two lanes with everything in it; one key is spoiled; then an application publishes, workers drain and
 sweep, and a person looks. The other lane always flows, no traceback comes out, and the bad thing is named or gone.
@@ -65,10 +65,10 @@ VALUES = [
     b"1 2 3",
 ]
 
-#: Of the ways to spoil a key that are not another type, each so many-th is played.
+#: Every n-th of the ways to spoil a key that are not another type is played.
 STRIDE = 1 if os.environ.get("SPOIL_ALL") else 12
 
-#: Keys whose loss of type stops the lane or the app, which is told; anything else is put right by itself.
+#: Keys whose loss of type stops the lane or the app, with an error; anything else is put right by itself.
 STOPPING = {
     *(LANE.stream, LANE.state, LANE.gone, LANE.holds, LANE.dead, HOLD.stream, HOLD.state, HOLD.gone, APP_KEYS.lanes),
 }
@@ -144,7 +144,7 @@ def live_in(client: redis.Redis) -> None:
     client.hset(LANE.state, "rung", 1)
     journal.shared.learn(Limits(events=400, bytes=10**6))
     Rate(journal.link, APP, 10**6).take(1)
-    beat_once(APP, "somebody")
+    beat_once(APP, "worker")
     memory = DedupMemory(journal.link, APP)
     memory.record_report(memory.report(), peak_ms=1)
     client.hset(APP_KEYS.memory, "forgets_until", 0)
@@ -206,7 +206,7 @@ def act(client: redis.Redis, what: str) -> None:
             run_drain.run_guarded(APP, lane)
         run_drain.run_guarded(APP, 0, HELD)
         try:
-            beat_once(APP, "somebody")
+            beat_once(APP, "worker")
         except JournalUnreadable as error:
             names_the_layout(error)
     if not is_stopped:
@@ -260,7 +260,7 @@ def spoilings(client: redis.Redis, key: str) -> Iterator[tuple[str, Callable[[],
         case "set":
             yield "a member", lambda: client.sadd(key, b"\xff\xfe", b"", b"no app")
         case "stream":
-            yield "nothing of ours", lambda: client.xadd(key, {b"\xff": b""})
+            yield "no field of the package", lambda: client.xadd(key, {b"\xff": b""})
             [(_, sound)] = client.xrange(key, count=1)
             for field in sound:
                 without = {name: value for name, value in sound.items() if name != field}
@@ -288,7 +288,7 @@ SPOILED = {
 
 
 @pytest.mark.parametrize("name", SPOILED)
-def test_spoiled_key_stops_nobody_else(client: redis.Redis, name: str) -> None:
+def test_spoiled_key_stops_no_other_lane(client: redis.Redis, name: str) -> None:
     """In every way; see the module."""
     key = SPOILED[name]
     live_in(client)

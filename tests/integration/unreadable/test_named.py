@@ -14,7 +14,7 @@ from sockudo_publisher.journal.redis.refusal import checked, is_about_data
 from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.status import journal_status
 from sockudo_publisher.journal.unreadable import as_count
-from tests.integration.delivery.world import APP, World
+from tests.integration.delivery.world import APP, DrainWorld
 from tests.integration.journal.conftest import lane, make_lane
 from tests.integration.journal.one_lane import OneLane
 from tests.integration.journal.raw import check_lane
@@ -47,7 +47,7 @@ def test_depth_that_is_no_number_stores_once(lane: OneLane) -> None:
 
 @pytest.mark.parametrize("value", [b"x", b"nan", b"inf", b"1.5", b"", b"9" * 40])
 def test_depth_that_is_no_number_bounds_by_entries(make_lane: Callable[..., OneLane], value: bytes) -> None:
-    """It neither refuses nor lets in without end, and the producer is told no error."""
+    """It neither refuses nor lets in without end, and the producer gets no error."""
     lane = make_lane(max_backlog=3)
     lane.append(b"1")
     for store in (lambda: lane.append(b"2"), lambda: lane.append_once(("k3", b"3"))):
@@ -60,7 +60,7 @@ def test_depth_that_is_no_number_bounds_by_entries(make_lane: Callable[..., OneL
 
 
 def test_a_failed_append_leaves_no_backlog(make_lane: Callable[..., OneLane]) -> None:
-    """It has counted what it did not store: that neither refuses anybody nor is shown when the key is set right."""
+    """It has counted what it did not store: that neither refuses an append nor is shown when the key is set right."""
     lane = make_lane(max_backlog=4)
     for spoiled in range(2):
         lane.client.set(f"{lane.base}:stream", "x")
@@ -123,7 +123,7 @@ def test_item_that_cannot_follow_into_its_hold_stays(lane: OneLane, kind: str) -
 
 
 def test_ledger_that_cannot_be_read_is_of_another_payload(lane: OneLane) -> None:
-    """Whether its event is stored nobody knows: it is not stored again."""
+    """Whether its event is stored is unknown: it is not stored again."""
     key = ledger_key(lane.app, 0, "c", "k")
     for spoil in (lambda: lane.client.rpush(key, "x"), lambda: lane.client.set(key, "x")):
         lane.client.delete(key)
@@ -174,7 +174,7 @@ def test_replay_that_fails_keeps_the_letter(lane: OneLane) -> None:
         ("memory", lambda client, key: client.set(key, "x")),
     ],
 )
-def test_advisory_record_begins_anew_and_is_counted(world: World, name: str, spoil: object) -> None:
+def test_advisory_record_begins_anew_and_is_counted(world: DrainWorld, name: str, spoil: object) -> None:
     """By the next take; until then it counts as absent."""
     key = getattr(AppKeys.of(APP), name)
     assert callable(spoil)
@@ -190,7 +190,7 @@ def test_advisory_record_begins_anew_and_is_counted(world: World, name: str, spo
     assert world.journal.shared.pause("busy", 0.0) == 1
 
 
-def test_rate_that_cannot_be_read_begins_anew(world: World) -> None:
+def test_rate_that_cannot_be_read_begins_anew(world: DrainWorld) -> None:
     """No lane waits for tokens that never come."""
     key = AppKeys.of(APP).rate
     for spoil in (
@@ -213,7 +213,7 @@ def test_rate_that_cannot_be_read_begins_anew(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "is_data"),
+    ("text", "is_data"),
     [
         ("WRONGTYPE Operation against a key holding the wrong kind of value", True),
         ("WRONGTYPE Operation against ... script: 0a, on @user_script:5.", True),
@@ -227,9 +227,9 @@ def test_rate_that_cannot_be_read_begins_anew(world: World) -> None:
         ("unknown command 'EVALSHA'", False),
     ],
 )
-def test_errors_about_data_are_told_from_those_that_pass(words: str, is_data: bool) -> None:
+def test_errors_about_data_are_told_from_those_that_pass(text: str, is_data: bool) -> None:
     """What passes must not make a lane rest."""
-    error = redis.ResponseError(words)
+    error = redis.ResponseError(text)
     assert is_about_data(error) is is_data
     with pytest.raises(JournalUnavailable) as caught:
         checked(error)
@@ -249,7 +249,7 @@ def test_only_whole_numbers_in_range_are_counts(text: object, number: int | None
     assert as_count(text) == number
 
 
-def test_keys_of_other_lanes_are_not_looked_at(world: World) -> None:
+def test_keys_of_other_lanes_are_not_looked_at(world: DrainWorld) -> None:
     """A lane whose key is of another type is passed over by all that look at many."""
     world.redis.set(lane_keys(APP, 0).stream, "x")
     world.redis.set(lane_keys(APP, 0).holds, "x")

@@ -22,11 +22,6 @@ MAX_NAME = 60
 
 #: Files that are longer, by the path below tests/.
 LONG_FILES: set[str] = {
-    "integration/delivery/test_drain.py",
-    "integration/delivery/test_drain_memory.py",
-    "integration/devserver/test_sockudo_conformance.py",
-    "integration/journal/test_journal_machine.py",
-    "integration/journal/test_take.py",
     "simulation/journal.py",
     "simulation/world.py",
     "unit/client/test_webhook.py",
@@ -35,21 +30,6 @@ LONG_FILES: set[str] = {
 
 #: By file: how many names in it are longer.
 LONG_NAMES: dict[str, int] = {
-    "integration/delivery/test_beyond_the_promise.py": 3,
-    "integration/delivery/test_drain.py": 10,
-    "integration/delivery/test_drain_full_memory.py": 1,
-    "integration/delivery/test_drain_memory.py": 9,
-    "integration/delivery/test_drain_rate.py": 1,
-    "integration/devserver/test_sockudo_conformance.py": 4,
-    "integration/journal/test_flip.py": 4,
-    "integration/journal/test_flip_machine.py": 1,
-    "integration/journal/test_rate.py": 1,
-    "integration/journal/test_redis_trouble.py": 1,
-    "integration/journal/test_settle.py": 1,
-    "integration/outbox/test_django.py": 1,
-    "integration/outbox/test_sqlalchemy.py": 1,
-    "integration/publishing/test_bad_input.py": 5,
-    "integration/publishing/test_publish_many.py": 3,
     "unit/canaries/test_verdict_and_schedule.py": 2,
     "unit/client/test_calls.py": 1,
     "unit/client/test_encoding.py": 1,

@@ -137,7 +137,7 @@ class Page:
         self.complaints = self._process.stderr.read()
 
     def wait_for(self, key: str, count: int) -> list[dict[str, Any]]:
-        """Until so many lines have this key."""
+        """Until this number of lines has the key."""
         deadline = time.monotonic() + SOON_S
         while len(lines := [line for line in self.said if key in line]) < count:
             lives = self._process.poll() is None
@@ -147,7 +147,7 @@ class Page:
         return lines
 
     def events(self, count: int) -> list[tuple[str | None, str, Any]]:
-        """Until the page was given so many events."""
+        """Until the page has received this number of events."""
         return [(line["channel"], line["event"], line["data"]) for line in self.wait_for("event", count)]
 
     def __enter__(self) -> Page:
