@@ -208,7 +208,7 @@ def test_advice_begins_with_what_is_wrong(answers: list[CanaryAnswer], first: st
     assert words.endswith("After a restart of Sockudo or of its cache this passes within 120 s")
 
 
-def test_advice_for_a_time_too_short_says_what_was_measured_and_what_else_drops_the_oldest() -> None:
+def test_advice_for_a_short_time_names_both_causes() -> None:
     """Whole seconds, as the server takes them."""
     report = replace(judged(*[answer(5)] * 11, answer(45), answer(54, False)), window_s=119.5)
     words = advice(report)
@@ -217,7 +217,7 @@ def test_advice_for_a_time_too_short_says_what_was_measured_and_what_else_drops_
     assert "maxmemory-policy noeviction" in words
 
 
-def test_advice_names_the_setting_and_its_value_for_the_rate_seen() -> None:
+def test_advice_names_the_setting_and_value_for_the_rate() -> None:
     """Nothing is advised while nothing was forgotten."""
     forgets = replace(judged(*[answer(5)] * 11, answer(5, False)), rate=2000.0)
     words = advice(forgets)

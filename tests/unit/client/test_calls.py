@@ -293,7 +293,7 @@ def test_which_batches_are_repeated(scripted, events, again, unknown):
         assert len(script.requests) == 1
 
 
-def test_batches_of_any_kind_are_repeated_when_they_were_not_sent(scripted):
+def test_unsent_batches_of_any_kind_are_repeated(scripted):
     """Nothing arrived, so nothing can be lost."""
     client, script = scripted(NOT_SENT, (429, {}, {}))
     client.trigger_batch([{"channel": "c", "name": "e", "data": 1, "idempotency_key": "a"}])

@@ -251,7 +251,7 @@ def test_an_encrypted_channel_goes_alone():
 
 
 @pytest.mark.parametrize("make", ["item", "event"])
-def test_event_that_is_sealed_again_under_its_id_is_the_same_bytes(make):
+def test_event_sealed_again_under_its_id_has_the_same_bytes(make):
     """A call whose answer was lost is repeated with its id: another nonce would be a conflict with itself."""
     sealing = Encoder(encryption_master_key_base64=KEY)
     one, again = (getattr(sealing, make)("private-encrypted-x", "e", "x", message_id="id") for _ in range(2))

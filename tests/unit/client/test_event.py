@@ -60,7 +60,7 @@ def test_other_shapes_are_refused(value, words):
         as_event(value)
 
 
-def test_an_event_is_immutable_and_keeps_its_payload_out_of_its_repr():
+def test_event_is_immutable_and_hides_its_payload_in_repr():
     """Events are shared between threads and printed into logs."""
     event = Event("c", "e", "hush", tags={"a": "hush"}, extras={"b": "hush"})
     assert "hush" not in repr(event)

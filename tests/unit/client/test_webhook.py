@@ -355,7 +355,7 @@ def test_data_of_encrypted_channels_is_decrypted(text):
 
 
 @pytest.mark.parametrize("text", ["plain", '{"a":1}', "", "ü\u2028"])
-def test_an_envelope_that_is_an_object_is_decrypted_like_its_text(text):
+def test_envelope_as_an_object_is_decrypted_like_its_text(text):
     """A client may send either, and the webhook has what it sent."""
     envelope = json.loads(sealed(text))
     seen = event(DECRYPTING, name="client_event", channel="private-encrypted-a", data=envelope)
@@ -417,7 +417,7 @@ def test_what_does_not_decrypt_is_withheld(data, complaint):
 
 
 @pytest.mark.parametrize("name", ["client_event", "message_version_created", "something_new"])
-def test_plain_data_passes_only_where_it_is_known_to_be_the_servers_own(name):
+def test_plain_data_passes_only_in_known_server_events(name):
     """What a newer server calls its events, a subscriber may have written their data."""
     seen = event(DECRYPTING, name=name, channel="private-encrypted-a", data="plain")
     assert (seen.data, seen.error) == (None, "data: in plain on an encrypted channel")
@@ -450,7 +450,7 @@ def test_an_error_shows_no_data():
     assert "shown-nowhere" not in repr(seen)
 
 
-def test_what_the_server_says_about_encrypted_channels_is_not_encrypted():
+def test_server_events_of_encrypted_channels_stay_plain():
     """cache_miss has the data "{}" (seen on Sockudo 5.2.0), most have none."""
     channel = "private-encrypted-cache-a"
     assert event(DECRYPTING, name="cache_miss", channel=channel, data="{}").data == "{}"

@@ -290,7 +290,7 @@ def test_misspelled_variable_is_found(name: str, nearest: str) -> None:
     assert unknown_variables({name: "1", "PATH": "/bin"}) == {name: nearest}
 
 
-def test_known_variables_and_those_of_the_server_are_no_misspellings() -> None:
+def test_known_and_server_variables_are_no_misspellings() -> None:
     """The server may run beside us, with variables of its own under the same prefix."""
     others = ("SOCKUDO_BIN", "SOCKUDO_APP_KEY", "SOCKUDO_DEFAULT_APP_ID", "SOCKUDO_OTEL_ENABLED")
     assert unknown_variables(dict.fromkeys((*ROWS, *others), "x")) == {}

@@ -162,7 +162,7 @@ def test_held_item_still_stuck_is_tried_at_growing_gaps(age_s: float, wait_s: fl
     assert step == RetryHold(wait_s)
 
 
-def test_stuck_item_found_by_a_search_in_a_held_queue_waits_there() -> None:
+def test_stuck_item_found_in_a_held_queue_waits_there() -> None:
     """It is held already."""
     step, _ = after(
         Outcome.STUCK, attempt(1, resent=True, in_hold=True), Progress(suspects=1, max_items=1, has_waited=True)
@@ -170,7 +170,7 @@ def test_stuck_item_found_by_a_search_in_a_held_queue_waits_there() -> None:
     assert step == RetryHold(1.0)
 
 
-def test_stuck_item_in_a_search_for_a_poison_item_is_waited_for_then_searched() -> None:
+def test_stuck_item_in_a_search_is_waited_for_then_searched() -> None:
     """Refused and stuck are different answers to the same question about a prefix."""
     _, searching = after(Outcome.REFUSED, attempt(8))
     step, waiting = after(Outcome.STUCK, attempt(4, resent=True), searching)
@@ -216,7 +216,7 @@ def test_conflict_found_by_a_search_was_not_delivered() -> None:
     assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=2)
 
 
-def test_conflict_after_an_unknown_attempt_may_have_been_delivered() -> None:
+def test_conflict_after_unknown_may_have_been_delivered() -> None:
     """And so may what that attempt carried behind it."""
     _, progress = after(Outcome.UNKNOWN, attempt(3))
     _, progress = after(Outcome.CONFLICT, attempt(3, resent=True), progress)
@@ -235,7 +235,7 @@ def test_conflict_on_anothers_attempt_may_have_been_delivered() -> None:
     assert step.maybe_delivered
 
 
-def test_conflict_on_a_new_batch_after_an_unknown_one_was_not_delivered() -> None:
+def test_conflict_on_a_new_batch_was_not_delivered() -> None:
     """What was never sent before has no history."""
     _, progress = after(Outcome.UNKNOWN, attempt(3))
     _, progress = after(Outcome.ACCEPTED, attempt(3, resent=True), progress)
@@ -312,7 +312,7 @@ SEARCHES = [
 )
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
-def test_server_trouble_pauses_and_decides_nothing_about_an_item(
+def test_server_trouble_pauses_and_decides_about_no_item(
     outcome: Outcome, reason: str, unmarks: bool, resent: bool, before: Progress, count: int, in_hold: bool
 ) -> None:
     """Never a hold, a dead letter or a longer prefix; the marker goes only from what was certainly never sent."""
