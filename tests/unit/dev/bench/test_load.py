@@ -13,7 +13,7 @@ from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, MIN_BYTE
 from sockudo_publisher.dev.demo.stage import MAX_WAITING_MESSAGES
 from sockudo_publisher.dev.tally import Tally
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 pytestmark = pytest.mark.unit
 
