@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.app.rate import burst
-from tests.simulation.journal import Broken, Face, JournalModel, ModelItem
+from tests.simulation.face import Face
+from tests.simulation.journal import JournalModel
+from tests.simulation.lane import Broken, ModelItem
 from tests.simulation.plan import PACES_S, Fault, Plan
 from tests.simulation.server import Request, ServerModel
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from tests.simulation.journal import ModelItem
+from tests.simulation.lane import ModelItem
 from tests.unit.delivery import model
 from tests.unit.delivery.model import CLAIM_WAIT_S
 

@@ -15,7 +15,7 @@ from sockudo_publisher.delivery.decide import Settle, TryAgain
 from sockudo_publisher.delivery.outcome import Outcome
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.lease import Lease, LeaseLost
-from tests.simulation.journal import Broken
+from tests.simulation.lane import Broken
 from tests.simulation.plan import ACCIDENTS, FAULTS, Accident, Fault, Plan, plan_of, smaller
 from tests.simulation.world import World, _clock, run, virtual_time
 

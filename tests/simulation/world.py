@@ -24,7 +24,9 @@ from sockudo_publisher.journal.holder import UNHEARD_RINGS, Holder
 from sockudo_publisher.journal.lease import RENEW_EVERY_S
 from sockudo_publisher.journal.redis.link import WORKER_TIMEOUT_S
 from sockudo_publisher.workerapp.steps.sweep import EVERY_S
-from tests.simulation.journal import Body, Broken, Face, JournalModel, ModelItem
+from tests.simulation.face import Face
+from tests.simulation.journal import JournalModel
+from tests.simulation.lane import Body, Broken, ModelItem
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import PACES_S, WANDERS_S, Accident, Fault, Plan
 from tests.simulation.scheduler import Process, Scheduler, Task

@@ -28,8 +28,10 @@ from sockudo_publisher.journal.producer import Producer
 from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.raw import Queue as RealQueue
 from tests.integration.journal.raw import read_lane
-from tests.simulation.journal import APP, Face, JournalModel, ModelBatch, ModelItem
-from tests.simulation.journal import Queue as ModelQueue
+from tests.simulation.face import APP, Face
+from tests.simulation.journal import JournalModel
+from tests.simulation.lane import ModelBatch, ModelItem
+from tests.simulation.lane import Queue as ModelQueue
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

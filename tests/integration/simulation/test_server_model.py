@@ -13,7 +13,7 @@ import pytest
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
 from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.integration.delivery.test_real_answers import MAX_CUTS, cut, event, post
-from tests.simulation.journal import ModelItem
+from tests.simulation.lane import ModelItem
 from tests.simulation.scheduler import Scheduler
 from tests.simulation.server import Request, ServerModel
 from tests.support.subscriber import Subscriber
