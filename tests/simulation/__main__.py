@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.clock import virtual_time
 from tests.simulation.plan import Plan, plan_of, smaller
-from tests.simulation.world import run, virtual_time
+from tests.simulation.world import run
 
 #: Seeds that one job runs between two reports.
 CHUNK = 500
