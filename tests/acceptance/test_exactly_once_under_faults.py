@@ -26,7 +26,7 @@ from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerPro
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.operations import status
 from sockudo_publisher.wiring.app import forget_apps
-from tests.support.oracle import Verdict, compare, numbers
+from tests.support.oracle import Comparison, compare, numbers
 from tests.support.proxied import counts
 from tests.support.proxy import Connection, Cut, Meanwhile, Pass, Proxy
 from tests.support.publisher import Publisher
@@ -142,7 +142,7 @@ def make_faulty(
         yield make
 
 
-def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Verdict:
+def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Comparison:
     """End the traffic, wait for everything that was promised, then for silence, and compare."""
     publisher.stop.set()
     publisher.join(timeout_s)

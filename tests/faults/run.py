@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.oracle import Verdict, accepted, compare, numbers
+from tests.support.oracle import Comparison, accepted, compare, numbers
 from tests.support.publisher import Publisher
 
 from .bounds import Bound
@@ -40,7 +40,7 @@ class Row:
 
     name: str
     why: str
-    verdict: Verdict
+    verdict: Comparison
     unacknowledged: int
     soon: int
     bound: Bound
@@ -112,7 +112,7 @@ def run(scenario: Scenario, times: int, seed: int, *, total: int = 10**9) -> Row
         return replace(row, evidence=tell(world, again, started_at=started))
 
 
-def arrived(world: FaultWorld, publisher: Publisher) -> Verdict:
+def arrived(world: FaultWorld, publisher: Publisher) -> Comparison:
     """Wait until the journal is empty, as long as it takes a claim to end; then for silence; then compare.
 
     Not until everything was seen: what has no answer yet may come again.

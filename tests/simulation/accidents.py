@@ -81,7 +81,7 @@ class Accidents:
             case "answer of redis lost" | "answer of redis late" | "freeze before an answer":
                 self.answer_faults[task] = accident
             case "claim":
-                if self.world.server.known(accident.event) is None:
+                if self.world.server.record_of(accident.event) is None:
                     self.world.oracle.orphans += 1
                     self.world.server.claim(accident.event)
             case _:

@@ -15,7 +15,7 @@ from tests.simulation.face import Face
 from tests.simulation.journal import JournalModel
 from tests.simulation.lane import Broken, ModelItem
 from tests.simulation.plan import PACES_S, Fault, Plan
-from tests.simulation.server import Request, ServerModel
+from tests.simulation.server import Request, SimulatedServer
 
 __all__ = ["Oracle"]
 
@@ -53,7 +53,7 @@ class Oracle:
     plan: Plan
     policy: Policy
     journal: JournalModel
-    server: ServerModel
+    server: SimulatedServer
     excuse_s: float = field(init=False)
     order: dict[int, int] = field(default_factory=dict)  # event -> its place among the appends
     channels: dict[int, str] = field(default_factory=dict)

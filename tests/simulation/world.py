@@ -23,7 +23,7 @@ from tests.simulation.lane import Broken, ModelItem
 from tests.simulation.oracle import Oracle
 from tests.simulation.plan import Plan
 from tests.simulation.scheduler import Process, Scheduler, Task
-from tests.simulation.server import ServerModel
+from tests.simulation.server import SimulatedServer
 
 __all__ = ["World", "run"]
 
@@ -76,7 +76,7 @@ class World:
         self.accidents.watch()
         self.journal = JournalModel(self._now, plan.lanes, plan.on_expired)
         self.policy = Policy(batch_max_events=plan.batch_max, on_uncertain=plan.on_uncertain)
-        self.server = ServerModel(
+        self.server = SimulatedServer(
             self._now,
             self.scheduler.at,
             self.exchanges.delivered,

@@ -15,7 +15,7 @@ from sockudo_publisher.dev.embedded import App, SockudoServer
 from tests.integration.delivery.test_real_answers import MAX_CUTS, cut, event, post
 from tests.simulation.lane import ModelItem
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.server import Request, ServerModel
+from tests.simulation.server import Request, SimulatedServer
 from tests.support.subscriber import Subscriber
 from tests.unit.delivery.model import body_of
 
@@ -88,7 +88,7 @@ class Modelled:
 
     def __post_init__(self) -> None:
         self.time = Scheduler(lambda number, task: None)
-        self.server = ServerModel(
+        self.server = SimulatedServer(
             lambda: self.time.now,
             self.time.at,
             lambda item, request: self.seen.append(self.names[item.number]),
@@ -111,7 +111,7 @@ class Modelled:
         self.server.foreign = frozenset(
             item.number
             for item, name in zip(items, names, strict=True)
-            if self.server.known(item.number) is not None and self.payloads.get(item.number, name) != name
+            if self.server.record_of(item.number) is not None and self.payloads.get(item.number, name) != name
         )
         for item, name in zip(items, names, strict=True):
             if item.number not in self.server.foreign and "!" not in name:
