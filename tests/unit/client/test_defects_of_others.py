@@ -194,7 +194,7 @@ def test_p14_strings_are_encrypted_raw(text):
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "complaint"),
     [
         (("c", "x" * 500, 1), "event name: 500 bytes, limit 200"),
         (("c", "e", "x" * 200_000), "data: 200000 bytes, limit 10240"),
@@ -202,12 +202,12 @@ def test_p14_strings_are_encrypted_raw(text):
         (("c" * 201, "e", 1), "channel: 201 bytes, limit 200"),
     ],
 )
-def test_p15_limits_are_checked_before_anything_is_sent(bad, words):
+def test_p15_limits_are_checked_before_anything_is_sent(bad, complaint):
     """Field, limit and size; in a batch also the index."""
     with wired() as wire:
-        with pytest.raises(ValidationError, match=f"^{words}"):
+        with pytest.raises(ValidationError, match=f"^{complaint}"):
             wire.client.trigger(*bad)
-        with pytest.raises(ValidationError, match=f"^event 1: {words}"):
+        with pytest.raises(ValidationError, match=f"^event 1: {complaint}"):
             wire.client.trigger_batch([("c", "e", 1), bad])
         with pytest.raises(ValidationError, match=r"^socket_id: "):
             wire.client.trigger("c", "e", 1, socket_id="1.1:x")

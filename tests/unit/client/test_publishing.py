@@ -43,8 +43,8 @@ class Limited:
         if self.most_bytes is not None and len(sent.body) > self.most_bytes:
             return 413, "length limit exceeded"
         if self.most is not None and len(items) > self.most:
-            words = f"Batch size ({len(items)}) exceeds limit ({self.most})"
-            return 400, {"error": words, "code": "limit_exceeded", "status": 400}
+            complaint = f"Batch size ({len(items)}) exceeds limit ({self.most})"
+            return 400, {"error": complaint, "code": "limit_exceeded", "status": 400}
         self.seen += 1
         if self.seen == self.fail_at:
             return self.error

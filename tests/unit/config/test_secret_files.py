@@ -70,7 +70,7 @@ def test_empty_variables_count_as_not_set(empty: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "complaint"),
     [
         pytest.param(b"", "the file is empty", id="empty"),
         pytest.param(b" \n", "the file is empty", id="a newline alone"),
@@ -79,10 +79,10 @@ def test_empty_variables_count_as_not_set(empty: str, tmp_path: Path) -> None:
         pytest.param(SECRET.encode(), ".*expected redis", id="no URL"),
     ],
 )
-def test_bad_file_is_one_clear_error(content: bytes, words: str, tmp_path: Path) -> None:
+def test_bad_file_is_one_clear_error(content: bytes, complaint: str, tmp_path: Path) -> None:
     """Which names the variable that was set, and nothing of the content or the path."""
     path = write(tmp_path, content)
-    with pytest.raises(ConfigurationError, match=f"^SOCKUDO_REDIS_URL_FILE: {words}") as caught:
+    with pytest.raises(ConfigurationError, match=f"^SOCKUDO_REDIS_URL_FILE: {complaint}") as caught:
         Settings.from_env({"SOCKUDO_REDIS_URL_FILE": path})
     assert SECRET not in str(caught.value)
     assert path not in str(caught.value)
@@ -108,8 +108,8 @@ def test_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         locked.write_text(URL)
         locked.chmod(0)
         cases[str(locked)] = "Permission denied"
-    for path, words in cases.items():
-        with pytest.raises(ConfigurationError, match=f"^SOCKUDO_URL_FILE: .*{words}") as caught:
+    for path, complaint in cases.items():
+        with pytest.raises(ConfigurationError, match=f"^SOCKUDO_URL_FILE: .*{complaint}") as caught:
             Settings.from_env({"SOCKUDO_URL_FILE": path})
         assert SECRET not in str(caught.value)
         assert str(tmp_path) not in str(caught.value)

