@@ -216,7 +216,7 @@ def test_all_faults_together_lose_and_repeat_nothing(
 
 
 def wait_for_progress(faulty: Faulty, publisher: Publisher, events: int) -> None:
-    """Until so many events more were seen."""
+    """Until that number of further events was seen."""
     wanted = faulty.subscriber.count + events
     deadline = time.monotonic() + 60
     while faulty.subscriber.count < wanted:

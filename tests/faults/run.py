@@ -31,9 +31,9 @@ EARLY_S = 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a scenario.
+    """The result of a scenario.
 
-    ``unacknowledged``: promised events for which the server gave no receipt that anybody could read; ``soon``: copies
+    ``unacknowledged``: promised events for which the server gave no readable receipt; ``soon``: copies
     that came while the server had to remember the id; ``evidence``: what happened when, if anything came twice or a
     bound was broken.
     """
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the bound was kept, and anything shown. What nobody published is never allowed."""
+        """Whether the bound was kept, and anything shown. An event that was not published is never allowed."""
         seen, most = self.verdict, self.bound
         pairs = (
             (seen.lost, most.lost),

@@ -1,4 +1,4 @@
-"""The harness' own judgement: what came twice, how soon, and what is told of it."""
+"""The harness' own judgement: what came twice, how soon, and what is reported of it."""
 
 from __future__ import annotations
 

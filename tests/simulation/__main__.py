@@ -104,7 +104,7 @@ def main() -> int:
     if given.jobs == 1:  # what other work on the machine does not slow down
         told += f"; {seeds / time.process_time():.0f} seeds per second of processor time"
     print(told)
-    print("duplicates that nobody can prevent: " + (", ".join(f"{n} {c}" for c, n in causes.most_common()) or "none"))
+    print("unavoidable duplicates: " + (", ".join(f"{n} {c}" for c, n in causes.most_common()) or "none"))
     if failed is None:
         return 0
     if given.brief:

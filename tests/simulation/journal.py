@@ -306,11 +306,11 @@ class JournalModel:
     def view(self) -> SharedView:
         return SharedView(self.pause, self.limits, self.forgets_until_ms, self.checked_ms)
 
-    def pause_app(self, reason: str, wait_ms: int, words: str) -> int:
+    def pause_app(self, reason: str, wait_ms: int, text: str) -> int:
         now = self.now_ms()
         before = self.pause
         since, ends, count = (before.since_ms, before.until_ms, before.count) if before else (now, 0, 0)
-        self.pause = Pause(reason, words, since, max(now + wait_ms, ends), count + 1)
+        self.pause = Pause(reason, text, since, max(now + wait_ms, ends), count + 1)
         return count + 1
 
     def probes(self, token: str) -> bool:

@@ -1,4 +1,4 @@
-"""What must be true, whatever happens; and the duplicates that nobody can prevent, by name.
+"""What must be true, whatever happens; and the unavoidable duplicates, by name.
 
 Broken promises are raised as :class:`Broken` at the step that broke them, or at the end.
 """

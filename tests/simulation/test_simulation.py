@@ -40,7 +40,7 @@ def worlds() -> list[World]:
 
 
 def test_whatever_happens_the_promise_holds(worlds: list[World]) -> None:
-    """Nothing lost, nothing twice but for the named cases, order per channel, everything at rest and counted."""
+    """Nothing lost, nothing twice except in the named cases, order per channel, everything at rest and counted."""
     assert all(world.is_at_rest for world in worlds)
 
 

@@ -63,7 +63,7 @@ class Control:
 
 
 class World:
-    """A plan in motion. ``trace``: told each thing that happens, as one line."""
+    """A plan in motion. ``trace``: called with each thing that happens, as one line."""
 
     def __init__(self, plan: Plan, trace: Callable[[str], None] | None = None) -> None:
         self.plan = plan
@@ -279,7 +279,7 @@ class World:
         for one in self.processes:
             if one.is_alive and not one.is_stopping and one.frozen_until <= now:
                 break
-        else:  # nobody is up
+        else:  # no process is up
             return
         pause = self.journal.pause
         if pause is not None and pause.until_ms > self.journal.now_ms():
@@ -296,7 +296,7 @@ class World:
                 lanes = [int(self.chance() * self.plan.lanes)]
         for lane, channel in [*((lane, None) for lane in lanes), *due]:
             is_unheard = self.journal.lanes[lane].queue.unanswered >= UNHEARD_RINGS
-            # A lane whose doorbells reach nobody is drained by the worker that sweeps.
+            # A lane whose doorbells reach no worker is drained by the worker that sweeps.
             (self._answer if is_unheard else self.ring)(lane, channel)
 
     def _rests(self) -> bool:

@@ -37,7 +37,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Wait:
-    """So many seconds."""
+    """That number of seconds."""
 
     seconds: float
 
@@ -106,7 +106,7 @@ class Modelled:
     def post(self, names: Sequence[str], *, cut_at: int | None = None) -> tuple[Reply, float]:
         """The answer, and what it took."""
         items = [self.item(name) for name in names]
-        # The model is told beforehand which ids meet another payload: one that it remembers under the other.
+        # The model knows beforehand which ids meet another payload: one that it remembers under the other.
         self.server.poison = frozenset(item.number for item, name in zip(items, names, strict=True) if "!" in name)
         self.server.foreign = frozenset(
             item.number

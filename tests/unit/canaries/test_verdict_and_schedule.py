@@ -149,7 +149,7 @@ def test_forgotten_id_counts_for_a_whole_window() -> None:
 
 @pytest.mark.parametrize("ahead_ms", [3_600_000, 10**13 - NOW_MS])
 def test_time_in_the_future_is_a_window_at_most(ahead_ms: int) -> None:
-    """A clock was set back, or somebody wrote it: the server would be taken to forget for as long."""
+    """A clock was set back, or another program wrote it: the server would be taken to forget for as long."""
     before = MemoryReport("forgets", forgets_until_ms=NOW_MS + ahead_ms, window_s=WINDOW_S)
     report = judged(before=before)
     assert (report.verdict, report.forgets_until_ms) == ("forgets", NOW_MS + 120_000)

@@ -56,7 +56,7 @@ def opened(data, channel):
 
 
 def test_p1_extras_have_the_servers_names():
-    """In snake case the server takes it for somebody's own field, and deduplicates nothing."""
+    """In snake case the server takes it for the caller's own field, and deduplicates nothing."""
     with wired() as wire:
         wire.client.trigger("c", "e", 1, extras={"idempotencyKey": "k", "mine": 1})
         assert wire.only.json()["extras"] == {"idempotencyKey": "k", "mine": 1}
@@ -129,7 +129,7 @@ def test_g4_queries_are_repeated_and_waits_are_made(monkeypatch):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429, 500])
 def test_p6_failures_raise(status):
-    """An answer that is nobody's to inspect is forgotten."""
+    """An answer that no caller can inspect is forgotten."""
     with wired(retries=None) as wire:
         wire.answer = lambda _: (status, {})
         for call in (
@@ -172,7 +172,7 @@ def test_g2_made_keys_are_unique_over_copies():
 
 
 def test_no_identity_is_made_unasked():
-    """An identity that the caller does not know protects no repeat of theirs; a counter's repeats after a restart."""
+    """An identity that the caller does not know protects none of its repeats; a counter's repeats after a restart."""
     with wired() as wire:
         wire.client.trigger("c", "e", 1)
         wire.client.trigger_batch([("c", "e", 1)])

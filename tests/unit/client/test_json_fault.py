@@ -104,7 +104,7 @@ def test_an_encoder_of_ones_own_is_asked():
 
 @pytest.mark.parametrize("channel", ["private-encrypted-c"])
 def test_missing_master_key_names_variable_and_argument(channel):
-    """Whoever reads it can change the one or the other."""
+    """The reader can change the one or the other."""
     client = Sockudo("a", "k", "s", port=1)
     for call in (
         lambda: client.trigger(channel, "e", 1),

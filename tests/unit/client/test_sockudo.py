@@ -165,7 +165,7 @@ def test_with_gives_the_client_and_closes_it(monkeypatch):
 
 
 def test_with_leaves_the_session_of_the_caller_open(recorder):
-    """Whoever made it closes it."""
+    """The owner closes it."""
     with requests.Session() as session:
         session.mount("http://", recorder)
         recorder.close = lambda: pytest.fail("closed")
@@ -289,7 +289,7 @@ def test_options_that_contradict_or_cannot_be(options, complaint):
 
 @pytest.mark.parametrize("option", ["verify", "cert"])
 def test_tls_options_without_tls(option):
-    """Whoever gives them believes that there is TLS."""
+    """A caller who gives them believes that there is TLS."""
     for make in (
         lambda **options: Sockudo("a", "k", "s", **options),
         lambda **options: Sockudo.from_url("http://k:s@h/apps/a", **options),

@@ -39,7 +39,7 @@ def test_without_a_master_key_encrypted_data_comes_as_it_is():
 
 
 def test_only_encrypted_channels_are_decrypted():
-    """An envelope elsewhere is somebody's data."""
+    """An envelope elsewhere is a client's own data."""
     envelope = sealed("x")
     for channel in ("private-a", "private-encrypted", "presence-private-encrypted-a"):
         assert event(DECRYPTING, name="client_event", channel=channel, data=envelope).data == envelope

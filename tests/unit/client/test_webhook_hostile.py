@@ -88,7 +88,7 @@ def test_hostile_signed_bodies(body):
     ),
 )
 def test_hostile_requests(body, given_headers):
-    """Nobody without the secret gets in, and nothing but InvalidWebhook comes out."""
+    """No request without the secret gets in, and nothing but InvalidWebhook comes out."""
     with pytest.raises(InvalidWebhook):
         CLIENT.webhook(given_headers, body)
 

@@ -90,7 +90,7 @@ def test_address_is_what_redis_py_and_kombu_read(url: str, expected: tuple[objec
 
 @pytest.mark.parametrize("url", BAD.values(), ids=BAD)
 def test_malformed_redis_url_is_refused_by_name(url: str) -> None:
-    """Nothing of it is told: a password may stand anywhere."""
+    """Nothing of it is shown: a password may stand anywhere."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_REDIS_URL: ") as caught:
         RedisAddress.from_url(url, setting="SOCKUDO_REDIS_URL")
     assert SECRET not in str(caught.value)

@@ -53,7 +53,7 @@ def test_file_is_read_as_its_variable(field: str, end: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("field", SECRETS)
 def test_both_set_is_an_error_that_names_both(field: str, tmp_path: Path) -> None:
-    """Which one is meant, nobody can know."""
+    """Which one is meant is unknown."""
     variable = variable_of(field)
     environ = {variable: VALUES[field], variable + "_FILE": write(tmp_path, VALUES[field])}
     with pytest.raises(ConfigurationError, match=f"^{variable} and {variable}_FILE: both are set") as caught:
@@ -96,7 +96,7 @@ def test_largest_file_is_read(tmp_path: Path) -> None:
 
 
 def test_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    """The path is not shown: somebody may have put the secret itself there."""
+    """The path is not shown: a user may have put the secret itself there."""
     cases = {
         str(tmp_path / SECRET): "No such file or directory",
         str(tmp_path): "Is a directory",

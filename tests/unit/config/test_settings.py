@@ -21,7 +21,7 @@ from sockudo_publisher.errors import ConfigurationError
 
 pytestmark = pytest.mark.unit
 
-SECRET = "s3cr3t-that-nobody-may-see"
+SECRET = "s3cr3t-that-no-log-may-show"
 URL = f"http://key:{SECRET}@127.0.0.1:6001/apps/app"
 
 GOOD = [
@@ -272,7 +272,7 @@ def test_default_is_not_a_name_for_further_apps() -> None:
         read(SOCKUDO_APPS=json.dumps({DEFAULT_APP: URL}))
 
 
-# -- variables that nobody reads ----------------------------------------------------------------------
+# -- variables that are not read -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_too_many_receipts_for_a_batch_are_searched(count: int, half: int) -> No
 
 
 def test_two_receipts_for_one_item_bury_it() -> None:
-    """Something of it is out, whoever asks."""
+    """Something of it is out, whichever worker sends it."""
     step, progress = after(Outcome.MISCOUNTED, attempt(1, resent=True), Progress(suspects=1, max_items=1))
     assert step == Bury("miscounted", WORDS, maybe_delivered=True, attempts=1)
     assert not progress.is_searching
@@ -61,7 +61,7 @@ def test_item_named_by_its_bytes_needs_no_search() -> None:
 
 
 def test_conflict_behind_an_odd_answer_may_be_ours() -> None:
-    """What a 200 that fits no batch has delivered is not known; a conflict of a neighbour says so."""
+    """What a 200 that fits no batch has delivered is not known; a conflict of a neighbour shows it."""
     _, progress = after(Outcome.MISCOUNTED, attempt(2), culprit=0)
     step, progress = after(Outcome.CONFLICT, attempt(1, resent=True), progress)
     assert step == Bury("conflict", WORDS, maybe_delivered=True, attempts=1)
@@ -177,7 +177,7 @@ def test_refused_batch_is_searched_without_waiting(outcome: Outcome, count: int,
 
 @pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
 def test_single_refused_item_is_buried(in_hold: bool) -> None:
-    """With the server's words and the number of attempts; never delivered."""
+    """With the server's text and the number of attempts; never delivered."""
     tried = attempt(1, resent=True, in_hold=in_hold)
     step, progress = after(Outcome.REFUSED, tried, Progress(suspects=1, max_items=1, attempts=4))
     assert step == Bury("refused", WORDS, maybe_delivered=False, attempts=5)
@@ -186,7 +186,7 @@ def test_single_refused_item_is_buried(in_hold: bool) -> None:
 
 
 def test_conflict_on_a_first_attempt_was_not_delivered() -> None:
-    """Our bytes never left before: somebody else used the id."""
+    """Our bytes never left before: another program used the id."""
     step, _ = after(Outcome.CONFLICT, attempt(1))
     assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=1)
 
@@ -230,7 +230,7 @@ def test_conflict_on_a_new_batch_was_not_delivered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "words", "limit", "events", "size"),
+    ("count", "text", "limit", "events", "size"),
     [
         pytest.param(51, "Batch size (51) exceeds limit (50)", 50, 50, None, id="a named limit"),
         pytest.param(51, "Batch size is too large", None, 25, None, id="about the count, no number"),
@@ -241,10 +241,10 @@ def test_conflict_on_a_new_batch_was_not_delivered() -> None:
 )
 @pytest.mark.parametrize("resent", [False, True], ids=["first send", "resend"])
 def test_too_large_batch_teaches(
-    count: int, words: str, limit: int | None, events: int | None, size: int | None, resent: bool
+    count: int, text: str, limit: int | None, events: int | None, size: int | None, resent: bool
 ) -> None:
     """The named limit, else half; nothing was accepted, so a first attempt leaves no mark."""
-    finding = Finding(Outcome.TOO_LARGE, words, limit=limit)
+    finding = Finding(Outcome.TOO_LARGE, text, limit=limit)
     step, progress = decide.decide(finding, attempt(count, resent=resent), Progress())
     assert step == Learn(events, size, unmark=not resent)
     assert not progress.is_searching

@@ -30,7 +30,7 @@ SETTINGS = Settings(url=URL)
 
 @pytest.fixture
 def looks(monkeypatch):
-    """Looks that find nobody, at once; a test puts its own in their place."""
+    """Looks that find no part, at once; a test puts its own in their place."""
     monkeypatch.setattr(diagnosis, "look_at_redis", lambda *_, **__: RedisFacts(failure="away"))
     monkeypatch.setattr(diagnosis, "look_at_broker", lambda *_: BrokerFacts("redis", failure="away"))
     monkeypatch.setattr(diagnosis, "look_at_sockudo", lambda *_, **__: None)
@@ -57,7 +57,7 @@ def test_every_check_has_its_line_in_the_same_order(looks):
 
 @pytest.mark.parametrize("name", ["look_at_redis", "look_at_broker", "look_at_sockudo"])
 def test_a_look_that_never_ends_is_left_behind(looks, name):
-    """A name server that does not answer, say: no timeout of ours reaches into it."""
+    """A name server that does not answer, say: our timeouts do not reach into it."""
     end = threading.Event()
     looks.setattr(diagnosis, "WITHIN_S", 0.1)
     looks.setattr(diagnosis, "MARGIN_S", 0.1)
@@ -98,7 +98,7 @@ def test_settings_are_looked_at_first(looks, settings, app, complaint):
 
 
 def test_a_misspelled_variable_is_a_risk(looks):
-    """Its setting is at the default, and nobody would see it."""
+    """Its setting is at the default, and no user would see it."""
     looks.setenv("SOCKUDO_TIMEOUTT", "2")
     [found] = [finding for finding in diagnose(SETTINGS).findings if finding.name == "settings"]
     assert (found.state.value, found.why) == ("risk", "nobody reads SOCKUDO_TIMEOUTT")

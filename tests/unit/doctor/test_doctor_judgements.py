@@ -65,7 +65,7 @@ class TestFindings:
         ],
     )
     def test_a_diagnosis_in_a_word(self, findings, is_well, is_unreachable):
-        """What is unknown stays open; who is away is told apart."""
+        """What is unknown stays open; a part that is away is distinguished."""
         diagnosis = Diagnosis("default", tuple(findings))
         assert (diagnosis.is_well, diagnosis.is_unreachable) == (is_well, is_unreachable)
 
@@ -132,11 +132,11 @@ AUTH = "auth_failed"
         pytest.param(ServerReply(401, AUTH, "something new"), 0, "fine fine fine unknown", id="another 401"),
         pytest.param(ServerReply(429), 0, "fine unknown fine unknown", id="limited"),
         pytest.param(ServerReply(403, "forbidden", "no"), 0, "fine unknown fine unknown", id="forbidden"),
-        pytest.param(ServerReply(404, None, "nginx"), 0, "broken unknown fine unknown", id="somebody else"),
+        pytest.param(ServerReply(404, None, "nginx"), 0, "broken unknown fine unknown", id="another program"),
         pytest.param(ServerReply(301), 0, "broken unknown fine unknown", id="redirected"),
         pytest.param(ServerReply(502), 0, "broken unknown unknown unknown", id="proxy alone"),
         pytest.param(ServerReply(503, "draining", "x"), 0, "broken unknown unknown unknown", id="draining"),
-        pytest.param(None, None, "broken unknown unknown unknown", id="nobody"),
+        pytest.param(None, None, "broken unknown unknown unknown", id="no server"),
     ],
 )
 def test_access(answer, ahead_s, states):
@@ -158,7 +158,7 @@ def test_access(answer, ahead_s, states):
         ("http://h:1: no usable answer (X) (its fate is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
     ],
 )
-def test_why_nobody_answered(failure, complaint):
+def test_why_no_server_answered(failure, complaint):
     """Each failure of a connection has another cure."""
     first, *_ = judge_access(Access("SOCKUDO_APPS['x']", "app", failure=failure))
     assert complaint in first.change
@@ -184,12 +184,16 @@ PLANTED = ServerReply(400, "invalid_input", "Event name is required")
 BUSY = ServerReply(503, "backpressure", "x")
 
 
-def asked(amount, answer) -> LimitAnswer:
+def answer_of(amount, answer) -> LimitAnswer:
     return LimitAnswer(amount, answer)
 
 
 WELL = LimitFacts(
-    asked(500, PLANTED), asked(2**22, PLANTED), asked(10_240, PLANTED), asked(200, PLANTED), asked(200, PLANTED)
+    answer_of(500, PLANTED),
+    answer_of(2**22, PLANTED),
+    answer_of(10_240, PLANTED),
+    answer_of(200, PLANTED),
+    answer_of(200, PLANTED),
 )
 
 
@@ -198,16 +202,18 @@ WELL = LimitFacts(
     [
         pytest.param(
             "sockudo.batch_events",
-            {"batch_events": asked(500, ServerReply(400, "limit_exceeded", "Batch size (500) exceeds limit (50)"))},
+            {"batch_events": answer_of(500, ServerReply(400, "limit_exceeded", "Batch size (500) exceeds limit (50)"))},
             "risk",
             "SOCKUDO_BATCH_MAX_EVENTS=50",
             id="batch of events",
         ),
-        pytest.param("sockudo.batch_events", {"batch_events": asked(500, BUSY)}, "unknown", "batch_size", id="busy"),
+        pytest.param(
+            "sockudo.batch_events", {"batch_events": answer_of(500, BUSY)}, "unknown", "batch_size", id="busy"
+        ),
         pytest.param(
             "sockudo.batch_bytes",
             {
-                "batch_bytes": asked(
+                "batch_bytes": answer_of(
                     2**22, ServerReply(413, None, "Failed to buffer the request body: length limit exceeded")
                 )
             },
@@ -217,16 +223,16 @@ WELL = LimitFacts(
         ),
         pytest.param(
             "sockudo.batch_bytes",
-            {"batch_bytes": asked(2**22, ServerReply(413, None, "<html>413 Request Entity Too Large</html>"))},
+            {"batch_bytes": answer_of(2**22, ServerReply(413, None, "<html>413 Request Entity Too Large</html>"))},
             "risk",
             "client_max_body_size",
             id="body, by nginx",
         ),
-        pytest.param("sockudo.batch_bytes", {"batch_bytes": asked(2**22, None)}, "unknown", "doctor", id="hung up"),
+        pytest.param("sockudo.batch_bytes", {"batch_bytes": answer_of(2**22, None)}, "unknown", "doctor", id="hung up"),
         pytest.param(
             "sockudo.event_bytes",
             {
-                "event_bytes": asked(
+                "event_bytes": answer_of(
                     10_240, ServerReply(413, "payload_too_large", "size (10240 bytes) exceeds limit (5KB)")
                 )
             },
@@ -235,23 +241,27 @@ WELL = LimitFacts(
             id="event",
         ),
         pytest.param(
-            "sockudo.event_bytes", {"event_bytes": asked(1, BUSY)}, "unknown", "payload_in_kb", id="busy event"
+            "sockudo.event_bytes", {"event_bytes": answer_of(1, BUSY)}, "unknown", "payload_in_kb", id="busy event"
         ),
         pytest.param(
             "sockudo.names",
-            {"event_name": asked(200, ServerReply(400, "limit_exceeded", "exceeds maximum length of 100"))},
+            {"event_name": answer_of(200, ServerReply(400, "limit_exceeded", "exceeds maximum length of 100"))},
             "risk",
             "`max_event_name_length = 200` in",
             id="event name",
         ),
         pytest.param(
             "sockudo.names",
-            {"channel_name": asked(200, ServerReply(400, "invalid_input", "Channel name too long. Max length is 100"))},
+            {
+                "channel_name": answer_of(
+                    200, ServerReply(400, "invalid_input", "Channel name too long. Max length is 100")
+                )
+            },
             "risk",
             "`max_channel_name_length = 200` in",
             id="channel name",
         ),
-        pytest.param("sockudo.names", {"event_name": asked(200, BUSY)}, "unknown", "doctor", id="busy names"),
+        pytest.param("sockudo.names", {"event_name": answer_of(200, BUSY)}, "unknown", "doctor", id="busy names"),
     ],
 )
 def test_limits(name, facts, state, change):
@@ -263,7 +273,7 @@ def test_limits(name, facts, state, change):
 
 
 def test_limits_without_answers_are_unknown():
-    """None was asked: none is fine. What workers have learned is told beside what is taken now."""
+    """None was asked: none is fine. What workers have learned is shown beside what is taken now."""
     assert {finding.state.value for finding in judge_limits(LimitFacts())} == {"unknown"}
     first, *_ = judge_limits(LimitFacts(**{**vars(WELL), "learned": 50}))
     assert (first.state.value, "the workers go by 50" in first.why) == ("fine", True)
@@ -352,7 +362,7 @@ def test_nodes_that_count_for_themselves_show(loads, several):
 
 
 def test_nodes_without_a_subscriber_look_like_one():
-    """It says so, and what would tell."""
+    """It states that, and what would show it."""
     found = named(judge_remembering(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[NodeLoad()] * 10), MEMORY_CHECKS)
     assert found["sockudo.nodes"].state.value == "fine"
     assert "no subscribers yet" in found["sockudo.nodes"].why

@@ -97,7 +97,7 @@ def test_each_fact_has_its_finding(name, facts, state, complaint):
 
 
 def test_without_redis_the_rest_is_unknown():
-    """A part that was not seen is not well; whoever was refused is told to look at the password."""
+    """A part that was not seen is not well; a refusal names the password."""
     for refused, complaint in ((True, "password"), (False, "host and port")):
         first, *rest = judge_redis(RedisFacts(failure="Connection refused", refused=refused))
         assert (first.name, first.state.value) == ("redis.reachable", "broken")

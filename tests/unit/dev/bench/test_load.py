@@ -30,7 +30,7 @@ def test_a_round_publishes_both_sides_of_each_pair():
     [(1, (10, 2, 10)), (900, (15, 300, 12)), (3000, (50, 1000, 40)), (300_000, (1000, 100_000, 40))],
 )
 def test_single_calls_have_bounds(events, each):
-    """Enough for a p95 of sorts, and never so many that a slow network makes minutes of them."""
+    """Enough for a p95 of sorts, and few enough for a slow network not to make minutes of them."""
     assert Plan(events).each == Amounts(*each)
 
 
