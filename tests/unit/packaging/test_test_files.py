@@ -27,10 +27,6 @@ LONG_FILES: set[str] = {
     "integration/devserver/test_sockudo_conformance.py",
     "integration/journal/test_journal_machine.py",
     "integration/journal/test_take.py",
-    "simulation/journal.py",
-    "simulation/world.py",
-    "unit/client/test_webhook.py",
-    "unit/delivery/test_decide.py",
 }
 
 #: By file: how many names in it are longer.
@@ -50,19 +46,6 @@ LONG_NAMES: dict[str, int] = {
     "integration/outbox/test_sqlalchemy.py": 1,
     "integration/publishing/test_bad_input.py": 5,
     "integration/publishing/test_publish_many.py": 3,
-    "unit/canaries/test_verdict_and_schedule.py": 2,
-    "unit/client/test_calls.py": 1,
-    "unit/client/test_encoding.py": 1,
-    "unit/client/test_event.py": 1,
-    "unit/client/test_retries.py": 1,
-    "unit/client/test_signing.py": 1,
-    "unit/client/test_webhook.py": 3,
-    "unit/config/test_settings.py": 1,
-    "unit/delivery/test_backoff.py": 1,
-    "unit/delivery/test_decide.py": 5,
-    "unit/delivery/test_search.py": 1,
-    "unit/delivery/test_window.py": 2,
-    "unit/journal/test_lua_headers.py": 1,
 }
 
 
