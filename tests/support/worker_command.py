@@ -32,10 +32,10 @@ class WorkerCommand(ChildProcess):
         name = f"command-{uuid.uuid4().hex[:6]}"
         super().__init__(name, logs / f"{name}.log")
         self.node = f"{name}@host"
-        self._command, self._env, self._cwd = list(command), dict(env), directory
+        self._line, self._env, self._cwd = list(command), dict(env), directory
 
     def _command(self) -> list[str]:
-        program, *options = self._command
+        program, *options = self._line
         return [*PROGRAMS[program], *options, "--loglevel=INFO", f"--hostname={self.node}"]
 
     def _environ(self) -> Mapping[str, str]:
