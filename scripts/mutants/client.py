@@ -16,7 +16,10 @@ def _tests(*names: str) -> tuple[str, ...]:
 
 SIGNING = _tests("test_signing", "test_vectors_of_requests")
 AUTH = _tests("test_auth", "test_auth_defects", "test_auth_vectors")
-WEBHOOKS = _tests("test_webhook", "test_webhook_defects", "test_webhook_vectors")
+WEBHOOKS = _tests(
+    *("test_webhook", "test_webhook_signatures", "test_webhook_encryption", "test_webhook_hostile"),
+    *("test_webhook_defects", "test_webhook_vectors"),
+)
 LIMITS = _tests("test_limits", "test_encoding")
 ENCRYPTION = _tests("test_encryption", "test_encoding")
 CREDENTIALS = _tests("test_credentials")

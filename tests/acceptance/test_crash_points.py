@@ -58,7 +58,7 @@ def test_worker_killed_beside_a_dead_letter_loses_nothing(stack: Stack, point: s
     channel = stack.channel()
     seen = stack.subscribe(channel)
     taken_id = stack.channel("taken-id")
-    # Somebody else used this id on this channel: the server will call ours a conflict.
+    # Another program used this id on this channel: the server will call our event a conflict.
     from sockudo_publisher.wiring.app import app_named
 
     app_named().client.trigger(channel, "other", '{"n": -1}', message_id=taken_id)
@@ -92,7 +92,7 @@ def test_producer_killed_at_point_and_repeated_sends_each_once(stack: Stack, poi
     told = [int(line) for line in died.stdout.split()]
     assert told == list(range(6)), "six calls returned, the seventh did not"
 
-    seen.wait_for_count(len(told), 30)  # what was promised arrives without anybody's help
+    seen.wait_for_count(len(told), 30)  # what was promised arrives without any help
     again = run_python(command, env=env, timeout=60)
     assert again.returncode == 0, again.stderr
     seen.wait_for_count(20, 30)

@@ -27,7 +27,7 @@ from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerPro
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.operations import status
-from tests.support.oracle import Verdict, compare, numbers
+from tests.support.oracle import Comparison, compare, numbers
 from tests.support.proxied import counts
 from tests.support.proxy import Connection, Cut, Meanwhile, Pass, Proxy
 from tests.support.publisher import Publisher
@@ -142,7 +142,7 @@ def make_faulty(
         yield make
 
 
-def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Verdict:
+def verdict(faulty: Faulty, publisher: Publisher, timeout_s: float) -> Comparison:
     """End the traffic, wait for everything that was promised, then for silence, and compare."""
     publisher.stop.set()
     publisher.join(timeout_s)
@@ -216,7 +216,7 @@ def test_all_faults_together_lose_and_repeat_nothing(
 
 
 def wait_for_progress(faulty: Faulty, publisher: Publisher, events: int) -> None:
-    """Until so many events more were seen."""
+    """Until that number of further events was seen."""
     wanted = faulty.subscriber.count + events
     deadline = time.monotonic() + 60
     while faulty.subscriber.count < wanted:

@@ -31,7 +31,7 @@ MAX_WAITING = 16
 
 @contextmanager
 def refused(proxy: Proxy) -> Iterator[None]:
-    """Nobody listens: nginx answers 502."""
+    """No server listens: nginx answers 502."""
     proxy.refuse()
     yield
     proxy.listen()

@@ -84,7 +84,7 @@ def test_caller_killed_beside_a_script_repeats_nothing(stack: Stack, script: str
 
 
 def dead_letters(stack: Stack, channel: str, count: int) -> list[str]:
-    """So many expired events of a channel, as dead letters of its lane: their ids. Needs `SOCKUDO_ON_EXPIRED=dead`."""
+    """``count`` expired events of a channel, dead letters of its lane: their ids. Needs `SOCKUDO_ON_EXPIRED=dead`."""
     for n in range(count):
         publish.apply_async((channel, "n", {"n": n}), expires=0.01)
     time.sleep(0.05)
@@ -137,6 +137,6 @@ def test_operator_killed_in_a_purge_leaves_whole_letters(stack: Stack, side: str
     again = run_python(command, env=stack.python(), timeout=60)
     purged = len(ids) - len(rest) if side == "before" else 0
     assert f"Purged {purged}." in again.stdout
-    # An id that is gone by now is told as such.
+    # An id that is gone by now is reported as such.
     assert again.returncode == (ExitCode.FAILED if side == "after" and not every else 0), again.stderr
     assert left() == rest

@@ -1,4 +1,4 @@
-"""`SOCKUDO_ON_UNCERTAIN=park` past the window: what nobody knows the fate of is parked, and never sent again."""
+"""`SOCKUDO_ON_UNCERTAIN=park` past the window: events of unknown fate are parked, and never sent again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ def test_uncertain_batch_is_parked_and_its_channels_flow_on(make_proxied: MakePr
     proxy.behaviour = Hang(forward=True)
     publish(0, BATCH)
     seen.wait_for_count(BATCH, 30)
-    assert wait_for(lambda: any(one.fired and one.answer for one in proxied.batches()), 60), "answered, but to nobody"
+    assert wait_for(lambda: any(one.fired and one.answer for one in proxied.batches()), 60), (
+        "answered, but to no client"
+    )
     publish(BATCH, BEHIND)
     victim.kill()
     proxy.behaviour = Pass()

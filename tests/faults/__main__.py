@@ -1,4 +1,4 @@
-"""`make faults`: every scenario with its kills, and the table of what came of it. Exit 1 when a bound was broken."""
+"""`make faults`: every scenario with its kills, and the table of its results. Exit 1 when a bound was broken."""
 
 from __future__ import annotations
 

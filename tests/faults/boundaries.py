@@ -1,4 +1,4 @@
-"""Workers that die beside a script of the journal: Redis has done nothing of it, or all of it, and nobody heard.
+"""Workers that die beside a script of the journal: Redis has done nothing of it, or all of it, and no answer arrived.
 
 Every script that a worker runs is here (`tests/acceptance/test_script_boundaries.py` has the callers' and operators',
 and checks that none is missing). What no event runs by itself is provoked.
@@ -25,7 +25,7 @@ from .world import CHANNELS, FIRE_S, FaultWorld, wait_for_progress
 __all__ = ["BOUNDARIES", "RECOVERY_S", "Boundary", "killed_beside_scripts", "provoke_refused", "provoke_stuck"]
 
 #: Seconds in which a worker gets every lane on: the leases of a dead one end (6 s), the sweep rings, a search that
-#: nobody breaks off (each "in progress" of the server takes a second).
+#: no client breaks off (each "in progress" of the server takes a second).
 RECOVERY_S = 18.0
 #: Seconds between two provocations, and between two cuts.
 PROVOKE_EVERY_S = 0.5
@@ -33,7 +33,7 @@ CUT_EVERY_S = 4.0
 #: Events that make the batches of eight lanes as large as they may be, and requests that are cut among them.
 LARGE_BURST = 6000
 CUTS = 3
-#: Seconds that nobody listens, and for how long somebody does again.
+#: Seconds that no server listens, and for how long one does again.
 REFUSED_S, ACCEPTED_S = 0.4, 1.5
 #: Seconds in which a dead letter finds no room in its lane.
 CLOSED_S = 1.5
@@ -50,14 +50,14 @@ def provoke_stuck(world: FaultWorld) -> None:
 
     Not too often: a search that is cut again and again does not end inside the window.
     """
-    # Of channels that nobody watches: they only make the batches large.
+    # Of channels without a subscriber: they only make the batches large.
     publish_many((f"spoilt-{n % len(CHANNELS)}", "n", "x" * 180) for n in range(LARGE_BURST))
     world.proxy.next(*(Cut(after_s=world.chance.uniform(0.001, 0.01)) for _ in range(CUTS)))
     time.sleep(CUT_EVERY_S)
 
 
 def provoke_refused(world: FaultWorld) -> None:
-    """An event under an id that somebody else has used, among others on a channel of its own.
+    """An event under an id that another program has used, among others on a channel of its own.
 
     The server calls it a conflict, and it has to be searched for.
     """
@@ -72,7 +72,7 @@ def publish_refused(world: FaultWorld) -> None:
 
 
 def provoke_pause(world: FaultWorld) -> None:
-    """Nobody listens for a moment, then the server is back."""
+    """No server listens for a moment, then the server is back."""
     world.proxy.refuse()
     time.sleep(REFUSED_S)
     world.proxy.listen()
@@ -120,17 +120,17 @@ def lanes_drained(client: redis.Redis) -> Span:
 
 
 def few_letters(world: FaultWorld) -> None:
-    """Whoever starts from now on keeps one dead letter of a lane, where there are more."""
+    """A process that starts from now on keeps one dead letter of a lane, where there are more."""
     world.env["SOCKUDO_DEAD_MAX"] = "1"
 
 
 def more_lanes(world: FaultWorld) -> None:
-    """Whoever starts from now on wants a lane more."""
+    """A process that starts from now on wants a lane more."""
     world.env["SOCKUDO_LANES"] = str(int(world.env.get("SOCKUDO_LANES", "8")) + 1)
 
 
 def limited_rate(world: FaultWorld) -> None:
-    """Whoever starts from now on pays for each event."""
+    """A process that starts from now on pays for each event."""
     world.env["SOCKUDO_MAX_RATE"] = RATE
 
 
@@ -181,7 +181,7 @@ def killed_beside_scripts(world: FaultWorld, publisher: Publisher, times: int) -
 
     A victim has one slot, so that nothing of it is in the server when it dies and the next one gets its lane on. Where
     requests are cut it has all of them, since larger batches are cut in the middle more often, and a healthy worker
-    comes after it: a search that nobody ends would last for longer than the server remembers.
+    comes after it: a search without an end would last for longer than the server remembers.
     """
     for worker in world.workers:
         worker.kill()

@@ -73,7 +73,7 @@ def forgotten_may_repeat(counts: Mapping[str, int]) -> Bound:
 
 
 def never_uncertain(_counts: Mapping[str, int]) -> Bound:
-    """What was never sent is not uncertain, however long nobody listened."""
+    """What was never sent is not uncertain, however long no server listened."""
     return Bound(counted={"resent_after_window": 0, "parked_uncertain": 0})
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.support.oracle import Verdict, accepted, compare, numbers
+from tests.support.oracle import Comparison, accepted, compare, numbers
 from tests.support.publisher import Publisher
 
 from .bounds import Bound
@@ -31,16 +31,16 @@ EARLY_S = 1.0
 
 @dataclass(frozen=True)
 class Row:
-    """What came of a scenario.
+    """The result of a scenario.
 
-    ``unacknowledged``: promised events for which the server gave no receipt that anybody could read; ``soon``: copies
+    ``unacknowledged``: promised events for which the server gave no readable receipt; ``soon``: copies
     that came while the server had to remember the id; ``evidence``: what happened when, if anything came twice or a
     bound was broken.
     """
 
     name: str
     why: str
-    verdict: Verdict
+    verdict: Comparison
     unacknowledged: int
     soon: int
     bound: Bound
@@ -53,7 +53,7 @@ class Row:
 
     @property
     def is_kept(self) -> bool:
-        """Whether the bound was kept, and anything shown. What nobody published is never allowed."""
+        """Whether the bound was kept, and anything shown. An event that was not published is never allowed."""
         seen, most = self.verdict, self.bound
         pairs = (
             (seen.lost, most.lost),
@@ -112,7 +112,7 @@ def run(scenario: Scenario, times: int, seed: int, *, total: int = 10**9) -> Row
         return replace(row, evidence=tell(world, again, started_at=started))
 
 
-def arrived(world: FaultWorld, publisher: Publisher) -> Verdict:
+def arrived(world: FaultWorld, publisher: Publisher) -> Comparison:
     """Wait until the journal is empty, as long as it takes a claim to end; then for silence; then compare.
 
     Not until everything was seen: what has no answer yet may come again.

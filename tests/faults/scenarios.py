@@ -44,7 +44,7 @@ from .world import CHANNELS, FIRE_S, TTL_S, FaultWorld, Setup, wait_for_progress
 
 __all__ = ["SCENARIOS", "Act", "Scenario"]
 
-#: Does the faults, so many times, while the publisher publishes.
+#: Does the faults, that number of times, while the publisher publishes.
 Act: TypeAlias = Callable[[FaultWorld, Publisher, int], None]
 
 
@@ -105,7 +105,7 @@ def kill_until_stuck(world: FaultWorld, publisher: Publisher, times: int) -> Non
 
 
 def killed_at(point: str) -> Act:
-    """Workers that die at a named point, at a random passing of it; nobody else has the lanes meanwhile.
+    """Workers that die at a named point, at a random passing of it; no other worker has the lanes meanwhile.
 
     Between two of them a healthy one gets every lane on: what is in flight for longer than the server remembers is
     uncertain, and another matter.
@@ -294,7 +294,7 @@ def freeze_sockudo(world: FaultWorld, publisher: Publisher, times: int) -> None:
 
 
 def refuse_connections(world: FaultWorld, publisher: Publisher, times: int) -> None:
-    """Nobody listens, for longer than the window: nothing was sent, so nothing is uncertain."""
+    """No server listens, for longer than the window: nothing was sent, so nothing is uncertain."""
     for _ in range(times):
         wait_for_progress(world, 500)
         # Between two bursts: a connection that waits to be accepted when the listener goes is reset, and its

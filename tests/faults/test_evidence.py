@@ -1,4 +1,4 @@
-"""The harness' own judgement: what came twice, how soon, and what is told of it."""
+"""The harness' own judgement: what came twice, how soon, and what is reported of it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import cast
 import pytest
 
 from sockudo_publisher.dev.subscriber import Received
-from tests.support.oracle import Verdict, accepted
+from tests.support.oracle import Comparison, accepted
 
 from .bounds import (
     EXACT,
@@ -37,7 +37,7 @@ def seen(channel: str, number: int, at: float) -> Received:
     return Received(channel, "n", json.dumps({"n": number}), at, b"")
 
 
-def row(verdict: Verdict, bound: Bound, soon: int = 0, counts: Mapping[str, int] | None = None) -> Row:
+def row(verdict: Comparison, bound: Bound, soon: int = 0, counts: Mapping[str, int] | None = None) -> Row:
     return Row("name", "why", verdict, 0, soon, bound, counts or {}, {}, 0.0, 0, 0.0)
 
 
@@ -48,11 +48,11 @@ def test_each_copy_counts_from_the_one_before() -> None:
     assert [(one.channel, one.number, one.after_s) for one in again] == [("a", 1, 42.0), ("a", 1, 0.5)]
 
 
-EXACTLY = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=0)
-LOST = Verdict(promised=9, lost=1, duplicated=0, reordered=0, unexpected=0)
-TWICE = Verdict(promised=9, lost=0, duplicated=2, reordered=0, unexpected=0)
-REORDERED = Verdict(promised=9, lost=0, duplicated=0, reordered=1, unexpected=0)
-FOREIGN = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=1)
+EXACTLY = Comparison(promised=9, lost=0, duplicated=0, reordered=0, unexpected=0)
+LOST = Comparison(promised=9, lost=1, duplicated=0, reordered=0, unexpected=0)
+TWICE = Comparison(promised=9, lost=0, duplicated=2, reordered=0, unexpected=0)
+REORDERED = Comparison(promised=9, lost=0, duplicated=0, reordered=1, unexpected=0)
+FOREIGN = Comparison(promised=9, lost=0, duplicated=0, reordered=0, unexpected=1)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ FOREIGN = Verdict(promised=9, lost=0, duplicated=0, reordered=0, unexpected=1)
         (REORDERED, shown_only({}), 0, True),
     ],
 )
-def test_a_bound_is_kept_or_broken(verdict: Verdict, bound: Bound, soon: int, is_kept: bool) -> None:
+def test_a_bound_is_kept_or_broken(verdict: Comparison, bound: Bound, soon: int, is_kept: bool) -> None:
     assert row(verdict, bound, soon).is_kept is is_kept
 
 
@@ -147,7 +147,7 @@ def test_what_the_server_has_acknowledged_is_read_from_the_wire() -> None:
 
 def test_event_without_a_receipt_is_broken_unless_parked() -> None:
     """Seen and not acknowledged is not settled."""
-    exact = row(Verdict(10, 0, 0, 0, 0), Bound())
+    exact = row(Comparison(10, 0, 0, 0, 0), Bound())
     assert exact.is_kept
     assert not replace(exact, unacknowledged=1).is_kept
     assert replace(exact, unacknowledged=1, counts={"parked_uncertain": 1}).is_kept

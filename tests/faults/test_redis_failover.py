@@ -127,7 +127,7 @@ def test_failover_without_wait_loses_what_the_replica_lacked(pair: Pair, produce
     assert bodies(pair.primary.url) == [b"%d" % n for n in range(5)]
 
 
-def test_wait_that_is_not_reached_says_that_nobody_knows(pair: Pair, producer: Callable[..., Producer]) -> None:
+def test_wait_that_is_not_reached_reports_unknown(pair: Pair, producer: Callable[..., Producer]) -> None:
     """`stored` is None, though the primary has it: a failover may still take it. It names the setting and numbers."""
     one = producer((1, 1200))  # longer than callers wait for an ordinary answer
     append(one, 0)
@@ -252,7 +252,7 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
         publisher.start()
 
         def more(count: int) -> None:
-            """Until so many events more are promised."""
+            """Until that number of further events is promised."""
             wanted = publisher.count + count
             assert wait_for(lambda: publisher.count >= wanted, 60)
 
@@ -266,7 +266,7 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
         proxy.listen()  # and are delivered, which it does not hear of
         assert wait_for(lambda: of(safe) <= of(numbers(seen.events())), 60)
         more(400)
-        proxy.refuse()  # these it never hears of, and nobody else does
+        proxy.refuse()  # these never arrive, here or elsewhere
         more(400)
         pair.primary.kill()
         until = publisher.count + BURST  # one may be half stored
@@ -285,7 +285,7 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
         assert wait_for(lambda: promised - lacked <= of(numbers(seen.events())), 60)
         seen.wait_until_quiet(1.0)
     lost = promised - of(numbers(seen.events()))
-    assert len(lost) >= 100, "and nobody else had them"
+    assert len(lost) >= 100, "and no other node had them"
     assert lost <= lacked
     verdict = compare(publisher.promised, numbers(seen.events()))
     assert (verdict.duplicated, verdict.reordered, verdict.unexpected) == (0, 0, 0), verdict
@@ -294,7 +294,7 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
 def test_journal_on_a_replica_is_refused_until_promoted(
     on_pair: Stack, pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is stored, and callers are told so; the worker waits, and drains what was there all along."""
+    """Nothing is stored, and callers get an error; the worker waits, and drains what was there all along."""
     channel = on_pair.channel()
     seen = on_pair.subscribe(channel)
     publish.delay(channel, "n", {"n": 0})

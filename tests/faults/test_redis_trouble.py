@@ -1,4 +1,4 @@
-"""The journal's Redis is full, the broker's is emptied: nothing is lost, and callers are told."""
+"""The journal's Redis is full, the broker's is emptied: nothing is lost, and callers get errors."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ DELIVERY_TIMEOUT_S = 10
 CHANNELS = tuple(f"flights-{number}" for number in range(64))
 #: Seconds in which a worker that shall die at a point must have come there.
 FIRE_S = 120.0
-#: Items of a request that the server is busy with for some milliseconds, and seconds in which so many wait in a lane.
+#: Items of a request that the server is busy with for some milliseconds; seconds in which that number waits in a lane.
 LARGE, LARGE_AFTER_S = 250, 1.5
 #: Seconds without a request that are a gap between two bursts.
 SILENCE_S = 0.1
@@ -245,7 +245,7 @@ def _set_environment(ends: ExitStack, env: Mapping[str, str]) -> None:
 
 
 def wait_for_progress(world: FaultWorld, events: int, timeout_s: float = 60.0) -> None:
-    """Until the subscriber has seen so many events more: faults shall meet traffic."""
+    """Until the subscriber has seen that number of further events: faults shall meet traffic."""
     wanted = world.subscriber.count + events
     deadline = time.monotonic() + timeout_s
     while world.subscriber.count < wanted:

@@ -8,8 +8,9 @@ import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 
+from tests.simulation.clock import virtual_time
 from tests.simulation.plan import Plan, plan_of, smaller
-from tests.simulation.world import run, virtual_time
+from tests.simulation.world import run
 
 #: Seeds that one job runs between two reports.
 CHUNK = 500
@@ -103,7 +104,7 @@ def main() -> int:
     if given.jobs == 1:  # what other work on the machine does not slow down
         told += f"; {seeds / time.process_time():.0f} seeds per second of processor time"
     print(told)
-    print("duplicates that nobody can prevent: " + (", ".join(f"{n} {c}" for c, n in causes.most_common()) or "none"))
+    print("unavoidable duplicates: " + (", ".join(f"{n} {c}" for c, n in causes.most_common()) or "none"))
     if failed is None:
         return 0
     if given.brief:

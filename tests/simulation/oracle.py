@@ -1,4 +1,4 @@
-"""What must be true, whatever happens; and the duplicates that nobody can prevent, by name.
+"""What must be true, whatever happens; and the unavoidable duplicates, by name.
 
 Broken promises are raised as :class:`Broken` at the step that broke them, or at the end.
 """
@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 
 from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.app.rate import burst
-from tests.simulation.journal import Broken, Face, JournalModel, ModelItem
+from tests.simulation.face import Face
+from tests.simulation.journal import JournalModel
+from tests.simulation.lane import Broken, ModelItem
 from tests.simulation.plan import PACES_S, Fault, Plan
-from tests.simulation.server import Request, ServerModel
+from tests.simulation.server import Request, SimulatedServer
 
 __all__ = ["Oracle"]
 
@@ -51,7 +53,7 @@ class Oracle:
     plan: Plan
     policy: Policy
     journal: JournalModel
-    server: ServerModel
+    server: SimulatedServer
     excuse_s: float = field(init=False)
     order: dict[int, int] = field(default_factory=dict)  # event -> its place among the appends
     channels: dict[int, str] = field(default_factory=dict)

@@ -40,7 +40,7 @@ ACCIDENTS = (
     ("redis loses its last second", 1),
     ("answer of redis lost", 3),
     ("answer of redis late", 2),
-    ("claim", 2),  # somebody's cut request left one
+    ("claim", 2),  # a cut request of another client left one
 )
 
 #: Those that last.

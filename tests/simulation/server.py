@@ -1,8 +1,8 @@
 """The server in virtual time: requests that run beside each other, go on without their client, or are cut.
 
-What it does with an item is Sockudo 5.2.0's (as in tests/unit/delivery/model.py, whose answers these are): an item's
-id is claimed, published, committed; a committed id is replayed; a pending one is waited for, then answered "in
-progress". tests/integration/simulation compares exchanges with the real one.
+What it does with an item is Sockudo 5.2.0's: its id is claimed, published, committed; a committed id is replayed; a
+pending one is waited for, then answered "in progress". tests/integration/simulation compares exchanges with the real
+one. tests/unit/delivery/model.py, which answers one request at a time, has the answers and the records of both.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from sockudo_publisher.delivery.outcome import NoReply, Reply
-from tests.simulation.journal import ModelItem
+from tests.simulation.lane import ModelItem
 from tests.unit.delivery import model
-from tests.unit.delivery.model import CLAIM_WAIT_S
+from tests.unit.delivery.model import CLAIM_WAIT_S, Record
 
-__all__ = ["Record", "Request", "ServerModel"]
+__all__ = ["Request", "SimulatedServer"]
 
 LOST = NoReply(sent=True, words="reset")
 
@@ -34,19 +34,11 @@ def batch_too_large(count: int, limit: int) -> Reply:
 
 
 @dataclass
-class Record:
-    """What the memory holds of an id."""
+class SimulatedServer:
+    """One node and its dedup memory.
 
-    is_pending: bool
-    until: float
-
-
-@dataclass
-class ServerModel:
-    """One node and its memory of ids.
-
-    ``at(when, what)`` and ``now`` are the scheduler's. ``capacity``: how many ids are remembered; once there are so
-    many, no new one is. ``on_delivered(item, request)``: subscribers see it. ``forgot``: ids that it has forgotten
+    ``at(when, what)`` and ``now`` are the scheduler's. ``capacity``: the number of ids that are remembered; above
+    it, no new one is. ``on_delivered(item, request)``: subscribers see it. ``forgot``: ids that it has forgotten
     before their time.
     """
 
@@ -72,11 +64,11 @@ class ServerModel:
     running: dict[Request, None] = field(default_factory=dict)
 
     def claim(self, number: int) -> None:
-        """Leave a pending claim, as a cut request of somebody did."""
+        """Leave a pending claim, as a cut request of another client did."""
         self.memory[number] = Record(is_pending=True, until=self.now() + self.ttl_s)
 
     def restart(self, *, remembers: bool) -> None:
-        """Whoever is answered is cut off; the memory is gone, unless it is kept elsewhere."""
+        """Running requests are cut off; the dedup memory is gone, unless it is kept elsewhere."""
         for request in list(self.running):
             request.cancel()
             request.finish(LOST)
@@ -89,7 +81,7 @@ class ServerModel:
         self.forgot_at = self.now()
         self.memory.clear()
 
-    def known(self, number: int) -> Record | None:
+    def record_of(self, number: int) -> Record | None:
         """What is remembered of an id now."""
         record = self.memory.get(number)
         if record is not None and record.until <= self.now():
@@ -116,7 +108,8 @@ class Request:
     """One batch on its way through the server.
 
     ``pace_s``: what an item takes; 0, and the batch is done in one step. ``cut_at``: the client goes away when the
-    server stands at that item; ``is_ghost``: it was published all the same. ``on_end`` is told the answer, once.
+    server stands at that item; ``is_ghost``: it was published all the same. ``on_end`` is called once, when
+    there is an answer.
     """
 
     __slots__ = (
@@ -126,7 +119,7 @@ class Request:
 
     def __init__(
         self,
-        server: ServerModel,
+        server: SimulatedServer,
         items: Sequence[ModelItem],
         *,
         pace_s: float = 0.0,
@@ -193,7 +186,7 @@ class Request:
             if number in server.foreign:
                 self.finish(model.CONFLICT)
                 return
-            known = server.known(number)
+            known = server.record_of(number)
             if known is not None and known.is_pending:
                 if self.waited:
                     server.stuck.add(number)

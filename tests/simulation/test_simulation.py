@@ -15,9 +15,10 @@ from sockudo_publisher.delivery.decide import Settle, TryAgain
 from sockudo_publisher.delivery.outcome import Outcome
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.lease import Lease, LeaseLost
-from tests.simulation.journal import Broken
+from tests.simulation.clock import virtual_clock, virtual_time
+from tests.simulation.lane import Broken
 from tests.simulation.plan import ACCIDENTS, FAULTS, Accident, Fault, Plan, plan_of, smaller
-from tests.simulation.world import World, _clock, run, virtual_time
+from tests.simulation.world import World, run
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +40,7 @@ def worlds() -> list[World]:
 
 
 def test_whatever_happens_the_promise_holds(worlds: list[World]) -> None:
-    """Nothing lost, nothing twice but for the named cases, order per channel, everything at rest and counted."""
+    """Nothing lost, nothing twice except in the named cases, order per channel, everything at rest and counted."""
     assert all(world.is_at_rest for world in worlds)
 
 
@@ -47,9 +48,9 @@ def test_run_meets_everything_that_can_happen(worlds: list[World]) -> None:
     """Every fault and accident, every way out of the journal, every cause of a duplicate but the rarest."""
     kinds, ways, causes = set(), Counter[str](), Counter[str]()
     for world in worlds:
-        left = {one.kind for one in world.accidents}
+        left = {one.kind for one in world.accidents.left}
         kinds |= {one.kind for one in world.plan.accidents if one.kind not in left}
-        kinds |= {fault.kind for number, fault in world.faults.items() if number <= world.requests}
+        kinds |= {fault.kind for number, fault in world.exchanges.faults.items() if number <= world.exchanges.requests}
         for lane in world.journal.lanes:
             ways.update(lane.counts)
         causes.update(world.oracle.causes)
@@ -192,7 +193,7 @@ class _FrozenInRenewals:
 def test_renewal_that_was_read_too_late_is_repeated(frozen: int, is_lost: bool) -> None:
     """A lease is trusted from the question on: an answer older than that proves nothing; three of them, it is lost."""
     world = World(Plan(seed=0))
-    _clock.scheduler = world.scheduler
+    virtual_clock.scheduler = world.scheduler
     wire = _FrozenInRenewals(world, frozen)
     lease = Lease(lane_keys("app", 0), "1-me", wire, asked_at=-10.0)  # type: ignore[arg-type]
     if is_lost:

@@ -23,7 +23,7 @@ def say(value): print(json.dumps(value), flush=True)
 def call(stack: Stack, source: str, *, timeout_s: float = 180, check: bool = True, **env: str) -> list[Any]:
     """Run `source` with the public names imported, `C` a channel of this test, and `say(value)` to answer.
 
-    Returns what was said. Fails with the traceback when the process does not end with 0.
+    Returns its output. Fails with the traceback when the process does not end with 0.
     """
     done = run_python(
         ["-c", _PRELUDE + source, stack.channel()], cwd=ROOT, env={**stack.python(), **env}, timeout=timeout_s

@@ -15,8 +15,11 @@ from sockudo_publisher.dev.subscriber import Received
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """Events that never came, copies beyond the first, and events that came before an earlier one of their channel."""
+class Comparison:
+    """Events that never came, copies beyond the first, and events that came before an earlier one of their channel.
+
+    By the numbers that were promised, whole. ``dev.tally.Verdict`` is of a stream too long to keep.
+    """
 
     promised: int
     lost: int
@@ -30,7 +33,7 @@ class Verdict:
         return not (self.lost or self.duplicated or self.reordered or self.unexpected)
 
 
-def compare(promised: Mapping[str, Sequence[int]], seen: Mapping[str, Sequence[int]]) -> Verdict:
+def compare(promised: Mapping[str, Sequence[int]], seen: Mapping[str, Sequence[int]]) -> Comparison:
     """Compare, by channel, the numbers published (in order) with those seen. Pure."""
     lost = duplicated = reordered = unexpected = 0
     for channel in promised.keys() | seen.keys():
@@ -42,7 +45,7 @@ def compare(promised: Mapping[str, Sequence[int]], seen: Mapping[str, Sequence[i
         place = {number: index for index, number in enumerate(wanted)}
         first_seen = [place[number] for number in dict.fromkeys(got) if number in place]
         reordered += sum(later < earlier for earlier, later in itertools.pairwise(first_seen))
-    return Verdict(sum(map(len, promised.values())), lost, duplicated, reordered, unexpected)
+    return Comparison(sum(map(len, promised.values())), lost, duplicated, reordered, unexpected)
 
 
 def numbers(events: Iterable[Received]) -> dict[str, list[int]]:

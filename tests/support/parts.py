@@ -104,7 +104,7 @@ class NotForThisCase(pytest.skip.Exception):
 
 def need(part: str) -> Path:
     """Where the part is. Skips the test where it is absent (in CI: fails it)."""
-    found = _found(part)
+    found = _find_part(part)
     if found is None:
         how = PARTS[part][1]
         part_is_absent(part, f"no {part} on this machine: {how}")
@@ -133,7 +133,7 @@ def described_parts() -> dict[str, str | None]:
     told: dict[str, str | None] = {}
     for name in PARTS:
         try:
-            found = _found(name)
+            found = _find_part(name)
         except EmbeddedError as error:
             told[name] = f"BROKEN ({error})"
             continue
@@ -202,14 +202,14 @@ def _absent_parts(error: BaseException | None) -> list[str]:
             return []
 
 
-def _found(part: str) -> Path | None:
+def _find_part(part: str) -> Path | None:
     return None if os.environ.get(_variable(part)) else PARTS[part][0]()
 
 
 def _is_absent(part: str) -> bool:
     """Whether there is none; one that is named and cannot be run is a mistake to see."""
     try:
-        return _found(part) is None
+        return _find_part(part) is None
     except EmbeddedError:
         return False
 

@@ -30,10 +30,10 @@ def find_postgres() -> Path | None:
 
 
 class Postgres(ChildProcess):
-    """An empty cluster on 127.0.0.1; what it is told to sync is not synced. A context manager."""
+    """An empty cluster on 127.0.0.1; nothing is synced to disk. A context manager."""
 
     def __init__(self, programs: Path) -> None:
-        # Not among pytest's directories: it refuses to be root, and nobody else may enter those.
+        # Not among pytest's directories: it refuses to be root, and no other user may enter those.
         self._home = Path(tempfile.mkdtemp(prefix="postgres-"))
         super().__init__("postgres", self._home / "postgres.log")
         self._programs = programs

@@ -41,7 +41,7 @@ class Pass:
 
 @dataclass(frozen=True)
 class Delay:
-    """Hold the request, the answer, or both for so many seconds."""
+    """Hold the request, the answer, or both for that number of seconds."""
 
     request_s: float = 0.0
     answer_s: float = 0.0
@@ -56,7 +56,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Meanwhile:
-    """Do this when the server has the whole request and its answer was not looked at, if it has so many items; pass.
+    """Do this when the server has the whole request and its answer was not looked at, from ``items`` items on; pass.
 
     `request_s`: hold every request before, so that more waits behind it and the next one is larger.
     """
@@ -70,8 +70,8 @@ class Meanwhile:
 class Cut:
     """Drop both sides (FIN, or RST) at the first of what is given that comes.
 
-    `request_bytes`: when so many bytes of the request went through; `answer_bytes`: when so many of the answer did (0:
-    as soon as it begins, none goes through); `after_s`: so many seconds after the whole request went through.
+    `request_bytes`: when that number of bytes of the request went through; `answer_bytes`: the same of the answer (0:
+    as soon as it begins, none goes through); `after_s`: seconds after the whole request went through.
     """
 
     request_bytes: int | None = None
@@ -103,7 +103,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Truncate:
-    """Pass the request; of the answer so many bytes, and FIN."""
+    """Pass the request; of the answer ``answer_bytes`` bytes, and FIN."""
 
     answer_bytes: int
 

@@ -53,7 +53,7 @@ class Stack:
         return f"{name}-{self.unique}"
 
     def channels(self, count: int, name: str = "c") -> list[str]:
-        """So many of them."""
+        """That number of them."""
         return [f"{name}{index}-{self.unique}" for index in range(count)]
 
     def worker(

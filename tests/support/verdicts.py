@@ -12,7 +12,7 @@ __all__ = ["ACCEPTED", "CONFIGURED", "REFUSED", "STRICTER", "nested"]
 
 
 def nested(levels: int, bracket: str = "[") -> Any:
-    """Lists or objects in each other, so many of them."""
+    """Lists or objects in each other, that number of them."""
     value: Any = [] if bracket == "[" else {}
     for _ in range(levels - 1):
         value = [value] if bracket == "[" else {"a": value}

@@ -287,7 +287,7 @@ class Warm(ChildProcess):
 
 
 class WarmWorker(Warm, WorkerProcess):
-    """A worker of ours that is ready soon: it does not wait a second for the clocks and revokes of other workers."""
+    """A worker that is ready soon: it does not wait a second for the clocks and revokes of other workers."""
 
     def _command(self) -> list[str]:
         return [*super()._command(), "--without-mingle"]

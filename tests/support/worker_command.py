@@ -23,20 +23,20 @@ PROGRAMS = {
 
 
 class WorkerCommand(ChildProcess):
-    """``words``: the command, its first word a name of :data:`PROGRAMS`. Ready when Celery says so in the log.
+    """``command``: its first word is a name of :data:`PROGRAMS`. Ready when Celery logs that it is.
 
     Nothing of this process' environment is passed on but what a program needs to run; ``env`` is.
     """
 
-    def __init__(self, words: Sequence[str], env: Mapping[str, str], logs: Path, directory: Path = ROOT) -> None:
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], logs: Path, directory: Path = ROOT) -> None:
         name = f"command-{uuid.uuid4().hex[:6]}"
         super().__init__(name, logs / f"{name}.log")
         self.node = f"{name}@host"
-        self._words, self._env, self._cwd = list(words), dict(env), directory
+        self._line, self._env, self._cwd = list(command), dict(env), directory
 
     def _command(self) -> list[str]:
-        program, *words = self._words
-        return [*PROGRAMS[program], *words, "--loglevel=INFO", f"--hostname={self.node}"]
+        program, *options = self._line
+        return [*PROGRAMS[program], *options, "--loglevel=INFO", f"--hostname={self.node}"]
 
     def _environ(self) -> Mapping[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}

@@ -62,7 +62,7 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
         process.communicate()
 
 
-def told(process: subprocess.Popen[bytes]) -> tuple[int, dict[str, Any], str]:
+def read_end(process: subprocess.Popen[bytes]) -> tuple[int, dict[str, Any], str]:
     """Its exit code, the one object that it wrote, and what it said on stderr."""
     stdout, stderr = process.communicate(timeout=RUN_S)
     assert b"Traceback" not in stderr, stderr.decode()
@@ -104,7 +104,7 @@ def test_from_nothing_it_measures_and_ends_what_it_started(bench, tmp_path, requ
         environ["PATH"] = os.pathsep.join(
             part for part in os.environ["PATH"].split(os.pathsep) if not (Path(part) / "sockudo").exists()
         )
-    code, result, _ = told(bench(*FEW, "--bytes", "500", "--json", **environ))
+    code, result, _ = read_end(bench(*FEW, "--bytes", "500", "--json", **environ))
     if server == "embedded Sockudo" and not result["server"].startswith(server):
         not_for_this_case("a real Sockudo lies beside the checkout")
     assert code == 0
@@ -151,13 +151,13 @@ def test_ctrl_c_ends_everything_with_1(bench, tmp_path):
 
 
 class TestHere:
-    """At a deployment: somebody's Redis, server and worker."""
+    """At a deployment: the Redis, server and worker of a user."""
 
     def test_it_says_what_it_does_and_touches_its_own_channels_alone(self, bench, stack, subscriber):
         """Before it begins; the announcement is on stderr where stdout is for programs."""
         stack.worker()
         others = stack.subscribe(stack.channel())
-        code, result, stderr = told(bench("--here", *FEW, "--json", **stack.environ))
+        code, result, stderr = read_end(bench("--here", *FEW, "--json", **stack.environ))
         assert code == 0
         assert (result["ok"], result["here"], result["app"]) == (True, True, "default")
         plan = Plan(events=300, channels=5)
@@ -175,12 +175,12 @@ class TestHere:
         environ = {**stack.environ, **apps, "SOCKUDO_URL": NOWHERE["SOCKUDO_URL"]}
         stack.worker(env={**environ, "SOCKUDO_URL": stack.server.url})
         ws = f"ws://127.0.0.1:{stack.server.port}"
-        code, result, _ = told(bench("--here", "--app", "second", "--ws", ws, *FEW, "--json", **environ))
+        code, result, _ = read_end(bench("--here", "--app", "second", "--ws", ws, *FEW, "--json", **environ))
         assert (code, result["ok"], result["app"]) == (0, True, "second")
 
     def test_without_a_worker_an_event_is_missing(self, bench, stack):
         """Exit code 1, after the first event: no more than that one waits in the queue."""
-        code, result, _ = told(bench("--here", *FEW, "--json", **stack.environ))
+        code, result, _ = read_end(bench("--here", *FEW, "--json", **stack.environ))
         assert code == result["exit_code"] == 1
         assert result["error"]["type"] == "EventsMissing"
         assert (result["error"]["published"], result["error"]["lost"]) == (1, 1)
@@ -189,18 +189,18 @@ class TestHere:
     @pytest.mark.parametrize("away", ["SOCKUDO_URL", "SOCKUDO_REDIS_URL"])
     def test_a_part_that_is_away_ends_with_3(self, bench, stack, away):
         """Nothing was published."""
-        code, result, _ = told(bench("--here", *FEW, "--json", **{**stack.environ, away: NOWHERE[away]}))
+        code, result, _ = read_end(bench("--here", *FEW, "--json", **{**stack.environ, away: NOWHERE[away]}))
         assert code == result["exit_code"] == 3
 
     def test_a_server_without_websockets_ends_with_3(self, bench, stack, redis_server):
         """It says where it looked; --ws says otherwise."""
         ws = f"ws://127.0.0.1:{redis_server.port}"
-        code, result, _ = told(bench("--here", "--ws", ws, "--json", **stack.environ))
+        code, result, _ = read_end(bench("--here", "--ws", ws, "--json", **stack.environ))
         assert code == 3
         assert f"WebSocket at 127.0.0.1:{redis_server.port}" in result["error"]["message"]
 
     def test_a_server_that_ends_in_the_middle_ends_with_3(self, bench, tmp_path, redis_url, sockudo):
-        """The subscriber's connection is gone: nobody could say what arrived."""
+        """The subscriber's connection is gone: what arrived is unknown."""
         with SockudoServer(tmp_path / "server", program=sockudo.program) as server:
             environ = {"SOCKUDO_URL": server.url, "SOCKUDO_REDIS_URL": redis_url}
             worker = WorkerProcess(environ, directory=tmp_path).start()
@@ -209,7 +209,7 @@ class TestHere:
                 assert process.stderr.readline().startswith(b"Publishes")
                 wait_for_channels(server.url)
                 server.kill()
-                code, result, _ = told(process)
+                code, result, _ = read_end(process)
             finally:
                 worker.kill()
         assert (code, result["ok"]) == (3, False)

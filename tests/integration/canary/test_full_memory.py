@@ -1,6 +1,6 @@
 """A server whose memory of ids is full from the first second: it delivers events and answers "still in progress".
 
-No fault is injected: so many requests at once are all it takes. What the answers are is in docs/server.md.
+No fault is injected: that number of requests at once is all it takes. What the answers are is in docs/server.md.
 """
 
 from __future__ import annotations

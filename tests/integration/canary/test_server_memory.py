@@ -47,7 +47,7 @@ def waiting() -> int:
 
 
 def publish_all(stack: Stack, count: int, channels: int = 8) -> dict[str, list[int]]:
-    """So many events, round about; the numbers by channel."""
+    """About that number of events; the numbers by channel."""
     names = stack.channels(channels)
     publish_many((names[n % channels], "tick", {"n": n}) for n in range(count))
     return {name: list(range(at, count, channels)) for at, name in enumerate(names)}
@@ -79,7 +79,7 @@ def test_default_server_is_found_out_before_it_costs_anything(make_stack: MakeSt
     # The first report may come before there is a rate.
     assert wait_for(lambda: report().verdict == "forgets" and report().rate > 0, PATIENCE_S, poll_s=0.05), report()
     found, (now_ms, count) = report(), settled()
-    worker.kill()  # what was found stays as it is
+    worker.kill()  # this report is its last
     told_s = (found.at_ms - first_ms) / 1000
     settled_rate = (count - first) * 1000 / (now_ms - first_ms)
     room = advised_room(advice(found))
@@ -231,7 +231,7 @@ def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) ->
     assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, PATIENCE_S)
     stack.server.start()
     after = stack.subscribe(*names)
-    # Said before the resend, and for one window: a later question is about ids that the new server remembers.
+    # Logged before the resend, and for one window: a later question is about ids that the new server remembers.
     assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
     assert wait_for(lambda: waiting() == 0, PATIENCE_S), counters()
     counts = counters()

@@ -63,7 +63,7 @@ def test_holder_that_died_is_followed(app: App) -> None:
 
 
 def test_paused_app_is_not_asked(app: App) -> None:
-    """Nothing is sent to it by anybody but the prober."""
+    """Only the prober sends to it."""
     app.journal.shared.pause("unknown", 0.0)
     assert not beat_once(NAME, "a")
     app.journal.shared.resume()

@@ -130,8 +130,8 @@ NAMED = [
 def test_any_module_that_names_our_app_delivers(stack: Stack, name: str, tmp_path: Path) -> None:
     """`celery -A sockudo_publisher.wiring.private_celery worker` started, and discarded every drain."""
     channel = stack.channel()
-    words = ["celery", "-A", name, "worker"]
-    with stack.subscribe(channel) as seen, WarmCommand(words, stack.environ, tmp_path) as worker:
+    command = ["celery", "-A", name, "worker"]
+    with stack.subscribe(channel) as seen, WarmCommand(command, stack.environ, tmp_path) as worker:
         publish.delay(channel, "n", {"n": 0})
         seen.wait_for_count(1, 30)
         assert worker.stop() == 0

@@ -1,5 +1,4 @@
-"""The canaries of every beat: what they find out about the dedup memory, and at what rate."""from tests.support.timing import BUSY_S
-
+"""The canaries of every beat: what they find out about the dedup memory, and at what rate."""
 
 from __future__ import annotations
 
@@ -15,6 +14,7 @@ from sockudo_publisher.delivery.window import Policy
 from sockudo_publisher.journal.keys import AppKeys
 from tests.integration.delivery.edge import WINDOW_S, Edge
 from tests.integration.delivery.world import APP, DrainWorld
+from tests.support.timing import BUSY_S
 
 pytestmark = pytest.mark.integration
 

@@ -168,7 +168,7 @@ def test_events_appear_on_the_board_as_they_arrive(browser, sockudo, page):
     ],
 )
 def test_what_should_not_happen_is_said(browser, sockudo, page, numbers, verdict):
-    """A repeat, a gap and a swap are told apart, and never called good."""
+    """A repeat, a gap and a swap are distinguished, and never called good."""
     browser.open(page.url)
     browser.wait_for(CONNECTED)
     for seq in numbers:

@@ -48,7 +48,7 @@ class Demo:
         self.process = process
         self._directory = directory
 
-    def said(self) -> dict[str, Any]:
+    def next_object(self) -> dict[str, Any]:
         """Its next JSON object."""
         assert self.process.stdout is not None
         assert select.select([self.process.stdout], [], [], READY_S)[0], "it says nothing"
@@ -135,7 +135,7 @@ def test_once_publishes_the_day_and_says_that_all_came(demo, server):
 def test_the_board_shows_arriving_events(demo, browser, server):
     """In a real browser, over a real WebSocket, from publish.delay in another process."""
     run = demo("--port", "18100", "--speed", "300", "--start", "09:00", *server)
-    ready = run.said()
+    ready = run.next_object()
     assert ready["event"] == "ready"
     browser.open(ready["url"])
     browser.wait_for("document.querySelector('#link').dataset.link === 'up'")
@@ -155,13 +155,13 @@ def test_it_ends_what_it_started_and_nothing_else(demo, number):
     """Ctrl-C, SIGTERM, a closed terminal: no process, no file, no port is left; others go on."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
         run = demo("--port", "18200")
-        ready = run.said()
+        ready = run.next_object()
         pids = list(ready["processes"].values())
         assert all(map(is_alive, pids))
         assert run.temporary() != []
         wait_until_it_publishes(ready["url"])
         assert run.end_by(number) == 0
-        ended = run.said()
+        ended = run.next_object()
         assert ended["event"] == "ended"
         assert ended["published"] >= 979
         wait_until_gone(pids)
@@ -171,7 +171,7 @@ def test_it_ends_what_it_started_and_nothing_else(demo, number):
 
 
 def test_it_ends_cleanly_while_it_starts(demo):
-    """Whoever changes their mind in the first second leaves nothing behind either."""
+    """A user who ends it in the first second leaves nothing behind either."""
     run = demo()
     until = time.monotonic() + READY_S
     while not (run.temporary() and list(run.temporary()[0].glob("redis/redis.log"))):
@@ -184,9 +184,9 @@ def test_it_ends_cleanly_while_it_starts(demo):
 
 
 def test_killed_it_takes_everything_with_it(demo):
-    """Even when it cannot clean up: no worker goes on publishing for nobody."""
+    """Even when it cannot clean up: no worker goes on publishing without a reader."""
     run = demo("--port", "18300")
-    pids = list(run.said()["processes"].values())
+    pids = list(run.next_object()["processes"].values())
     run.end_by(signal.SIGKILL)
     wait_until_gone(pids)
 
@@ -195,7 +195,7 @@ def test_a_taken_port_is_left_to_its_owner(demo):
     """The page takes the next one, and says which."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        ready = demo("--port", str(port)).said()
+        ready = demo("--port", str(port)).next_object()
         assert ready["url"].startswith("http://127.0.0.1:")
         assert ready["url"] != f"http://127.0.0.1:{port}"
 
@@ -203,7 +203,7 @@ def test_a_taken_port_is_left_to_its_owner(demo):
 def test_two_demos_run_side_by_side(demo):
     """Nothing is assumed about ports, databases or names."""
     first, second = demo(), demo()
-    one, other = first.said(), second.said()
+    one, other = first.next_object(), second.next_object()
     assert one["url"] != other["url"]
     assert one["sockudo"] != other["sockudo"]
     assert first.end_by(signal.SIGINT) == 0

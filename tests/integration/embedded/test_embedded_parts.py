@@ -1,4 +1,4 @@
-"""The parts as processes: ready when they say so, frozen, killed, restarted, and gone with their parent."""
+"""The parts as processes: ready when they answer, frozen, killed, restarted, and gone with their parent."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_what_ignores_sigterm_is_killed_with_its_children(tmp_path):
 
 @pytest.mark.integration
 def test_children_of_a_part_that_died_by_itself_end_too(tmp_path):
-    """When it is stopped, as nobody else knows of them."""
+    """When it is stopped, as no other process knows of them."""
     script = Script(tmp_path, STUBBORN).start()
     child = int(script.log_text().split()[0])
     os.kill(script.pid, signal.SIGKILL)

@@ -28,8 +28,10 @@ from sockudo_publisher.journal.producer import Producer
 from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.journal.raw import Queue as RealQueue
 from tests.integration.journal.raw import read_lane
-from tests.simulation.journal import APP, Face, JournalModel, ModelBatch, ModelItem
-from tests.simulation.journal import Queue as ModelQueue
+from tests.simulation.face import APP, Face
+from tests.simulation.journal import JournalModel
+from tests.simulation.lane import ModelBatch, ModelItem
+from tests.simulation.lane import Queue as ModelQueue
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -140,7 +142,7 @@ class Pair:
         assert (real is None) == (model is None)
         if real is not None and model is not None:
             assert real.held == model.held
-            self.real.forget(real)  # nobody renews behind our back
+            self.real.forget(real)  # no keeper renews it behind our back
             self.drains.append(Drain(channel, real, model))
 
     def sweep(self) -> None:
@@ -151,7 +153,7 @@ class Pair:
         assert self.real.has_waiting_lane([0]) == self.face.has_waiting_lane([0])
 
     def later(self) -> None:
-        """Time passes for whatever is written down as a moment, but for leases."""
+        """Time passes for whatever is written down as a moment, except leases."""
         ms, keys = LATER_S * 1000, lane_keys(APP, 0)
         for channel, due in self.client.zrange(keys.holds, 0, -1, withscores=True):
             self.client.zadd(keys.holds, {channel: due - ms})
@@ -352,7 +354,7 @@ def client(redis_url: str) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def model_leases(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keepers' threads do nothing here: a lease runs out when a step says so."""
+    """The keepers' threads do nothing here: a lease runs out when a step ends it."""
     monkeypatch.setattr(lease_module.LeaseKeeper, "add", lambda self, lease: None)
 
 
@@ -371,7 +373,7 @@ def test_model_of_the_journal_does_what_the_journal_does(redis_url: str, client:
 
 
 def test_model_of_the_rate_does_what_the_bucket_does(redis_url: str, client: redis.Redis) -> None:
-    """Tokens are granted alike, and the wait for more is the same but for the time between two calls."""
+    """Tokens are granted alike, and the wait for more is the same except for the time between two calls."""
     from sockudo_publisher.journal.app.rate import Rate
 
     start_s = sum(part / unit for part, unit in zip(client.time(), (1, 1e6), strict=True))

@@ -14,9 +14,9 @@ from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
 from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from sockudo_publisher.dev.subscriber import Subscriber
 from tests.integration.delivery.test_real_answers import MAX_CUTS, cut, event, post
-from tests.simulation.journal import ModelItem
+from tests.simulation.lane import ModelItem
 from tests.simulation.scheduler import Scheduler
-from tests.simulation.server import Request, ServerModel
+from tests.simulation.server import Request, SimulatedServer
 from tests.unit.delivery.model import body_of
 
 pytestmark = pytest.mark.integration
@@ -37,7 +37,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Wait:
-    """So many seconds."""
+    """That number of seconds."""
 
     seconds: float
 
@@ -88,7 +88,7 @@ class Modelled:
 
     def __post_init__(self) -> None:
         self.time = Scheduler(lambda number, task: None)
-        self.server = ServerModel(
+        self.server = SimulatedServer(
             lambda: self.time.now,
             self.time.at,
             lambda item, request: self.seen.append(self.names[item.number]),
@@ -106,12 +106,12 @@ class Modelled:
     def post(self, names: Sequence[str], *, cut_at: int | None = None) -> tuple[Reply, float]:
         """The answer, and what it took."""
         items = [self.item(name) for name in names]
-        # The model is told beforehand which ids meet another payload: one that it remembers under the other.
+        # The model knows beforehand which ids meet another payload: one that it remembers under the other.
         self.server.poison = frozenset(item.number for item, name in zip(items, names, strict=True) if "!" in name)
         self.server.foreign = frozenset(
             item.number
             for item, name in zip(items, names, strict=True)
-            if self.server.known(item.number) is not None and self.payloads.get(item.number, name) != name
+            if self.server.record_of(item.number) is not None and self.payloads.get(item.number, name) != name
         )
         for item, name in zip(items, names, strict=True):
             if item.number not in self.server.foreign and "!" not in name:

@@ -149,7 +149,7 @@ def test_forgotten_id_counts_for_a_whole_window() -> None:
 
 @pytest.mark.parametrize("ahead_ms", [3_600_000, 10**13 - NOW_MS])
 def test_time_in_the_future_is_a_window_at_most(ahead_ms: int) -> None:
-    """A clock was set back, or somebody wrote it: the server would be taken to forget for as long."""
+    """A clock was set back, or another program wrote it: the server would be taken to forget for as long."""
     before = MemoryReport("forgets", forgets_until_ms=NOW_MS + ahead_ms, window_s=WINDOW_S)
     report = judged(before=before)
     assert (report.verdict, report.forgets_until_ms) == ("forgets", NOW_MS + 120_000)
@@ -201,29 +201,29 @@ def test_capacity_has_room_for_a_window_twice(rate: float, window_s: float) -> N
 )
 def test_advice_begins_with_what_is_wrong(answers: list[CanaryAnswer], first: str) -> None:
     """Who forgets the young is full; who forgets only the old remembers for too short a time."""
-    words = advice(replace(judged(*answers), rate=2000.0))
-    assert words.startswith(f"set {first}")
-    assert "max_capacity = 480000" in words, "the other one is named too"
-    assert "ttl_seconds" in words
-    assert words.endswith("After a restart of Sockudo or of its cache this passes within 120 s")
+    text = advice(replace(judged(*answers), rate=2000.0))
+    assert text.startswith(f"set {first}")
+    assert "max_capacity = 480000" in text, "the other one is named too"
+    assert "ttl_seconds" in text
+    assert text.endswith("After a restart of Sockudo or of its cache this passes within 120 s")
 
 
-def test_advice_for_a_time_too_short_says_what_was_measured_and_what_else_drops_the_oldest() -> None:
+def test_advice_for_a_short_time_names_both_causes() -> None:
     """Whole seconds, as the server takes them."""
     report = replace(judged(*[answer(5)] * 11, answer(45), answer(54, False)), window_s=119.5)
-    words = advice(report)
-    assert "ttl_seconds = 120" in words
-    assert "remembered after 45.0 s, and forgotten after 54.0 s" in words
-    assert "maxmemory-policy noeviction" in words
+    text = advice(report)
+    assert "ttl_seconds = 120" in text
+    assert "remembered after 45.0 s, and forgotten after 54.0 s" in text
+    assert "maxmemory-policy noeviction" in text
 
 
-def test_advice_names_the_setting_and_its_value_for_the_rate_seen() -> None:
+def test_advice_names_the_setting_and_value_for_the_rate() -> None:
     """Nothing is advised while nothing was forgotten."""
     forgets = replace(judged(*[answer(5)] * 11, answer(5, False)), rate=2000.0)
-    words = advice(forgets)
-    assert "[cache.memory] max_capacity = 480000" in words
-    assert "2,000 events/s over 120 s" in words
-    assert 'driver = "redis"' in words
+    text = advice(forgets)
+    assert "[cache.memory] max_capacity = 480000" in text
+    assert "2,000 events/s over 120 s" in text
+    assert 'driver = "redis"' in text
     assert "1 of 12 were forgotten" in summary(forgets)
     remembers = judged(*[answer(100)] * 12)
     assert advice(remembers) == ""

@@ -270,7 +270,7 @@ def test_what_a_stream_cannot_write_does_not_end_a_command(monkeypatch, encoding
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding))
     Output(as_json=False).print("±600 s → grün 🎉 \udcff")
-    Output(as_json=True).print_json(words="±600 s → grün 🎉")
+    Output(as_json=True).print_json(text="±600 s → grün 🎉")
     sys.stdout.flush()
     people, programs = raw.getvalue().decode(encoding).splitlines()
     assert (
@@ -281,7 +281,7 @@ def test_what_a_stream_cannot_write_does_not_end_a_command(monkeypatch, encoding
             "utf-8": "±600 s → grün 🎉 \\udcff",
         }[encoding]
     )
-    assert json.loads(programs) == {"words": "±600 s → grün 🎉"}
+    assert json.loads(programs) == {"text": "±600 s → grün 🎉"}
 
 
 def test_a_payload_in_markup_is_not_taken_for_markup(run):

@@ -185,7 +185,7 @@ def test_decoder_of_the_caller_reads_a_success():
 
 
 def test_the_last_error_speaks_for_earlier_attempts():
-    """And says so; what it knew by itself stays."""
+    """And states it; what it knew by itself stays."""
     error = error_of(answer(401, b'{"error":"words","code":"auth_failed"}'))
     error.cover_attempts(2, earlier_sent=False)
     assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: words")

@@ -151,7 +151,7 @@ def test_empty_custom_data_on_a_private_channel_is_none():
 
 @pytest.mark.parametrize("data", [b"foo", bytearray(b"foo"), object(), {1, 2}, "\ud800"])
 def test_custom_data_that_is_no_json_is_refused(data):
-    """Bytes too: nobody could tell whether they are JSON already."""
+    """Bytes too: no code could tell whether they are JSON already."""
     with pytest.raises(ValidationError, match=r"^custom_data: not "):
         CLIENT.authenticate("private-a", "1.1", data)
 

@@ -95,7 +95,7 @@ def signature(request):
 
 
 def test_not_sent_is_tried_again_by_default(scripted):
-    """With nothing but an event: twice, then it is told."""
+    """With nothing but an event: twice, then it is an error."""
     client, script = scripted(NOT_SENT, NOT_SENT)
     assert client.trigger("c", "e", 1) == {}
     assert len(script.requests) == 3
@@ -150,7 +150,7 @@ def test_retry_after_is_obeyed(scripted, clock):
 
 
 def test_retry_after_beyond_the_deadline_ends_it(scripted, clock):
-    """Nobody sleeps for an hour in a web request."""
+    """No call sleeps for an hour in a web request."""
     client, script = scripted((429, {}, {"Retry-After": "3600"}))
     with pytest.raises(RateLimited) as caught:
         client.trigger("c", "e", 1)
@@ -293,7 +293,7 @@ def test_which_batches_are_repeated(scripted, events, again, unknown):
         assert len(script.requests) == 1
 
 
-def test_batches_of_any_kind_are_repeated_when_they_were_not_sent(scripted):
+def test_unsent_batches_of_any_kind_are_repeated(scripted):
     """Nothing arrived, so nothing can be lost."""
     client, script = scripted(NOT_SENT, (429, {}, {}))
     client.trigger_batch([{"channel": "c", "name": "e", "data": 1, "idempotency_key": "a"}])

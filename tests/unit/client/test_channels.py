@@ -81,7 +81,7 @@ QUERIES = {
 @pytest.mark.parametrize("body", [{}, [], 1, None, {"ok": True}], ids=str)
 @pytest.mark.parametrize(("name", "query"), QUERIES.items(), ids=QUERIES.keys())
 def test_a_success_without_what_was_asked_for_is_no_answer(name, query, body):
-    """Every query says so itself, after it was tried again; the field of an answer is there to be read."""
+    """Every query raises it itself, after it was tried again; the field of an answer is there to be read."""
     field = name.partition(" ")[0]
     with wired(retries=Retries(attempts=2, first_wait_s=0.001)) as wire:
         wire.answer = lambda _: body

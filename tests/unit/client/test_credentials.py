@@ -175,15 +175,15 @@ BAD_PARTS = {
 }
 
 
-@pytest.mark.parametrize(("parts", "words"), BAD_PARTS.values(), ids=BAD_PARTS.keys())
-def test_contradicting_or_malformed_parts_are_refused(parts, words):
+@pytest.mark.parametrize(("parts", "complaint"), BAD_PARTS.values(), ids=BAD_PARTS.keys())
+def test_contradicting_or_malformed_parts_are_refused(parts, complaint):
     """The complaint names the argument."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=complaint):
         Credentials.from_parts("app", "k", "s", **parts)
 
 
 @pytest.mark.parametrize(
-    ("triple", "words"),
+    ("triple", "complaint"),
     [
         (("", "k", "s"), "app_id: empty"),
         (("a/b", "k", "s"), "app_id: must not hold '/'"),
@@ -197,9 +197,9 @@ def test_contradicting_or_malformed_parts_are_refused(parts, words):
         (("a", "k", "\ud800"), "secret: not UTF-8"),
     ],
 )
-def test_bad_app_id_key_or_secret_is_refused(triple, words):
+def test_bad_app_id_key_or_secret_is_refused(triple, complaint):
     """Empty, of the wrong type, or unfit for a request."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=complaint):
         Credentials.from_parts(*triple)
 
 

@@ -56,7 +56,7 @@ def opened(data, channel):
 
 
 def test_p1_extras_have_the_servers_names():
-    """In snake case the server takes it for somebody's own field, and deduplicates nothing."""
+    """In snake case the server takes it for the caller's own field, and deduplicates nothing."""
     with wired() as wire:
         wire.client.trigger("c", "e", 1, extras={"idempotencyKey": "k", "mine": 1})
         assert wire.only.json()["extras"] == {"idempotencyKey": "k", "mine": 1}
@@ -129,7 +129,7 @@ def test_g4_queries_are_repeated_and_waits_are_made(monkeypatch):
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 429, 500])
 def test_p6_failures_raise(status):
-    """An answer that is nobody's to inspect is forgotten."""
+    """An answer that no caller can inspect is forgotten."""
     with wired(retries=None) as wire:
         wire.answer = lambda _: (status, {})
         for call in (
@@ -172,7 +172,7 @@ def test_g2_made_keys_are_unique_over_copies():
 
 
 def test_no_identity_is_made_unasked():
-    """An identity that the caller does not know protects no repeat of theirs; a counter's repeats after a restart."""
+    """An identity that the caller does not know protects none of its repeats; a counter's repeats after a restart."""
     with wired() as wire:
         wire.client.trigger("c", "e", 1)
         wire.client.trigger_batch([("c", "e", 1)])
@@ -194,7 +194,7 @@ def test_p14_strings_are_encrypted_raw(text):
 
 
 @pytest.mark.parametrize(
-    ("bad", "words"),
+    ("bad", "complaint"),
     [
         (("c", "x" * 500, 1), "event name: 500 bytes, limit 200"),
         (("c", "e", "x" * 200_000), "data: 200000 bytes, limit 10240"),
@@ -202,12 +202,12 @@ def test_p14_strings_are_encrypted_raw(text):
         (("c" * 201, "e", 1), "channel: 201 bytes, limit 200"),
     ],
 )
-def test_p15_limits_are_checked_before_anything_is_sent(bad, words):
+def test_p15_limits_are_checked_before_anything_is_sent(bad, complaint):
     """Field, limit and size; in a batch also the index."""
     with wired() as wire:
-        with pytest.raises(ValidationError, match=f"^{words}"):
+        with pytest.raises(ValidationError, match=f"^{complaint}"):
             wire.client.trigger(*bad)
-        with pytest.raises(ValidationError, match=f"^event 1: {words}"):
+        with pytest.raises(ValidationError, match=f"^event 1: {complaint}"):
             wire.client.trigger_batch([("c", "e", 1), bad])
         with pytest.raises(ValidationError, match=r"^socket_id: "):
             wire.client.trigger("c", "e", 1, socket_id="1.1:x")

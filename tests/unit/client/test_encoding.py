@@ -168,10 +168,10 @@ NOT_JSON = {
 }
 
 
-@pytest.mark.parametrize(("data", "words"), NOT_JSON.values(), ids=NOT_JSON.keys())
-def test_what_is_no_payload(data, words):
+@pytest.mark.parametrize(("data", "complaint"), NOT_JSON.values(), ids=NOT_JSON.keys())
+def test_what_is_no_payload(data, complaint):
     """Refused with the reason, and without the payload."""
-    with pytest.raises(ValidationError, match=rf"^data[^:]*: .*{words}") as caught:
+    with pytest.raises(ValidationError, match=rf"^data[^:]*: .*{complaint}") as caught:
         encoder.payload(data)
     assert "hush" not in str(caught.value)
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -251,7 +251,7 @@ def test_an_encrypted_channel_goes_alone():
 
 
 @pytest.mark.parametrize("make", ["item", "event"])
-def test_event_that_is_sealed_again_under_its_id_is_the_same_bytes(make):
+def test_event_sealed_again_under_its_id_has_the_same_bytes(make):
     """A call whose answer was lost is repeated with its id: another nonce would be a conflict with itself."""
     sealing = Encoder(encryption_master_key_base64=KEY)
     one, again = (getattr(sealing, make)("private-encrypted-x", "e", "x", message_id="id") for _ in range(2))
@@ -303,14 +303,14 @@ BAD_ITEMS = {
 }
 
 
-@pytest.mark.parametrize(("bad", "words"), BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
-def test_bad_field_is_refused_in_items_and_events(bad, words):
+@pytest.mark.parametrize(("bad", "complaint"), BAD_ITEMS.values(), ids=BAD_ITEMS.keys())
+def test_bad_field_is_refused_in_items_and_events(bad, complaint):
     """By field and size, in both bodies."""
     fields = {"channel": "c", "name": "e", "payload": "x", **bad}
-    with pytest.raises(ValidationError, match=f"^{words}"):
+    with pytest.raises(ValidationError, match=f"^{complaint}"):
         encoder.item(**fields)
     fields["channels"] = [fields.pop("channel")]
-    with pytest.raises(ValidationError, match=f"^{words}"):
+    with pytest.raises(ValidationError, match=f"^{complaint}"):
         encoder.event(**fields)
 
 

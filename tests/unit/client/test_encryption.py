@@ -124,7 +124,7 @@ def test_master_key_accepted(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "complaint"),
     [
         ("dGhpcyBpcyAzMSBieXRlcyAxMjM0NTY3ODkwMTIzNA==", "31 bytes, must be 32"),
         ("dGhpcyBpcyAzMiBieXRlcyAxMjM0NTY3ODkwMTIzNDU2", "33 bytes, must be 32"),
@@ -142,9 +142,9 @@ def test_master_key_accepted(text):
         (5, "a int"),
     ],
 )
-def test_master_key_refused(text, words):
+def test_master_key_refused(text, complaint):
     """Strictly: what Python's decoder would forgive is a typing error in a key."""
-    with pytest.raises(ConfigurationError, match=words) as caught:
+    with pytest.raises(ConfigurationError, match=complaint) as caught:
         encryption.decode_master_key(text)
     assert not text or str(text) not in str(caught.value)
 

@@ -43,7 +43,7 @@ def test_options_of_a_dict_are_kept():
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "complaint"),
     [
         (("c", "e"), "a tuple of 2"),
         (("c", "e", 1, 2), "a tuple of 4"),
@@ -54,13 +54,13 @@ def test_options_of_a_dict_are_kept():
         (None, "a NoneType"),
     ],
 )
-def test_other_shapes_are_refused(value, words):
+def test_other_shapes_are_refused(value, complaint):
     """With what is wrong about them."""
-    with pytest.raises(ValidationError, match=f"^event: {words}"):
+    with pytest.raises(ValidationError, match=f"^event: {complaint}"):
         as_event(value)
 
 
-def test_an_event_is_immutable_and_keeps_its_payload_out_of_its_repr():
+def test_event_is_immutable_and_hides_its_payload_in_repr():
     """Events are shared between threads and printed into logs."""
     event = Event("c", "e", "hush", tags={"a": "hush"}, extras={"b": "hush"})
     assert "hush" not in repr(event)

@@ -28,12 +28,12 @@ def test_accepted_form(form: dict[str, Any]) -> None:
     assert item(**form)
 
 
-@pytest.mark.parametrize(("form", "words"), {**REFUSED, **STRICTER}.values(), ids={**REFUSED, **STRICTER})
-def test_refused_form_is_named_without_its_value(form: dict[str, Any], words: str) -> None:
+@pytest.mark.parametrize(("form", "complaint"), {**REFUSED, **STRICTER}.values(), ids={**REFUSED, **STRICTER})
+def test_refused_form_is_named_without_its_value(form: dict[str, Any], complaint: str) -> None:
     """Field, limit and size; never what was in it."""
     with pytest.raises(ValidationError) as caught:
         item(**form)
-    assert words in str(caught.value)
+    assert complaint in str(caught.value)
     assert len(str(caught.value)) < 300
 
 

@@ -55,12 +55,12 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("data", "words"), FAULTS.values(), ids=FAULTS.keys())
-def test_complaint_says_where(data, words):
+@pytest.mark.parametrize(("data", "complaint"), FAULTS.values(), ids=FAULTS.keys())
+def test_complaint_says_where(data, complaint):
     """In the payload of any publish."""
     with pytest.raises(ValidationError) as caught:
         Encoder().payload(data)
-    assert str(caught.value).startswith(words)
+    assert str(caught.value).startswith(complaint)
     assert "hush" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__context__ is None or caught.value.__suppress_context__
@@ -69,7 +69,7 @@ def test_complaint_says_where(data, words):
 def test_other_fields_say_where_too():
     """Extras, a member, a user's data, and what is sent with a message."""
     client = Sockudo("a", "k", "s", port=1)
-    for call, words in (
+    for call, complaint in (
         (lambda: client.trigger("c", "e", 1, extras={"note": {"at": DAY}}), "extras.note.at: not JSON"),
         (
             lambda: client.authenticate("presence-c", "1.1", {"user_id": "1", "user_info": {"at": [DAY]}}),
@@ -82,11 +82,11 @@ def test_other_fields_say_where_too():
     ):
         with pytest.raises(ValidationError) as caught:
             call()
-        assert str(caught.value).startswith(words)
+        assert str(caught.value).startswith(complaint)
 
 
 class Own(json.JSONEncoder):
-    """Takes days, and fails at sets with the value in its words."""
+    """Takes days, and fails at sets with the value in its message."""
 
     def default(self, value):
         if isinstance(value, set):
@@ -104,7 +104,7 @@ def test_an_encoder_of_ones_own_is_asked():
 
 @pytest.mark.parametrize("channel", ["private-encrypted-c"])
 def test_missing_master_key_names_variable_and_argument(channel):
-    """Whoever reads it can change the one or the other."""
+    """The reader can change the one or the other."""
     client = Sockudo("a", "k", "s", port=1)
     for call in (
         lambda: client.trigger(channel, "e", 1),

@@ -99,10 +99,10 @@ BAD = {
 
 
 @pytest.mark.parametrize("make", FORMS.values(), ids=FORMS.keys())
-@pytest.mark.parametrize(("body", "words"), BAD.values(), ids=BAD.keys())
-def test_bad_forms_are_refused_alike(client, make, body, words):
+@pytest.mark.parametrize(("body", "complaint"), BAD.values(), ids=BAD.keys())
+def test_bad_forms_are_refused_alike(client, make, body, complaint):
     """What would be signed is checked as in a body."""
-    with pytest.raises(ValidationError, match=f"^{words}"):
+    with pytest.raises(ValidationError, match=f"^{complaint}"):
         client.authorize_private_channel(make(body))
 
 

@@ -31,7 +31,7 @@ def published(wire):
 
 
 class Limited:
-    """A server with limits of its own, that answers item by item and fails where it is told to."""
+    """A server with limits of its own, that answers item by item and fails where a test makes it."""
 
     def __init__(self, most=None, most_bytes=None, fail_at=None, error=(500, {})):
         self.most, self.most_bytes, self.fail_at, self.error = most, most_bytes, fail_at, error
@@ -43,8 +43,8 @@ class Limited:
         if self.most_bytes is not None and len(sent.body) > self.most_bytes:
             return 413, "length limit exceeded"
         if self.most is not None and len(items) > self.most:
-            words = f"Batch size ({len(items)}) exceeds limit ({self.most})"
-            return 400, {"error": words, "code": "limit_exceeded", "status": 400}
+            complaint = f"Batch size ({len(items)}) exceeds limit ({self.most})"
+            return 400, {"error": complaint, "code": "limit_exceeded", "status": 400}
         self.seen += 1
         if self.seen == self.fail_at:
             return self.error
@@ -55,7 +55,7 @@ class Limited:
 
 
 def test_one_request_unless_split_is_asked_for():
-    """Nothing is split silently; what the server says of the size is told."""
+    """Nothing is split silently; the error has the server's text about the size."""
     with wired() as wire:
         wire.answer = Limited(most=50)
         with pytest.raises(BadRequest, match=r"Batch size \(51\) exceeds limit \(50\)") as caught:

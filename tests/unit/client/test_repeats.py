@@ -1,4 +1,4 @@
-"""Which calls are made again when nobody knows whether the first attempt arrived, and which only when it did not."""
+"""Which calls are made again when it is unknown whether the first attempt arrived, and which only when it did not."""
 
 import pytest
 
@@ -61,7 +61,7 @@ def answers(wire, *values):
 
 @pytest.mark.parametrize("call", SAFE.values(), ids=SAFE.keys())
 def test_call_that_does_no_harm_twice_is_made_again(wire, call):
-    """Nobody knows whether the first arrived, and it does not matter; Go never repeats a query (docs/sdks.md, G4)."""
+    """Whether the first arrived is unknown, and it does not matter; Go never repeats a query (docs/sdks.md, G4)."""
     answers(wire, UNKNOWN)
     call(wire.client, SOON)
     assert len(wire.sent) == 2

@@ -66,7 +66,7 @@ def test_attempts_count_the_first():
 
 
 @given(st.integers(1, 60), st.floats(0.001, 10), st.floats(0.001, 50), st.floats(0, 100))
-def test_waits_are_drawn_below_a_doubling_bound_and_end_with_the_deadline(attempt, first, longest, elapsed):
+def test_waits_double_their_bound_and_end_with_the_deadline(attempt, first, longest, elapsed):
     """Between 0 and the bound, whatever is asked; none where it would leave no time for an attempt."""
     policy = Retries(attempts=100, total_s=100, first_wait_s=first, longest_wait_s=longest)
     wait = policy.wait_s(gone(sent=False), repeatable=False, attempt=attempt, elapsed_s=elapsed)

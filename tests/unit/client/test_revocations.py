@@ -38,7 +38,7 @@ def test_revocation(wire):
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(wire, options, complaint):
-    """The server says 401 to a revocation of nobody, which is misleading."""
+    """The server says 401 to a revocation for no user, which is misleading."""
     with pytest.raises(ValidationError, match=complaint):
         wire.client.revoke_tokens(**options)
     assert wire.sent == []

@@ -99,7 +99,7 @@ def test_signature_is_that_of_the_other_sdks(request_, body, parameters, expecte
     assert query.endswith(f"&auth_signature={expected}")
 
 
-def test_names_keep_their_case_on_the_wire_and_values_are_encoded_there():
+def test_names_keep_their_case_and_values_are_encoded():
     """Signed lower-case and decoded, sent as given and encoded: what the server expects."""
     assert "&deviceId=device-1&" in B.query("GET", "/x", now=1, parameters={"deviceId": "device-1"})
     query = K.query("GET", "/x", now=1, parameters={"filter_by_prefix": "a b+c&d=é"})

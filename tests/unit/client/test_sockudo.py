@@ -129,7 +129,7 @@ def test_from_env_with_a_malformed_url(monkeypatch):
 
 
 def test_from_url_with_an_unknown_option(monkeypatch):
-    """A typing error is not swallowed, and the words speak of the class that the caller knows."""
+    """A typing error is not swallowed, and the message speaks of the class that the caller knows."""
     monkeypatch.setenv("SOCKUDO_URL", "http://k:s@h:1/apps/a")
     for make in (
         lambda: Sockudo.from_url("http://k:s@h:1/apps/a", tiemout=5),
@@ -159,13 +159,13 @@ def test_with_gives_the_client_and_closes_it(monkeypatch):
         assert type(client) is Client
         assert closed == []
     assert closed == [client._transport]
-    with pytest.raises(RuntimeError, match="words"), client:
-        raise RuntimeError("words")
+    with pytest.raises(RuntimeError, match="a failure"), client:
+        raise RuntimeError("a failure")
     assert len(closed) == 2
 
 
 def test_with_leaves_the_session_of_the_caller_open(recorder):
-    """Whoever made it closes it."""
+    """The owner closes it."""
     with requests.Session() as session:
         session.mount("http://", recorder)
         recorder.close = lambda: pytest.fail("closed")
@@ -249,7 +249,7 @@ def test_raw_master_key_is_taken_with_a_warning():
 
 @pytest.mark.filterwarnings("ignore:encryption_master_key is deprecated")
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "complaint"),
     [
         ({"encryption_master_key": "a" * 31}, "encryption_master_key: 31 bytes, must be 32"),
         ({"encryption_master_key": "ü" * 32}, "encryption_master_key: 64 bytes, must be 32"),
@@ -278,10 +278,10 @@ def test_raw_master_key_is_taken_with_a_warning():
     ],
     ids=_shown,
 )
-def test_options_that_contradict_or_cannot_be(options, words):
+def test_options_that_contradict_or_cannot_be(options, complaint):
     """ServerReply at once, by the option's name, and without its value."""
     for make in makers(options):
-        with pytest.raises(ConfigurationError, match=f"^{words}") as caught:
+        with pytest.raises(ConfigurationError, match=f"^{complaint}") as caught:
             make()
         assert "aaa" not in str(caught.value)
         assert "nowhere" not in str(caught.value)
@@ -289,7 +289,7 @@ def test_options_that_contradict_or_cannot_be(options, words):
 
 @pytest.mark.parametrize("option", ["verify", "cert"])
 def test_tls_options_without_tls(option):
-    """Whoever gives them believes that there is TLS."""
+    """A caller who gives them believes that there is TLS."""
     for make in (
         lambda **options: Sockudo("a", "k", "s", **options),
         lambda **options: Sockudo.from_url("http://k:s@h/apps/a", **options),

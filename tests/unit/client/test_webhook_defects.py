@@ -80,7 +80,7 @@ def test_g11_lifecycle_events_of_encrypted_channels(name):
 
 
 def test_g11_without_a_master_key_encrypted_data_is_passed_on():
-    """Whoever holds the key can still read it."""
+    """The holder of the key can still read it."""
     envelope = '{"nonce":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYX","ciphertext":"W+mXVfti6CbgLeJQq+SAeTJldi2bCg=="}'
     event = {"name": "client_event", "channel": "private-encrypted-bla", "data": envelope}
     body = json.dumps({"time_ms": 1, "events": [event]}).encode()

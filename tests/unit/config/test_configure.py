@@ -80,7 +80,7 @@ def test_broker_follows_the_given_redis() -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "words"),
+    ("field", "value", "complaint"),
     [
         ("lanes", 0, "must be between 1 and 256"),
         ("lanes", "8", "expected a whole number, got str"),
@@ -106,14 +106,14 @@ def test_broker_follows_the_given_redis() -> None:
         ("namespace", "a:b", "expected 1 to 64 ASCII letters"),
     ],
 )
-def test_wrong_value_is_refused_at_the_call(field: str, value: object, words: str) -> None:
+def test_wrong_value_is_refused_at_the_call(field: str, value: object, complaint: str) -> None:
     """It names the field and the variable, never the value; the settings stay as they were."""
     configure(lanes=5)
     for refuse in (configure, Settings):
         with pytest.raises(ConfigurationError) as caught:
             refuse(**{field: value})  # type: ignore[arg-type]
         assert str(caught.value).startswith(f"{field} (SOCKUDO_{field.upper()}): ")
-        assert words in str(caught.value)
+        assert complaint in str(caught.value)
         assert SECRET not in str(caught.value)
     assert get_settings().lanes == 5
 

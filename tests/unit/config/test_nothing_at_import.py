@@ -56,7 +56,7 @@ print(count)
 
 
 def test_no_module_reads_the_environment_when_imported() -> None:
-    """But for the crash points, which a test sets before it starts a process."""
+    """Except the crash points, which a test sets before it starts a process."""
     environ = {**os.environ, "SOCKUDO_URL": "no url", "SOCKUDO_LANES": "no number"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False

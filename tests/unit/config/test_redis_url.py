@@ -90,7 +90,7 @@ def test_address_is_what_redis_py_and_kombu_read(url: str, expected: tuple[objec
 
 @pytest.mark.parametrize("url", BAD.values(), ids=BAD)
 def test_malformed_redis_url_is_refused_by_name(url: str) -> None:
-    """Nothing of it is told: a password may stand anywhere."""
+    """Nothing of it is shown: a password may stand anywhere."""
     with pytest.raises(ConfigurationError, match=r"^SOCKUDO_REDIS_URL: ") as caught:
         RedisAddress.from_url(url, setting="SOCKUDO_REDIS_URL")
     assert SECRET not in str(caught.value)
@@ -167,7 +167,7 @@ def test_every_transport_is_usable_or_refused(alias: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "words"),
+    ("url", "complaint"),
     [
         ("sentinel://:p@a:1;sentinel://:p@b:2/0", "Sentinel is not supported: name the primary itself"),
         ("sqs://", "sqs:// is not supported"),
@@ -190,11 +190,11 @@ def test_every_transport_is_usable_or_refused(alias: str) -> None:
         ("amqp://h?login_method=FOO", "its parameter login_method must be"),
     ],
 )
-def test_broker_that_cannot_be_used_is_refused(url: str, words: str) -> None:
+def test_broker_that_cannot_be_used_is_refused(url: str, complaint: str) -> None:
     """With the variable and what to write; kombu would raise at the first message, or lose it."""
     with pytest.raises(ConfigurationError) as caught:
         checked_broker_url(url, setting="SOCKUDO_BROKER_URL")
-    assert str(caught.value).startswith(f"SOCKUDO_BROKER_URL: {words}")
+    assert str(caught.value).startswith(f"SOCKUDO_BROKER_URL: {complaint}")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_file_is_read_as_its_variable(field: str, end: str, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("field", SECRETS)
 def test_both_set_is_an_error_that_names_both(field: str, tmp_path: Path) -> None:
-    """Which one is meant, nobody can know."""
+    """Which one is meant is unknown."""
     variable = variable_of(field)
     environ = {variable: VALUES[field], variable + "_FILE": write(tmp_path, VALUES[field])}
     with pytest.raises(ConfigurationError, match=f"^{variable} and {variable}_FILE: both are set") as caught:
@@ -70,7 +70,7 @@ def test_empty_variables_count_as_not_set(empty: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "complaint"),
     [
         pytest.param(b"", "the file is empty", id="empty"),
         pytest.param(b" \n", "the file is empty", id="a newline alone"),
@@ -79,10 +79,10 @@ def test_empty_variables_count_as_not_set(empty: str, tmp_path: Path) -> None:
         pytest.param(SECRET.encode(), ".*expected redis", id="no URL"),
     ],
 )
-def test_bad_file_is_one_clear_error(content: bytes, words: str, tmp_path: Path) -> None:
+def test_bad_file_is_one_clear_error(content: bytes, complaint: str, tmp_path: Path) -> None:
     """Which names the variable that was set, and nothing of the content or the path."""
     path = write(tmp_path, content)
-    with pytest.raises(ConfigurationError, match=f"^SOCKUDO_REDIS_URL_FILE: {words}") as caught:
+    with pytest.raises(ConfigurationError, match=f"^SOCKUDO_REDIS_URL_FILE: {complaint}") as caught:
         Settings.from_env({"SOCKUDO_REDIS_URL_FILE": path})
     assert SECRET not in str(caught.value)
     assert path not in str(caught.value)
@@ -96,7 +96,7 @@ def test_largest_file_is_read(tmp_path: Path) -> None:
 
 
 def test_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    """The path is not shown: somebody may have put the secret itself there."""
+    """The path is not shown: a user may have put the secret itself there."""
     cases = {
         str(tmp_path / SECRET): "No such file or directory",
         str(tmp_path): "Is a directory",
@@ -108,8 +108,8 @@ def test_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         locked.write_text(URL)
         locked.chmod(0)
         cases[str(locked)] = "Permission denied"
-    for path, words in cases.items():
-        with pytest.raises(ConfigurationError, match=f"^SOCKUDO_URL_FILE: .*{words}") as caught:
+    for path, complaint in cases.items():
+        with pytest.raises(ConfigurationError, match=f"^SOCKUDO_URL_FILE: .*{complaint}") as caught:
             Settings.from_env({"SOCKUDO_URL_FILE": path})
         assert SECRET not in str(caught.value)
         assert str(tmp_path) not in str(caught.value)

@@ -21,7 +21,7 @@ from sockudo_publisher.errors import ConfigurationError
 
 pytestmark = pytest.mark.unit
 
-SECRET = "s3cr3t-that-nobody-may-see"
+SECRET = "s3cr3t-that-no-log-may-show"
 URL = f"http://key:{SECRET}@127.0.0.1:6001/apps/app"
 
 GOOD = [
@@ -272,7 +272,7 @@ def test_default_is_not_a_name_for_further_apps() -> None:
         read(SOCKUDO_APPS=json.dumps({DEFAULT_APP: URL}))
 
 
-# -- variables that nobody reads ----------------------------------------------------------------------
+# -- variables that are not read -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -290,7 +290,7 @@ def test_misspelled_variable_is_found(name: str, nearest: str) -> None:
     assert unknown_variables({name: "1", "PATH": "/bin"}) == {name: nearest}
 
 
-def test_known_variables_and_those_of_the_server_are_no_misspellings() -> None:
+def test_known_and_server_variables_are_no_misspellings() -> None:
     """The server may run beside us, with variables of its own under the same prefix."""
     others = ("SOCKUDO_BIN", "SOCKUDO_APP_KEY", "SOCKUDO_DEFAULT_APP_ID", "SOCKUDO_OTEL_ENABLED")
     assert unknown_variables(dict.fromkeys((*ROWS, *others), "x")) == {}

@@ -1,5 +1,6 @@
-"""A server model: what Sockudo 5.2.0 does with a batch, in memory, with a clock of the test's own.
+"""A server model: what Sockudo 5.2.0 does with a batch, one request at a time, with a clock of the test's own.
 
+Its answers and its dedup records are also those of tests/simulation/server.py, whose requests overlap in virtual time.
 Its answers are the real server's (tests/integration/delivery/test_real_answers.py compares them). It
 remembers ids for ``ttl_s`` after accepting them; a cut request leaves one claim pending, which answers
 "in progress" until its own time is over and is not refreshed by resends.
@@ -111,17 +112,19 @@ Fault = NotSent | Cut | AnswerLost | RequestLost | Answers | Lie
 
 
 @dataclass
-class _Record:
-    data: str
+class Record:
+    """What the dedup memory has of an id: claimed (pending) or committed. ``data``: the payload it came with."""
+
     is_pending: bool
     until: float
+    data: str = ""
 
 
 @dataclass
 class ServerModel:
-    """One Sockudo node with its memory of ids.
+    """One Sockudo node with its dedup memory.
 
-    ``poison``: ids it refuses; ``foreign``: ids that somebody else used; ``oversized``: ids whose data is over the
+    ``poison``: ids it refuses; ``foreign``: ids that another program used; ``oversized``: ids whose data is over the
     app's limit. ``delivered`` is what subscribers see: (channel, id) in order; ``requests``: the ids of each POST
     that arrived. ``faults`` are consumed one a request, ``None`` for a request that goes well.
     """
@@ -137,12 +140,12 @@ class ServerModel:
     faults: list[Fault | None] = field(default_factory=list)
     #: Items above which every request dies without an answer.
     dies_above: int | None = None
-    #: The memory takes no new id: what comes again is delivered again.
+    #: The dedup memory takes no new id: what comes again is delivered again.
     is_full: bool = False
     delivered: list[tuple[str, str]] = field(default_factory=list)
     requests: list[list[str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    _memory: dict[tuple[str, str], _Record] = field(default_factory=dict)
+    _memory: dict[tuple[str, str], Record] = field(default_factory=dict)
 
     def post(self, body: bytes) -> Reply | NoReply:
         """One attempt."""
@@ -174,7 +177,7 @@ class ServerModel:
 
     def claim(self, message_id: str, channel: str = "c") -> None:
         """Leave a pending claim, as an earlier cut request did."""
-        self._memory[channel, message_id] = _Record("", is_pending=True, until=self.now() + self.ttl_s)
+        self._memory[channel, message_id] = Record(is_pending=True, until=self.now() + self.ttl_s)
 
     def release(self, message_id: str, channel: str = "c") -> None:
         """The time of a claim is over."""
@@ -214,8 +217,8 @@ class ServerModel:
             if known is None:
                 pending = number == cut_after
                 if not self.is_full:
-                    self._memory[place] = _Record(one["data"], pending, self.now() + self.ttl_s)
+                    self._memory[place] = Record(pending, self.now() + self.ttl_s, one["data"])
                 if pending:
-                    return STUCK  # nobody reads it
+                    return STUCK  # the client is gone
                 self.delivered.append(place)
         return receipts([one["message_id"] for one in items])

@@ -56,7 +56,7 @@ def test_hold_retry_never_falls_with_age(one: float, other: float) -> None:
     assert hold_retry_s(min(one, other)) <= hold_retry_s(max(one, other))
 
 
-def test_held_item_is_asked_for_a_bounded_number_of_times_in_a_window() -> None:
+def test_attempts_of_a_held_item_are_bounded_in_a_window() -> None:
     """Each question costs the server a second of waiting."""
     age_s, questions = 0.0, 0
     while age_s < 120:

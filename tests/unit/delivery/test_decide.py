@@ -1,20 +1,15 @@
-"""What follows each outcome: one table per outcome, and the numbers of docs/outcomes.md."""
+"""What follows each outcome: one table per outcome."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.canaries import ask as canaries
-from sockudo_publisher.delivery import backoff, decide, dedup_check, gates, window
+from sockudo_publisher.delivery import backoff, decide
 from sockudo_publisher.delivery.decide import (
     MISCONFIGURED_S,
     STUCK_WAIT_S,
-    Attempt,
     Bury,
     Hold,
     Learn,
@@ -22,26 +17,13 @@ from sockudo_publisher.delivery.decide import (
     Progress,
     RetryHold,
     Settle,
-    Step,
     TryAgain,
-    decide_after_canaries,
 )
 from sockudo_publisher.delivery.outcome import MAX_RETRY_AFTER_S, Finding, Outcome
 from sockudo_publisher.journal.app import shared
+from tests.unit.delivery.decisions import WORDS, after, attempt
 
 pytestmark = pytest.mark.unit
-
-WORDS = "the server's words"
-
-
-def attempt(
-    count: int = 8, *, resent: bool = False, in_hold: bool = False, age_s: float = 0.0, size: int = 8000
-) -> Attempt:
-    return Attempt(count, size, resent, in_hold, age_s)
-
-
-def after(outcome: Outcome, tried: Attempt, progress: Progress | None = None, **said: object) -> tuple[Step, Progress]:
-    return decide.decide(Finding(outcome, WORDS, **said), tried, progress or Progress())  # type: ignore[arg-type]
 
 
 def test_longest_pause_is_one_that_a_server_may_ask_for() -> None:
@@ -61,7 +43,7 @@ def test_too_many_receipts_for_a_batch_are_searched(count: int, half: int) -> No
 
 
 def test_two_receipts_for_one_item_bury_it() -> None:
-    """Something of it is out, whoever asks."""
+    """Something of it is out, whichever worker sends it."""
     step, progress = after(Outcome.MISCOUNTED, attempt(1, resent=True), Progress(suspects=1, max_items=1))
     assert step == Bury("miscounted", WORDS, maybe_delivered=True, attempts=1)
     assert not progress.is_searching
@@ -79,7 +61,7 @@ def test_item_named_by_its_bytes_needs_no_search() -> None:
 
 
 def test_conflict_behind_an_odd_answer_may_be_ours() -> None:
-    """What a 200 that fits no batch has delivered is not known; a conflict of a neighbour says so."""
+    """What a 200 that fits no batch has delivered is not known; a conflict of a neighbour shows it."""
     _, progress = after(Outcome.MISCOUNTED, attempt(2), culprit=0)
     step, progress = after(Outcome.CONFLICT, attempt(1, resent=True), progress)
     assert step == Bury("conflict", WORDS, maybe_delivered=True, attempts=1)
@@ -162,7 +144,7 @@ def test_held_item_still_stuck_is_tried_at_growing_gaps(age_s: float, wait_s: fl
     assert step == RetryHold(wait_s)
 
 
-def test_stuck_item_found_by_a_search_in_a_held_queue_waits_there() -> None:
+def test_stuck_item_found_in_a_held_queue_waits_there() -> None:
     """It is held already."""
     step, _ = after(
         Outcome.STUCK, attempt(1, resent=True, in_hold=True), Progress(suspects=1, max_items=1, has_waited=True)
@@ -170,7 +152,7 @@ def test_stuck_item_found_by_a_search_in_a_held_queue_waits_there() -> None:
     assert step == RetryHold(1.0)
 
 
-def test_stuck_item_in_a_search_for_a_poison_item_is_waited_for_then_searched() -> None:
+def test_stuck_item_in_a_search_is_waited_for_then_searched() -> None:
     """Refused and stuck are different answers to the same question about a prefix."""
     _, searching = after(Outcome.REFUSED, attempt(8))
     step, waiting = after(Outcome.STUCK, attempt(4, resent=True), searching)
@@ -195,7 +177,7 @@ def test_refused_batch_is_searched_without_waiting(outcome: Outcome, count: int,
 
 @pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
 def test_single_refused_item_is_buried(in_hold: bool) -> None:
-    """With the server's words and the number of attempts; never delivered."""
+    """With the server's text and the number of attempts; never delivered."""
     tried = attempt(1, resent=True, in_hold=in_hold)
     step, progress = after(Outcome.REFUSED, tried, Progress(suspects=1, max_items=1, attempts=4))
     assert step == Bury("refused", WORDS, maybe_delivered=False, attempts=5)
@@ -204,7 +186,7 @@ def test_single_refused_item_is_buried(in_hold: bool) -> None:
 
 
 def test_conflict_on_a_first_attempt_was_not_delivered() -> None:
-    """Our bytes never left before: somebody else used the id."""
+    """Our bytes never left before: another program used the id."""
     step, _ = after(Outcome.CONFLICT, attempt(1))
     assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=1)
 
@@ -216,7 +198,7 @@ def test_conflict_found_by_a_search_was_not_delivered() -> None:
     assert step == Bury("conflict", WORDS, maybe_delivered=False, attempts=2)
 
 
-def test_conflict_after_an_unknown_attempt_may_have_been_delivered() -> None:
+def test_conflict_after_unknown_may_have_been_delivered() -> None:
     """And so may what that attempt carried behind it."""
     _, progress = after(Outcome.UNKNOWN, attempt(3))
     _, progress = after(Outcome.CONFLICT, attempt(3, resent=True), progress)
@@ -235,7 +217,7 @@ def test_conflict_on_anothers_attempt_may_have_been_delivered() -> None:
     assert step.maybe_delivered
 
 
-def test_conflict_on_a_new_batch_after_an_unknown_one_was_not_delivered() -> None:
+def test_conflict_on_a_new_batch_was_not_delivered() -> None:
     """What was never sent before has no history."""
     _, progress = after(Outcome.UNKNOWN, attempt(3))
     _, progress = after(Outcome.ACCEPTED, attempt(3, resent=True), progress)
@@ -248,7 +230,7 @@ def test_conflict_on_a_new_batch_after_an_unknown_one_was_not_delivered() -> Non
 
 
 @pytest.mark.parametrize(
-    ("count", "words", "limit", "events", "size"),
+    ("count", "text", "limit", "events", "size"),
     [
         pytest.param(51, "Batch size (51) exceeds limit (50)", 50, 50, None, id="a named limit"),
         pytest.param(51, "Batch size is too large", None, 25, None, id="about the count, no number"),
@@ -259,10 +241,10 @@ def test_conflict_on_a_new_batch_after_an_unknown_one_was_not_delivered() -> Non
 )
 @pytest.mark.parametrize("resent", [False, True], ids=["first send", "resend"])
 def test_too_large_batch_teaches(
-    count: int, words: str, limit: int | None, events: int | None, size: int | None, resent: bool
+    count: int, text: str, limit: int | None, events: int | None, size: int | None, resent: bool
 ) -> None:
     """The named limit, else half; nothing was accepted, so a first attempt leaves no mark."""
-    finding = Finding(Outcome.TOO_LARGE, words, limit=limit)
+    finding = Finding(Outcome.TOO_LARGE, text, limit=limit)
     step, progress = decide.decide(finding, attempt(count, resent=resent), Progress())
     assert step == Learn(events, size, unmark=not resent)
     assert not progress.is_searching
@@ -312,7 +294,7 @@ SEARCHES = [
 )
 @pytest.mark.parametrize("count", [1, 4])
 @pytest.mark.parametrize("in_hold", [False, True], ids=["lane", "held queue"])
-def test_server_trouble_pauses_and_decides_nothing_about_an_item(
+def test_server_trouble_pauses_and_decides_about_no_item(
     outcome: Outcome, reason: str, unmarks: bool, resent: bool, before: Progress, count: int, in_hold: bool
 ) -> None:
     """Never a hold, a dead letter or a longer prefix; the marker goes only from what was certainly never sent."""
@@ -392,134 +374,3 @@ def test_run_after_other_pauses_keeps_the_size(reason: str) -> None:
     """Only an unknown fate has to do with the batch; the backoff goes on."""
     progress = Progress.after_pauses(reason, 7, 500)
     assert (progress.max_items, progress.unknowns, progress.failures) == (None, 0, 7)
-
-
-# -- everything -----------------------------------------------------------------------------------------
-
-PROGRESSES = st.builds(
-    Progress,
-    suspects=st.none() | st.integers(1, 600),
-    max_items=st.none() | st.integers(1, 600),
-    has_waited=st.booleans(),
-    unknowns=st.integers(0, 40),
-    failures=st.integers(0, 40),
-    had_unknown=st.booleans(),
-    attempts=st.integers(0, 100),
-)
-ATTEMPTS = st.builds(
-    Attempt,
-    count=st.integers(1, 500),
-    body_bytes=st.integers(20, 5_000_000),
-    resent=st.booleans(),
-    in_hold=st.booleans(),
-    age_s=st.floats(0, 1e6),
-)
-
-
-@given(
-    finding=st.builds(
-        Finding,
-        outcome=st.sampled_from(Outcome),
-        words=st.sampled_from(["", "Batch size (9) exceeds limit (5)", "x"]),
-        retry_after_s=st.none() | st.floats(1, 100),
-        limit=st.none() | st.integers(1, 1000),
-    ),
-    tried=ATTEMPTS,
-    progress=PROGRESSES,
-)
-def test_decisions_hold_their_bounds(finding: Finding, tried: Attempt, progress: Progress) -> None:
-    """Whatever is known: at least one item goes next, only one item leaves by a search, waits are bounded."""
-    step, then = decide.decide(finding, tried, progress)
-    assert then.max_items is None or then.max_items >= 1
-    assert then.suspects is None or then.suspects >= 1
-    match step:
-        case Bury(attempts=attempts):
-            assert tried.count == 1 or finding.culprit == 0
-            assert attempts >= 1
-            assert finding.outcome in {Outcome.REFUSED, Outcome.CONFLICT, Outcome.MISCOUNTED, Outcome.TOO_LARGE}
-        case Hold():
-            assert tried.count == 1
-            assert not tried.in_hold
-            assert finding.outcome is Outcome.STUCK
-        case RetryHold(wait_s):
-            assert tried.count == 1
-            assert tried.in_hold
-            assert backoff.HOLD_FIRST_S <= wait_s <= backoff.HOLD_CAP_S
-        case Learn(events, size, unmark):
-            assert tried.count > 1
-            assert (events is None) != (size is None)
-            assert events is None or 1 <= events < tried.count
-            assert not (unmark and tried.resent)
-        case Pause(unmark=unmark, wait_s=wait_s):
-            assert not (unmark and tried.resent)
-            assert 0 <= wait_s <= 100
-        case TryAgain(wait_s):
-            assert wait_s in {0.0, STUCK_WAIT_S}
-        case Settle():
-            assert finding.outcome is Outcome.ACCEPTED
-
-
-def questions(count: int) -> int:
-    """Requests that a search for one refused item takes after the first refusal: the median of its places."""
-    taken = []
-    for culprit in range(count):
-        first, size, asked, progress = 0, count, 0, Progress()
-        while True:
-            outcome = Outcome.REFUSED if first <= culprit < first + size else Outcome.ACCEPTED
-            step, progress = after(outcome, attempt(size), progress)
-            if isinstance(step, Bury):
-                break
-            first += size if isinstance(step, Settle) else 0
-            size = min(progress.max_items or count, count - first)
-            asked += 1
-        taken.append(asked)
-    return sorted(taken)[count // 2]
-
-
-def test_documented_numbers_are_the_constants() -> None:
-    """docs/outcomes.md tells the waits that the code has."""
-    text = (Path(__file__).parents[3] / "docs" / "outcomes.md").read_text(encoding="utf-8")
-    for line in (
-        f"| backoff after the n-th failure in a row | between 0 and min({backoff.CAP_S:g}, {backoff.FIRST_S:g} · 2^",
-        f"| wait before a search for a stuck item, once | {STUCK_WAIT_S:g} s |",
-        f"| between two probes while misconfigured | {MISCONFIGURED_S:g} s |",
-        f"from {backoff.HOLD_FIRST_S:g} to {backoff.HOLD_CAP_S:g} s |",
-        f"| `park` | up to window - `SOCKUDO_DELIVERY_TIMEOUT` - {window.MARGIN_S:g} s |",
-        "| timeout of a canary: periodic; the first after trouble; the others |",
-        f"| {backoff.QUICK_S:g} s; the same, every fourth probe in a row the delivery timeout; {backoff.QUICK_S:g} s |",
-        "shared by all workers for an hour;",
-        "| fresh canaries before a resend: how many; when each is repeated |",
-        f"| {canaries.FRESH_CANARIES}, three times as many after *stuck* to a first send; "
-        f"{canaries.EVICTION_S:g} s later |",
-        f"| a search; {dedup_check.TRUST_MS / 1000:g} s for other batches that met no trouble since |",
-        f"| items of a batch under `park` while the server does not remember ids | {window.FORGETFUL_BATCH} |",
-        f"That is about log2(n) requests for n items: {questions(500)} for 500.",
-    ):
-        assert line in text
-    assert shared.LIMITS_TTL_S == 60 * 60
-    assert dedup_check.ROUNDS_IN_DOUBT == 3 * dedup_check.ROUNDS
-    patient = [pauses for pauses in range(1, 13) if backoff.probe_timeout_s(pauses, 30.0) == 30.0]
-    assert patient == [4, 8, 12], "every fourth"
-    assert gates.WAIT_IN_PLACE_S >= backoff.CAP_S, "a backoff is waited for in place"
-
-
-@pytest.mark.parametrize("outcome", list(Outcome))
-def test_canaries_pause_the_app_only_in_trouble(outcome: Outcome) -> None:
-    """As an attempt of the batch would; what is known of the batch stays."""
-    known = Progress(suspects=8, max_items=4, unknowns=1, failures=2, had_unknown=True, knows_mark=True, attempts=3)
-    step, after = decide_after_canaries(Finding(outcome, "words", retry_after_s=7.0), known)
-    reasons = {
-        Outcome.UNKNOWN: "unknown",
-        Outcome.NOT_SENT: "unreachable",
-        Outcome.BUSY: "busy",
-        Outcome.MISCONFIGURED: "misconfigured",
-    }
-    if outcome not in reasons:
-        assert (step, after) == (None, known)
-        return
-    assert step is not None
-    assert (step.reason, step.words, step.unmark) == (reasons[outcome], "words", False)
-    assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
-    if outcome is Outcome.BUSY:
-        assert step.wait_s == 7.0
-    assert after == replace(known, failures=3)

@@ -72,7 +72,7 @@ def view(
     policy: Policy = POLICY,
     **state: Any,
 ) -> View:
-    """A view of a run without trouble, but for what is given."""
+    """A view of a run without trouble, except what is given."""
     shared = SharedView(app_pause, Limits(), checked_ms=checked_ms)
     return View(Taken(head, shared, NOW_MS, newer), policy, **state)
 
@@ -88,8 +88,8 @@ UNCERTAIN = "not known to be delivered, and a resend might end after the server 
 FORGETS = "not known to be delivered, and the server does not remember ids"
 
 
-def letter(reason: str, words: str, head: Batch, attempts: int = 1) -> DeadLetterFields:
-    return DeadLetterFields(reason, words, attempts, head.first_ms, maybe_delivered=True)
+def letter(reason: str, text: str, head: Batch, attempts: int = 1) -> DeadLetterFields:
+    return DeadLetterFields(reason, text, attempts, head.first_ms, maybe_delivered=True)
 
 
 def recorded(*answers: bool) -> Looks:

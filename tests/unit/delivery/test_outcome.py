@@ -87,7 +87,7 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
         "200 with a number of 10,000 digits": Reply(200, b'{"batch":[' + b"9" * 10_000 + b"]}", JSON),
         "200 of a captive portal": page(200),
         "200 with an error inside": json_reply(200, {"error": "x", "code": "y", "status": 200}),
-        "103 that nobody passed over": Reply(103, b"", {}),
+        "103 that was not passed over": Reply(103, b"", {}),
         "101": Reply(101, b"", {}),
         "201": Reply(201, TWO.body, JSON),
         "206": Reply(206, TWO.body, JSON),
@@ -217,7 +217,7 @@ def test_every_outcome_has_rows() -> None:
 
 @pytest.mark.parametrize("status", [200, 201, 301, 400, 404, 408, 413, 422, 429, 500, 502, 503, 504, 520])
 def test_page_of_a_proxy_never_settles_or_condemns(status: int) -> None:
-    """HTML is nobody's word on an event: not accepted, not refused, not stuck."""
+    """HTML is no answer about an event: not accepted, not refused, not stuck."""
     assert classify(page(status), 2).outcome not in {
         Outcome.ACCEPTED,
         Outcome.REFUSED,
@@ -321,9 +321,9 @@ def test_any_answer_has_an_outcome_and_only_receipts_settle(
 )
 def test_words_that_quote_our_request_lose_its_signature(reply: Reply) -> None:
     """They go to the log, to `status`, into Redis."""
-    words = classify(reply, 1).words
-    assert "auth_…" in words
-    assert not any(secret in words for secret in ("KEY", "deadbeef", "body_md5"))
+    text = classify(reply, 1).words
+    assert "auth_…" in text
+    assert not any(secret in text for secret in ("KEY", "deadbeef", "body_md5"))
 
 
 @given(st.integers(1, 40), st.integers(0, 45))

@@ -235,7 +235,7 @@ def situations(draw: st.DrawFn) -> Loop:
 
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(situations())
-def test_each_event_is_accepted_once_in_order_and_culprits_are_buried_once(loop: Loop) -> None:
+def test_events_are_accepted_and_culprits_buried_once_in_order(loop: Loop) -> None:
     """Whatever the culprits, limits, lost answers, cuts and deaths: nothing lost, nothing twice, order kept."""
     items = list(loop.lane.items)
     server = loop.server

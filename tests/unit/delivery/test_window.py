@@ -63,7 +63,7 @@ def test_park_starts_no_resend_that_could_end_past_the_window(age_ms: int, times
 
 
 @pytest.mark.parametrize("age_ms", [-50, 0, 1, 10**9])
-def test_nothing_sent_before_is_safe_where_the_server_does_not_remember(age_ms: int) -> None:
+def test_no_resend_is_safe_where_the_server_forgets(age_ms: int) -> None:
     """The window is nothing: uncertain at once, whatever the clock says; a first send is safe."""
     times = {"first_ms": START_MS, "now_ms": START_MS + age_ms, "is_forgetful": True}
     assert check_window(resent=True, policy=RESEND, **times) is WindowState.LATE

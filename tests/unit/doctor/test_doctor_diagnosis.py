@@ -30,7 +30,7 @@ SETTINGS = Settings(url=URL)
 
 @pytest.fixture
 def looks(monkeypatch):
-    """Looks that find nobody, at once; a test puts its own in their place."""
+    """Looks that find no part, at once; a test puts its own in their place."""
     monkeypatch.setattr(diagnosis, "collect_redis_facts", lambda *_, **__: RedisFacts(failure="away"))
     monkeypatch.setattr(diagnosis, "collect_broker_facts", lambda *_: BrokerFacts("redis", failure="away"))
     monkeypatch.setattr(diagnosis, "collect_sockudo_facts", lambda *_, **__: None)
@@ -57,7 +57,7 @@ def test_every_check_has_its_line_in_the_same_order(looks):
 
 @pytest.mark.parametrize("name", ["collect_redis_facts", "collect_broker_facts", "collect_sockudo_facts"])
 def test_a_look_that_never_ends_is_left_behind(looks, name):
-    """A name server that does not answer, say: no timeout of ours reaches into it."""
+    """A name server that does not answer, say: our timeouts do not reach into it."""
     end = threading.Event()
     looks.setattr(diagnosis, "WITHIN_S", 0.1)
     looks.setattr(diagnosis, "MARGIN_S", 0.1)
@@ -82,7 +82,7 @@ def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
 
 
 @pytest.mark.parametrize(
-    ("settings", "app", "words"),
+    ("settings", "app", "complaint"),
     [
         (Settings(), "default", "SOCKUDO_URL"),
         (SETTINGS, "other", "SOCKUDO_APPS"),
@@ -91,14 +91,14 @@ def test_an_error_is_raised_where_the_result_is_asked_for(looks, name):
     ],
     ids=["no url", "no such app", "malformed", "master key"],
 )
-def test_settings_are_looked_at_first(looks, settings, app, words):
+def test_settings_are_looked_at_first(looks, settings, app, complaint):
     """Nothing is asked with settings that cannot be understood."""
-    with pytest.raises(ConfigurationError, match=words):
+    with pytest.raises(ConfigurationError, match=complaint):
         diagnose(settings, app)
 
 
 def test_a_misspelled_variable_is_a_risk(looks):
-    """Its setting is at the default, and nobody would see it."""
+    """Its setting is at the default, and no user would see it."""
     looks.setenv("SOCKUDO_TIMEOUTT", "2")
     [found] = [finding for finding in diagnose(SETTINGS).findings if finding.name == "settings"]
     assert (found.state.value, found.why) == ("risk", "unknown: SOCKUDO_TIMEOUTT")

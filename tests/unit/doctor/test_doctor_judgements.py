@@ -65,7 +65,7 @@ class TestFindings:
         ],
     )
     def test_a_diagnosis_in_a_word(self, findings, is_well, is_unreachable):
-        """What is unknown stays open; who is away is told apart."""
+        """What is unknown stays open; a part that is away is distinguished."""
         diagnosis = Diagnosis("default", tuple(findings))
         assert (diagnosis.is_well, diagnosis.is_unreachable) == (is_well, is_unreachable)
 
@@ -75,7 +75,7 @@ def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> QueueWorker
 
 
 @pytest.mark.parametrize(
-    ("workers", "state", "words"),
+    ("workers", "state", "complaint"),
     [
         pytest.param([], "broken", "none answers", id="none"),
         pytest.param([worker(), worker("b@h")], "fine", "2 alive, version 1.0", id="two"),
@@ -87,12 +87,12 @@ def worker(node="a@h", version="1.0", lanes=8, apps=("default",)) -> QueueWorker
         pytest.param([worker(lanes=4)], "risk", "4 lanes; here it is 8", id="lanes"),
     ],
 )
-def test_workers(workers, state, words):
+def test_workers(workers, state, complaint):
     """Alive, ours, of this release, and of one mind."""
     facts = BrokerFacts("redis", workers=tuple(workers))
     found = named(judge_broker(facts, app="default", lanes=8, version="1.0", queue="sockudo"), BROKER_CHECKS)["workers"]
     assert found.state.value == state
-    assert words in found.why
+    assert complaint in found.why
 
 
 def test_workers_that_could_not_be_asked_are_unknown():
@@ -132,11 +132,11 @@ AUTH = "auth_failed"
         pytest.param(ServerReply(401, AUTH, "something new"), 0, "fine fine fine unknown", id="another 401"),
         pytest.param(ServerReply(429), 0, "fine unknown fine unknown", id="limited"),
         pytest.param(ServerReply(403, "forbidden", "no"), 0, "fine unknown fine unknown", id="forbidden"),
-        pytest.param(ServerReply(404, None, "nginx"), 0, "broken unknown fine unknown", id="somebody else"),
+        pytest.param(ServerReply(404, None, "nginx"), 0, "broken unknown fine unknown", id="another program"),
         pytest.param(ServerReply(301), 0, "broken unknown fine unknown", id="redirected"),
         pytest.param(ServerReply(502), 0, "broken unknown unknown unknown", id="proxy alone"),
         pytest.param(ServerReply(503, "draining", "x"), 0, "broken unknown unknown unknown", id="draining"),
-        pytest.param(None, None, "broken unknown unknown unknown", id="nobody"),
+        pytest.param(None, None, "broken unknown unknown unknown", id="no server"),
     ],
 )
 def test_access(answer, ahead_s, states):
@@ -148,7 +148,7 @@ def test_access(answer, ahead_s, states):
 
 
 @pytest.mark.parametrize(
-    ("failure", "words"),
+    ("failure", "complaint"),
     [
         ("http://h:1: host not found, Name or service not known (not sent)", "name server"),
         ("http://h:1: Connection refused (not sent)", "start Sockudo"),
@@ -158,10 +158,10 @@ def test_access(answer, ahead_s, states):
         ("http://h:1: no usable answer (X) (its result is unknown)", "host, port and scheme in SOCKUDO_APPS['x']"),
     ],
 )
-def test_why_nobody_answered(failure, words):
+def test_why_no_server_answered(failure, complaint):
     """Each failure of a connection has another cure."""
     first, *_ = judge_access(Access("SOCKUDO_APPS['x']", "app", failure=failure))
-    assert words in first.change
+    assert complaint in first.change
 
 
 @pytest.mark.parametrize(
@@ -184,12 +184,16 @@ PLANTED = ServerReply(400, "invalid_input", "Event name is required")
 BUSY = ServerReply(503, "backpressure", "x")
 
 
-def asked(amount, answer) -> LimitAnswer:
+def answer_of(amount, answer) -> LimitAnswer:
     return LimitAnswer(amount, answer)
 
 
 WELL = LimitFacts(
-    asked(500, PLANTED), asked(2**22, PLANTED), asked(10_240, PLANTED), asked(200, PLANTED), asked(200, PLANTED)
+    answer_of(500, PLANTED),
+    answer_of(2**22, PLANTED),
+    answer_of(10_240, PLANTED),
+    answer_of(200, PLANTED),
+    answer_of(200, PLANTED),
 )
 
 
@@ -198,16 +202,18 @@ WELL = LimitFacts(
     [
         pytest.param(
             "sockudo.batch_events",
-            {"batch_events": asked(500, ServerReply(400, "limit_exceeded", "Batch size (500) exceeds limit (50)"))},
+            {"batch_events": answer_of(500, ServerReply(400, "limit_exceeded", "Batch size (500) exceeds limit (50)"))},
             "risk",
             "SOCKUDO_BATCH_MAX_EVENTS=50",
             id="batch of events",
         ),
-        pytest.param("sockudo.batch_events", {"batch_events": asked(500, BUSY)}, "unknown", "batch_size", id="busy"),
+        pytest.param(
+            "sockudo.batch_events", {"batch_events": answer_of(500, BUSY)}, "unknown", "batch_size", id="busy"
+        ),
         pytest.param(
             "sockudo.batch_bytes",
             {
-                "batch_bytes": asked(
+                "batch_bytes": answer_of(
                     2**22, ServerReply(413, None, "Failed to buffer the request body: length limit exceeded")
                 )
             },
@@ -217,16 +223,16 @@ WELL = LimitFacts(
         ),
         pytest.param(
             "sockudo.batch_bytes",
-            {"batch_bytes": asked(2**22, ServerReply(413, None, "<html>413 Request Entity Too Large</html>"))},
+            {"batch_bytes": answer_of(2**22, ServerReply(413, None, "<html>413 Request Entity Too Large</html>"))},
             "risk",
             "client_max_body_size",
             id="body, by nginx",
         ),
-        pytest.param("sockudo.batch_bytes", {"batch_bytes": asked(2**22, None)}, "unknown", "doctor", id="hung up"),
+        pytest.param("sockudo.batch_bytes", {"batch_bytes": answer_of(2**22, None)}, "unknown", "doctor", id="hung up"),
         pytest.param(
             "sockudo.event_bytes",
             {
-                "event_bytes": asked(
+                "event_bytes": answer_of(
                     10_240, ServerReply(413, "payload_too_large", "size (10240 bytes) exceeds limit (5KB)")
                 )
             },
@@ -235,23 +241,27 @@ WELL = LimitFacts(
             id="event",
         ),
         pytest.param(
-            "sockudo.event_bytes", {"event_bytes": asked(1, BUSY)}, "unknown", "payload_in_kb", id="busy event"
+            "sockudo.event_bytes", {"event_bytes": answer_of(1, BUSY)}, "unknown", "payload_in_kb", id="busy event"
         ),
         pytest.param(
             "sockudo.names",
-            {"event_name": asked(200, ServerReply(400, "limit_exceeded", "exceeds maximum length of 100"))},
+            {"event_name": answer_of(200, ServerReply(400, "limit_exceeded", "exceeds maximum length of 100"))},
             "risk",
             "`max_event_name_length = 200` in",
             id="event name",
         ),
         pytest.param(
             "sockudo.names",
-            {"channel_name": asked(200, ServerReply(400, "invalid_input", "Channel name too long. Max length is 100"))},
+            {
+                "channel_name": answer_of(
+                    200, ServerReply(400, "invalid_input", "Channel name too long. Max length is 100")
+                )
+            },
             "risk",
             "`max_channel_name_length = 200` in",
             id="channel name",
         ),
-        pytest.param("sockudo.names", {"event_name": asked(200, BUSY)}, "unknown", "doctor", id="busy names"),
+        pytest.param("sockudo.names", {"event_name": answer_of(200, BUSY)}, "unknown", "doctor", id="busy names"),
     ],
 )
 def test_limits(name, facts, state, change):
@@ -263,7 +273,7 @@ def test_limits(name, facts, state, change):
 
 
 def test_limits_without_answers_are_unknown():
-    """None was asked: none is fine. What workers have learned is told beside what is taken now."""
+    """None was asked: none is fine. What workers have learned is shown beside what is taken now."""
     assert {finding.state.value for finding in judge_limits(LimitFacts())} == {"unknown"}
     first, *_ = judge_limits(LimitFacts(**{**vars(WELL), "learned": 50}))
     assert (first.state.value, "the workers send at most 50" in first.why) == ("fine", True)
@@ -352,7 +362,7 @@ def test_nodes_that_count_for_themselves_show(loads, several):
 
 
 def test_nodes_without_a_subscriber_look_like_one():
-    """It says so, and what would tell."""
+    """It states that, and what would show it."""
     found = named(
         judge_dedup_memory(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[NodeLoad()] * 10), MEMORY_CHECKS
     )
@@ -436,7 +446,7 @@ def test_a_pause_is_broken():
 def test_what_was_said_holds_no_signature():
     """A proxy's page may quote the URL."""
     page = b"cannot GET /apps/a?auth_key=k&auth_signature=of-mine"
-    words = read_reply(Response(502, {}, page))
-    assert "of-mine" not in str(words)
-    assert words.status == 502
+    reply = read_reply(Response(502, {}, page))
+    assert "of-mine" not in str(reply)
+    assert reply.status == 502
     assert read_reply(Response(200, {}, b"{}")) == ServerReply(200)

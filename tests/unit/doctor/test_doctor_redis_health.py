@@ -45,7 +45,7 @@ def judged(name, *, config=CONFIG, ahead_s=0.0, replicas_wanted=0, wait_denied=F
 
 
 @pytest.mark.parametrize(
-    ("name", "facts", "state", "words"),
+    ("name", "facts", "state", "complaint"),
     [
         pytest.param("redis.version", {"redis_version": "6.2.14"}, "broken", "7.0", id="too old"),
         pytest.param("redis.version", {"redis_version": "7.0.0"}, "fine", "7.0.0", id="just new enough"),
@@ -89,19 +89,19 @@ def judged(name, *, config=CONFIG, ahead_s=0.0, replicas_wanted=0, wait_denied=F
         pytest.param("redis.clock", {"ahead_s": None}, "unknown", "TIME", id="TIME denied"),
     ],
 )
-def test_each_fact_has_its_finding(name, facts, state, words):
+def test_each_fact_has_its_finding(name, facts, state, complaint):
     """And touches no other."""
     found = judged(name, **facts)
     assert found.state.value == state
-    assert words in found.why
+    assert complaint in found.why
 
 
 def test_without_redis_the_rest_is_unknown():
-    """A part that was not seen is not well; whoever was refused is told to look at the password."""
-    for refused, words in ((True, "password"), (False, "host and port")):
+    """A part that was not seen is not well; a refusal names the password."""
+    for refused, complaint in ((True, "password"), (False, "host and port")):
         first, *rest = judge_redis(RedisFacts(failure="Connection refused", refused=refused))
         assert (first.name, first.state.value) == ("redis.reachable", "broken")
-        assert words in first.change
+        assert complaint in first.change
         assert {finding.state.value for finding in rest} == {"unknown"}
         assert tuple(finding.name for finding in (first, *rest)) == REDIS_CHECKS
 

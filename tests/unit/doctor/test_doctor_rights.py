@@ -42,7 +42,7 @@ def test_every_command_has_a_complete_form():
 
 
 @pytest.mark.parametrize(
-    ("denied", "state", "words"),
+    ("denied", "state", "complaint"),
     [
         ((), "fine", "of callers, workers, operators"),
         (("xtrim",), "broken", "missing for workers, operators: XTRIM"),
@@ -57,9 +57,9 @@ def test_every_command_has_a_complete_form():
         (UNNEEDED | {"zadd"}, "broken", "missing for workers: ZADD"),
     ],
 )
-def test_what_is_missing_is_said_of_those_who_need_it(denied, state, words):
+def test_what_is_missing_is_said_of_those_who_need_it(denied, state, complaint):
     found = judge_rights(RightsFacts(frozenset(denied)))
-    assert (found.state.value, words in found.why) == (state, True), found
+    assert (found.state.value, complaint in found.why) == (state, True), found
 
 
 def test_what_cannot_be_found_out():
@@ -70,7 +70,7 @@ def test_what_cannot_be_found_out():
 
 
 @pytest.mark.parametrize(
-    ("denied", "words"),
+    ("denied", "complaint"),
     [
         ({"lpush"}, "missing for callers, workers, operators: LPUSH"),
         ({"psubscribe"}, "missing for workers: PSUBSCRIBE"),
@@ -78,11 +78,11 @@ def test_what_cannot_be_found_out():
     ],
     ids=["sends nothing", "hears nothing", "a caller"],
 )
-def test_rights_in_the_broker_are_judged_too(denied, words):
+def test_rights_in_the_broker_are_judged_too(denied, complaint):
     """Of a Redis apart, by whom they are needed."""
     facts = BrokerFacts("redis", workers=(), denied=frozenset(denied))
     broker, _ = judge_broker(facts, app="default", lanes=8, version="1", queue="sockudo")
-    assert broker.state.value == ("broken" if words else "fine")
-    assert words in broker.why
-    if words:
+    assert broker.state.value == ("broken" if complaint else "fine")
+    assert complaint in broker.why
+    if complaint:
         assert broker.change.startswith("`ACL SETUSER <user> +")

@@ -67,7 +67,7 @@ def test_two_lanes_share_nothing(app: str, other: str, lane: int, other_lane: in
 @unhurried
 @given(apps, lanes, names, names)
 def test_a_hold_is_its_channel_s(app: str, lane: int, channel: str, other: str) -> None:
-    """What concerns the lane it shares with it; the rest with nobody."""
+    """What concerns the lane it shares with it; the rest with no key."""
     keys, hold = lane_keys(app, lane), hold_keys(app, lane, channel)
     assert lane_wide(hold) == lane_wide(keys)
     assert set(own(hold)).isdisjoint(own(keys))

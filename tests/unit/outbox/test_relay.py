@@ -19,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture(autouse=True)
 def settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An app, and nobody who answers."""
+    """An app without a server that answers."""
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:9/apps/app-id")
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
     configure()

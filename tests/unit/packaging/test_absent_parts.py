@@ -81,7 +81,7 @@ Outcomes = dict[str, tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcomes]:
-    """Run the file with these variables: each test's outcome and its words."""
+    """Run the file with these variables: each test's outcome and its message."""
 
     def run(**environ: str) -> Outcomes:
         directory = tmp_path_factory.mktemp("skips")
@@ -123,7 +123,7 @@ def test_skipped_with_its_reason(outcomes: Callable[..., Outcomes]) -> None:
     assert {name: outcome for name, (outcome, _) in told.items()} == dict.fromkeys(
         [*MISSING, "test_not_for_this_case"], "skipped"
     )
-    assert [name for name, (_, words) in told.items() if "no " not in words] == []
+    assert [name for name, (_, complaint) in told.items() if "no " not in complaint] == []
 
 
 def test_failed_in_ci(outcomes: Callable[..., Outcomes]) -> None:
@@ -131,7 +131,9 @@ def test_failed_in_ci(outcomes: Callable[..., Outcomes]) -> None:
     told = outcomes(CI="true")
     assert told.pop("test_not_for_this_case")[0] == "skipped"
     assert {name for name, (outcome, _) in told.items() if outcome in ("failure", "error")} == set(MISSING)
-    assert [name for name, (_, words) in told.items() if "no test may be skipped for want of a part" not in words] == []
+    assert [
+        name for name, (_, complaint) in told.items() if "no test may be skipped for want of a part" not in complaint
+    ] == []
     assert "set WITHOUT_NODE=1" in told["test_part"][1]
 
 

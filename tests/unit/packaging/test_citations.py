@@ -33,7 +33,7 @@ LINK = re.compile(r"\]\(([\w/.-]*\.md)?#([^)]+)\)")
 
 @dataclass
 class Page:
-    """What can be cited of one: headings by number or words, rows by their ids; and each row's cells."""
+    """What can be cited of one: headings by number or text, rows by their ids; and each row's cells."""
 
     numbers: set[str] = field(default_factory=set)
     titles: set[str] = field(default_factory=set)

@@ -97,7 +97,7 @@ def test_sockudo_is_asked_for_our_app(deployment):
 
 
 def test_no_setting_replaces_the_configured_app(deployment):
-    """SOCKUDO_DEFAULT_APP_* would put an app with batches of 100 in the place of ours."""
+    """SOCKUDO_DEFAULT_APP_* would put an app with batches of 100 in the place of our app."""
     assert not [name for name in deployment.service("sockudo")["environment"] if "DEFAULT_APP" in name]
 
 

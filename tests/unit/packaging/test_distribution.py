@@ -43,7 +43,7 @@ def metadata(wheel):
 
 
 def test_the_wheel_has_one_top_level_package(wheel):
-    """No `worker`, `tests` or `scripts` lands in anyone's site-packages."""
+    """No `worker`, `tests` or `scripts` lands in a user's site-packages."""
     top = {name.split("/")[0] for name in wheel.namelist()}
     assert {name for name in top if not name.endswith(".dist-info")} == {"sockudo_publisher"}
 

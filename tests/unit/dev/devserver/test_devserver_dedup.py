@@ -71,7 +71,7 @@ def test_the_time_starts_anew_at_commit():
 
 
 def test_an_orphaned_claim_ends_with_its_time():
-    """Nobody commits or aborts it."""
+    """No request commits or aborts it."""
     dedup, clock = store(ttl_s=10)
     claimed(dedup)
     clock.now = 10

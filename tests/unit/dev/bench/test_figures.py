@@ -1,4 +1,4 @@
-"""From times to what is said: statistics, tables, the shape of the JSON."""
+"""From times to output: statistics, tables, the shape of the JSON."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_programs_get_figures_ratios_and_a_verdict():
 
 
 def test_people_get_times_with_the_direct_call_beside():
-    """A row a side; what a ratio belongs to stands in the row of ours."""
+    """A row a side; what a ratio belongs to stands in our row."""
     rows = times(samples())
     assert rows == [
         ("publish.delay, a call", "200 µs", "600 µs", "0.20"),
@@ -122,7 +122,7 @@ def test_people_get_times_with_the_direct_call_beside():
 
 @pytest.mark.parametrize(("here", "who"), [(False, "one worker"), (True, "the workers")])
 def test_people_get_rates_and_whose_they_are(here, who):
-    """At a deployment nobody knows how many workers there are."""
+    """At a deployment the number of workers is unknown."""
     rows = rates(samples(), here=here)
     assert rows == [
         ("publish_many, stored", "100,000", "50,000-100,000", "100.0", "4.0", "5.0"),

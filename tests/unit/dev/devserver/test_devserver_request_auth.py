@@ -64,7 +64,7 @@ def test_a_channel_s_signature_is_for_one_socket_and_one_channel():
 
 
 def test_a_refusal_shows_no_secret():
-    """Nor does what the server was told at its start."""
+    """Nor do the server's settings."""
     with pytest.raises(Refusal) as refusal:
         check(Signer(APP.key, "wrong").query("POST", "/apps/app/events", now=NOW, body=b"{}"))
     assert APP.secret not in f"{refusal.value.body()!r} {APP!r}"

@@ -1,4 +1,4 @@
-"""What the board is told and when: every flight's life in order, every channel's numbers without a gap."""
+"""What the board receives and when: every flight's life in order, every channel's numbers without a gap."""
 
 from __future__ import annotations
 
