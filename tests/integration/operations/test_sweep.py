@@ -42,7 +42,7 @@ def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
         monkeypatch.setenv(name, value)
     configure()
     bell = Bell()
-    for module in ("publishing.bulk", "workerapp.steps.sweep"):
+    for module in ("publishing.store", "workerapp.steps.sweep"):
         monkeypatch.setattr(f"sockudo_publisher.{module}.doorbell", bell)
     publish_many((f"c-{n}", "n", {}) for n in range(64))
     yield bell
