@@ -18,7 +18,7 @@ __all__ = ["REDIS_CHECKS", "judge_redis"]
 
 #: The first Redis with `#!lua flags=allow-oom` for scripts: a full journal must drain.
 MIN_VERSION = (7, 0)
-#: Share of maxmemory from which the journal takes no more events (journal/lua/append.lua).
+#: Share of maxmemory from which the journal takes no more events (journal/redis/memory.py).
 FULL = 0.9
 #: Share of maxmemory from which the doctor warns.
 NEARLY_FULL = 0.75

@@ -28,7 +28,7 @@ CONNECT_S = 3.0
 #: Seconds for the workers' answers: a broadcast always waits for all of them, so a short one comes first.
 ANSWERS_S = (1.5, 6.0)
 
-# Defined in workerapp, which is not imported here: importing it sets the process up as a worker.
+# Defined in workerapp: the doctor loads no code of a worker.
 ABOUT = "sockudo_publisher_about"
 
 
