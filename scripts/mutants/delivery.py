@@ -187,8 +187,8 @@ MUTANTS = (
         name="an item in progress counts as a busy server",
         why="no search starts: the app waits until its claim ends, and repeats all events before it",
         file=OUTCOME,
-        old="return Finding(Outcome.STUCK, words)",
-        new="return Finding(Outcome.BUSY, words)",
+        old="return Finding(Outcome.STUCK, message)",
+        new="return Finding(Outcome.BUSY, message)",
         test=SIMULATION,
     ),
     Mutant(

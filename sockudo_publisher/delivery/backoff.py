@@ -25,7 +25,7 @@ assert HOLD_FIRST_S < HOLD_CAP_S, "the gaps grow"
 #: Seconds that the request of a canary may take: an event of a few bytes.
 QUICK_S: Final = 5.0
 
-#: Of so many probes in a row, the last has the whole delivery timeout.
+#: Of this number of probes in a row, the last has the whole delivery timeout.
 PATIENT_EVERY: Final = 4
 
 _wait = wait_random_exponential(multiplier=FIRST_S, max=CAP_S)

@@ -11,7 +11,7 @@ __all__ = ["CanaryResult"]
 
 @dataclass(frozen=True)
 class CanaryResult:
-    """What became of the requests of canaries, and whether the server has forgotten an id."""
+    """The result of the canaries' requests, and whether the server has forgotten an id."""
 
     finding: Finding
     forgotten: bool = False

@@ -147,7 +147,7 @@ class Bury:
     """The first item becomes a dead letter; ``attempts``: requests since its search began."""
 
     reason: BuryReason
-    words: str
+    message: str
     maybe_delivered: bool
     attempts: int
 
@@ -170,7 +170,7 @@ class Pause:
 
     reason: PauseReason
     wait_s: float
-    words: str
+    message: str
     unmark: bool
     is_loud: bool = False
 
@@ -241,15 +241,15 @@ def decide_after_canaries(finding: Finding, progress: Progress) -> tuple[Pause |
 def _pause(finding: Finding, failures: int, *, unmark: bool) -> Pause:
     match finding.outcome:
         case Outcome.NOT_SENT:
-            return Pause("unreachable", backoff_s(failures), finding.words, unmark)
+            return Pause("unreachable", backoff_s(failures), finding.message, unmark)
         case Outcome.BUSY:
             wait_s = finding.retry_after_s if finding.retry_after_s is not None else 1.0 + backoff_s(failures)
-            return Pause("busy", wait_s, finding.words, unmark)
+            return Pause("busy", wait_s, finding.message, unmark)
         case Outcome.MISCONFIGURED:
-            return Pause("misconfigured", MISCONFIGURED_S, finding.words, unmark, is_loud=True)
+            return Pause("misconfigured", MISCONFIGURED_S, finding.message, unmark, is_loud=True)
         case _:
             assert finding.outcome is Outcome.UNKNOWN, "an answer about an item pauses nothing"
-            return Pause("unknown", backoff_s(failures), finding.words, unmark)
+            return Pause("unknown", backoff_s(failures), finding.message, unmark)
 
 
 def _after_accepted(progress: Progress, count: int) -> Progress:
@@ -281,7 +281,7 @@ def _refused(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[St
     # An item's bytes never change: a conflict means that another publisher used the id, or that an earlier attempt
     # of this item is out (the claim of a request that was cut gives this answer too).
     maybe_delivered = reason == "conflict" and progress.had_unknown
-    bury = Bury(reason, finding.words, maybe_delivered, progress.attempts)
+    bury = Bury(reason, finding.message, maybe_delivered, progress.attempts)
     return bury, progress.after_culprit()
 
 
@@ -291,21 +291,21 @@ def _miscounted(finding: Finding, attempt: Attempt, progress: Progress) -> tuple
     if at == 0 or attempt.count == 1:
         # Something of it is out, perhaps all that it holds.
         reason: BuryReason = "miscounted" if at is None else "unreadable"
-        return Bury(reason, finding.words, maybe_delivered=True, attempts=progress.attempts), progress.after_culprit()
+        return Bury(reason, finding.message, maybe_delivered=True, attempts=progress.attempts), progress.after_culprit()
     if at is not None:  # its own bytes show it: the items before it go first
-        return TryAgain(), replace(progress, suspects=at + 1, max_items=at, blame=finding.words)
+        return TryAgain(), replace(progress, suspects=at + 1, max_items=at, blame=finding.message)
     return TryAgain(), replace(progress, suspects=attempt.count, max_items=_half(attempt.count))
 
 
 def _too_large(finding: Finding, attempt: Attempt, progress: Progress) -> tuple[Step, Progress]:
     if attempt.count == 1:
-        bury = Bury("too_large", finding.words, maybe_delivered=False, attempts=progress.attempts)
+        bury = Bury("too_large", finding.message, maybe_delivered=False, attempts=progress.attempts)
         return bury, progress.after_culprit()
     # The server checks the size before the first item, so it has accepted none of them.
     unmark = not attempt.resent
     if finding.limit is not None and finding.limit < attempt.count:
         return Learn(finding.limit, None, unmark), progress
-    if finding.limit is not None or finding.words.lower().startswith("batch size"):
+    if finding.limit is not None or finding.message.lower().startswith("batch size"):
         return Learn(max(1, attempt.count // 2), None, unmark), progress
     return Learn(None, max(1024, attempt.body_bytes // 2), unmark), replace(
         progress, max_items=max(1, attempt.count // 2)

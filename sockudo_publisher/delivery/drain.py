@@ -114,8 +114,8 @@ def _deliver(run: Run) -> DrainAgain | None:  # noqa: PLR0915 -- a case for each
                 continue
             case TryAgain(wait_s):
                 run.sleep(wait_s)
-            case Bury(reason, words, maybe_delivered, attempts):
-                run.bury(DeadLetterFields(reason, words, attempts, run.batch.first_ms, maybe_delivered))
+            case Bury(reason, message, maybe_delivered, attempts):
+                run.bury(DeadLetterFields(reason, message, attempts, run.batch.first_ms, maybe_delivered))
             case Hold(retry_in_s):
                 run.hold(retry_in_s)
             case RetryHold(wait_s):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..journal.app.shared import Pause as AppPause
+from ..journal.app.shared import AppPause
 from ..journal.batch import Batch
 from ..journal.holder import DeadLetterFields
 from ..journal.wellformed import fault_of
@@ -158,10 +158,10 @@ def _pass_window(view: View, head: Batch, state: WindowState, now_ms: int, *, is
             return Send(count, is_late=state is WindowState.LATE)
         case SettleFirst(count):
             return SettleRecorded(count)
-        case RemoveFirst(reason, words, keep):
+        case RemoveFirst(reason, message, keep):
             attempts = max(1, view.progress.attempts)  # attempts of earlier runs are not counted; one was made
             return BuryUncertain(
-                DeadLetterFields(reason, words, attempts, head.first_ms, maybe_delivered=True), keep=keep
+                DeadLetterFields(reason, message, attempts, head.first_ms, maybe_delivered=True), keep=keep
             )
 
 

@@ -35,7 +35,7 @@ class LetterLog:
             return
         self._lines += 1
         fields = {**item_fields(item), "bytes": len(item.body), "reason": letter.reason}
-        log(logging.ERROR, "dead letter", letter.words, app=self._app, **fields)
+        log(logging.ERROR, "dead letter", letter.message, app=self._app, **fields)
 
     def flush(self) -> None:
         """Write how many letters had no line."""

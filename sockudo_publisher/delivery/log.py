@@ -17,7 +17,7 @@ _logger = logging.getLogger("sockudo_publisher.delivery")
 
 
 def log(level: int, event: str, detail: str = "", /, **fields: Any) -> None:
-    """Write one line. ``event``: what happened, the same text each time; ``detail``: words of the server."""
+    """Write one line. ``event``: what happened, the same text each time; ``detail``: text of the server."""
     if not _logger.isEnabledFor(level):
         return
     template = " ".join((event, *(f"{name}=%s" for name in fields)))

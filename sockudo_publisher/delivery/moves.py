@@ -108,7 +108,7 @@ class Send:
 
 @dataclass(frozen=True)
 class Wait:
-    """The batch is put back, and taken again after so many seconds."""
+    """The batch is put back, and taken again after ``seconds``."""
 
     seconds: float = 0.0
 

@@ -19,7 +19,7 @@ from ..redaction import redact
 __all__ = ["Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
 
 #: Characters of the server's error text that are kept.
-MAX_WORDS = 500
+MAX_MESSAGE = 500
 
 #: The longest ``Retry-After`` that is obeyed, in seconds: a proxy's mistake must not stop an app for days.
 MAX_RETRY_AFTER_S = 600.0
@@ -50,7 +50,7 @@ class NoReply:
     """No answer. ``sent=False``: the request certainly never left."""
 
     sent: bool
-    words: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,12 +69,12 @@ Result: TypeAlias = Reply | NoReply
 class Finding:
     """The outcome, and what the answer says beside it.
 
-    ``words``: the server's error text; ``retry_after_s``: from 1 s to ``MAX_RETRY_AFTER_S``; ``limit``: the batch size
+    ``message``: the server's text; ``retry_after_s``: from 1 s to ``MAX_RETRY_AFTER_S``; ``limit``: the batch size
     that the server named; ``culprit``: index of the first item that is not one event, where its bytes show it.
     """
 
     outcome: Outcome
-    words: str = ""
+    message: str = ""
     retry_after_s: float | None = None
     limit: int | None = None
     culprit: int | None = None
@@ -83,39 +83,39 @@ class Finding:
 def classify(result: Result, item_count: int) -> Finding:
     """Say what one POST proves about its batch of ``item_count`` items. Pure."""
     if isinstance(result, NoReply):
-        return Finding(Outcome.UNKNOWN if result.sent else Outcome.NOT_SENT, result.words)
+        return Finding(Outcome.UNKNOWN if result.sent else Outcome.NOT_SENT, result.message)
     receipts = _receipts(result.body) if result.status == 200 else -1
     if receipts == item_count:
         return Finding(Outcome.ACCEPTED)
     if receipts > item_count:  # each is one of Sockudo's own: an item holds several events
         return Finding(Outcome.MISCOUNTED, f"200 with {receipts} receipts for a batch of {item_count}")
     error = _sockudo_error(result.body)
-    words = error.text if error else _excerpt(result)
+    message = error.text if error else _excerpt(result)
     match result.status:
         case 200:
             return Finding(Outcome.UNKNOWN, f"200 without a receipt for each of {item_count} items")
         case 502 | 504 if _nothing_went_upstream(result):
-            return Finding(Outcome.NOT_SENT, words)
+            return Finding(Outcome.NOT_SENT, message)
         case 503 if error and error.code == "backpressure" and "in progress" in error.text.lower():
-            return Finding(Outcome.STUCK, words)
+            return Finding(Outcome.STUCK, message)
         case 429 | 503:
-            return Finding(Outcome.BUSY, words, retry_after_s=_retry_after(result))
+            return Finding(Outcome.BUSY, message, retry_after_s=_retry_after(result))
         case 400 | 403 | 413 if error and error.code.startswith(AI_RULES):
-            return Finding(Outcome.REFUSED, words)
+            return Finding(Outcome.REFUSED, message)
         case 401 | 403 | 404 | 405:
-            return Finding(Outcome.MISCONFIGURED, f"HTTP {result.status}: {words}")
+            return Finding(Outcome.MISCONFIGURED, f"HTTP {result.status}: {message}")
         case status if 300 <= status < 400:
             return Finding(Outcome.MISCONFIGURED, f"HTTP {status}: redirected, is SOCKUDO_URL right?")
         case 413 if not (error and error.code == "payload_too_large"):
-            return Finding(Outcome.TOO_LARGE, words)
+            return Finding(Outcome.TOO_LARGE, message)
         case 400 if error and _is_about_batch_size(error):
-            return Finding(Outcome.TOO_LARGE, words, limit=_named_limit(error.text))
+            return Finding(Outcome.TOO_LARGE, message, limit=_named_limit(error.text))
         case 400 if error and "already used with a different payload" in error.text:
-            return Finding(Outcome.CONFLICT, words)
+            return Finding(Outcome.CONFLICT, message)
         case 400 | 413 | 422 if (error and error.code) or _is_extractors(result):
-            return Finding(Outcome.REFUSED, words)
-        case _:  # other 5xx; the words of a proxy or gateway, who must not condemn an event: it may be out
-            return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {words}")
+            return Finding(Outcome.REFUSED, message)
+        case _:  # other 5xx; the text of a proxy or gateway, which must not condemn an event: it may be out
+            return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {message}")
 
 
 def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
@@ -127,7 +127,7 @@ def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Findi
     culprit = next((index for index, fault in enumerate(faults) if fault), None)
     if not is_odd or culprit is None:
         return finding
-    return Finding(Outcome.MISCOUNTED, f"{finding.words}; item: {faults[culprit]}", culprit=culprit)
+    return Finding(Outcome.MISCOUNTED, f"{finding.message}; item: {faults[culprit]}", culprit=culprit)
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def _sockudo_error(body: bytes) -> _SockudoError | None:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("error"), str):
         return None
     code = parsed.get("code")
-    return _SockudoError(code if isinstance(code, str) else "", redact(parsed["error"])[:MAX_WORDS])
+    return _SockudoError(code if isinstance(code, str) else "", redact(parsed["error"])[:MAX_MESSAGE])
 
 
 def _json(body: bytes) -> Any:
@@ -192,7 +192,7 @@ def _retry_after(reply: Reply) -> float | None:
 
 
 def _is_extractors(reply: Reply) -> bool:
-    # Bad JSON (400) and wrong types (422) are told in plain text, before Sockudo's own code runs (axum's
+    # Bad JSON (400) and wrong types (422) are answered in plain text, before Sockudo's own code runs (axum's
     # `Json` extractor). Proxies answer 400 in plain text too, and for every event alike.
     return reply.headers.get("content-type", "").lower().startswith("text/plain") and reply.body.startswith(
         (b"Failed to parse the request body as JSON", b"Failed to deserialize the JSON body")
@@ -200,5 +200,5 @@ def _is_extractors(reply: Reply) -> bool:
 
 
 def _excerpt(reply: Reply) -> str:
-    text = reply.body[: 4 * MAX_WORDS].decode("utf-8", errors="replace")
-    return redact(re.sub(r"<[^>]*>", " ", text))[:MAX_WORDS]
+    text = reply.body[: 4 * MAX_MESSAGE].decode("utf-8", errors="replace")
+    return redact(re.sub(r"<[^>]*>", " ", text))[:MAX_MESSAGE]

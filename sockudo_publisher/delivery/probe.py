@@ -53,8 +53,8 @@ class Probe:
         """Let all workers of the app wait; then one of them probes."""
         level = logging.ERROR if pause.is_loud else logging.WARNING
         seconds = round(pause.wait_s, 1)
-        log(level, "paused", pause.words, app=self._journal.app, reason=pause.reason, seconds=seconds)
-        self._journal.shared.pause(pause.reason, pause.wait_s, pause.words)
+        log(level, "paused", pause.message, app=self._journal.app, reason=pause.reason, seconds=seconds)
+        self._journal.shared.pause(pause.reason, pause.wait_s, pause.message)
         self.give_back_right()
         self.has_paused = True
 

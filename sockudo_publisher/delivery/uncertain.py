@@ -36,7 +36,7 @@ class RemoveFirst:
     """The first event leaves unsent; ``keep``: as a dead letter, else it is only counted."""
 
     reason: str
-    words: str
+    message: str
     keep: bool
 
 
@@ -72,7 +72,7 @@ def decide_uncertain(
 def count_possible_copies(finding: Finding, attempt: Attempt) -> int:
     """Count the events that a late resend may have repeated; an accepted batch is counted when it is settled."""
     match finding.outcome:
-        # A stuck event too: a server whose dedup memory is full says so of an event that it has published.
+        # A stuck event too: a server with a full dedup memory answers so for an event that it has published.
         case Outcome.UNKNOWN | Outcome.STUCK | Outcome.MISCOUNTED:
             return attempt.count
         case Outcome.REFUSED | Outcome.CONFLICT:  # the culprit is not published, the events before it are

@@ -49,15 +49,15 @@ class Letter:
     """One dead letter: its place, its reason and its item.
 
     ``first_ms`` is the start of its first attempt (0: never sent), ``expires_ms`` its expiry (0: none), both Redis'
-    time; ``words`` are the server's; ``maybe_delivered``: the outcome of an attempt is unknown. ``raw_entry``: the id
-    of the stream entry if that could not be read and ``item`` is the whole entry (``quarantine.lua``); else ``""``.
+    time; ``message``: the server's text; ``maybe_delivered``: the outcome of an attempt is unknown. ``raw_entry``: the
+    id of the stream entry if that could not be read and ``item`` is the whole entry (``quarantine.lua``); else ``""``.
     """
 
     lane: int
     entry_id: str
     channel: str
     reason: str
-    words: str
+    message: str
     attempts: int
     first_ms: int
     maybe_delivered: bool
@@ -162,7 +162,7 @@ def _letter(lane: int, entry: Sequence[Any]) -> Letter:
         entry_id=entry_id.decode(),
         channel=text.get(b"channel", ""),
         reason=text.get(b"reason", "") if is_letter else UNREADABLE,
-        words=text.get(b"words", "") if is_letter else "the dead letter itself cannot be read",
+        message=text.get(b"message", "") if is_letter else "the dead letter itself cannot be read",
         attempts=as_count(text.get(b"attempts", 0)) or 0,
         first_ms=as_count(text.get(b"first_ms", 0)) or 0,
         maybe_delivered=text.get(b"maybe_delivered") == "1",

@@ -67,11 +67,11 @@ class MarkerChanged(Exception):
 class DeadLetterFields:
     """The fields of a dead letter beside its item.
 
-    ``words`` are the server's; ``first_ms``: Redis' time of the first attempt, 0: never sent.
+    ``message``: the error text of the server; ``first_ms``: Redis' time of the first attempt, 0: never sent.
     """
 
     reason: str
-    words: str = ""
+    message: str = ""
     attempts: int = 0
     first_ms: int = 0
     maybe_delivered: bool = False
@@ -572,7 +572,7 @@ def _position(end: Position) -> tuple[bytes, int, str]:
 
 def _letter(letter: DeadLetterFields, item: Item) -> tuple[Any, ...]:
     return (
-        *("reason", letter.reason, "words", letter.words[:1000], "attempts", letter.attempts),
+        *("reason", letter.reason, "message", letter.message[:1000], "attempts", letter.attempts),
         *("first_ms", letter.first_ms, "maybe_delivered", int(letter.maybe_delivered)),
         *("channel", item.channel, "expiry", item.expires_ms, "item", item.body),
     )

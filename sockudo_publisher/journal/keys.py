@@ -68,7 +68,7 @@ class QueueKeys(NamedTuple):
 class AppKeys(NamedTuple):
     """The keys of a whole app."""
 
-    pause: str  # hash: reason, words, since, until, count
+    pause: str  # hash: reason, message, since, until, count
     probe: str  # string with expiry: the token of the worker that may probe while the app is paused
     limits: str  # hash with expiry: events, bytes: batch limits learned from the server
     lanes: str  # string: the layout of the lanes (layout.py)

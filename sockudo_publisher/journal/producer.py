@@ -1,7 +1,7 @@
 """Appending: what happens between an application's call and the event being stored.
 
-Items go in, and what became of each comes back by its index; lanes are known here and in no caller. One script
-call per lane, all in one round trip. Nothing here retries: a failure tells what is stored.
+Items go in, and the result of each comes back by its index. Callers do not know lanes. One script call per lane, all
+in one round trip. Nothing here retries: a failure names the items that are stored.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .unreadable import wrong_keys
 __all__ = ["Producer"]
 
 #: Seconds between two looks at the layout of the lanes. One that is older than that is not wrong, as a
-#: closed lane says so itself; it only costs a round trip.
+#: closed lane refuses the append; it only costs a round trip.
 LAYOUT_LOOK_S = 5.0
 
 #: How often one call may find its lanes closed: each time the number of lanes was changed once more.
@@ -46,7 +46,7 @@ class Producer:
 
     ``lanes`` is what the settings ask for; what the journal was laid out with holds, until a worker
     changes it (:mod:`.layout`): another number would put a channel's next events beside its waiting ones.
-    ``wait`` (replicas, ms): an append has succeeded when so many replicas have it. If they do not within
+    ``wait`` (replicas, ms): an append has succeeded when this number of replicas has it. If they do not within
     that time, it raises ``JournalUnavailable(stored=None)``: the event is stored, and will be delivered
     unless a failover loses it. Repeated with its message id as key it is delivered once either way.
     """
@@ -252,7 +252,7 @@ class Producer:
             done.count += count
             if count == len(part.indexes):
                 continue
-            if len(answer) == 3:  # plain items: the first so many were stored
+            if len(answer) == 3:  # plain items: the first `count` were stored
                 done.refuse(part.indexes[count:], self._backlog_full(part.lane, depth))
             for place, code in zip(answer[3::2], answer[4::2], strict=True):
                 index = part.indexes[place]

@@ -109,7 +109,7 @@ def status(settings: Settings) -> list[AppStatus]:
             if not any(one.startswith(getattr(keys, name.partition(" ")[0]) + " ") for one in unreadable)
         ]
         pause = seen.shared.pause
-        shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.words) if pause else None
+        shown = PauseStatus(pause.reason, pause.since_ms, pause.until_ms, pause.message) if pause else None
         in_force = {*layout.span.lanes, *layout.appending.lanes}
         lanes = tuple([lane for lane in seen.lanes if lane.lane in in_force or lane.depth or lane.held or lane.dead])
         flip = _flip_status(layout, seen.lanes)

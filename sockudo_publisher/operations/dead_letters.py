@@ -169,7 +169,7 @@ def _dead_letter(app: str, letter: Letter) -> DeadLetter:
         name=str(event.get("name", "")),
         message_id=str(event.get("message_id", "")),
         reason=letter.reason,
-        message=letter.words,
+        message=letter.message,
         attempts=letter.attempts,
         first_ms=letter.first_ms,
         dead_ms=letter.dead_ms,

@@ -16,7 +16,7 @@ def post_batch(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
     try:
         response = app.client.send("POST", "/batch_events", body=body, timeout=timeout_s)
     except SockudoConnectionError as error:
-        return NoReply(sent=error.sent, words=str(error))
+        return NoReply(sent=error.sent, message=str(error))
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Reply(response.status, response.body, headers)
 

@@ -61,7 +61,7 @@ class Exchanges:
             if fault is not None and fault.kind in ("draining", "busy"):
                 self.world.oracle.asked_for_rest(self.world.scheduler.now)
             if self.world.trace is not None:
-                self.world.say(f"{task}: answer {answer.status if isinstance(answer, Reply) else answer.words}")
+                self.world.say(f"{task}: answer {answer.status if isinstance(answer, Reply) else answer.message}")
             return answer
 
         return post
@@ -95,7 +95,7 @@ class Exchanges:
         scheduler.sleep(task, way_s)
         if scheduler.now < self.world.server_down_until or kind == "not sent":
             task.on_death = None
-            return NoReply(sent=False, words="refused")
+            return NoReply(sent=False, message="refused")
         deadline = now + self.world.policy.delivery_timeout_s
         # Frozen between its look at the lease and the last byte: nothing can take these bytes back.
         request.arrives_late = scheduler.now > deadline

@@ -71,8 +71,8 @@ class Face:
     def view(self) -> SharedView:
         return self.trip("view", self.model.view)
 
-    def pause(self, reason: str, wait_s: float, words: str = "") -> int:
-        return self.trip("pause", lambda: self.model.pause_app(reason, int(wait_s * 1000), words))
+    def pause(self, reason: str, wait_s: float, message: str = "") -> int:
+        return self.trip("pause", lambda: self.model.pause_app(reason, int(wait_s * 1000), message))
 
     def try_probe(self, token: str) -> bool:
         return self.trip("try_probe", lambda: self.model.try_probe(token))

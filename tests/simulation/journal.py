@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sockudo_publisher.journal.app.rate import Grant, burst
-from sockudo_publisher.journal.app.shared import Limits, Pause, SharedView
+from sockudo_publisher.journal.app.shared import AppPause, Limits, SharedView
 from sockudo_publisher.journal.holder import SWEEP_GAP_MS, UNHEARD_RINGS, DeadLetterFields
 from sockudo_publisher.journal.lease import TTL_MS
 from tests.simulation.lane import Broken, Entry, Lane, Marker, ModelBatch, ModelItem, Queue
@@ -26,7 +26,7 @@ class JournalModel:
     on_expired: str = "drop"
     most_letters: int = 0
     lanes: list[Lane] = field(default_factory=list)
-    pause: Pause | None = None
+    pause: AppPause | None = None
     prober: str = ""
     probe_until_ms: float = -1.0
     limits: Limits = field(default_factory=Limits)
@@ -310,7 +310,7 @@ class JournalModel:
         now = self.now_ms()
         before = self.pause
         since, ends, count = (before.since_ms, before.until_ms, before.count) if before else (now, 0, 0)
-        self.pause = Pause(reason, text, since, max(now + wait_ms, ends), count + 1)
+        self.pause = AppPause(reason, text, since, max(now + wait_ms, ends), count + 1)
         return count + 1
 
     def probes(self, token: str) -> bool:

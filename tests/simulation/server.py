@@ -18,7 +18,7 @@ from tests.unit.delivery.model import CLAIM_WAIT_S, Record
 
 __all__ = ["Request", "SimulatedServer"]
 
-LOST = NoReply(sent=True, words="reset")
+LOST = NoReply(sent=True, message="reset")
 
 
 @lru_cache(maxsize=1024)

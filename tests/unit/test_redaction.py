@@ -44,7 +44,7 @@ def test_values_are_taken_out_and_the_reason_is_kept(said: str, kept: str) -> No
     direct = error_of(Response(422, {"content-type": "text/plain"}, body))  # type: ignore[arg-type]
     queued = classify(reply, 1)
     assert queued.outcome is Outcome.REFUSED
-    for error_text in (str(direct), queued.words):
+    for error_text in (str(direct), queued.message):
         assert f"{READER}batch[0].extras.headers: " in error_text
         assert kept in error_text
         assert SECRET not in error_text
@@ -54,7 +54,7 @@ def test_values_are_taken_out_and_the_reason_is_kept(said: str, kept: str) -> No
 def test_own_errors_of_sockudo_too() -> None:
     """As JSON, with a code."""
     body = json.dumps({"error": f'invalid type: string "{SECRET}"', "code": "bad_request", "status": 400}).encode()
-    assert SECRET not in classify(Reply(400, body, {}), 1).words
+    assert SECRET not in classify(Reply(400, body, {}), 1).message
     assert SECRET not in str(error_of(Response(400, {}, body)))  # type: ignore[arg-type]
 
 

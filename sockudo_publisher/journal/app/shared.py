@@ -15,7 +15,7 @@ from ..redis.link import Command, RedisLink, checked
 from ..redis.scripts import Answer
 from ..unreadable import as_count, is_wrong_type
 
-__all__ = ["LONGEST_PAUSE_MS", "Limits", "Pause", "Shared", "SharedView"]
+__all__ = ["LONGEST_PAUSE_MS", "AppPause", "Limits", "Shared", "SharedView"]
 
 #: Seconds that a learned limit is kept: after that the server is tried again, whose configuration may have changed.
 LIMITS_TTL_S = 3600
@@ -26,14 +26,14 @@ LONGEST_PAUSE_MS = 660_000
 
 
 @dataclass(frozen=True)
-class Pause:
+class AppPause:
     """No worker sends to the app until ``until_ms`` (Redis' time), and then only the one that probes.
 
-    ``count`` pauses came in a row since ``since_ms``; ``words`` are the server's.
+    ``count`` pauses came in a row since ``since_ms``; ``message``: the error text of the server.
     """
 
     reason: str
-    words: str
+    message: str
     since_ms: int
     until_ms: int
     count: int
@@ -61,7 +61,7 @@ class SharedView:
     the name of a key (:class:`AppKeys`), and after a blank the field if only that is wrong.
     """
 
-    pause: Pause | None
+    pause: AppPause | None
     limits: Limits
     forgets_until_ms: int = 0
     checked_ms: int = 0
@@ -87,9 +87,9 @@ class Shared:
         """Read it in a round trip of its own."""
         return read_view(self._link.run(self.read_commands()))
 
-    def pause(self, reason: str, wait_s: float, words: str = "") -> int:
+    def pause(self, reason: str, wait_s: float, message: str = "") -> int:
         """Pause the app for ``wait_s`` from now; answers the number of pauses in a row."""
-        answer = self._link.script("pause", (self._keys.pause,), (reason, int(wait_s * 1000), words[:500]))
+        answer = self._link.script("pause", (self._keys.pause,), (reason, int(wait_s * 1000), message[:500]))
         return int(answer[1])
 
     def try_probe(self, token: str) -> bool:
@@ -149,7 +149,7 @@ def read_view(answers: Sequence[Any]) -> SharedView:
     return SharedView(pause, Limits(*limits), forgets_until_ms, checked_ms, tuple(dict.fromkeys(unreadable)))
 
 
-def _read_pause(fields: Any, unreadable: list[str]) -> Pause | None:
+def _read_pause(fields: Any, unreadable: list[str]) -> AppPause | None:
     if not isinstance(fields, dict):  # RESP2 answers a flat list
         fields = dict(zip(fields[::2], fields[1::2], strict=True))
     if not fields:
@@ -159,5 +159,5 @@ def _read_pause(fields: Any, unreadable: list[str]) -> Pause | None:
         unreadable.append("pause")
         return None
     since_ms, until_ms, count = (number or 0 for number in numbers)
-    reason, words = (fields.get(name, b"").decode(errors="replace") for name in (b"reason", b"words"))
-    return Pause(reason, words, since_ms=since_ms, until_ms=until_ms, count=count)
+    reason, message = (fields.get(name, b"").decode(errors="replace") for name in (b"reason", b"message"))
+    return AppPause(reason, message, since_ms=since_ms, until_ms=until_ms, count=count)

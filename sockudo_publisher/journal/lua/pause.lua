@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- pause: no worker sends to the app for a while.
--- KEYS[1] {app}:pause  hash  reason, words, since, until, count
+-- KEYS[1] {app}:pause  hash  reason, message, since, until, count
 -- ARGV[1] reason   ARGV[2] ms from now   ARGV[3] the server's text
 -- Returns {DONE, how many pauses in a row}
 -- include now
@@ -16,7 +16,7 @@ redis.call('HSETNX', pause, 'since', string.format('%.0f', now))
 local before = tonumber(redis.call('HGET', pause, 'until') or '0')
 if not (before and before <= now + LONGEST_MS) then before = 0 end
 local ends = math.max(now + wait_ms, before)
-redis.call('HSET', pause, 'reason', reason, 'words', text, 'until', string.format('%.0f', ends))
+redis.call('HSET', pause, 'reason', reason, 'message', text, 'until', string.format('%.0f', ends))
 local count = tonumber(redis.call('HGET', pause, 'count') or '0')
 if not (count and count >= 0 and count < 1e9 and count % 1 == 0) then count = 0 end
 redis.call('HSET', pause, 'count', string.format('%.0f', count + 1))

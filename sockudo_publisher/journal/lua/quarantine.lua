@@ -31,7 +31,7 @@ local head = is_first and tonumber(kept[1] or '0') or 0
 if head and head > 0 then why = why .. string.format('; its first %.0f items had left', head) end
 
 redis.call('XDEL', stream, '0-0') -- deletes nothing: if XDEL is denied, no letter is written, also at the next try
-add_letter(dead, dead_size, {'reason', 'unreadable', 'words', why, 'attempts', '0',
+add_letter(dead, dead_size, {'reason', 'unreadable', 'message', why, 'attempts', '0',
   'first_ms', clock or (is_marked and first_ms) or '0', 'maybe_delivered', (clock or is_marked) and '1' or '0',
   'channel', channel, 'expiry', '0', 'entry', id, 'raw', table.concat(raw)})
 redis.call('XDEL', stream, id)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- resume: end the pause, because the server has answered its prober or because a person wants it.
--- KEYS[1] {app}:pause  hash    reason, words, since, until, count
+-- KEYS[1] {app}:pause  hash    reason, message, since, until, count
 -- KEYS[2] {app}:probe  string  the prober's token
 -- ARGV[1] token; '': by hand, for any pause and any prober
 -- ARGV[2] how many pauses in a row the prober has seen

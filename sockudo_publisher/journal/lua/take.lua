@@ -113,7 +113,7 @@ local function look(id, n, meta_text, body, start, stop)
     elseif not marker and not clock and expiry > 0 and expiry <= now then
       tally(counts, 'expired', 1)
       if keeps_expired then
-        add_letter(dead, dead_size, {'reason', 'expired', 'words', '', 'attempts', '0', 'first_ms', '0',
+        add_letter(dead, dead_size, {'reason', 'expired', 'message', '', 'attempts', '0', 'first_ms', '0',
           'channel', channel, 'expiry', string.format('%.0f', expiry),
           'item', string.sub(body, offset, offset + length - 1)})
         died = died + 1

@@ -63,7 +63,7 @@ def test_list_says_which_dead_letters_may_have_been_delivered(environ, run, star
     run("status")
     with redis.Redis.from_url(environ["SOCKUDO_REDIS_URL"]) as client:
         for maybe in (0, 1):
-            letter = {"reason": "conflict", "words": "", "attempts": 2, "first_ms": 1, "maybe_delivered": maybe}
+            letter = {"reason": "conflict", "message": "", "attempts": 2, "first_ms": 1, "maybe_delivered": maybe}
             client.xadd(lane_keys("default", 0).dead, {**letter, "channel": "c", "expiry": 0, "item": item})
     letters = run("dead", "list")[1]["letters"]
     assert [letter["maybe_delivered"] for letter in letters] == [False, True]

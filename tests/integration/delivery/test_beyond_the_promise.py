@@ -32,7 +32,7 @@ def leave_unknown(world: DrainWorld, count: int) -> list[str]:
 
     def lost(body: bytes) -> NoReply:
         world.server.post(body)
-        return NoReply(sent=True, words="reset")
+        return NoReply(sent=True, message="reset")
 
     world.drain(journal=world.worker(), control=Control(world, stops_after=1, passes_time=False), post=lost)
     world.redis.delete(f"sockudo:{{{APP}}}:pause")
@@ -81,7 +81,7 @@ def test_request_that_arrives_when_its_sender_has_given_up(world: DrainWorld, is
     def post(body: bytes) -> Reply | NoReply:
         if not on_its_way:
             on_its_way.append(body)
-            return NoReply(sent=True, words="timed out")
+            return NoReply(sent=True, message="timed out")
         return world.server.post(body)
 
     world.settle_down(lambda lane, channel=None: world.drain(lane, channel, post=post))

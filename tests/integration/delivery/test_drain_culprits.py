@@ -66,7 +66,7 @@ def test_poison_item_is_buried_alone_with_the_servers_words(world: DrainWorld, p
     world.check(without=[ids[position]])
     (letter,) = world.letters()
     assert letter["reason"] == "refused"
-    assert "invalid characters" in letter["words"]
+    assert "invalid characters" in letter["message"]
     assert letter["channel"] == channel
     assert letter["maybe_delivered"] == "0"
     assert int(letter["attempts"]) in {1 + 6, 1 + 6 + 1}, (

@@ -34,7 +34,7 @@ def test_unknown_outcome_is_parked_if_the_server_forgets(world: DrainWorld, edge
     edge.drain()
     assert edge.sent() == [ids, fresh]
     assert world.counts() == {"settled": 2, "parked_uncertain": 3}
-    assert {letter["words"] for letter in world.letters()} == {
+    assert {letter["message"] for letter in world.letters()} == {
         "not known to be delivered, and the server does not remember ids"
     }
 

@@ -77,7 +77,7 @@ def test_park_policy_parks_uncertain_events_and_sends_the_rest(world: DrainWorld
     assert {(letter["reason"], letter["maybe_delivered"]) for letter in letters} == {("uncertain", "1")}
     assert {int(letter["first_ms"]) <= world.journal.now_ms() - 86_000 for letter in letters} == {True}
     assert {int(letter["attempts"]) for letter in letters} == {1}, "a dead worker's"
-    assert {letter["words"] for letter in letters} == {
+    assert {letter["message"] for letter in letters} == {
         "not known to be delivered, and a resend might end after the server has forgotten the id (120 s)"
     }
     assert world.counts() == {"settled": 5, "parked_uncertain": 10}

@@ -55,7 +55,7 @@ def post(url: str, body: bytes, timeout: float = 20.0) -> Reply | NoReply:
         try:
             response = client.send("POST", "/batch_events", body=body, timeout=timeout)
         except SockudoConnectionError as error:
-            return NoReply(sent=error.sent, words=str(error))
+            return NoReply(sent=error.sent, message=str(error))
         return Reply(response.status, response.body, {name.lower(): value for name, value in response.headers.items()})
 
 
@@ -180,7 +180,7 @@ def test_clock_skew_is_a_misconfiguration(server: SockudoServer, monkeypatch: py
     reply = post(server.url, body_of([event()]))
     finding = classify(reply, 1)
     assert finding.outcome is Outcome.MISCONFIGURED, reply
-    assert "imestamp" in finding.words
+    assert "imestamp" in finding.message
 
 
 def test_another_path_is_a_misconfiguration(server: SockudoServer) -> None:

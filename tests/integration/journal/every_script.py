@@ -82,7 +82,7 @@ def hold(lane: OneLane) -> None:
 
 def replay(lane: OneLane) -> None:
     [letter] = lane.dead.oldest(10)
-    assert (letter.channel, letter.item, letter.reason, letter.words) == ("a", b"6", "refused", "words")
+    assert (letter.channel, letter.item, letter.reason, letter.message) == ("a", b"6", "refused", "words")
     assert lane.dead.find(0, letter.entry_id) == letter
     assert lane.dead.replay(letter, letter.item) is Answer.RING
     assert lane.dead.replay(letter, letter.item) is Answer.EMPTY
@@ -120,7 +120,7 @@ def share(lane: OneLane) -> None:
     assert shared.pause("away", 1.0, "words é") == 2
     pause = shared.view().pause
     assert pause is not None
-    assert (pause.reason, pause.words, pause.count) == ("away", "words é", 2)
+    assert (pause.reason, pause.message, pause.count) == ("away", "words é", 2)
     assert pause.until_ms >= pause.since_ms + 1000
     assert shared.try_probe("me")
     assert not shared.try_probe("another")

@@ -55,7 +55,7 @@ class TestList:
         """An older release did not write them."""
         die(client, 0, "5-1", b"x")
         [letter] = two_lanes.oldest(1)
-        assert (letter.words, letter.attempts, letter.first_ms, letter.expires_ms) == ("", 0, 0, 0)
+        assert (letter.message, letter.attempts, letter.first_ms, letter.expires_ms) == ("", 0, 0, 0)
         assert not letter.maybe_delivered
         assert "item" not in repr(letter)
 

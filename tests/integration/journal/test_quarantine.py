@@ -61,7 +61,7 @@ class TestQuarantine:
         spoil_head(lane)
         assert bodies_of(lane.take(holder)) == [b"4", b"5"]
         [letter] = lane.dead.oldest(10)
-        assert letter.words == "the entry cannot be read; its first 2 items had left"
+        assert letter.message == "the entry cannot be read; its first 2 items had left"
         assert not letter.maybe_delivered
         assert lane.state("head") is None
 
@@ -76,7 +76,7 @@ class TestQuarantine:
         assert lane.bodies == [b"2"]
         assert lane.state("depth") == b"1"
         [letter] = lane.dead.oldest(10)
-        assert letter.words == "the entry cannot be read"
+        assert letter.message == "the entry cannot be read"
 
     def test_depth_goes_down_by_what_was_left(self, lane: OneLane) -> None:
         """Where the count can be read: without the items that had been settled or held."""

@@ -164,7 +164,7 @@ class TestBury:
         lane.journal.bury(holder, batch, self.LETTER)
         [letter] = lane.dead.oldest(10)
         assert (letter.channel, letter.item, letter.expires_ms) == ("a", b"11", FUTURE)
-        assert (letter.reason, letter.words, letter.attempts) == ("refused", "the server's words", 3)
+        assert (letter.reason, letter.message, letter.attempts) == ("refused", "the server's words", 3)
         assert (letter.first_ms, letter.maybe_delivered, letter.lane) == (17, True, 0)
         assert abs(letter.dead_ms - lane.journal.now_ms()) < 60_000
         assert lane.now.counts == {"refused": 1}
@@ -195,7 +195,7 @@ class TestBury:
         lane.append(b"1")
         holder = lane.acquire()
         lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused", "x" * 5000))
-        assert len(lane.dead.oldest(1)[0].words) == 1000
+        assert len(lane.dead.oldest(1)[0].message) == 1000
 
     def test_what_is_gone_before_the_head_is_forgotten(self, lane: OneLane) -> None:
         """An item that expired before the buried one."""

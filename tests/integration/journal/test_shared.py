@@ -31,7 +31,7 @@ class TestPause:
         assert shared.pause("misconfigured", 100.0, "x" * 2000) == 1
         pause = shared.view().pause
         assert pause is not None
-        assert (pause.reason, pause.words, pause.count) == ("misconfigured", "x" * 500, 1)
+        assert (pause.reason, pause.message, pause.count) == ("misconfigured", "x" * 500, 1)
         assert pause.until_ms == pause.since_ms + 100_000
         assert abs(pause.since_ms - seconds * 1000) < WAIT_S * 1000
 
@@ -44,7 +44,7 @@ class TestPause:
         assert shared.pause("busy", 1000.0, "second") == 2
         pause = shared.view().pause
         assert pause is not None
-        assert (pause.reason, pause.words, pause.count) == ("busy", "second", 2)
+        assert (pause.reason, pause.message, pause.count) == ("busy", "second", 2)
         assert pause.since_ms == first.since_ms - 5000
         assert pause.until_ms >= first.until_ms + 900_000
 

@@ -276,7 +276,7 @@ class TestExpiry:
         first, second = lane.dead.oldest(10)
         assert (first.channel, first.item, first.expires_ms) == ("d", b"11", PAST)
         assert (second.channel, second.item, second.expires_ms) == ("e", b"33", PAST + 1)
-        assert (first.reason, first.words, first.attempts, first.first_ms) == ("expired", "", 0, 0)
+        assert (first.reason, first.message, first.attempts, first.first_ms) == ("expired", "", 0, 0)
         assert not first.maybe_delivered
         assert lane.now.counts == {"expired": 2}
 

@@ -177,7 +177,7 @@ def test_item_that_an_odd_answer_was_blamed_on_is_not_sent_again(world: DrainWor
     assert world.server.requests == [["a", "x", "y", "b"], ["a"], ["b"]]
     [letter] = world.letters()
     assert (letter["reason"], letter["maybe_delivered"], letter["item"]) == ("unreadable", "1", bodies[1].decode())
-    assert letter["words"].startswith("200 with 4 receipts for a batch of 3; item: not exactly one JSON object")
+    assert letter["message"].startswith("200 with 4 receipts for a batch of 3; item: not exactly one JSON object")
     assert world.depth() == 0
 
 
@@ -344,7 +344,7 @@ def test_attempt_in_the_future_is_at_an_unknown_time(world: DrainWorld, ahead_ms
 @pytest.mark.parametrize("ahead_ms", [LONGEST_PAUSE_MS + 60_000, 10**13])
 def test_pause_that_ends_in_the_future_is_over(world: DrainWorld, ahead_ms: int) -> None:
     """No pause lasts that long: a clock was set back. A server in trouble pauses as ever, and is asked again."""
-    pause = {"reason": "busy", "words": "", "since": 1, "until": world.journal.now_ms() + ahead_ms, "count": 1}
+    pause = {"reason": "busy", "message": "", "since": 1, "until": world.journal.now_ms() + ahead_ms, "count": 1}
     world.redis.hset(AppKeys.of(APP).pause, mapping=pause)
     world.append(world.channel(), 2)
     world.server.faults = [NotSent()]

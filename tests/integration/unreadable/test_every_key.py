@@ -148,7 +148,7 @@ def live_in(client: redis.Redis) -> None:
     memory = DedupMemory(journal.link, APP)
     memory.record_report(memory.report(), peak_ms=1)
     client.hset(APP_KEYS.memory, "forgets_until", 0)
-    client.hset(APP_KEYS.pause, mapping={"reason": "busy", "words": "w", "since": 1, "until": 1, "count": 1})
+    client.hset(APP_KEYS.pause, mapping={"reason": "busy", "message": "w", "since": 1, "until": 1, "count": 1})
     client.set(LANE.lease, "1-x", px=1)
     client.delete(LANE.lease)
 

@@ -152,7 +152,7 @@ class ServerModel:
         fault = self.faults.pop(0) if self.faults else None
         self.pass_time(REQUEST_S)
         if isinstance(fault, NotSent):
-            return NoReply(sent=False, words="refused")
+            return NoReply(sent=False, message="refused")
         items = json.loads(body)["batch"]
         self.requests.append([one["message_id"] for one in items])
         self.bodies.append(body)
@@ -160,19 +160,19 @@ class ServerModel:
             case Answers(reply):
                 return reply
             case RequestLost():
-                return NoReply(sent=True, words="timed out")
+                return NoReply(sent=True, message="timed out")
             case AnswerLost():
                 self._process(items, len(body), None)
-                return NoReply(sent=True, words="reset")
+                return NoReply(sent=True, message="reset")
             case Cut(after):
                 self._process(items, len(body), after)
-                return NoReply(sent=True, words="cut")
+                return NoReply(sent=True, message="cut")
             case Lie(at) if at < len(items):
                 self._process(items[: at + 1], len(body), None)
                 self._memory.pop((items[at]["channel"], items[at]["message_id"]), None)
                 return STUCK
         if self.dies_above is not None and len(items) > self.dies_above:
-            return NoReply(sent=True, words="timed out")
+            return NoReply(sent=True, message="timed out")
         return self._process(items, len(body), None)
 
     def claim(self, message_id: str, channel: str = "c") -> None:

@@ -300,7 +300,7 @@ def test_server_trouble_pauses_and_decides_about_no_item(
     """Never a hold, a dead letter or a longer prefix; the marker goes only from what was certainly never sent."""
     step, progress = after(outcome, attempt(count, resent=resent, in_hold=in_hold), before)
     assert isinstance(step, Pause)
-    assert (step.reason, step.words) == (reason, WORDS)
+    assert (step.reason, step.message) == (reason, WORDS)
     assert step.unmark == (unmarks and not resent)
     assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
     assert progress.suspects == before.suspects

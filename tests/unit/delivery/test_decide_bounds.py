@@ -55,7 +55,7 @@ ATTEMPTS = st.builds(
     finding=st.builds(
         Finding,
         outcome=st.sampled_from(Outcome),
-        words=st.sampled_from(["", "Batch size (9) exceeds limit (5)", "x"]),
+        message=st.sampled_from(["", "Batch size (9) exceeds limit (5)", "x"]),
         retry_after_s=st.none() | st.floats(1, 100),
         limit=st.none() | st.integers(1, 1000),
     ),
@@ -153,7 +153,7 @@ def test_canaries_pause_the_app_only_in_trouble(outcome: Outcome) -> None:
         assert (step, after) == (None, known)
         return
     assert step is not None
-    assert (step.reason, step.words, step.unmark) == (reasons[outcome], "words", False)
+    assert (step.reason, step.message, step.unmark) == (reasons[outcome], "words", False)
     assert step.is_loud == (outcome is Outcome.MISCONFIGURED)
     if outcome is Outcome.BUSY:
         assert step.wait_s == 7.0

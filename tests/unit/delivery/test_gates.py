@@ -35,7 +35,7 @@ from sockudo_publisher.delivery.moves import (
     WatchQueue,
 )
 from sockudo_publisher.delivery.window import Policy
-from sockudo_publisher.journal.app.shared import Limits, Pause, SharedView
+from sockudo_publisher.journal.app.shared import AppPause, Limits, SharedView
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.holder import DeadLetterFields, Taken
 from sockudo_publisher.journal.pack import Item, Pack, pack
@@ -59,14 +59,14 @@ def batch(
     return Batch(packs, count, b"marker", NOW_MS - age_ms, NOW_MS, resent, count)
 
 
-def pause(left_ms: int = 0, *, count: int = 1) -> Pause:
-    return Pause("unreachable", "", since_ms=NOW_MS - 10_000, until_ms=NOW_MS + left_ms, count=count)
+def pause(left_ms: int = 0, *, count: int = 1) -> AppPause:
+    return AppPause("unreachable", "", since_ms=NOW_MS - 10_000, until_ms=NOW_MS + left_ms, count=count)
 
 
 def view(
     head: Batch | None,
     *,
-    app_pause: Pause | None = None,
+    app_pause: AppPause | None = None,
     newer: str | None = None,
     checked_ms: int = 0,
     policy: Policy = POLICY,

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sockudo_publisher.delivery.outcome import (
+    MAX_MESSAGE,
     MAX_RETRY_AFTER_S,
-    MAX_WORDS,
     Finding,
     NoReply,
     Outcome,
@@ -54,12 +54,12 @@ TABLE: dict[Outcome, dict[str, Reply | NoReply]] = {
         "an unknown content type": Reply(200, TWO.body, {}),
     },
     Outcome.NOT_SENT: {
-        "connection refused": NoReply(sent=False, words="refused"),
+        "connection refused": NoReply(sent=False, message="refused"),
         "502 of our nginx, nothing went upstream": upstream(502, "0"),
         "504 of our nginx, nothing went upstream": upstream(504, " 0 "),
     },
     Outcome.UNKNOWN: {
-        "timeout after sending": NoReply(sent=True, words="timed out"),
+        "timeout after sending": NoReply(sent=True, message="timed out"),
         "200 with too few receipts": receipts(["a"]),
         "200 with no receipts": json_reply(200, {"batch": []}),
         "200 with a skipped item": json_reply(200, {"batch": [{"acknowledgement_id": "a"}, {}]}),
@@ -275,12 +275,12 @@ def test_retry_after_absent() -> None:
 
 def test_words_are_the_servers_own_and_short() -> None:
     """People read them in the logs and dead letters: JSON's error text, or a page without its markup."""
-    assert classify(model.REFUSED, 1).words.startswith("Channel name contains invalid characters")
-    assert classify(page(502), 1).words == "HTTP 502: Oops Oops"
-    assert classify(model.BAD_SIGNATURE, 1).words == "HTTP 401: Invalid API signature"
-    assert "SOCKUDO_URL" in classify(page(302), 1).words
-    assert len(classify(error(400, "invalid_input", "x" * 5000), 1).words) == MAX_WORDS
-    assert len(classify(Reply(500, b"y" * 50_000, TEXT), 1).words) <= MAX_WORDS + len("HTTP 500: ")
+    assert classify(model.REFUSED, 1).message.startswith("Channel name contains invalid characters")
+    assert classify(page(502), 1).message == "HTTP 502: Oops Oops"
+    assert classify(model.BAD_SIGNATURE, 1).message == "HTTP 401: Invalid API signature"
+    assert "SOCKUDO_URL" in classify(page(302), 1).message
+    assert len(classify(error(400, "invalid_input", "x" * 5000), 1).message) == MAX_MESSAGE
+    assert len(classify(Reply(500, b"y" * 50_000, TEXT), 1).message) <= MAX_MESSAGE + len("HTTP 500: ")
 
 
 @given(
@@ -321,7 +321,7 @@ def test_any_answer_has_an_outcome_and_only_receipts_settle(
 )
 def test_words_that_quote_our_request_lose_its_signature(reply: Reply) -> None:
     """They go to the log, to `status`, into Redis."""
-    text = classify(reply, 1).words
+    text = classify(reply, 1).message
     assert "auth_…" in text
     assert not any(secret in text for secret in ("KEY", "deadbeef", "body_md5"))
 
