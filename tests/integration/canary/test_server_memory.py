@@ -91,7 +91,8 @@ def test_default_server_is_found_out_before_it_costs_anything(make_stack: MakeSt
         assert told_s < 30 * 2_000 / settled_rate + BUSY_S
         assert found.rate < 2_600
     [said] = [line for line in worker.log_text().splitlines() if "does not remember ids" in line]
-    assert advised_room(said) == room
+    # The line is written when the verdict changes, perhaps before there is a rate: then it names the least room.
+    assert 10_000 < advised_room(said) <= room
     assert advised_room(CliRunner().invoke(cli.main, ["status"]).output) == room
     assert advised_room(CliRunner().invoke(cli.main, ["doctor"]).output) == room
 

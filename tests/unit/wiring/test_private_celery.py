@@ -29,7 +29,9 @@ LOOK = """
 from sockudo_publisher import publish
 from sockudo_publisher.wiring.private_celery import celery_app
 import celery
-for conf in (celery_app.conf, celery_app.conf.copy()):
+# Before Celery 5.6 no app's configuration can be copied.
+copy = celery_app.conf.copy() if celery.VERSION[:2] >= (5, 6) else celery_app.conf
+for conf in (celery_app.conf, copy):
     print(conf.broker_url, conf.broker_read_url, conf.broker_write_url, conf.result_backend)
 app = celery_app
 print(app.connection_for_write().hostname, app.connection_for_read().hostname, app.connection().hostname)

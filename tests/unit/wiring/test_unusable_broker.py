@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import kombu
 import pytest
 from celery import Celery
 from kombu.transport import TRANSPORT_ALIASES
@@ -17,8 +18,11 @@ SECRET = "not-to-be-shown"
 #: They connect when something is sent, if at all; ours never uses them.
 LAZY = {"memory", "pyro", "sqla", "sqlalchemy"}
 
+#: Its own error handling fails before kombu 5.6 (UnboundLocalError).
+BROKEN = {"filesystem"} if kombu.VERSION < (5, 6) else set()
 
-@pytest.mark.parametrize("alias", sorted(set(TRANSPORT_ALIASES) - LAZY))
+
+@pytest.mark.parametrize("alias", sorted(set(TRANSPORT_ALIASES) - LAZY - BROKEN))
 def test_no_transport_raises_an_error_of_kombu(alias: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of an application's own app, whose broker nothing checks before a canvas message goes there."""
     monkeypatch.chdir(tmp_path)  # some of them write files
