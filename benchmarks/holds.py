@@ -123,7 +123,7 @@ def leave_claim(parts: Parts, journal: Journal, lane: int, channels: list[str]) 
         holder = journal.acquire(lane)
         if holder is None:
             raise RuntimeError("another worker has the lane")
-        batch = journal.take(holder, most_items=DROPPED, most_bytes=1 << 22).batch
+        batch = journal.take(holder, max_items=DROPPED, max_bytes=1 << 22).batch
         assert batch is not None
         drop_batch(credentials, batch.body, after_s=random.uniform(*DROP_AFTER_S), within_s=REQUEST_S)
         response = app_named().client.send("POST", "/batch_events", body=batch.body, timeout=REQUEST_S)

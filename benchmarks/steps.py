@@ -60,7 +60,7 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Steps:
     app = app_named()
     lanes = app.producer.layout().appending.count
     lane = 0
-    bounds = {"most_items": BATCH, "most_bytes": 4 * 1024 * 1024}
+    bounds = {"max_items": BATCH, "max_bytes": 4 * 1024 * 1024}
     for number in range(plan.steps_rounds + 1):
         if number == 1:
             result = Steps()  # the round before was for connections and caches

@@ -13,8 +13,8 @@ __all__ = ["BatchBounds", "bound_batch"]
 class BatchBounds(TypedDict):
     """The arguments of a take: items, and bytes of the request body."""
 
-    most_items: int
-    most_bytes: int
+    max_items: int
+    max_bytes: int
 
 
 def bound_batch(
@@ -30,6 +30,6 @@ def bound_batch(
     if is_forgetful and policy.on_uncertain == "park":
         items = min(items, FORGETFUL_BATCH)
     return {
-        "most_items": min(items, max_items or items),
-        "most_bytes": min(policy.batch_max_bytes, limits.bytes or policy.batch_max_bytes),
+        "max_items": min(items, max_items or items),
+        "max_bytes": min(policy.batch_max_bytes, limits.bytes or policy.batch_max_bytes),
     }

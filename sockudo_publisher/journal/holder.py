@@ -232,15 +232,15 @@ class Journal:
 
     # -- take and settle ----------------------------------------------------------------------------
 
-    def take(self, holder: Holder, *, most_items: int, most_bytes: int) -> Taken:
+    def take(self, holder: Holder, *, max_items: int, max_bytes: int) -> Taken:
         """Take the next batch: the marked items, or else new items, which are then marked.
 
         Raises :class:`LeaseLost` or :class:`JournalUnavailable`.
         """
-        return self._take(holder, (), most_items, most_bytes)[1]
+        return self._take(holder, (), max_items, max_bytes)[1]
 
     def settle_and_take(
-        self, holder: Holder, batch: Batch, *, most_items: int, most_bytes: int, late: bool = False
+        self, holder: Holder, batch: Batch, *, max_items: int, max_bytes: int, late: bool = False
     ) -> Taken:
         """Settle ``batch``, which the server has accepted, and take the next in the same round trip.
 
@@ -249,7 +249,7 @@ class Journal:
         Raises :class:`LeaseLost`, :class:`MarkerChanged` (take again) or :class:`JournalUnavailable`.
         """
         settling = self._settle_command(holder, batch, late=late)
-        settled, taken = self._take(holder, (settling,), most_items, most_bytes)
+        settled, taken = self._take(holder, (settling,), max_items, max_bytes)
         _raise_unless_done(settled, holder)
         self._clear_failures(holder)
         return taken
@@ -279,7 +279,7 @@ class Journal:
             ),
         )
 
-    def _take(self, holder: Holder, before: tuple[Command, ...], most_items: int, most_bytes: int) -> tuple[Any, Taken]:
+    def _take(self, holder: Holder, before: tuple[Command, ...], max_items: int, max_bytes: int) -> tuple[Any, Taken]:
         keys = holder.keys
         first_answer: Any = None
         is_repairing = False
@@ -293,7 +293,7 @@ class Journal:
                     *(keys.dead_size, *held_keys),
                 ),
                 (
-                    *(holder.lease.token, TTL_MS, most_items, most_bytes, self._on_expired, holder.channel or ""),
+                    *(holder.lease.token, TTL_MS, max_items, max_bytes, self._on_expired, holder.channel or ""),
                     *(self._dead.letters, self._dead.bytes, *held),
                 ),
             )

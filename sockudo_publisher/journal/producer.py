@@ -136,7 +136,7 @@ class Producer:
             self._layout = self._record.closed()
             self._layout_read_at = time.monotonic()
         except JournalUnavailable as error:
-            error.stored = False  # a question stores nothing, whatever became of it
+            error.stored = False  # a question stores nothing, answered or not
             raise
         return self._layout
 
@@ -157,7 +157,7 @@ class Producer:
             if len(parts) > 1 and on_refusal is OnRefusal.STOP and not self._all_take(layout, parts, known, done):
                 return
         except JournalUnavailable as error:
-            error.stored = False  # a look stores nothing, whatever became of it
+            error.stored = False  # a look stores nothing, answered or not
             raise
         commands = [self._once_command(layout, part, known, on_refusal.value) for part in parts]
         self._read(parts, self._run(commands), done)

@@ -99,7 +99,7 @@ def bodies(url: str) -> list[bytes]:
     journal = Journal(url, "app", lanes=1)
     holder = journal.acquire(0)
     assert holder is not None
-    batch = journal.take(holder, most_items=1000, most_bytes=10**6).batch
+    batch = journal.take(holder, max_items=1000, max_bytes=10**6).batch
     journal.hand_over(holder)
     return [item.body for item in batch.items()] if batch else []
 

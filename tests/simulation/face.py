@@ -128,16 +128,16 @@ class Face:
     def forget(self, holder: Holder) -> None:
         self._forgotten(holder)
 
-    def take(self, holder: Holder, *, most_items: int, most_bytes: int) -> Taken:
-        return self._take(holder, None, most_items, most_bytes)
+    def take(self, holder: Holder, *, max_items: int, max_bytes: int) -> Taken:
+        return self._take(holder, None, max_items, max_bytes)
 
     def settle_and_take(
-        self, holder: Holder, batch: ModelBatch, *, most_items: int, most_bytes: int, late: bool = False
+        self, holder: Holder, batch: ModelBatch, *, max_items: int, max_bytes: int, late: bool = False
     ) -> Taken:
-        return self._take(holder, batch, most_items, most_bytes, late=late)
+        return self._take(holder, batch, max_items, max_bytes, late=late)
 
     def _take(
-        self, holder: Holder, settled: ModelBatch | None, most_items: int, most_bytes: int, *, late: bool = False
+        self, holder: Holder, settled: ModelBatch | None, max_items: int, max_bytes: int, *, late: bool = False
     ) -> Taken:
         lane, channel, token = _of(holder)
         while True:
@@ -147,7 +147,7 @@ class Face:
                 refusal = "done" if settle is None else self.model.settle(lane, channel, token, settle, late=late)
                 if refusal != "done":
                     return refusal, None, None, 0
-                answer = self.model.take(lane, channel, token, holder.held, most_items, most_bytes)
+                answer = self.model.take(lane, channel, token, holder.held, max_items, max_bytes)
                 return "done", answer, self.model.view(), self.model.now_ms()
 
             refusal, answer, view, now_ms = self.trip("take" if settled is None else "settle+take", act)

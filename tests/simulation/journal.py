@@ -130,7 +130,7 @@ class JournalModel:
         return True
 
     def take(
-        self, lane: int, channel: str | None, token: str, held: set[str], most_items: int, most_bytes: int
+        self, lane: int, channel: str | None, token: str, held: set[str], max_items: int, max_bytes: int
     ) -> ModelBatch | str | None:
         """A batch; ``None``: nothing there; "again": only what has left so far; "lost"."""
         if self.holder_of(lane, channel) != token:
@@ -152,7 +152,7 @@ class JournalModel:
                 break
             if not taken:
                 clock = entry.clock
-            if len(taken) >= most_items:
+            if len(taken) >= max_items:
                 break
             if item.channel in waiting:
                 self.positions += 1
@@ -166,7 +166,7 @@ class JournalModel:
                     place.die(item, DeadLetterFields("expired"), self.most_letters)
                 left.add(entry.position)
             else:
-                if taken and size + len(item.body) > most_bytes:
+                if taken and size + len(item.body) > max_bytes:
                     break
                 taken.append(entry)
                 size += len(item.body) + 1

@@ -241,7 +241,7 @@ class Oracle:
     def _most_requests(self) -> float:
         """How many a world without troubles needs: its batches, a binary search for each culprit, doubling after it."""
         plan = self.plan
-        if plan.faults or plan.accidents or plan.most_items is not None or plan.capacity is not None or plan.max_rate:
+        if plan.faults or plan.accidents or plan.max_items is not None or plan.capacity is not None or plan.max_rate:
             return math.inf
         sizes = [len(numbers) for _, numbers in plan.events]
         batches = sum(math.ceil(size / plan.batch_max) + plan.lanes for size in sizes)

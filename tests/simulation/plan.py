@@ -100,7 +100,7 @@ class Plan:
     expires_s: tuple[tuple[int, float], ...] = ()
     faults: tuple[Fault, ...] = ()
     accidents: tuple[Accident, ...] = ()
-    most_items: int | None = None
+    max_items: int | None = None
     capacity: int | None = None
     max_rate: float = 0.0
     finishes_requests: bool = False  # as behind our nginx: a request goes on when its client is gone
@@ -166,7 +166,7 @@ def plan_of(seed: int) -> Plan:
         expires_s=((below(count), below(60) / 2),) if chance() < 0.1 else (),
         faults=tuple(sorted(faults, key=lambda one: one.request)),
         accidents=tuple(sorted(accidents, key=lambda one: one.step)),
-        most_items=1 + below(6) if chance() < 0.08 else None,
+        max_items=1 + below(6) if chance() < 0.08 else None,
         capacity=below(12) if chance() < 0.04 else None,
         max_rate=20.0 if chance() < 0.05 else 0.0,
         finishes_requests=chance() < 0.4,
@@ -186,7 +186,7 @@ def smaller(plan: Plan) -> Iterator[Plan]:
         if name != "events" or len(things) > 1:
             for n in range(len(things)):
                 yield replace(plan, **{name: things[:n] + things[n + 1 :]})
-    for name, simple in (("rings_lost", 0.0), ("lanes", 1), ("most_items", None), ("capacity", None), ("max_rate", 0.0),
+    for name, simple in (("rings_lost", 0.0), ("lanes", 1), ("max_items", None), ("capacity", None), ("max_rate", 0.0),
                          ("processes", 1), ("finishes_requests", False), ("is_scarce", True),
                          ("asks", False), ("finds", False), ("checks", False), ("lies", 0.0)):  # fmt: skip
         if getattr(plan, name) != simple:

@@ -46,7 +46,7 @@ class SimulatedServer:
     at: Callable[[float, Callable[[], None]], None]
     on_delivered: Callable[[ModelItem, Request], None]
     ttl_s: float = 120.0
-    most_items: int | None = None
+    max_items: int | None = None
     capacity: int | None = None
     poison: frozenset[int] = frozenset()
     foreign: frozenset[int] = frozenset()
@@ -163,8 +163,8 @@ class Request:
         if self.is_over:
             return
         server.running[self] = None
-        if server.most_items is not None and len(self.items) > server.most_items:
-            self.finish(batch_too_large(len(self.items), server.most_items))
+        if server.max_items is not None and len(self.items) > server.max_items:
+            self.finish(batch_too_large(len(self.items), server.max_items))
         elif server.dies_above is not None and len(self.items) > server.dies_above:
             self.finish(LOST)
         else:

@@ -81,7 +81,7 @@ class World:
             self.scheduler.at,
             self.exchanges.delivered,
             ttl_s=self.policy.window_s,
-            most_items=plan.most_items,
+            max_items=plan.max_items,
             capacity=plan.capacity,
             poison=frozenset(plan.poison),
             foreign=frozenset(plan.foreign),

@@ -58,7 +58,7 @@ class MemoryGuard:
         try:
             answer = self._link.run([("INFO", "memory")])[0]
         except JournalUnavailable as error:
-            error.stored = False  # whatever became of the question: nothing was appended yet
+            error.stored = False  # the question comes before the append
             raise
         if isinstance(answer, Exception):
             _warn(describe_refusal(answer))

@@ -70,7 +70,7 @@ def test_lane_change_waits_for_a_stuck_event_of_an_old_lane(stack: Stack) -> Non
     lane = next(lane for lane in journal.lanes() if stack.redis.xlen(f"sockudo:{{default:{lane}}}:stream"))
     holder = journal.acquire(lane)
     assert holder is not None
-    batch = journal.take(holder, most_items=1, most_bytes=1000).batch
+    batch = journal.take(holder, max_items=1, max_bytes=1000).batch
     assert batch is not None
     journal.hold(holder, batch, retry_in_s=3600)
     assert journal.release(holder)

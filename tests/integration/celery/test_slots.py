@@ -32,7 +32,7 @@ def test_held_channel_gets_a_slot_beside_busy_lanes(stack: Stack, monkeypatch: p
     publish.delay(held, "n", "held")
     holder = journal.acquire(0)
     assert holder is not None
-    batch = journal.take(holder, most_items=1, most_bytes=9999).batch
+    batch = journal.take(holder, max_items=1, max_bytes=9999).batch
     assert batch is not None
     journal.hold(holder, batch, retry_in_s=6.0)
     journal.hand_over(holder)

@@ -109,7 +109,7 @@ def test_held_channel_of_an_unheard_lane_is_drained(stack: Stack) -> None:
         journal, lane = app_named(None).journal, lane_of(channel, 8)
         holder = journal.acquire(lane)
         assert holder is not None
-        batch = journal.take(holder, most_items=1, most_bytes=1000).batch
+        batch = journal.take(holder, max_items=1, max_bytes=1000).batch
         assert batch is not None
         journal.hold(holder, batch, retry_in_s=0)
         journal.hand_over(holder)

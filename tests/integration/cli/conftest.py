@@ -93,10 +93,10 @@ def stored(redis: RedisServer) -> Callable[[], list[dict[str, Any]]]:
         for lane in range(LANES):
             holder = journal.acquire(lane)
             assert holder is not None
-            taken = journal.take(holder, most_items=500, most_bytes=1 << 22)
+            taken = journal.take(holder, max_items=500, max_bytes=1 << 22)
             while taken.batch is not None:
                 found += json.loads(taken.batch.body)["batch"]
-                taken = journal.settle_and_take(holder, taken.batch, most_items=500, most_bytes=1 << 22)
+                taken = journal.settle_and_take(holder, taken.batch, max_items=500, max_bytes=1 << 22)
             journal.forget(holder)
         assert all(lane_of(event["channel"], LANES) in range(LANES) for event in found)
         return found

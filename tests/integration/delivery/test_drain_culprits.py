@@ -96,7 +96,7 @@ def test_batch_too_large_teaches_all_workers(world: DrainWorld) -> None:
     """The limit cuts the next batches and shrinks this one; nothing of the refused batch was accepted."""
     world.append(world.channel("a", 0), 100)
     world.append(world.channel("b", 1), 100)
-    world.server.most_items = 30
+    world.server.max_items = 30
     world.drain(0)
     assert [len(request) for request in world.server.requests] == [100, 30, 30, 30, 10]
     world.drain(1, journal=world.worker())
@@ -108,7 +108,7 @@ def test_batch_too_large_teaches_all_workers(world: DrainWorld) -> None:
 def test_batch_too_large_was_never_sent_as_far_as_windows_go(world: DrainWorld) -> None:
     """A first attempt refused for its size leaves no mark: its items are not uncertain later."""
     world.append(world.channel(), 100)
-    world.server.most_items = 30
+    world.server.max_items = 30
     marks: list[bytes | None] = []
 
     def post(body: bytes) -> Reply | NoReply:
@@ -128,7 +128,7 @@ def test_resent_batch_that_has_become_too_large_shrinks(world: DrainWorld) -> No
 
     def post(body: bytes) -> Reply | NoReply:
         reply = world.server.post(body)
-        world.server.most_items = 20
+        world.server.max_items = 20
         return reply
 
     world.drain(post=post)
@@ -142,7 +142,7 @@ def test_single_event_over_the_servers_body_limit_is_buried(world: DrainWorld) -
     world.append(channel, 10)
     world.append_items([(channel, "big")], data="x" * 4000)
     world.append(channel, 10)
-    world.server.most_bytes = 3000
+    world.server.max_bytes = 3000
     world.drain()
     assert [(letter["reason"], letter["attempts"] > "0") for letter in world.letters()] == [("too_large", True)]
     world.check(without=["big"])

@@ -166,9 +166,9 @@ def test_refused_batch_is_not_searched_in_a_full_memory(world: DrainWorld, edge:
     assert world.counts() == {"parked_uncertain": 8, "searched": 1}
 
 
-@pytest.mark.parametrize("most_items", [1, 4, 9])
+@pytest.mark.parametrize("max_items", [1, 4, 9])
 def test_server_of_small_batches_receives_canaries_in_small_ones(
-    world: DrainWorld, edge: FreshEdge, most_items: int
+    world: DrainWorld, edge: FreshEdge, max_items: int
 ) -> None:
     """Ten canaries at once are too many for it, which says nothing of its memory."""
     parks(world)
@@ -177,7 +177,7 @@ def test_server_of_small_batches_receives_canaries_in_small_ones(
     with pytest.raises(Died):
         edge.drain(at=die)
     world.lose_leases()
-    world.server.most_items = most_items
+    world.server.max_items = max_items
     world.server.is_full = True
     edge.drain()
     assert edge.sent() == [ids]

@@ -46,7 +46,7 @@ class Day:
     faults: list[Fault | None]
     accidents: list[tuple[str, int, str]]
     batch_max: int
-    most_items: int | None
+    max_items: int | None
     is_packed: bool
     max_rate: float
 
@@ -62,7 +62,7 @@ DAYS = st.builds(
         st.tuples(st.sampled_from(POINTS), st.integers(1, 6), st.sampled_from(["dies", "freezes", "stops"])), max_size=3
     ),
     batch_max=st.integers(1, 60),
-    most_items=st.none() | st.integers(1, 40),
+    max_items=st.none() | st.integers(1, 40),
     is_packed=st.booleans(),
     max_rate=st.sampled_from([0.0, 0.0, 20.0]),
 )
@@ -122,7 +122,7 @@ examples = int(os.environ.get("DRAIN_EXAMPLES", "0"))
         faults=[],
         accidents=[("taken", 4, "freezes")],
         batch_max=3,
-        most_items=None,
+        max_items=None,
         is_packed=True,
         max_rate=0.0,
     )
@@ -143,7 +143,7 @@ def test_whatever_happens_each_event_is_seen_once_in_order(
 
 def live(world: DrainWorld, day: Day) -> None:
     server = world.server
-    server.most_items = day.most_items
+    server.max_items = day.max_items
     server.ttl_s = 60.0
     world.policy = Policy(batch_max_events=day.batch_max)
     channels = [f"c{n}" for n in range(4)]

@@ -49,13 +49,13 @@ def produce(lane: OneLane) -> None:
 
 def drain(lane: OneLane) -> None:
     holder = lane.acquire()
-    batch = lane.take(holder, most_items=2)
+    batch = lane.take(holder, max_items=2)
     lane.journal.unmark(holder, batch)
-    batch = lane.take(holder, most_items=3)
+    batch = lane.take(holder, max_items=3)
     assert batch.body == b'{"batch":[1,22,333]}'
     lane.journal.settle(holder, batch.head(1))
     lane.journal.hold(holder, lane.take(holder), retry_in_s=1000)
-    taken = lane.journal.settle_and_take(holder, lane.take(holder), most_items=9, most_bytes=999)
+    taken = lane.journal.settle_and_take(holder, lane.take(holder), max_items=9, max_bytes=999)
     assert bodies_of(taken.batch) == [b"6"], "4 has expired, 55555 is held"
     lane.journal.bury(holder, taken.batch, DeadLetterFields("refused", "words", 1, 17, maybe_delivered=True))
     assert not lane.journal.wait_for_entry(holder, 0.01)

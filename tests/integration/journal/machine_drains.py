@@ -144,7 +144,7 @@ class Drains(RuleBasedStateMachine):
 
     def take(self, run: Run, limit: tuple[int, int]) -> None:
         before = self.lane(run.holder.keys.lane)
-        taken = run.journal.take(run.holder, most_items=limit[0], most_bytes=limit[1])
+        taken = run.journal.take(run.holder, max_items=limit[0], max_bytes=limit[1])
         self.taken(run, before, taken, limit)
 
     def settled_bytes(self, run: Run, first: Waiting) -> int:
@@ -154,7 +154,7 @@ class Drains(RuleBasedStateMachine):
 
     def taken(self, run: Run, before: Lane, taken: Taken, limit: tuple[int, int]) -> None:
         """Compare a take with what was there before it."""
-        most_items, most_bytes = limit
+        max_items, max_bytes = limit
         lane, channel = run.place
         after = self.lane(lane)
         queue = before.queue if channel is None else before.holds.get(channel, None)
@@ -184,9 +184,9 @@ class Drains(RuleBasedStateMachine):
         assert batch.count == len(bodies) > 0
         assert bodies == kept.bodies[: len(bodies)], "a batch is the head of its queue"
         assert batch.body == b'{"batch":[' + b",".join(bodies) + b"]}"
-        assert batch.count <= most_items
+        assert batch.count <= max_items
         size = sum(map(len, bodies)) + len(bodies) - 1
-        assert size <= most_bytes or len(bodies) == 1
+        assert size <= max_bytes or len(bodies) == 1
         if channel is None:
             assert not {item.channel for item in batch.items()} & set(before.holds), "a held channel waits"
         assert kept.marker is not None
@@ -210,7 +210,7 @@ class Drains(RuleBasedStateMachine):
         rest = kept.items[len(bodies) :]
         # An entry that goes unparsed is counted whole, with those of its items that are settled.
         size += self.settled_bytes(run, kept.items[0])
-        if rest and len(bodies) < most_items and size + 1 + len(rest[0].body) < most_bytes:
+        if rest and len(bodies) < max_items and size + 1 + len(rest[0].body) < max_bytes:
             assert (rest[0].clock != kept.items[0].clock) or (batch.resent and not rest[0].marked)
 
     # -- what follows an attempt --------------------------------------------------------------------
@@ -224,7 +224,7 @@ class Drains(RuleBasedStateMachine):
         if and_take:
             before = without(self.lane(lane), run.holder.channel, {item.body for item in accepted})
             try:
-                taken = run.journal.settle_and_take(run.holder, batch, most_items=limit[0], most_bytes=limit[1])
+                taken = run.journal.settle_and_take(run.holder, batch, max_items=limit[0], max_bytes=limit[1])
             except MarkerChanged:
                 assert not current
                 return

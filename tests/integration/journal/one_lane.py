@@ -122,12 +122,12 @@ class OneLane:
         """Its time is over, and it does not know."""
         assert self.client.delete(holder.keys.lease)
 
-    def taken(self, holder: Holder, most_items: int = MANY, most_bytes: int = MANY_BYTES) -> Taken:
-        return self.journal.take(holder, most_items=most_items, most_bytes=most_bytes)
+    def taken(self, holder: Holder, max_items: int = MANY, max_bytes: int = MANY_BYTES) -> Taken:
+        return self.journal.take(holder, max_items=max_items, max_bytes=max_bytes)
 
-    def take(self, holder: Holder, most_items: int = MANY, most_bytes: int = MANY_BYTES) -> Batch:
+    def take(self, holder: Holder, max_items: int = MANY, max_bytes: int = MANY_BYTES) -> Batch:
         """A batch that has to be there."""
-        batch = self.taken(holder, most_items, most_bytes).batch
+        batch = self.taken(holder, max_items, max_bytes).batch
         assert batch is not None
         return batch
 

@@ -118,8 +118,8 @@ class ProtocolWorld:
             self.lane._holders.append(holder)
             self.holder, self.token = holder, holder.lease.token
 
-    def take_up_to(self, most_items: int) -> None:
-        batch = self.lane.taken(self.own(), most_items).batch
+    def take_up_to(self, max_items: int) -> None:
+        batch = self.lane.taken(self.own(), max_items).batch
         if batch is not None:
             self.batch = batch
 

@@ -24,7 +24,7 @@ def bury(lane: OneLane, *bodies: bytes, reason: str = "refused") -> None:
     lane.append(*bodies)
     holder = lane.acquire()
     for _ in bodies:
-        lane.journal.bury(holder, lane.take(holder, most_items=1), DeadLetterFields(reason))
+        lane.journal.bury(holder, lane.take(holder, max_items=1), DeadLetterFields(reason))
     assert lane.journal.release(holder)
     lane.journal.forget(holder)
     check_lane(lane.client, lane.app, 0)
@@ -309,7 +309,7 @@ def test_full_redis_trims(make_lane: MakeLane, redis_url: str) -> None:
         try:
             holder = lane.acquire()
             for _ in range(3):
-                lane.journal.bury(holder, lane.take(holder, most_items=1), DeadLetterFields("refused"))
+                lane.journal.bury(holder, lane.take(holder, max_items=1), DeadLetterFields("refused"))
             assert lane.taken(holder).batch is None
             assert lane.journal.release(holder)
             assert lane.journal.trim_dead([0])

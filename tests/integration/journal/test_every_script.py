@@ -206,9 +206,9 @@ class TestScriptFlush:
         """The take that follows a settle in one round trip must not be made before it."""
         lane.append(b"1", b"2")
         holder = lane.acquire()
-        batch = lane.take(holder, most_items=1)
+        batch = lane.take(holder, max_items=1)
         lane.client.script_flush()
-        taken = lane.journal.settle_and_take(holder, batch, most_items=1, most_bytes=100)
+        taken = lane.journal.settle_and_take(holder, batch, max_items=1, max_bytes=100)
         assert taken.batch is not None
         assert not taken.batch.resent, "2 was taken once, after 1 was settled"
         assert [item.body for item in taken.batch.items()] == [b"2"]

@@ -40,7 +40,7 @@ def settle_all(journal: Journal, lane: int, channel: str | None = None) -> list[
     holder = journal.acquire(lane, channel)
     assert holder is not None, lane
     found = []
-    while (batch := journal.take(holder, most_items=100, most_bytes=10**6).batch) is not None:
+    while (batch := journal.take(holder, max_items=100, max_bytes=10**6).batch) is not None:
         found += [item.body for item in batch.items()]
         journal.settle(holder, batch)
     if holder.channel is None:
@@ -192,7 +192,7 @@ def test_held_channel_holds_up_the_change(record: LayoutRecord, producer: Produc
     lane = producer.layout().appending.lane_of("c0")
     holder = journal.acquire(lane)
     assert holder is not None
-    batch = journal.take(holder, most_items=10, most_bytes=1000).batch
+    batch = journal.take(holder, max_items=10, max_bytes=1000).batch
     assert batch is not None
     journal.hold(holder, batch, retry_in_s=0.0)
     assert journal.release(holder)
@@ -309,7 +309,7 @@ def test_dead_letters_of_earlier_lanes_are_kept_and_replayed(
     lane = producer.layout().appending.lane_of("c0")
     holder = journal.acquire(lane)
     assert holder is not None
-    batch = journal.take(holder, most_items=10, most_bytes=1000).batch
+    batch = journal.take(holder, max_items=10, max_bytes=1000).batch
     assert batch is not None
     journal.bury(holder, batch, DeadLetterFields("refused"))
     assert journal.release(holder)

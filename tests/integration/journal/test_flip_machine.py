@@ -152,7 +152,7 @@ class FlipMachine(RuleBasedStateMachine):
         return self.runs[-1]
 
     def take(self, run: Run, most: int) -> None:
-        run.batch = run.journal.take(run.holder, most_items=most, most_bytes=10**6).batch
+        run.batch = run.journal.take(run.holder, max_items=most, max_bytes=10**6).batch
         if run.batch is None:
             if run.holder.channel is not None or run.journal.release(run.holder):
                 self.end(run)

@@ -216,7 +216,7 @@ class JournalMachine(Drains):
                 case "unmark":
                     run.journal.unmark(run.holder, run.batch)
                 case "take":
-                    run.journal.take(run.holder, most_items=10, most_bytes=1000)
+                    run.journal.take(run.holder, max_items=10, max_bytes=1000)
                 case "release":
                     run.journal.release(run.holder)
                 case "renew":
@@ -342,7 +342,7 @@ class JournalMachine(Drains):
                 run = Run(journal, holder)
                 while not journal.release(holder):
                     before = self.lane(lane)
-                    self.taken(run, before, journal.take(holder, most_items=7, most_bytes=500), (7, 500))
+                    self.taken(run, before, journal.take(holder, max_items=7, max_bytes=500), (7, 500))
                     if run.batch is not None:
                         journal.settle(holder, run.batch)
                         for item in run.batch.items():

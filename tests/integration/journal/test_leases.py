@@ -171,7 +171,7 @@ class TestLostLease:
             "renew": zombie.lease.renew,
             "take": lambda: lane.take(zombie),
             "settle": lambda: lane.journal.settle(zombie, batch),
-            "settle and take": lambda: lane.journal.settle_and_take(zombie, batch, most_items=9, most_bytes=999),
+            "settle and take": lambda: lane.journal.settle_and_take(zombie, batch, max_items=9, max_bytes=999),
             "hold": lambda: lane.journal.hold(zombie, batch, retry_in_s=0),
             "bury": lambda: lane.journal.bury(zombie, batch, DeadLetterFields("refused")),
             "unmark": lambda: lane.journal.unmark(zombie, batch),

@@ -57,7 +57,7 @@ class TestQuarantine:
         lane.append(b"1", b"2", b"3")
         lane.append(b"4", b"5")
         holder = lane.acquire()
-        lane.journal.settle(holder, lane.take(holder, most_items=2))
+        lane.journal.settle(holder, lane.take(holder, max_items=2))
         spoil_head(lane)
         assert bodies_of(lane.take(holder)) == [b"4", b"5"]
         [letter] = lane.dead.oldest(10)
@@ -70,7 +70,7 @@ class TestQuarantine:
         lane.append(b"1", b"2")
         lane.append(b"3")
         holder = lane.acquire()
-        lane.journal.settle(holder, lane.take(holder, most_items=1))
+        lane.journal.settle(holder, lane.take(holder, max_items=1))
         lane.journal.quarantine(holder, entry_ids(lane)[1])
         assert lane.state("head") == b"1"
         assert lane.bodies == [b"2"]
@@ -83,7 +83,7 @@ class TestQuarantine:
         lane.append_to(("c", b"1"), ("d", b"2"), ("c", b"3"), ("d", b"4"))
         lane.append(b"5")
         holder = lane.acquire()
-        lane.journal.settle(holder, lane.take(holder, most_items=1))
+        lane.journal.settle(holder, lane.take(holder, max_items=1))
         lane.hold_first(holder, retry_in_s=1000)  # of d
         assert bodies_of(lane.take(holder)) == [b"3", b"5"]
         assert lane.state("depth") == b"2"
@@ -100,7 +100,7 @@ class TestQuarantine:
         lane.append_to(("c", b"1"), ("d", b"2"), ("c", b"3"), ("d", b"4"))
         lane.append_to(("c", b"5"), ("d", b"6"), ("c", b"7"))
         holder = lane.acquire()
-        lane.journal.settle(holder, lane.take(holder, most_items=1))
+        lane.journal.settle(holder, lane.take(holder, max_items=1))
         lane.hold_first(holder, retry_in_s=1000)  # of d
         assert bodies_of(lane.take(holder)) == [b"3", b"5", b"7"]
         assert lane.state("depth") == b"3"
@@ -117,7 +117,7 @@ class TestQuarantine:
         for body in (b"1", b"2", b"3", b"4"):
             lane.append(body)
         holder = lane.acquire()
-        marked = lane.take(holder, most_items=3)
+        marked = lane.take(holder, max_items=3)
         ids = entry_ids(lane)
         lane.journal.quarantine(holder, ids[1])
         assert lane.state("marker") == b"%d %s 1 1" % (marked.first_ms, ids[2])
@@ -187,7 +187,7 @@ class TestMend:
         for n in range(4):
             lane.append(b"a%d" % n)
         holder = lane.acquire()
-        lane.take(holder, most_items=2)
+        lane.take(holder, max_items=2)
         lane.client.hset(f"{lane.base}:state", "head", "x")
         batch = lane.take(holder)
         assert (batch.count, batch.first_ms) == (2, 0)
@@ -287,6 +287,6 @@ def test_entry_number_beyond_a_double_leaves_alone(lane: OneLane) -> None:
     for number, (_, fields) in enumerate(entries, 2**53):
         lane.client.xadd(stream, fields, id=f"7-{number}")
     holder = lane.acquire()
-    lane.journal.settle(holder, lane.take(holder, most_items=1))
+    lane.journal.settle(holder, lane.take(holder, max_items=1))
     assert entry_ids(lane) == [b"7-%d" % (2**53 + 1)]
     assert lane.bodies == [b"2"]

@@ -63,14 +63,14 @@ def fails(call: Callable[[], object], *, stored: bool | None) -> None:
 def calls(lane: OneLane) -> dict[str, Callable[[], object]]:
     """What is tried while Redis is in trouble; the lane has the items 1 and 2, and 1 is taken."""
     holder = lane.acquire()
-    batch = lane.take(holder, most_items=1)
+    batch = lane.take(holder, max_items=1)
     return {
         "append": lambda: lane.append(b"3"),
         "append once": lambda: lane.append_once(("k", b"3")),
         "schedule": lambda: lane.schedule_once("k"),
-        "take": lambda: lane.take(holder, most_items=1),
+        "take": lambda: lane.take(holder, max_items=1),
         "settle": lambda: lane.journal.settle(holder, batch),
-        "settle and take": lambda: lane.journal.settle_and_take(holder, batch, most_items=1, most_bytes=100),
+        "settle and take": lambda: lane.journal.settle_and_take(holder, batch, max_items=1, max_bytes=100),
         "renew": holder.lease.renew,
         "acquire": lambda: lane.journal.acquire(0),
         "release": lambda: lane.journal.release(holder),
@@ -137,7 +137,7 @@ def test_frozen_settle_is_not_made_twice(shaky: OneLane, fragile: RedisServer) -
     """The holder throws its answer away and takes again: it gets what is left, and nothing is lost."""
     shaky.append(b"1", b"2", b"3")
     holder = shaky.acquire()
-    batch = shaky.take(holder, most_items=1)
+    batch = shaky.take(holder, max_items=1)
     fragile.pause()
     try:
         fails(lambda: shaky.journal.settle(holder, batch), stored=None)

@@ -38,7 +38,7 @@ class TestSettle:
         """In the same step: a death behind it does not lose the count."""
         holder = five.acquire()
         five.journal.settle(holder, five.take(holder).head(2), late=True)
-        taken = five.journal.settle_and_take(holder, five.take(holder), late=True, most_items=10, most_bytes=1000)
+        taken = five.journal.settle_and_take(holder, five.take(holder), late=True, max_items=10, max_bytes=1000)
         assert taken.batch is None
         assert five.now.counts == {"settled": 5, "resent_after_window": 5}
 
@@ -65,18 +65,18 @@ class TestSettle:
     def test_the_end_of_the_marked_ends_the_marker(self, five: OneLane) -> None:
         """What comes next was never sent."""
         holder = five.acquire()
-        five.journal.settle(holder, five.take(holder, most_items=4))
+        five.journal.settle(holder, five.take(holder, max_items=4))
         assert five.state("marker") is None
         assert not five.take(holder).resent
 
     def test_settle_and_take_are_one_round_trip(self, five: OneLane) -> None:
         """And the take sees what the settle left."""
         holder = five.acquire()
-        batch = five.take(holder, most_items=2)
+        batch = five.take(holder, max_items=2)
         sent: list[int] = []
         run = five.journal.link.run
         five.journal.link.run = lambda *args, **options: sent.append(1) or run(*args, **options)
-        taken = five.journal.settle_and_take(holder, batch, most_items=2, most_bytes=1000)
+        taken = five.journal.settle_and_take(holder, batch, max_items=2, max_bytes=1000)
         assert len(sent) == 1
         assert bodies_of(taken.batch) == [b"3", b"4"]
         assert taken.batch.depth == 3
@@ -86,7 +86,7 @@ class TestSettle:
     def test_without_exactly_its_marker_nothing_leaves(self, five: OneLane, what: str, how: str) -> None:
         """A failover lost it, or what came after it: nothing is deleted, and the holder takes again."""
         holder = five.acquire()
-        batch = five.take(holder, most_items=2)
+        batch = five.take(holder, max_items=2)
         match how:
             case "lost":
                 five.client.hdel(f"{five.base}:state", "marker")
@@ -102,7 +102,7 @@ class TestSettle:
             "hold": lambda: five.journal.hold(holder, batch, retry_in_s=0),
             "bury": lambda: five.journal.bury(holder, batch, DeadLetterFields("refused")),
             "unmark": lambda: five.journal.unmark(holder, batch),
-            "settle and take": lambda: five.journal.settle_and_take(holder, batch, most_items=2, most_bytes=1000),
+            "settle and take": lambda: five.journal.settle_and_take(holder, batch, max_items=2, max_bytes=1000),
         }
         with pytest.raises(MarkerChanged):
             calls[what]()
@@ -123,7 +123,7 @@ class TestSettle:
         assert lane.taken(holder).batch is None
         lane.append(b"3")
         own = lane.acquire("a")
-        lane.journal.settle(own, lane.take(own, most_items=1))
+        lane.journal.settle(own, lane.take(own, max_items=1))
         assert lane.now.holds["a"].depth == 1
         assert lane.now.counts == {"settled": 2, "stuck": 1}
         lane.journal.settle(own, lane.take(own))
@@ -144,7 +144,7 @@ class TestSettle:
         holder = lane.acquire()
         left: list[set[str]] = []
         for count in (8, 1, 10, 9, 1):  # to the index 10, 11, the end of the second entry but two, its end, one more
-            lane.journal.settle(holder, lane.take(holder, most_items=count))
+            lane.journal.settle(holder, lane.take(holder, max_items=count))
             left.append({name.decode() for name in lane.client.hkeys(f"{lane.base}:gone")})
         assert left[0] == {"5-9:10", "5-10:0", "5-10:11", "10-0:0", "10-0:1"}
         assert left[1] == {"5-10:0", "5-10:11", "10-0:0", "10-0:1"}
@@ -269,7 +269,7 @@ class TestUnmark:
     def test_what_was_certainly_not_sent_is_new_again(self, five: OneLane) -> None:
         """With whatever has come since; nothing has left."""
         holder = five.acquire()
-        batch = five.take(holder, most_items=2)
+        batch = five.take(holder, max_items=2)
         five.journal.unmark(holder, batch)
         assert five.state("marker") is None
         again = five.take(holder)

@@ -47,7 +47,7 @@ class TestReading:
             lane.append(body)
         holder = lane.acquire()
         lane.client.config_resetstat()
-        batch = lane.take(holder, most_items=8)
+        batch = lane.take(holder, max_items=8)
         assert lane.client.info("commandstats")["cmdstat_xrange"]["calls"] == 1, "no more than is needed"
         lane.journal.unmark(holder, batch)
         lane.client.config_resetstat()
@@ -76,7 +76,7 @@ class TestCuts:
         bodies = numbers(5)
         for pack in [bodies] if packed else [[body] for body in bodies]:
             lane.append(*pack)
-        batch = lane.take(lane.acquire(), most_items=5 + more)
+        batch = lane.take(lane.acquire(), max_items=5 + more)
         assert bodies_of(batch) == bodies[: min(5, 5 + more)]
 
     @pytest.mark.parametrize("packed", [True, False], ids=["one pack", "an entry each"])
@@ -86,7 +86,7 @@ class TestCuts:
         bodies = numbers(5)
         for pack in [bodies] if packed else [[body] for body in bodies]:
             lane.append(*pack)
-        batch = lane.take(lane.acquire(), most_bytes=14 + more)
+        batch = lane.take(lane.acquire(), max_bytes=14 + more)
         assert bodies_of(batch) == bodies[:count]
         assert len(batch.body) - len(b'{"batch":[]}') <= 14 + more
 
@@ -95,15 +95,15 @@ class TestCuts:
         lane.append(*numbers(2))
         lane.append(*numbers(2, start=2))
         holder = lane.acquire()
-        assert lane.take(holder, most_bytes=4 * 4 + 3).count == 4
-        assert lane.take(holder, most_bytes=4 * 4 + 2).count == 3
+        assert lane.take(holder, max_bytes=4 * 4 + 3).count == 4
+        assert lane.take(holder, max_bytes=4 * 4 + 2).count == 3
 
     def test_a_batch_that_ends_with_its_entry_is_marked_to_there(self, lane: OneLane) -> None:
         """Not to the next one's beginning, which is the same place under another name: its settle ends the marker."""
         lane.append(*numbers(2))
         lane.append(*numbers(2, start=2))
         holder = lane.acquire()
-        batch = lane.take(holder, most_bytes=4 * 2 + 3)
+        batch = lane.take(holder, max_bytes=4 * 2 + 3)
         [(entry, _), _] = lane.client.xrange(f"{lane.base}:stream")
         assert batch.marker == b"%d %s 2" % (batch.first_ms, entry)
         lane.journal.settle(holder, batch)
@@ -115,7 +115,7 @@ class TestCuts:
         lane.append(b"z" * 50)
         holder = lane.acquire()
         for body in (b"x" * 50, b"y", b"z" * 50):
-            batch = lane.take(holder, most_bytes=10)
+            batch = lane.take(holder, max_bytes=10)
             assert bodies_of(batch) == [body]
             lane.journal.settle(holder, batch)
 
@@ -126,7 +126,7 @@ class TestCuts:
             lane.append(*bodies[at : at + 5])
         holder = lane.acquire()
         for at in range(0, 15, 3):
-            batch = lane.take(holder, most_items=3)
+            batch = lane.take(holder, max_items=3)
             assert bodies_of(batch) == bodies[at : at + 3]
             assert batch.body == b'{"batch":[' + b",".join(bodies[at : at + 3]) + b"]}"
             assert batch.depth == 15 - at
@@ -139,9 +139,9 @@ class TestCuts:
         lane.append(*bodies[:6])
         lane.append(*bodies[6:])
         holder = lane.acquire()
-        first = lane.take(holder, most_items=8)
+        first = lane.take(holder, max_items=8)
         for most, count in [(1, 1), (4, 4), (7, 7), (8, 8), (9, 8), (100, 8)]:
-            batch = lane.take(holder, most_items=most)
+            batch = lane.take(holder, max_items=most)
             assert bodies_of(batch) == bodies[:count]
             assert batch.marker == first.marker
             assert batch.resent
@@ -159,7 +159,7 @@ class TestMarker:
     def test_it_says_how_far_and_since_when(self, lane: OneLane) -> None:
         """First attempt, entry and index behind the last item."""
         lane.append(*numbers(5))
-        batch = lane.take(lane.acquire(), most_items=3)
+        batch = lane.take(lane.acquire(), max_items=3)
         [(entry, _)] = lane.client.xrange(f"{lane.base}:stream")
         assert batch.marker == b"%d %s 3" % (batch.first_ms, entry)
         assert lane.state("marker") == batch.marker
@@ -168,7 +168,7 @@ class TestMarker:
         """Exactly what the dead one may have sent."""
         lane.append(*numbers(4))
         dead = lane.acquire()
-        first = lane.take(dead, most_items=2)
+        first = lane.take(dead, max_items=2)
         lane.expire_lease(dead)
         batch = lane.take(lane.acquire())
         assert bodies_of(batch) == bodies_of(first)
@@ -314,7 +314,7 @@ class TestKeyedPacks:
         items = [Item("a", b"1"), Item("b", b"22", PAST), Item("c", b"333", FUTURE), Item("a", b"4444")]
         lane.producer.append([KeyedItem(item, f"k{n}", "f") for n, item in enumerate(items)])
         holder = lane.acquire()
-        assert bodies_of(lane.take(holder, most_items=2)) == [b"1", b"333"]
+        assert bodies_of(lane.take(holder, max_items=2)) == [b"1", b"333"]
         lane.journal.hold(holder, lane.take(holder), retry_in_s=0)
         batch = lane.take(holder)
         assert bodies_of(batch) == [b"333"]

@@ -106,10 +106,10 @@ class TestHeldChannels:
         """What is behind the thousand may have been sent as well; and the marker tells that items of it have left."""
         lane.append_to(*[("a", body) for body in numbers(count)], ("b", b"last"))
         holder = lane.acquire()
-        first = lane.take(holder, most_items=5000)
+        first = lane.take(holder, max_items=5000)
         lane.client.zadd(f"{lane.base}:holds", {"a": 0})
         holder.held.add("a")
-        batch = lane.take(holder, most_items=5000)
+        batch = lane.take(holder, max_items=5000)
         assert (bodies_of(batch), batch.resent, batch.first_ms) == ([b"last"], True, first.first_ms)
         assert batch.marker == first.marker + b" %d" % (1 if count == 1000 else 2)
         assert len({one.clock for one in lane.now.holds["a"].items}) == 1
@@ -120,11 +120,11 @@ class TestHeldChannels:
         """It has the items again, before the batch that was taken behind them: settling that would trim them."""
         lane.append_to(*[("a", body) for body in numbers(1000)], ("b", b"last"))
         holder = lane.acquire()
-        lane.take(holder, most_items=5000)
+        lane.take(holder, max_items=5000)
         lane.client.zadd(f"{lane.base}:holds", {"a": 0})
         holder.held.add("a")
         kept = lane.everything()
-        batch = lane.take(holder, most_items=5000)
+        batch = lane.take(holder, max_items=5000)
         lane.client.delete(*lane.client.scan_iter())
         for key, value in kept.items():
             lane.client.restore(key, 0, value)
@@ -162,7 +162,7 @@ class TestHeldChannels:
         """With the time of their first attempt; what was never sent, apart from it."""
         lane.append_to(("a", b"1"), ("a", b"2"))
         holder = lane.acquire()
-        first_ms = lane.take(holder, most_items=1).first_ms
+        first_ms = lane.take(holder, max_items=1).first_ms
         lane.hold_first(holder)
         lane.append_to(("a", b"3"))
         lane.taken(holder)

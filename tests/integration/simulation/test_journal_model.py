@@ -198,8 +198,8 @@ class Pair:
     def act(self, drain: Drain, what: str) -> None:
         # Between the two the journal counts a pack whose first items have left as if they had not: no harm.
         limits = {
-            "most_items": self.random.choice([1, 2, 5, 100]),
-            "most_bytes": self.random.choice([1, 10_000]),
+            "max_items": self.random.choice([1, 2, 5, 100]),
+            "max_bytes": self.random.choice([1, 10_000]),
         }
         real_batch, model_batch = drain.real_batch, drain.model_batch
         match what:

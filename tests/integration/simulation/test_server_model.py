@@ -82,7 +82,7 @@ EXCHANGES: dict[str, tuple[list[Step], str]] = {
 class Modelled:
     """The model, alone with one client."""
 
-    most_items: int | None = None
+    max_items: int | None = None
     seen: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
 
@@ -93,7 +93,7 @@ class Modelled:
             self.time.at,
             lambda item, request: self.seen.append(self.names[item.number]),
             ttl_s=TTL_S,
-            most_items=self.most_items,
+            max_items=self.max_items,
         )
         self.payloads: dict[int, str] = {}
 
@@ -148,7 +148,7 @@ def real_items(names: Sequence[str], channel: str, run: str) -> list[bytes]:
 def test_exchange_goes_as_with_the_real_server(server: SockudoServer, name: str) -> None:
     """One exchange of the table, with both."""
     steps, seen = EXCHANGES[name]
-    run, modelled = uuid.uuid4().hex, Modelled(most_items=5)
+    run, modelled = uuid.uuid4().hex, Modelled(max_items=5)
     channel = f"c-{run}"
     real_seen: list[str] = []
     subscriber = Subscriber(server.ws_url(), channel)

@@ -117,14 +117,14 @@ def live_in(client: redis.Redis) -> None:
     publish.delay(HELD, "n", "held")
     holder = journal.acquire(0)
     assert holder is not None
-    batch = journal.take(holder, most_items=1, most_bytes=10**6).batch
+    batch = journal.take(holder, max_items=1, max_bytes=10**6).batch
     assert batch is not None
     journal.bury(holder, batch, DeadLetterFields("refused", "words", 1, 7, maybe_delivered=True))
-    batch = journal.take(holder, most_items=1, most_bytes=10**6).batch
+    batch = journal.take(holder, max_items=1, max_bytes=10**6).batch
     assert batch is not None
     journal.hold(holder, batch, retry_in_s=0.0)
     publish.delay(CHANNELS[0], "n", "sent", key="the-key")
-    assert journal.take(holder, most_items=5, most_bytes=10**6).batch is not None  # marked
+    assert journal.take(holder, max_items=5, max_bytes=10**6).batch is not None  # marked
     for n in range(3):
         publish.delay(CHANNELS[0], "n", n)
     journal.hand_over(holder)

@@ -33,14 +33,14 @@ def published(wire):
 class Limited:
     """A server with limits of its own, that answers item by item and fails where a test makes it."""
 
-    def __init__(self, most=None, most_bytes=None, fail_at=None, error=(500, {})):
-        self.most, self.most_bytes, self.fail_at, self.error = most, most_bytes, fail_at, error
+    def __init__(self, most=None, max_bytes=None, fail_at=None, error=(500, {})):
+        self.most, self.max_bytes, self.fail_at, self.error = most, max_bytes, fail_at, error
         self.seen = 0
 
     def __call__(self, sent):
         items = sent.json()["batch"]
         sent.accepted = False
-        if self.most_bytes is not None and len(sent.body) > self.most_bytes:
+        if self.max_bytes is not None and len(sent.body) > self.max_bytes:
             return 413, "length limit exceeded"
         if self.most is not None and len(items) > self.most:
             complaint = f"Batch size ({len(items)}) exceeds limit ({self.most})"
@@ -135,7 +135,7 @@ def test_split_learns_the_limit_of_the_app():
 def test_split_learns_from_a_proxy_that_takes_less():
     """413 names no number: half as many, until it fits."""
     with wired() as wire:
-        wire.answer = Limited(most_bytes=2000)
+        wire.answer = Limited(max_bytes=2000)
         wire.client.trigger_batch(events(200), split=True)
         assert published(wire) == [str(number) for number in range(200)]
         assert sizes(wire)[:4] == [200, 100, 50, 25]
@@ -145,7 +145,7 @@ def test_one_event_too_large_for_a_proxy():
     """Cannot be split any further: what came before it is out."""
     given = [*events(3), ("c", "e", "x" * 9000), *events(3)]
     with wired() as wire:
-        wire.answer = Limited(most_bytes=5000)
+        wire.answer = Limited(max_bytes=5000)
         with pytest.raises(PayloadTooLarge) as caught:
             wire.client.trigger_batch(given, split=True)
         assert (caught.value.sent, caught.value.accepted, caught.value.doubtful) == (False, 3, range(3, 3))
@@ -185,19 +185,19 @@ def test_a_bad_event_is_found_before_the_first_part():
 
 
 @given(st.lists(st.integers(0, 400), max_size=60), st.integers(1, 9), st.integers(40, 900))
-def test_parts_are_a_cut_of_the_batch(lengths, most, most_bytes):
+def test_parts_are_a_cut_of_the_batch(lengths, most, max_bytes):
     """Whatever the limits: every event once, in order, in parts as large as they may be."""
     given = [("c", "e", f"{index}:" + "x" * length) for index, length in enumerate(lengths)]
-    with wired(max_batch_events=most, max_batch_bytes=most_bytes) as wire:
+    with wired(max_batch_events=most, max_batch_bytes=max_bytes) as wire:
         wire.client.trigger_batch(given, split=True)
         bodies = [sent.json()["batch"] for sent in wire.sent]
         assert [item["data"] for body in bodies for item in body] == [data for _, _, data in given]
         for body, sent in zip(bodies, wire.sent, strict=True):
             assert len(body) <= most
-            assert len(sent.body) <= most_bytes or len(body) == 1
+            assert len(sent.body) <= max_bytes or len(body) == 1
         for first, second, sent in zip(bodies, bodies[1:], wire.sent, strict=False):
             item = len(json.dumps(second[0], separators=(",", ":")))
-            assert len(first) == most or len(sent.body) + 1 + item > most_bytes
+            assert len(first) == most or len(sent.body) + 1 + item > max_bytes
 
 
 def test_what_the_caller_gave_is_left_alone():

@@ -132,8 +132,8 @@ class ServerModel:
     now: Callable[[], float]
     pass_time: Callable[[float], None] = lambda seconds: None
     ttl_s: float = 120.0
-    most_items: int | None = None
-    most_bytes: int | None = None
+    max_items: int | None = None
+    max_bytes: int | None = None
     poison: set[str] = field(default_factory=set)
     foreign: set[str] = field(default_factory=set)
     oversized: set[str] = field(default_factory=set)
@@ -196,10 +196,10 @@ class ServerModel:
         return [message_id for name, message_id in self.delivered if name == channel]
 
     def _process(self, items: list[dict[str, str]], size: int, cut_after: int | None) -> Reply:
-        if self.most_bytes is not None and size > self.most_bytes:
+        if self.max_bytes is not None and size > self.max_bytes:
             return BODY_TOO_LARGE
-        if self.most_items is not None and len(items) > self.most_items:
-            return batch_too_large(len(items), self.most_items)
+        if self.max_items is not None and len(items) > self.max_items:
+            return batch_too_large(len(items), self.max_items)
         for number, one in enumerate(items):
             message_id, place = one["message_id"], (one["channel"], one["message_id"])
             if message_id in self.poison:

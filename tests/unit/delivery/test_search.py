@@ -220,8 +220,8 @@ def situations(draw: st.DrawFn) -> Loop:
         poison=draw(some),
         foreign=draw(some),
         oversized=draw(some),
-        most_items=draw(st.none() | st.integers(1, 80)),
-        most_bytes=draw(st.none() | st.integers(200, 6000)),
+        max_items=draw(st.none() | st.integers(1, 80)),
+        max_bytes=draw(st.none() | st.integers(200, 6000)),
         dies_above=draw(st.none() | st.none() | st.integers(1, 70)),
         faults=draw(st.lists(FAULTS, max_size=8)),
     )
@@ -450,11 +450,11 @@ def test_server_that_dies_of_large_requests_gets_small_ones() -> None:
 
 def test_learned_limit_needs_one_refusal() -> None:
     """A named limit is obeyed at once, an unnamed one is found by halving."""
-    loop = loop_of(numbered(400), most_items=50)
+    loop = loop_of(numbered(400), max_items=50)
     loop.run()
     assert [count for _, count, _ in loop.steps] == [400] + [50] * 8
 
-    loop = loop_of(numbered(400), most_bytes=5000)
+    loop = loop_of(numbered(400), max_bytes=5000)
     loop.run()
     assert sum(outcome is Outcome.TOO_LARGE for outcome, _, _ in loop.steps) <= 4
     assert len(loop.server.delivered) == 400
