@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[RedisServer]:
     """A broker apart from the journal, for this test alone."""
-    with RedisServer(tmp_path / "broker") as server:
+    with RedisServer(tmp_path / "broker", password="") as server:
         yield server
 
 
