@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...publishing.call import PublishCall
-from ..relay import MAX_ROWS, Relayed
+from ..relay import MAX_ROWS, ParkedRow, Relayed
 from ..row import build_rows
 
-__all__ = ["add", "relay"]
+__all__ = ["add", "parked", "relay"]
 
 
 def add(
@@ -50,3 +50,11 @@ def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Ev
     from .table import relay as relay_table
 
     return relay_table(using, batch=batch, stop=stop)
+
+
+def parked(*, using: str | None = None, limit: int = 100) -> list[ParkedRow]:
+    """The first ``limit`` rows by id that can never be appended, with their reasons. No relay tries them again."""
+    from .models import OutboxRow
+
+    rows = OutboxRow.objects.using(using).filter(parked__isnull=False).order_by("id")[:limit]
+    return [ParkedRow(*columns) for columns in rows.values_list("id", "app", "channel", "message_id", "parked")]
