@@ -29,14 +29,12 @@ from urllib.parse import quote
 import redis
 import yaml
 
+from scripts.stack_secrets import SECRETS, application_environment, make_secrets
 from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.dev.embedded import ChildProcess, PartMissing, find_redis_server, find_sockudo, free_ports
 from sockudo_publisher.dev.embedded.private import write_private
 
 ROOT = Path(__file__).resolve().parent.parent
-
-#: Where compose mounts the files of `secrets`.
-SECRETS = "/run/secrets"
 
 
 @dataclass(frozen=True)
@@ -127,25 +125,6 @@ def worker_environment(composed: Mapping[str, Any], secrets: Path) -> dict[str, 
     """The worker's composed environment, with the secrets' files where they lie here."""
     environment: dict[str, str] = composed["worker"]["environment"]
     return {name: value.replace(SECRETS, str(secrets)) for name, value in environment.items()}
-
-
-def application_environment(worker: Mapping[str, str]) -> dict[str, str]:
-    """The worker's settings for programs of this machine: each secret itself instead of its file."""
-    return {
-        name.removesuffix("_FILE"): Path(value).read_text().strip() if name.endswith("_FILE") else value
-        for name, value in worker.items()
-    }
-
-
-def make_secrets(directory: Path, ports: Ports, app: str) -> None:
-    """What worker/make-secrets makes, with addresses."""
-    command = ["sh", str(ROOT / "worker" / "make-secrets"), str(directory)]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "SOCKUDO_APP_ID": app})
-    for file in directory.iterdir():
-        text = addressed(file.read_text(), ports)
-        # Private, though containers need more: here all run as one user.
-        file.unlink()
-        write_private(file, text)
 
 
 @dataclass(frozen=True)
@@ -257,7 +236,7 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
         ports = Ports(*free_ports(4))
         app = composed["sockudo"]["environment"]["SOCKUDO_APP_ID"]
         secrets = directory / "secrets"
-        make_secrets(secrets, ports, app)
+        make_secrets(secrets, app, lambda text: addressed(text, ports))
         settings = worker_environment(composed, secrets)
         environment = application_environment(settings)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import stack
+from scripts import stack, stack_secrets
 
 pytestmark = pytest.mark.unit
 
@@ -91,8 +91,8 @@ def test_the_worker_has_the_composed_environment(composed, tmp_path):
 
 def test_secrets_are_made_as_for_compose(composed, tmp_path):
     """By the same script, with addresses of this machine; an application gets the texts instead of the files."""
-    stack.make_secrets(tmp_path / "secrets", PORTS, "app")
-    settings = stack.application_environment(stack.worker_environment(composed, tmp_path / "secrets"))
+    stack_secrets.make_secrets(tmp_path / "secrets", "app", lambda text: stack.addressed(text, PORTS))
+    settings = stack_secrets.application_environment(stack.worker_environment(composed, tmp_path / "secrets"))
     assert settings["SOCKUDO_URL"].endswith("@127.0.0.1:1004/apps/app")
     assert settings["SOCKUDO_REDIS_URL"].endswith("@127.0.0.1:1001/0")
     assert not [name for name in settings if name.endswith("_FILE")]
