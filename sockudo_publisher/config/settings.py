@@ -30,6 +30,7 @@ __all__ = [
     "configure",
     "get_settings",
     "on_configure",
+    "reload_settings",
     "use_project_settings",
 ]
 
@@ -230,6 +231,14 @@ def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> 
         raise TypeError("configure() takes Settings or fields by name, not both")
     else:
         _replace(settings)
+
+
+def reload_settings() -> None:
+    """Drop the settings and all objects made of them; the next use reads the project and the environment again.
+
+    What :func:`configure` was given stays. A recorder calls it when it begins and ends.
+    """
+    _replace(_source.given)
 
 
 def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:
