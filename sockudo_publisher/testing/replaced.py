@@ -122,6 +122,7 @@ def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
     replacements.replace(Producer, "schedule_once", lambda _: lambda self, items: recorder.schedule(self, items))
     replacements.replace(Producer, "now_ms", lambda _: lambda _self: recorder.now_ms())
     replacements.replace(publish, "bounded_send", send)
+    replacements.replace(publish, "countdown_result", lambda _: lambda result: result)
     replacements.replace(AppendTask, "apply_async", send_append)
     replacements.replace(Calls, "call", call)
 
