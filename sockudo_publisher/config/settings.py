@@ -8,8 +8,9 @@ values are never echoed, because several of them hold secrets. Imports the error
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping
-from dataclasses import InitVar, dataclass, field, fields
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -31,6 +32,7 @@ __all__ = [
     "get_settings",
     "on_configure",
     "reload_settings",
+    "temporary_settings",
     "use_project_settings",
 ]
 
@@ -239,6 +241,20 @@ def reload_settings() -> None:
     What :func:`configure` was given stays. A recorder calls it when it begins and ends.
     """
     _replace(_source.given)
+
+
+@contextmanager
+def temporary_settings(**fields: Unpack[Fields]) -> Iterator[None]:
+    """``configure()`` for a block: these fields, over those that are given now. For servers of tests."""
+    before = _source.given
+    if isinstance(before, Settings):
+        configure(replace(before, **fields))
+    else:
+        configure(**{**before, **fields})  # type: ignore[typeddict-item]
+    try:
+        yield
+    finally:
+        _replace(before)
 
 
 def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:

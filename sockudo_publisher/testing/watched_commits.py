@@ -79,6 +79,7 @@ class WatchedCommits:
 
     def _watch(self, connection: Any) -> None:
         from sqlalchemy import event
+        from sqlalchemy.sql.elements import SavepointClause
 
         pending = PendingRows()
         # The connection is kept: another one may get the same id.
@@ -92,12 +93,17 @@ class WatchedCommits:
         def drop(*_: Any) -> None:
             pending.take()
 
+        def begin_savepoint(_connection: Any, clause: Any, *_: Any) -> None:
+            # The event `savepoint` comes before the savepoint has a name.
+            if isinstance(clause, SavepointClause):
+                pending.begin_savepoint(clause.ident)
+
         for name, listener in (
             ("commit", record),
             ("commit_twophase", lambda _connection, _xid, _is_prepared: record()),
             ("rollback", drop),
             ("rollback_twophase", lambda _connection, _xid, _is_prepared: drop()),
-            ("savepoint", lambda _connection, name: pending.begin_savepoint(name)),
+            ("before_execute", begin_savepoint),
             ("rollback_savepoint", lambda _connection, name, _context: pending.roll_back_to(name)),
         ):
             event.listen(connection, name, listener)

@@ -1,0 +1,88 @@
+"""The server of the fixtures ``sockudo_server`` and ``sockudo_stack``, whichever form the embedded one has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from ..dev import devserver
+from ..dev.embedded import DevServer, SockudoApp
+
+__all__ = ["APP", "TestServer", "require_extra"]
+
+#: The app of the fixtures.
+APP = SockudoApp(id="test-app", key="test-key", secret="test-secret")
+
+#: What the fixtures with a server import, and its package.
+_EXTRA = ("starlette", "uvicorn", "websockets")
+
+
+def require_extra(fixture: str) -> None:
+    """Raise :class:`ModuleNotFoundError` that says what to install."""
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        raise ModuleNotFoundError(
+            f"{fixture} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[testing]'"
+        )
+
+
+class TestServer:
+    """The embedded Sockudo. What is not named here is the server's own: ``faults``, ``events``, ``restart()``."""
+
+    __test__ = False  # no class of tests for pytest
+
+    def __init__(self, directory: Path, apps: Sequence[SockudoApp] = (APP,)) -> None:
+        in_this_process: Any = getattr(devserver, "DevServer", None)
+        self._server: Any = DevServer(directory, apps) if in_this_process is None else in_this_process(apps)
+        self._apps = apps
+        self._server.start()
+
+    @property
+    def url(self) -> str:
+        """The first app's ``SOCKUDO_URL``."""
+        return str(self._server.url_of(self._apps[0]))
+
+    @property
+    def app_id(self) -> str:
+        """The first app's id."""
+        return self._apps[0].id
+
+    @property
+    def key(self) -> str:
+        """The first app's key, which subscribers name."""
+        return self._apps[0].key
+
+    @property
+    def secret(self) -> str:
+        """The first app's secret."""
+        return self._apps[0].secret
+
+    def url_of(self, app: SockudoApp) -> str:
+        """An app's ``SOCKUDO_URL``."""
+        return str(self._server.url_of(app))
+
+    def ws_url(self) -> str:
+        """Where subscribers of the first app connect."""
+        return str(self._server.ws_url(self.key))
+
+    def empty(self) -> None:
+        """Forget ids, events and faults: the next test finds a new server."""
+        if hasattr(self._server, "faults"):
+            self._server.clear()
+            self._server.faults.forget_ids()
+        else:
+            self._server.restart()
+
+    def stop(self) -> None:
+        """End it."""
+        self._server.stop()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._server, name)
+
+    def __repr__(self) -> str:
+        return f"<TestServer port={self._server.port}>"
