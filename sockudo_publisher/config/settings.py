@@ -250,7 +250,7 @@ def temporary_settings(**fields: Unpack[Fields]) -> Iterator[None]:
     if isinstance(before, Settings):
         configure(replace(before, **fields))
     else:
-        configure(**{**before, **fields})  # type: ignore[typeddict-item]
+        configure(**{**before, **fields})
     try:
         yield
     finally:

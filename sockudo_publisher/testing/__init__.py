@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..dev.embedded import DevServer
     from .capture import capture_published
     from .event import PublishedEvent
-    from .published import Published
+    from .recorded import Published
     from .recorder import ForkedProcess
     from .subscriber import AsyncSubscriber, ReceivedEvent, Subscriber
     from .webhook import sign_webhook
@@ -33,7 +33,7 @@ __all__ = [
 _LAZY = {
     "AsyncSubscriber": ".subscriber",
     "ForkedProcess": ".recorder",
-    "Published": ".published",
+    "Published": ".recorded",
     "PublishedEvent": ".event",
     "ReceivedEvent": ".subscriber",
     "Subscriber": ".subscriber",

@@ -27,7 +27,7 @@ def only_recorder(where: str) -> Iterator[None]:
     """Raise :class:`RuntimeError` under another recorder: each event would be recorded by one of them alone."""
     if _recorder:
         raise RuntimeError(
-            f"a recorder is there already, since {_recorder[0]}: use that one "
+            f"a recorder is there already, begun at {_recorder[0]}: use that one "
             "(the fixture `published` is one; so is each capture_published())"
         )
     _recorder.append(where)

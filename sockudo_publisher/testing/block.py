@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from . import active
-from .replaced import Method, Replacements
+from .replaced import Method, Replacements, use_dummies
 
 __all__ = ["Block", "is_loopback"]
 
@@ -35,6 +35,7 @@ class Block:
         from ..tasks import publish
         from ..wiring import broker, doorbell
 
+        use_dummies(self._replacements)  # or a test would fail for a missing setting
         replace = self._replacements.replace
         for owner, name in ((Producer, "append"), (Producer, "schedule_once"), (Producer, "now_ms")):
             replace(owner, name, self._closed)
@@ -71,8 +72,8 @@ class Block:
         def check(*args: Any, **kwargs: Any) -> Any:
             if not active.is_allowed():
                 self._fail(
-                    "this test publishes, or calls Sockudo, outside of a fixture (sockudo_block): name `published` or a server's "
-                    "fixture as an argument of the test, or use capture_published()"
+                    "this test publishes, or calls Sockudo, outside of a fixture (sockudo_block): name `published` or "
+                    "a server's fixture as an argument of the test, or use capture_published()"
                 )
             return original(*args, **kwargs)
 

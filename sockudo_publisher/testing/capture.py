@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..config.settings import reload_settings
 from . import active
-from .published import Published
+from .recorded import Published
 from .recorder import Recorder
 from .replaced import replace_journal
 
@@ -34,9 +34,11 @@ class capture_published:  # noqa: N801 -- used as a function, as unittest.mock's
     def __init__(self, *, immediate_on_commit: bool = False) -> None:
         self._immediate_on_commit = immediate_on_commit
         self._ends: list[ExitStack] = []
+        #: Where it begins, for the error of a second recorder; by default the line of code.
+        self.where: str | None = None
 
     def __enter__(self) -> Published:
-        where = _place_of(sys._getframe(1))
+        where = self.where or _place_of(sys._getframe(1))
         with ExitStack() as ends:
             ends.enter_context(active.only_recorder(where))
             recorder = Recorder(immediate_on_commit=self._immediate_on_commit)
@@ -57,6 +59,7 @@ class capture_published:  # noqa: N801 -- used as a function, as unittest.mock's
         self.__exit__()
 
     def __call__(self, decorated: _Decorated) -> _Decorated:
+        """The function, or the class of tests, with a recorder of its own for each call."""
         if isinstance(decorated, type):
             for name, test in list(vars(decorated).items()):
                 if name.startswith("test") and inspect.isfunction(test):

@@ -41,7 +41,7 @@ _STATUS: dict[type[SockudoHTTPError], int] = {
 
 
 class Failure:
-    """One ordered failure. ``with published.fail(...):`` ends it with the block. ``raised``: how often it was raised."""
+    """One ordered failure. ``with published.fail(...):`` ends it with the block. ``raised``: how often it was."""
 
     def __init__(self, error: SockudoError, times: int | None) -> None:
         self._error = error

@@ -27,6 +27,7 @@ class MessageProducer:
 
     def publish(self, body: Any, *, serializer: str | None = None, compression: str | None = None, **_: Any) -> None:
         """Serialize a message as production does."""
-        content = dumps(body, serializer=serializer)[2]
+        content = dumps(body, serializer=serializer)[2]  # type: ignore[no-untyped-call]
         if compression:
-            compress(content.encode() if isinstance(content, str) else content, compression)
+            raw = content.encode() if isinstance(content, str) else content
+            compress(raw, compression)  # type: ignore[no-untyped-call]

@@ -1,6 +1,6 @@
-"""The pytest plugin: fixtures and the option ``sockudo_block``. Loaded in every session that has this package installed.
+"""The pytest plugin: fixtures and the option ``sockudo_block``.
 
-So it imports pytest and the standard library alone; a fixture loads what it needs when a test uses it.
+Every session with this package installed loads it. So it imports pytest and the standard library alone; a fixture loads what it needs when a test uses it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from ..dev.embedded import SockudoServer
-    from .published import Published
+    from .recorded import Published
     from .server import TestServer
     from .stack import Stack
     from .subscriber import Subscriber
@@ -26,7 +26,9 @@ MARKER = "sockudo"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the ini options."""
-    parser.addini(BLOCK, "fail tests that publish outside of a fixture of sockudo-publisher", type="bool", default=False)
+    parser.addini(
+        BLOCK, "fail tests that publish outside of a fixture of sockudo-publisher", type="bool", default=False
+    )
     parser.addini(
         ALLOWED_HOSTS, "with sockudo_block: hosts beside this machine to which fixtures may connect", type="args"
     )
@@ -56,7 +58,9 @@ def published(request: pytest.FixtureRequest) -> Iterator[Published]:
     options = {} if mark is None else mark.kwargs
     if mark is not None and (mark.args or options.keys() - {"immediate_on_commit"}):
         raise pytest.UsageError(f"@pytest.mark.{MARKER}: takes immediate_on_commit=True or False, nothing else")
-    with capture_published(**options) as published:
+    capture = capture_published(**options)
+    capture.where = f"the fixture `published` of {request.node.nodeid}"
+    with capture as published:
         yield published
 
 
@@ -111,9 +115,7 @@ def sockudo_real(_sockudo_real: SockudoServer) -> Iterator[SockudoServer]:
 
 
 @pytest.fixture(scope="session")
-def _sockudo_stack(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Stack]:
+def _sockudo_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     from ..dev.embedded import PartMissing
     from .server import require_extra
 
@@ -135,7 +137,13 @@ def sockudo_stack(_sockudo_stack: Stack) -> Iterator[Stack]:
     They start with the first test that asks, and each test finds them empty. ``.server.faults`` for what goes wrong.
     """
     stack = _sockudo_stack
-    fields = {"redis_url": stack.redis_url, "broker_url": "", "namespace": "", "apps": stack.app_urls(), "lanes": stack.lanes}
+    fields = {
+        "redis_url": stack.redis_url,
+        "broker_url": "",
+        "namespace": "",
+        "apps": stack.app_urls(),
+        "lanes": stack.lanes,
+    }
     with _use_server("sockudo_stack", stack.url, **fields):
         yield stack
     stack.empty()
@@ -163,6 +171,7 @@ def _use_server(fixture: str, url: str, **fields: Any) -> Iterator[None]:
     from ..config.settings import get_settings, temporary_settings
     from .active import publishing_allowed
     from .replaced import DUMMY_MASTER_KEY
+    from .server import close_connections
 
     key = get_settings().encryption_master_key_base64 or DUMMY_MASTER_KEY
     with ExitStack() as ends:
@@ -171,4 +180,5 @@ def _use_server(fixture: str, url: str, **fields: Any) -> Iterator[None]:
         environment.setenv("SOCKUDO_URL", url)
         environment.delenv("SOCKUDO_URL_FILE", raising=False)
         ends.enter_context(temporary_settings(url=url, encryption_master_key_base64=key, **fields))
+        ends.callback(close_connections)
         yield

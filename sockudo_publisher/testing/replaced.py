@@ -16,8 +16,8 @@ from functools import wraps
 from importlib.util import find_spec
 from typing import Any
 
-from ..client.http import calls
 from ..client.http.calls import Calls
+from ..client.http.retries import CLIENTS, as_retries
 from ..client.sockudo import Sockudo
 from ..client.wire.encoding import Encoder
 from ..config.settings import Settings
@@ -36,7 +36,7 @@ from .message_producer import MessageProducer
 from .recorder import Recorder, current_call
 from .watched_commits import WatchedCommits
 
-__all__ = ["DUMMY_MASTER_KEY", "DUMMY_URL", "replace_journal"]
+__all__ = ["DUMMY_MASTER_KEY", "DUMMY_URL", "Method", "Replacements", "replace_journal", "use_dummies"]
 
 #: Where nothing is configured. No event leaves the process: the port is never used.
 DUMMY_URL = "http://recorder-key:recorder-secret@127.0.0.1:6001/apps/recorder"
@@ -76,7 +76,7 @@ def replace_journal(recorder: Recorder) -> Iterator[None]:
     try:
         _replace_ends(replacements, recorder)
         _replace_notes(replacements, recorder)
-        _replace_settings(replacements)
+        use_dummies(replacements)
         _replace_commits(replacements, recorder, commits)
         yield
     finally:
@@ -91,8 +91,14 @@ def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
 
         return record
 
+    def schedule(_: Method) -> Method:
+        def record(self: Producer, items: Any) -> bool:
+            return recorder.schedule(self, items)
+
+        return record
+
     def send(_: Method) -> Method:
-        def record(app: Any, send_with: Callable[[Any], Any]) -> Any:
+        def record(_app: Any, send_with: Callable[[Any], Any]) -> Any:
             recorder.check_process()
             recorder.failures.raise_next(is_of_calls=False)
             return send_with(MessageProducer())
@@ -112,14 +118,14 @@ def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
 
     def call(_: Method) -> Method:
         def record(self: Calls, method: str, suffix: str, **how: Any) -> dict[str, Any]:
-            if (retries := how.get("retries", calls.CLIENTS)) is not calls.CLIENTS:
-                calls.as_retries(retries)  # raises for a wrong one
+            if (retries := how.get("retries", CLIENTS)) is not CLIENTS:
+                as_retries(retries)  # raises for a wrong one
             return recorder.call(self, method, suffix, how.get("query"), how.get("body"))
 
         return record
 
     replacements.replace(Producer, "append", append)
-    replacements.replace(Producer, "schedule_once", lambda _: lambda self, items: recorder.schedule(self, items))
+    replacements.replace(Producer, "schedule_once", schedule)
     replacements.replace(Producer, "now_ms", lambda _: lambda _self: recorder.now_ms())
     replacements.replace(publish, "bounded_send", send)
     replacements.replace(publish, "countdown_result", lambda _: lambda result: result)
@@ -160,7 +166,9 @@ def _replace_notes(replacements: Replacements, recorder: Recorder) -> None:
     replacements.replace(bulk._Bulk, "add", _within(lambda *_: Call("publish_many")))
 
 
-def _replace_settings(replacements: Replacements) -> None:
+def use_dummies(replacements: Replacements) -> None:
+    """An app and a master key where nothing is configured."""
+
     def url_of(original: Method) -> Method:
         def find(self: Settings, app: str) -> Any:
             return original(self, app) if self.url or self.apps else DUMMY_URL

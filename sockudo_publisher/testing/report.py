@@ -46,7 +46,7 @@ class Expected:
 
     def wrong_fields(self, event: PublishedEvent) -> list[str]:
         """The other fields that differ."""
-        return [name for name, value in self.fields.items() if not value == getattr(event, name)]
+        return [name for name, value in self.fields.items() if value != getattr(event, name)]
 
     def has_data(self, event: PublishedEvent) -> bool:
         """Whether a subscriber gets the expected data: equal, or equal once it is encoded as the event was."""

@@ -9,8 +9,10 @@ from typing import Any
 
 from ..dev import devserver
 from ..dev.embedded import DevServer, SockudoApp
+from ..wiring import app as apps
+from ..wiring.doorbell import doorbell
 
-__all__ = ["APP", "TestServer", "require_extra"]
+__all__ = ["APP", "TestServer", "close_connections", "require_extra"]
 
 #: The app of the fixtures.
 APP = SockudoApp(id="test-app", key="test-key", secret="test-secret")
@@ -86,3 +88,14 @@ class TestServer:
 
     def __repr__(self) -> str:
         return f"<TestServer port={self._server.port}>"
+
+
+def close_connections() -> None:
+    """Close what this process has open to a server that ends: a test may take open sockets for an error."""
+    for app in list(apps._apps.values()):
+        for connection in app.producer._link._free:
+            connection.disconnect()
+        client = app.__dict__.get("_client")
+        if client is not None:
+            client.close()
+    doorbell._close()

@@ -1,4 +1,4 @@
-"""The parts of the fixture ``sockudo_stack``: a Redis, the embedded Sockudo and a worker, started once, emptied often."""
+"""The parts of the fixture ``sockudo_stack``: a Redis, the embedded Sockudo and a worker, started once."""
 
 from __future__ import annotations
 
@@ -129,4 +129,3 @@ class Stack:
         self.worker = WorkerProcess(env, args=["--without-mingle"], directory=self._directory / "worker")
         self._ends.callback(self.worker.kill)
         self.worker.start()
-

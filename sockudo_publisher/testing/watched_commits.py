@@ -1,4 +1,4 @@
-"""Records rows of an outbox when the transaction that inserted them commits: a rollback, also to a savepoint, drops them.
+"""Records rows of an outbox when their transaction commits; a rollback, also to a savepoint, drops them.
 
 Django says so itself (``transaction.on_commit``); SQLAlchemy by the events of the connection.
 """

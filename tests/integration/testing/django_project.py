@@ -1,5 +1,7 @@
 """A Django project of one module with tests of its own, run as `python -m tests.integration.testing.django_project`."""
 
+# ruff: noqa: PT009, PT027, SIM117, E402 -- tests as a Django project writes them
+
 from __future__ import annotations
 
 import sys
@@ -15,13 +17,13 @@ settings.configure(
 )
 django.setup()
 
-from django.db import transaction  # noqa: E402
-from django.test import TestCase, TransactionTestCase, override_settings  # noqa: E402
-from django.test.runner import DiscoverRunner  # noqa: E402
+from django.db import transaction
+from django.test import TestCase, TransactionTestCase, override_settings
+from django.test.runner import DiscoverRunner
 
-from sockudo_publisher import ConfigurationError, JournalUnavailable, publish  # noqa: E402
-from sockudo_publisher.outbox.django import add, relay  # noqa: E402
-from sockudo_publisher.testing import Published, capture_published  # noqa: E402
+from sockudo_publisher import ConfigurationError, JournalUnavailable, publish
+from sockudo_publisher.outbox.django import add, relay
+from sockudo_publisher.testing import Published, capture_published
 
 
 @capture_published()

@@ -156,7 +156,12 @@ def test_threads_are_recorded(published: Published) -> None:
 
 
 def test_nested_recorders_are_refused(published: Published) -> None:
-    with pytest.raises(RuntimeError, match=r"a recorder is there already, since .*:\d+"), capture_published():
+    with (
+        pytest.raises(
+            RuntimeError, match=r"a recorder is there already, begun at the fixture `published` of .*nested_recorders"
+        ),
+        capture_published(),
+    ):
         pass
     publish.delay("a", "e", 1)
     published.assert_one("a")

@@ -98,7 +98,7 @@ class Published:
     # -- orders ----------------------------------------------------------------------------------------
 
     def fail(self, error: Any, *, times: int | None = None) -> Failure:
-        """Let the next calls raise an error, all of them or ``times`` of them. Nothing is recorded by a call that fails.
+        """Let the next calls raise an error, all or ``times`` of them. A call that fails records nothing.
 
         ``JournalUnavailable``, ``BacklogFull``: what stores an event raises it. ``SockudoHTTPError``, one of its kinds,
         ``SockudoConnectionError``: direct calls raise it, after the retries that it would get. As a class or an
@@ -135,4 +135,3 @@ def _encode(data: Any) -> str:
     except ConfigurationError:  # no default app
         encoder = Encoder()
     return encoder.payload(data)
-
