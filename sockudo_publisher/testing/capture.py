@@ -22,6 +22,9 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 #: The argument that a decorated function may have.
 _ARGUMENT = "published"
 
+#: The attribute of a decorated function: its class gives it no second recorder.
+_MARK = "__has_sockudo_recorder__"
+
 
 class capture_published:  # noqa: N801 -- used as a function, as unittest.mock's `patch`
     """Record what is published in this process instead of storing and sending it: no Redis, no server.
@@ -62,7 +65,7 @@ class capture_published:  # noqa: N801 -- used as a function, as unittest.mock's
         """The function, or the class of tests, with a recorder of its own for each call."""
         if isinstance(decorated, type):
             for name, test in list(vars(decorated).items()):
-                if name.startswith("test") and inspect.isfunction(test):
+                if name.startswith("test") and inspect.isfunction(test) and not hasattr(test, _MARK):
                     setattr(decorated, name, self._wrapped(test))
             return decorated
         return self._wrapped(decorated)  # type: ignore[return-value]
@@ -92,6 +95,7 @@ class capture_published:  # noqa: N801 -- used as a function, as unittest.mock's
                     return function(*args, **with_recorder(kwargs, published))
 
             made = run
+        setattr(made, _MARK, True)
         if gets_recorder:  # pytest would look for a fixture
             signature = inspect.signature(function)
             rest = [one for name, one in signature.parameters.items() if name != _ARGUMENT]

@@ -1,6 +1,7 @@
 """The pytest plugin: fixtures and the option ``sockudo_block``.
 
-Every session with this package installed loads it. So it imports pytest and the standard library alone; a fixture loads what it needs when a test uses it.
+Every session with this package installed loads it. So it imports pytest and the standard library alone; a fixture loads
+what it needs when a test uses it.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -49,7 +49,8 @@ class Subscriber:
     """One connection to ``server`` with any number of channels, closed with its block.
 
     It signs for private and presence channels itself, with the app's secret; ``user`` is the member of presence
-    channels. ``master_key``: base64, to decrypt; by default that of the settings.
+    channels. ``authorize(channel, socket_id)`` asks your own endpoint instead, and returns its answer. ``master_key``:
+    base64, to decrypt; by default that of the settings.
 
     Raises :class:`SockudoConnectionError` without a server, and ``SubscriptionRefused``.
     """
@@ -59,6 +60,7 @@ class Subscriber:
         server: ServerLike,
         *channels: str,
         user: Mapping[str, Any] | None = None,
+        authorize: Callable[[str, str], Mapping[str, Any]] | None = None,
         master_key: str | None = None,
     ) -> None:
         from ..dev import subscriber  # the extra: websockets
@@ -68,6 +70,7 @@ class Subscriber:
                 master_key = get_settings().encryption_master_key_base64
         self._client = Sockudo.from_url(server.url, encryption_master_key_base64=master_key)
         self._user = {"user_id": "1"} if user is None else dict(user)
+        self._authorize = authorize
         self._waiting: list[ReceivedEvent] = []
         self._connection = subscriber.Subscriber(server.ws_url())
         try:
@@ -85,7 +88,9 @@ class Subscriber:
         """Subscribe, and wait until the server has confirmed each. Raises ``SubscriptionRefused``."""
         for channel in channels:
             auth: Mapping[str, Any] = {}
-            if channel.startswith("presence-"):
+            if self._authorize is not None and channel.startswith(("presence-", "private-")):
+                auth = self._authorize(channel, self.socket_id)
+            elif channel.startswith("presence-"):
                 auth = self._client.authenticate(channel, self.socket_id, self._user)
             elif channel.startswith("private-"):
                 auth = self._client.authenticate(channel, self.socket_id)

@@ -28,6 +28,10 @@ class TestDecoratedClass(unittest.TestCase):
         publish.delay("a", "e", 1)
         published.assert_one("a")
 
+    @capture_published(immediate_on_commit=True)
+    def test_with_its_own(self, published: Published) -> None:
+        assert published.immediate_on_commit
+
     def test_without_recorder(self) -> None:
         publish.delay("a", "e", 1)
 
