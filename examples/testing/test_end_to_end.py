@@ -8,7 +8,8 @@ from sockudo_publisher.testing import Subscriber
 pytest.importorskip("starlette", reason="pip install 'sockudo-publisher[testing]'")
 
 
-def test_a_subscriber_sees_what_is_shipped(sockudo_stack, sockudo_subscriber: Subscriber) -> None:
+@pytest.mark.usefixtures("sockudo_stack")
+def test_a_subscriber_sees_what_is_shipped(sockudo_subscriber: Subscriber) -> None:
     sockudo_subscriber.subscribe("orders")
     shop.ship(789, ["tea"])
     (event,) = sockudo_subscriber.wait_for("orders", "shipped")

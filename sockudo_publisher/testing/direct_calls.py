@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 from ..errors import error_for_status
 
-__all__ = ["Answers", "IdMemory", "Item", "read_publish"]
+__all__ = ["Answers", "IdMemory", "RequestItem", "read_publish"]
 
 #: Paths of the calls that publish.
 _EVENT, _BATCH = "/events", "/batch_events"
 _BATCH_HEAD = '{"batch":['
 
 
-class Item(NamedTuple):
+class RequestItem(NamedTuple):
     """One event of a request for one channel, and the bytes that the encoder made it of."""
 
     channel: str
@@ -29,21 +29,21 @@ class Item(NamedTuple):
     encoded: bytes
 
 
-def read_publish(method: str, path: str, body: bytes | None) -> tuple[list[Item], bool] | None:
+def read_publish(method: str, path: str, body: bytes | None) -> tuple[list[RequestItem], bool] | None:
     """The events of a request, and whether it is a batch; ``None`` for a request that publishes nothing. Pure."""
     if method != "POST" or body is None or path not in (_EVENT, _BATCH):
         return None
     if path == _EVENT:
         fields = json.loads(body)
-        return [Item(channel, fields, body) for channel in fields["channels"]], False
+        return [RequestItem(channel, fields, body) for channel in fields["channels"]], False
     return list(_batch_items(body.decode())), True
 
 
-def _batch_items(text: str) -> Iterator[Item]:
+def _batch_items(text: str) -> Iterator[RequestItem]:
     decoder, at = json.JSONDecoder(), len(_BATCH_HEAD)
     while text[at] != "]":
         fields, end = decoder.raw_decode(text, at)
-        yield Item(fields["channel"], fields, text[at:end].encode())
+        yield RequestItem(fields["channel"], fields, text[at:end].encode())
         at = end + (text[end] == ",")
 
 
@@ -53,7 +53,7 @@ class IdMemory:
     def __init__(self) -> None:
         self._known: dict[tuple[str, str, str], tuple[str, str]] = {}
 
-    def claim(self, app_id: str, item: Item) -> tuple[str, bool]:
+    def claim(self, app_id: str, item: RequestItem) -> tuple[str, bool]:
         """The receipt of an item, and whether it is a repeat. Raises :class:`BadRequest` as the server answers."""
         fields = item.fields
         extras = fields.get("extras") or {}

@@ -17,7 +17,7 @@ __all__ = ["CONFLICT", "Ledger"]
 CONFLICT = "key: used before on this channel with another payload (within SOCKUDO_KEY_TTL)"
 
 
-class _Record(NamedTuple):
+class _KnownKey(NamedTuple):
     """``is_appended``: else its event waits in a countdown message."""
 
     is_appended: bool
@@ -29,7 +29,7 @@ class Ledger:
     """The keys of one app."""
 
     def __init__(self) -> None:
-        self._records: dict[tuple[str, str], _Record] = {}
+        self._records: dict[tuple[str, str], _KnownKey] = {}
 
     def append(
         self, items: Sequence[KeyedItem], *, on_refusal: OnRefusal, now_ms: int, ttl_ms: int
@@ -41,7 +41,7 @@ class Ledger:
             place = item.channel, item.key
             known = self._find(place, now_ms)
             if place in fresh:
-                known = _Record(True, fresh[place][1].fingerprint, 0)
+                known = _KnownKey(True, fresh[place][1].fingerprint, 0)
             if known is not None and known.fingerprint != item.fingerprint:
                 refusal = IdempotencyConflict(CONFLICT, index=index)
                 if on_refusal is OnRefusal.STOP:
@@ -54,7 +54,7 @@ class Ledger:
             else:
                 fresh[place] = index, item
         for place, (_, item) in fresh.items():
-            self._records[place] = _Record(True, item.fingerprint, now_ms + ttl_ms)
+            self._records[place] = _KnownKey(True, item.fingerprint, now_ms + ttl_ms)
         done.count = len(fresh)
         return done, [index for index, _ in fresh.values()]
 
@@ -69,10 +69,10 @@ class Ledger:
             place = item.channel, item.key
             known = self._find(place, now_ms)
             if known is None or not known.is_appended:
-                self._records[place] = _Record(False, item.fingerprint, now_ms + ttl_ms)
+                self._records[place] = _KnownKey(False, item.fingerprint, now_ms + ttl_ms)
                 is_needed = True
         return is_needed
 
-    def _find(self, place: tuple[str, str], now_ms: int) -> _Record | None:
+    def _find(self, place: tuple[str, str], now_ms: int) -> _KnownKey | None:
         record = self._records.get(place)
         return record if record is not None and now_ms < record.until_ms else None

@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Declare the marker, and block publishing if the ini file says so."""
+    """Declare the marker, and block publishing if the ini file asks for it."""
     config.addinivalue_line(
         "markers", f"{MARKER}(immediate_on_commit=False): how the fixture `published` records (sockudo-publisher)"
     )

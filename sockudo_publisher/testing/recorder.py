@@ -2,7 +2,7 @@
 
 Production code validates, encodes and encrypts; the recorder gets the finished bytes at the append, at the send of a
 message or at the request (:mod:`.replaced`), and reads the event from them. What the bytes do not hold, such as the
-caller's own object, was noted when they were made.
+caller's own object, was recorded when they were made.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class Recorder:
         #: App, channel and key of countdowns: their event is recorded with its message, and not again when stored.
         self._scheduled: set[tuple[str, str, str]] = set()
 
-    # -- what is noted when bytes are made -------------------------------------------------------------
+    # -- what is kept when bytes are made -------------------------------------------------------------
 
     def note_payload(self, text: str, data: object) -> None:
         """``text`` was made of ``data``."""

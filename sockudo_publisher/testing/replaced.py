@@ -1,6 +1,6 @@
-"""What a recorder replaces in this process, and puts back: the three ends of publishing, and what is noted on the way.
+"""What a recorder replaces in this process, and puts back: the three ends of publishing, and what is kept on the way.
 
-The ends are the append to the journal (:class:`~..journal.producer.Producer`, of every app, whoever calls it), the
+The ends are the append to the journal (:class:`~..journal.producer.Producer`, of every app, for every caller), the
 message to a broker, and the request to a server (:class:`~..client.http.calls.Calls`). Everything before them is
 production's own code. The replacements are methods of the classes, so production code has no branch for tests and
 costs nothing more. A test holds their signatures against the originals (tests/unit/testing).

@@ -15,7 +15,7 @@ from ..config.settings import get_settings
 from ..errors import ConfigurationError, SockudoConnectionError, ValidationError
 from .event import subscriber_data
 
-__all__ = ["AsyncSubscriber", "ReceivedEvent", "Subscriber"]
+__all__ = ["AsyncSubscriber", "EventSubscriber", "ReceivedEvent", "Subscriber"]
 
 #: Seconds that a wait takes at most, on a machine with a lot to do.
 TIMEOUT_S = 30.0
@@ -45,7 +45,7 @@ class ReceivedEvent:
     at: float
 
 
-class Subscriber:
+class EventSubscriber:
     """One connection to ``server`` with any number of channels, closed with its block.
 
     It signs for private and presence channels itself, with the app's secret; ``user`` is the member of presence
@@ -141,7 +141,7 @@ class Subscriber:
         self._connection.close()
         self._client.close()
 
-    def __enter__(self) -> Subscriber:
+    def __enter__(self) -> EventSubscriber:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -163,12 +163,16 @@ class Subscriber:
         return "\n".join([f"received ({len(events)}):" if events else "received: nothing", *lines])
 
 
+#: The public name. The class has another one than that of the room ``dev``, which it uses.
+Subscriber = EventSubscriber
+
+
 class AsyncSubscriber:
     """:class:`Subscriber` for coroutines: ``async with AsyncSubscriber(server, "orders") as subscriber``."""
 
     def __init__(self, server: ServerLike, *channels: str, **options: Any) -> None:
         self._arguments = server, channels, options
-        self._subscriber: Subscriber | None = None
+        self._subscriber: EventSubscriber | None = None
 
     @property
     def socket_id(self) -> str:
@@ -200,14 +204,14 @@ class AsyncSubscriber:
 
     async def __aenter__(self) -> AsyncSubscriber:
         server, channels, options = self._arguments
-        self._subscriber = await asyncio.to_thread(Subscriber, server, *channels, **options)
+        self._subscriber = await asyncio.to_thread(EventSubscriber, server, *channels, **options)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     @property
-    def _connected(self) -> Subscriber:
+    def _connected(self) -> EventSubscriber:
         if self._subscriber is None:
             raise RuntimeError("AsyncSubscriber: not connected, use `async with`")
         return self._subscriber

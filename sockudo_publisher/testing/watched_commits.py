@@ -1,6 +1,6 @@
 """Records rows of an outbox when their transaction commits; a rollback, also to a savepoint, drops them.
 
-Django says so itself (``transaction.on_commit``); SQLAlchemy by the events of the connection.
+Django calls back (``transaction.on_commit``); SQLAlchemy has events of the connection.
 """
 
 from __future__ import annotations
