@@ -152,6 +152,16 @@ def test_a_project_with_the_block(tmp_path: Path, arguments: tuple[str, ...]) ->
     assert "expected exactly one event on 'a' with data {'id': 2}, found 0" in done.stdout
 
 
+def test_pytest_starts_in_a_process_that_has_the_package(tmp_path: Path) -> None:
+    """As with a settings module that imports it; with warnings as errors pytest would not start."""
+    (tmp_path / "pytest.ini").write_text(INI)
+    (tmp_path / "test_one.py").write_text("def test_one(published):\n    published.assert_none()\n")
+    source = "import sys, sockudo_publisher, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "PYTEST_"))}
+    done = run_python(["-c", source], cwd=tmp_path, env=env, timeout=280)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_the_entry_point_names_the_plugin() -> None:
     tomllib = pytest.importorskip("tomllib" if sys.version_info >= (3, 11) else "tomli")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
