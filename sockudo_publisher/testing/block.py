@@ -42,7 +42,7 @@ class Block:
         replace(publish, "bounded_send", self._closed)
         replace(Calls, "call", self._closed)
         replace(Calls, "send", self._guarded(lambda client: client._credentials.host))
-        replace(RedisLink, "run", self._guarded(lambda link: _host_of(link._url)))
+        replace(RedisLink, "run", self._guarded(_host_of_link))
         for module in (broker, doorbell):
             replace(module, "bounded_connection", self._guarded(lambda app: app.connection_for_write().hostname or ""))
 
@@ -99,8 +99,9 @@ class Block:
         pytest.fail(text, pytrace=True)
 
 
-def _host_of(url: str) -> str:
-    return urlsplit(url).hostname or ""
+def _host_of_link(link: Any) -> str:
+    url = link._url
+    return urlsplit(url if isinstance(url, str) else url.reveal()).hostname or ""
 
 
 def is_loopback(host: str) -> bool:

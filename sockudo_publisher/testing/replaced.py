@@ -162,7 +162,7 @@ def _replace_notes(replacements: Replacements, recorder: Recorder) -> None:
     replacements.replace(
         task, "apply_async_on_commit", _within(lambda args, kwargs: _call_of_options(args, kwargs, is_on_commit=True))
     )
-    replacements.replace(publish, "_send_now", _within(_call_now))
+    replacements.replace(task, "run", _within(_call_of_run))
     replacements.replace(bulk._Bulk, "add", _within(lambda *_: Call("publish_many")))
 
 
@@ -270,8 +270,9 @@ def _call_of_options(args: tuple[Any, ...], kwargs: dict[str, Any], *, is_on_com
     )
 
 
-def _call_now(args: tuple[Any, ...], _: dict[str, Any]) -> Call:
-    return Call("call", args[0].key)
+def _call_of_run(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+    """``publish(...)`` is a direct call; else a worker, or an eager app, runs a message."""
+    return Call("call" if args[0].request.called_directly else "apply_async", kwargs.get("key"))
 
 
 def _is_in_environment(env: str) -> bool:
