@@ -67,4 +67,4 @@ def _dev_server() -> Any:
     """The embedded Sockudo; raises :class:`ModuleNotFoundError` that names the extra."""
     server = import_module(".server", __name__)
     server.require_extra("DevServer")
-    return getattr(server.devserver, "DevServer", server.DevServer)
+    return server.DevServer

@@ -7,15 +7,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..dev import devserver
+from ..dev import embedded
 from ..dev.embedded import DevServer, SockudoApp
 from ..wiring import app as apps
 from ..wiring.doorbell import doorbell
 
-__all__ = ["APP", "TestServer", "close_connections", "require_extra"]
+__all__ = ["APP", "IS_IN_PROCESS", "TestServer", "close_connections", "require_extra"]
 
 #: The app of the fixtures.
 APP = SockudoApp(id="test-app", key="test-key", secret="test-secret")
+
+#: Whether the embedded server runs in a thread of this process, and can be emptied; else it is a child process.
+IS_IN_PROCESS = hasattr(embedded, "DevServerProcess")
 
 #: What the fixtures with a server import, and its package.
 _EXTRA = ("starlette", "uvicorn", "websockets")
@@ -36,8 +39,8 @@ class TestServer:
     __test__ = False  # no class of tests for pytest
 
     def __init__(self, directory: Path, apps: Sequence[SockudoApp] = (APP,)) -> None:
-        in_this_process: Any = getattr(devserver, "DevServer", None)
-        self._server: Any = DevServer(directory, apps) if in_this_process is None else in_this_process(apps)
+        make: Any = DevServer
+        self._server: Any = make(apps) if IS_IN_PROCESS else make(directory, apps)
         self._apps = apps
         self._server.start()
 
@@ -71,7 +74,7 @@ class TestServer:
 
     def empty(self) -> None:
         """Forget ids, events and faults: the next test finds a new server."""
-        if hasattr(self._server, "faults"):
+        if IS_IN_PROCESS:
             self._server.clear()
             self._server.faults.forget_ids()
         else:

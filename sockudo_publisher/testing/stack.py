@@ -13,7 +13,7 @@ import redis
 from ..config.settings import Settings
 from ..dev.embedded import RedisServer, WorkerProcess
 from ..operations import resume, status
-from .server import APP, TestServer
+from .server import APP, IS_IN_PROCESS, TestServer
 
 __all__ = ["Stack"]
 
@@ -96,7 +96,7 @@ class Stack:
 
         If something cannot be delivered, worker and journal begin anew.
         """
-        if hasattr(self.server, "faults"):
+        if IS_IN_PROCESS:
             self.server.faults.clear()
         settings = self._settings()
         for name in ("default", *self._apps):
