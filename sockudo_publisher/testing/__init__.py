@@ -65,6 +65,5 @@ def __getattr__(name: str) -> Any:
 
 def _dev_server() -> Any:
     """The embedded Sockudo; raises :class:`ModuleNotFoundError` that names the extra."""
-    server = import_module(".server", __name__)
-    server.require_extra("DevServer")
-    return server.DevServer
+    import_module(".extra", __name__).require_extra("DevServer")
+    return import_module("..dev.embedded", __name__).DevServer

@@ -70,9 +70,11 @@ def published(request: pytest.FixtureRequest) -> Iterator[Published]:
 
 @pytest.fixture(scope="session")
 def _sockudo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
-    from .server import TestServer, require_extra
+    from .extra import require_extra
 
     require_extra("sockudo_server")
+    from .server import TestServer
+
     server = TestServer(tmp_path_factory.mktemp("sockudo_server"))
     yield server
     server.stop()
@@ -91,10 +93,12 @@ def sockudo_server(_sockudo_server: TestServer) -> Iterator[TestServer]:
 
 @pytest.fixture(scope="session")
 def _sockudo_real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
-    from ..dev.embedded import EmbeddedError, SockudoServer, find_sockudo
-    from .server import APP, require_extra
+    from .extra import require_extra
 
     require_extra("sockudo_real")
+    from ..dev.embedded import EmbeddedError, SockudoServer, find_sockudo
+    from .server import APP
+
     try:
         program = find_sockudo()
     except EmbeddedError as error:
@@ -117,10 +121,10 @@ def sockudo_real(_sockudo_real: SockudoServer) -> Iterator[SockudoServer]:
 
 @pytest.fixture(scope="session")
 def _sockudo_stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    from ..dev.embedded import PartMissing
-    from .server import require_extra
+    from .extra import require_extra
 
     require_extra("sockudo_stack")
+    from ..dev.embedded import PartMissing
     from .stack import Stack
 
     try:

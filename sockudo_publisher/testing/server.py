@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,25 +11,13 @@ from ..dev.embedded import DevServer, SockudoApp
 from ..wiring import app as apps
 from ..wiring.doorbell import doorbell
 
-__all__ = ["APP", "IS_IN_PROCESS", "TestServer", "close_connections", "require_extra"]
+__all__ = ["APP", "IS_IN_PROCESS", "TestServer", "close_connections"]
 
 #: The app of the fixtures.
 APP = SockudoApp(id="test-app", key="test-key", secret="test-secret")
 
 #: Whether the embedded server runs in a thread of this process, and can be emptied; else it is a child process.
 IS_IN_PROCESS = hasattr(embedded, "DevServerProcess")
-
-#: What the fixtures with a server import, and its package.
-_EXTRA = ("starlette", "uvicorn", "websockets")
-
-
-def require_extra(fixture: str) -> None:
-    """Raise :class:`ModuleNotFoundError` that says what to install."""
-    missing = [name for name in _EXTRA if find_spec(name) is None]
-    if missing:
-        raise ModuleNotFoundError(
-            f"{fixture} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[testing]'"
-        )
 
 
 class TestServer:

@@ -14,6 +14,7 @@ from ..client.sockudo import Sockudo
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, SockudoConnectionError, ValidationError
 from .event import subscriber_data
+from .extra import require_extra
 
 __all__ = ["AsyncSubscriber", "EventSubscriber", "ReceivedEvent", "Subscriber"]
 
@@ -63,7 +64,8 @@ class EventSubscriber:
         authorize: Callable[[str, str], Mapping[str, Any]] | None = None,
         master_key: str | None = None,
     ) -> None:
-        from ..dev import subscriber  # the extra: websockets
+        require_extra("Subscriber")
+        from ..dev import subscriber
 
         if master_key is None:
             with suppress(ConfigurationError):

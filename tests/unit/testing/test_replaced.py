@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from sockudo_publisher import testing
-from sockudo_publisher.testing import capture_published, plugin
+from sockudo_publisher.testing import capture_published, extra, plugin
 from sockudo_publisher.testing.block import is_loopback
 from sockudo_publisher.testing.replaced import Replacements
 from sockudo_publisher.testing.watched_commits import PendingRows
@@ -74,11 +74,13 @@ def test_fixtures_outside_of_pytest_are_explained() -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from sockudo_publisher.testing import server
-
-    monkeypatch.setattr(server, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"sockudo_stack needs an extra .*sockudo-publisher\[testing\]"):
-        server.require_extra("sockudo_stack")
+    """`sockudo-publisher[demo]` has the same modules; without any, the text says what to install."""
+    monkeypatch.setattr(extra, "find_spec", lambda name: None)
+    advice = r" needs an extra \(not installed: starlette, uvicorn, websockets\): .*sockudo-publisher\[testing\]"
+    with pytest.raises(ModuleNotFoundError, match="sockudo_stack" + advice):
+        extra.require_extra("sockudo_stack")
+    with pytest.raises(ModuleNotFoundError, match="Subscriber" + advice):
+        testing.Subscriber(None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
