@@ -18,6 +18,10 @@ __all__ = ["Call", "PublishedEvent", "SecretOf", "Via", "event_of_item", "parsed
 Via: TypeAlias = Literal["delay", "adelay", "apply_async", "publish_many", "call", "on_commit", "outbox"]
 
 
+#: Instead of the caller's object, where only the bytes are known: the event was encoded before the recorder began.
+UNKNOWN: Any = object()
+
+
 @dataclass(frozen=True)
 class PublishedEvent:
     """One event on one channel, as the code under test published it.
@@ -52,7 +56,7 @@ class Call:
     countdown: float | None = None
     eta: datetime | str | None = None
     expires: float | datetime | str | None = None
-    given: Any = None
+    given: Any = UNKNOWN
 
 
 #: The secret of an encrypted channel; `None` without a master key.
@@ -70,11 +74,11 @@ def event_of_item(
     default: Via,
 ) -> PublishedEvent:
     """The event of one item of a batch, or of one channel of ``/events``. ``default``: the way of an unknown call."""
-    text = item["data"]
+    data = subscriber_data(item["data"], channel, secret_of)
     return PublishedEvent(
         channel=channel,
         name=item["name"],
-        data=subscriber_data(text, channel, secret_of),
+        data=data,
         message_id=item.get("message_id"),
         key=key,
         socket_id=item.get("socket_id"),
@@ -85,7 +89,7 @@ def event_of_item(
         eta=call.eta,
         expires=call.expires,
         via=call.via or default,
-        given=call.given,
+        given=data if call.given is UNKNOWN else call.given,
     )
 
 

@@ -66,8 +66,11 @@ class Recorder:
 
     def note_payload(self, text: str, data: object) -> None:
         """``text`` was made of ``data``."""
-        if data is not getattr(self._payloads, "text", None):  # else a text that was made before, of another object
-            self._payloads.text, self._payloads.given = text, data
+        call, local = current_call.get(), self._payloads
+        # `delay_on_commit` makes the text first, and the bytes of that text: the text is not what was given.
+        if call is not None and call.via == "on_commit" and data is getattr(local, "text", None):
+            return
+        local.text, local.given = text, data
 
     def note_encoded(self, encoded: bytes, payload: str) -> None:
         """``encoded`` was made of a payload, for the current call."""

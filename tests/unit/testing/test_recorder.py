@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from datetime import datetime, timezone
 
 import pytest
@@ -130,6 +131,26 @@ def test_a_key_with_another_payload_conflicts(published: Published) -> None:
     published.clear()
     publish.delay("a", "e", 1, key="k")
     published.assert_none()
+
+
+def test_a_key_is_forgotten_after_its_time(published: Published, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recorder's clock is `time.time`, which tools such as freezegun move; a day is the default."""
+    publish.delay("a", "e", 1, key="k")
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 86_399)
+    with pytest.raises(IdempotencyConflict):
+        publish.delay("a", "e", 2, key="k")
+    monkeypatch.setattr(time, "time", lambda: now + 86_401)
+    publish.delay("a", "e", 2, key="k")
+    assert [event.data for event in published.events] == [1, 2]
+
+
+def test_equal_texts_keep_their_own_objects(published: Published) -> None:
+    """Python has one object for each text of one letter."""
+    for given in (1, "1", b"1"):
+        publish.delay("a", "e", given)
+    assert [event.given for event in published.events] == [1, "1", b"1"]
+    assert [event.data for event in published.events] == [1, 1, 1]
 
 
 def test_settings_are_the_projects(published: Published) -> None:
