@@ -250,7 +250,7 @@ def temporary_settings(**fields: Unpack[Fields]) -> Iterator[None]:
     if isinstance(before, Settings):
         configure(replace(before, **fields))
     else:
-        configure(**{**before, **fields})
+        _replace({**before, **{name: _checked(name, value) for name, value in fields.items()}})
     try:
         yield
     finally:
