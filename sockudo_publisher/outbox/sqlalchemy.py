@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Result,
     Select,
     String,
     Table,
@@ -100,8 +101,12 @@ class Outbox:
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
         rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
-        session.execute(insert(self.table), [row.columns() for row in rows])
+        self._insert(session, rows)
         return rows[0].message_id
+
+    def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
+        """Insert rows in the session's transaction. A recorder sees them here."""
+        return session.execute(insert(self.table), [row.columns() for row in rows])
 
     def relay(self, engine: Engine, *, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
         """Move the committed rows to the journal, in batches, and return.

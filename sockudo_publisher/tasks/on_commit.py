@@ -62,6 +62,12 @@ def apply_async_on_commit(
                 _log_not_stored(call, message_id, error)
             raise
 
+    _run_on_commit(store_event, using, robust)
+    return message_id
+
+
+def _run_on_commit(store: Callable[[], None], using: str | None, robust: bool) -> None:
+    """Call ``store`` when the transaction commits, at once if there is none. A recorder replaces this function."""
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.db import transaction
@@ -72,12 +78,11 @@ def apply_async_on_commit(
         ) from None
     try:
         # `robust` is Django's: a callback that fails is logged, and the others of its transaction still run.
-        transaction.on_commit(store_event, using=using, robust=robust)
+        transaction.on_commit(store, using=using, robust=robust)
     except ImproperlyConfigured:
         raise ConfigurationError(
             "publish.delay_on_commit: Django is not configured (DJANGO_SETTINGS_MODULE, DATABASES)"
         ) from None
-    return message_id
 
 
 def _log_not_stored(call: PublishCall, message_id: str, error: Exception) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ...publishing.call import PublishCall
 from ..relay import MAX_ROWS, ParkedRow, Relayed
-from ..row import build_rows
+from ..row import EventRow, build_rows
 
 __all__ = ["add", "parked", "relay"]
 
@@ -35,11 +35,16 @@ def add(
     The arguments are those of ``publish.delay``; ``using`` names the database (default: the one to which
     the router writes the model). Raises :class:`ValidationError` before anything is inserted.
     """
+    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+    _insert(rows, using)
+    return rows[0].message_id
+
+
+def _insert(rows: Sequence[EventRow], using: str | None) -> None:
+    """Insert rows in the current transaction. A recorder sees them here."""
     from .models import OutboxRow
 
-    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
-    return rows[0].message_id
 
 
 def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
