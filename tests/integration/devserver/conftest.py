@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sockudo_publisher.dev.embedded import DevServer, SockudoServer, find_sockudo
+from sockudo_publisher.dev.embedded import DevServerProcess, SockudoServer, find_sockudo
 from sockudo_publisher.dev.subscriber import Subscriber
 from tests.integration.devserver.conformance import APP, DEDUP_TTL_S, SECOND_APP
 from tests.support.http_api import HttpApi
@@ -23,7 +23,7 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     directory = tmp_path_factory.mktemp(request.param)
     apps = [APP, SECOND_APP]
     if request.param == "devserver":
-        with DevServer(directory, apps, dedup_ttl_s=DEDUP_TTL_S) as devserver:
+        with DevServerProcess(directory, apps, dedup_ttl_s=DEDUP_TTL_S) as devserver:
             yield devserver
         return
     if find_sockudo() is None:
