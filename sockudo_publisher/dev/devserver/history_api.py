@@ -208,7 +208,8 @@ def _item(stream: Stream, entry: Entry) -> dict[str, Any]:
 
 def _presence_item(stream: Stream, entry: Entry) -> dict[str, Any]:
     fields = {name: entry.fields[name] for name in ("event", "cause", "user_id", "connection_id")}
-    event = {**fields, "user_info": entry.fields["user_info"], "published_at_ms": entry.at_ms, "dead_node_id": None}
+    further = {name: entry.fields[name] for name in ("user_info", "dedupe_key")}
+    event = {**fields, **further, "published_at_ms": entry.at_ms, "dead_node_id": None}
     place = {"stream_id": stream.stream_id, "serial": entry.serial, "published_at_ms": entry.at_ms}
     return {**place, **fields, "dead_node_id": None, "payload_size_bytes": entry.size, "presence_event": event}
 

@@ -44,6 +44,8 @@ def decode_frame(text: str | bytes) -> Incoming:
         _undecodable(what)
     if not isinstance(frame, dict):
         _undecodable("expected a JSON object")
+    if text.count('"event"') > 1 and _has_repeated_name(text):
+        _undecodable("duplicate field")
     for name in ("event", "channel", "name", "user_id", "message_id", "stream_id", "idempotency_key"):
         if not isinstance(frame.get(name), str | None):
             _undecodable(f"{name}: expected a string")
@@ -54,6 +56,18 @@ def decode_frame(text: str | bytes) -> Incoming:
     if event is None:
         raise FrameError(BAD_FRAME, "Invalid event name: Event name is required")
     return Incoming(event, frame.get("channel"), frame.get("data"))
+
+
+def _has_repeated_name(text: str) -> bool:
+    """Whether the outermost object has a name twice. (The hook is called for it last.)"""
+    last: list[tuple[str, Any]] = []
+
+    def keep(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        last[:] = pairs
+        return dict(pairs)
+
+    json.loads(text, object_pairs_hook=keep)
+    return len({name for name, _ in last}) < len(last)
 
 
 def _undecodable(what: str) -> NoReturn:

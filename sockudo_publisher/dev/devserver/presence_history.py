@@ -26,8 +26,10 @@ class PresenceHistory(History):
     def record(self, channel: str, event: str, member: Member, socket_id: str) -> None:
         """A member's first connection has joined, or the last has left."""
         info = member.info if event == "member_added" else None
+        place = f"{event}:{self._app_id}:{channel}:{member.user_id}:{socket_id}"
+        key = place if event == "member_added" else f"{place}:_"
         fields = {"event": event, "cause": CAUSES[event], "user_id": member.user_id, "user_info": info}
-        self.append(channel, {**fields, "connection_id": socket_id, "message_id": ""})
+        self.append(channel, {**fields, "connection_id": socket_id, "dedupe_key": key, "message_id": ""})
 
     def snapshot(
         self, channel: str, *, at_time_ms: int | None, at_serial: int | None

@@ -107,7 +107,7 @@ def route_of(method: str, raw_path: str) -> Route:
 
 
 def _fits(wanted: str, part: str) -> bool:
-    return bool(part) if wanted.startswith("{") else wanted == part
+    return wanted.startswith("{") or wanted == part
 
 
 def _named(pattern: Sequence[str], parts: Sequence[str]) -> list[tuple[str, str]]:

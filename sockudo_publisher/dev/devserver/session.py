@@ -19,6 +19,7 @@ from .rate import Rate
 from .signing_in import read_signin
 from .state import AppState
 from .subscribing import channel_to_leave, read_subscription
+from .validation import AI_DISABLED, is_ai_event
 
 __all__ = ["MAX_WAITING_FRAMES", "Session"]
 
@@ -112,6 +113,8 @@ class Session:
                 raise FrameError(BAD_FRAME, "Invalid message format: this development server has no channel_history")
             case "" if frame.event.startswith("client-"):
                 self._send_client_event(frame)
+            case "" if is_ai_event(frame.event):
+                raise FrameError(BAD_FRAME, "channel required for AI event" if frame.channel is None else AI_DISABLED)
             case _:
                 pass  # a pong or an unknown event: ignored, as by the real server
 
