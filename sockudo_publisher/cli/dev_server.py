@@ -22,7 +22,7 @@ __all__ = ["command"]
 
 #: The app of Sockudo's own examples. They are public, so the secret may be printed.
 APP_ID, APP_KEY, APP_SECRET = "app-id", "app-key", "app-secret"
-#: The secret of the app, where nobody else reads it.
+#: The variable with the app's secret: other users of the machine cannot read it.
 SECRET_VARIABLE = "SOCKUDO_DEVSERVER_SECRET"
 #: Bytes of a file with a secret.
 MAX_SECRET_BYTES = 4096

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from .app import App
+from .app import ServerApp
 from .app_list import APPS_VARIABLE, apps_of
 from .config import ServerConfig
 from .connections import Connections
@@ -109,7 +109,7 @@ async def _run(config: ServerConfig, listener: object) -> None:
         host, port = listener.getsockname()[:2]  # type: ignore[attr-defined]
         print(f"ready: http://{host}:{port}", flush=True)
 
-    serving = Serving(core, App(core, connections), connections, ready)
+    serving = Serving(core, ServerApp(core, connections), connections, ready)
     try:
         await serving.serve(sockets=[listener])  # type: ignore[list-item]
     finally:

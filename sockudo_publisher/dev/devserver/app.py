@@ -27,7 +27,7 @@ from .request_auth import authenticated_app
 from .routes import route_of
 from .websockets import WebSockets, refuse_path
 
-__all__ = ["App", "create_app"]
+__all__ = ["ServerApp", "create_app"]
 
 #: Bytes of a request's body (``http_api.request_limit_in_mb`` = 10).
 MAX_BODY_BYTES = 10 * 1024 * 1024
@@ -40,10 +40,10 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
 
     ``clock`` is what ids expire by, in seconds; requests are checked against the wall clock.
     """
-    return App(Core(config, clock=clock))
+    return ServerApp(Core(config, clock=clock))
 
 
-class App:
+class ServerApp:
     """The ASGI application around a core."""
 
     def __init__(self, core: Core, connections: Connections | None = None) -> None:
@@ -83,7 +83,7 @@ class App:
             return refusal_answer(refusal)
         except ClientDisconnect:
             return None
-        except Exception:  # noqa: BLE001 -- any mistake of ours is one answer, and one line of the log
+        except Exception:  # noqa: BLE001 -- any mistake in this server is one answer, and one line of the log
             _log.exception("request failed method=%s", request.method)
             return refusal_answer(Refusal(500, "internal_error", "Internal server error"))
 

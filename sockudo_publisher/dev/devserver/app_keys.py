@@ -11,7 +11,7 @@ from typing import Any
 
 from .refusal import Refusal
 
-__all__ = ["PROCESSING", "AppKeys", "check_app_key"]
+__all__ = ["PROCESSING", "KeyMemory", "check_app_key"]
 
 #: Bytes of a key (``idempotency.max_key_length``).
 MAX_KEY_BYTES = 128
@@ -20,7 +20,7 @@ MAX_KEY_BYTES = 128
 PROCESSING = object()
 
 
-class AppKeys:
+class KeyMemory:
     """The keys of all apps and their answers. ``clock`` in seconds, never going back."""
 
     def __init__(self, ttl_s: float, capacity: int, clock: Callable[[], float]) -> None:

@@ -8,13 +8,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from .app_keys import AppKeys
+from .app_keys import KeyMemory
 from .config import AppConfig, ServerConfig
 from .dedup import DedupStore
 from .event_log import EventLog
-from .faults import Control, Faults
-from .history import History
-from .presence_history import PresenceHistory
+from .faults import Faults, ServerControl
+from .history import MessageHistory
+from .presence_history import MemberHistory
 from .publishing import Publisher
 from .state import AppState, Later, Notify
 
@@ -35,7 +35,7 @@ class Core:
         self.config = config
         self.log = EventLog()
         self.dedup = DedupStore(config.dedup_ttl_s, config.dedup_capacity, clock)
-        self.keys = AppKeys(config.dedup_ttl_s, config.dedup_capacity, clock)
+        self.keys = KeyMemory(config.dedup_ttl_s, config.dedup_capacity, clock)
         #: What goes wrong on request.
         self.faults = Faults(CoreControl(self))
         #: Seconds by which the server's clock is ahead.
@@ -45,8 +45,8 @@ class Core:
                 app,
                 notify=(notifier or _silent)(app),
                 later=later,
-                history=History(app.id) if config.has_history else None,
-                presence_history=PresenceHistory(app.id) if config.has_presence_history else None,
+                history=MessageHistory(app.id) if config.has_history else None,
+                presence_history=MemberHistory(app.id) if config.has_presence_history else None,
             )
             for app in config.apps
         }
@@ -54,7 +54,7 @@ class Core:
             app_id: Publisher(state, self.dedup, self.keys, self.log) for app_id, state in self.states.items()
         }
 
-    def use_control(self, control: Control) -> None:
+    def use_control(self, control: ServerControl) -> None:
         """Do with this what faults do at once."""
         self.faults = Faults(control)
 

@@ -38,7 +38,7 @@ class DevApi:
         self._core = core
 
     def check_client(self, request: Request) -> None:
-        """Refuse pages of other origins, and names that somebody's DNS points here."""
+        """Refuse pages of other origins, and foreign names whose DNS points here."""
         config, host, origin = self._core.config, request.headers.get("host"), request.headers.get("origin")
         allowed = origin is not None and any(matches_pattern(origin, one) for one in config.allow_origins)
         if not is_own_host(host, config.host, config.allow_origins):

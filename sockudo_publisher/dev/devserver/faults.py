@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-__all__ = ["Control", "Fault", "FaultName", "Faults"]
+__all__ = ["Fault", "FaultName", "Faults", "ServerControl"]
 
 FaultName = Literal[
     "hang", "delay", "lose_requests", "lose_answers", "stop_in_batch", "reset", "answer", "garbage", "fail_item"
@@ -41,7 +41,7 @@ class Fault:
     item: int = 0
 
 
-class Control(Protocol):
+class ServerControl(Protocol):
     """What the server does at once for some faults."""
 
     def forget_ids(self) -> None:
@@ -69,7 +69,7 @@ class _Waiting:
 class Faults:
     """The faults that wait, and those that are done at once. Every method raises ``ValueError`` out of range."""
 
-    def __init__(self, control: Control) -> None:
+    def __init__(self, control: ServerControl) -> None:
         self._control = control
         self._lock = threading.Lock()
         self._waiting: list[_Waiting] = []

@@ -1,4 +1,4 @@
-"""``/up``, ``/live``, ``/stats`` and their like: not signed. Pure but for a look at this machine's memory."""
+"""``/up``, ``/live``, ``/stats`` and their like: not signed. Pure, except for the size of this machine's memory."""
 
 from __future__ import annotations
 

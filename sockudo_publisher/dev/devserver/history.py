@@ -17,7 +17,7 @@ from typing import Any
 
 from .refusal import Refusal
 
-__all__ = ["Bounds", "Entry", "History", "Page", "Query", "Stream", "invalid"]
+__all__ = ["Bounds", "Entry", "MessageHistory", "Page", "Query", "Stream", "invalid"]
 
 #: Entries of one channel, and of all; then the oldest leave.
 MAX_ENTRIES_OF_CHANNEL = 10_000
@@ -101,7 +101,7 @@ class Page:
     next_cursor: str | None
 
 
-class History:
+class MessageHistory:
     """The streams of one app. ``kind`` is the word in its errors: history, or presence history."""
 
     def __init__(

@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from .history import Bounds, Entry, History, Page, Query, Stream, invalid
-from .presence_history import PresenceHistory
+from .history import Bounds, Entry, MessageHistory, Page, Query, Stream, invalid
+from .presence_history import MemberHistory
 from .query_string import parameters_of, whole_number
 from .refusal import Refusal, TextRefusal
 from .state import AppState
@@ -34,7 +34,7 @@ _ACCEPTED = "Accepted values: newest_first, oldest_first, backwards, forwards"
 _PURGES = ("all", "before_serial", "before_time_ms")
 
 
-def history_of(state: AppState, channel: str) -> History:
+def history_of(state: AppState, channel: str) -> MessageHistory:
     """The app's history. Raises :class:`Refusal`: a bad channel, or no history."""
     check_channel(channel, state.app.limits)
     if state.history is None:
@@ -42,7 +42,7 @@ def history_of(state: AppState, channel: str) -> History:
     return state.history
 
 
-def presence_history_of(state: AppState, channel: str) -> PresenceHistory:
+def presence_history_of(state: AppState, channel: str) -> MemberHistory:
     """The app's history of members. Raises :class:`Refusal`."""
     check_channel(channel, state.app.limits)
     if not channel.startswith("presence-"):
@@ -52,7 +52,7 @@ def presence_history_of(state: AppState, channel: str) -> PresenceHistory:
     return state.presence_history
 
 
-def history_page(history: History, channel: str, query: str, max_page_size: int) -> dict[str, Any]:
+def history_page(history: MessageHistory, channel: str, query: str, max_page_size: int) -> dict[str, Any]:
     """``GET .../history``."""
     asked = _query(query, max_page_size, "History")
     page, stream = history.read(channel, asked), history.stream(channel)
@@ -61,12 +61,12 @@ def history_page(history: History, channel: str, query: str, max_page_size: int)
     return {**answer, "stream_state": _stream_state(stream, "recovery_allowed")}
 
 
-def history_state(history: History, channel: str) -> dict[str, Any]:
+def history_state(history: MessageHistory, channel: str) -> dict[str, Any]:
     """``GET .../history/state``."""
     return {"channel": channel, "stream": _inspection(history.stream(channel), "retained_messages", "recovery_allowed")}
 
 
-def presence_page(history: PresenceHistory, channel: str, query: str, max_page_size: int) -> dict[str, Any]:
+def presence_page(history: MemberHistory, channel: str, query: str, max_page_size: int) -> dict[str, Any]:
     """``GET .../presence/history``."""
     asked = _query(query, max_page_size, "Presence history")
     page, stream = history.read(channel, asked), history.stream(channel)
@@ -76,12 +76,12 @@ def presence_page(history: PresenceHistory, channel: str, query: str, max_page_s
     return {**answer, "stream_state": _stream_state(stream, "continuity_proven")}
 
 
-def presence_state(history: PresenceHistory, channel: str) -> dict[str, Any]:
+def presence_state(history: MemberHistory, channel: str) -> dict[str, Any]:
     """``GET .../presence/history/state``."""
     return {"channel": channel, "stream": _inspection(history.stream(channel), "retained_events", "continuity_proven")}
 
 
-def presence_snapshot(history: PresenceHistory, channel: str, query: str) -> dict[str, Any]:
+def presence_snapshot(history: MemberHistory, channel: str, query: str) -> dict[str, Any]:
     """``GET .../presence/history/snapshot``."""
     parameters = parameters_of(query, "at_time_ms", "at", "at_serial")
     times = [
@@ -101,10 +101,10 @@ def presence_snapshot(history: PresenceHistory, channel: str, query: str) -> dic
     }
 
 
-def reset_history(history: History, channel: str, body: bytes) -> dict[str, Any]:
+def reset_history(history: MessageHistory, channel: str, body: bytes) -> dict[str, Any]:
     """``POST .../history/reset``, of messages or of members."""
     order = _order(body, channel, "reset")
-    is_of_members = isinstance(history, PresenceHistory)
+    is_of_members = isinstance(history, MemberHistory)
     what = "events" if is_of_members else "messages"
     proof = "continuity_proven" if is_of_members else "recovery_allowed"
     previous_id, stream, count, size = history.reset(channel)
@@ -122,7 +122,7 @@ def reset_history(history: History, channel: str, body: bytes) -> dict[str, Any]
     }
 
 
-def purge_history(history: History, channel: str, body: bytes) -> dict[str, Any]:
+def purge_history(history: MessageHistory, channel: str, body: bytes) -> dict[str, Any]:
     """``POST .../history/purge``."""
     order = _order(body, channel, "purge")
     mode = order["mode"]

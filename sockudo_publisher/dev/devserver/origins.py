@@ -1,7 +1,7 @@
 """Which pages of a browser may connect: Origin against Host. Pure.
 
 A browser lets any page open a WebSocket to this machine, and sends the page's origin. Without configuration, pages of
-this machine and of the server's own address may; a name that somebody's DNS points here is not an own address.
+this machine and of the server's own address may; a foreign name whose DNS points here is not an own address.
 """
 
 from __future__ import annotations

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .history import Entry, History
+from .history import Entry, MessageHistory
 from .members import Member
 
-__all__ = ["PresenceHistory"]
+__all__ = ["MemberHistory"]
 
 #: Why a member came or went, in the server's words.
 CAUSES = {"member_added": "join", "member_removed": "disconnect"}
 
 
-class PresenceHistory(History):
+class MemberHistory(MessageHistory):
     """The streams of one app's presence channels."""
 
     def __init__(self, app_id: str, now_ms: Callable[[], int] | None = None) -> None:
@@ -34,7 +34,7 @@ class PresenceHistory(History):
     def snapshot(
         self, channel: str, *, at_time_ms: int | None, at_serial: int | None
     ) -> tuple[list[dict[str, Any]], list[Entry]]:
-        """Who was there at a time or a serial (now, without both), and the entries that say so."""
+        """Who was there at a time or a serial (now, without both), and the entries that were replayed for it."""
         played = [
             entry
             for entry in self.stream(channel).entries

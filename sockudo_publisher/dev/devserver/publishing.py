@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .app_keys import PROCESSING, AppKeys, check_app_key
+from .app_keys import PROCESSING, KeyMemory, check_app_key
 from .decoding import Message
 from .dedup import Claim, Conflict, Decision, DedupStore, InProgress, StoredReceipt, fingerprint
 from .event_log import AcceptedEvent, EventLog
@@ -51,7 +51,7 @@ class Stopped(Exception):
 class Publisher:
     """Publishes for one app."""
 
-    def __init__(self, state: AppState, dedup: DedupStore, keys: AppKeys, log: EventLog) -> None:
+    def __init__(self, state: AppState, dedup: DedupStore, keys: KeyMemory, log: EventLog) -> None:
         self._app = state.app
         self._state = state
         self._dedup = dedup

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-__all__ = ["Rate"]
+__all__ = ["EventRate"]
 
 
-class Rate:
+class EventRate:
     """At most ``count`` in ``window_s`` seconds; 0 is no limit."""
 
     def __init__(self, count: int, window_s: float, clock: Callable[[], float]) -> None:

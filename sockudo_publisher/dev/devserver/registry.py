@@ -61,13 +61,13 @@ class Registry:
         return list(self._connections)
 
     def set_user(self, socket: Socket, user_id: str) -> None:
-        """The connection is this user's from now on, and nobody else's."""
+        """The connection is this user's from now on, and no other user's."""
         self._forget_user(socket)
         self._users.setdefault(user_id, {})[socket] = None
         self._user_of[socket] = user_id
 
     def user_of(self, socket: Socket) -> str | None:
-        """Whose connection this is, if anybody's."""
+        """Whose connection this is, if a user has signed in."""
         return self._user_of.get(socket)
 
     def sockets_of_user(self, user_id: str) -> list[Socket]:

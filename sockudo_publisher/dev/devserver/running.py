@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import quote
 
-from .app import App
+from .app import ServerApp
 from .config import AppConfig, Features, ServerConfig, WebhookConfig
 from .connections import Connections
 from .core import Core
@@ -189,7 +189,7 @@ class DevServer:
         listener = listen(self.host, self.port)
         self.port = listener.getsockname()[1]
         ready = threading.Event()
-        app = App(self._core, connections := Connections())
+        app = ServerApp(self._core, connections := Connections())
         control = self._control
 
         def begin() -> None:

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.config import WS_PROTOCOLS
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .app import App
+from .app import ServerApp
 from .connections import Connections
 from .core import Core, CoreControl
 
@@ -39,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
 class Serving(uvicorn.Server):
     """One run of the server, on a socket that listens. ``on_ready`` is called in its loop."""
 
-    def __init__(self, core: Core, app: App, connections: Connections, on_ready: Callable[[], None]) -> None:
+    def __init__(self, core: Core, app: ServerApp, connections: Connections, on_ready: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,

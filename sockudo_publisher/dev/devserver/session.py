@@ -15,7 +15,7 @@ from typing import Any
 from .client_events import check_client_event
 from .frames import PONG, client_event, connection_established, error
 from .incoming import BAD_FRAME, FrameError, Incoming, decode_frame
-from .rate import Rate
+from .rate import EventRate
 from .signing_in import read_signin
 from .state import AppState
 from .subscribing import channel_to_leave, read_subscription
@@ -46,7 +46,7 @@ class Session:
         self._waiting: deque[str] = deque()
         self._has_frames = asyncio.Event()
         limits = state.app.limits
-        self._rate = Rate(limits.max_client_events_per_second, limits.decay_seconds, clock)
+        self._rate = EventRate(limits.max_client_events_per_second, limits.decay_seconds, clock)
         self.is_overrun = False
         #: The code and reason to close the connection with, once the queue is sent.
         self.closing: tuple[int, str] | None = None

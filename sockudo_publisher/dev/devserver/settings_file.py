@@ -90,7 +90,7 @@ class _Table:
         return tuple(values)
 
     def ignored(self) -> Iterator[str]:
-        """The names that nobody has read, here and within."""
+        """The names that were not read, here and within."""
         for name in self._values:
             if name not in self._read:
                 yield self.full(name)

@@ -10,10 +10,10 @@ from typing import Any
 
 from .config import AppConfig
 from .frames import cache_miss, member_added, member_removed, subscribed
-from .history import History
+from .history import MessageHistory
 from .last_events import LastEvents, is_cache_channel
 from .members import Member
-from .presence_history import PresenceHistory
+from .presence_history import MemberHistory
 from .registry import Left, Registry, Socket
 from .watchlists import Watchlists
 
@@ -43,8 +43,8 @@ class AppState:
         *,
         notify: Notify = _ignore,
         later: Later = _never,
-        history: History | None = None,
-        presence_history: PresenceHistory | None = None,
+        history: MessageHistory | None = None,
+        presence_history: MemberHistory | None = None,
     ) -> None:
         self.app = app
         self.registry = Registry()

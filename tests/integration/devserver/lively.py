@@ -32,7 +32,7 @@ def lively_app(hook: str) -> SockudoApp:
 
 
 class Hook:
-    """An address for webhooks: keeps their events, answers what it is told to."""
+    """An address for webhooks: keeps their events, answers the statuses that it is given."""
 
     def __init__(self) -> None:
         self.bodies: list[tuple[bytes, dict[str, str]]] = []

@@ -321,7 +321,7 @@ def test_the_page_shows_what_is_there(server: DevServer, once: Sockudo) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/dev/state", "/dev/faults"])
 def test_the_page_is_for_this_server_s_pages(server: DevServer, path: str) -> None:
-    """A name that somebody's DNS points here is refused, and other origins; no page may read it."""
+    """A foreign name whose DNS points here is refused, and other origins; no page may read it."""
     for headers in ({"Host": "evil.example"}, {"Origin": "https://evil.example"}, {"Origin": "http://localhost:1"}):
         status, answered, _ = fetch(server, "GET", path, **headers)
         assert status == 403

@@ -80,7 +80,7 @@ def test_a_full_channel_takes_no_member(client: NewClient, name: str) -> None:
 
 
 def test_the_signature_covers_the_member(client: NewClient, name: str) -> None:
-    """Nobody becomes another user with a signature of their own."""
+    """A signature of one user does not admit another."""
     one, channel = client(), f"presence-{name}"
     auth = one.signed(f"{one.socket_id}:{channel}:{json.dumps({'user_id': 'a'})}")
     answer = one.join(channel, {"user_id": "b"}, auth=auth)
@@ -160,7 +160,7 @@ def test_a_cache_channel_gives_its_last_event(client: NewClient, calls: HttpApi,
 
 
 def test_users_sign_in_and_are_sent_to(client: NewClient, calls: HttpApi, name: str) -> None:
-    """All their connections, and nobody who only subscribes to that channel."""
+    """All their connections, and no connection that only subscribes to that channel."""
     one, two, stranger = client(), client(), client()
     for socket in (one, two):
         assert socket.sign_in({"id": name}) == [
@@ -202,7 +202,7 @@ RAW_SIGN_INS = {
 
 @pytest.mark.parametrize(("data", "code", "text"), RAW_SIGN_INS.values(), ids=RAW_SIGN_INS)
 def test_an_unsigned_sign_in_is_refused(client: NewClient, data: object, code: int, text: str) -> None:
-    """The connection stays nobody's."""
+    """The connection has no user."""
     answer = client().say({"event": "pusher:signin", "data": data})
     assert answer == [error(code, f"Authentication error: {text}")]
 
@@ -219,7 +219,7 @@ def test_a_user_is_disconnected(client: NewClient, calls: HttpApi, name: str, ca
     signed, member, other = client(), client(), client()
     signed.sign_in({"id": name})
     member.join(f"presence-{name}", {"user_id": name})
-    for _ in range(2):  # there is nobody to close at the second time
+    for _ in range(2):  # no connection is left at the second time
         answer = calls.post(f"/users/{name}/{call}", b"")
         assert (answer.status, answer.json) == (200, {"ok": True})
     for socket in (signed, member):

@@ -12,8 +12,8 @@ from sockudo_publisher.dev.devserver.faults import Fault, Faults
 pytestmark = pytest.mark.unit
 
 
-class Control:
-    """Keeps what it is told to do."""
+class ServerControl:
+    """Keeps its orders."""
 
     def __init__(self) -> None:
         self.done: list[Any] = []
@@ -36,7 +36,7 @@ class Control:
 
 def test_faults_come_in_their_order_and_count() -> None:
     """One without a count is for what is left."""
-    faults = Faults(Control())
+    faults = Faults(ServerControl())
     faults.delay(0.5, count=None)
     faults.lose_answers(2)
     faults.answer(503, retry_after=3)
@@ -49,7 +49,7 @@ def test_faults_come_in_their_order_and_count() -> None:
 
 def test_some_faults_are_done_at_once() -> None:
     """And are not for a request."""
-    control = Control()
+    control = ServerControl()
     faults = Faults(control)
     faults.forget_ids()
     faults.shrink_memory(3)
@@ -84,7 +84,7 @@ BAD: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 @pytest.mark.parametrize(("name", "args", "options"), BAD)
 def test_a_fault_out_of_range_is_a_valueerror(name: str, args: tuple[Any, ...], options: dict[str, Any]) -> None:
     """By Python."""
-    faults = Faults(Control())
+    faults = Faults(ServerControl())
     with pytest.raises(ValueError, match="expected"):
         getattr(faults, name)(*args, **options)
     assert faults.waiting == []
@@ -112,7 +112,7 @@ ORDERS: list[Any] = [
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_wrong_order_is_a_valueerror(order: Any) -> None:
     """By HTTP: only what is a fault, with options that it has."""
-    faults = Faults(Control())
+    faults = Faults(ServerControl())
     with pytest.raises(ValueError, match=r"expected|unknown|count"):
         faults.add(order)
     assert faults.waiting == []
@@ -120,14 +120,14 @@ def test_a_wrong_order_is_a_valueerror(order: Any) -> None:
 
 def test_an_order_is_shown_as_it_waits() -> None:
     """For the page."""
-    faults = Faults(Control())
+    faults = Faults(ServerControl())
     faults.add({"fault": "answer", "status": 429, "count": 2, "retry_after": 1})
     assert faults.waiting == [{"fault": "answer", "count": 2, "status": 429, "retry_after": 1}]
 
 
 def test_waiting_faults_are_bounded() -> None:
     """A thousand."""
-    faults = Faults(Control())
+    faults = Faults(ServerControl())
     for _ in range(1000):
         faults.reset()
     with pytest.raises(ValueError, match="wait already"):

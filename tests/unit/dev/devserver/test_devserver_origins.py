@@ -69,7 +69,7 @@ def test_patterns_are_the_server_s(origin: str, pattern: str, expected: bool) ->
     ],
 )
 def test_a_foreign_name_is_no_own_host(host: str | None, expected: bool) -> None:
-    """Somebody's DNS may point here."""
+    """Its DNS may point here."""
     assert is_own_host(host, "dev.example") is expected
 
 

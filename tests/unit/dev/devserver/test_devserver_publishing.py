@@ -8,7 +8,7 @@ import json
 import pytest
 
 from sockudo_publisher.dev.devserver import publishing, session
-from sockudo_publisher.dev.devserver.app_keys import AppKeys
+from sockudo_publisher.dev.devserver.app_keys import KeyMemory
 from sockudo_publisher.dev.devserver.config import AppConfig, ServerConfig, ServerLimits
 from sockudo_publisher.dev.devserver.decoding import decode_event
 from sockudo_publisher.dev.devserver.dedup import Claim, DedupStore, fingerprint
@@ -34,7 +34,7 @@ class Listener:
         self.fails = fails
 
     def close(self, code: int, reason: str) -> None:
-        raise AssertionError("nobody closes it")
+        raise AssertionError("it is not closed here")
 
     def put(self, frame: str) -> None:
         if self.fails:
@@ -56,7 +56,7 @@ def listener() -> Listener:
 def publisher(dedup: DedupStore, listener: Listener) -> Publisher:
     state = AppState(APP)
     state.registry.subscribe(listener, "c")
-    return Publisher(state, dedup, AppKeys(10.0, 100, lambda: 0.0), EventLog())
+    return Publisher(state, dedup, KeyMemory(10.0, 100, lambda: 0.0), EventLog())
 
 
 def other_request(dedup: DedupStore) -> Claim:

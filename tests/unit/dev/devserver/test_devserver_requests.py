@@ -56,7 +56,7 @@ PROTOCOLS = {
 
 @pytest.mark.parametrize(("query", "text"), PROTOCOLS.values(), ids=PROTOCOLS)
 def test_what_is_no_protocol_is_400(query: str, text: str) -> None:
-    """In the server's words, and never an error of ours."""
+    """With the server's text, and never another error."""
     with pytest.raises(Refusal) as refusal:
         protocol_of(query)
     assert (refusal.value.status, refusal.value.text) == (400, f"Failed to deserialize query string: {text}")

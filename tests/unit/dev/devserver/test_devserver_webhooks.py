@@ -7,12 +7,12 @@ import json
 import pytest
 
 from sockudo_publisher.dev.devserver import event_log, history
-from sockudo_publisher.dev.devserver.app_keys import AppKeys
+from sockudo_publisher.dev.devserver.app_keys import KeyMemory
 from sockudo_publisher.dev.devserver.config import AppConfig, WebhookConfig
 from sockudo_publisher.dev.devserver.event_log import AcceptedEvent, EventLog
-from sockudo_publisher.dev.devserver.history import History, Query
+from sockudo_publisher.dev.devserver.history import MessageHistory, Query
 from sockudo_publisher.dev.devserver.last_events import LastEvents
-from sockudo_publisher.dev.devserver.rate import Rate
+from sockudo_publisher.dev.devserver.rate import EventRate
 from sockudo_publisher.dev.devserver.webhooks import deliveries, is_final, next_wait_s
 
 pytestmark = pytest.mark.unit
@@ -90,7 +90,7 @@ def test_history_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """By channel, in messages and bytes, and in channels."""
     monkeypatch.setattr(history, "MAX_ENTRIES_OF_CHANNEL", 3)
     monkeypatch.setattr(history, "MAX_CHANNELS", 2)
-    kept = History("a", now_ms=lambda: 7)
+    kept = MessageHistory("a", now_ms=lambda: 7)
     bounds = dict.fromkeys(("start_serial", "end_serial", "start_time_ms", "end_time_ms"))
     for number in range(5):
         kept.append("c", {"event": "e", "message_id": str(number)})
@@ -120,7 +120,7 @@ def test_a_last_event_is_kept_for_its_time() -> None:
 def test_keys_are_forgotten_after_their_time() -> None:
     """And a full memory keeps no new one."""
     now = 0.0
-    keys = AppKeys(10.0, 1, lambda: now)
+    keys = KeyMemory(10.0, 1, lambda: now)
     keys.set("a", 1)
     keys.set("b", 2)
     assert (keys.get("a"), keys.get("b")) == (1, None)
@@ -131,8 +131,8 @@ def test_keys_are_forgotten_after_their_time() -> None:
 def test_a_rate_begins_anew_with_its_window() -> None:
     """Zero is no limit."""
     now = 0.0
-    rate = Rate(2, 1.0, lambda: now)
+    rate = EventRate(2, 1.0, lambda: now)
     assert [rate.allows() for _ in range(3)] == [True, True, False]
     now = 1.0
     assert rate.allows()
-    assert all(Rate(0, 1.0, lambda: now).allows() for _ in range(100))
+    assert all(EventRate(0, 1.0, lambda: now).allows() for _ in range(100))
