@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import socket
 import subprocess
@@ -36,7 +37,9 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory, DevServerProcess(directory) as server:
         first_mb = memory_mb(server.pid)
+        cpu_before_s = cpu_s(server.pid)
         rate = events_per_second(server, chosen.events, chosen.channels)
+        cpu_us = (cpu_s(server.pid) - cpu_before_s) / chosen.events * 1e6
         busy_mb = memory_mb(server.pid)
         idle_mb, answer_ms = with_idle_connections(server, chosen.connections)
     print(
@@ -44,6 +47,7 @@ def main() -> None:
             {
                 "start_s": round(start_s(), 3),
                 "events_per_second": round(rate),
+                "server_cpu_us_per_event": round(cpu_us),
                 "memory_mb": {"empty": first_mb, f"after {chosen.events} events": busy_mb},
                 "idle_connections": chosen.connections,
                 "memory_mb_with_them": idle_mb,
@@ -114,6 +118,15 @@ def with_idle_connections(server: DevServerProcess, count: int) -> tuple[int, fl
     for one in sockets:
         one.close()
     return used_mb, sorted(times)[len(times) // 2] * 1000
+
+
+def cpu_s(pid: int) -> float:
+    """Seconds of processor that a process has used; 0 where /proc does not show it."""
+    stat = Path(f"/proc/{pid}/stat")
+    if not stat.exists():
+        return 0.0
+    user, system = stat.read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def memory_mb(pid: int) -> int:

@@ -17,6 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from .app import ServerApp
 from .connections import Connections
 from .core import Core, CoreControl
+from .gathering import GatheringTransport
 
 __all__ = ["LoopControl", "Serving", "listen"]
 
@@ -171,12 +172,13 @@ class LoopControl(CoreControl):
 
 
 def _noting(connections: Connections) -> type[H11Protocol]:
-    """The HTTP protocol, telling of its connections."""
+    """The HTTP protocol, telling of its connections, with gathered writes."""
 
     class Noting(H11Protocol):
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-            super().connection_made(transport)
-            connections.add(transport)
+            gathering = GatheringTransport(transport)
+            super().connection_made(gathering)
+            connections.add(gathering)
 
         def connection_lost(self, exc: Exception | None) -> None:
             connections.remove(self.transport)
