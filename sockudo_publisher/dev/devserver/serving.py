@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from typing import Any
 
 import uvicorn
-from uvicorn.config import WS_PROTOCOLS
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .app import ServerApp
@@ -51,8 +50,8 @@ class Serving(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 backlog=BACKLOG,
-                # The other implementation uses an interface that websockets has deprecated.
-                ws="websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "websockets",
+                # The default uses an interface that websockets has deprecated.
+                ws="websockets-sansio",
                 ws_max_size=MAX_FRAME_BYTES,
                 # The protocol has pings of its own.
                 ws_ping_interval=None,
