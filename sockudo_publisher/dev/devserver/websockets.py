@@ -97,7 +97,8 @@ class WebSockets:
                 message = await asyncio.wait_for(websocket.receive(), timeout_s)
             except asyncio.TimeoutError:
                 if is_asked:
-                    session.end_with(NO_PONG, "Pong reply not received in time")
+                    with suppress(WebSocketDisconnect, RuntimeError):
+                        await websocket.close(NO_PONG, "Pong reply not received in time")
                     return
                 session.put(PING)
                 timeout_s, is_asked = PONG_TIMEOUT_S, True
