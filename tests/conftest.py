@@ -12,7 +12,7 @@ import hypothesis
 import pytest
 import redis
 
-from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer
+from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, SockudoServer
 from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.parts import (
     described_parts,
@@ -71,9 +71,9 @@ def sockudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]
 
 
 @pytest.fixture(scope="session")
-def devserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+def devserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServerProcess]:
     """The look-alike, with the same settings."""
-    with DevServer(tmp_path_factory.mktemp("devserver"), dedup_ttl_s=DEDUP_TTL_S) as server:
+    with DevServerProcess(tmp_path_factory.mktemp("devserver"), dedup_ttl_s=DEDUP_TTL_S) as server:
         yield server
 
 

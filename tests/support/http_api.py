@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sockudo_publisher.dev.embedded import DevServer, SockudoApp, SockudoServer
+from sockudo_publisher.dev.embedded import DevServerProcess, SockudoApp, SockudoServer
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
 
 #: Seconds for one answer; a pending id is waited for by the server for one.
@@ -52,7 +52,7 @@ class HttpApi:
     """One app of a running server; `port` is a proxy's in front of it."""
 
     def __init__(
-        self, server: SockudoServer | DevServer, app: SockudoApp | None = None, port: int | None = None
+        self, server: SockudoServer | DevServerProcess, app: SockudoApp | None = None, port: int | None = None
     ) -> None:
         self.port = port or server.port
         self.app = app or server.apps[0]

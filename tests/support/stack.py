@@ -10,7 +10,7 @@ from pathlib import Path
 
 import redis
 
-from sockudo_publisher.dev.embedded import DevServer, RedisServer, SockudoServer, WorkerProcess
+from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.dev.subscriber import Subscriber
 
 from .warm import WarmWorker
@@ -18,7 +18,7 @@ from .warm import WarmWorker
 #: What the real server of the tests remembers, so that a dropped request's claim ends in a test's time.
 DEDUP_TTL_S = 60
 
-Server = SockudoServer | DevServer
+Server = SockudoServer | DevServerProcess
 
 
 class Stack:

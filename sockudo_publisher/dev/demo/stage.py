@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ...config.settings import Settings, configure
-from ..embedded import ChildProcess, DevServer, RedisServer, SockudoApp, SockudoServer, WorkerProcess
+from ..embedded import ChildProcess, DevServerProcess, RedisServer, SockudoApp, SockudoServer, WorkerProcess
 from ..embedded.sockudo import sockudo_version
 
 __all__ = ["HOST", "Stage", "start"]
@@ -64,13 +64,13 @@ def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
     directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-demo-", ignore_cleanup_errors=True))
     app = SockudoApp(id="demo", key="demo-key", secret=secrets.token_hex(16))
     redis = RedisServer(f"{directory}/redis")
-    server: DevServer | SockudoServer
+    server: DevServerProcess | SockudoServer
     if real:
         waiting = {"websocket": {"max_messages": MAX_WAITING_MESSAGES}}
         server = SockudoServer(f"{directory}/sockudo", [app], settings=waiting)
         server_name = f"Sockudo {sockudo_version(server.program)}"
     else:
-        server = DevServer(f"{directory}/sockudo", [app])
+        server = DevServerProcess(f"{directory}/sockudo", [app])
         server_name = "embedded Sockudo"
     settings = {"SOCKUDO_URL": server.url, "SOCKUDO_REDIS_URL": redis.url}
     worker = WorkerProcess(settings, directory=f"{directory}/worker")

@@ -1,74 +1,79 @@
-"""``python -m sockudo_publisher.dev.devserver --port 6001 --app id:key:secret``."""
+"""``python -m sockudo_publisher.dev.devserver --port 6001 --config FILE``: the server as a process of its own."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import logging
 import os
-import socket
 from collections.abc import Mapping, Sequence
-from urllib.parse import unquote
+from dataclasses import replace
+from pathlib import Path
 
-import uvicorn
-from uvicorn.config import WS_PROTOCOLS
-
-from .app import create_app
-from .config import AppConfig, ServerConfig, ServerLimits
+from .app import ServerApp
+from .app_list import APPS_VARIABLE, apps_of
+from .config import ServerConfig
+from .connections import Connections
+from .core import Core
+from .serving import LoopControl, Serving, listen
+from .settings_file import FileSettings, read_file
+from .webhook_sender import WebhookSender
 
 __all__ = ["main"]
 
-#: Bytes of one frame of a client: subscriptions, which are short.
-MAX_FRAME_BYTES = 1 << 20
-#: Connections that may wait to be accepted: clients make one for each request.
-BACKLOG = 1024
-#: Seconds that requests have to end after SIGTERM.
-SHUTDOWN_S = 1
+_SECRET_HINT = f"every user of this machine can read arguments: use {APPS_VARIABLE} or --config"
 
 
 def arguments() -> argparse.ArgumentParser:
     """The arguments of the command."""
     parser = argparse.ArgumentParser(prog="python -m sockudo_publisher.dev.devserver", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=6001, help="0: a free one")
-    parser.add_argument(
-        "--app",
-        action="append",
-        default=[],
-        metavar="ID:KEY:SECRET",
-        help="may be repeated; percent-encode a ':' or '%%' in a part (also: SOCKUDO_DEVSERVER_APPS, by spaces)",
-    )
-    parser.add_argument("--dedup-ttl", type=float, default=120.0, metavar="SECONDS", help="how long ids are remembered")
-    parser.add_argument("--dedup-capacity", type=int, default=1_000_000, metavar="IDS", help="how many ids are")
+    parser.add_argument("--host", help="default: 127.0.0.1, or the file's")
+    parser.add_argument("--port", type=int, help="0: a free one; default: 6001, or the file's")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a configuration of the real server, TOML or JSON")
+    parser.add_argument("--app", action="append", default=[], help=argparse.SUPPRESS)
+    parser.add_argument("--dedup-ttl", type=float, metavar="SECONDS", help="how long ids are remembered")
+    parser.add_argument("--dedup-capacity", type=int, metavar="IDS", help="how many ids are")
+    parser.add_argument("--history", action="store_true", help="keep the last messages and members of channels")
+    parser.add_argument("--allow-origin", action="append", default=[], metavar="ORIGIN", help="a page that may connect")
     parser.add_argument(
         "--limit", action="append", default=[], metavar="NAME=NUMBER", help="one of the server's policy.limits"
     )
     return parser
 
 
-def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> ServerConfig:
-    """Read the command line and the environment. Raises ``ValueError``, which never shows a secret."""
-    limits = ServerLimits()
-    for text in options.limit:
-        limits = limits.with_setting(text)
+def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> FileSettings:
+    """Read the command line, the file and the environment. Raises ``ValueError``, which never shows a secret."""
+    if options.app:
+        raise ValueError(f"--app: {_SECRET_HINT}")
+    listed = apps_of(environ)
+    if options.config is not None:
+        settings = read_file(options.config, environ)
+    elif listed:
+        settings = FileSettings(ServerConfig(()), None, None, ())
+    else:
+        raise ValueError(f"apps: none given: set {APPS_VARIABLE} (id:key:secret) or --config")
+    config = settings.config
     apps = []
-    for text in (*options.app, *environ.get("SOCKUDO_DEVSERVER_APPS", "").split()):
-        parts = [unquote(part) for part in text.split(":")]
-        if len(parts) != 3 or not all(parts):
-            raise ValueError("--app: expected ID:KEY:SECRET")
-        app_id, key, secret = parts
-        apps.append(AppConfig(app_id, key, secret, limits))
-    if not apps:
-        raise ValueError("--app: none given")
-    return ServerConfig.of(apps, dedup_ttl_s=options.dedup_ttl, dedup_capacity=options.dedup_capacity)
-
-
-class _Uvicorn(uvicorn.Server):
-    """A server that prints when it is ready."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if sockets and not self.should_exit:
-            host, port = sockets[0].getsockname()[:2]
-            print(f"ready: http://{host}:{port}", flush=True)
+    for app in (*config.apps, *listed):
+        limits = app.limits
+        for text in options.limit:
+            limits = limits.with_setting(text)
+        apps.append(replace(app, limits=limits))
+    host, port = options.host or settings.host or "127.0.0.1", options.port
+    port = port if port is not None else (settings.port if settings.port is not None else 6001)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port: {port}, expected 0 to 65535")
+    config = replace(
+        config,
+        apps=tuple(apps),
+        host=host,
+        dedup_ttl_s=config.dedup_ttl_s if options.dedup_ttl is None else options.dedup_ttl,
+        dedup_capacity=config.dedup_capacity if options.dedup_capacity is None else options.dedup_capacity,
+        has_history=config.has_history or options.history,
+        has_presence_history=config.has_presence_history or options.history,
+        allow_origins=tuple(options.allow_origin),
+    )
+    return FileSettings(config.checked(), host, port, settings.ignored)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -76,26 +81,43 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = arguments()
     options = parser.parse_args(argv)
     try:
-        config = configuration(options)
+        settings = configuration(options)
     except ValueError as problem:
         parser.error(str(problem))
-    listener = socket.create_server((options.host, options.port), backlog=BACKLOG)
-    uvicorn_config = uvicorn.Config(
-        create_app(config),
-        lifespan="off",
-        access_log=False,
-        log_level="warning",
-        server_header=False,
-        backlog=BACKLOG,
-        # The other implementation uses an interface that websockets has deprecated.
-        ws="websockets-sansio" if "websockets-sansio" in WS_PROTOCOLS else "websockets",
-        ws_max_size=MAX_FRAME_BYTES,
-        # The protocol has pings of its own.
-        ws_ping_interval=None,
-        ws_per_message_deflate=False,
-        timeout_graceful_shutdown=SHUTDOWN_S,
-    )
-    _Uvicorn(uvicorn_config).run(sockets=[listener])
+    except OSError as problem:
+        parser.error(f"--config: {problem.strerror}")
+    host, port = settings.host or "", settings.port or 0
+    try:
+        listener = listen(host, port)
+    except OSError as problem:
+        parser.error(f"port {port}: {problem.strerror}")
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    for name in settings.ignored:
+        print(f"ignored: {name}", flush=True)
+    asyncio.run(_run(settings.config, listener))
+
+
+async def _run(config: ServerConfig, listener: object) -> None:
+    webhooks = WebhookSender()
+    loop = asyncio.get_running_loop()
+    core = Core(config, notifier=webhooks.notifier, later=lambda seconds, act: _ignore(loop.call_later(seconds, act)))
+    core.use_control(control := LoopControl(core))
+    connections = Connections()
+
+    def ready() -> None:
+        control.attach(serving)
+        host, port = listener.getsockname()[:2]  # type: ignore[attr-defined]
+        print(f"ready: http://{host}:{port}", flush=True)
+
+    serving = Serving(core, ServerApp(core, connections), connections, ready)
+    try:
+        await serving.serve(sockets=[listener])  # type: ignore[list-item]
+    finally:
+        await webhooks.stop()
+
+
+def _ignore(_handle: object) -> None:
+    """A timer that is never cancelled."""
 
 
 if __name__ == "__main__":

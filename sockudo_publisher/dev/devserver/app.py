@@ -1,43 +1,38 @@
-"""The edge: routes, bodies, headers, WebSockets. The other modules of this room decide what they mean."""
+"""The edge: requests and WebSockets in, answers out. The other modules of this room decide what they mean."""
 
 from __future__ import annotations
 
-import asyncio
-import json
+import logging
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocket
 
-from .config import AppConfig, ServerConfig
-from .decoding import check_content_type, decode_batch, decode_event
-from .dedup import DedupStore
-from .frames import ACTIVITY_TIMEOUT_S, PING, error
-from .publishing import Publisher
+from . import history_api, query_api
+from .answers import CORS, PREFLIGHT, json_answer, refusal_answer, with_server_headers
+from .config import ServerConfig
+from .connections import Connections
+from .core import Core
+from .decoding import check_content_type
+from .dev_api import DevApi
+from .health import memory_answer, stats_answer
+from .publish_api import PublishApi
+from .query_string import parameters_of
 from .refusal import Refusal, TextRefusal
-from .registry import Registry
 from .request_auth import authenticated_app
-from .session import Session
+from .routes import route_of
+from .websockets import WebSockets, refuse_path
 
-__all__ = ["create_app"]
+__all__ = ["ServerApp", "create_app"]
 
 #: Bytes of a request's body (``http_api.request_limit_in_mb`` = 10).
 MAX_BODY_BYTES = 10 * 1024 * 1024
-#: Seconds that a client has to answer a ping.
-PONG_TIMEOUT_S = 30
-# Close codes of the protocol (docs/server.md, 12).
-UNKNOWN_APP, TOO_SLOW, NO_PONG = 4001, 4100, 4201
 
-# The real server closes after every answer under /apps/, so this one does too.
-_CLOSE = {"Connection": "close"}
+_log = logging.getLogger(__name__)
 
 
 def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monotonic) -> ASGIApp:
@@ -45,86 +40,141 @@ def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monoto
 
     ``clock`` is what ids expire by, in seconds; requests are checked against the wall clock.
     """
-    server = _Server(config, clock)
-    routes = [
-        Route("/up", server.up, methods=["GET"]),
-        Route("/up/{app_id}", server.up, methods=["GET"]),
-        Route("/apps/{app_id}/events", server.events, methods=["POST"]),
-        Route("/apps/{app_id}/batch_events", server.batch_events, methods=["POST"]),
-        WebSocketRoute("/app/{key}", server.websocket),
-    ]
-    app = Starlette(routes=routes, exception_handlers={Refusal: _refused, HTTPException: _unrouted})
-    app.router.redirect_slashes = False
-    return _StripSlash(app)
+    return ServerApp(Core(config, clock=clock))
 
 
-class _Server:
-    """The handlers of all routes, with the state of all apps."""
+class ServerApp:
+    """The ASGI application around a core."""
 
-    def __init__(self, config: ServerConfig, clock: Callable[[], float]) -> None:
-        self._config = config
-        dedup = DedupStore(config.dedup_ttl_s, config.dedup_capacity, clock)
-        self._registries = {app.id: Registry() for app in config.apps}
-        self._publishers = {app.id: Publisher(app, self._registries[app.id], dedup) for app in config.apps}
+    def __init__(self, core: Core, connections: Connections | None = None) -> None:
+        self._core = core
+        self.websockets = WebSockets(core)
+        self._dev = DevApi(core)
+        self._publishing = PublishApi(core, connections or Connections(), self._read)
 
-    async def up(self, request: Request) -> Response:
-        """``/up``, ``/up/{app}``: OK, or NOT_FOUND for an unknown app. Not signed."""
-        app_id = request.path_params.get("app_id")
-        known = app_id is None or self._config.app_by_id(app_id) is not None
-        word = "OK" if known else "NOT_FOUND"
-        return Response(word, 200 if known else 404, {"X-Health-Check": word})
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or one WebSocket."""
+        raw_path = (scope.get("raw_path") or scope.get("path", "/").encode()).partition(b"?")[0].decode("latin-1")
+        if scope["type"] == "websocket":
+            await self._websocket(WebSocket(scope, receive, send), raw_path)
+        elif scope["type"] == "http":
+            response = await self._answer(Request(scope, receive), raw_path)
+            if response is not None:
+                await with_server_headers(response, raw_path)(scope, receive, send)
 
-    async def events(self, request: Request) -> Response:
-        """``POST /apps/{app}/events``."""
-        app, body = await self._authenticated(request)
-        check_content_type(request.headers.get("content-type", ""))
-        return _answer(await self._publishers[app.id].publish(decode_event(body)))
-
-    async def batch_events(self, request: Request) -> Response:
-        """``POST /apps/{app}/batch_events``."""
-        app, body = await self._authenticated(request)
-        check_content_type(request.headers.get("content-type", ""))
-        return _answer(await self._publishers[app.id].publish_batch(decode_batch(body)))
-
-    async def websocket(self, websocket: WebSocket) -> None:
-        """``/app/{key}``: protocol 7, or any number except 2."""
-        if not _is_protocol_7(websocket.query_params.get("protocol")):
-            refusal = Response("Failed to deserialize query string: protocol", 400, media_type="text/plain")
-            await websocket.send_denial_response(refusal)
-            return
-        app = self._config.app_by_key(websocket.path_params["key"])
-        await websocket.accept()
-        if app is None:
-            # The real server closes the connection without an error (seen on 5.2.0). This one names a developer's
-            # most likely mistake, with the protocol's code for it.
-            await websocket.send_text(error(UNKNOWN_APP, "Application key not found or invalid"))
-            await websocket.close(UNKNOWN_APP)
-            return
-        session = Session(app, self._registries[app.id])
-        sending = asyncio.create_task(_send(websocket, session))
+    async def _websocket(self, websocket: WebSocket, raw_path: str) -> None:
         try:
-            await _receive(websocket, session)
-        except WebSocketDisconnect:
-            pass
-        finally:
-            session.end()
-            sending.cancel()
-            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await sending
+            route = route_of("GET", raw_path)
+        except Refusal:
+            route = None
+        if route is None or route.handler != "no_websocket":
+            await refuse_path(websocket)
+        else:
+            await self.websockets.serve(websocket, route.names["appKey"])
 
-    async def _authenticated(self, request: Request) -> tuple[AppConfig, bytes]:
+    async def _answer(self, request: Request, raw_path: str) -> Response | None:
+        try:
+            if request.method == "OPTIONS" and not raw_path.startswith("/dev"):
+                return Response(b"", 200, {**CORS, **PREFLIGHT})
+            route = route_of(request.method, raw_path)
+            return await self._handle(request, route.handler, route.names)
+        except Refusal as refusal:
+            self._core.log.count_refusal()
+            return refusal_answer(refusal)
+        except ClientDisconnect:
+            return None
+        except Exception:  # noqa: BLE001 -- any mistake in this server is one answer, and one line of the log
+            _log.exception("request failed method=%s", request.method)
+            return refusal_answer(Refusal(500, "internal_error", "Internal server error"))
+
+    async def _handle(self, request: Request, handler: str, names: Mapping[str, str]) -> Response | None:
+        app_id = names.get("appId")
+        match handler:
+            case "events" | "batch_events":
+                return await self._publishing.handle(request, app_id or "", is_batch=handler == "batch_events")
+            case "page" | "dev_state" | "dev_faults" | "dev_add_fault":
+                return await self._handle_dev(request, handler)
+            case "up":
+                known = app_id is None or self._core.config.app_by_id(app_id) is not None
+                word = "OK" if known else "NOT_FOUND"
+                return Response(word, 200 if known else 404, {"X-Health-Check": word})
+            case "live":
+                return Response(b"")
+            case "ready":
+                return Response("OK")
+            case "accept_traffic":
+                return Response("ACCEPTING")
+            case "usage":
+                return json_answer({"memory": memory_answer()})
+            case "stats":
+                return json_answer(stats_answer(self._core))
+            case "no_websocket":
+                raise TextRefusal(400, "Missing Upgrade header")
+        app_id, body = await self._read(request, app_id or "")
+        return json_answer(self._query(request, handler, names, app_id, body))
+
+    async def _handle_dev(self, request: Request, handler: str) -> Response:
+        self._dev.check_client(request)
+        match handler:
+            case "page":
+                return self._dev.page()
+            case "dev_state":
+                return self._dev.state()
+            case "dev_faults":
+                return self._dev.faults()
+            case _:
+                return await self._dev.add_fault(request)
+
+    def _query(
+        self, request: Request, handler: str, names: Mapping[str, str], app_id: str, body: bytes
+    ) -> dict[str, Any]:
+        """The answers to signed requests that publish nothing."""
+        state, query = self._core.states[app_id], request.scope["query_string"].decode("latin-1")
+        channel = names.get("channelName", "")
+        page_size = self._core.config.max_page_size
+        match handler:
+            case "channels":
+                return query_api.channels_answer(state, parameters_of(query))
+            case "channel":
+                return query_api.channel_answer(state, channel, parameters_of(query))
+            case "channel_users":
+                return query_api.users_answer(state, channel)
+            case "terminate_connections" | "force_reconnect":
+                return query_api.close_user(state, names["userId"], handler)
+            case "history":
+                return history_api.history_page(history_api.history_of(state, channel), channel, query, page_size)
+            case "history_state":
+                return history_api.history_state(history_api.history_of(state, channel), channel)
+            case "history_reset" | "history_purge":
+                check_content_type(request.headers.get("content-type", ""))
+                act = history_api.reset_history if handler == "history_reset" else history_api.purge_history
+                return act(history_api.history_of(state, channel), channel, body)
+        members = history_api.presence_history_of(state, channel)
+        match handler:
+            case "presence_history":
+                return history_api.presence_page(members, channel, query, page_size)
+            case "presence_history_state":
+                return history_api.presence_state(members, channel)
+            case "presence_history_snapshot":
+                return history_api.presence_snapshot(members, channel, query)
+            case _:
+                check_content_type(request.headers.get("content-type", ""))
+                return history_api.reset_history(members, channel, body)
+
+    async def _read(self, request: Request, app_id: str) -> tuple[str, bytes]:
+        """The id of the app that signed the request, and the body. Raises :class:`Refusal`."""
         body = await _body(request)
         raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
         app = authenticated_app(
-            self._config.app_by_key,
+            self._core.config.app_by_key,
             method=request.method,
             path=raw_path.partition(b"?")[0].decode("latin-1"),
-            app_id=request.path_params["app_id"],
+            app_id=app_id,
             query=request.scope["query_string"].decode("latin-1"),
             body=body,
-            now=time.time(),
+            now=self._core.now_s,
         )
-        return app, body
+        return app.id, body
 
 
 async def _body(request: Request) -> bytes:
@@ -138,73 +188,3 @@ async def _body(request: Request) -> bytes:
     if is_too_long:
         raise TextRefusal(413, "Failed to buffer the request body: length limit exceeded")
     return bytes(body)
-
-
-async def _send(websocket: WebSocket, session: Session) -> None:
-    while True:
-        for frame in await session.next_frames():
-            await websocket.send_text(frame)
-        if session.is_overrun:
-            await websocket.close(TOO_SLOW)
-            return
-
-
-async def _receive(websocket: WebSocket, session: Session) -> None:
-    """Receive until the client disconnects, or does not answer a ping."""
-    timeout_s = ACTIVITY_TIMEOUT_S
-    while True:
-        try:
-            message = await asyncio.wait_for(websocket.receive(), timeout_s)
-        except asyncio.TimeoutError:
-            if timeout_s != ACTIVITY_TIMEOUT_S:
-                await websocket.close(NO_PONG)
-                return
-            session.put(PING)
-            timeout_s = PONG_TIMEOUT_S
-            continue
-        timeout_s = ACTIVITY_TIMEOUT_S
-        if message["type"] == "websocket.disconnect":
-            return
-        if message.get("text") is not None:
-            session.receive(message["text"])
-
-
-def _is_protocol_7(protocol: str | None) -> bool:
-    """Whether the number is a byte except 2 (another protocol); the real server accepts all of these."""
-    return protocol is None or (
-        protocol.isascii() and protocol.isdigit() and int(protocol) <= 255 and int(protocol) != 2
-    )
-
-
-def _answer(body: dict[str, Any]) -> Response:
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Response(text, 200, _CLOSE, "application/json")
-
-
-async def _refused(_: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)
-    headers = dict(_CLOSE)
-    if refusal.retry_after is not None:
-        headers["Retry-After"] = str(refusal.retry_after)
-    return Response(refusal.body(), refusal.status, {**headers, "Content-Type": refusal.media_type})
-
-
-async def _unrouted(request: Request, problem: Exception) -> Response:
-    assert isinstance(problem, HTTPException)
-    if problem.status_code == 404:
-        return Response("404 NOT FOUND", 404, media_type="text/plain")
-    headers = {**(problem.headers or {}), **(_CLOSE if request.url.path.startswith("/apps/") else {})}
-    return Response(b"", problem.status_code, headers)
-
-
-class _StripSlash:
-    """Remove one trailing slash of a path, for the routes and the signature."""
-
-    def __init__(self, app: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = scope.get("path", "")
-        if len(path) > 1 and path.endswith("/"):
-            scope = {**scope, "path": path[:-1]}
-        await self._app(scope, receive, send)

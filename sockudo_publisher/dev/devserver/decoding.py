@@ -37,14 +37,16 @@ class Message:
     message_id: str | None
     idempotency_key: str | None
 
-    @property
-    def dedup_key(self) -> str | None:
-        """The identity that the server remembers, the strongest first (docs/server.md, 3.5)."""
+    def dedup_key_or(self, app_key: str | None) -> str | None:
+        """The identity that the server remembers for a channel, the strongest first (docs/server.md, 3.5).
+
+        ``app_key`` is the request's ``idempotency_key``.
+        """
         if self.message_id is not None:
             return self.message_id
         if self.extras is not None and self.extras.get("idempotencyKey") is not None:
             return str(self.extras["idempotencyKey"])
-        return self.idempotency_key
+        return app_key
 
     @property
     def wants_info(self) -> bool:

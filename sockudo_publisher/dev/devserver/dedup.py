@@ -121,6 +121,12 @@ class DedupStore:
         """Remove all records, as a restart does."""
         self._records.clear()
 
+    def resize(self, capacity: int) -> None:
+        """Hold at most this number of records: the newest leave, and no new one is kept while it is full."""
+        self._capacity = capacity
+        while len(self._records) > capacity:
+            self._records.popitem()
+
     def _is_owned(self, claim: Claim) -> bool:
         record = self._records.get(claim.key)
         return record is not None and record.owner == claim.owner and record.state == "pending"

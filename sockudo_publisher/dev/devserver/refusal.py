@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 
-__all__ = ["Refusal", "TextRefusal"]
+__all__ = ["Refusal", "TextRefusal", "not_here"]
 
 
 class Refusal(Exception):
@@ -31,11 +31,11 @@ class Refusal(Exception):
         fields = {"error": self.text, "code": self.code, "status": self.status}
         if self.ai_code is not None:
             fields["ai_code"] = self.ai_code
-        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
 
 
 class TextRefusal(Refusal):
-    """Refused while the body was read: 400 no JSON, 413 too long, 415 not called JSON, 422 other types."""
+    """Refused while the request was read: 400 no JSON, 413 too long, 415 not called JSON, 422 other types."""
 
     media_type = "text/plain; charset=utf-8"
 
@@ -44,4 +44,9 @@ class TextRefusal(Refusal):
 
     def body(self) -> bytes:
         """The text."""
-        return self.text.encode()
+        return self.text.encode(errors="replace")
+
+
+def not_here(what: str) -> Refusal:
+    """501: the real server has it, this one does not."""
+    return Refusal(501, "not_implemented", f"The embedded Sockudo has no {what}: use a real Sockudo for it")

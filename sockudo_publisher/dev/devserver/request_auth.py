@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from .config import AppConfig
 from .refusal import Refusal
 
-__all__ = ["authenticated_app", "may_subscribe"]
+__all__ = ["authenticated_app", "is_signed_user", "may_subscribe"]
 
 #: Seconds by which a request's clock may differ, either way.
 CLOCK_TOLERANCE_S = 600
+#: Bounds of a timestamp: the server's number has 64 bits.
+MIN_SECONDS, MAX_SECONDS = -(2**63), 2**63 - 1
 
 
 def authenticated_app(
@@ -56,21 +59,36 @@ def authenticated_app(
     return app
 
 
-def may_subscribe(app: AppConfig, socket_id: str, channel: str, auth: str) -> bool:
-    """Whether ``auth`` (``key:signature``) lets this socket into a private channel."""
+def may_subscribe(app: AppConfig, socket_id: str, channel: str, auth: str, channel_data: str | None = None) -> bool:
+    """Whether ``auth`` (``key:signature``) lets this socket into a private channel.
+
+    ``channel_data`` is signed too, as it was sent, for a presence channel.
+    """
     key, _, signature = auth.rpartition(":")
-    text = f"{socket_id}:{channel}"
-    expected = hmac.new(app.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
-    return key == app.key and hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
+    text = f"{socket_id}:{channel}" + (f":{channel_data}" if channel_data else "")
+    return key == app.key and _is_signature(app, text, signature)
+
+
+def is_signed_user(app: AppConfig, socket_id: str, user_data: str, auth: str) -> bool:
+    """Whether ``auth`` signs a user in; the part before the colon is ignored."""
+    _, colon, signature = auth.partition(":")
+    return _is_signature(app, f"{socket_id}::user::{user_data}", signature if colon else auth)
+
+
+def _is_signature(app: AppConfig, text: str, signature: str) -> bool:
+    expected = hmac.new(app.secret.encode(), text.encode(errors="surrogatepass"), hashlib.sha256).hexdigest()
+    return hmac.compare_digest(expected.encode(), signature.encode(errors="replace"))
 
 
 def _check_clock(timestamp: str, now: float) -> None:
     if not timestamp:
         raise _unauthorized("auth_timestamp is missing")
-    try:
-        seconds = int(timestamp)
-    except ValueError:
-        raise _unauthorized("Invalid auth_timestamp format") from None
+    # A number of 64 bits in ASCII; Python's int() also reads other digits and underscores.
+    if (
+        re.fullmatch(r"[+-]?[0-9]{1,19}", timestamp) is None
+        or not MIN_SECONDS <= (seconds := int(timestamp)) <= MAX_SECONDS
+    ):
+        raise _unauthorized("Invalid auth_timestamp format")
     if abs(int(now) - seconds) > CLOCK_TOLERANCE_S:
         raise _unauthorized("Timestamp expired or too far in the future")
 

@@ -11,7 +11,16 @@ from .config import ServerLimits
 from .decoding import Message
 from .refusal import Refusal
 
-__all__ = ["channels_of", "check_ai_rules", "check_batch_size", "check_channel", "check_dedup_key", "check_event"]
+__all__ = [
+    "AI_DISABLED",
+    "channels_of",
+    "check_ai_rules",
+    "check_batch_size",
+    "check_channel",
+    "check_dedup_key",
+    "check_event",
+    "is_ai_event",
+]
 
 #: Bytes of ``message_id`` and of idempotency keys (``idempotency.max_key_length``).
 MAX_KEY_BYTES = 128
@@ -84,11 +93,20 @@ def check_channel(channel: str, limits: ServerLimits) -> None:
         raise _invalid(f"Channel '{channel}' uses user-limited syntax but the namespace does not allow it")
 
 
+#: What the server says where AI Transport is on no channel, as here and on a server that comes without it.
+AI_DISABLED = "AI Transport is not enabled for this channel"
+
+
+def is_ai_event(name: str) -> bool:
+    """Whether the name is one of AI Transport's own."""
+    return _AI_EVENT.fullmatch(name) is not None
+
+
 def check_ai_rules(message: Message) -> None:
-    """AI Transport is on no channel here, as on a server that comes without it."""
+    """AI Transport is on no channel here."""
     has_ai_extras = message.extras is not None and message.extras.get("ai") is not None
-    if has_ai_extras or _AI_EVENT.fullmatch(message.name or ""):
-        raise Refusal(403, "ai_event_not_permitted", "AI Transport is not enabled for this channel", ai_code=104003)
+    if has_ai_extras or is_ai_event(message.name or ""):
+        raise Refusal(403, "ai_event_not_permitted", AI_DISABLED, ai_code=104003)
 
 
 def check_dedup_key(key: str) -> None:

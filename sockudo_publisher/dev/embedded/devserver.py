@@ -1,26 +1,29 @@
-"""The package's development server (``devserver``) as a child process."""
+"""The package's development server (``devserver``) as a child process. In a thread of this one: ``DevServer``."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from .answers import accepts, is_up
 from .app import DEFAULT_APP, SockudoApp
 from .ports import LOOPBACK, free_port
 from .process import ChildProcess
+from .toml import merged
 
-__all__ = ["DevServer"]
+__all__ = ["DevServerProcess"]
 
 
-class DevServer(ChildProcess):
+class DevServerProcess(ChildProcess):
     """``python -m sockudo_publisher.dev.devserver`` on 127.0.0.1, its log in ``directory``; needs the extra ``demo``.
 
     The arguments are those of :class:`SockudoServer` as far as it has them; ``dedup_ttl_s`` may be a fraction.
-    ``args`` are further options of the command.
+    ``settings`` are further settings of the server, nested as in its file; ``args`` further options of the command.
     """
 
     def __init__(
@@ -31,18 +34,25 @@ class DevServer(ChildProcess):
         port: int | None = None,
         dedup_ttl_s: float = 120.0,
         cache_max_capacity: int = 1_000_000,
+        history: bool = False,
+        settings: Mapping[str, Any] | None = None,
         args: Sequence[str] = (),
     ) -> None:
         self.directory = Path(directory).absolute()
         super().__init__("dev-server", self.directory / "devserver.log")
         self.apps = tuple(apps)
         self.port = port or free_port()
-        self._arguments = ["--port", str(self.port), "--dedup-ttl", str(dedup_ttl_s)]
-        self._arguments += ["--dedup-capacity", str(cache_max_capacity)]
-        # Limits are the same for all apps of a development server.
-        for name, value in self.apps[0].limits.items():
-            self._arguments += ["--limit", f"{name}={value}"]
-        self._arguments += args
+        self._settings = merged(
+            {
+                "host": LOOPBACK,
+                "port": self.port,
+                "cache": {"memory": {"max_capacity": cache_max_capacity}},
+                "history": {"enabled": history},
+                "app_manager": {"array": {"apps": [_app_settings(app) for app in self.apps]}},
+            },
+            settings or {},
+        )
+        self._arguments = ["--dedup-ttl", str(dedup_ttl_s), *args]
 
     @property
     def url(self) -> str:
@@ -62,13 +72,27 @@ class DevServer(ChildProcess):
         self.stop()
         self.start()
 
-    def _command(self) -> list[str]:
-        return [sys.executable, "-m", "sockudo_publisher.dev.devserver", *self._arguments]
+    def launch(self) -> None:
+        """Write the configuration and start without waiting."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        # The secrets are in a file of this user alone: every user of the machine can read arguments.
+        with os.fdopen(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            os.fchmod(file.fileno(), 0o600)
+            json.dump(self._settings, file)
+        super().launch()
 
-    def _environ(self) -> dict[str, str]:
-        # Not among the arguments, which every user of the machine can read.
-        apps = [":".join(quote(part, safe="") for part in (app.id, app.key, app.secret)) for app in self.apps]
-        return {**os.environ, "SOCKUDO_DEVSERVER_APPS": " ".join(apps)}
+    @property
+    def _file(self) -> Path:
+        return self.directory / "devserver.json"
+
+    def _command(self) -> list[str]:
+        program = [sys.executable, "-m", "sockudo_publisher.dev.devserver"]
+        return [*program, "--config", str(self._file), *self._arguments]
 
     def _is_ready(self) -> bool:
         return all(is_up(self.port, app) and accepts(self.port, app) for app in self.apps)
+
+
+def _app_settings(app: SockudoApp) -> dict[str, Any]:
+    policy = merged({"limits": dict(app.limits)}, app.policy)
+    return {"id": app.id, "key": app.key, "secret": app.secret, "enabled": True, "policy": policy}

@@ -11,7 +11,7 @@ import pytest
 from sockudo_publisher import configure
 from sockudo_publisher.canaries.ask import CHANNEL
 from sockudo_publisher.canaries.store import DedupMemory
-from sockudo_publisher.dev.embedded import DevServer
+from sockudo_publisher.dev.embedded import DevServerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import AppKeys
@@ -26,7 +26,7 @@ NAME = "default"
 
 
 @pytest.fixture
-def app(redis_url: str, devserver: DevServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+def app(redis_url: str, devserver: DevServerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
     """An app with a window of six seconds, and so a beat of a quarter."""
     for name, value in {
         "SOCKUDO_URL": devserver.url,
@@ -70,7 +70,7 @@ def test_paused_app_is_not_asked(app: App) -> None:
     assert beat_once(NAME, "a")
 
 
-def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserver: DevServer) -> None:
+def test_steps_of_two_workers_measure_together_and_end_at_once(app: App, devserver: DevServerProcess) -> None:
     """Only the canaries' channel sees anything: planted ones, as all are remembered. Then the right is free."""
     with Subscriber(devserver.ws_url(), CHANNEL, secret=devserver.apps[0].secret) as subscriber:
         steps = [CanaryStep(None), CanaryStep(None)]
@@ -104,7 +104,7 @@ def test_step_that_meets_trouble_goes_on(app: App, monkeypatch: pytest.MonkeyPat
 
 
 def test_hung_server_of_one_app_holds_up_no_other(
-    app: App, devserver: DevServer, monkeypatch: pytest.MonkeyPatch
+    app: App, devserver: DevServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each app has a beat of its own: while one question waits in vain, the other app's go on."""
     with Proxy(devserver.port, Hang()) as proxy:

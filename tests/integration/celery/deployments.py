@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
-from sockudo_publisher.dev.embedded import DevServer, SockudoApp, WorkerProcess
+from sockudo_publisher.dev.embedded import DevServerProcess, SockudoApp, WorkerProcess
 from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.warm import WarmWorker, run_python
 
@@ -22,7 +22,7 @@ class Deployment:
     """One of the two: its settings, and what it starts."""
 
     def __init__(
-        self, server: DevServer, app: SockudoApp, redis_url: str, directory: Path, ends: ExitStack, **more: str
+        self, server: DevServerProcess, app: SockudoApp, redis_url: str, directory: Path, ends: ExitStack, **more: str
     ) -> None:
         self.app = app
         self.environ = {

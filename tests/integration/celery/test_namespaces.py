@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.dev.embedded import DevServer, RedisServer
+from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.app.workers import TTL_MS
 from sockudo_publisher.journal.keys import Keyspace
@@ -37,14 +37,14 @@ Deploy = Callable[..., Deployment]
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServer]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DevServerProcess]:
     """One server with two apps."""
-    with DevServer(tmp_path_factory.mktemp("devserver"), APPS) as server:
+    with DevServerProcess(tmp_path_factory.mktemp("devserver"), APPS) as server:
         yield server
 
 
 @pytest.fixture
-def deploy(server: DevServer, redis_url: str, tmp_path: Path) -> Iterator[Deploy]:
+def deploy(server: DevServerProcess, redis_url: str, tmp_path: Path) -> Iterator[Deploy]:
     """`deploy(index, **environ)`: the deployment of the first or second app."""
     with ExitStack() as ends:
         yield lambda index, **more: Deployment(server, APPS[index], redis_url, tmp_path, ends, **more)

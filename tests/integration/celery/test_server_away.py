@@ -17,7 +17,7 @@ import pytest
 from benchmarks.drained import settled
 from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.config.settings import get_settings
-from sockudo_publisher.dev.embedded import DevServer, RedisServer, WorkerProcess
+from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import lane_of
@@ -199,7 +199,11 @@ class SeldomSweeping(WorkerProcess):
 
 @pytest.fixture
 def stack_of_look_alike(
-    redis_server: RedisServer, redis_url: str, devserver: DevServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    redis_server: RedisServer,
+    redis_url: str,
+    devserver: DevServerProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """As `stack`, with the embedded server: which one it is that was away is no matter here."""
     with ExitStack() as ends:

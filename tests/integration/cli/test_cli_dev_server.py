@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
+
+from sockudo_publisher.dev.embedded import SockudoApp
+from sockudo_publisher.dev.embedded.answers import accepts
 
 pytestmark = pytest.mark.integration
 
@@ -28,12 +33,32 @@ def test_what_it_prints_is_enough_to_publish(start, run, environ, subscriber):
         assert probe.connect_ex(("127.0.0.1", ready["port"])) != 0
 
 
-def test_a_secret_of_one_s_own_is_not_printed(start):
-    """The default is known to everybody, this one is not."""
-    server = start("dev-server", "--port", "0", "--secret", "of-mine", "--json")
+@pytest.mark.parametrize("by_file", [True, False])
+def test_a_secret_of_one_s_own_is_not_printed(start, environ, tmp_path, by_file):
+    """The default is known to everybody, this one is not: neither printed nor among the arguments."""
+    arguments = []
+    if by_file:
+        (tmp_path / "secret").write_text("of-mine\n")
+        arguments = ["--secret-file", str(tmp_path / "secret")]
+    else:
+        environ["SOCKUDO_DEVSERVER_SECRET"] = "of-mine"
+    server = start("dev-server", "--port", "0", *arguments, "--json")
     line = server.stdout.readline()
-    assert json.loads(line)["event"] == "ready"
+    ready = json.loads(line)
+    assert ready["event"] == "ready"
     assert b"of-mine" not in line
+    app = SockudoApp("app-id", "app-key", "of-mine")
+    assert accepts(ready["port"], app)
+    assert not accepts(ready["port"], SockudoApp("app-id", "app-key", "app-secret"))
+
+
+def test_a_secret_among_the_arguments_is_refused(start):
+    """Every user of the machine could read it."""
+    server = start("dev-server", "--port", "0", "--secret", "of-mine")
+    _, stderr = server.communicate(timeout=60)
+    assert server.returncode == 2
+    assert b"SOCKUDO_DEVSERVER_SECRET" in stderr
+    assert b"of-mine" not in stderr
 
 
 def test_a_taken_port_is_an_error(start):
@@ -45,3 +70,5 @@ def test_a_taken_port_is_an_error(start):
     assert server.returncode == 1
     assert stdout == b""
     assert str(port) in stderr.decode()
+    if Path("/proc/net/tcp").exists():
+        assert f"process {os.getpid()}" in stderr.decode()

@@ -17,7 +17,7 @@ import redis
 
 from sockudo_publisher.dev.embedded import (
     ChildProcess,
-    DevServer,
+    DevServerProcess,
     PartFailed,
     PartMissing,
     RedisServer,
@@ -361,7 +361,7 @@ def test_sockudo_keeps_history_when_told(sockudo, tmp_path):
 def test_the_dev_server_takes_any_text_as_app(tmp_path):
     """Colons, percent signs, spaces."""
     app = SockudoApp(id="a:b%3A", key="k e:y", secret="s:%")
-    with DevServer(tmp_path, [app, SockudoApp(id="second", key="k2")], dedup_ttl_s=0.5) as server:
+    with DevServerProcess(tmp_path, [app, SockudoApp(id="second", key="k2")], dedup_ttl_s=0.5) as server:
         assert server.url == f"http://k%20e%3Ay:s%3A%25@127.0.0.1:{server.port}/apps/a%3Ab%253A"
         assert server.log_text() == f"ready: http://127.0.0.1:{server.port}\n"
 
@@ -369,7 +369,7 @@ def test_the_dev_server_takes_any_text_as_app(tmp_path):
 @pytest.mark.integration
 def test_the_dev_server_has_no_secret_among_its_arguments(tmp_path):
     """Every user of the machine can read a process' arguments."""
-    with DevServer(tmp_path, [SockudoApp(id="app", key="k1", secret="topsecret")]) as server:
+    with DevServerProcess(tmp_path, [SockudoApp(id="app", key="k1", secret="topsecret")]) as server:
         arguments = Path(f"/proc/{server.pid}/cmdline")
         if not arguments.exists():
             not_for_this_case("no /proc: arguments of other processes are read on Linux only")
@@ -379,8 +379,8 @@ def test_the_dev_server_has_no_secret_among_its_arguments(tmp_path):
 @pytest.mark.integration
 def test_the_dev_server_refuses_what_it_cannot_use(tmp_path):
     """With a word on what it expected, and without the secret."""
-    with pytest.raises(PartFailed, match="expected ID:KEY:SECRET") as failure:
-        DevServer(tmp_path, args=["--app", "only-an-id:topsecret"]).start()
+    with pytest.raises(PartFailed, match="SOCKUDO_DEVSERVER_APPS") as failure:
+        DevServerProcess(tmp_path, args=["--app", "only-an-id:topsecret"]).start()
     assert "topsecret" not in str(failure.value)
 
 

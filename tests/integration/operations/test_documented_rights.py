@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.dev.embedded import DevServer, RedisServer
+from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.doctor.facts.rights import BROKER_RIGHTS, PARTS, rights_of
 from tests.support.warm import WarmWorker, run_python
@@ -48,7 +48,7 @@ class Deployment:
     """A journal, a broker, a server, and users of the page's lines only."""
 
     def __init__(
-        self, journal: RedisServer, broker: RedisServer, server: DevServer, directory: Path, namespace: str = ""
+        self, journal: RedisServer, broker: RedisServer, server: DevServerProcess, directory: Path, namespace: str = ""
     ) -> None:
         self.journal, self.broker, self.server, self.directory = journal, broker, server, directory
         self.namespace = namespace
@@ -100,7 +100,7 @@ class Deployment:
 
 
 @pytest.fixture(params=["one Redis", pytest.param("two", marks=pytest.mark.long), "two, with a namespace"])
-def deployment(request: pytest.FixtureRequest, tmp_path: Path, devserver: DevServer) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest, tmp_path: Path, devserver: DevServerProcess) -> Iterator[Deployment]:
     with RedisServer(tmp_path / "journal", maxmemory="256mb") as journal:
         if request.param == "one Redis":
             yield Deployment(journal, journal, devserver, tmp_path)
@@ -156,7 +156,7 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
     "more",
     [pytest.param((), id="no dangerous command", marks=pytest.mark.long), pytest.param(("-script",), id="nor SCRIPT")],
 )
-def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServer, more: tuple[str, ...]) -> None:
+def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServerProcess, more: tuple[str, ...]) -> None:
     """`+@all -@dangerous`, as services have it: published and delivered; what is left is unknown to the doctor."""
     with RedisServer(tmp_path / "managed") as managed, redis.Redis.from_url(managed.url) as client:
         deployment = Deployment(managed, managed, devserver, tmp_path)

@@ -23,7 +23,7 @@ from sockudo_publisher.cli import main
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery import run as run_module
 from sockudo_publisher.delivery import watch
-from sockudo_publisher.dev.embedded import DevServer
+from sockudo_publisher.dev.embedded import DevServerProcess
 from sockudo_publisher.doctor.facts.journal import collect_journal_facts
 from sockudo_publisher.errors import JournalUnreadable, SockudoError
 from sockudo_publisher.journal import producer as producer_module
@@ -75,12 +75,12 @@ STOPPING = {
 
 
 @pytest.fixture(scope="module")
-def server(devserver: DevServer) -> DevServer:
+def server(devserver: DevServerProcess) -> DevServerProcess:
     return devserver
 
 
 @pytest.fixture
-def client(redis_url: str, server: DevServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
+def client(redis_url: str, server: DevServerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[redis.Redis]:
     """An empty Redis, an app of two lanes on it, and nothing that is waited for."""
     environ = {
         "SOCKUDO_URL": server.url,

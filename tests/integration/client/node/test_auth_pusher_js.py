@@ -7,13 +7,9 @@ package cannot be had, the tests are skipped and say why; in CI they fail, unles
 from __future__ import annotations
 
 import base64
-import hashlib
 import io
 import json
-import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -28,15 +24,13 @@ import pytest
 from examples.auth_endpoint import application
 from sockudo_publisher import Sockudo, ValidationError
 from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
-from tests.support.parts import need, part_is_absent
+from tests.support.pusher_js import pusher_js_modules
 
 pytestmark = pytest.mark.integration
 
 HERE = Path(__file__).parent
 LIBRARY = "pusher-js"
 MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
-#: Seconds for npm to install two packages.
-INSTALL_S = 120.0
 #: Seconds for what is expected to be printed, on a machine with a lot to do.
 SOON_S = 60.0
 #: The longest text whose envelope has 10,240 bytes at most (docs/sdks.md, F20).
@@ -46,32 +40,7 @@ LONGEST = 7619
 @pytest.fixture(scope="session")
 def node_modules() -> Path:
     """The directory that pusher-js is in, installed if it is not there yet."""
-    npm = str(need("node"))
-    lock = (HERE / "package-lock.json").read_bytes()
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sockudo-publisher"
-    installed = cache / f"node-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not installed.is_dir():
-        cache.mkdir(parents=True, exist_ok=True)
-        # Whole or not at all: another run may be at it too, and any may be stopped.
-        with tempfile.TemporaryDirectory(dir=cache, prefix="node-new-") as directory:
-            fresh = Path(directory) / "whole"
-            fresh.mkdir()
-            for name in ("package.json", "package-lock.json"):
-                shutil.copy(HERE / name, fresh)
-            command = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries=1"]
-            try:
-                done = subprocess.run(
-                    command, cwd=fresh, capture_output=True, text=True, timeout=INSTALL_S, check=False
-                )
-            except subprocess.TimeoutExpired:
-                part_is_absent("node", f"npm ci: not done within {INSTALL_S:g} s")
-            if done.returncode != 0:
-                part_is_absent("node", f"npm ci: {done.stderr.strip()[:500]}")
-            try:
-                fresh.rename(installed)
-            except OSError:
-                assert installed.is_dir(), "another run has installed it meanwhile"
-    return installed / "node_modules"
+    return pusher_js_modules()
 
 
 class Quiet(WSGIRequestHandler):

@@ -8,13 +8,15 @@ import json
 import pytest
 
 from sockudo_publisher.dev.devserver import publishing, session
+from sockudo_publisher.dev.devserver.app_keys import KeyMemory
 from sockudo_publisher.dev.devserver.config import AppConfig, ServerConfig, ServerLimits
 from sockudo_publisher.dev.devserver.decoding import decode_event
 from sockudo_publisher.dev.devserver.dedup import Claim, DedupStore, fingerprint
+from sockudo_publisher.dev.devserver.event_log import EventLog
 from sockudo_publisher.dev.devserver.publishing import Publisher
 from sockudo_publisher.dev.devserver.refusal import Refusal
-from sockudo_publisher.dev.devserver.registry import Registry
 from sockudo_publisher.dev.devserver.session import Session
+from sockudo_publisher.dev.devserver.state import AppState
 
 pytestmark = pytest.mark.unit
 
@@ -30,6 +32,9 @@ class Listener:
     def __init__(self, *, fails: bool = False) -> None:
         self.frames: list[str] = []
         self.fails = fails
+
+    def close(self, code: int, reason: str) -> None:
+        raise AssertionError("it is not closed here")
 
     def put(self, frame: str) -> None:
         if self.fails:
@@ -49,9 +54,9 @@ def listener() -> Listener:
 
 @pytest.fixture
 def publisher(dedup: DedupStore, listener: Listener) -> Publisher:
-    registry = Registry()
-    registry.subscribe(listener, "c")
-    return Publisher(APP, registry, dedup)
+    state = AppState(APP)
+    state.registry.subscribe(listener, "c")
+    return Publisher(state, dedup, KeyMemory(10.0, 100, lambda: 0.0), EventLog())
 
 
 def other_request(dedup: DedupStore) -> Claim:
@@ -108,7 +113,7 @@ def test_a_publish_that_fails_releases_its_key(publisher, dedup, listener):
 def test_a_client_that_does_not_read_is_cut_off(monkeypatch):
     """Past the bound it gets no more, and its connection is to be closed."""
     monkeypatch.setattr(session, "MAX_WAITING_FRAMES", 3)
-    slow = Session(APP, Registry())
+    slow = Session(AppState(APP))
     for number in range(5):
         slow.put(str(number))
     assert slow.is_overrun
