@@ -10,6 +10,7 @@ __all__ = [
     "CROWDED",
     "CUT",
     "FORGETFUL",
+    "FULL",
     "HISTORY",
     "IMPATIENT",
     "LIMITED",
@@ -17,6 +18,7 @@ __all__ = [
     "ORIGINS",
     "PLAIN",
     "PROTOCOL_2",
+    "RESTARTED",
     "SHORT",
     "SHORT_TTL_S",
     "SMALL",
@@ -78,7 +80,8 @@ FORGETFUL = Setup(
 #: Where batches are cut: their claims end in a test's time, and no other fact waits for them.
 CUT = Setup("cut", dedup_ttl_s=12, apps=(MAIN,))
 #: A server that tests stop: it answers while it does.
-STOPPING = Setup("stopping", apps=(MAIN,), shutdown_grace_s=2)
+STOPPING = Setup("stopping", apps=(MAIN,), shutdown_grace_s=4)
+RESTARTED = Setup("restarted", apps=(MAIN,))
 LIMITED_RATE = Setup(
     "limited-rate",
     apps=(MAIN,),
@@ -104,6 +107,12 @@ CROWDED = Setup(
     "crowded",
     apps=(SockudoApp("facts", "facts-key", "facts-secret", {"max_connections": 1}, {}),),
     not_embedded="the embedded server has no limit of connections by app",
+)
+FULL = Setup(
+    "full",
+    apps=(MAIN,),
+    settings={"max_connections": 1},
+    not_embedded="the embedded server has no limit of connections",
 )
 IMPATIENT = Setup(
     "impatient",

@@ -126,7 +126,7 @@ class Socket:
     def errors(self) -> list[str]:
         """Errors until now as `code text`, and forget all frames."""
         found = [self.data_of(frame) for frame in self.take() if frame.get("event") == f"{self.prefix}:error"]
-        return [f"{one.get('code')} {one.get('message')}" for one in found]
+        return [f"{one.get('code')} {one.get('message')}".replace(self.id, "SOCKET") for one in found]
 
     def sign(self, text: str) -> str:
         """`KEY:` and the signature of a text."""

@@ -7,6 +7,7 @@ that facts which need their own server or a second app are skipped there.
 from __future__ import annotations
 
 import contextlib
+import inspect
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sockudo_publisher.dev.embedded import DevServer, SockudoApp, SockudoServer, find_sockudo
+from sockudo_publisher.dev import embedded
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer, find_sockudo
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
 from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 from tests.support.parts import need, not_for_this_case
@@ -23,6 +25,9 @@ from .http import Address, App, Http
 from .socket import Socket
 
 __all__ = ["CLIENT_EVENTS", "CLOSED", "FEATURES", "MAIN", "SECOND", "Node", "Setup", "Target", "default_target"]
+
+#: The embedded server as a process: it is stopped and killed here, as the real one is.
+EmbeddedServer: Any = getattr(embedded, "DevServerProcess", None) or embedded.DevServer
 
 #: Seconds that ids are remembered where a test does not wait for the end of it.
 DEDUP_TTL_S = 60
@@ -58,11 +63,9 @@ class Setup:
 class Node(Http):
     """One app of a running server. `server` is its process, which a server at a URL does not have."""
 
-    server: SockudoServer | DevServer
+    server: Any
 
-    def __init__(
-        self, address: Address, app: App, others: Mapping[str, App], server: SockudoServer | DevServer | None = None
-    ) -> None:
+    def __init__(self, address: Address, app: App, others: Mapping[str, App], server: Any = None) -> None:
         super().__init__(address, app)
         self._others = dict(others)
         if server is not None:
@@ -119,7 +122,7 @@ class Target:
             apps = {one.id: App(one.id, one.key, one.secret) for one in setup.apps}
             yield Node(Address(LOOPBACK, server.port), apps[setup.apps[0].id], apps, server)
 
-    def _started(self, setup: Setup) -> SockudoServer | DevServer:
+    def _started(self, setup: Setup) -> Any:
         directory = self._directory / f"{setup.name}-{uuid.uuid4().hex[:8]}"
         if self.kind == "real":
             need("sockudo")
@@ -139,8 +142,15 @@ class Target:
         self._ends.close()
 
 
-def _embedded(setup: Setup, directory: Path) -> DevServer:
+def _embedded(setup: Setup, directory: Path) -> Any:
     """The embedded server with the same settings, as far as it has them."""
     if setup.not_embedded:
         not_for_this_case(setup.not_embedded)
-    return DevServer(directory, setup.apps, dedup_ttl_s=setup.dedup_ttl_s, cache_max_capacity=setup.cache_max_capacity)
+    given = {
+        "dedup_ttl_s": setup.dedup_ttl_s,
+        "cache_max_capacity": setup.cache_max_capacity,
+        "history": setup.history,
+        "settings": setup.settings,
+    }
+    known = inspect.signature(EmbeddedServer).parameters
+    return EmbeddedServer(directory, setup.apps, **{name: value for name, value in given.items() if name in known})

@@ -12,7 +12,7 @@ import pytest
 from tests.conformance.fact import Promise, fact
 from tests.conformance.http import Answer
 from tests.conformance.raw import reset, send_request
-from tests.conformance.setups import CUT, LIMITED_RATE, SMALL, STOPPING
+from tests.conformance.setups import CUT, LIMITED_RATE, RESTARTED, SMALL, STOPPING
 from tests.conformance.targets import Node, Target
 from tests.support.timing import BUSY_S
 
@@ -135,7 +135,8 @@ def test_requests_at_the_same_time(plain: Node, name: str):
         for thread in threads:
             thread.join()
         plain.event(channel=name, name="e", data="after")
-        return {"answers": sorted({one.code for one in answers}), "delivered": socket.wait_for_texts(2)}
+        codes = {one.code for one in answers}
+        return {"each a receipt or 503": codes <= {"200", "503 backpressure"}, "delivered": socket.wait_for_texts(2)}
 
 
 @fact(
@@ -155,14 +156,13 @@ def test_full_memory(target: Target, name: str):
             )
         time.sleep(1.0)  # the cache evicts every 0.3 s
         forgotten = 0
-        statuses = set()
         for n in range(20):
             item = {"channel": name, "name": "e", "data": "1", "message_id": f"{name}-new-{n}"}
-            statuses.add(node.post("/events", item).status)
+            node.post("/events", item)
             time.sleep(0.5)
             answer = node.post("/events", {**item, "data": "2"})
             forgotten += answer.status == 200
-        return {"forgets new ids": forgotten > 0, "an error was answered": bool(statuses - {200})}
+        return {"forgets new ids": forgotten > 0}
 
 
 @fact("memory.room", "With room enough it remembers twenty thousand ids", promise=Promise.ONCE, source="32-the-memory")
@@ -179,7 +179,7 @@ def test_memory_with_room(plain: Node, name: str):
 
 @fact("memory.restart", "A restart forgets every id", promise=Promise.DOCTOR, source="32-the-memory")
 def test_restart_forgets(target: Target, name: str):
-    with target.own_node(STOPPING) as node:
+    with target.own_node(RESTARTED) as node:
         item = {"channel": name, "name": "e", "message_id": name}
         node.event(**item, data="1")
         before = node.event(**item, data="2").code
@@ -208,7 +208,8 @@ def test_stop_is_draining(target: Target, name: str):
                 break
             last = answer.line
             if answer.status != 200:
-                last = f"{answer.line} (Retry-After: {answer.headers.get('retry-after', 'absent')})"
+                seconds = answer.headers.get("retry-after", "absent")
+                last = f"{answer.line} (Retry-After: {'a number' if seconds.isdigit() else seconds})"
                 break
         return last
 
