@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import threading
 import time
 from typing import Any
@@ -31,8 +33,6 @@ def batch(channel: str, count: int) -> list[dict[str, str]]:
 
 def cut_in_the_middle(node: Node, name: str) -> tuple[list[dict[str, str]], list[str]]:
     """A batch whose client went away while the server published it: its items, and what was delivered."""
-    import json
-
     for attempt in range(MAX_CUTS):
         items = batch(f"{name}-{attempt}", CUT_ITEMS)
         with node.socket() as socket:
@@ -71,6 +71,24 @@ def test_client_goes_away_in_mid_batch(target: Target, name: str):
         "the item behind it": node.post("/events", items[stuck + 1]).status if stuck + 1 < len(items) else 200,
     }
     return {"delivered": "a prefix" if delivered == [str(n) for n in range(stuck)] else "not a prefix", **answers}
+
+
+@fact(
+    "fault.half_close",
+    "A connection that its client half-closes is taken for gone: no answer",
+    promise=Promise.ONCE,
+    source=FAULTS,
+)
+def test_half_closed_connection(target: Target, name: str):
+    node = target.node(CUT)
+    body = json.dumps({"batch": batch(name, CUT_ITEMS)}).encode()
+    with send_request(node, "/batch_events", body, {}) as connection:
+        connection.shutdown(socket.SHUT_WR)
+        try:
+            answer = connection.recv(100)
+        except ConnectionError:
+            answer = b""
+        return "no answer" if not answer else answer.split(b"\r\n")[0].decode()
 
 
 @fact(

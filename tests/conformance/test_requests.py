@@ -108,6 +108,22 @@ def test_body_limit(plain: Node):
     }
 
 
+@fact(
+    "http.error_body",
+    "Its own errors are JSON with `error`, `code` and `status`, and nothing else",
+    promise=Promise.OUTCOME,
+    source=ERRORS,
+    quick=True,
+)
+def test_error_body(plain: Node):
+    answers = {
+        "401": plain.post("/events", EVENT, secret="wrong"),
+        "404": plain.post("/events", EVENT, parameters={"auth_key": "unknown"}),
+        "400": plain.post("/events", {**EVENT, "channel": "a b"}),
+    }
+    return {case: [answer.media_type, *sorted(answer.json)] for case, answer in answers.items()}
+
+
 @fact("http.bad_json", "A body that is not JSON is 400 in plain text", promise=Promise.OUTCOME, source=ERRORS)
 def test_bad_json(plain: Node):
     cases = {"empty": b"", "half": b'{"name":', "NaN": b'{"data":NaN}', "not UTF-8": b'{"name":"\xff"}'}
