@@ -78,7 +78,12 @@ FORGETFUL = Setup(
     not_embedded="the embedded server always remembers ids",
 )
 #: Where batches are cut: their claims end in a test's time, and no other fact waits for them.
-CUT = Setup("cut", dedup_ttl_s=12, apps=(MAIN,))
+CUT = Setup(
+    "cut",
+    dedup_ttl_s=12,
+    apps=(MAIN,),
+    not_embedded="the embedded server finishes a batch whose client is gone; its faults stop one on request",
+)
 #: A server that tests stop: it answers while it does.
 STOPPING = Setup("stopping", apps=(MAIN,), shutdown_grace_s=4)
 RESTARTED = Setup("restarted", apps=(MAIN,))
@@ -101,24 +106,21 @@ ORIGINS = Setup(
             "facts", "facts-key", "facts-secret", {}, {"channels": {"allowed_origins": ["https://shop.example"]}}
         ),
     ),
-    not_embedded="the embedded server accepts any origin for WebSockets",
 )
 CROWDED = Setup(
     "crowded",
     apps=(SockudoApp("facts", "facts-key", "facts-secret", {"max_connections": 1}, {}),),
-    not_embedded="the embedded server has no limit of connections by app",
 )
 FULL = Setup(
     "full",
     apps=(MAIN,),
     settings={"max_connections": 1},
-    not_embedded="the embedded server has no limit of connections",
+    not_embedded="the embedded server limits the connections of an app alone",
 )
 IMPATIENT = Setup(
     "impatient",
     apps=(MAIN,),
     settings={"activity_timeout": 1},
-    not_embedded="the embedded server's activity timeout is fixed",
 )
 
 WEBHOOK_EVENTS = [

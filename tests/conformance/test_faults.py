@@ -79,10 +79,9 @@ def test_client_goes_away_in_mid_batch(target: Target, name: str):
     promise=Promise.ONCE,
     source=FAULTS,
 )
-def test_half_closed_connection(target: Target, name: str):
-    node = target.node(CUT)
+def test_half_closed_connection(plain: Node, name: str):
     body = json.dumps({"batch": batch(name, CUT_ITEMS)}).encode()
-    with send_request(node, "/batch_events", body, {}) as connection:
+    with send_request(plain, "/batch_events", body, {}) as connection:
         connection.shutdown(socket.SHUT_WR)
         try:
             answer = connection.recv(100)

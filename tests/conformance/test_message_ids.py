@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.conformance.fact import Promise, fact
-from tests.conformance.setups import SHORT_TTL_S
-from tests.conformance.targets import SECOND, Node
+from tests.conformance.setups import FORGETFUL, SHORT_TTL_S
+from tests.conformance.targets import SECOND, Node, Target
 
 pytestmark = pytest.mark.integration
 
@@ -238,9 +238,7 @@ def test_ids_are_bytes(plain: Node, name: str):
     promise=Promise.DOCTOR,
     source="31-settings",
 )
-def test_switched_off(target, name: str):
-    from tests.conformance.setups import FORGETFUL
-
+def test_switched_off(target: Target, name: str):
     node = target.node(FORGETFUL)
     with node.socket() as socket:
         socket.subscribe(name)
