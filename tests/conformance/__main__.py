@@ -50,7 +50,7 @@ def observe(target: str, options: argparse.Namespace) -> Run:
             f"--observed={file}",
         ]
         command += ["--numprocesses", str(options.jobs), "--dist", "loadfile", "-p", "no:cacheprovider"]
-        command += ["--accept-new"] * options.record + (["-k", options.k] if options.k else [])
+        command += ["--accept"] * (options.record and target == "real") + (["-k", options.k] if options.k else [])
         code = subprocess.run(command, cwd=ROOT, check=False).returncode
         found = json.loads(file.read_text()) if file.is_file() else []
     return Run(code, {one["fact"]: Verdict(**one) for one in found})
@@ -82,20 +82,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "-k", default="", metavar="WORDS", help="facts whose test has these words; the page is not written"
     )
     options = parser.parse_args(arguments)
-    if options.target:
-        return int(observe(options.target, options).exit_code != 0)
     release, absent = real_server()
+    if options.record and release != RECORDED_RELEASE:
+        parser.error(f"--record: the record is of {RECORDED_RELEASE}, the real server is {release or 'absent'}")
+    if options.target:
+        return int(not is_recorded(observe(options.target, options), options))
     failures: list[str] = []
     if absent:
         print(f"no real Sockudo: {absent}. Only the embedded server is observed.")
         if os.environ.get("CI") == "true" and not os.environ.get("WITHOUT_SOCKUDO"):
             failures.append("CI needs the real server, or WITHOUT_SOCKUDO=1")
-    else:
-        real = observe("real", options)
-        if options.record and not options.k and real.exit_code == 0:
-            save_recorded({one.fact: one.observed for one in real.verdicts.values() if one.state != "skipped"})
-        elif real.exit_code:
-            failures.append(f"the real server {release}: facts changed, or tests failed (above)")
+    elif not is_recorded(observe("real", options), options):
+        failures.append(f"the real server {release}: facts changed, or tests failed (above)")
     embedded = observe("embedded", options)
     if embedded.exit_code:
         failures.append("the embedded server: facts differ without a listed reason, or tests failed (above)")
@@ -105,6 +103,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for failure in failures:
         print(f"FAILED: {failure}", file=sys.stderr)
     return int(bool(failures))
+
+
+def is_recorded(run: Run, options: argparse.Namespace) -> bool:
+    """Whether every fact is as recorded; with `--record`, after what the real server answered was written."""
+    if run.exit_code == 0 and options.record and not options.k and options.target in (None, "real"):
+        save_recorded({one.fact: one.observed for one in run.verdicts.values() if one.state != "skipped"})
+    return run.exit_code == 0
 
 
 def unseen_differences(embedded: Run) -> list[str]:
