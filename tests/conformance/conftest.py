@@ -176,7 +176,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def _reason(report: pytest.TestReport) -> str:
     text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-    return text.removeprefix("Skipped: ")
+    return text.removeprefix("Skipped: ").removeprefix("NotForThisCase: ")
 
 
 _seen: dict[str, Verdict] = {}

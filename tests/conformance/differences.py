@@ -15,6 +15,8 @@ DIFFERENCES: dict[str, str] = {
     "id.headers": "the embedded server compares headers without their order; this package refuses two or more",
     "query.listing_repeated": "the embedded server counts at every query",
     "socket.origin": "pages of any site could reach a developer's machine: the embedded server admits local ones",
+    "socket.app_limit": "the embedded server sends the code that 5.2.0 leaves out",
+    "socket.silent": "the embedded server ends the connection of a silent client without the error and its code",
     "socket.unknown_key": "the embedded server sends the code that 5.2.0 leaves out",
     "stop.*": "the embedded server has no grace period: it answers until it ends",
     "user.revocations": "the embedded server has no tokens; it answers 501 with this reason",

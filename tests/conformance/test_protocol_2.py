@@ -389,7 +389,7 @@ def test_ephemeral(native: Node, name: str):
 
 @fact(
     "v2.echo",
-    "`extras.echo: false` leaves out the publishing socket",
+    "`socket_id` leaves its socket out, whatever `extras.echo` says",
     promise=Promise.CLIENT,
     source="36-extras",
     real_only=True,
@@ -398,5 +398,6 @@ def test_echo(native: Node, name: str):
     one, _ = joined(native, name)
     other, _ = joined(native, name)
     with one, other:
-        native.event(channel=name, name="e", data="d", socket_id=one.id, extras={"echo": False})
-        return {"publisher": delivered(one), "other": delivered(other)}
+        for echo in (False, True, None):
+            native.event(channel=name, name="e", data=str(echo), socket_id=one.id, extras={"echo": echo})
+        return {"named socket": delivered(one), "other": delivered(other)}
