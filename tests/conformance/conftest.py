@@ -143,13 +143,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if pyfuncitem.config.getoption("--accept", False):
         return True
     if verdict.state == "changed":
-        raise FactChanged(_told(fact, target, verdict))
+        raise FactChanged(_change_text(fact, target, verdict))
     if verdict.state == "new":
         raise FactChanged(f"{fact.id}: nothing is recorded of {RECORDED_RELEASE}; run `make conformance ARGS=--record`")
     return True
 
 
-def _told(fact: Fact, target: Target, verdict: Verdict) -> str:
+def _change_text(fact: Fact, target: Target, verdict: Verdict) -> str:
     lines = [f"{fact.id} ({fact.sentence})", f"- {RECORDED_RELEASE}", f"+ {target.release}", *verdict.diff]
     return "\n".join([*lines, f"rests on it: {fact.promise.value[0]}; see docs/server.md#{fact.source}"])
 

@@ -1,4 +1,4 @@
-"""An HTTP endpoint for webhooks: keeps every request, refuses the first of a channel where it is told to."""
+"""An HTTP endpoint for webhooks: keeps every request, refuses the first of a channel on request."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ PROTOCOL_2 = Setup(
         "history": {"max_page_size": 100},
     },
 )
-#: A server that is told to remember no ids.
+#: A server without deduplication.
 FORGETFUL = Setup(
     "forgetful",
     apps=(SockudoApp("facts", "facts-key", "facts-secret", {}, {"idempotency": {"enabled": False}}),),

@@ -236,8 +236,10 @@ def test_private_cache_channel(plain: Node, name: str):
     for prefix in ("private-cache-", "private-encrypted-cache-"):
         with plain.socket() as socket:
             channel = f"{prefix}{name}"
-            found[f"{prefix} without one"] = _asked(socket, {"channel": channel})
-            found[f"{prefix} a wrong one"] = _asked(socket, {"channel": channel, "auth": f"{plain.app.key}:{'0' * 64}"})
+            found[f"{prefix} without one"] = subscription_answer(socket, {"channel": channel})
+            found[f"{prefix} a wrong one"] = subscription_answer(
+                socket, {"channel": channel, "auth": f"{plain.app.key}:{'0' * 64}"}
+            )
             plain.event(channel=channel, name="e", data="secret")
             found[f"{prefix} then delivered"] = socket.texts()
     return found
@@ -255,7 +257,7 @@ def test_presence_cache_channel(plain: Node, name: str):
         return answer if isinstance(answer, str) else "confirmed"
 
 
-def _asked(socket, data) -> str:
+def subscription_answer(socket, data) -> str:
     socket.send(":subscribe", data)
     return (socket.errors() or ["confirmed"])[0]
 

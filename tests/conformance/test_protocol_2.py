@@ -333,7 +333,7 @@ def test_recovery_that_fails(native: Node, name: str):
 
 @fact(
     "v2.recovery_off",
-    "A server without `connection_recovery` says so",
+    "A server without `connection_recovery` answers 4301",
     promise=Promise.KEPT,
     source=SOURCE,
     real_only=True,
