@@ -23,7 +23,7 @@ QUICK := -m "not long and not acceptance"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install format format-check lint types test test-long test-depth check mutants demo bench faults soak stack wheel test-oldest test-all clean
+.PHONY: help install format format-check lint types test test-long test-depth check conformance mutants demo bench faults soak stack wheel test-oldest test-all clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -59,6 +59,9 @@ test-depth: $(INSTALLED) ## Run the tests that are marked `long`
 	$(BIN)/python $(PYTEST) -m long $(ARGS)
 
 check: format-check lint types test ## All that CI checks of every change
+
+conformance: $(INSTALLED) ## Observe every server fact on the real and the embedded server; writes docs/server-facts.md
+	$(BIN)/python -m tests.conformance $(ARGS)
 
 mutants: $(INSTALLED) ## Plant known bugs, one by one, in a copy: a test must find each in time
 	$(BIN)/python -m scripts.mutants $(ARGS)

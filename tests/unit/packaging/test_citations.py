@@ -25,7 +25,7 @@ CITATION = re.compile(r"docs/(server|sdks)\.md(?P<list>, )?")
 ITEM = re.compile(r"\d+(?:\.\d+)*|[A-Z]\d+\b|[A-Z]\b|[A-Z][a-z]+(?: [a-z]+)*?(?=[,.;:)]|$)")
 BETWEEN = re.compile(r" (?P<to>to) |, and | and |, (?!docs/)")
 
-NAMED_TEST = re.compile(r"`(?:acceptance|faults|integration|unit|simulation)/[\w/]+\.py::\w+`")
+NAMED_TEST = re.compile(r"`(?:acceptance|conformance|faults|integration|unit|simulation)/[\w/]+\.py::\w+`")
 #: In the name of a test, the rows of docs/sdks.md that it shows.
 SHOWN_ROWS = re.compile(r"def (test_((?:[pgv]\d+_)+)\w*)\(")
 LINK = re.compile(r"\]\(([\w/.-]*\.md)?#([^)]+)\)")

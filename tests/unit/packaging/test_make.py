@@ -21,6 +21,7 @@ TARGETS = [
     "test",
     "test-long",
     "check",
+    "conformance",
     "demo",
     "bench",
     "stack",

@@ -10,7 +10,7 @@ import pytest
 from scripts import architecture_picture
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMED = re.compile(r"`((?:acceptance|faults|integration|unit|simulation)/[\w/]+\.py)::(\w+)`")
+NAMED = re.compile(r"`((?:acceptance|conformance|faults|integration|unit|simulation)/[\w/]+\.py)::(\w+)`")
 
 pytestmark = pytest.mark.unit
 
