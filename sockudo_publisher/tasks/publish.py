@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery
@@ -68,6 +69,7 @@ class Publish(StoringTask):
     """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
+    - ``await publish.adelay(...)``: the same from a coroutine.
     - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery. ``link`` runs when
       the event is stored, with the message id. It needs :func:`register`, as chains, groups and chords do.
     - ``publish(...)``: sends the event now, in this process, and returns a :class:`Receipt`.
@@ -104,6 +106,38 @@ class Publish(StoringTask):
         owner = app_named(app)
         prepared = prepare(owner, call)
         store_event(owner, prepared)
+        return StoredResult(prepared.message_id)
+
+    async def adelay(
+        self,
+        channel: str | Sequence[str],
+        event: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        socket_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        app: str | None = None,
+    ) -> PublishResult:
+        """As ``delay``, from a coroutine: awaits that the event is stored, and does not block the loop.
+
+        All calls that come while Redis answers share the next append (group commit). The order of a channel is the
+        order in which the calls of a loop begin to run. Raises what ``delay`` raises, in the same times, and
+        :class:`BacklogFull` at once if 100,000 events or 64 MiB of this process wait. Cancelled before its append
+        begins, nothing is stored; after that the event is stored, unless Redis fails: with ``key=`` the call can be
+        repeated safely. Raises :class:`RuntimeError` without a running asyncio loop.
+        """
+        with inside_client:  # forks wait for the import
+            from ..publishing.async_store import astore_event, running_loop
+        loop = running_loop("adelay")
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+        if self._eager_app() is not None:  # sent now, over HTTP
+            context = copy_context()
+            return await loop.run_in_executor(None, context.run, self.apply_async, (), call.kwargs())
+        owner = app_named(app)
+        prepared = prepare(owner, call)
+        await astore_event(owner, prepared, loop)
         return StoredResult(prepared.message_id)
 
     def apply_async(  # type: ignore[override]  # the options have names and types
