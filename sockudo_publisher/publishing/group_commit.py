@@ -57,6 +57,8 @@ class _Group:
         self._waiting_bytes = 0
         #: Why Redis was away at the last flush; ``None``: it was not.
         self._away: JournalUnavailable | None = None
+        #: Until the callers know the outcome: one of them may be the next that tries.
+        self._is_flushing = False
         self.thread = BackgroundThread(f"sockudo-publisher-append-{app.name}", self._take, self._flush)
 
     def add(self, call: WaitingCall) -> bool:
@@ -69,7 +71,7 @@ class _Group:
                 waiting_events=self.waiting_events,
                 waiting_bytes=self._waiting_bytes,
                 is_away=self._away is not None,
-                is_flushing=self.thread.is_busy,
+                is_flushing=self._is_flushing,
             )
             if admission is Admission.ENTER:
                 self._queue.append(call)
@@ -107,6 +109,7 @@ class _Group:
 
     def _take(self) -> list[WaitingCall] | None:
         """The calls of the next flush."""
+        self._is_flushing = bool(self._queue)
         if not self._queue:
             return None
         calls = [self._queue.popleft() for _ in range(count_next_flush(self._queue))]
@@ -156,6 +159,7 @@ class _Group:
             self._queue.clear()
             self.waiting_events = self._waiting_bytes = 0
             self._away = failure
+            self._is_flushing = False
         done: list[tuple[WaitingCall, Outcome]] = [(call, copy.copy(failure)) for call in parts[0]]
         for call in chain(*parts[1:], waiting):
             error = copy.copy(failure)
