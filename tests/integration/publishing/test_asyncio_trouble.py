@@ -48,8 +48,9 @@ async def fail(call: object) -> tuple[float, JournalUnavailable]:
     except JournalUnavailable as error:
         return time.monotonic() - started, error
     except BulkError as error:
-        assert isinstance(error.cause, JournalUnavailable)
-        return time.monotonic() - started, error.cause
+        if isinstance(error.cause, JournalUnavailable):
+            return time.monotonic() - started, error.cause
+        raise
     raise AssertionError("the call did not fail")
 
 
@@ -213,15 +214,14 @@ def test_the_call_that_tries_may_be_cancelled(journal: RedisServer) -> None:
 def test_loop_that_is_closed_leaves_its_events_stored(journal: RedisServer) -> None:
     """The thread outlives the loop, and serves the next one."""
 
-    async def begin() -> None:
-        for n in range(5):
-            asyncio.ensure_future(publish.adelay("c", "e", n))
+    async def begin() -> list[asyncio.Task[object]]:
+        calls = [asyncio.ensure_future(publish.adelay("c", "e", n)) for n in range(5)]
         await asyncio.sleep(0)
+        return calls
 
     loop = asyncio.new_event_loop()
     journal.pause()
-    loop.run_until_complete(begin())
-    tasks = asyncio.all_tasks(loop)
+    tasks = loop.run_until_complete(begin())
     loop.close()
     journal.resume()
     assert wait_for(lambda: len(waiting(journal).get("c", ())) == 5, 30)
@@ -234,14 +234,14 @@ def test_loop_that_is_closed_leaves_its_events_stored(journal: RedisServer) -> N
 def test_failure_for_a_closed_loop_is_logged(journal: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
     """Nobody can be told: the log names the app, the channel and the id, never the payload."""
 
-    async def begin() -> None:
-        asyncio.ensure_future(publish.adelay("c", "e", "payload", key="id-1"))
+    async def begin() -> list[asyncio.Task[object]]:
+        call = asyncio.ensure_future(publish.adelay("c", "e", "payload", key="id-1"))
         await asyncio.sleep(0)
+        return [call]
 
     loop = asyncio.new_event_loop()
     journal.pause()
-    loop.run_until_complete(begin())
-    tasks = asyncio.all_tasks(loop)
+    tasks = loop.run_until_complete(begin())
     loop.close()
     with caplog.at_level(logging.ERROR, "sockudo_publisher.group_commit"):
         assert wait_for(lambda: "message_id=id-1" in caplog.text, 2 + BUSY_S)
