@@ -91,8 +91,6 @@ asyncio.run_coroutine_threadsafe(begin(), loop).result()
 loop.call_soon_threadsafe(loop.stop)
 while loop.is_running(): time.sleep(0.01)
 loop.close()
-print(time.monotonic(), flush=True)
-import atexit
 """,
             SOCKUDO_REDIS_URL=journal.url,
             SOCKUDO_BROKER_URL=stack.redis_server.url,
@@ -116,7 +114,7 @@ async def main():
     for round in range(6):
         calls = [asyncio.ensure_future(publish.adelay("parent", "e", round * 100 + n)) for n in range(100)]
         await asyncio.sleep(0)          # they wait, and the thread appends
-        children.append(in_child(lambda: os.register_at_fork and threading.Thread(target=work).run()))
+        children.append(in_child(work))
         await asyncio.gather(*calls)
     for pid in children:
         assert os.waitpid(pid, 0)[1] == 0
