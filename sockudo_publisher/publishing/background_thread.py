@@ -65,11 +65,13 @@ class BackgroundThread(Generic[Work]):
     def wait_until_idle(self, timeout_s: float, has_work: Callable[[], bool]) -> bool:
         """Wait until all is done, at most ``timeout_s``; ``False``: something is left."""
         until = time.monotonic() + timeout_s
-        while self.is_busy or has_work():
+        while True:
+            with self.lock:
+                if not self.is_busy and not has_work():
+                    return True
             if time.monotonic() >= until or self._thread is None or not self._thread.is_alive():
                 return False
             time.sleep(CHECK_EVERY_S)
-        return True
 
     def _run(self) -> None:
         while True:

@@ -84,6 +84,8 @@ def split_kinds(calls: Iterable[WaitingCall]) -> list[list[WaitingCall]]:
 
 def outcomes_of(calls: Sequence[WaitingCall], appended: Appended) -> list[Outcome]:
     """What one append did, for each of its calls, by the index of the item in the call."""
+    if len(calls) == 1:  # as it is: where a conflict refuses all items, its index names the one
+        return [appended]
     if not appended.refused and not appended.already_stored:
         return [Appended(call.event_count, (), (), {}) for call in calls]
     known = set(appended.already_stored)

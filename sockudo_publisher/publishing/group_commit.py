@@ -82,12 +82,13 @@ class _Group:
                     self.withdraw(call)
                     raise JournalUnavailable("no thread can be started: the process ends", stored=False) from None
                 return True
+            away = self._away
         if admission is Admission.FULL:
             raise BacklogFull(
                 f"{self.waiting_events} events, {self._waiting_bytes} bytes wait in this process for Redis, "
                 f"limit {MAX_WAITING_EVENTS} events or {MAX_WAITING_BYTES} bytes"
             )
-        raise JournalUnavailable(f"not tried, another call tries Redis again: {self._away}", stored=False)
+        raise JournalUnavailable(f"not tried, another call tries Redis again: {away}", stored=False)
 
     def withdraw(self, call: WaitingCall) -> None:
         """Take a call out of the queue, if no flush has taken it: nothing of it is stored then."""
@@ -111,6 +112,7 @@ class _Group:
         """The calls of the next flush."""
         self._is_flushing = bool(self._queue)
         if not self._queue:
+            self.waiting_events = self._waiting_bytes = 0
             return None
         calls = [self._queue.popleft() for _ in range(count_next_flush(self._queue))]
         for call in calls:

@@ -17,8 +17,8 @@ SLICE = 32
 
 
 def hand_over(app: str, done: Iterable[tuple[WaitingCall, Outcome]]) -> int:
-    """Give each call its outcome, with one wake-up per loop. Returns how many errors met a closed loop: nobody gets
-    them, so they are logged.
+    """Give each call its outcome, with one wake-up per loop. Returns how many errors met a closed loop: no caller
+    gets them, so they are logged.
     """
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[WaitingCall, Outcome]]] = {}
     for one in done:

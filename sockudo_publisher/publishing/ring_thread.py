@@ -57,8 +57,7 @@ def ring_soon(app: str, lanes: Iterable[int]) -> None:
 def wait_for_rings() -> None:
     """Wait until all rings are sent, for a bounded time."""
     rings = _rings
-    if rings.pending or rings.thread.is_busy:
-        rings.thread.wait_until_idle(LAST_RINGS_S, lambda: bool(rings.pending))
+    rings.thread.wait_until_idle(LAST_RINGS_S, lambda: bool(rings.pending))
 
 
 def _after_fork() -> None:

@@ -11,7 +11,7 @@ from ..journal.pack import Item, KeyedItem
 
 __all__ = ["CallState", "Outcome", "WaitingCall"]
 
-#: What a call ends with: what became of its items, by their index in the call, or the error of all of them.
+#: What a call ends with: the result of each item, by its index in the call, or the error of all of them.
 Outcome = Appended | Exception
 
 

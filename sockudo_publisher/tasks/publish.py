@@ -8,7 +8,7 @@ need a message: the caller finishes the event, and the message runs the append t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -54,6 +54,8 @@ from .result import PublishResult, StoredResult, countdown_result, eager_result
 from .signature import HIDDEN, QuietSignature
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from celery.canvas import Signature
     from typing_extensions import Unpack
 
@@ -128,8 +130,7 @@ class Publish(StoringTask):
         begins, nothing is stored; after that the event is stored, unless Redis fails: with ``key=`` the call can be
         repeated safely. Raises :class:`RuntimeError` without a running asyncio loop.
         """
-        with inside_client:  # forks wait for the import
-            from ..publishing.async_store import astore_event, running_loop
+        running_loop, astore_event = _async_store or _load_async_store()
         loop = running_loop("adelay")
         call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
         if self._eager_app() is not None:  # sent now, over HTTP
@@ -408,6 +409,18 @@ def _is_next_step(options: Mapping[str, Any]) -> bool:
     """Whether a worker makes this call for a canvas, after the task before: there is no caller to raise to."""
     is_in_canvas = options.get("parent_id") is not None or options.get("reply_to") is not None
     return is_in_canvas and get_current_worker_task() is not None
+
+
+#: What `adelay` needs of `publishing.async_store`, which `delay` never loads.
+_async_store: tuple[Callable[[str], AbstractEventLoop], Callable[..., Coroutine[Any, Any, None]]] | None = None
+
+
+def _load_async_store() -> tuple[Callable[[str], AbstractEventLoop], Callable[..., Coroutine[Any, Any, None]]]:
+    global _async_store  # noqa: PLW0603 -- an import statement costs every call a microsecond
+    with inside_client:  # forks wait for the import
+        from ..publishing.async_store import astore_event, running_loop
+    _async_store = running_loop, astore_event
+    return _async_store
 
 
 def _send_now(call: PublishCall, message_id: str | None) -> Receipt:

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher import BulkError, JournalUnavailable, apublish_many, configure, publish
+from sockudo_publisher import BacklogFull, BulkError, JournalUnavailable, apublish_many, configure, publish
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.keys import lane_of
 from tests.support.loops import LOOPS, LoopWatch, run_in
 from tests.support.stored import stored_data
 from tests.support.timing import BUSY_S, in_time
@@ -164,7 +165,7 @@ def test_cancelled_before_its_flush_it_is_not_stored(journal: RedisServer, loop_
 
 
 def test_cancelled_at_any_step_the_queue_goes_on(journal: RedisServer) -> None:
-    """Before its first step, while it waits, and with its outcome set: nothing stays behind, nobody else notices."""
+    """Before its first step, while it waits, and with its outcome set: nothing stays behind, no other call notices."""
 
     async def live() -> None:
         never = asyncio.ensure_future(publish.adelay("c", "e", "never begun"))
@@ -232,7 +233,7 @@ def test_loop_that_is_closed_leaves_its_events_stored(journal: RedisServer) -> N
 
 
 def test_failure_for_a_closed_loop_is_logged(journal: RedisServer, caplog: pytest.LogCaptureFixture) -> None:
-    """Nobody can be told: the log names the app, the channel and the id, never the payload."""
+    """No caller gets it: the log names the app, the channel and the id, never the payload."""
 
     async def begin() -> list[asyncio.Task[object]]:
         call = asyncio.ensure_future(publish.adelay("c", "e", "payload", key="id-1"))
@@ -277,3 +278,58 @@ def test_thread_is_idle_when_nothing_waits(journal: RedisServer) -> None:
     before = time.clock_gettime(clock)
     time.sleep(0.5)
     assert time.clock_gettime(clock) - before < 0.01
+
+
+def test_missing_replicas_fail_calls_and_stop_nothing(journal: RedisServer) -> None:
+    """Redis answers: no call is refused untried. All are stored, as the errors' ``None`` allows."""
+    configure(url="http://key:secret@127.0.0.1:9/apps/app", redis_url=journal.url, redis_wait=(1, 50))
+
+    async def live() -> None:
+        for _ in range(3):
+            failed = await asyncio.gather(*(fail(publish.adelay("c", "e", n)) for n in range(20)))
+            assert {error.stored for _, error in failed} == {None}
+            assert all("SOCKUDO_REDIS_WAIT" in str(error) for _, error in failed)
+
+    asyncio.run(live())
+    assert len(waiting(journal)["c"]) == 60
+
+
+def test_unreadable_lane_fails_its_own_calls_only(journal: RedisServer) -> None:
+    """The other calls of the same flush are stored, and no call after it is refused untried."""
+    other = next(name for name in map(str, range(100)) if lane_of(name, 8) != lane_of("c", 8))
+
+    async def live() -> None:
+        await publish.adelay("c", "e", 1)
+        with redis.Redis.from_url(journal.url) as client:
+            stream = next(key for key in client.keys("*:stream") if b'"c"' in client.xrevrange(key)[0][1][b"m"])
+            client.delete(stream)
+            client.set(stream, "another program's")
+        for _ in range(2):
+            calls = [publish.adelay(channel, "e", 2) for channel in ("c", other, "c", other)]
+            got = await asyncio.gather(*calls, return_exceptions=True)
+            assert [type(one).__name__ for one in got] == ["JournalUnreadable", "StoredResult"] * 2
+            assert [got[0].message_id != got[2].message_id, got[0].is_unreachable] == [True, False]
+
+    asyncio.run(live())
+
+
+def test_full_redis_refuses_and_has_room_again(journal: RedisServer) -> None:
+    with redis.Redis.from_url(journal.url) as client:
+
+        async def live() -> None:
+            client.config_set("maxmemory", 1)
+            got: list[object] = []
+
+            async def refused() -> bool:
+                got[:] = await asyncio.gather(*(publish.adelay("c", "e", n) for n in range(5)), return_exceptions=True)
+                return all(isinstance(one, BacklogFull) for one in got)
+
+            until = time.monotonic() + 3 + BUSY_S
+            while not await refused():
+                assert time.monotonic() < until, got
+            client.config_set("maxmemory", 0)
+            while await refused():
+                assert time.monotonic() < until + BUSY_S, got
+                await asyncio.sleep(0.05)
+
+        asyncio.run(live())

@@ -1,4 +1,4 @@
-"""What the next flush takes, who may wait, and what each call of a flush is told. Tables."""
+"""What the next flush takes, who may wait, and the outcome of each call. Tables."""
 
 from __future__ import annotations
 
@@ -95,15 +95,15 @@ def test_flush_splits_by_kind_without_withdrawn_calls(loop) -> None:
     assert [len(part) for part in split_kinds(make(loop, "Ka Kb"))] == [2]
 
 
-WORDS = st.lists(st.sampled_from(["a", "b", "ab", "Ka", "Kb", "!Kab", "~a", "~Kb"]), min_size=1, max_size=30)
+TEXTS = st.lists(st.sampled_from(["a", "b", "ab", "Ka", "Kb", "!Kab", "~a", "~Kb"]), min_size=1, max_size=30)
 
 
-@given(WORDS)
-def test_order_of_each_channel_is_the_order_of_calls(words: list[str]) -> None:
+@given(TEXTS)
+def test_order_of_each_channel_is_the_order_of_calls(texts: list[str]) -> None:
     """All calls leave, each once, and what is appended to a channel is in the order of its calls."""
     loop = asyncio.new_event_loop()
     try:
-        calls = make(loop, " ".join(words))
+        calls = make(loop, " ".join(texts))
         queue, appended = list(calls), []
         while queue:
             count = count_next_flush(queue)
@@ -161,7 +161,7 @@ def results(calls: Sequence[WaitingCall], appended: Appended) -> list[tuple[int,
     return told
 
 
-def test_each_call_is_told_of_its_own_items(loop) -> None:
+def test_each_call_gets_the_result_of_its_own_items(loop) -> None:
     calls = make(loop, "a abc b c")
     assert results(calls, Appended(6, (), [], {})) == [(1, [], {}), (3, [], {}), (1, [], {}), (1, [], {})]
     refused = {1: BacklogFull("full"), 3: JournalUnavailable("away", stored=None), 5: BacklogFull("full")}
@@ -179,6 +179,13 @@ def test_each_call_is_told_of_its_own_items(loop) -> None:
         (0, [], {0: "IdempotencyConflict"}),
     ]
     assert outcomes_of(keyed, Appended(1, (), [0], {2: conflict}))[2].refused[0].index == 0, "of the call"
+
+
+def test_single_call_gets_the_result_as_it_is(loop) -> None:
+    """Where a conflict refuses all items of a call, its index names the one."""
+    conflict = IdempotencyConflict("key: used", index=2)
+    appended = Appended(0, (), [], dict.fromkeys(range(3), conflict))
+    assert outcomes_of(make(loop, "!Kabc"), appended)[0].failure.index == 2
 
 
 def test_errors_of_two_calls_are_two_objects(loop) -> None:
