@@ -7,6 +7,8 @@ import time
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from .parts import need_module
+
 T = TypeVar("T")
 
 #: The loops that applications use.
@@ -17,6 +19,7 @@ def run_in(loop_name: str, coroutine: Coroutine[Any, Any, T]) -> T:
     """`asyncio.run`, with a loop of that kind."""
     if loop_name == "asyncio":
         return asyncio.run(coroutine)
+    need_module("uvloop")
     import uvloop
 
     loop = uvloop.new_event_loop()

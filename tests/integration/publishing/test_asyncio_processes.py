@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from sockudo_publisher.dev.embedded import RedisServer
+from tests.support.parts import need_module
 from tests.support.stack import Stack
 from tests.support.stored import stored_data
 from tests.support.timing import BUSY_S
@@ -178,8 +179,8 @@ async def app(scope, receive, send):
 @pytest.mark.long
 def test_preloaded_gunicorn_with_uvicorn_workers(stack: Stack, tmp_path: Path) -> None:
     """The master has used both ways before it forks; each worker serves requests."""
-    pytest.importorskip("gunicorn")
-    pytest.importorskip("uvicorn")
+    need_module("gunicorn")
+    need_module("uvicorn_worker")
     import requests
 
     from sockudo_publisher.dev.embedded.ports import free_port
@@ -188,7 +189,7 @@ def test_preloaded_gunicorn_with_uvicorn_workers(stack: Stack, tmp_path: Path) -
     (tmp_path / "served.py").write_text(SERVER)
     port = free_port()
     command = [sys.executable, "-m", "gunicorn", "served:app", "--preload", "--workers", "3", "--bind"]
-    command += [f"127.0.0.1:{port}", "--worker-class", "uvicorn.workers.UvicornWorker", "--log-level", "error"]
+    command += [f"127.0.0.1:{port}", "--worker-class", "uvicorn_worker.UvicornWorker", "--log-level", "error"]
     with subprocess.Popen(command, cwd=tmp_path, env=stack.python()) as server:
         try:
 
