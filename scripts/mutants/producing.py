@@ -103,8 +103,8 @@ MUTANTS = (
         name="keep a cancelled call in the queue",
         why="an event whose caller gave up before its append would be stored all the same",
         file=GROUP_COMMIT,
-        old="                call.state = CallState.WITHDRAWN\n",
-        new="                pass\n",
+        old="if call.state is CallState.WAITING:\n                call.state = CallState.WITHDRAWN",
+        new="if call.state is None:\n                call.state = CallState.WITHDRAWN",
         test=CANCELLED,
     ),
 )
