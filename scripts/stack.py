@@ -1,14 +1,17 @@
 """The parts of docker-compose.yml on this machine, without Docker.
 
 The command lines, the environment and the configuration files are the composed ones, read from docker-compose.yml and
-worker/; nothing is changed but addresses (every port is found free) and directories. What the settings mean stands
+worker/; nothing is changed but addresses (every port is found free) and directories. The secrets are made for the run
+by worker/make-secrets. All files are in one directory that no other user can enter. What the settings mean stands
 beside them in those files; stack_check.py shows on the running parts that they do it.
 """
 
 from __future__ import annotations
 
+import grp
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -26,8 +29,10 @@ from urllib.parse import quote
 import redis
 import yaml
 
+from scripts.stack_secrets import SECRETS, application_environment, make_secrets
 from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.dev.embedded import ChildProcess, PartMissing, find_redis_server, find_sockudo, free_ports
+from sockudo_publisher.dev.embedded.private import write_private
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -43,15 +48,24 @@ class Ports:
 
 
 def interpolated(value: Any, environ: Mapping[str, str]) -> Any:
-    """A value of docker-compose.yml as compose would have it: `${NAME:-default}` replaced, `$$` one dollar."""
+    """A value of docker-compose.yml as compose would have it: `${NAME:-default}` replaced, `$$` one dollar.
+
+    Raises KeyError for a `${NAME:?message}` that is not set.
+    """
     if isinstance(value, dict):
         return {name: interpolated(inner, environ) for name, inner in value.items()}
     if isinstance(value, list):
         return [interpolated(inner, environ) for inner in value]
     if isinstance(value, str):
-        named = re.sub(r"(?<!\$)\$\{(\w+):-([^}]*)\}", lambda match: environ.get(match[1]) or match[2], value)
+        named = re.sub(r"(?<!\$)\$\{(\w+):([-?])([^}]*)\}", lambda match: _variable(environ, *match.groups()), value)
         return named.replace("$$", "$")
     return value
+
+
+def _variable(environ: Mapping[str, str], name: str, kind: str, text: str) -> str:
+    if kind == "?" and not environ.get(name):
+        raise KeyError(f"{name}: {text}")
+    return environ.get(name) or text
 
 
 def services(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -71,6 +85,11 @@ def redis_command(composed: Mapping[str, Any], program: str, ports: Ports, direc
     """Redis' composed command line, with this machine's program, an address and a directory."""
     _, *arguments = composed["redis"]["command"]
     return [program, *arguments, "--bind", "127.0.0.1", "--port", str(ports.redis), "--dir", str(directory)]
+
+
+def entered(service: Mapping[str, Any], command: Sequence[str], secrets: Path) -> list[str]:
+    """A command line behind its service's composed entry point, which reads the secrets."""
+    return [*(part.replace(SECRETS, str(secrets)) for part in service.get("entrypoint", ())), *command]
 
 
 def sockudo_command(composed: Mapping[str, Any], binary: str) -> list[str]:
@@ -102,9 +121,10 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", *command]
 
 
-def worker_environment(composed: Mapping[str, Any], ports: Ports) -> dict[str, str]:
-    """The worker's composed environment, with addresses."""
-    return {name: addressed(value, ports) for name, value in composed["worker"]["environment"].items()}
+def worker_environment(composed: Mapping[str, Any], secrets: Path) -> dict[str, str]:
+    """The worker's composed environment, with the secrets' files where they lie here."""
+    environment: dict[str, str] = composed["worker"]["environment"]
+    return {name: value.replace(SECRETS, str(secrets)) for name, value in environment.items()}
 
 
 @dataclass(frozen=True)
@@ -165,7 +185,9 @@ class Part(ChildProcess):
         return self._arguments
 
     def _environ(self) -> dict[str, str]:
-        return {**os.environ, **self._added}
+        # Without this process' own settings: the composed ones are complete.
+        ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+        return {**ours, **self._added}
 
     def _directory(self) -> Path:
         return ROOT
@@ -176,7 +198,7 @@ class Part(ChildProcess):
 
 @dataclass(frozen=True)
 class Stack:
-    """A running stack: where its parts are."""
+    """A running stack: where its parts are. `environment` holds the settings of an application."""
 
     ports: Ports
     directory: Path
@@ -211,14 +233,18 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
     composed = services(os.environ)
     with ExitStack() as stop:
         directory = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-stack-")))
-        # Started by root, nginx runs its workers as another user; they keep large bodies here.
-        directory.chmod(0o755)
         ports = Ports(*free_ports(4))
-        environment = worker_environment(composed, ports)
         app = composed["sockudo"]["environment"]["SOCKUDO_APP_ID"]
+        secrets = directory / "secrets"
+        make_secrets(secrets, app, lambda text: addressed(text, ports))
+        settings = worker_environment(composed, secrets)
+        environment = application_environment(settings)
 
         def start(name: str, command: Sequence[str], environ: Mapping[str, str], answers: Callable[[], bool]) -> Part:
-            part = Part(name, command, environ, answers, service=composed[name], directory=directory)
+            service = composed[name]
+            part = Part(
+                name, entered(service, command, secrets), environ, answers, service=service, directory=directory
+            )
             return stop.enter_context(part)
 
         start(
@@ -241,15 +267,22 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
         )
         worker = None
         if with_worker:
-            worker = start("worker", worker_command(), environment, lambda: worker_answers(environment))
+            worker = start("worker", worker_command(), settings, lambda: worker_answers(environment))
         yield Stack(ports, directory, worker, environment)
 
 
 def nginx_command(program: str, ports: Ports, directory: Path) -> list[str]:
     """Write the file for this run into the directory; nginx in the foreground with it, as in its image."""
     text = (ROOT / "worker" / "nginx.conf").read_text()
-    (directory / "nginx.conf").write_text(nginx_configuration(text, ports, directory))
-    return [program, "-p", f"{directory}/", "-c", "nginx.conf", "-g", "daemon off;"]
+    write_private(directory / "nginx.conf", nginx_configuration(text, ports, directory))
+    return [program, "-p", f"{directory}/", "-c", "nginx.conf", "-g", f"daemon off; {nginx_user()}".strip()]
+
+
+def nginx_user() -> str:
+    """Started by root, nginx would run its workers as another user, who cannot enter the directory."""
+    if os.geteuid() != 0:
+        return ""
+    return f"user {pwd.getpwuid(0).pw_name} {grp.getgrgid(0).gr_name};"
 
 
 def redis_answers(url: str) -> bool:
@@ -274,7 +307,6 @@ def worker_answers(environment: Mapping[str, str]) -> bool:
     """Whether the image's own health check is content."""
     check = [sys.executable, str(ROOT / "worker" / "healthcheck.py")]
     quiet = subprocess.DEVNULL
-    return (
-        subprocess.run(check, env={**os.environ, **environment}, stdout=quiet, stderr=quiet, check=False).returncode
-        == 0
-    )
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+    done = subprocess.run(check, env={**ours, **environment}, stdout=quiet, stderr=quiet, check=False)
+    return done.returncode == 0

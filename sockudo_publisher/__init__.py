@@ -2,6 +2,9 @@
 
 The public names, and nothing else. What needs Celery or Redis is loaded when it is first used, so that
 ``from sockudo_publisher import Sockudo`` costs neither.
+
+PYTEST_DONT_REWRITE: pytest rewrites the assertions of a package that has a plugin. If the package is imported before,
+pytest warns, and does not start with warnings as errors.
 """
 
 from __future__ import annotations

@@ -28,6 +28,9 @@ ROOM: Final = 2.0
 #: The smallest recommended capacity; the server's default is 10,000.
 MIN_CAPACITY: Final = 100_000
 
+#: Events per second below which no capacity is advised: a number from so few would be a guess.
+MIN_RATE: Final = 1.0
+
 
 def judge_answers(answers: Sequence[CanaryAnswer], now_ms: int, window_s: float, before: MemoryReport) -> MemoryReport:
     """The report of the last window's answers. ``before``: the previous report.
@@ -112,29 +115,51 @@ def advice(report: MemoryReport) -> str:
     """The setting of the server to change, and its new value; ``""`` if no change is needed."""
     if report.verdict != "forgets":
         return ""
-    first = _longer(report) if report.remembered_s else _larger(report)
+    if report.remembered_s:
+        first = _longer(report)
+    elif _capacity(report):
+        first = _larger(report)
+    else:
+        return _restarted_or_full(report)
     return f"{first}. After a restart of Sockudo or of its cache this passes within {report.window_s:g} s"
 
 
 def _larger(report: MemoryReport) -> str:
     """Advice if new ids are forgotten: the dedup memory is full."""
     window = f"{report.window_s:g}"
-    wanted_for = f"for {report.rate:,.0f} events/s over {window} s" if report.rate else f"over {window} s"
     return (
-        f"set [cache.memory] max_capacity = {capacity(report.rate, report.window_s)} in Sockudo's configuration "
-        f"(CACHE_MAX_CAPACITY; default 10000) {wanted_for}, more if others publish to it too, or use its Redis cache "
+        f"set {_capacity(report)} in Sockudo's configuration (CACHE_MAX_CAPACITY; default 10000; keep a larger value) "
+        f"for {report.rate:,.0f} events/s over {window} s, more if others publish to it too, or use its Redis cache "
         f'([cache] driver = "redis", without eviction and with persistence; needed where several nodes share an app); '
         f"[idempotency] ttl_seconds must be at least {window}"
+    )
+
+
+def _restarted_or_full(report: MemoryReport) -> str:
+    """Advice if new ids are forgotten while the workers deliver next to nothing: no number can be named."""
+    window = f"{report.window_s:g}"
+    return (
+        f"nothing if Sockudo or its cache was restarted within the last {window} s: this passes by itself. Otherwise "
+        f"keep [cache.memory] max_capacity (CACHE_MAX_CAPACITY; default 10000) above the ids that all publishers send "
+        f"in {window} s, and [idempotency] ttl_seconds at least {window}; several nodes need one Redis cache"
     )
 
 
 def _longer(report: MemoryReport) -> str:
     """Advice if only old ids are forgotten: the time to live is too short, or the oldest are evicted."""
     window = math.ceil(report.window_s)
+    capacity_text = _capacity(report) or "[cache.memory] max_capacity"
     return (
         f"set [idempotency] ttl_seconds = {window} in Sockudo's configuration (IDEMPOTENCY_TTL_SECONDS; the app's own "
         f"policy.idempotency.ttl_seconds and [cache.memory] ttl not below it): ids were remembered after "
         f"{report.remembered_s:.1f} s, and forgotten after {report.forgotten_from_s:.1f} s. Where they are set so, the "
         f"cache drops the oldest: a Redis cache needs maxmemory-policy noeviction and room, the memory cache "
-        f"[cache.memory] max_capacity = {capacity(report.rate, report.window_s)}"
+        f"{capacity_text} or more"
     )
+
+
+def _capacity(report: MemoryReport) -> str:
+    """The capacity for the measured rate; ``""`` if the workers delivered too little for a number."""
+    if report.rate < MIN_RATE:
+        return ""
+    return f"[cache.memory] max_capacity = {capacity(report.rate, report.window_s)}"

@@ -8,8 +8,9 @@ values are never echoed, because several of them hold secrets. Imports the error
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Container, Mapping
-from dataclasses import InitVar, dataclass, field, fields
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import InitVar, dataclass, field, fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
@@ -30,6 +31,8 @@ __all__ = [
     "configure",
     "get_settings",
     "on_configure",
+    "reload_settings",
+    "temporary_settings",
     "use_project_settings",
 ]
 
@@ -231,6 +234,28 @@ def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> 
         raise TypeError("configure() takes Settings or fields by name, not both")
     else:
         _replace(settings)
+
+
+def reload_settings() -> None:
+    """Drop the settings and all objects made of them; the next use reads the project and the environment again.
+
+    What :func:`configure` was given stays. A recorder calls it when it begins and ends.
+    """
+    _replace(_source.given)
+
+
+@contextmanager
+def temporary_settings(**fields: Unpack[Fields]) -> Iterator[None]:
+    """``configure()`` for a block: these fields, over those that are given now. For servers of tests."""
+    before = _source.given
+    if isinstance(before, Settings):
+        configure(replace(before, **fields))
+    else:
+        _replace({**before, **{name: _checked(name, value) for name, value in fields.items()}})
+    try:
+        yield
+    finally:
+        _replace(before)
 
 
 def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:

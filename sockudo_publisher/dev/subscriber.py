@@ -137,13 +137,18 @@ class Subscriber:
 
     # -- what it sends ------------------------------------------------------------------------------
 
-    def subscribe(self, *channels: str, auth: str | None = None) -> None:
-        """Subscribe and wait for every confirmation; not with TLS. Raises :class:`SubscriptionRefused`."""
+    def subscribe(self, *channels: str, auth: str | None = None, channel_data: str | None = None) -> None:
+        """Subscribe and wait for every confirmation; not with TLS. Raises :class:`SubscriptionRefused`.
+
+        ``auth``, ``channel_data``: of an auth endpoint; without them the subscriber signs, as far as it has the secret.
+        """
         refusals = len(self.errors())
         for channel in channels:
             data = {"channel": channel}
             if auth is not None:
                 data["auth"] = auth
+                if channel_data is not None:
+                    data["channel_data"] = channel_data
             elif channel.startswith("private-") and self._secret is not None:
                 data["auth"] = self.sign(channel)
             self.send({"event": "pusher:subscribe", "data": data})

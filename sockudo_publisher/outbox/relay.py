@@ -23,13 +23,27 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
 from ..journal.appended import OnRefusal
 from ..publishing.store import store
 from ..wiring.app import app_named
 from .row import EventRow
 
-__all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "rows_before_gap", "run"]
+__all__ = [
+    "INTERVAL_S",
+    "MAX_ROWS",
+    "Move",
+    "Moved",
+    "ParkedRow",
+    "Relayed",
+    "append",
+    "describe_parked",
+    "relay",
+    "relayed_apps",
+    "rows_before_gap",
+    "run",
+]
 
 logger = logging.getLogger("sockudo_publisher.outbox")
 
@@ -38,6 +52,9 @@ MAX_ROWS = 200
 
 #: Seconds between two passes over the table: on average, a committed event waits half of it.
 INTERVAL_S = 0.25
+
+#: Parked rows that a text names; further ones are counted.
+MAX_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -72,6 +89,17 @@ class Relayed:
     waiting: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class ParkedRow:
+    """A row that no relay tries again, and why; it stays in the table until a person deletes or releases it."""
+
+    id: int
+    app: str
+    channel: str
+    message_id: str
+    reason: str
+
+
 def append(rows: Sequence[EventRow]) -> Moved:
     """Append rows in the order given, one append per app, and ring their lanes. Raises no error of this package.
 
@@ -99,7 +127,7 @@ def _append_rows_of_app(name: str, rows: list[EventRow]) -> Moved:
         # Each row on its own: a refused row does not stop the others.
         appended = store(app_named(name), [row.keyed_item() for row in rows], on_refusal=OnRefusal.SKIP)
     except (JournalUnavailable, BacklogFull, ConfigurationError) as error:
-        return Moved(len(rows), waiting={name: str(error)})
+        return Moved(len(rows), waiting={name: f"{_named(rows[0])}: {error}"})
     parked: dict[int, str] = {}
     waiting: dict[str, str] = {}
     for index, refusal in appended.refused.items():
@@ -112,9 +140,32 @@ def _append_rows_of_app(name: str, rows: list[EventRow]) -> Moved:
                 extra={"row": row.id, "app": name, "channel": row.channel, "message_id": row.message_id},
             )
         else:
-            waiting.setdefault(name, str(refusal))
+            waiting.setdefault(name, f"{_named(row)}: {refusal}")
     stored = [row.id for index, row in enumerate(rows) if index not in appended.refused]
     return Moved(len(rows), stored, len(appended.already_stored), parked, waiting)
+
+
+def _named(row: EventRow | ParkedRow) -> str:
+    """The fields by which a person finds a row; names that are not printable are escaped."""
+    shown = [text if text.isprintable() else ascii(text) for text in (row.channel, row.message_id)]
+    return f"row={row.id} channel={shown[0]} message_id={shown[1]}"
+
+
+def describe_parked(count: int, first: Sequence[ParkedRow]) -> str:
+    """How many rows are parked, and the first of them with their reasons; ``""`` for none."""
+    if not count:
+        return ""
+    named = [f"{_named(row)} app={row.app}: {row.reason}" for row in first[:MAX_NAMED]]
+    more = [f"and {count - len(named)} more"] if count > len(named) else []
+    return f"{count} parked, not tried again: {'; '.join(named + more)}"
+
+
+def relayed_apps() -> str:
+    """The names of the apps whose rows a relay moves, for a log line; ``-``: the settings name none."""
+    try:
+        return ",".join(sorted(get_settings().app_urls())) or "-"
+    except ConfigurationError:
+        return "-"  # the rows wait, with this error as the reason
 
 
 def rows_before_gap(head: Iterable[int], locked: Sequence[EventRow]) -> Sequence[EventRow]:
@@ -155,16 +206,25 @@ def run(
     failures: tuple[type[Exception], ...],
     every_s: float = INTERVAL_S,
     stop: threading.Event | None = None,
-) -> None:
+) -> Relayed:
     """Make one pass after another, until ``stop`` is set. Continues after errors of the database (``failures``).
 
-    Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass.
+    Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass. Returns the sums of
+    all passes, with the reasons of the last one.
     """
     stop = stop or threading.Event()
     trouble: Mapping[str, str] = {}
+    total = Relayed()
     while not stop.is_set():
         try:
-            now = once().waiting
+            done = once()
+            now = done.waiting
+            total = Relayed(
+                total.stored + done.stored,
+                total.already_stored + done.already_stored,
+                total.parked + done.parked,
+                now,
+            )
         except failures as error:
             now = {"": f"the database failed ({type(error).__name__})"}  # the error's text may hold a payload
         for name, why in now.items():
@@ -177,3 +237,4 @@ def run(
             logger.info("rows are moved again")
         trouble = now
         stop.wait(every_s)
+    return total

@@ -19,6 +19,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    Result,
     Select,
     String,
     Table,
@@ -33,7 +34,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from ..publishing.call import PublishCall
-from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, rows_before_gap, run
+from .relay import (
+    INTERVAL_S,
+    MAX_ROWS,
+    Moved,
+    ParkedRow,
+    Relayed,
+    append,
+    logger,
+    relay,
+    relayed_apps,
+    rows_before_gap,
+    run,
+)
 from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
 
 __all__ = ["Outbox"]
@@ -88,8 +101,12 @@ class Outbox:
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
         rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
-        session.execute(insert(self.table), [row.columns() for row in rows])
+        self._insert(session, rows)
         return rows[0].message_id
+
+    def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
+        """Insert rows in the session's transaction. A recorder sees them here."""
+        return session.execute(insert(self.table), [row.columns() for row in rows])
 
     def relay(self, engine: Engine, *, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
         """Move the committed rows to the journal, in batches, and return.
@@ -105,10 +122,33 @@ class Outbox:
         every_s: float = INTERVAL_S,
         batch: int = MAX_ROWS,
         stop: threading.Event | None = None,
-    ) -> None:
-        """Relay every ``every_s`` seconds until ``stop`` is set; continues after errors of the database."""
+    ) -> Relayed:
+        """Relay every ``every_s`` seconds until ``stop`` is set; continues after errors of the database.
+
+        Returns the sums of all passes. Logs its start and its end at INFO (``sockudo_publisher.outbox``).
+        """
+        where = {"table": self.table.fullname, "database": engine.dialect.name, "apps": relayed_apps()}
+        logger.info(
+            "relay started table=%s database=%s apps=%s every_s=%s",
+            *(*where.values(), every_s),
+            extra={**where, "every_s": every_s},
+        )
         once = partial(self.relay, engine, batch=batch, stop=stop)
-        run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop)
+        done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop)
+        logger.info(
+            "relay ended table=%s stored=%d already_stored=%d parked=%d",
+            *(self.table.fullname, done.stored, done.already_stored, done.parked),
+            extra={**where, "stored": done.stored, "already_stored": done.already_stored, "parked": done.parked},
+        )
+        return done
+
+    def parked(self, engine: Engine, *, limit: int = 100) -> list[ParkedRow]:
+        """The first ``limit`` rows by id that can never be appended, with their reasons. No relay tries them again."""
+        table = self.table.c
+        columns = (table.id, table.app, table.channel, table.message_id, table.parked)
+        query = select(*columns).where(table.parked.is_not(None)).order_by(table.id).limit(limit)
+        with engine.connect() as connection:
+            return [ParkedRow(*row) for row in connection.execute(query)]
 
     def _move(self, engine: Engine, max_rows: int, without: frozenset[str]) -> Moved:
         """One batch (:data:`.relay.Move`)."""

@@ -7,16 +7,23 @@ loses the event; the outbox does not (docs/transactions.md).
 from __future__ import annotations
 
 import copy
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
-from ..errors import ConfigurationError
+from ..config.settings import DEFAULT_APP
+from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import prepare
 from ..wiring.app import app_named
 
 __all__ = ["apply_async_on_commit"]
+
+logger = logging.getLogger("sockudo_publisher.tasks")
+
+#: Channels of one event that a log line names; further ones are counted.
+MAX_NAMED = 3
 
 
 class PublishTask(Protocol):
@@ -48,8 +55,19 @@ def apply_async_on_commit(
     call, message_id = _fix_call(bind(args, kwargs), options)
 
     def store_event() -> None:  # no `partial`: Django logs the function's name if it fails under `robust`
-        task.apply_async((), call.kwargs(), **{**options, "task_id": message_id})
+        try:
+            task.apply_async((), call.kwargs(), **{**options, "task_id": message_id})
+        except Exception as error:
+            if robust:  # Django logs the error and goes on, but cannot say which event it was; else the caller gets it
+                _log_not_stored(call, message_id, error)
+            raise
 
+    _run_on_commit(store_event, using, robust)
+    return message_id
+
+
+def _run_on_commit(store: Callable[[], None], using: str | None, robust: bool) -> None:
+    """Call ``store`` when the transaction commits, at once if there is none. A recorder replaces this function."""
     try:
         from django.core.exceptions import ImproperlyConfigured
         from django.db import transaction
@@ -60,12 +78,39 @@ def apply_async_on_commit(
         ) from None
     try:
         # `robust` is Django's: a callback that fails is logged, and the others of its transaction still run.
-        transaction.on_commit(store_event, using=using, robust=robust)
+        transaction.on_commit(store, using=using, robust=robust)
     except ImproperlyConfigured:
         raise ConfigurationError(
             "publish.delay_on_commit: Django is not configured (DJANGO_SETTINGS_MODULE, DATABASES)"
         ) from None
-    return message_id
+
+
+def _log_not_stored(call: PublishCall, message_id: str, error: Exception) -> None:
+    """Log which event was not stored after its transaction committed, for a person to publish it again."""
+    channels = [call.channel] if isinstance(call.channel, str) else list(call.channel)
+    more = f",+{len(channels) - MAX_NAMED}" if len(channels) > MAX_NAMED else ""
+    fields = {
+        "app": call.app or DEFAULT_APP,
+        "channel": ",".join(map(_shown, channels[:MAX_NAMED])) + more,
+        "event": _shown(call.event),
+        "message_id": _shown(message_id),
+        "error": type(error).__name__,
+    }
+    # An error of this package holds neither payload nor secret; another one may.
+    known = (
+        str(error)
+        if isinstance(error, BacklogFull | JournalUnavailable | IdempotencyConflict | ConfigurationError)
+        else "-"
+    )
+    logger.error(
+        "event not stored after the commit app=%s channel=%s event=%s message_id=%s error=%s: %s",
+        *(*fields.values(), known),
+        extra=fields,
+    )
+
+
+def _shown(name: str) -> str:
+    return name if name.isprintable() else ascii(name)
 
 
 def _fix_call(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCall, str]:

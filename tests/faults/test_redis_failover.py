@@ -47,7 +47,7 @@ class Pair:
 
     def _start(self, name: str, *args: str, port: int | None = None) -> RedisServer:
         more = ["--repl-diskless-sync-delay", "0", *args]
-        server = RedisServer(self.directory / name, port, args=more)
+        server = RedisServer(self.directory / name, port, args=more, password="")
         self._ends.callback(server.kill)
         return server.start()
 

@@ -223,7 +223,8 @@ def running(setup: Setup, directory: Path, seed: int) -> Iterator[FaultWorld]:
 
 def _cluster(cache: RedisServer) -> dict[str, Any]:
     """Nodes that broadcast to each other over Redis."""
-    return {"adapter": {"driver": "redis"}, "database": {"redis": {"host": "127.0.0.1", "port": cache.port}}}
+    place = {"host": "127.0.0.1", "port": cache.port, "password": cache.password}
+    return {"adapter": {"driver": "redis"}, "database": {"redis": place}}
 
 
 def _set_environment(ends: ExitStack, env: Mapping[str, str]) -> None:

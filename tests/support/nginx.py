@@ -16,16 +16,13 @@ def nginx_before(upstream: int, directory: Path, ends: ExitStack) -> int:
     """Start it, until `ends`; answers its port. Raises PartMissing where there is none."""
     program = str(find_nginx())
     ports = Ports(redis=0, sockudo=upstream, metrics=0, nginx=free_port())
-    directory.mkdir(mode=0o755, parents=True, exist_ok=True)
-    for outer in directory.parents:  # its workers are `nobody` when it is started by root
-        if outer.stat().st_uid == os.getuid() and outer != Path("/tmp") and outer.is_relative_to("/tmp"):
-            outer.chmod(outer.stat().st_mode | 0o011)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     ends.enter_context(
         Part(
             "nginx",
             nginx_command(program, ports, directory),
             {},
-            lambda: _listens(ports.nginx),
+            lambda: is_listening(ports.nginx),
             service=services(os.environ)["nginx"],
             directory=directory,
         )
@@ -33,7 +30,8 @@ def nginx_before(upstream: int, directory: Path, ends: ExitStack) -> int:
     return ports.nginx
 
 
-def _listens(port: int) -> bool:
+def is_listening(port: int) -> bool:
+    """Whether a server of this machine accepts connections there."""
     with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
         return True
     return False

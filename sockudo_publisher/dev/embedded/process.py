@@ -23,6 +23,7 @@ from typing import IO, TypeVar
 
 from . import lifeline
 from .errors import PartFailed
+from .private import PRIVATE_UMASK, append_private, make_private_directory
 
 __all__ = ["ChildProcess", "wait_for"]
 
@@ -55,7 +56,8 @@ class ChildProcess(ABC):
 
     ``name`` is for messages, ``log`` the file to which its output is appended. The child gets a session
     and process group of its own (Ctrl-C at the terminal reaches us, not it), no standard input, and
-    ends with this process.
+    ends with this process. Its log and its files are for this user alone: no secret is among its arguments,
+    which every user of the machine can read.
     """
 
     def __init__(self, name: str, log: Path) -> None:
@@ -115,8 +117,8 @@ class ChildProcess(ABC):
         """Start without waiting, so that several parts can start at once; :meth:`wait_until_ready` comes later."""
         if self.is_running:
             raise PartFailed(f"{self.name}: runs already", self.log)
-        self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        make_private_directory(self.log.parent)
+        with append_private(self.log) as log:
             self._log_start = log.tell()
             self._process = self._start_process(log)
         self._owner_pid = os.getpid()
@@ -133,6 +135,7 @@ class ChildProcess(ABC):
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            umask=PRIVATE_UMASK,
         )
 
     def wait_until_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:

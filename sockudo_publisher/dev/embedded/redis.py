@@ -9,16 +9,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from urllib.parse import quote
 
 import redis
 
 from .errors import PartMissing
 from .ports import LOOPBACK, free_port
+from .private import make_private_directory, write_private
 from .process import ChildProcess
 
 __all__ = ["MINIMUM_REDIS", "RedisServer", "find_redis_server", "redis_server_version"]
@@ -29,6 +32,8 @@ MINIMUM_REDIS = (7, 0, 0)
 VERSION_TIMEOUT_S = 10.0
 #: Seconds for one PING.
 PING_TIMEOUT_S = 1.0
+#: Bytes of a password of our own: more than can be tried.
+PASSWORD_BYTES = 16
 
 #: Where systems keep servers; not on everybody's PATH.
 SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/bin", "/opt/homebrew/bin")
@@ -84,7 +89,9 @@ class RedisServer(ChildProcess):
 
     ``appendonly`` keeps an AOF, synced every second (as in docker-compose.yml); ``maxmemory`` is bytes or
     Redis' own form (``"64mb"``), none by default; ``args`` are further options (``["--save", "60 1"]``).
-    The port stays the same over restarts.
+    ``password`` is the one of the user ``default``: a random one unless it is given, none with ``""``. It stands in
+    :attr:`url` and in a file of ``directory`` that only this user can read. Port and password stay the same over
+    restarts.
     """
 
     def __init__(
@@ -96,23 +103,26 @@ class RedisServer(ChildProcess):
         maxmemory: int | str | None = None,
         args: Sequence[str] = (),
         program: Path | None = None,
+        password: str | None = None,
     ) -> None:
-        self.directory = Path(directory)
+        self.directory = Path(directory).absolute()
         super().__init__("redis", self.directory / "redis.log")
         self.program = program or find_redis_server()
         self.port = port or free_port()
         self._appendonly = appendonly
         self._maxmemory = maxmemory
         self._args = tuple(args)
+        self.password = secrets.token_hex(PASSWORD_BYTES) if password is None else password
 
     @property
     def url(self) -> str:
-        """``redis://127.0.0.1:<port>/0``."""
+        """``redis://:<password>@127.0.0.1:<port>/0``."""
         return self.database_url(0)
 
     def database_url(self, number: int) -> str:
         """Another of its 16 databases."""
-        return f"redis://{LOOPBACK}:{self.port}/{number}"
+        user = f":{quote(self.password, safe='')}@" if self.password else ""
+        return f"redis://{user}{LOOPBACK}:{self.port}/{number}"
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -124,8 +134,21 @@ class RedisServer(ChildProcess):
         self.stop()
         self.start()
 
+    def launch(self) -> None:
+        """Write the password's file and start without waiting."""
+        if self.password:
+            make_private_directory(self.directory)
+            write_private(self._file, f"requirepass {_quoted(self.password)}\n")
+        super().launch()
+
+    @property
+    def _file(self) -> Path:
+        return self.directory / "redis-password.conf"
+
     def _command(self) -> list[str]:
-        command = [str(self.program), "--bind", LOOPBACK, "--port", str(self.port), "--daemonize", "no", "--save", ""]
+        # Not `--requirepass`: every user of the machine can read a process' arguments.
+        program = [str(self.program), *([str(self._file)] if self.password else [])]
+        command = [*program, "--bind", LOOPBACK, "--port", str(self.port), "--daemonize", "no", "--save", ""]
         # With systemd's or upstart's variables in the environment it would leave its process group.
         command += ["--supervised", "no", "--maxmemory-policy", "noeviction"]
         command += ["--appendonly", "yes" if self._appendonly else "no", "--appendfsync", "everysec"]
@@ -137,9 +160,7 @@ class RedisServer(ChildProcess):
         return self.directory  # where it keeps its files
 
     def _is_ready(self) -> bool:
-        client = redis.Redis(
-            host=LOOPBACK, port=self.port, socket_timeout=PING_TIMEOUT_S, socket_connect_timeout=PING_TIMEOUT_S
-        )
+        client = redis.Redis.from_url(self.url, socket_timeout=PING_TIMEOUT_S, socket_connect_timeout=PING_TIMEOUT_S)
         try:
             # The right one: another server may have taken the port between the search and the bind.
             return bool(client.info("server")["process_id"] == self.pid)
@@ -147,3 +168,8 @@ class RedisServer(ChildProcess):
             return False
         finally:
             client.close()
+
+
+def _quoted(text: str) -> str:
+    """A value of Redis' configuration file: in double quotes, each byte in hexadecimal."""
+    return '"' + "".join(f"\\x{byte:02x}" for byte in text.encode()) + '"'

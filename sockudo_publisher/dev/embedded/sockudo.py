@@ -18,6 +18,7 @@ from .answers import accepts, is_up
 from .app import DEFAULT_APP, SockudoApp
 from .errors import PartMissing
 from .ports import LOOPBACK, free_port
+from .private import make_private_directory, write_private
 from .process import ChildProcess
 from .toml import dumps, merged
 
@@ -142,9 +143,8 @@ class SockudoServer(ChildProcess):
 
     def launch(self) -> None:
         """Write the configuration and start without waiting."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._file.write_text(dumps(self._settings))
-        self._file.chmod(0o600)  # it holds the secrets
+        make_private_directory(self.directory)
+        write_private(self._file, dumps(self._settings))  # it holds the secrets
         super().launch()
 
     @property

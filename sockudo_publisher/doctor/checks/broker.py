@@ -33,10 +33,10 @@ def judge_broker(facts: BrokerFacts, *, app: str, lanes: int, version: str, queu
     reached = fine("broker", f"{facts.transport}: takes connections")
     lacking = lacking_rights(facts.denied, BROKER_RIGHTS)
     if lacking:
-        change = f"{rights_text(lacking)} in the broker (docs/deployment.md, Rights in Redis)"
+        change = f"{rights_text(lacking)} in the broker"
         reached = broken("broker", f"{facts.transport}: {missing_text(lacking)}", change)
     if facts.workers is None:
-        how = f"`celery -A sockudo_publisher.workerapp inspect active_queues`: which workers have the queue `{queue}`"
+        how = f"`celery -A sockudo_publisher inspect active_queues`: which workers have the queue `{queue}`"
         return [reached, unknown("workers", "Celery's remote control did not work", how)]
     return [reached, _workers(facts.workers, app, lanes, version, queue)]
 

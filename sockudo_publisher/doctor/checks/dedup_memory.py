@@ -4,7 +4,8 @@ Facts: the server refuses a remembered id with another payload. A full memory ca
 ids without an error. Each node with a memory cache has its own dedup memory (docs/server.md, 3; seen on 5.2.0). No
 request can tell whether a cache *will* be full: the workers' canaries measure that all the time
 (``canaries/schedule.py``; their summary and advice are used here). Nodes that share a cache have one dedup memory, but
-each counts its own connections (``GET /stats``; seen on 5.2.0).
+each counts its own connections (``GET /stats``; seen on 5.2.0). So while the doctor holds a WebSocket, an answer
+without a connection comes from another node.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ def judge_dedup_memory(
     *,
     window_s: float,
     loads: Sequence[NodeLoad] = (),
+    connected: bool = False,
 ) -> list[CheckFinding]:
     """A finding for each of :data:`MEMORY_CHECKS`, in their order; ``window_s``: ``SOCKUDO_DEDUP_WINDOW``.
 
     ``loads``: the numbers of the nodes that answered, one per connection, in order; empty if the server shows none.
+    ``connected``: the doctor held a WebSocket to one of the nodes meanwhile.
     """
     several = has_several_memories(answers)
-    nodes = _nodes(answers, canaries, loads, several=several)
+    nodes = _nodes(answers, canaries, loads, several=several, connected=connected)
     return [_memory(canaries, measured, window_s, several=several), nodes]
 
 
@@ -50,11 +53,14 @@ def has_several_memories(answers: Sequence[NodeAnswer]) -> bool:
     return len({answer.payload for answer in answers if answer.refused}) > 1
 
 
-def has_several_nodes(loads: Sequence[NodeLoad]) -> bool:
+def has_several_nodes(loads: Sequence[NodeLoad], *, connected: bool = False) -> bool:
     """Whether earlier numbers return after others, as with several nodes that take turns.
 
-    Without connections the nodes' numbers are equal, and this returns ``False``.
+    Without connections the nodes' numbers are equal, and this returns ``False``. ``connected``: a WebSocket was open
+    meanwhile, so a node that counts none is another one.
     """
+    if connected and any(load.connections == 0 for load in loads):
+        return True
     before: set[NodeLoad] = set()
     returns = 0
     for last, load in pairwise(loads):
@@ -76,6 +82,8 @@ def _memory(
         )
     if measured is not None and measured.verdict == "forgets":
         why = f"the workers measured: {summary(measured)}; a resend may be delivered twice"
+        if canaries is not None and 0 < canaries.asked == canaries.remembered:
+            why += f". Now {canaries.remembered} of {canaries.asked} new ids are remembered, as after a restart"
         return broken(name, why, _SHARED if several else advice(measured))
     if canaries is None or canaries.asked == 0:
         return unknown(name, "no remembered id could be tested", how)
@@ -95,7 +103,12 @@ def _memory(
 
 
 def _nodes(
-    answers: Sequence[NodeAnswer], canaries: CanaryCounts | None, loads: Sequence[NodeLoad], *, several: bool
+    answers: Sequence[NodeAnswer],
+    canaries: CanaryCounts | None,
+    loads: Sequence[NodeLoad],
+    *,
+    several: bool,
+    connected: bool,
 ) -> CheckFinding:
     name = "sockudo.nodes"
     how = "the server's adapter and cache settings: more than one node needs the Redis cache"
@@ -105,12 +118,12 @@ def _nodes(
             "several nodes answer, each with its own dedup memory: a resend to another node is delivered twice",
             f"{_SHARED}; better: one node (SOCKUDO_URL: its own address)",
         )
-    if has_several_nodes(loads):
+    if has_several_nodes(loads, connected=connected):
         return risk(
             name,
             "several nodes answer (their numbers of connections differ): those that did not take a request get its "
             "events late, out of order, or not at all",
-            "SOCKUDO_URL: one node's own address, for all that must come in order (docs/reliability.md, Several nodes)",
+            "SOCKUDO_URL: one node's own address, for all that must come in order; and its subscribers on that node",
         )
     if not answers:
         return unknown(name, "no id could be published several times", how)
@@ -121,5 +134,10 @@ def _nodes(
     seen = f"one dedup memory behind {len(answers)} connections"
     if len(loads) > RETURNS and max(load.connections for load in loads) > 0:
         return fine(name, f"{seen}, and one node's numbers in {len(loads)} answers")
-    # Nodes with a shared cache look like one node. With several, Sockudo keeps neither order nor completeness.
-    return fine(name, f"{seen}; nodes that share a Redis cache and have no subscribers yet look the same")
+    # With several, Sockudo keeps neither order nor completeness.
+    return unknown(
+        name,
+        f"{seen}; nodes that share a Redis cache look the same here: no WebSocket passes through SOCKUDO_URL, and no "
+        "node that answered shows a connection",
+        "run doctor again while a subscriber is connected, or count the servers behind SOCKUDO_URL",
+    )

@@ -25,9 +25,14 @@ GENEROUS = 20_000
 #: faster than the close of the connection.
 MIN_FINISHED = 3
 
+#: For the `http` block of any nginx. The reasons: docs/deployment.md, nginx between workers and Sockudo.
 _NGINX = (
-    "put the nginx of docker-compose.yml (worker/nginx.conf: `proxy_ignore_client_abort on`, "
-    "`proxy_request_buffering on`) between workers and Sockudo, and its address into SOCKUDO_URL"
+    "put the nginx server `server {{ listen 8080; client_max_body_size 12m; client_body_buffer_size 5m; "
+    "location / {{ proxy_pass {server}; "
+    "proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_request_buffering on; "
+    "proxy_ignore_client_abort on; proxy_next_upstream off; proxy_read_timeout 60s; "
+    "add_header X-Upstream-Bytes-Sent $upstream_bytes_sent always; }} }}` into the http block of an nginx between "
+    "workers and Sockudo, and its host and port (8080) into SOCKUDO_URL; `proxy_pass` is Sockudo's own address"
 )
 
 
@@ -35,7 +40,8 @@ _NGINX = (
 class DeliveryFacts:
     """``cuts``: the results of dropped requests, ``None`` if not tried; ``through``: the environment's proxy.
 
-    ``limit``: requests per window, from the answers' headers; ``limited``: a request was answered 429.
+    ``limit``: requests per window, from the answers' headers; ``limited``: a request was answered 429. ``server``:
+    scheme, host and port that the settings name.
     """
 
     cuts: Sequence[Cut] | None = None
@@ -45,17 +51,22 @@ class DeliveryFacts:
     limited: bool = False
     history: ServerReply | None = None
     pause: PauseFacts | None = None
+    server: str = "http://SOCKUDO:6001"
 
 
 def judge_delivering(facts: DeliveryFacts) -> list[CheckFinding]:
     """A finding for each of :data:`DELIVERY_CHECKS`, in their order."""
-    dropped = _dropped_requests(facts.cuts, facts.through)
-    return [dropped, _rate_limit(facts), _history(facts.history, facts.cuts), _pause(facts.pause)]
+    nginx = _NGINX.format(server=facts.server)
+    dropped = _dropped_requests(facts.cuts, facts.through, nginx)
+    return [dropped, _rate_limit(facts), _history(facts.history, facts.cuts, nginx), _pause(facts.pause)]
 
 
-def _dropped_requests(cuts: Sequence[Cut] | None, through: str) -> CheckFinding:
+def _dropped_requests(cuts: Sequence[Cut] | None, through: str, nginx: str) -> CheckFinding:
     name = "sockudo.dropped_requests"
-    how = "check that an nginx as in worker/nginx.conf is between workers and Sockudo"
+    how = (
+        "check that a proxy is between workers and Sockudo that finishes a request whose client is gone (nginx: "
+        "`proxy_ignore_client_abort on; proxy_request_buffering on;`), and run doctor again with a longer --timeout"
+    )
     if through:
         return unknown(name, f"requests go through the {through} proxy of the environment: not tried", how)
     if not cuts:
@@ -65,7 +76,7 @@ def _dropped_requests(cuts: Sequence[Cut] | None, through: str) -> CheckFinding:
             name,
             "Sockudo stops in the middle of a batch whose client is gone: after a timeout or a killed worker one "
             "event is stuck until its claim ends",
-            _NGINX,
+            nginx,
         )
     finished = sum(cut is Cut.FINISHED for cut in cuts)
     if finished < min(MIN_FINISHED, len(cuts)):
@@ -89,7 +100,7 @@ def _rate_limit(facts: DeliveryFacts) -> CheckFinding:
     return fine(name, f"{facts.limit} requests per window and address")
 
 
-def _history(reply: ServerReply | None, cuts: Sequence[Cut] | None) -> CheckFinding:
+def _history(reply: ServerReply | None, cuts: Sequence[Cut] | None, nginx: str) -> CheckFinding:
     name = "sockudo.history"
     if reply is None or (reply.status != 200 and reply.code != "feature_disabled"):
         why = "the request was not answered" if reply is None else f"the answer was {reply}"
@@ -101,7 +112,7 @@ def _history(reply: ServerReply | None, cuts: Sequence[Cut] | None) -> CheckFind
     return risk(
         name,
         "on: an event of a dropped request may be recorded and never broadcast",
-        f"{_NGINX}; or `enabled = false` in [history]",
+        f"{nginx}; or `enabled = false` in [history]",
     )
 
 

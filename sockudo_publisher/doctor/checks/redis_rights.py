@@ -23,7 +23,7 @@ def judge_rights(facts: RightsFacts) -> CheckFinding:
             name, "this user may not run EVAL: nothing can be published or delivered", "`ACL SETUSER <user> +eval`"
         )
     if facts.denied is None:
-        how = "compare `redis-cli ACL GETUSER <user>` with docs/deployment.md (Rights in Redis)"
+        how = "`redis-cli ACL GETUSER <user>`: it must allow the commands and keys of the documented rights" + _PAGE
         return unknown(name, "Redis does not report the rights of this user", how)
     needed = {part.name: rights_of(part) for part in PARTS}
     lacking = lacking_rights(facts.denied, needed)
@@ -65,4 +65,5 @@ def rights_text(lacking: Mapping[str, frozenset[str]]) -> str:
     return f"`ACL SETUSER <user> {commands}`"
 
 
-_PAGE = " (docs/deployment.md, Rights in Redis)"
+#: The documentation on the web: an installed package has none.
+_PAGE = " (https://github.com/sockudo/sockudo-publisher/blob/main/docs/deployment.md#rights-in-redis)"

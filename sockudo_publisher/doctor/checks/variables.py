@@ -22,7 +22,7 @@ def judge_variables(unknown: Mapping[str, str], ignored: Sequence[str] = ()) -> 
     if not unknown:
         return [fine(name, f"every SOCKUDO_* variable is a setting{beside}")]
     change = "; ".join(
-        f"rename {given} to {nearest}" if nearest else f"unset {given}, or look for its name in docs/settings.md"
+        f"rename {given} to {nearest}" if nearest else f"unset {given}, which is no setting"
         for given, nearest in unknown.items()
     )
     return [risk(name, f"unknown: {', '.join(unknown)}{beside}", change)]

@@ -6,6 +6,8 @@ worker answers it. The second, our own command, goes only to the nodes that cons
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,8 +34,11 @@ ANSWERS_S = (1.5, 6.0)
 ABOUT = "sockudo_publisher_about"
 
 
-def collect_broker_facts(settings: Settings) -> BrokerFacts:
-    """Check that the broker accepts a connection; collect the commands that it denies and the workers of our queue."""
+def collect_broker_facts(settings: Settings, until: float = math.inf) -> BrokerFacts:
+    """Check that the broker accepts a connection; collect the commands that it denies and the workers of our queue.
+
+    ``until``: the instant of ``time.monotonic()`` at which the wait for workers' answers ends.
+    """
     send_scripts_with_eval()
     # kombu masks passwords in its texts, but not users; other transports have other secrets. So show the kind alone.
     transport = settings.broker_url.partition(":")[0].partition("+")[0] or "broker"
@@ -53,7 +58,8 @@ def collect_broker_facts(settings: Settings) -> BrokerFacts:
         try:
             denied = _collect_denied_commands(connection, settings.queue)
             try:
-                return BrokerFacts(transport, workers=_collect_workers(app, connection, settings.queue), denied=denied)
+                workers = _collect_workers(app, connection, settings.queue, until)
+                return BrokerFacts(transport, workers=workers, denied=denied)
             except Exception:  # noqa: BLE001 -- idem
                 return BrokerFacts(transport, denied=denied)
         finally:
@@ -71,19 +77,24 @@ def _collect_denied_commands(connection: Any, queue: str) -> frozenset[str]:
         return frozenset()
 
 
-def _collect_workers(app: Celery, connection: Any, queue: str) -> tuple[QueueWorker, ...]:
+def _collect_workers(app: Celery, connection: Any, queue: str, until: float) -> tuple[QueueWorker, ...] | None:
+    """The workers that answer; ``None`` if the time is up before the longest wait."""
     nodes: list[str] = []
-    for within_s in ANSWERS_S:
+    for answers_s in ANSWERS_S:
+        within_s = min(answers_s, until - time.monotonic())
+        if within_s <= 0:
+            return None
         nodes = sorted(
             node for node, queues in _broadcast(app, connection, "active_queues", within_s) if _has_queue(queues, queue)
         )
         if nodes:
             break
     else:
-        return ()
+        return () if within_s == answers_s else None
+    within_s = max(0.1, min(max(ANSWERS_S), until - time.monotonic()))
     answers = {
         node: answer
-        for node, answer in _broadcast(app, connection, ABOUT, max(ANSWERS_S), nodes)
+        for node, answer in _broadcast(app, connection, ABOUT, within_s, nodes)
         if isinstance(answer, Mapping) and "error" not in answer
     }
     return tuple(_read_worker(node, answers.get(node)) for node in nodes)

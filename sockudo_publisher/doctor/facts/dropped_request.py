@@ -5,13 +5,13 @@ Uses a plain socket: no HTTP library can close the connection at an exact moment
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
 import time
 
 from ...client.http.credentials import Credentials
-from ...client.http.deadline import attempt_until, tls_context
+from ...client.http.deadline import attempt_until
+from .connection import connect, host_header
 
 __all__ = ["drop_batch"]
 
@@ -26,30 +26,15 @@ def drop_batch(credentials: Credentials, body: bytes, *, after_s: float, within_
     """
     path = f"{credentials.path}/batch_events"
     query = credentials.signer().query("POST", path, now=time.time(), body=body)
-    host = f"[{credentials.host}]" if ":" in credentials.host else credentials.host
     head = (
-        f"POST {credentials.path_prefix}{path}?{query} HTTP/1.1\r\nHost: {host}:{credentials.port}\r\n"
+        f"POST {credentials.path_prefix}{path}?{query} HTTP/1.1\r\nHost: {host_header(credentials)}\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     try:
-        with attempt_until(time.monotonic() + within_s), _connect(credentials, within_s) as connection:
+        with attempt_until(time.monotonic() + within_s), connect(credentials, within_s) as connection:
             connection.sendall(head.encode() + body)
             time.sleep(after_s)
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
     except OSError:
         return False
     return True
-
-
-def _connect(credentials: Credentials, within_s: float) -> socket.socket:
-    connection = socket.create_connection((credentials.host, credentials.port), timeout=within_s)
-    # Without TCP_NODELAY, the last part of the batch could still wait for an acknowledgement at the reset.
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if not credentials.use_tls:
-        return connection
-    try:
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        return tls_context(bundle).wrap_socket(connection, server_hostname=credentials.host)
-    except BaseException:
-        connection.close()
-        raise

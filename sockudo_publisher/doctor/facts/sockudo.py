@@ -1,8 +1,7 @@
 """Collect facts from Sockudo: one request after the other, until the time is up or no answer comes. Decides nothing.
 
 All events that the server accepts go to :data:`CHANNEL`, about 700 at most; each new id takes a place in the dedup
-memory, as any event does. The most informative requests come first; the canaries are checked last, when they are as old
-as one run allows.
+memory, as any event does. The most informative requests come first; dropped requests, which take longest, come last.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from ...client.wire.encoding import batch_body
 from ...client.wire.limits import MAX_CHANNEL_BYTES, MAX_EVENT_NAME_BYTES
 from ...delivery.outcome import Outcome, Reply, classify
 from ...errors import SockudoConnectionError
+from .connection import open_websocket
 from .dropped_request import drop_batch
 from .server_reply import ServerReply, batch_limit, read_reply
 from .values import Access, CanaryCounts, Cut, LimitAnswer, NodeAnswer, NodeLoad, is_open
@@ -51,6 +51,10 @@ CUT_BYTES = (8000, 4000, 2000)
 CUTS_S = (0.002, 0.001, 0.005, 0.002)
 #: Payloads under one id, one connection each. This order reveals two, three and four nodes that take turns.
 TURNS = "ABBBBAABBA"
+#: Ids for that, at most: nodes that are chosen at random may escape one.
+MAX_ROUNDS = 3
+#: Connections for the nodes' own numbers: three nodes chosen at random escape once in ten million times.
+LOADS = 16
 #: The largest body that is sent, in bytes, even if SOCKUDO_BATCH_MAX_BYTES is larger.
 MAX_BYTES = 16 * 1024 * 1024
 
@@ -71,6 +75,7 @@ class SockudoFacts:
     cuts: list[Cut] | None = None
     answers: list[NodeAnswer] = field(default_factory=list)
     loads: list[NodeLoad] = field(default_factory=list)
+    connected: bool = False
     answered: bool = False
     rate_limit: int | None = None
     rate_limited: bool = False
@@ -103,11 +108,11 @@ def collect_sockudo_facts(
         planted = _plant_canaries(facts, questions)
         _collect_limits(facts, questions, wanted)
         facts.history = read_reply(questions.ask("GET", f"/channels/{CHANNEL}/history"))
+        _collect_node_answers(facts, questions)
+        _collect_loads(facts, questions, credentials, proxy=bool(proxy))
+        _check_canaries(facts, questions, planted)
         if not proxy:
             _drop_requests(facts, questions, credentials)
-        _collect_node_answers(facts, questions)
-        _collect_loads(facts, questions, credentials)
-        _check_canaries(facts, questions, planted)
     except _StopAsking:
         return
 
@@ -293,17 +298,31 @@ def _check_cut(questions: _Questions, ids: list[str], waits_s: tuple[float, floa
 
 
 def _collect_node_answers(facts: SockudoFacts, questions: _Questions) -> None:
-    id = uuid.uuid4().hex
-    for payload in TURNS:
-        outcome = questions.outcome(_event(id, payload))
-        if outcome in (Outcome.ACCEPTED, Outcome.CONFLICT):
-            facts.answers.append(NodeAnswer(payload, refused=outcome is Outcome.CONFLICT))
+    for _ in range(MAX_ROUNDS):
+        id = uuid.uuid4().hex
+        for payload in TURNS:
+            outcome = questions.outcome(_event(id, payload))
+            if outcome in (Outcome.ACCEPTED, Outcome.CONFLICT):
+                facts.answers.append(NodeAnswer(payload, refused=outcome is Outcome.CONFLICT))
+        if all(answer.refused is (answer.payload != TURNS[0]) for answer in facts.answers):
+            return  # as one dedup memory answers
 
 
-def _collect_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
-    """Collect each answering node's numbers from ``GET /stats``: unsigned, and often blocked by a proxy."""
+def _collect_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials, *, proxy: bool) -> None:
+    """Collect each answering node's numbers from ``GET /stats``: unsigned, and often blocked by a proxy.
+
+    Holds a WebSocket meanwhile, which one node counts: nodes without any connection look alike.
+    """
+    if proxy:
+        _ask_loads(facts, questions, credentials)
+        return
+    with open_websocket(credentials, min(ANSWER_S, max(0.1, questions.remaining_s()))) as facts.connected:
+        _ask_loads(facts, questions, credentials)
+
+
+def _ask_loads(facts: SockudoFacts, questions: _Questions, credentials: Credentials) -> None:
     transport = Transport(credentials.base_url)
-    for _ in TURNS:
+    for _ in range(LOADS):
         timeout_s = min(ANSWER_S, questions.remaining_s())
         if timeout_s <= 0:
             raise _StopAsking

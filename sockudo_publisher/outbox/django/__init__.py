@@ -12,10 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...publishing.call import PublishCall
-from ..relay import MAX_ROWS, Relayed
-from ..row import build_rows
+from ..relay import MAX_ROWS, ParkedRow, Relayed
+from ..row import EventRow, build_rows
 
-__all__ = ["add", "relay"]
+__all__ = ["add", "parked", "relay"]
 
 
 def add(
@@ -35,11 +35,16 @@ def add(
     The arguments are those of ``publish.delay``; ``using`` names the database (default: the one to which
     the router writes the model). Raises :class:`ValidationError` before anything is inserted.
     """
+    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+    _insert(rows, using)
+    return rows[0].message_id
+
+
+def _insert(rows: Sequence[EventRow], using: str | None) -> None:
+    """Insert rows in the current transaction. A recorder sees them here."""
     from .models import OutboxRow
 
-    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
-    return rows[0].message_id
 
 
 def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
@@ -50,3 +55,11 @@ def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Ev
     from .table import relay as relay_table
 
     return relay_table(using, batch=batch, stop=stop)
+
+
+def parked(*, using: str | None = None, limit: int = 100) -> list[ParkedRow]:
+    """The first ``limit`` rows by id that can never be appended, with their reasons. No relay tries them again."""
+    from .models import OutboxRow
+
+    rows = OutboxRow.objects.using(using).filter(parked__isnull=False).order_by("id")[:limit]
+    return [ParkedRow(*columns) for columns in rows.values_list("id", "app", "channel", "message_id", "parked")]

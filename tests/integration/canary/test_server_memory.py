@@ -91,8 +91,8 @@ def test_default_server_is_found_out_before_it_costs_anything(make_stack: MakeSt
         assert told_s < 30 * 2_000 / settled_rate + BUSY_S
         assert found.rate < 2_600
     [said] = [line for line in worker.log_text().splitlines() if "does not remember ids" in line]
-    # The line is written when the verdict changes, perhaps before there is a rate: then it names the least room.
-    assert 10_000 < advised_room(said) <= room
+    # The line is written when the verdict changes, perhaps before there is a rate: then it names no number.
+    assert "max_capacity = " not in said or 10_000 < advised_room(said) <= room
     assert advised_room(CliRunner().invoke(cli.main, ["status"]).output) == room
     assert advised_room(CliRunner().invoke(cli.main, ["doctor"]).output) == room
 
@@ -101,6 +101,22 @@ def advised_room(text: str) -> int:
     """The `max_capacity` that this text tells to set."""
     [room] = re.findall(r"max_capacity = (\d+)", " ".join(text.split()))
     return int(room)
+
+
+@pytest.mark.long
+def test_restarted_server_without_events_gets_no_number(make_stack: MakeStack) -> None:
+    """It has room for all ids and has forgotten some: no capacity is advised, least of all one below its own."""
+    stack = make_stack({"SOCKUDO_DEDUP_WINDOW": "12", "SOCKUDO_DELIVERY_TIMEOUT": "3"}, cache_max_capacity=6_000_000)
+    stack.worker()
+    assert wait_for(lambda: report().verdict == "remembers", PATIENCE_S), report()
+    stack.server.restart()
+    assert wait_for(lambda: report().verdict == "forgets", 12 + BUSY_S, poll_s=0.05), report()
+    shown = CliRunner().invoke(cli.main, ["doctor", "--timeout", "60", "--json"])
+    [memory] = [one for one in json.loads(shown.output)["findings"] if one["name"] == "sockudo.memory"]
+    if memory["state"] == "broken":  # else the window is over
+        assert not re.search(r"max_capacity = \d|events/s", memory["change"]), memory
+        assert memory["change"].startswith("nothing if Sockudo or its cache was restarted")
+    assert not re.search(r"max_capacity = \d", CliRunner().invoke(cli.main, ["status"]).output)
 
 
 def test_time_to_live_that_is_too_short_is_told_within_a_window(make_stack: MakeStack) -> None:

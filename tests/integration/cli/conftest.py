@@ -33,7 +33,7 @@ def redis(redis_server: RedisServer) -> RedisServer:
     """An empty Redis that runs."""
     if not redis_server.is_running:
         redis_server.start()
-    with redis_py.Redis(port=redis_server.port) as client:
+    with redis_py.Redis.from_url(redis_server.url) as client:
         client.flushall()
     return redis_server
 

@@ -46,7 +46,7 @@ def expected(count: int) -> dict[str, list[int]]:
 
 def entries(redis) -> int:
     """How much of something is in Redis: grows while events are stored."""
-    with redis_py.Redis(port=redis.port) as client:
+    with redis_py.Redis.from_url(redis.url) as client:
         return client.info("commandstats").get("cmdstat_xadd", {"calls": 0})["calls"]
 
 
@@ -125,7 +125,8 @@ class TestPublish:
     def test_a_redis_behind_a_socket(self, run, redis, environ, stored, tmp_path):
         """The journal, the doorbell's broker and a countdown's results, all by unix://."""
         path = tmp_path / "r.sock"
-        with RedisServer(tmp_path / "redis", appendonly=False, args=["--unixsocket", str(path)]) as server:
+        args = ["--unixsocket", str(path)]
+        with RedisServer(tmp_path / "redis", appendonly=False, args=args, password="") as server:
             environ["SOCKUDO_REDIS_URL"] = f"unix://{path}?db=3"
             assert run("publish", "c", "e", "x")[0] == 0
             assert run("status")[1]["apps"][0]["app"] == "default"

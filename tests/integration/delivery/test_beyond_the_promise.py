@@ -130,8 +130,8 @@ def test_wall_clock_that_is_an_hour_off_changes_nothing(
 @pytest.fixture
 def primaries(tmp_path: Path) -> Iterator[tuple[RedisServer, RedisServer]]:
     """A primary and its replica that has caught up."""
-    old = RedisServer(tmp_path / "old", args=("--repl-diskless-sync-delay", "0"))
-    new = RedisServer(tmp_path / "new", args=("--replicaof", f"127.0.0.1 {old.port}"))
+    old = RedisServer(tmp_path / "old", args=("--repl-diskless-sync-delay", "0"), password="")
+    new = RedisServer(tmp_path / "new", args=("--replicaof", f"127.0.0.1 {old.port}"), password="")
     try:
         yield old.start(), new.start()
     finally:

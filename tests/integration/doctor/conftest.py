@@ -41,7 +41,7 @@ def redis_as(tmp_path: Path) -> Iterator[Callable[..., RedisServer]]:
     def start(*args: str, **options: object) -> RedisServer:
         directory = tmp_path / f"redis-{len(running)}"
         directory.mkdir()
-        server = RedisServer(directory, args=args, **options)  # type: ignore[arg-type]
+        server = RedisServer(directory, args=args, password="", **options)  # type: ignore[arg-type]
         running.append(server)
         return server.start()
 

@@ -40,7 +40,7 @@ def test_a_server_without_a_proxy_stops_when_its_client_goes(sockudo):
     """All is well but that: requests that are dropped stop in the middle of their batch."""
     found = sockudo_findings(sockudo.url)
     assert of(found, "risk") == {"sockudo.dropped_requests"}
-    assert "worker/nginx.conf" in found["sockudo.dropped_requests"].change
+    assert "proxy_ignore_client_abort on" in found["sockudo.dropped_requests"].change
     assert of(found, "unknown") == {"delivery"}, "which Redis tells"
     assert "10 of 10" in found["sockudo.memory"].why
 

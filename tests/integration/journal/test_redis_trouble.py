@@ -34,7 +34,7 @@ BOUND_S = 20.0
 @pytest.fixture
 def fragile(tmp_path) -> Iterator[RedisServer]:
     """A Redis of the test's own, that keeps what it has over a restart."""
-    with RedisServer(tmp_path / "fragile", args=["--appendfsync", "always"]) as server:
+    with RedisServer(tmp_path / "fragile", args=["--appendfsync", "always"], password="") as server:
         yield server
 
 

@@ -57,7 +57,7 @@ class Deployment:
                 given = ["on" if rule == "on" else rule.replace("PASSWORD", "pw") for rule in rules]
                 if namespace:  # as the page says
                     given = [rule.replace("~sockudo:*", f"~{namespace}:sockudo:*") for rule in given]
-                with redis.Redis(port=place.port) as client:
+                with redis.Redis.from_url(place.url) as client:
                     client.execute_command("ACL", "SETUSER", user, *given)
                     client.acl_log_reset()
 
@@ -88,14 +88,14 @@ class Deployment:
 
     def denied(self) -> list[tuple[str, str, str]]:
         found = []
-        for place in {self.journal.port, self.broker.port}:
-            with redis.Redis(port=place, decode_responses=True) as client:
+        for place in {self.journal.url, self.broker.url}:
+            with redis.Redis.from_url(place, decode_responses=True) as client:
                 found += [(one["username"], one["context"], one["object"]) for one in client.acl_log()]
         return found
 
     def settled(self) -> int:
         """Delivered events, behind the operator's back, whose command takes a second."""
-        with redis.Redis(port=self.journal.port) as client:
+        with redis.Redis.from_url(self.journal.url) as client:
             return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("*sockudo:*:counts"))
 
 
@@ -158,7 +158,7 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
 )
 def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServer, more: tuple[str, ...]) -> None:
     """`+@all -@dangerous`, as services have it: published and delivered; what is left is unknown to the doctor."""
-    with RedisServer(tmp_path / "managed") as managed, redis.Redis(port=managed.port) as client:
+    with RedisServer(tmp_path / "managed") as managed, redis.Redis.from_url(managed.url) as client:
         deployment = Deployment(managed, managed, devserver, tmp_path)
         for user in ("caller", "worker", "operator"):
             rules = ("reset", "on", ">pw", "~*", "&*", "+@all", "-@dangerous", *more)

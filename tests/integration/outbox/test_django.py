@@ -19,7 +19,7 @@ from django.db import connections, transaction
 
 from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, configure, publish
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.outbox.django import add, relay
+from sockudo_publisher.outbox.django import add, parked, relay
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
@@ -347,3 +347,83 @@ def test_command_relays_until_sigterm(
     finally:
         running.kill()
         running.wait()
+
+
+def test_command_announces_what_it_relays(using: str, project: dict[str, str], environ, journal) -> None:
+    """At its start: table, database, apps, interval; at its end, by SIGTERM: what it did, and what is parked."""
+    publish.delay("orders", "n", 0, key="taken")
+    running = subprocess.Popen(
+        [*PROJECT, project[using], "sockudo_relay", "--interval=0.05"],
+        env={**os.environ, **environ},
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        start = running.stdout.readline()
+        assert start == "relay started table=sockudo_outbox database=default apps=default,eu every_s=0.05 batch=200\n"
+        add("orders", "n", "the payload", key="taken", using=using)
+        add("orders", "n", 2, using=using)
+        assert wait_for(lambda: journal("orders") == [0, 2], 60)
+        assert wait_for(lambda: left(using) == 1, 60)
+    finally:
+        running.terminate()
+        said, complaints = running.communicate(timeout=60)
+    assert running.returncode == 0
+    assert said == "relay ended: 1 stored, 0 of them by an earlier attempt; 1 parked\n"
+    assert "rows are parked: 1 parked, not tried again: row=" in complaints
+    assert "channel=orders message_id=taken app=default: conflict" in complaints
+    assert "the payload" not in said + complaints
+
+
+def test_command_once_fails_for_parked_rows(using: str, journal) -> None:
+    """Each time, until a person has deleted or released them; the rows are named."""
+    publish.delay("orders", "n", 0, key="taken")
+    for number in range(5):
+        add(f"orders-{number}", "n", number, key="again", using=using)
+    call_command("sockudo_relay", once=True, database=using, stdout=io.StringIO(), stderr=io.StringIO())
+    add("orders", "n", "the payload", key="taken", using=using)
+    for stored in (0, 0):
+        said, announced = io.StringIO(), io.StringIO()
+        with pytest.raises(CommandError, match=r"1 parked, not tried again: row=.*message_id=taken") as raised:
+            call_command("sockudo_relay", once=True, database=using, stdout=said, stderr=announced)
+        assert said.getvalue().startswith(f"{stored} stored")
+        assert announced.getvalue().startswith("relay started table=sockudo_outbox")
+        assert "the payload" not in str(raised.value)
+    [row] = parked(using=using)
+    assert (row.app, row.channel, row.message_id) == ("default", "orders", "taken")
+    assert row.reason.startswith("conflict")
+
+
+def test_command_once_names_the_row_that_waits(using: str, environ, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one that cannot go on: those behind it wait for it."""
+    message_id = add("orders", "n", 1, using=using)
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
+    configure()
+    with pytest.raises(CommandError, match=f"row=\\d+ channel=orders message_id={message_id}: "):
+        call_command("sockudo_relay", once=True, database=using, stdout=io.StringIO(), stderr=io.StringIO())
+
+
+@pytest.mark.parametrize("task", ["delay", "apply_async"])
+def test_robust_callback_logs_which_event_was_lost(
+    using: str, environ, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, task: str
+) -> None:
+    """App, channel, event and id, also as fields; never the payload."""
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://:of-mine@127.0.0.1:9/0")
+    configure()
+    channels = ["orders", "audit", "stock", "mail"]
+    with transaction.atomic(using=using):
+        if task == "delay":
+            channel = "orders"
+            message_id = publish.delay_on_commit(channel, "shi\x1bpped", "the payload", using=using, robust=True)
+        else:
+            channel = "orders,audit,stock,+1"
+            arguments = (channels, "shi\x1bpped", "the payload")
+            message_id = publish.apply_async_on_commit(arguments, using=using, robust=True)
+    [record] = [record for record in caplog.records if record.name == "sockudo_publisher.tasks"]
+    text = f"app=default channel={channel} event='shi\\x1bpped' message_id={message_id} error=JournalUnavailable: "
+    assert record.levelname == "ERROR"
+    assert text in record.getMessage()
+    assert (record.app, record.channel, record.message_id) == ("default", channel, message_id)
+    assert not any(word in caplog.text for word in ("the payload", "of-mine"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import signal
 import subprocess
@@ -383,3 +384,35 @@ def test_parked_row_goes_when_a_person_lets_it(engine: Engine, journal, redis_ur
     outbox.relay(engine)
     assert journal("orders") == [{"n": -1}, {"n": 1}]
     assert left(engine) == 0
+
+
+def test_run_logs_its_start_and_its_end(engine: Engine, journal, caplog: pytest.LogCaptureFixture) -> None:
+    """Table, kind of database, apps, interval; then the sums, which it returns too."""
+    publish.delay("orders", "n", {"n": -1}, key="taken")
+    place(engine, 1)
+    place(engine, 2, key="taken")
+    stop = threading.Event()
+    done = []
+    with caplog.at_level(logging.INFO, "sockudo_publisher.outbox"):
+        running = threading.Thread(target=lambda: done.append(outbox.run(engine, every_s=0.05, stop=stop)))
+        running.start()
+        assert wait_for(lambda: left(engine) == 1, 60)
+        stop.set()
+        running.join(60)
+    table, database = outbox.table.fullname, engine.dialect.name
+    first, *_, last = caplog.messages
+    assert first == f"relay started table={table} database={database} apps=default,eu every_s=0.05"
+    assert last == f"relay ended table={table} stored=1 already_stored=0 parked=1"
+    assert (done[0].stored, done[0].parked) == (1, 1)
+
+
+def test_parked_rows_are_listed(engine: Engine, journal) -> None:
+    """With what a person needs to find them, and no payload."""
+    publish.delay("orders", "n", {"n": -1}, key="taken")
+    place(engine, 1, key="taken")
+    place(engine, 2)
+    outbox.relay(engine)
+    [row] = outbox.parked(engine)
+    assert (row.app, row.channel, row.message_id) == ("default", "orders", "taken")
+    assert row.reason.startswith("conflict")
+    assert outbox.parked(engine, limit=0) == []

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -303,7 +305,7 @@ def turns(nodes: int, skip: int = 0) -> list[NodeAnswer]:
         pytest.param(REMEMBERED, ONE_NODE, REMEMBERS, "fine fine", "", id="measured too"),
         pytest.param(REMEMBERED, ONE_NODE, FORGETS, "broken fine", "max_capacity = 120000", id="workers know better"),
         pytest.param(
-            CanaryCounts(10, 10, 10, 6), ONE_NODE, None, "broken risk", "max_capacity = 100000", id="some forgotten"
+            CanaryCounts(10, 10, 10, 6), ONE_NODE, None, "broken risk", "restarted within", id="some forgotten"
         ),
         pytest.param(CanaryCounts(10, 10, 10, 0), FULL_NODE, None, "broken unknown", "enabled = true", id="none kept"),
         pytest.param(
@@ -324,7 +326,8 @@ def turns(nodes: int, skip: int = 0) -> list[NodeAnswer]:
 )
 def test_memory(canaries, answers, measured, states, change):
     """Of our ten ids, of one id asked again and again, and of what workers measure all the time."""
-    found = named(judge_dedup_memory(canaries, answers, measured, window_s=120.0), MEMORY_CHECKS)
+    loads = [NodeLoad(connections=3)] * 10
+    found = named(judge_dedup_memory(canaries, answers, measured, window_s=120.0, loads=loads), MEMORY_CHECKS)
     assert " ".join(finding.state.value for finding in found.values()) == states
     assert change in found["sockudo.memory"].change
 
@@ -361,13 +364,50 @@ def test_nodes_that_count_for_themselves_show(loads, several):
     assert has_several_nodes([NodeLoad(ord(load)) for load in loads]) is several
 
 
-def test_nodes_without_a_subscriber_look_like_one():
-    """It states that, and what would show it."""
+@pytest.mark.parametrize("loads", [[], [NodeLoad()] * 16], ids=["statistics are blocked", "no connection"])
+def test_nodes_that_cannot_be_told_apart_are_unknown(loads):
+    """Several with one cache look like one: that is no proof of one. The finding states what would show it."""
+    found = named(judge_dedup_memory(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=loads), MEMORY_CHECKS)
+    assert found["sockudo.nodes"].state.value == "unknown"
+    assert "subscriber" in found["sockudo.nodes"].change
+
+
+@pytest.mark.parametrize(
+    ("counts", "connected", "state"),
+    [
+        ("1111111111111111", True, "fine"),
+        ("1111111111111110", True, "risk"),
+        ("0111111111111111", True, "risk"),
+        ("7777777777777777", True, "fine"),
+        ("0000000000000000", False, "unknown"),
+        ("1111111111111110", False, "fine"),
+    ],
+)
+def test_our_own_websocket_tells_nodes_apart(counts, connected, state):
+    """One node counts it in every answer; a node that counts none while it is open is another one."""
+    loads = [NodeLoad(connections=int(count)) for count in counts]
     found = named(
-        judge_dedup_memory(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=[NodeLoad()] * 10), MEMORY_CHECKS
+        judge_dedup_memory(REMEMBERED, ONE_NODE, None, window_s=120.0, loads=loads, connected=connected), MEMORY_CHECKS
     )
-    assert found["sockudo.nodes"].state.value == "fine"
-    assert "no subscribers yet" in found["sockudo.nodes"].why
+    assert found["sockudo.nodes"].state.value == state
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.3, 0.99])
+def test_no_capacity_is_advised_from_no_events(rate):
+    """After a restart with nothing to measure: no number, and certainly none below what is set."""
+    after_restart = replace(FORGETS, rate=rate)
+    finding = named(judge_dedup_memory(REMEMBERED, ONE_NODE, after_restart, window_s=120.0), MEMORY_CHECKS)
+    memory = finding["sockudo.memory"]
+    assert not re.search(r"max_capacity = \d|for 0 events", memory.change)
+    assert memory.change.startswith("nothing if Sockudo or its cache was restarted")
+    assert "as after a restart" in memory.why
+
+
+def test_an_advised_capacity_never_lowers_the_setting():
+    """The doctor cannot read it: a larger one is kept."""
+    finding = named(judge_dedup_memory(REMEMBERED, ONE_NODE, replace(FORGETS, rate=3.0), window_s=120.0), MEMORY_CHECKS)
+    assert "max_capacity = 100000" in finding["sockudo.memory"].change
+    assert "keep a larger value" in finding["sockudo.memory"].change
 
 
 def test_an_old_measure_says_nothing_of_now():

@@ -10,7 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from sockudo_publisher import ConfigurationError, ValidationError, configure
-from sockudo_publisher.outbox.relay import Moved, Relayed, append, relay, rows_before_gap, run
+from sockudo_publisher.outbox.relay import (
+    Moved,
+    ParkedRow,
+    Relayed,
+    append,
+    describe_parked,
+    relay,
+    rows_before_gap,
+    run,
+)
 from sockudo_publisher.outbox.row import COLUMNS, EventRow, build_rows
 from sockudo_publisher.publishing.call import PublishCall
 
@@ -126,3 +135,36 @@ def test_trouble_is_told_when_it_comes_and_when_it_goes(caplog: pytest.LogCaptur
         "rows wait: the database failed (OSError)",
         "rows are moved again",
     ]
+
+
+def test_waiting_rows_name_the_first_row() -> None:
+    """The one that blocks those behind it; a name that is not printable is escaped."""
+    odd = EventRow("unknown", "or\x1bders", "m-1", "f", b"{}", 7)
+    [reason] = append([odd, row(8, "unknown")]).waiting.values()
+    assert reason.startswith("row=7 channel='or\\x1bders' message_id=m-1: ")
+    assert "\x1b" not in reason
+
+
+def test_parked_rows_are_named_up_to_a_number() -> None:
+    """Three of them, and how many more there are; nothing for none."""
+    rows = [ParkedRow(number, "default", "orders", f"m-{number}", "conflict: x") for number in range(1, 6)]
+    text = describe_parked(12, rows)
+    assert text.startswith("12 parked, not tried again: row=1 channel=orders message_id=m-1 app=default: conflict: x; ")
+    assert text.endswith("; and 9 more")
+    assert "row=4" not in text
+    assert describe_parked(1, rows[:1]).endswith("conflict: x")
+    assert describe_parked(0, []) == ""
+
+
+def test_run_adds_up_its_passes() -> None:
+    """What a relay prints at its end."""
+    stop = threading.Event()
+    passes = iter([Relayed(3, 1, 0), Relayed(2, 0, 1, {"eu": "away"})])
+
+    def once() -> Relayed:
+        done = next(passes)
+        if done.waiting:
+            stop.set()
+        return done
+
+    assert run(once, failures=(), every_s=0.001, stop=stop) == Relayed(5, 1, 1, {"eu": "away"})

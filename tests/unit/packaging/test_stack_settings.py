@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import stack
+from scripts import stack, stack_secrets
 
 pytestmark = pytest.mark.unit
 
@@ -28,12 +28,20 @@ def composed():
         ("a ${SET:-x} b ${NAME:-}", "a value b "),
         ("$${SET}", "${SET}"),
         ("$${SET:-x}", "${SET:-x}"),
+        ("${SET:?message}/file", "value/file"),
     ],
 )
 def test_variables_are_replaced_as_compose_does(text, expected):
     """`:-` is for unset and empty, two dollars are one."""
     environ = {"SET": "value", "EMPTY": ""}
     assert stack.interpolated({"list": [text], "number": 1}, environ) == {"list": [expected], "number": 1}
+
+
+@pytest.mark.parametrize("environ", [{}, {"NAME": ""}], ids=["unset", "empty"])
+def test_a_required_variable_is_required(environ):
+    """As compose, with the file's own message."""
+    with pytest.raises(KeyError, match="NAME: run this first"):
+        stack.interpolated("${NAME:?run this first}/x", environ)
 
 
 def test_redis_runs_its_composed_command_line(composed):
@@ -73,13 +81,31 @@ def test_nginx_reads_the_mounted_file_but_for_addresses(root):
     ]
 
 
-def test_the_worker_has_the_composed_environment(composed):
-    """Same names and values, other addresses."""
-    environment = stack.worker_environment(composed, PORTS)
+def test_the_worker_has_the_composed_environment(composed, tmp_path):
+    """Same names and values; the secrets' files lie elsewhere."""
+    environment = stack.worker_environment(composed, tmp_path)
     assert environment.keys() == composed["worker"]["environment"].keys()
-    assert environment["SOCKUDO_URL"].endswith("@127.0.0.1:1004/apps/app")
-    assert environment["SOCKUDO_REDIS_URL"].endswith("@127.0.0.1:1001/0")
+    assert environment["SOCKUDO_URL_FILE"] == f"{tmp_path}/sockudo_url"
     assert environment["SOCKUDO_DEDUP_WINDOW"] == composed["worker"]["environment"]["SOCKUDO_DEDUP_WINDOW"]
+
+
+def test_secrets_are_made_as_for_compose(composed, tmp_path):
+    """By the same script, with addresses of this machine; an application gets the texts instead of the files."""
+    stack_secrets.make_secrets(tmp_path / "secrets", "app", lambda text: stack.addressed(text, PORTS))
+    settings = stack_secrets.application_environment(stack.worker_environment(composed, tmp_path / "secrets"))
+    assert settings["SOCKUDO_URL"].endswith("@127.0.0.1:1004/apps/app")
+    assert settings["SOCKUDO_REDIS_URL"].endswith("@127.0.0.1:1001/0")
+    assert not [name for name in settings if name.endswith("_FILE")]
+    assert {file.stat().st_mode & 0o777 for file in (tmp_path / "secrets").iterdir()} == {0o600}
+
+
+def test_servers_run_behind_their_composed_entry_points(composed, tmp_path):
+    """Which read the secrets, from here."""
+    command = stack.entered(composed["redis"], ["redis-server", "--port", "1"], tmp_path)
+    assert command[:2] == ["sh", "-euc"]
+    assert f"$(cat {tmp_path}/redis_password)" in command[2]
+    assert command[3:] == ["sh", "redis-server", "--port", "1"]
+    assert stack.entered(composed["nginx"], ["nginx"], tmp_path) == ["nginx"]
 
 
 def test_the_worker_is_started_as_in_its_image():

@@ -10,20 +10,28 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 
-from ....relay import INTERVAL_S, MAX_ROWS, run
+from .... import django as outbox
+from ....relay import INTERVAL_S, MAX_ROWS, Relayed, describe_parked, relayed_apps, run
+from ...models import OutboxRow
 from ...table import relay
 
 __all__ = ["Command"]
 
 
 class Command(BaseCommand):  # type: ignore[misc]
-    """Run one relay per database, or several: one works, the others wait. SIGTERM ends a relay between two batches."""
+    """Run one relay per database, or several: one works, the others wait. SIGTERM ends a relay between two batches.
+
+    Prints a line at its start and one at its end. With ``--once`` the exit code is 1 if rows wait or are parked, also
+    by an earlier relay; the start is then announced on stderr.
+    """
 
     help = "Moves committed events from the outbox to the journal, until it is stopped."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Add the options; each has a default."""
-        parser.add_argument("--once", action="store_true", help="make one pass and exit; exit code 1 if rows are left")
+        parser.add_argument(
+            "--once", action="store_true", help="make one pass and exit; exit code 1 if rows are left or parked"
+        )
         parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="the alias of the database (%(default)s)")
         parser.add_argument(
             "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two passes (%(default)s)"
@@ -34,17 +42,39 @@ class Command(BaseCommand):  # type: ignore[misc]
         """Run the relay. Raises :class:`CommandError`."""
         if interval <= 0 or batch < 1:
             raise CommandError("--interval: must be above 0" if interval <= 0 else "--batch: must be at least 1")
+        start = f"relay started table={OutboxRow._meta.db_table} database={database} apps={relayed_apps()}"
         if once:
+            self.stderr.write(f"{start} once", self.style.NOTICE)
             done = relay(database, batch=batch)
-            self.stdout.write(
-                f"{done.stored} stored, {done.already_stored} of them by an earlier attempt; {done.parked} parked"
-            )
-            if done.waiting:
-                raise CommandError("; ".join(f"app {name}: rows wait: {why}" for name, why in done.waiting.items()))
+            self.stdout.write(_summary(done))
+            left = [f"app {name}: rows wait: {why}" for name, why in done.waiting.items()]
+            if parked := _parked(database):
+                left.append(f"rows are parked: {parked}")
+            if left:
+                raise CommandError("; ".join(left))
             return
+        self.stdout.write(f"{start} every_s={interval:g} batch={batch}")
+        self.stdout.flush()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Set the event in a thread: the handler may have interrupted this thread while it holds the event's lock.
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
         again = partial(relay, database, batch=batch, stop=stop)
-        run(again, failures=(DatabaseError, InterfaceError), every_s=interval, stop=stop)
+        done = run(again, failures=(DatabaseError, InterfaceError), every_s=interval, stop=stop)
+        self.stdout.write(f"relay ended: {_summary(done)}")
+        try:
+            parked = _parked(database)
+        except (DatabaseError, InterfaceError) as error:
+            parked = f"unknown, the database failed ({type(error).__name__})"
+        if parked:
+            self.stderr.write(f"rows are parked: {parked}")
+
+
+def _summary(done: Relayed) -> str:
+    return f"{done.stored} stored, {done.already_stored} of them by an earlier attempt; {done.parked} parked"
+
+
+def _parked(database: str) -> str:
+    """The rows that no relay tries again, of this run or an earlier one; ``""``: none."""
+    count = OutboxRow.objects.using(database).filter(parked__isnull=False).count()
+    return describe_parked(count, outbox.parked(using=database)) if count else ""
