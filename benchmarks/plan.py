@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "imports", "client", "enqueue", "latency", "drained", "holds", "backlog")
+SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "drained", "holds", "backlog")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,9 @@ class Plan:
     enqueue_pairs: int
     delay_calls: int
     bulk_events: int
+    coroutine_pairs: int
+    coroutine_events: int  # with 100 and 1,000 callers
+    coroutine_block_s: float  # of a loop that is watched
     latency_pairs: int
     latency_block_s: float
     steps_rounds: int
@@ -53,6 +56,9 @@ QUICK = Plan(
     enqueue_pairs=9,
     delay_calls=1_500,
     bulk_events=50_000,
+    coroutine_pairs=3,
+    coroutine_events=20_000,
+    coroutine_block_s=2.0,
     latency_pairs=5,
     latency_block_s=1.5,
     steps_rounds=10,
@@ -81,6 +87,9 @@ FULL = Plan(
     enqueue_pairs=11,
     delay_calls=3_000,
     bulk_events=100_000,
+    coroutine_pairs=5,
+    coroutine_events=40_000,
+    coroutine_block_s=4.0,
     latency_pairs=11,
     latency_block_s=4.0,
     steps_rounds=30,
@@ -109,6 +118,9 @@ TINY = Plan(
     enqueue_pairs=1,
     delay_calls=200,
     bulk_events=10_000,
+    coroutine_pairs=1,
+    coroutine_events=2_000,
+    coroutine_block_s=0.5,
     latency_pairs=1,
     latency_block_s=0.5,
     steps_rounds=2,

@@ -8,6 +8,7 @@ from statistics import median
 
 from .backlog import Backlog
 from .client import BATCH, PEERS_OF_THE_CLIENT, Called
+from .coroutines import CALLERS, Coroutines
 from .drained import Drained
 from .enqueueing import Enqueued
 from .holds import Holds
@@ -45,6 +46,7 @@ class Results:
     imports: Imported | None = None
     client: Called | None = None
     enqueue: Enqueued | None = None
+    coroutines: Coroutines | None = None
     latency: Latencies | None = None
     drained: Drained | None = None
     holds: Holds | None = None
@@ -104,6 +106,8 @@ def rows(results: Results) -> list[Row]:
             ratio = of_pairs(wall["celery"], wall[side])
             text = ratio.text(1, "x")
             found.append(at_least(f"{name}, beside Celery's own `delay`", f">= {least:g}x", ratio, least, text))
+    if results.coroutines is not None:
+        found += _coroutine_rows(results.coroutines)
     if results.imports is not None:
         found += _import_rows(results.imports)
     if results.client is not None:
@@ -142,6 +146,27 @@ def _latency_row(latency: Latencies, rate: int) -> Row:
     extra = spread([mine - other for mine, other in zip(ours, direct, strict=True)])
     text = f"{extra.middle:+.1f} ms ({extra.low:+.1f} to {extra.high:+.1f})"
     return at_most(what, "<= a direct `trigger` + 2 ms", extra, 2, text)
+
+
+def _coroutine_rows(measured: Coroutines) -> list[Row]:
+    rates, found = measured.rates, []
+    for callers, least in ((100, 5.0), (1000, 8.0)):
+        ratio = of_pairs(rates["adelay", callers], rates["to_thread", callers])
+        what = f"`publish.adelay`, {callers:,} callers, beside `to_thread(publish.delay)`"
+        found.append(at_least(what, f">= {least:g}x", ratio, least, ratio.text(1, "x")))
+    extra = _extra_ms(measured.p50_ms, "adelay", "delay")
+    what = "p50 of `publish.adelay` with one caller"
+    found.append(at_most(what, "<= `publish.delay` + 0.15 ms", extra, 0.15, f"{extra.text(2, ' ms')} more"))
+    stall = _extra_ms(measured.stall_ms, "adelay", "idle")
+    what = "stall of the loop at p99, 1,000 callers, beyond the loop without us"
+    found.append(at_most(what, "<= 20 ms", stall, 20, stall.text(1, " ms")))
+    frozen, held = spread(measured.frozen_s), spread(measured.frozen_stall_ms)
+    text = f"{frozen.text(2, ' s')}; the loop held for {held.text(0, ' ms')}"
+    found.append(at_most("Redis frozen: 200 calls at once have all raised", "<= 2 s", frozen, 2.0, text))
+    back = spread(measured.back)
+    what = "Redis back: rate from 1 s to 2 s after it, beside the full rate"
+    found.append(at_least(what, ">= 80 %", back, 0.8, _percent(back)))
+    return found
 
 
 def _import_rows(imported: Imported) -> list[Row]:
@@ -186,6 +211,8 @@ def page(results: Results, facts: Facts) -> str:
         parts.append(_drained(results.drained))
     if results.enqueue is not None:
         parts.append(_enqueued(results.enqueue))
+    if results.coroutines is not None:
+        parts.append(_from_coroutines(results.coroutines))
     if results.imports is not None:
         parts.append(_imported(results.imports))
     if results.client is not None:
@@ -278,6 +305,20 @@ def _enqueued(enqueued: Enqueued) -> str:
     for side, what in names.items():
         wall, cpu = spread(enqueued.wall_us[side]), spread(enqueued.cpu_us[side])
         lines.append(f"| {what} | {wall.text(1)} | {cpu.middle:.1f} |")
+    return "\n".join(lines)
+
+
+def _from_coroutines(measured: Coroutines) -> str:
+    names = {
+        "adelay": "`publish.adelay`",
+        "to_thread": "`asyncio.to_thread(publish.delay, …)`",
+        "SDK": "SDK `AsyncSockudo.trigger`, no queue",
+    }
+    lines = ["## From coroutines, events a second", ""]
+    lines += [f"| | {' | '.join(f'{callers:,} callers' for callers in CALLERS)} |", f"|---|{'---|' * len(CALLERS)}"]
+    for side, what in names.items():
+        cells = [spread(rates).text() if (rates := measured.rates.get((side, one))) else "" for one in CALLERS]
+        lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

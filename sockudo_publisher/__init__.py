@@ -76,10 +76,12 @@ if TYPE_CHECKING:
     )
     from .client.api.authentication import ChannelAuth, UserAuth
     from .client.api.webhook import Webhook, WebhookEvent
+    from .client.async_sockudo import AsyncSockudo
     from .client.http.retries import Retries
     from .client.sockudo import Sockudo
     from .client.wire.event import Event
     from .config.settings import Settings, configure
+    from .publishing.async_bulk import apublish_many
     from .publishing.bulk import publish_many
     from .publishing.receipts import BulkReceipt, Receipt
     from .tasks.options import PublishOptions
@@ -90,6 +92,7 @@ __all__ = [
     "AnnotationDeleted",
     "AnnotationPublished",
     "AnnotationsPage",
+    "AsyncSockudo",
     "AuthFailed",
     "BacklogFull",
     "BadRequest",
@@ -157,6 +160,7 @@ __all__ = [
     "Webhook",
     "WebhookEvent",
     "__version__",
+    "apublish_many",
     "configure",
     "publish",
     "publish_many",
@@ -197,6 +201,7 @@ _LAZY = {
     "UsersAnswer": ".client.api.answers",
     "VersionedMessageAnswer": ".client.api.answers",
     "VersionsPage": ".client.api.answers",
+    "AsyncSockudo": ".client.async_sockudo",
     "ChannelAuth": ".client.api.authentication",
     "Publish": ".tasks.publish",
     "PublishOptions": ".tasks.options",
@@ -210,6 +215,7 @@ _LAZY = {
     "Sockudo": ".client.sockudo",
     "Webhook": ".client.api.webhook",
     "WebhookEvent": ".client.api.webhook",
+    "apublish_many": ".publishing.async_bulk",
     "configure": ".config.settings",
     "publish": ".tasks.publish",
     "publish_many": ".publishing.bulk",

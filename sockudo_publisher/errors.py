@@ -249,7 +249,10 @@ class JournalUnavailable(SockudoError):
     ``stored`` is ``False`` if the event was certainly not stored on any channel, and ``None`` if that is unknown, for
     example because Redis failed in the middle of a script. ``publish.delay(..., key=exc.message_id)`` repeats the call
     safely in both cases. ``stored_channels`` names the channels of a publish for which the event is stored for sure.
+    ``is_unreachable``: Redis could not be reached or did not answer, so that other calls fail too.
     """
+
+    is_unreachable: bool = False
 
     def __init__(
         self,

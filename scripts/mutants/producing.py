@@ -11,6 +11,10 @@ APPEND = "sockudo_publisher/journal/lua/append.lua"
 APPEND_ONCE = "sockudo_publisher/journal/lua/append_once.lua"
 
 _JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+FLUSH_PLAN = "sockudo_publisher/publishing/flush_plan.py"
+GROUP_COMMIT = "sockudo_publisher/publishing/group_commit.py"
+FLUSH_PLANS = (*_JOURNAL, "tests/unit/publishing/test_flush_plan.py")
+CANCELLED = (*_JOURNAL, "tests/integration/publishing/test_asyncio_trouble.py", "-k", "cancelled")
 APPENDS = (*_JOURNAL, "tests/integration/journal/test_append.py")
 FLIPS = (*_JOURNAL, "tests/integration/journal/test_flip.py")
 
@@ -70,5 +74,37 @@ MUTANTS = (
         old="indexes, done.moved = sorted(done.moved), []",
         new="indexes, done.moved = sorted(done.moved, reverse=True), []",
         test=FLIPS,
+    ),
+    Mutant(
+        name="let keyed and plain items of one channel share a flush",
+        why="the two scripts of a flush would store a channel's events in another order than that of the calls",
+        file=FLUSH_PLAN,
+        old="if kinds.setdefault(item.channel, kind) is not kind:",
+        new="if kinds.setdefault(item.channel, kind) is None:",
+        test=FLUSH_PLANS,
+    ),
+    Mutant(
+        name="let an event of several channels with a key share a flush",
+        why="a conflict on one channel would leave the event stored on the others",
+        file=FLUSH_PLAN,
+        old="            if call.is_alone:",
+        new="            if call.is_alone and not events:",
+        test=FLUSH_PLANS,
+    ),
+    Mutant(
+        name="give one error object to all calls of a flush",
+        why="each caller would read the message id of another's event",
+        file=FLUSH_PLAN,
+        old="own = copy.copy(error)",
+        new="own = error",
+        test=FLUSH_PLANS,
+    ),
+    Mutant(
+        name="keep a cancelled call in the queue",
+        why="an event whose caller gave up before its append would be stored all the same",
+        file=GROUP_COMMIT,
+        old="if call.state is CallState.WAITING:\n                call.state = CallState.WITHDRAWN",
+        new="if call.state is None:\n                call.state = CallState.WITHDRAWN",
+        test=CANCELLED,
     ),
 )

@@ -220,7 +220,8 @@ def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> 
     ``configure(url=..., lanes=16)``: fields of :class:`Settings`; the others keep coming from the project's settings
     (Django) and the environment, which are read at the next use. ``configure(Settings(...))``: all of it, and nothing
     else is read. A further call replaces the previous one; ``configure()`` drops it, and the environment is read
-    again. Connections and clients of earlier settings are dropped; a call in progress ends with them.
+    again. Events that coroutines have published are stored with the earlier settings, within two seconds. Connections
+    and clients of earlier settings are dropped; a call in progress ends with them.
 
     Not for a worker that has started: it keeps its lanes, apps and slots. Raises :class:`ConfigurationError` for a
     value and ``TypeError`` for a name that no field has; then nothing has changed. Safe to call from any thread.
@@ -267,12 +268,13 @@ def use_project_settings(read: Callable[[], Mapping[str, Any]]) -> None:
     _replace(_source.given)
 
 
-def on_configure(forget: Callable[[], None]) -> None:
+def on_configure(forget: Callable[[], None], *, first: bool = False) -> None:
     """Call ``forget()`` whenever the settings have changed, to drop objects made of earlier ones.
 
-    It runs in the thread that changed them, must not raise, and must not wait for other threads.
+    It runs in the thread that changed them, must not raise, and waits for other threads for a bounded time only.
+    ``first``: before the others, which drop what it still uses.
     """
-    _on_configure.append(forget)
+    _on_configure.insert(0 if first else len(_on_configure), forget)
 
 
 def _replace(given: Settings | Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from ..wiring.app import App
 from ..wiring.doorbell import doorbell
 from .prepare import Prepared
 
-__all__ = ["schedule_event", "store", "store_event"]
+__all__ = ["append_items", "check_event_stored", "schedule_event", "store", "store_event"]
 
 
 def store(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal = OnRefusal.STOP) -> Appended:
@@ -24,11 +24,17 @@ def store(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: 
     Raises the errors of :meth:`.Producer.append`: :class:`JournalUnavailable`, and :class:`BacklogFull` if Redis is
     nearly full.
     """
-    appended = app.producer.append(items, on_refusal=on_refusal)
-    crash_point("appended")
+    appended = append_items(app, items, on_refusal=on_refusal)
     if appended.ring:
         doorbell.ring(app.name, appended.ring)
     crash_point("rung")
+    return appended
+
+
+def append_items(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal) -> Appended:
+    """Append items without a ring: the caller rings ``Appended.ring``."""
+    appended = app.producer.append(items, on_refusal=on_refusal)
+    crash_point("appended")
     return appended
 
 
@@ -45,6 +51,11 @@ def store_event(app: App, prepared: Prepared, *, once_key: str | None = None) ->
     except JournalUnavailable as error:
         error.message_id = prepared.message_id
         raise
+    check_event_stored(prepared, appended)
+
+
+def check_event_stored(prepared: Prepared, appended: Appended) -> None:
+    """Raise the error of an event that is not stored on all its channels."""
     if (failure := appended.failure) is not None:
         stored = [item.channel for index, item in enumerate(prepared.items) if index not in appended.refused]
         raise _error_of_event(failure, prepared, tuple(stored))

@@ -8,7 +8,8 @@ need a message: the caller finishes the event, and the message runs the append t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from celery import Celery
@@ -53,6 +54,8 @@ from .result import PublishResult, StoredResult, countdown_result, eager_result
 from .signature import HIDDEN, QuietSignature
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from celery.canvas import Signature
     from typing_extensions import Unpack
 
@@ -68,6 +71,7 @@ class Publish(StoringTask):
     """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
+    - ``await publish.adelay(...)``: the same from a coroutine.
     - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery. ``link`` runs when
       the event is stored, with the message id. It needs :func:`register`, as chains, groups and chords do.
     - ``publish(...)``: sends the event now, in this process, and returns a :class:`Receipt`.
@@ -104,6 +108,37 @@ class Publish(StoringTask):
         owner = app_named(app)
         prepared = prepare(owner, call)
         store_event(owner, prepared)
+        return StoredResult(prepared.message_id)
+
+    async def adelay(
+        self,
+        channel: str | Sequence[str],
+        event: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        socket_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: Mapping[str, Any] | None = None,
+        app: str | None = None,
+    ) -> PublishResult:
+        """As ``delay``, from a coroutine: awaits that the event is stored, and does not block the loop.
+
+        All calls that come while Redis answers share the next append (group commit). The order of a channel is the
+        order in which the calls of a loop begin to run. Raises what ``delay`` raises, in the same times, and
+        :class:`BacklogFull` at once if 100,000 events or 64 MiB of this process wait. Cancelled before its append
+        begins, nothing is stored; after that the event is stored, unless Redis fails: with ``key=`` the call can be
+        repeated safely. Raises :class:`RuntimeError` without a running asyncio loop.
+        """
+        running_loop, astore_event = _async_store or _load_async_store()
+        loop = running_loop("adelay")
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+        if self._eager_app() is not None:  # sent now, over HTTP
+            context = copy_context()
+            return await loop.run_in_executor(None, context.run, self.apply_async, (), call.kwargs())
+        owner = app_named(app)
+        prepared = prepare(owner, call)
+        await astore_event(owner, prepared, loop)
         return StoredResult(prepared.message_id)
 
     def apply_async(  # type: ignore[override]  # the options have names and types
@@ -374,6 +409,18 @@ def _is_next_step(options: Mapping[str, Any]) -> bool:
     """Whether a worker makes this call for a canvas, after the task before: there is no caller to raise to."""
     is_in_canvas = options.get("parent_id") is not None or options.get("reply_to") is not None
     return is_in_canvas and get_current_worker_task() is not None
+
+
+#: What `adelay` needs of `publishing.async_store`, which `delay` never loads.
+_async_store: tuple[Callable[[str], AbstractEventLoop], Callable[..., Coroutine[Any, Any, None]]] | None = None
+
+
+def _load_async_store() -> tuple[Callable[[str], AbstractEventLoop], Callable[..., Coroutine[Any, Any, None]]]:
+    global _async_store  # noqa: PLW0603 -- an import statement costs every call a microsecond
+    with inside_client:  # forks wait for the import
+        from ..publishing.async_store import astore_event, running_loop
+    _async_store = running_loop, astore_event
+    return _async_store
 
 
 def _send_now(call: PublishCall, message_id: str | None) -> Receipt:

@@ -25,7 +25,7 @@ from ..errors import ConfigurationError
 from ..journal.appended import Appended, OnRefusal
 from ..journal.producer import Producer
 from ..outbox import django as django_outbox
-from ..publishing import bulk
+from ..publishing import bulk_run
 from ..tasks import on_commit, publish
 from ..tasks.append import AppendTask
 from ..tasks.message import read_event
@@ -163,7 +163,7 @@ def _replace_notes(replacements: Replacements, recorder: Recorder) -> None:
         task, "apply_async_on_commit", _within(lambda args, kwargs: _call_of_options(args, kwargs, is_on_commit=True))
     )
     replacements.replace(task, "run", _within(_call_of_run))
-    replacements.replace(bulk._Bulk, "add", _within(lambda *_: Call("publish_many")))
+    replacements.replace(bulk_run.BulkRun, "add", _within(lambda *_: Call("publish_many")))
 
 
 def use_dummies(replacements: Replacements) -> None:

@@ -15,6 +15,7 @@ from ..client.wire.encryption import decode_master_key
 from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from ..journal.producer import Producer
+from ..journal.redis.link import CALLER_TIMEOUT_S
 from .fork_gate import inside_client
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ class App:
         # The fingerprint of an encrypted event is of its plain text; keyed, it does not let a reader
         # of Redis test guesses.
         self.fingerprint_key = hashlib.sha256(master_key.encode()).digest() if master_key else b""
+
+    @property
+    def append_bound_s(self) -> float:
+        """Seconds within which an append has ended: one to connect, one to answer, and the replicas' time."""
+        wait = self._settings.redis_wait
+        return 2 * CALLER_TIMEOUT_S + (wait[1] / 1000 if wait else 0.0)
 
     # No cached_property, which has a lock before Python 3.12: a fork would meet it locked. `setdefault` is atomic: all
     # threads get one object.

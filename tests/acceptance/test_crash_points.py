@@ -26,6 +26,23 @@ for n in range(first, first + count):
     print(n, flush=True)
 """
 
+#: The same with coroutines that wait together: the number of a call is printed when it has returned.
+COROUTINES = """
+import asyncio, sys
+from sockudo_publisher import publish
+channel, first, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+
+async def call(n):
+    await publish.adelay(channel, "n", {"n": n}, key=f"{channel}:{n}")
+    print(n, flush=True)
+
+async def main():
+    for begin in range(first, first + count, 20):
+        await asyncio.gather(*(call(n) for n in range(begin, begin + 20)))
+
+asyncio.run(main())
+"""
+
 
 def test_every_point_has_a_test() -> None:
     """A new crash point must be killed at here, or in the tests of a stuck or refused item (held, buried)."""
@@ -98,3 +115,24 @@ def test_producer_killed_at_point_and_repeated_sends_each_once(stack: Stack, poi
     seen.wait_for_count(20, 30)
     seen.wait_until_quiet(1.0)
     assert numbers(seen.events())[channel] == list(range(20))
+
+
+@pytest.mark.parametrize(("point", "time"), [("encoded", 70), ("appended", 3), ("rung", 1)])
+def test_coroutines_killed_at_point_and_repeated_send_each_once(stack: Stack, point: str, time: int) -> None:
+    """Killed with calls in the queue and in a flush: calls that returned arrive; repeated, all are there, in order."""
+    channel = stack.channel()
+    seen = stack.subscribe(channel)
+    stack.worker()
+    command = ["-c", COROUTINES, channel, "0", "200"]
+    env = stack.python()
+    died = run_python(command, env={**env, "SOCKUDO_FAULTPOINT": f"{point}:{time}"}, timeout=60)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    told = [int(line) for line in died.stdout.split()]
+    assert told == list(range(len(told)))
+
+    seen.wait_for_count(len(told), 30)  # what was promised arrives without any help
+    again = run_python(command, env=env, timeout=60)
+    assert again.returncode == 0, again.stderr
+    seen.wait_for_count(200, 30)
+    seen.wait_until_quiet(1.0)
+    assert numbers(seen.events())[channel] == list(range(200))

@@ -7,8 +7,9 @@ Facts: docs/server.md, 1.7 and 13; docs/sdks.md, F24.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Literal, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any, Literal, TypeVar, cast
 
 from ...errors import SockudoError, ValidationError
 from ..http.calls import Calls
@@ -30,7 +31,7 @@ from ..wire.parameters import (
 )
 from .answers import HistoryItem, HistoryPage, HistoryPurge, HistoryReset, HistoryStateAnswer
 
-__all__ = ["ITEMS", "STREAM", "History", "every_item", "page_query", "reset_body"]
+__all__ = ["ITEMS", "STREAM", "History", "PagedItems", "every_item", "page_query", "reset_body"]
 
 #: What a page cannot lack, and the state of a stream.
 ITEMS = ("items", list)
@@ -209,21 +210,41 @@ def _reason(reason: str) -> str:
     return text
 
 
+Item = TypeVar("Item")
+
+
+class PagedItems(Iterator[Item]):
+    """The items of all pages; :attr:`pages` gives the rest of them a page at a time, a request each."""
+
+    def __init__(self, pages: Iterator[Sequence[Item]]) -> None:
+        self.pages = pages
+        self._items = chain.from_iterable(pages)
+
+    def __next__(self) -> Item:
+        return next(self._items)
+
+
 def every_item(
     fetch: Callable[[Mapping[str, str]], Mapping[str, Any]], query: Mapping[str, str]
-) -> Iterator[Mapping[str, Any]]:
+) -> PagedItems[Mapping[str, Any]]:
     """The items of all pages, each fetched when it is needed, with the first query's direction and bounds.
 
     Ends with the first page without a ``next_cursor``. Raises ``SockudoError`` when cursors come again, or
     when ``MAX_EMPTY_PAGES`` pages in a row are empty: nothing else bounds what a server may send.
     """
+    return PagedItems(_every_page(fetch, query))
+
+
+def _every_page(
+    fetch: Callable[[Mapping[str, str]], Mapping[str, Any]], query: Mapping[str, str]
+) -> Iterator[Sequence[Mapping[str, Any]]]:
     # Brent's way to find a circle of any length with one cursor remembered: each time the number of pages has
     # doubled, it is the newest one.
     remembered, pages, doubled, empty = query.get("cursor"), 0, 1, 0
     while True:
         page = fetch(query)
         items = page.get("items") or ()
-        yield from items
+        yield items
         cursor = page.get("next_cursor")
         if not cursor:
             return

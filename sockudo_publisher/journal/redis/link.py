@@ -112,7 +112,7 @@ class RedisLink:
                     connection.disconnect()
                     connection.connect()
         except (RedisError, OSError) as error:
-            raise JournalUnavailable(f"Redis cannot be reached: {self._trouble(error)}", stored=False) from None
+            raise self._unreachable("cannot be reached", error, stored=False) from None
         return connection
 
     def _begin_process(self) -> _Connections:
@@ -168,7 +168,7 @@ class RedisLink:
                     answers[i] = answer
         except (RedisError, OSError) as error:
             connection.disconnect()
-            raise JournalUnavailable(f"Redis did not answer: {self._trouble(error)}", stored=None) from None
+            raise self._unreachable("did not answer", error, stored=None) from None
         except BaseException:
             # A greenlet was killed, or a signal handler raised, between command and answer: the next user of this
             # connection would read this answer.
@@ -179,9 +179,12 @@ class RedisLink:
             _at_scripts("after", commands)
         return answers
 
-    def _trouble(self, error: Exception) -> str:
-        """The URL without credentials, and the reason."""
-        return f"{without_credentials(self._url)}: {_reason(error, self._timeout_s)}"
+    def _unreachable(self, what: str, error: Exception, *, stored: bool | None) -> JournalUnavailable:
+        """An error with the URL, without its credentials, and the reason."""
+        where = without_credentials(self._url)
+        unavailable = JournalUnavailable(f"Redis {what}: {where}: {_reason(error, self._timeout_s)}", stored=stored)
+        unavailable.is_unreachable = True
+        return unavailable
 
     def call(self, *command: Any) -> Any:
         """Run one command; raises :class:`JournalUnavailable` for an error reply."""

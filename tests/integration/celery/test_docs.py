@@ -11,9 +11,26 @@ import pytest
 
 from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.celery_worker import ForeignWorker
+from tests.support.parts import need_module
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
+
+#: A request to the application of the page, as a server hands it over.
+REQUEST = """
+async def request(path):
+    said = []
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+    async def send(message):
+        said.append(message)
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "path": path}
+    await api({**scope, "raw_path": path.encode(), "query_string": b"", "headers": [], "scheme": "http"}, receive, send)
+    import json
+    return said[0]["status"], json.loads(said[1]["body"])["message_id"]
+
+print(*asyncio.run(request("/orders/12/ship")))
+"""
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -41,9 +58,10 @@ def run(source: str, environ: dict[str, str], directory: Path) -> str:
 
 def test_publishing_page(stack: Stack, tmp_path: Path) -> None:
     """Every block runs; what the comments promise is printed, and everything arrives."""
+    need_module("fastapi")
     seen = stack.subscribe("orders", "customer-12", "chat", "prices", *(f"prices-{n}" for n in range(8)))
     stack.worker()
-    page = blocks("publishing.md")
+    page = [*blocks("publishing.md"), REQUEST]
     assert len(page) >= 8
     printed = run("\n".join(page), stack.python(), tmp_path).splitlines()
     assert printed[0] == printed[1]
@@ -51,10 +69,12 @@ def test_publishing_page(stack: Stack, tmp_path: Path) -> None:
     receipts = [line for line in printed if line.startswith("BulkReceipt")]
     assert receipts == ["BulkReceipt(count=2, already_stored=0)"]
     assert "10000" in printed
-    assert printed[-3:-1] == ["2", "1 1"]
-    assert "orders" in printed[-1]
+    assert "1000" in printed
+    assert printed[-4:-2] == ["2", "1 1"]
+    assert "orders" in printed[-2]
+    assert printed[-1] == "200 order-12-shipped"
     # 30 s and a minute are not waited for; of the two with one key one is stored.
-    seen.wait_for_count(1 + 2 + 1 + 1 + 1 + 1 + 1 + 10_000 + 2 + 1 + 1, 30)
+    seen.wait_for_count(1 + 2 + 1 + 1 + 1 + 1 + 1 + 1_000 + 10_000 + 2 + 1 + 1 + 1, 30)
     assert seen.data("chat") == ["hello"]
 
 

@@ -18,10 +18,17 @@ ROOT = Path(__file__).resolve().parents[3]
 ROOMS = ("canaries", "cli", "delivery", "dev", "doctor", "operations", "outbox", "workerapp")
 LIBRARIES = ("requests", "urllib3", "tenacity", "nacl", "rich", "django", "sqlalchemy", "starlette", "websockets")
 
+#: Modules of the room `publishing` that only coroutines and bulk jobs need.
+FOR_COROUTINES = (
+    *("async_bulk", "async_store", "background_thread", "bulk_run", "flush_plan", "group_commit", "loop_outcomes"),
+    *("ring_thread", "waiting_call"),
+)
+
 #: Modules of the rooms that a publisher does load, which its first `delay` does not need.
 NOT_FOR_DELAY = (
     *("client.api", "client.http.signing", "client.sockudo", "client.wire.event"),
     *("journal.app", "journal.batch", "journal.dead_letters", "journal.holder", "journal.lease", "journal.status"),
+    *("client.async_sockudo", *[f"publishing.{name}" for name in FOR_COROUTINES]),
     *("publishing.bulk", "publishing.receipts", "tasks.on_commit", "wiring.redis_scripts", "wiring.result_backend"),
 )
 
@@ -75,6 +82,21 @@ def test_first_delay_loads_nothing_that_delivers(redis_url: str) -> None:
     assert of(loaded, *own_rooms(*ROOMS), *own_rooms(*NOT_FOR_DELAY)) == set()
     assert of(loaded, *[name for name in LIBRARIES if name != "django"]) == set()  # kombu looks whether Django is there
     assert "sockudo_publisher.journal.producer" in loaded
+
+
+def test_first_adelay_loads_nothing_that_delivers(redis_url: str) -> None:
+    """Group commit beside what `delay` loads."""
+    source = "import asyncio; from sockudo_publisher import publish; asyncio.run(publish.adelay('room', 'event', 1))"
+    loaded = loaded_by(source, SOCKUDO_URL="http://key:secret@127.0.0.1:9/apps/app", SOCKUDO_REDIS_URL=redis_url)
+    not_needed = [name for name in NOT_FOR_DELAY if name.removeprefix("publishing.") not in FOR_COROUTINES]
+    assert of(loaded, *own_rooms(*ROOMS), *own_rooms(*not_needed)) == set()
+    assert of(loaded, *own_rooms("publishing.async_bulk", "publishing.bulk_run")) == set()
+    assert "sockudo_publisher.publishing.group_commit" in loaded
+
+
+def test_async_client_loads_neither_celery_nor_redis() -> None:
+    loaded = loaded_by("from sockudo_publisher import AsyncSockudo; AsyncSockudo('app', 'key', 'secret')")
+    assert of(loaded, "celery", "kombu", "redis", "sockudo_publisher.publishing") == set()
 
 
 def test_worker_of_another_app_loads_the_drain_as_it_starts() -> None:

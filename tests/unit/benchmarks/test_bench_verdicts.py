@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from benchmarks.client import Called
+from benchmarks.coroutines import Coroutines
 from benchmarks.drained import POOLS, Drained
 from benchmarks.imports import Imported
 from benchmarks.ratios import spread
@@ -65,3 +66,19 @@ def test_imports_are_compared_with_what_they_need():
     found = rows(Results(imports=Imported(cpu_ms)))
     assert [row.measured.split(" ")[0] for row in found] == ["40", "50", "1.20x"]
     assert [row.median_meets for row in found] == [False, True, True]
+
+
+def test_coroutines_have_a_row_for_each_target():
+    """Six targets; each is met or missed by its own figures."""
+    measured = Coroutines(
+        rates={
+            (side, callers): [rate] for side, rate in (("adelay", 9.0), ("to_thread", 1.5)) for callers in (100, 1000)
+        },
+        p50_ms={"delay": [0.2], "adelay": [0.3]},
+        stall_ms={"adelay": [25.0], "idle": [4.0]},
+        frozen_s=[0.9],
+        frozen_stall_ms=[3.0],
+        back=[0.5],
+    )
+    verdicts = [row.verdict for row in rows(Results(coroutines=measured))]
+    assert verdicts == ["met", "**missed**", "met", "**missed**", "met", "**missed**"]

@@ -76,6 +76,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from sockudo_publisher import (
+    AsyncSockudo,
     BulkReceipt,
     ChannelAnswer,
     ChannelAuth,
@@ -88,6 +89,7 @@ from sockudo_publisher import (
     SockudoConnectionError,
     TriggerAnswer,
     UserAuth,
+    apublish_many,
     publish,
     publish_many,
 )
@@ -124,6 +126,19 @@ def now() -> Receipt:
 
 def many() -> BulkReceipt:
     return publish_many([("a", "e", 1)])
+
+
+async def from_coroutines(client: AsyncSockudo) -> tuple[PublishResult, BulkReceipt, TriggerAnswer, ChannelAuth]:
+    async with AsyncSockudo.from_env(max_concurrency=4, timeout=3) as other:
+        async for item in other.iter_channel_history("a", limit=1):
+            serial: int = item["serial"]
+            print(serial)
+    return (
+        await publish.adelay("orders", "shipped", {"id": 1}, key="k", tags={"kind": "x"}),
+        await apublish_many([("a", "e", 1)], key_prefix="p", progress=print),
+        await client.trigger("a", "e", 1, info=["user_count"]),
+        await client.authorize_private_channel(b""),
+    )
 
 
 def allow(client: Sockudo, form: dict[str, str], body: bytes) -> tuple[ChannelAuth, ChannelAuth, UserAuth]:
@@ -167,9 +182,14 @@ MISTAKES = {
     "positional argument": 'Sockudo("a", "k", "s", True)',
     "misspelt argument": 'Sockudo("a", "k", "s", hots="h")',
     "misspelt key of an answer": 'Sockudo("a", "k", "s").authenticate("private-c", "1.1")["oauth"]',
+    "missing data in a coroutine": 'coroutine = publish.adelay("c", "e")',
+    "result of a coroutine": 'made: str = publish.adelay("c", "e", 1)',
+    "unknown argument of a coroutine": 'answer = AsyncSockudo("a", "k", "s").trigger("c", "e", 1, tag={})',
+    "answer of a coroutine": 'number_of: int = AsyncSockudo("a", "k", "s").trigger("c", "e", 1)',
+    "misspelt option of the coroutines' client": 'AsyncSockudo("a", "k", "s", hots="h")',
     "form of another type": 'Sockudo("a", "k", "s").authorize_private_channel(5)',
 }
-HEAD = "from sockudo_publisher import Sockudo, publish\n\n"
+HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish\n\n"
 
 
 @pytest.fixture(scope="module")

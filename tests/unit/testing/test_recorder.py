@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from datetime import datetime, timezone
@@ -9,10 +10,12 @@ from datetime import datetime, timezone
 import pytest
 
 from sockudo_publisher import (
+    AsyncSockudo,
     Event,
     IdempotencyConflict,
     Sockudo,
     ValidationError,
+    apublish_many,
     configure,
     publish,
     publish_many,
@@ -87,6 +90,25 @@ def test_every_way_is_named(published: Published) -> None:
         **dict.fromkeys("56789", "call"),
     }
     assert {event.app for event in published.events if event.name in "6789"} == {"id"}
+
+
+def test_coroutines_are_recorded(published: Published) -> None:
+    """`adelay`, `apublish_many` and the client of coroutines, with their keys and the objects that were given."""
+
+    async def publish_all() -> None:
+        await asyncio.gather(publish.adelay("a", "1", {"n": 1}, key="k"), publish.adelay(["a", "b"], "2", 2))
+        assert (await apublish_many([("a", "3", 3)], key_prefix="p")).count == 1
+        async with AsyncSockudo("id", "key", "secret") as client:
+            await client.trigger("a", "4", 4)
+
+    asyncio.run(publish_all())
+    assert [(event.channel, event.name, event.given, event.via, event.key) for event in published.events] == [
+        ("a", "1", {"n": 1}, "adelay", "k"),
+        ("a", "2", 2, "adelay", None),
+        ("b", "2", 2, "adelay", None),
+        ("a", "3", 3, "publish_many", "p:0"),
+        ("a", "4", 4, "call", None),
+    ]
 
 
 def test_publish_in_an_iterable_of_publish_many(published: Published) -> None:
