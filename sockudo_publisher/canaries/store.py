@@ -6,7 +6,6 @@ The record belongs to one app, is small and bounded, and may be lost: workers th
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -15,11 +14,12 @@ from typing import Any
 from ..journal.redis.link import Command, RedisLink, checked, evalsha, read_scores
 from ..journal.redis.scripts import Answer
 from ..journal.unreadable import MAX_NUMBER, as_count, is_wrong_type
+from ..redaction import package_logger
 from .values import Beat, Canary, CanaryAnswer, MemoryReport
 
 __all__ = ["DedupMemory"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Answers kept: with the longest windows, canaries are asked every few seconds for days.
 MAX_ANSWERS = 512

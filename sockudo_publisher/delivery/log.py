@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any, Final
 
 from ..journal.pack import Item
+from ..redaction import package_logger
 
 __all__ = ["item_fields", "log"]
 
 #: Characters of a name in a log line.
 MAX_NAME: Final = 200
 
-_logger = logging.getLogger("sockudo_publisher.delivery")
+_logger = package_logger("sockudo_publisher.delivery")
 
 
 def log(level: int, event: str, detail: str = "", /, **fields: Any) -> None:

@@ -8,13 +8,13 @@ number, size and age are limited (:class:`DeadBounds`). Item bytes are not parse
 from __future__ import annotations
 
 import heapq
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from ..errors import JournalUnreadable
+from ..redaction import package_logger
 from .pack import Item, pack
 from .redis.link import RedisLink, checked, evalsha
 from .redis.scripts import Answer
@@ -22,7 +22,7 @@ from .unreadable import MAX_NUMBER, as_count
 
 __all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: The reason of a letter whose event, or which itself, cannot be read.
 UNREADABLE = "unreadable"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import JournalUnavailable, JournalUnreadable
+from ..redaction import package_logger
 from .app.rate import Rate
 from .app.shared import Shared, SharedView, read_view
 from .batch import Batch, Position, read_batch
@@ -24,7 +24,7 @@ from .unreadable import UNREADABLE_STATE, as_count, decode_names, wrong_keys
 
 __all__ = ["DeadLetterFields", "Holder", "Journal", "MarkerChanged", "Taken"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: AGAIN answers of take in a row, each of which moves up to 1,000 held items, before the caller gets control back.
 MAX_AGAIN = 1000

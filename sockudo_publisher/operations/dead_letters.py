@@ -7,7 +7,6 @@ connection to ``settings.redis_url`` and raises :class:`JournalUnavailable` when
 from __future__ import annotations
 
 import json
-import logging
 import re
 import uuid
 from collections.abc import Iterable, Sequence
@@ -22,12 +21,13 @@ from ..journal.pack import Item
 from ..journal.redis.scripts import Answer
 from ..journal.status import layout_in_force
 from ..journal.wellformed import fault_of
+from ..redaction import package_logger
 from ..wiring.doorbell import doorbell
 from .connection import connect
 
 __all__ = ["DeadLetter", "dead_find", "dead_list", "dead_purge", "dead_replay", "dead_show"]
 
-logger = logging.getLogger("sockudo_publisher.operations")
+logger = package_logger("sockudo_publisher.operations")
 
 
 #: A dead letter's id as it is shown: "lane-entryid".

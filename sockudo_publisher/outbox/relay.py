@@ -17,7 +17,6 @@ Imports no framework. The framework's module gives :func:`relay` a *move*: one b
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,12 +25,13 @@ from typing import TypeAlias
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
 from ..journal.appended import OnRefusal
 from ..publishing.store import store
+from ..redaction import package_logger
 from ..wiring.app import app_named
 from .row import EventRow
 
 __all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "rows_before_gap", "run"]
 
-logger = logging.getLogger("sockudo_publisher.outbox")
+logger = package_logger("sockudo_publisher.outbox")
 
 #: Rows of one batch: at most 2 MB of events of the default size in one flush, with about 10 ms of row locks.
 MAX_ROWS = 200

@@ -6,7 +6,6 @@ appends bytes. Countdowns go to this package's own workers, canvases to those of
 
 from __future__ import annotations
 
-import logging
 import random
 import sys
 import time
@@ -19,6 +18,7 @@ from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
 from ..publishing.store import store_event
+from ..redaction import package_logger
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
 from ..wiring.private_celery import add_own_task, celery_app, queue_name
@@ -31,7 +31,7 @@ from .signature import HIDDEN
 
 __all__ = ["AppendTask", "StoringTask", "append", "is_own_task"]
 
-logger = logging.getLogger("sockudo_publisher.tasks")
+logger = package_logger("sockudo_publisher.tasks")
 
 #: The tasks of our own worker, beside Celery's own.
 _OWN_TASKS = frozenset({PUBLISH_TASK, APPEND_TASK, DRAIN_TASK})

@@ -10,15 +10,16 @@ Decisions are functions of a signature's dictionary. Sources: celery/canvas.py, 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from celery.canvas import Signature
 
+from ..redaction import package_logger
+
 __all__ = ["UnsentStep", "find_unroutable_names", "replace_unsendable", "task_names"]
 
-logger = logging.getLogger("sockudo_publisher.steps")
+logger = package_logger("sockudo_publisher.steps")
 
 #: Characters of a name that a log line shows; Celery's own names are far shorter.
 MAX_NAME_LENGTH = 200

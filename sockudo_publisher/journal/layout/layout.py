@@ -18,11 +18,11 @@ module reads and writes the record and the lanes' marks; its callers act on the 
 from __future__ import annotations
 
 import json
-import logging
 from enum import Enum
 from typing import Any, NamedTuple
 
 from ...errors import JournalUnavailable, JournalUnreadable
+from ...redaction import package_logger
 from ..keys import lane_of
 from ..lane_look import look_command, read_look
 from ..redis.link import Command, RedisLink, checked, evalsha
@@ -31,7 +31,7 @@ from ..unreadable import as_count, is_wrong_type
 
 __all__ = ["MAX_LANE", "Layout", "LayoutRecord", "Phase", "Retired", "Span"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Layouts that are remembered beside the one in force: each costs the sweep a look at its lanes, and
 #: appends with a key a look at its ledger.

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
 from ...errors import BacklogFull, JournalUnavailable
+from ...redaction import package_logger
 from .link import RedisLink
 from .refusal import describe_refusal
 
 __all__ = ["MemoryGuard", "memory_share"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Share of `maxmemory` above which nothing is appended: the rest is for draining, dead letters and the broker.
 MAX_SHARE = 0.9
