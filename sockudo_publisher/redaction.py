@@ -87,7 +87,7 @@ def package_logger(name: str) -> logging.Logger:
 
 
 def printable_arguments(record: logging.LogRecord) -> bool:
-    """A filter for loggers of others: makes the arguments of a record printable, and keeps its own text. Always true."""
+    """Make the arguments of a record printable, and keep its own text: a filter for loggers of others. Always true."""
     if isinstance(record.args, tuple):
         record.args = tuple([_printable_argument(one) for one in record.args])
     elif record.args is not None:  # one mapping, for %(name)s

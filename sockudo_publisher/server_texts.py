@@ -151,9 +151,10 @@ _REASON = "|".join(
         r"unknown variant …",
         r"(?:missing|duplicate|unknown) field `(?:batch|name|data|channel|channels|message_id|socket_id|extras)`",
         r"data did not match any variant of untagged enum (?:ExtrasValue|ApiMessageData|MessageData)",
-        r"recursion limit exceeded|number out of range|trailing characters|trailing comma|expected value|expected ident",
-        r"expected `.`|expected `.` or `.`|key must be a string|invalid number|invalid escape|expected colon",
-        r"EOF while parsing a(?:n object| list| string| value)|control character \(.{1,16}\) found while parsing a string",
+        r"recursion limit exceeded|number out of range|trailing (?:characters|comma)|expected (?:value|ident|colon)",
+        r"expected `.`|expected `.` or `.`|key must be a string|invalid number|invalid escape",
+        r"EOF while parsing a(?:n object| list| string| value)",
+        r"control character \(\\u0000-\\u001F\) found while parsing a string",
         r"lone leading surrogate in hex escape|unexpected end of hex escape|invalid unicode code point",
     )
 )
