@@ -131,12 +131,15 @@ class SockudoHTTPError(CallError):
     """The server answered with an error.
 
     ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have none), ``message`` the
-    server's error text if it is one of Sockudo's own, without the names and values that it quotes; for any other text its
-    type and size (``show_answers=True`` of the client gives all of it, shortened). ``retry_after``: seconds or ``None``. ``sent`` is what the answer proves about
-    delivery. ``False``: the server answers so before it publishes anything (401, 404, 429, 403 without a code ``ai_…``,
-    503 ``draining``, a batch with too many events, a body too large); or it refused one event on one channel (4xx
-    except 408, 409 and 499); or the call was a query. ``True``: unknown. A failed batch has delivered the items before
-    the failing one (docs/server.md, 4.4), and one event on several channels may be delivered on some of them.
+    server's error text if it is one of Sockudo's own, without the names and values that it quotes; for any other text
+    its type and size (``show_answers=True`` of the client gives all of it, shortened). ``retry_after``: seconds or
+    ``None``.
+
+    ``sent`` is what the answer proves about delivery. ``False``: the server answers so before it publishes anything
+    (401, 404, 429, 403 without a code ``ai_…``, 503 ``draining``, a batch with too many events, a body too large); or
+    it refused one event on one channel (4xx except 408, 409 and 499); or the call was a query. ``True``: unknown. A
+    failed batch has delivered the items before the failing one (docs/server.md, 4.4), and one event on several channels
+    may be delivered on some of them.
     """
 
     def __init__(

@@ -97,7 +97,10 @@ def printable_arguments(record: logging.LogRecord) -> bool:
 
 
 def _make_printable(record: logging.LogRecord) -> bool:
-    text = record.getMessage()
+    try:
+        text = record.getMessage()
+    except Exception:  # noqa: BLE001
+        return True  # the handlers report it, and the caller of the logger goes on
     if not text.isprintable():
         record.msg, record.args = printable(text), None
     _make_traceback_printable(record)
@@ -107,14 +110,20 @@ def _make_printable(record: logging.LogRecord) -> bool:
 def _printable_argument(value: object) -> object:
     if value is None or isinstance(value, int | float):
         return value
-    text = str(value)
+    try:
+        text = str(value)
+    except Exception:  # noqa: BLE001
+        return value  # the handlers report it
     return value if text.isprintable() else printable(text)
 
 
 def _make_traceback_printable(record: logging.LogRecord) -> None:
     """Prepare the traceback's text if an exception in it is not printable. Handlers show that text instead."""
     error = record.exc_info[1] if record.exc_info else None
-    if error is None or all(str(one).isprintable() for one in _chain(error)):
+    try:
+        if error is None or all(str(one).isprintable() for one in _chain(error)):
+            return
+    except Exception:  # noqa: BLE001 -- a text that cannot be made: the handlers report it
         return
     import traceback
 

@@ -145,11 +145,11 @@ class DedupMemory:
         kinds = self._link.run([("TYPE", key) for key in keys])
         for key, kind, wanted in zip(keys, kinds, (b"hash", b"zset", b"zset"), strict=True):
             if checked(kind) not in (wanted, b"none"):
-                logger.error("unreadable record deleted key=%s field=-", key)
+                logger.error("unreadable record deleted app=%s key=%s field=-", self._app, key)
                 self._link.call("DEL", key)
         number = self._link.call("HGET", keys[0], "beat")
         if number is not None and as_count(number) is None:
-            logger.error("unreadable record deleted key=%s field=beat", keys[0])
+            logger.error("unreadable record deleted app=%s key=%s field=beat", self._app, keys[0])
             self._link.call("HDEL", keys[0], "beat")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..redaction import printable
 from .exits import ExitCode
 from .output import Output, plain
 
@@ -131,7 +132,7 @@ def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: 
         if out.as_json:
             raise click.UsageError("--json: needs --yes too, as there is no prompt")
         what = "all dead letters" if every else f"{len(ids):,} dead letter(s)"
-        click.confirm(f"Delete {what} of {name} for good?", abort=True, err=True)
+        click.confirm(f"Delete {what} of {printable(name)} for good?", abort=True, err=True)
     from .. import operations
 
     done = operations.dead_purge(settings, name, None if every else ids)

@@ -161,8 +161,9 @@ class Sockudo(
         """A client from the URL in an environment variable.
 
         ``SOCKUDO_TIMEOUT``, ``SOCKUDO_MAX_EVENT_BYTES``, ``SOCKUDO_SHOW_ANSWERS`` and
-        ``SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64`` are read too, whichever variable holds the URL; an option given here wins, and its variable is not read. The URL and the
-        master key may be in files instead, which ``SOCKUDO_URL_FILE`` and so on name.
+        ``SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64`` are read too, whichever variable holds the URL; an option given here
+        wins, and its variable is not read. The URL and the master key may be in files instead, which
+        ``SOCKUDO_URL_FILE`` and so on name.
         Raises ``ConfigurationError`` naming the variable that is missing or malformed.
         """
         read = Reader(os.environ)

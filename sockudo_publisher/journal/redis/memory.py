@@ -73,10 +73,10 @@ def _warn(why: str) -> None:
     if "memory" not in _warned:
         _warned.add("memory")
         logger.warning(
-            "Redis does not show its memory (INFO memory): %s. Appends go on; they are refused at maxmemory, "
-            "not at %.0f %% of it",
-            why,
+            "Redis does not show its memory (INFO memory); appends go on, and are refused at maxmemory, not at "
+            "%.0f %% of it error=%s",
             MAX_SHARE * 100,
+            why,
         )
 
 

@@ -1,8 +1,8 @@
 """What an answer means: the server's JSON, or the error of its status."""
 
 import json
-from dataclasses import replace
 import pickle
+from dataclasses import replace
 
 import pytest
 from requests.structures import CaseInsensitiveDict
@@ -207,12 +207,12 @@ def test_decoder_of_the_caller_reads_a_success():
 
 def test_the_last_error_speaks_for_earlier_attempts():
     """And states it; what it knew by itself stays."""
-    error = error_of(answer(401, b'{"error":"words","code":"auth_failed"}'))
+    error = error_of(answer(401, b'{"error":"Invalid API signature","code":"auth_failed"}'))
     error.cover_attempts(2, earlier_sent=False)
-    assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: words")
+    assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: Invalid API signature")
     error.cover_attempts(3, earlier_sent=True)
     assert (error.sent, error.attempts) == (True, 3)
-    assert str(error) == "HTTP 401 auth_failed: words; an earlier attempt may have arrived"
+    assert str(error) == "HTTP 401 auth_failed: Invalid API signature; an earlier attempt may have arrived"
     again = pickle.loads(pickle.dumps(error))
     assert (again.sent, str(again)) == (True, str(error))
     unknown = errors.SockudoConnectionError("words", sent=True)

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 
+from .....redaction import printable
 from ....relay import INTERVAL_S, MAX_ROWS, run
 from ...table import relay
 
@@ -40,7 +41,8 @@ class Command(BaseCommand):  # type: ignore[misc]
                 f"{done.stored} stored, {done.already_stored} of them by an earlier attempt; {done.parked} parked"
             )
             if done.waiting:
-                raise CommandError("; ".join(f"app {name}: rows wait: {why}" for name, why in done.waiting.items()))
+                why = "; ".join(f"app {name}: rows wait: {why}" for name, why in done.waiting.items())
+                raise CommandError(printable(why))
             return
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
