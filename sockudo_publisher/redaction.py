@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
 
-__all__ = ["package_logger", "printable", "printable_arguments", "printable_json", "redact", "without_credentials"]
+__all__ = [
+    "decode_or_none",
+    "encode_or_none",
+    "package_logger",
+    "printable",
+    "printable_arguments",
+    "printable_json",
+    "redact",
+    "without_credentials",
+]
 
 # `re`, `logging` and `traceback` are imported, and patterns compiled, at their first use: every publisher loads this
 # module, few ever redact.
@@ -40,6 +49,28 @@ def without_credentials(url: str) -> str:
 
     # One URL may name several servers (Sentinel), separated by semicolons.
     return re.sub(r"//[^/;]*@", "//", re.sub(r"\?[^;]*", "", url))
+
+
+# -- text and bytes ------------------------------------------------------------------------------------
+
+# An error that is raised while a `UnicodeError` is handled carries that one along (`__context__`), and with it all of
+# the text, which may be a payload: trackers of errors show it. So these return `None` instead.
+
+
+def encode_or_none(text: str) -> bytes | None:
+    """``text`` in UTF-8; ``None`` if it holds half of a surrogate pair."""
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return None
+
+
+def decode_or_none(data: bytes | bytearray) -> str | None:
+    """``data`` as text; ``None`` if it is not UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 # -- control characters --------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ class Output:
 
 def plain(text: str) -> str:
     """``text`` on one line, without control characters and markup: rich shows its brackets unchanged."""
-    escaped = escape(printable(text))
-    # A backslash at the end would take away the bracket of the markup behind it. Later versions of rich double it.
-    slashes = len(escaped) - len(escaped.rstrip("\\"))
-    return escaped + "\\" if slashes % 2 else escaped
+    text = printable(text)
+    body = text.rstrip("\\")
+    # Backslashes at the end are doubled: they would take away the bracket of the markup behind them.
+    return escape(body) + 2 * text[len(body) :]

@@ -22,7 +22,8 @@ from ..wiring.redis_scripts import send_scripts_with_eval
 from ..wiring.stop import stop_with_worker
 from . import about as _about  # noqa: F401 -- answers the doctor
 from .children import outlast_group_signals
-from .log_filter import hide_payloads, make_names_printable
+from .log_filter import hide_payloads
+from .printable_logs import make_names_printable
 from .remote_control import keep_green_pidbox, refuse_commands
 from .steps.canaries import CanaryStep
 from .steps.sweep import Sweep

@@ -1,28 +1,17 @@
-"""Make the log lines of Celery's worker safe: without message contents, and without control characters.
+"""Remove message contents from the log lines of Celery's worker about messages that it cannot use.
 
 Celery logs the whole body and the headers of a message that it does not know, cannot decode or finds malformed; in this
-package's queue they contain payloads. The replacement names the kind of trouble and the type of the error. Task ids are
-message ids, which applications choose, and names of tasks come with the message.
+package's queue they contain payloads. The replacement names the kind of trouble and the type of the error.
 """
 
 from __future__ import annotations
 
 import logging
 
-from ..redaction import printable_arguments
-
-__all__ = ["WithoutPayloads", "hide_payloads", "make_names_printable"]
+__all__ = ["WithoutPayloads", "hide_payloads"]
 
 #: Celery's loggers that log single messages before any task runs.
 _LOGGERS = ("celery.worker.consumer.consumer", "celery.worker.strategy")
-
-#: Celery's loggers that log ids and names of messages.
-_NAMING_LOGGERS = (
-    *(*_LOGGERS, "celery.app.trace", "celery.worker", "celery.worker.request", "celery.worker.state"),
-    *("celery.worker.control", "celery.worker.autoscale", "celery.worker.components", "celery.bootsteps"),
-    *("celery.worker.consumer.gossip", "celery.worker.consumer.mingle", "celery.worker.consumer.connection"),
-    *("celery.pool", "celery.concurrency.asynpool", "celery.app.base", "celery.utils.log", "kombu", "kombu.common"),
-)
 
 #: The beginnings of their texts that quote the message (celery/worker/consumer/consumer.py, strategy.py), and the
 #: replacements.
@@ -62,9 +51,3 @@ def hide_payloads() -> None:
         logger = logging.getLogger(name)
         if not any(isinstance(one, WithoutPayloads) for one in logger.filters):
             logger.addFilter(WithoutPayloads())
-
-
-def make_names_printable() -> None:
-    """Take control characters out of what Celery's log lines quote, in this process and its later children."""
-    for name in _NAMING_LOGGERS:
-        logging.getLogger(name).addFilter(printable_arguments)
