@@ -120,7 +120,7 @@ def _table(status: AppStatus) -> Table:
 #: What has happened, by the reason of a pause.
 _PAUSES = {
     "unreachable": "Sockudo cannot be reached",
-    "unknown": "Sockudo gave no answer that says what became of a request",
+    "unknown": "the result of a request to Sockudo is unknown",
     "busy": "Sockudo takes no requests now",
     "misconfigured": "Sockudo refuses the address, the app, its key or this clock",
 }

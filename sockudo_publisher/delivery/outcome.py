@@ -73,7 +73,7 @@ Result: TypeAlias = Reply | NoReply
 class Finding:
     """The outcome, and what the answer says beside it.
 
-    ``message``: the server's text, if it is Sockudo's own (``server_texts``), or what became of the request;
+    ``message``: the server's text, if it is Sockudo's own (``server_texts``), or the result of the request;
     ``retry_after_s``: from 1 s to ``MAX_RETRY_AFTER_S``; ``limit``: the batch size that the server named; ``culprit``:
     index of the first item that is not one event, where its bytes show it.
     """

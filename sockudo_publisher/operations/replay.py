@@ -76,12 +76,14 @@ def dead_replay(settings: Settings, app: str, ids: Sequence[str] | None, *, new_
     """
     letters = open_letters(settings, app)
     absent: list[str] = []
-    chosen = _found(letters, parse_ids(ids), absent) if ids is not None else islice(letters.each(), letters.count())
+    chosen = (
+        _find_letters(letters, parse_ids(ids), absent) if ids is not None else islice(letters.each(), letters.count())
+    )
     done = _Replay(settings, app, letters, new_id=new_id).run(chosen, absent)
     return done if ids is not None else replace(done, absent=())  # another operator was faster
 
 
-def _found(letters: DeadLetters, places: Iterable[tuple[int, str]], absent: list[str]) -> Iterator[Letter]:
+def _find_letters(letters: DeadLetters, places: Iterable[tuple[int, str]], absent: list[str]) -> Iterator[Letter]:
     for lane, entry_id in places:
         letter = letters.find(lane, entry_id)
         if letter is None:

@@ -81,8 +81,8 @@ ANSWERS = {
     "code": as_json(400, error="Event name is required", code=...),
     "message": as_json(429, error="Too Many Requests", message=...),
     "other fields": as_json(500, request=..., detail=...),
-    "known words, then more": lambda path, body: (400, "", {}, f"Invalid API signature {path} {body}".encode()),
-    "quoted by known words": lambda path, body: (
+    "known text, then more": lambda path, body: (400, "", {}, f"Invalid API signature {path} {body}".encode()),
+    "quoted by known text": lambda path, body: (
         *(400, "", {"Content-Type": "application/json"}),
         json.dumps({"error": f"Event name '{body}' exceeds maximum length of 200", "code": "limit_exceeded"}).encode(),
     ),
@@ -135,9 +135,9 @@ def test_nothing_of_the_request_comes_back(
         assert str(caught.value).startswith(f"HTTP {caught.value.status}")
 
 
-def test_status_code_and_known_words_are_kept(echo: Echo) -> None:
+def test_status_code_and_known_text_are_kept(echo: Echo) -> None:
     """What an operator needs; of a name that they quote nothing."""
-    echo.make = ANSWERS["quoted by known words"]
+    echo.make = ANSWERS["quoted by known text"]
     with pytest.raises(SockudoHTTPError) as caught:
         client_of(echo).trigger("c", "e", PAYLOAD)
     assert (caught.value.status, caught.value.code) == (400, "limit_exceeded")
@@ -181,7 +181,7 @@ def test_refused_input_is_not_carried_along(echo: Echo, call: Callable[[Sockudo]
 
 @pytest.mark.parametrize("body", [PAYLOAD.encode(), PAYLOAD.encode() + b"\xff", f'{{"a": "{PAYLOAD}"'.encode()])
 def test_webhook_that_is_no_json_is_not_carried_along(echo: Echo, body: bytes) -> None:
-    """Its body was signed, and is somebody's data."""
+    """Its body was signed, and holds data."""
     import hashlib
     import hmac
 

@@ -1,4 +1,4 @@
-"""Replay and purge where some letters or lanes stand in the way: the others go, and the rest is named."""
+"""Replay and purge where some letters or lanes are blocked: the others go, and the rest is named."""
 
 from __future__ import annotations
 
