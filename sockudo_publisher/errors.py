@@ -31,12 +31,10 @@ The names of ``pusher`` are aliases: ``PusherError`` (``SockudoError``), ``Pushe
 also caught by ``except requests.exceptions.RequestException`` (``client.http.no_answer``).
 
 No message contains a payload or a secret, and none has a control character or a line end: names are shown with escapes.
-This module imports the redaction.
+This module imports nothing of the package at its import.
 """
 
 from __future__ import annotations
-
-from .redaction import printable
 
 __all__ = [
     "AuthFailed",
@@ -73,7 +71,12 @@ class SockudoError(Exception):
 
     def __str__(self) -> str:
         """The message, printable: it may quote a channel or another name."""
-        return printable(self._text())
+        text = self._text()
+        if text.isprintable():
+            return text
+        from .redaction import printable
+
+        return printable(text)
 
     def _text(self) -> str:
         return super().__str__()

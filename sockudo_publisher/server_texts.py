@@ -91,7 +91,12 @@ _TEXTS = (
     "Invalid presence history cursor: {}",
     "Expired history cursor: cursor points before retained history",
     "Expired history cursor: channel stream changed",
-    "Presence history cursor {} does not match the request",
+    *(
+        f"{kind} cursor {part} the request"
+        for kind in ("History", "Presence history")
+        for part in ("app does not match", "channel does not match", "direction does not match", "bounds do not match")
+    ),
+    "version-history cursor direction does not match request",
     "start_serial must be less than or equal to end_serial",
     "start_time_ms must be less than or equal to end_time_ms",
     "confirm_channel must exactly match the channel path",
@@ -133,7 +138,8 @@ _READERS = (
 )
 _FIELD = (
     r"(?:batch|name|data|channels?|info|socket_id|tags|delta|idempotency_key|message_id|extras|headers|ephemeral|echo"
-    r"|ai|push|idempotencyKey|transport|codec)(?:\[\d{1,9}\])*"
+    r"|ai|push|idempotencyKey|transport|codec|metadata|description|clear_fields|client_id|op_id|type|count|encoding"
+    r"|reason|mode|jti|ttl_seconds|expires_at|requested_by|before_serial|before_time_ms)(?:\[\d{1,9}\])*"
 )
 _PATH = rf"(?:{_FIELD}|batch\[\d{{1,9}}\])(?:\.{_FIELD})*"
 _KIND = (

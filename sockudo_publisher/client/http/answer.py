@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 from typing_extensions import assert_never
 
 from ...errors import SockudoHTTPError, error_for_status
-from ...server_texts import MAX_CHARACTERS, known_code, shown_text
 from .no_answer import NoAnswer
 from .transport import Response
 
@@ -89,6 +88,8 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
     ``request`` decides what the answer proves: a 400 that leaves a batch in doubt says of one event that it is not
     out.
     """
+    from ...server_texts import MAX_CHARACTERS, known_code, shown_text  # a client that gets no error needs no texts
+
     code: str | None = None
     try:
         answer = json.loads(response.body)
