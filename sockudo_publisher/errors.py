@@ -30,7 +30,8 @@ The names of ``pusher`` are aliases: ``PusherError`` (``SockudoError``), ``Pushe
 ``requests``; this package raises ``SockudoConnectionError``, which is a ``PusherError`` too. The client's errors are
 also caught by ``except requests.exceptions.RequestException`` (``client.http.no_answer``).
 
-No message contains a payload or a secret. This module imports nothing of the package.
+No message contains a payload or a secret, and none has a control character or a line end: names are shown with escapes.
+This module imports nothing of the package at its import.
 """
 
 from __future__ import annotations
@@ -68,6 +69,18 @@ __all__ = [
 class SockudoError(Exception):
     """Base class of all errors of this package."""
 
+    def __str__(self) -> str:
+        """The message, printable: it may quote a channel or another name."""
+        text = self._text()
+        if text.isprintable():
+            return text
+        from .redaction import printable
+
+        return printable(text)
+
+    def _text(self) -> str:
+        return super().__str__()
+
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle all attributes, for process pools: the constructors below need more than the message."""
         return _rebuild_error, (type(self), self.args, self.__dict__)
@@ -104,10 +117,7 @@ class CallError(SockudoError):
             self.sent = self._earlier_sent = True
 
     def __str__(self) -> str:
-        return self._text() + ("; an earlier attempt may have arrived" if self._earlier_sent else "")
-
-    def _text(self) -> str:
-        return super().__str__()
+        return super().__str__() + ("; an earlier attempt may have arrived" if self._earlier_sent else "")
 
 
 #: Statuses that the server gives before it publishes anything: wrong address, signature, app or method, rate limit.
@@ -124,11 +134,15 @@ class SockudoHTTPError(CallError):
     """The server answered with an error.
 
     ``status`` is the HTTP status, ``code`` Sockudo's machine code or ``None`` (text answers have none), ``message`` the
-    server's error text (shortened), ``retry_after`` seconds or ``None``. ``sent`` is what the answer proves about
-    delivery. ``False``: the server answers so before it publishes anything (401, 404, 429, 403 without a code ``ai_…``,
-    503 ``draining``, a batch with too many events, a body too large); or it refused one event on one channel (4xx
-    except 408, 409 and 499); or the call was a query. ``True``: unknown. A failed batch has delivered the items before
-    the failing one (docs/server.md, 4.4), and one event on several channels may be delivered on some of them.
+    server's error text if it is one of Sockudo's own, without the names and values that it quotes; for any other text
+    its type and size (``show_answers=True`` of the client gives all of it, shortened). ``retry_after``: seconds or
+    ``None``.
+
+    ``sent`` is what the answer proves about delivery. ``False``: the server answers so before it publishes anything
+    (401, 404, 429, 403 without a code ``ai_…``, 503 ``draining``, a batch with too many events, a body too large); or
+    it refused one event on one channel (4xx except 408, 409 and 499); or the call was a query. ``True``: unknown. A
+    failed batch has delivered the items before the failing one (docs/server.md, 4.4), and one event on several channels
+    may be delivered on some of them.
     """
 
     def __init__(

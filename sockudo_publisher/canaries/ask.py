@@ -22,6 +22,7 @@ from typing import Final
 from ..delivery.canary_result import CanaryResult
 from ..delivery.outcome import Finding, NoReply, Outcome, Reply, classify
 from ..errors import JournalUnavailable
+from ..redaction import package_logger
 from .schedule import ages_to_plant, beat_s, canaries_after_trouble, due_canaries, is_askable
 from .store import DedupMemory
 from .values import Canary, CanaryAnswer, MemoryReport
@@ -29,7 +30,7 @@ from .verdict import advice, judge_answers, peak_rate, summary
 
 __all__ = ["CHANNEL", "Canaries"]
 
-logger = logging.getLogger("sockudo_publisher.canary")
+logger = package_logger("sockudo_publisher.canary")
 
 #: A channel without subscribers. Public, without history: its events are marked `ephemeral`.
 CHANNEL: Final = "sockudo-publisher-canary"

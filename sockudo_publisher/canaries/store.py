@@ -6,7 +6,6 @@ The record belongs to one app, is small and bounded, and may be lost: workers th
 from __future__ import annotations
 
 import json
-import logging
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
@@ -15,11 +14,12 @@ from typing import Any
 from ..journal.redis.link import Command, RedisLink, checked, evalsha, read_scores
 from ..journal.redis.scripts import Answer
 from ..journal.unreadable import MAX_NUMBER, as_count, is_wrong_type
+from ..redaction import package_logger
 from .values import Beat, Canary, CanaryAnswer, MemoryReport
 
 __all__ = ["DedupMemory"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Answers kept: with the longest windows, canaries are asked every few seconds for days.
 MAX_ANSWERS = 512
@@ -145,11 +145,11 @@ class DedupMemory:
         kinds = self._link.run([("TYPE", key) for key in keys])
         for key, kind, wanted in zip(keys, kinds, (b"hash", b"zset", b"zset"), strict=True):
             if checked(kind) not in (wanted, b"none"):
-                logger.error("unreadable record deleted key=%s field=-", key)
+                logger.error("unreadable record deleted app=%s key=%s field=-", self._app, key)
                 self._link.call("DEL", key)
         number = self._link.call("HGET", keys[0], "beat")
         if number is not None and as_count(number) is None:
-            logger.error("unreadable record deleted key=%s field=beat", keys[0])
+            logger.error("unreadable record deleted app=%s key=%s field=beat", self._app, keys[0])
             self._link.call("HDEL", keys[0], "beat")
 
 

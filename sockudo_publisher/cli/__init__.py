@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from .. import __version__
+from ..redaction import printable
 from .exits import MEANINGS, ExitCode
 from .output import Output
 
@@ -81,6 +82,7 @@ def _has_json_option(args: Sequence[str]) -> bool:
 
 def _usage_error(error: click.UsageError, as_json: bool) -> Exception:
     """The error, for click to show; under ``--json`` it is written here, and the exit is returned."""
+    error.__dict__["message"] = printable(error.message)  # it may quote an argument
     if not as_json:
         return error
     Output(as_json).print_error(type(error).__name__, error.format_message(), ExitCode.USAGE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import asdict, fields
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..redaction import printable
 from .exits import ExitCode
 from .output import Output, plain
 
@@ -17,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-#: Dead letters that ``--all`` replays in one call.
-LIMIT = 1000
+#: Letters that are named one by one where many could not be replayed.
+MAX_REFUSED = 20
 
 _app = click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
 
@@ -92,35 +94,28 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
 @click.option("--new-id", is_flag=True, help="Give the events new message ids. Needed for conflicts.")
 @Output.command
 def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_id: bool) -> None:
-    """Queue dead letters again, behind the waiting events: they lose their place in the order of their channels."""
+    """Queue dead letters again, behind the waiting events: they lose their place in the order of their channels.
+
+    What cannot be replayed stays, is named with the reason, and makes the exit code 1: a conflict without --new-id,
+    a letter that does not hold exactly one event, letters of a lane that cannot be read.
+    """
     _check_selection(ids, every)
     settings, name = _settings(app)
     from .. import operations
 
-    if every:
-        # Only as many as there are now: a letter that fails again goes to the end of the list.
-        left = sum(lane.dead for found in operations.status(settings) if found.app == name for lane in found.lanes)
-        replayed = 0
-        kept: set[str] = set()
-        while left > 0:
-            listed = operations.dead_list(settings, name, min(left, LIMIT) + len(kept))
-            letters = [letter for letter in listed if letter.id not in kept]
-            if not letters:
-                break
-            kept |= {letter.id for letter in letters if not letter.is_replayable}
-            whole = [letter.id for letter in letters if letter.id not in kept]
-            replayed += operations.dead_replay(settings, name, whole, new_id=new_id)
-            left -= len(letters)
-        if kept:
-            out.print(
-                f"Replayed {replayed:,}. {len(kept):,} do not contain exactly one event: use dead show, dead purge."
-            )
-            out.print_json(ok=False, app=name, replayed=replayed, unreadable=len(kept), absent=0)
-            raise SystemExit(ExitCode.FAILED)
-    else:
-        replayed = operations.dead_replay(settings, name, ids, new_id=new_id)
-    out.print(f"Replayed {replayed:,}.")
-    _finish(out, ids, name, replayed=replayed)
+    done = operations.dead_replay(settings, name, None if every else ids, new_id=new_id)
+    out.print(f"Replayed {done.replayed:,}.")
+    for refused in done.refused[:MAX_REFUSED]:
+        out.print(f"[yellow]Not replayed[/] [bold]{plain(refused.id)}[/] {plain(refused.reason)}: {plain(refused.why)}")
+    if len(done.refused) > MAX_REFUSED:
+        out.print(f"[yellow]Not replayed[/] {len(done.refused) - MAX_REFUSED:,} more: see dead list")
+    unreadable = sum(refused.why == operations.NOT_ONE_EVENT for refused in done.refused)
+    _finish(
+        *(out, name, done.absent, bool(done.refused)),
+        replayed=done.replayed,
+        unreadable=unreadable,
+        refused=[asdict(refused) for refused in done.refused],
+    )
 
 
 @command.command("purge")
@@ -137,12 +132,14 @@ def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: 
         if out.as_json:
             raise click.UsageError("--json: needs --yes too, as there is no prompt")
         what = "all dead letters" if every else f"{len(ids):,} dead letter(s)"
-        click.confirm(f"Delete {what} of {name} for good?", abort=True, err=True)
+        click.confirm(f"Delete {what} of {printable(name)} for good?", abort=True, err=True)
     from .. import operations
 
-    purged = operations.dead_purge(settings, name, None if every else ids)
-    out.print(f"Purged {purged:,}.")
-    _finish(out, ids, name, purged=purged)
+    done = operations.dead_purge(settings, name, None if every else ids)
+    out.print(f"Purged {done.purged:,}.")
+    for why in done.failed:
+        out.print(f"[yellow]Not purged[/] {plain(why)}")
+    _finish(out, name, done.absent, bool(done.failed), purged=done.purged, failed=done.failed)
 
 
 def _settings(app: str | None) -> tuple[Settings, str]:
@@ -158,13 +155,15 @@ def _check_selection(ids: tuple[str, ...], every: bool) -> None:
         raise click.UsageError("give one or more IDs, or --all")
 
 
-def _finish(out: Output, ids: tuple[str, ...], app: str, **done: int) -> None:
-    """Write the numbers as JSON. Exits with 1 if some of ``ids`` were no dead letters."""
-    absent = max(0, len(set(ids)) - sum(done.values()))
-    out.print_json(ok=not absent, app=app, **done, absent=absent)
-    if absent:
-        if not out.as_json:
-            out.print_error("Absent", f"{absent:,} of the IDs are not, or no longer, dead letters", ExitCode.FAILED)
+def _finish(out: Output, app: str, absent: Sequence[str], is_incomplete: bool, **done: Any) -> None:
+    """Write the result as JSON. Exits with 1 if letters stay, or some of the IDs are no dead letters: ``absent``."""
+    out.print_json(ok=not (absent or is_incomplete), app=app, **done, absent=len(absent), absent_ids=absent)
+    if absent and not out.as_json:
+        names = ", ".join(absent[:MAX_REFUSED])
+        out.print_error(
+            "Absent", f"{len(absent):,} of the IDs are not, or no longer, dead letters: {names}", ExitCode.FAILED
+        )
+    if absent or is_incomplete:
         raise SystemExit(ExitCode.FAILED)
 
 

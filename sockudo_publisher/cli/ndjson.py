@@ -54,16 +54,19 @@ def parse_line(number: int, raw: bytes) -> ParsedLine | None:
         raw = raw.removeprefix(_BYTE_ORDER_MARK)
     if not raw.strip():
         return None
+    whole, fault = None, ""
     try:
         whole = json.loads(raw.decode("utf-8"), parse_constant=_no_constant)
     except UnicodeDecodeError as error:
-        raise LineError(number, f"not UTF-8 at byte {error.start + 1}") from None
+        fault = f"not UTF-8 at byte {error.start + 1}"
     except json.JSONDecodeError as error:
-        raise LineError(number, f"not JSON at column {error.colno}: {error.msg}") from None
+        fault = f"not JSON at column {error.colno}: {error.msg}"
     except RecursionError:
-        raise LineError(number, "nested too deeply") from None
+        fault = "nested too deeply"
     except ValueError as error:  # NaN, and integers of thousands of digits
-        raise LineError(number, f"not JSON: {_reason(error)}") from None
+        fault = f"not JSON: {_reason(error)}"
+    if fault:  # raised out here, so that the original with its line is not carried along
+        raise LineError(number, fault)
     if not isinstance(whole, dict):
         raise LineError(number, f"expected an object, got {_type_name(whole)}")
     return _event(number, whole)

@@ -2,7 +2,8 @@
 
 Results go to stdout, progress and errors to stderr. With ``--json`` an error is an object too:
 ``{"ok": false, "error": {"type": ..., "message": ...}, "exit_code": ...}``. Error texts contain no payload and no
-secret (``errors.py``), so they are shown unchanged.
+secret (``errors.py``). Names come from others: :func:`plain` and :func:`printable_json` take out what a terminal or
+rich would obey.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import SockudoError
+from ..redaction import printable, printable_json
 from .exits import ExitCode, exit_code
 
 __all__ = ["Output", "plain"]
@@ -50,15 +52,15 @@ class Output:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors=_REPLACE)
-        self.console = Console(quiet=as_json, highlight=False, soft_wrap=True)
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Console(quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
+        self.errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
 
     def print_json(self, **values: Any) -> None:
         """Write one JSON object under ``--json``, else nothing."""
         if self.as_json:
             has_all = (sys.stdout.encoding or "ascii").lower().replace("-", "").startswith("utf")
             # click.echo flushes: the reader of a pipe gets the line now.
-            click.echo(json.dumps(values, ensure_ascii=not has_all, separators=(",", ":")))
+            click.echo(printable_json(json.dumps(values, ensure_ascii=not has_all, separators=(",", ":"))))
 
     def print(self, *parts: Any) -> None:
         """Write a line, a table or a panel; nothing under ``--json``."""
@@ -70,7 +72,7 @@ class Output:
             self.print_json(ok=False, error={"type": kind, "message": message, **more}, exit_code=int(code))
         else:
             self.errors.print("[bold red]Error[/]:", end=" ")
-            self.errors.print(message, markup=False)
+            self.errors.print(printable(message), markup=False)
 
     @classmethod
     def command(cls, run: Callable[..., None]) -> Callable[..., None]:
@@ -104,5 +106,8 @@ class Output:
 
 
 def plain(text: str) -> str:
-    """``text`` without markup: rich shows its brackets unchanged."""
-    return escape(text)
+    """``text`` on one line, without control characters and markup: rich shows its brackets unchanged."""
+    text = printable(text)
+    body = text.rstrip("\\")
+    # Backslashes at the end are doubled: they would take away the bracket of the markup behind them.
+    return escape(body) + 2 * text[len(body) :]

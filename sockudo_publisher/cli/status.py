@@ -13,7 +13,7 @@ from .output import Output, plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..operations import AppStatus, LaneStatus
+    from ..operations import AppStatus, LaneStatus, PauseStatus
 
 __all__ = ["command"]
 
@@ -64,7 +64,7 @@ def command(out: Output, app: str | None) -> None:
                     f"[bold red]failing[/]: lane {lane.lane}, {lane.failures:,} in a row{since}: {plain(lane.failure)}"
                 )
         if found.pause is not None:
-            out.print(f"[bold red]paused[/]: {plain(found.pause.reason)}: {plain(found.pause.message)}")
+            out.print(f"[bold red]paused[/]: {plain(_pause_text(found.pause))}")
         colour = "bold red" if found.advice else "dim"
         out.print(f"[{colour}]{plain(summary(found.memory))}[/]")
         if found.advice:
@@ -115,6 +115,21 @@ def _table(status: AppStatus) -> Table:
         "[red]paused[/]" if status.pause is not None else "",
     )
     return table
+
+
+#: What has happened, by the reason of a pause.
+_PAUSES = {
+    "unreachable": "Sockudo cannot be reached",
+    "unknown": "the result of a request to Sockudo is unknown",
+    "busy": "Sockudo takes no requests now",
+    "misconfigured": "Sockudo refuses the address, the app, its key or this clock",
+}
+
+
+def _pause_text(pause: PauseStatus) -> str:
+    """Why nothing is sent, with the last answer or failure."""
+    text = _PAUSES.get(pause.reason, pause.reason)
+    return f"{text} ({pause.message})" if pause.message else text
 
 
 def _count(number: int, colour: str = "bold") -> str:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar, cast
 
 import requests
 
-from ..config.environment import Reader, read_master_key, read_max_event_bytes, read_timeout
+from ..config.environment import Reader, read_master_key, read_max_event_bytes, read_show_answers, read_timeout
 from ..errors import ConfigurationError
 from .api.annotations import Annotations
 from .api.authentication import Authentication
@@ -81,6 +81,9 @@ class Sockudo(
     ``json``'s for ``data``, and for answers and ``validate_webhook``. ``backend`` of ``pusher`` is refused:
     ``session`` is its like.
 
+    ``show_answers``: errors quote the text of any answer. By default they quote Sockudo's own error texts alone,
+    because a server or proxy may repeat the request, with its payload and signature.
+
     Raises ``ConfigurationError`` for malformed or contradicting arguments. Calls raise
     ``ValidationError`` before anything is sent, ``SockudoHTTPError`` for an answer that is not
     success, ``SockudoConnectionError`` when there is none; the last two tell by ``.sent`` whether
@@ -113,6 +116,7 @@ class Sockudo(
         json_encoder: type[json.JSONEncoder] | None = None,
         json_decoder: type[json.JSONDecoder] | None = None,
         retries: RetriesLike = DEFAULT_RETRIES,
+        show_answers: bool = False,
         backend: None = None,
     ) -> None:
         self._start(
@@ -138,6 +142,7 @@ class Sockudo(
             json_encoder=json_encoder,
             json_decoder=json_decoder,
             retries=retries,
+            show_answers=show_answers,
             backend=backend,
         )
 
@@ -155,9 +160,10 @@ class Sockudo(
     def from_env(cls, env: str = "SOCKUDO_URL", **options: Any) -> Sockudo:
         """A client from the URL in an environment variable.
 
-        ``SOCKUDO_TIMEOUT``, ``SOCKUDO_MAX_EVENT_BYTES`` and ``SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64`` are read
-        too, whichever variable holds the URL; an option given here wins, and its variable is not read. The URL and the
-        master key may be in files instead, which ``SOCKUDO_URL_FILE`` and so on name.
+        ``SOCKUDO_TIMEOUT``, ``SOCKUDO_MAX_EVENT_BYTES``, ``SOCKUDO_SHOW_ANSWERS`` and
+        ``SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64`` are read too, whichever variable holds the URL; an option given here
+        wins, and its variable is not read. The URL and the master key may be in files instead, which
+        ``SOCKUDO_URL_FILE`` and so on name.
         Raises ``ConfigurationError`` naming the variable that is missing or malformed.
         """
         read = Reader(os.environ)
@@ -190,6 +196,8 @@ def _options_of(read: Reader, *, without: Mapping[str, Any]) -> dict[str, Any]:
         found["timeout"] = read_timeout(read)
     if "max_event_bytes" not in without:
         found["max_event_bytes"] = read_max_event_bytes(read)
+    if "show_answers" not in without:
+        found["show_answers"] = read_show_answers(read)
     if not without.keys() & {"encryption_master_key", "encryption_master_key_base64"}:
         key = read_master_key(read)
         if key is not None:

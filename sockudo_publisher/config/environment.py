@@ -12,16 +12,18 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError
-from .values import Number, Value, Whole
+from .values import Number, Switch, Value, Whole
 
 __all__ = [
     "MAX_EVENT_BYTES",
     "MAX_FILE_BYTES",
+    "SHOW_ANSWERS",
     "TIMEOUT",
     "Given",
     "Reader",
     "read_master_key",
     "read_max_event_bytes",
+    "read_show_answers",
     "read_timeout",
 ]
 
@@ -34,6 +36,8 @@ MAX_FILE_BYTES = 1024 * 1024
 #: Seconds of one attempt of the client; bytes of one event's data as sent.
 TIMEOUT = Number(0.01, 3600)
 MAX_EVENT_BYTES = Whole(1, 2**30)
+#: Whether errors and logs may quote the text of any answer.
+SHOW_ANSWERS = Switch()
 
 
 class Given(NamedTuple):
@@ -117,3 +121,9 @@ def read_max_event_bytes(read: Reader) -> int | None:
     """Bytes of one event's data as sent; ``None``: not set."""
     given = read.find("SOCKUDO_MAX_EVENT_BYTES")
     return None if given is None else given.read(MAX_EVENT_BYTES)
+
+
+def read_show_answers(read: Reader) -> bool | None:
+    """Whether errors and logs may quote the text of any answer; ``None``: not set."""
+    given = read.find("SOCKUDO_SHOW_ANSWERS")
+    return None if given is None else given.read(SHOW_ANSWERS)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
-from .environment import FILE, MAX_EVENT_BYTES, TIMEOUT
+from .environment import FILE, MAX_EVENT_BYTES, SHOW_ANSWERS, TIMEOUT
 from .redis_url import RedisAddress, checked_broker_url
 from .values import Choice, Number, Text, Value, Whole
 
@@ -123,6 +123,7 @@ KINDS: Mapping[str, Value] = {
     "dead_max": Whole(0, 10**9),
     "dead_max_bytes": Whole(0, 2**53),
     "dead_ttl": Number(0, 10**9),
+    "show_answers": SHOW_ANSWERS,
     "apps": Apps(),
     "namespace": Text(_namespace),
 }

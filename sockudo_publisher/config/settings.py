@@ -68,6 +68,7 @@ class Settings:
     dead_max: int = 100_000
     dead_max_bytes: int = 64 * 1024 * 1024
     dead_ttl: float = 30 * 86_400.0
+    show_answers: bool = False
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
     namespace: str = ""
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
@@ -182,6 +183,7 @@ class Fields(TypedDict, total=False):
     dead_max: int
     dead_max_bytes: int
     dead_ttl: float
+    show_answers: bool
     apps: Mapping[str, str]
     namespace: str
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigurationError
 
-__all__ = ["Choice", "Number", "Text", "Value", "Whole"]
+__all__ = ["Choice", "Number", "Switch", "Text", "Value", "Whole"]
 
 
 class Value(Protocol):
@@ -101,6 +101,24 @@ class Choice(NamedTuple):
         now = self.renamed.get(value) if isinstance(value, str) else None
         hint = f"{value} is called {now} now; " if now else ""
         raise ConfigurationError(f"{name}: {hint}must be one of {', '.join(self.choices)}")
+
+
+class Switch(NamedTuple):
+    """On or off: ``True`` or ``False``, as text 1, true, yes, on, or 0, false, no, off, in any case of letters."""
+
+    def parse(self, text: str, name: str) -> bool:
+        """The text's meaning."""
+        if text.lower() in ("1", "true", "yes", "on"):
+            return True
+        if text.lower() in ("0", "false", "no", "off"):
+            return False
+        raise ConfigurationError(f"{name}: expected 1 or 0")
+
+    def check(self, value: Any, name: str) -> bool:
+        """Nothing but a ``bool``."""
+        if not isinstance(value, bool):
+            raise ConfigurationError(f"{name}: expected True or False, got {type(value).__name__}")
+        return value
 
 
 class Text(NamedTuple):

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import logging
 from typing import Any, Final
 
 from ..journal.pack import Item
+from ..redaction import package_logger, printable
 
 __all__ = ["item_fields", "log"]
 
 #: Characters of a name in a log line.
 MAX_NAME: Final = 200
 
-_logger = logging.getLogger("sockudo_publisher.delivery")
+_logger = package_logger("sockudo_publisher.delivery")
 
 
 def log(level: int, event: str, detail: str = "", /, **fields: Any) -> None:
@@ -43,7 +43,4 @@ def item_fields(item: Item) -> dict[str, str]:
 
 def _shown(value: object) -> str:
     """A name on one line, and not too long: items of other writers were not checked."""
-    if not isinstance(value, str):
-        return "-"
-    name = value[:MAX_NAME]
-    return name if name.isprintable() else ascii(name)
+    return printable(value[:MAX_NAME]) if isinstance(value, str) else "-"

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
-from ..redaction import redact
+from ..server_texts import MAX_CHARACTERS, known_code, shown_text
 
 __all__ = ["Finding", "NoReply", "Outcome", "Reply", "blame_item", "classify"]
 
 #: Characters of the server's error text that are kept.
 MAX_MESSAGE = 500
+
+#: Digits of a limit that is read: Python refuses to read numbers of thousands of digits.
+MAX_DIGITS = 18
 
 #: The longest ``Retry-After`` that is obeyed, in seconds: a proxy's mistake must not stop an app for days.
 MAX_RETRY_AFTER_S = 600.0
@@ -55,11 +58,12 @@ class NoReply:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. ``headers`` have lower-case names."""
+    """An answer. ``headers`` have lower-case names; ``is_shown``: its text may be stored and logged, whatever it is."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
+    is_shown: bool = False
 
 
 Result: TypeAlias = Reply | NoReply
@@ -69,8 +73,9 @@ Result: TypeAlias = Reply | NoReply
 class Finding:
     """The outcome, and what the answer says beside it.
 
-    ``message``: the server's text; ``retry_after_s``: from 1 s to ``MAX_RETRY_AFTER_S``; ``limit``: the batch size
-    that the server named; ``culprit``: index of the first item that is not one event, where its bytes show it.
+    ``message``: the server's text, if it is Sockudo's own (``server_texts``), or the result of the request;
+    ``retry_after_s``: from 1 s to ``MAX_RETRY_AFTER_S``; ``limit``: the batch size that the server named; ``culprit``:
+    index of the first item that is not one event, where its bytes show it.
     """
 
     outcome: Outcome
@@ -90,20 +95,21 @@ def classify(result: Result, item_count: int) -> Finding:
     if receipts > item_count:  # each is one of Sockudo's own: an item holds several events
         return Finding(Outcome.MISCOUNTED, f"200 with {receipts} receipts for a batch of {item_count}")
     error = _sockudo_error(result.body)
-    message = error.text if error else _excerpt(result)
+    message = _shown(result, error)
+    with_status = f"HTTP {result.status}: {message}" if message else f"HTTP {result.status}"
     match result.status:
         case 200:
             return Finding(Outcome.UNKNOWN, f"200 without a receipt for each of {item_count} items")
         case 502 | 504 if _nothing_went_upstream(result):
-            return Finding(Outcome.NOT_SENT, message)
+            return Finding(Outcome.NOT_SENT, with_status)
         case 503 if error and error.code == "backpressure" and "in progress" in error.text.lower():
             return Finding(Outcome.STUCK, message)
         case 429 | 503:
-            return Finding(Outcome.BUSY, message, retry_after_s=_retry_after(result))
+            return Finding(Outcome.BUSY, with_status, retry_after_s=_retry_after(result))
         case 400 | 403 | 413 if error and error.code.startswith(AI_RULES):
             return Finding(Outcome.REFUSED, message)
         case 401 | 403 | 404 | 405:
-            return Finding(Outcome.MISCONFIGURED, f"HTTP {result.status}: {message}")
+            return Finding(Outcome.MISCONFIGURED, with_status)
         case status if 300 <= status < 400:
             return Finding(Outcome.MISCONFIGURED, f"HTTP {status}: redirected, is SOCKUDO_URL right?")
         case 413 if not (error and error.code == "payload_too_large"):
@@ -115,7 +121,7 @@ def classify(result: Result, item_count: int) -> Finding:
         case 400 | 413 | 422 if (error and error.code) or _is_extractors(result):
             return Finding(Outcome.REFUSED, message)
         case _:  # other 5xx; the text of a proxy or gateway, which must not condemn an event: it may be out
-            return Finding(Outcome.UNKNOWN, f"HTTP {result.status}: {message}")
+            return Finding(Outcome.UNKNOWN, with_status)
 
 
 def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Finding:
@@ -144,7 +150,7 @@ def _sockudo_error(body: bytes) -> _SockudoError | None:
     if not isinstance(parsed, dict) or not isinstance(parsed.get("error"), str):
         return None
     code = parsed.get("code")
-    return _SockudoError(code if isinstance(code, str) else "", redact(parsed["error"])[:MAX_MESSAGE])
+    return _SockudoError(code if isinstance(code, str) else "", " ".join(parsed["error"][:MAX_CHARACTERS].split()))
 
 
 def _json(body: bytes) -> Any:
@@ -181,7 +187,9 @@ def _is_about_batch_size(error: _SockudoError) -> bool:
 def _named_limit(text: str) -> int | None:
     """The limit in "Batch size (51) exceeds limit (50)": the last number."""
     numbers = re.findall(r"\d+", text)
-    return int(numbers[-1]) if len(numbers) > 1 and int(numbers[-1]) >= 1 else None
+    if len(numbers) < 2 or len(numbers[-1]) > MAX_DIGITS:
+        return None
+    return int(numbers[-1]) or None
 
 
 def _retry_after(reply: Reply) -> float | None:
@@ -199,6 +207,15 @@ def _is_extractors(reply: Reply) -> bool:
     )
 
 
+def _shown(reply: Reply, error: _SockudoError | None) -> str:
+    """What is stored and logged of the answer's text."""
+    text = error.text if error else _excerpt(reply)
+    media_type, size = reply.headers.get("content-type"), len(reply.body)
+    shown = shown_text(text, media_type=media_type, size=size, is_shown=reply.is_shown)
+    code = known_code(error.code) if error else None
+    return (f"{code}, {shown}" if code and shown.startswith("text not shown") else shown)[:MAX_MESSAGE]
+
+
 def _excerpt(reply: Reply) -> str:
-    text = reply.body[: 4 * MAX_MESSAGE].decode("utf-8", errors="replace")
-    return redact(re.sub(r"<[^>]*>", " ", text))[:MAX_MESSAGE]
+    """The text without markup, as a proxy's page has it."""
+    return re.sub(r"<[^>]*>", " ", reply.body[:MAX_CHARACTERS].decode("utf-8", errors="replace"))

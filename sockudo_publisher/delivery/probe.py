@@ -75,5 +75,5 @@ class Probe:
             return
         self._lease.is_probing = False
         if self._journal.shared.resume(self._lease.token, self._count):
-            log(logging.WARNING, "server answers again", app=self._journal.app)
+            log(logging.INFO, "server answers again", app=self._journal.app)
             self._control.ring_all()

@@ -8,13 +8,13 @@ number, size and age are limited (:class:`DeadBounds`). Item bytes are not parse
 from __future__ import annotations
 
 import heapq
-import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from ..errors import JournalUnreadable
+from ..redaction import package_logger
 from .pack import Item, pack
 from .redis.link import RedisLink, checked, evalsha
 from .redis.scripts import Answer
@@ -22,7 +22,7 @@ from .unreadable import MAX_NUMBER, as_count
 
 __all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: The reason of a letter whose event, or which itself, cannot be read.
 UNREADABLE = "unreadable"
@@ -66,6 +66,11 @@ class Letter:
     raw_entry: str = ""
 
     @property
+    def id(self) -> str:
+        """As it is shown: ``lane-entryid``."""
+        return f"{self.lane}-{self.entry_id}"
+
+    @property
     def dead_ms(self) -> int:
         """The time at which it became a dead letter: Redis' time."""
         return min(int(self.entry_id.split("-")[0]), MAX_NUMBER)
@@ -86,8 +91,17 @@ class DeadLetters:
 
     def oldest(self, limit: int) -> list[Letter]:
         """The oldest ``limit`` letters, oldest first."""
-        lanes = [self._lane(lane, min(limit, PAGE)) for lane in self._lanes]
-        return list(islice(heapq.merge(*lanes, key=lambda letter: letter.dead_ms), limit))
+        return list(islice(self.each(min(limit, PAGE)), limit))
+
+    def each(self, page: int = PAGE) -> Iterator[Letter]:
+        """All letters, oldest first, read page by page: those that leave meanwhile do no harm."""
+        lanes = [self._lane(lane, page) for lane in self._lanes]
+        return heapq.merge(*lanes, key=lambda letter: letter.dead_ms)
+
+    def count(self) -> int:
+        """How many there are; a lane whose key is of another type counts as empty."""
+        keys = [self._link.keyspace.lane(self._app, lane).dead for lane in self._lanes]
+        return sum(answer for answer in self._link.run([("XLEN", key) for key in keys]) if isinstance(answer, int))
 
     def _lane(self, lane: int, page: int) -> Iterator[Letter]:
         after = "-"
@@ -109,7 +123,7 @@ class DeadLetters:
         try:
             return list(self._link.call("XRANGE", key, *of))
         except JournalUnreadable:
-            logger.warning("dead letters cannot be read key=%s error=type of key", key)
+            logger.warning("dead letters cannot be read app=%s key=%s error=type of key", self._app, key)
             return ()
 
     def replay(self, letter: Letter, item: bytes) -> Answer:
@@ -125,29 +139,45 @@ class DeadLetters:
 
     def purge(self, places: Iterable[tuple[int, str]]) -> int:
         """Delete the letters at these (lane, entry id); answers how many were deleted."""
-        return self._purge([(lane, entry_id) for lane, entry_id in places if lane in self._lanes])
+        return _sum_of(self.purge_each(places))
 
     def purge_all(self) -> int:
         """Delete all letters; answers how many were deleted."""
+        return _sum_of(self.purge_lanes())
+
+    def purge_each(self, places: Iterable[tuple[int, str]]) -> list[int | JournalUnreadable]:
+        """As :meth:`purge`; answers 1, 0 (no letter is there) or the error of its lane for each place."""
+        places = list(places)
+        known = [place for place in dict.fromkeys(places) if place[0] in self._lanes]
+        answers = dict(zip(known, self._purge(known), strict=True))  # a place that is named twice counts once
+        return [answers.pop(place, 0) for place in places]
+
+    def purge_lanes(self) -> list[int | JournalUnreadable]:
+        """As :meth:`purge_all`; answers how many were deleted, or the error, for each lane."""
         return self._purge([(lane, "") for lane in self._lanes])
 
-    def _purge(self, places: Sequence[tuple[int, str]]) -> int:
+    def _purge(self, places: Sequence[tuple[int, str]]) -> list[int | JournalUnreadable]:
         commands = []
         for lane, entry_id in places:
             keys = self._link.keyspace.lane(self._app, lane)
             commands.append(evalsha("purge", (keys.dead, keys.dead_size), (entry_id,)))
-        return _sum_of(self._link.run(commands)) if commands else 0
+        answers = self._link.run(commands) if commands else []
+        return [
+            self._deleted(self._link.keyspace.lane(self._app, lane).dead, answer)
+            for (lane, _), answer in zip(places, answers, strict=True)
+        ]
 
-
-def _sum_of(answers: Sequence[Any]) -> int:
-    """How many letters all lanes have deleted; a lane that cannot be read counts as 0."""
-    done = 0
-    for answer in answers:
+    def _deleted(self, key: str, answer: Any) -> int | JournalUnreadable:
         try:
-            done += checked(answer)[1]
+            return int(checked(answer)[1])
         except JournalUnreadable as error:
-            logger.warning("dead letters cannot be read error=%s", error)
-    return done
+            logger.warning("dead letters cannot be deleted app=%s key=%s error=%s", self._app, key, error)
+            return JournalUnreadable(f"{key}: {error}", stored=False)
+
+
+def _sum_of(answers: Iterable[int | JournalUnreadable]) -> int:
+    """How many letters were deleted; a lane that cannot be read counts as 0."""
+    return sum(answer for answer in answers if isinstance(answer, int))
 
 
 def _letter(lane: int, entry: Sequence[Any]) -> Letter:

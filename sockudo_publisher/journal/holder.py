@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import JournalUnavailable, JournalUnreadable
+from ..redaction import package_logger
 from .app.rate import Rate
 from .app.shared import Shared, SharedView, read_view
 from .batch import Batch, Position, read_batch
@@ -24,7 +24,7 @@ from .unreadable import UNREADABLE_STATE, as_count, decode_names, wrong_keys
 
 __all__ = ["DeadLetterFields", "Holder", "Journal", "MarkerChanged", "Taken"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: AGAIN answers of take in a row, each of which moves up to 1,000 held items, before the caller gets control back.
 MAX_AGAIN = 1000
@@ -340,9 +340,8 @@ class Journal:
         answer = self.link.script("mend", (keys.stream, keys.state, keys.lease, keys.counts), args)
         _raise_unless_done(answer, holder)
         logger.error(
-            "unreadable marker or head replaced: one batch may be sent again key=%s max_events=%d",
-            keys.state,
-            self._batch_max_events,
+            "unreadable marker or head replaced, one batch may be sent again app=%s lane=%d key=%s max_events=%d",
+            *(self.app, keys.lane, keys.state, self._batch_max_events),
         )
 
     def quarantine(self, holder: Holder, entry_id: bytes, why: str = "the entry cannot be read") -> None:
@@ -355,7 +354,8 @@ class Journal:
         )
         _raise_unless_done(answer, holder)
         logger.error(
-            "unreadable entry moved to the dead letters key=%s entry=%s", keys.stream, entry_id.decode(errors="replace")
+            "unreadable entry moved to the dead letters app=%s lane=%d key=%s entry=%s error=%s",
+            *(self.app, keys.lane, keys.stream, entry_id.decode(errors="replace"), why),
         )
 
     def _reset(self, holder: Holder, records: Sequence[str]) -> None:
@@ -364,7 +364,7 @@ class Journal:
         for name in records:
             key, _, record_field = name.partition(" ")
             key = getattr(keys, key)
-            logger.error("unreadable record deleted key=%s field=%s", key, record_field or "-")
+            logger.error("unreadable record deleted app=%s key=%s field=%s", self.app, key, record_field or "-")
             # Neither command needs memory, so a full Redis runs them too.
             self.link.call(*(("HDEL", key, record_field) if record_field else ("DEL", key)))
             self.count(holder.keys.lane, "unreadable_records")
@@ -377,7 +377,9 @@ class Journal:
         wrong = wrong_keys(self.link, list(dict.fromkeys((*_key_names(queue), *_key_names(lane_is)))))
         # An error's text may contain an event.
         kind = "; ".join(wrong) or (str(error) if isinstance(error, JournalUnreadable) else type(error).__name__)
-        logger.error("drain failed app=%s lane=%d channel=%s error=%s", self.app, lane, channel or "-", kind)
+        logger.error(
+            "drain failed, its queue rests app=%s lane=%d channel=%s error=%s", self.app, lane, channel or "-", kind
+        )
         args = (kind[:MAX_KIND], FIRST_REST_MS, LONGEST_REST_MS, channel or "")
         with suppress(JournalUnavailable):  # a state of another type is shown by status itself
             self.link.script("fail", (queue.state, lane_is.counts, lane_is.holds), args)

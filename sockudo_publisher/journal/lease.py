@@ -11,7 +11,6 @@ forgotten.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -19,13 +18,14 @@ import uuid
 import weakref
 
 from ..errors import JournalUnavailable
+from ..redaction import package_logger
 from .keys import AppKeys, QueueKeys
 from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .redis.scripts import Answer
 
 __all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost", "probe_command"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Milliseconds that a lease lasts without renewal: the lanes of a killed worker wait this long.
 TTL_MS = 6000

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from ..journal.status import LaneStatus
 from .app_status import AppStatus, FlipStatus, PauseStatus, status
-from .dead_letters import DeadLetter, dead_find, dead_list, dead_purge, dead_replay, dead_show
+from .dead_letters import DeadLetter, dead_find, dead_list, dead_show
 from .pause import resume
+from .replay import NOT_ONE_EVENT, Purged, RefusedLetter, Replayed, dead_purge, dead_replay
 
 __all__ = [
+    "NOT_ONE_EVENT",
     "AppStatus",
     "DeadLetter",
     "FlipStatus",
     "LaneStatus",
     "PauseStatus",
+    "Purged",
+    "RefusedLetter",
+    "Replayed",
     "dead_find",
     "dead_list",
     "dead_purge",

@@ -17,7 +17,6 @@ Imports no framework. The framework's module gives :func:`relay` a *move*: one b
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +26,7 @@ from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
 from ..journal.appended import OnRefusal
 from ..publishing.store import store
+from ..redaction import package_logger, printable
 from ..wiring.app import app_named
 from .row import EventRow
 
@@ -45,7 +45,7 @@ __all__ = [
     "run",
 ]
 
-logger = logging.getLogger("sockudo_publisher.outbox")
+logger = package_logger("sockudo_publisher.outbox")
 
 #: Rows of one batch: at most 2 MB of events of the default size in one flush, with about 10 ms of row locks.
 MAX_ROWS = 200
@@ -146,9 +146,8 @@ def _append_rows_of_app(name: str, rows: list[EventRow]) -> Moved:
 
 
 def _named(row: EventRow | ParkedRow) -> str:
-    """The fields by which a person finds a row; names that are not printable are escaped."""
-    shown = [text if text.isprintable() else ascii(text) for text in (row.channel, row.message_id)]
-    return f"row={row.id} channel={shown[0]} message_id={shown[1]}"
+    """The fields by which a person finds a row."""
+    return printable(f"row={row.id} channel={row.channel} message_id={row.message_id}")
 
 
 def describe_parked(count: int, first: Sequence[ParkedRow]) -> str:

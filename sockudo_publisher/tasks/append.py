@@ -6,7 +6,7 @@ appends bytes. Countdowns go to this package's own workers, canvases to those of
 
 from __future__ import annotations
 
-import logging
+import json
 import random
 import sys
 import time
@@ -19,6 +19,7 @@ from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
 from ..publishing.store import store_event
+from ..redaction import package_logger
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
 from ..wiring.private_celery import add_own_task, celery_app, queue_name
@@ -31,7 +32,7 @@ from .signature import HIDDEN
 
 __all__ = ["AppendTask", "StoringTask", "append", "is_own_task"]
 
-logger = logging.getLogger("sockudo_publisher.tasks")
+logger = package_logger("sockudo_publisher.tasks")
 
 #: The tasks of our own worker, beside Celery's own.
 _OWN_TASKS = frozenset({PUBLISH_TASK, APPEND_TASK, DRAIN_TASK})
@@ -88,7 +89,10 @@ class StoringTask(Task):
                     return event.prepared.message_id
             except SoftTimeLimitExceeded:
                 # A limit that the application has for all of its tasks. Celery raises it once; the event goes first.
-                logger.warning("soft time limit ignored, storing goes on message_id=%s", event.prepared.message_id)
+                logger.warning(
+                    "soft time limit ignored, storing goes on app=%s channel=%s event=%s message_id=%s",
+                    *_names_of(event),
+                )
 
     def _retry_later(self, event: FinishedEvent, error: Exception) -> None:
         """Send the same event back to the broker, with a delay. Raises ``Retry``.
@@ -97,7 +101,7 @@ class StoringTask(Task):
         the event then, and a rejected message ends the worker. The event waits in its slot until the worker stops;
         the sweep drains outside the slots meanwhile.
         """
-        message_id, retries = event.prepared.message_id, self.request.retries
+        retries = self.request.retries
         wait_s = random.uniform(*RETRY_S)
         if isinstance(error, OtherNamespace):
             wait_s = min(OTHER_NAMESPACE_CAP_S, 2.0 ** min(retries, 10))
@@ -108,10 +112,9 @@ class StoringTask(Task):
             raise self.retry(args=(), kwargs=again, exc=error, countdown=wait_s, max_retries=sys.maxsize) from None
         except Reject as no_broker:
             logger.warning(
-                "event not stored and the broker takes no message, waiting in the slot message_id=%s seconds=%.1f: %s",
-                message_id,
-                wait_s,
-                error,
+                "event not stored and the broker takes no message, waiting in the slot app=%s channel=%s event=%s "
+                "message_id=%s seconds=%.1f: %s",
+                *(*_names_of(event), wait_s, error),
             )
             if wait_or_stop(wait_s):
                 raise Reject(no_broker.reason, requeue=True) from None
@@ -176,6 +179,16 @@ class AppendTask(StoringTask):
         """
         with self.checking_next_steps():
             return self.store(read_event(event))
+
+
+def _names_of(event: FinishedEvent) -> tuple[str, str, str, str]:
+    """App, channels, event name and message id, for a log line."""
+    items = event.prepared.items
+    try:
+        name = str(json.loads(items[0].body)["name"])
+    except (ValueError, LookupError, TypeError, RecursionError):
+        name = "-"
+    return event.app, ",".join(item.channel for item in items), name, event.prepared.message_id
 
 
 def is_own_task(name: str) -> bool:

@@ -10,15 +10,16 @@ Decisions are functions of a signature's dictionary. Sources: celery/canvas.py, 
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from celery.canvas import Signature
 
+from ..redaction import package_logger, printable
+
 __all__ = ["UnsentStep", "find_unroutable_names", "replace_unsendable", "task_names"]
 
-logger = logging.getLogger("sockudo_publisher.steps")
+logger = package_logger("sockudo_publisher.steps")
 
 #: Characters of a name that a log line shows; Celery's own names are far shorter.
 MAX_NAME_LENGTH = 200
@@ -45,8 +46,8 @@ class UnsentStep(Signature):  # type: ignore[misc]
         for name in dict.fromkeys(names):
             logger.error(
                 "step not sent: it names no queue task=%s message_id=%s remedy=sockudo_publisher.register(app)",
-                _printable(name),
-                _printable(str(parent_id or "-")),
+                printable(name[:MAX_NAME_LENGTH]),
+                printable(str(parent_id or "-")[:MAX_NAME_LENGTH]),
             )
 
     def delay(self, *_args: Any, **_kwargs: Any) -> None:
@@ -108,11 +109,6 @@ def task_names(step: Any) -> list[str]:
 
 def _find_in_all(steps: Any, is_ours: IsOurs) -> list[str]:
     return [name for step in steps or () if step is not None for name in find_unroutable_names(step, is_ours)]
-
-
-def _printable(text: str) -> str:
-    """A name from a message, safe for a log line."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_NAME_LENGTH])
 
 
 def _arguments(step: Mapping[str, Any]) -> Mapping[str, Any]:

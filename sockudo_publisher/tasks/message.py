@@ -16,6 +16,7 @@ from ..errors import ConfigurationError, IdempotencyConflict, ValidationError
 from ..journal.pack import Item
 from ..journal.wellformed import fault_of
 from ..publishing.prepare import Prepared
+from ..redaction import encode_or_none
 from .options import MAX_MS
 
 __all__ = ["REFUSALS", "FinishedEvent", "read_event", "write_event", "write_refusal"]
@@ -103,10 +104,10 @@ def _read_item(index: int, given: object, message_id: str) -> Item:
         raise ValidationError(f"{field}: expiry: expected milliseconds, 0 to {MAX_MS}")
     if not isinstance(body, str):
         raise ValidationError(f"{field}: a {type(body).__name__} as body, expected a str")
-    try:
-        item = Item(channel, body.encode(), expires_ms)
-    except UnicodeEncodeError:
-        raise ValidationError(f"{field}: body: not UTF-8 (a lone surrogate)") from None
+    encoded = encode_or_none(body)
+    if encoded is None:
+        raise ValidationError(f"{field}: body: not UTF-8 (a lone surrogate)")
+    item = Item(channel, encoded, expires_ms)
     if len(item.body) > MAX_BATCH_BYTES:
         raise ValidationError(f"{field}: body: {len(item.body)} bytes, limit {MAX_BATCH_BYTES}")
     fault = fault_of(item, message_id)

@@ -7,7 +7,6 @@ loses the event; the outbox does not (docs/transactions.md).
 from __future__ import annotations
 
 import copy
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
@@ -16,11 +15,12 @@ from ..config.settings import DEFAULT_APP
 from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, JournalUnavailable
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import prepare
+from ..redaction import package_logger, printable
 from ..wiring.app import app_named
 
 __all__ = ["apply_async_on_commit"]
 
-logger = logging.getLogger("sockudo_publisher.tasks")
+logger = package_logger("sockudo_publisher.tasks")
 
 #: Channels of one event that a log line names; further ones are counted.
 MAX_NAMED = 3
@@ -91,9 +91,9 @@ def _log_not_stored(call: PublishCall, message_id: str, error: Exception) -> Non
     more = f",+{len(channels) - MAX_NAMED}" if len(channels) > MAX_NAMED else ""
     fields = {
         "app": call.app or DEFAULT_APP,
-        "channel": ",".join(map(_shown, channels[:MAX_NAMED])) + more,
-        "event": _shown(call.event),
-        "message_id": _shown(message_id),
+        "channel": ",".join(map(printable, channels[:MAX_NAMED])) + more,
+        "event": printable(call.event),
+        "message_id": printable(message_id),
         "error": type(error).__name__,
     }
     # An error of this package holds neither payload nor secret; another one may.
@@ -107,10 +107,6 @@ def _log_not_stored(call: PublishCall, message_id: str, error: Exception) -> Non
         *(*fields.values(), known),
         extra=fields,
     )
-
-
-def _shown(name: str) -> str:
-    return name if name.isprintable() else ascii(name)
 
 
 def _fix_call(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCall, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,6 +9,7 @@ from celery import Celery, states
 from celery import result as celery_result
 from vine import promise
 
+from ..redaction import package_logger
 from ..wiring.private_celery import celery_app
 from .other_apps import find_signature_app
 
@@ -20,7 +20,7 @@ else:
 
 __all__ = ["PublishResult", "StoredResult", "countdown_result", "eager_result"]
 
-logger = logging.getLogger("sockudo_publisher.stored_result")
+logger = package_logger("sockudo_publisher.stored_result")
 
 
 class PublishResult(_Result):  # type: ignore[misc]

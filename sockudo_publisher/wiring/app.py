@@ -108,6 +108,7 @@ def client_of(settings: Settings, name: str) -> Sockudo:
         timeout=settings.timeout,
         encryption_master_key_base64=key,
         max_event_bytes=settings.max_event_bytes,
+        show_answers=settings.show_answers,
     )
 
 

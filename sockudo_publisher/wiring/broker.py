@@ -6,7 +6,6 @@ of callers use these connections. A worker, where no caller waits, uses Celery's
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -22,11 +21,12 @@ from redis.exceptions import InvalidResponse, RedisError, ResponseError
 from ..config.settings import on_configure
 from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.redis.refusal import describe_refusal
+from ..redaction import package_logger
 from .fork_gate import inside_client
 
 __all__ = ["bounded_connection", "bounded_send", "describe_failure"]
 
-logger = logging.getLogger("sockudo_publisher.broker")
+logger = package_logger("sockudo_publisher.broker")
 
 _Sent = TypeVar("_Sent")
 

@@ -3,7 +3,7 @@
 Celery reads ``CELERY_*`` variables for every app of a process, before the app's own configuration: a
 ``CELERY_BROKER_URL`` of the application would send this package's doorbells and countdowns to a broker where none of
 its workers listens. The same variables reach the ``celery`` command's options (``CELERY_WORKER_QUEUES``,
-``BROKER_URL``, ``LOADER``, ...). Knows Celery and no module of this package but the errors.
+``BROKER_URL``, ``LOADER``, ...). Knows Celery and no module of this package but the redaction.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ from celery import Celery, Task
 from celery.app.utils import Settings
 from celery.loaders.app import AppLoader
 from click.core import ParameterSource
+
+from ..redaction import printable
 
 __all__ = [
     "PACKAGE",
@@ -178,7 +180,7 @@ def refuse_other_app(own: Celery, instance: Any, **_: Any) -> None:
 
 def end_with_usage(message: str) -> NoReturn:
     """Print one line and exit with the code for wrong arguments."""
-    print(f"Error: {message}", file=sys.stderr)
+    print(f"Error: {printable(message)}", file=sys.stderr)
     # Celery's signals and its search for an app let this through, and no other error.
     raise SystemExit(USAGE)
 

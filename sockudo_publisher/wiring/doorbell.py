@@ -7,7 +7,6 @@ sends none for a while; the sweep rings.
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
@@ -16,6 +15,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..config.settings import on_configure
+from ..redaction import package_logger
 from .broker import bounded_connection, describe_failure
 from .drain_task import DRAIN_TASK
 from .fork_gate import inside_client
@@ -23,7 +23,7 @@ from .private_celery import celery_app, queue_name
 
 __all__ = ["Doorbell", "doorbell"]
 
-logger = logging.getLogger("sockudo_publisher.doorbell")
+logger = package_logger("sockudo_publisher.doorbell")
 
 #: Seconds to connect and seconds to send: their sum is the maximum cost of a ring for a caller.
 CONNECT_S = 0.25

@@ -5,7 +5,6 @@ A worker with such settings would start and deliver nothing. Knows Celery's sign
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import PurePath
 from typing import Any, NoReturn
@@ -15,12 +14,13 @@ from celery.signals import celeryd_after_setup, celeryd_init
 from ..config.misspelled import unknown_variables
 from ..config.settings import Settings, get_settings
 from ..errors import ConfigurationError
+from ..redaction import package_logger
 from ..wiring.app import check_apps
 from ..wiring.celery_isolation import end_with_usage, ignored_variables
 
 __all__ = ["check_settings", "refuse", "start_with_worker"]
 
-logger = logging.getLogger("sockudo_publisher.settings")
+logger = package_logger("sockudo_publisher.settings")
 
 
 def check_settings(settings: Settings) -> None:

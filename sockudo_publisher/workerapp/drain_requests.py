@@ -18,7 +18,7 @@ def post_batch(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
     except SockudoConnectionError as error:
         return NoReply(sent=error.sent, message=str(error))
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status, response.body, headers)
+    return Reply(response.status, response.body, headers, response.is_shown)
 
 
 def get(app: App, path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:

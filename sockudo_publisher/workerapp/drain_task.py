@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 from ..config.settings import get_settings
 from ..errors import ValidationError
+from ..redaction import package_logger
 from ..wiring.celery_isolation import OwnTask
 from ..wiring.doorbell import doorbell
 from ..wiring.drain_task import DRAIN_OPTIONS
@@ -16,7 +16,7 @@ from .ring import read_ring
 
 __all__ = ["drain"]
 
-logger = logging.getLogger("sockudo_publisher.tasks")
+logger = package_logger("sockudo_publisher.tasks")
 
 
 @celery_app.task(base=OwnTask, **DRAIN_OPTIONS)  # type: ignore[untyped-decorator]

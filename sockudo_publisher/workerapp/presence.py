@@ -6,18 +6,18 @@ two deployments to either of them, by chance. Only Redis knows of both, so both 
 
 from __future__ import annotations
 
-import logging
 import time
 import uuid
 
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.app.workers import BEAT_S, TTL_MS, LiveWorker, Target, WorkerRegistry, first_rival, other_hosts
+from ..redaction import package_logger
 from ..wiring.app import app_named, setting_of, target_of
 
 __all__ = ["Presence"]
 
-logger = logging.getLogger("sockudo_publisher.presence")
+logger = package_logger("sockudo_publisher.presence")
 
 
 class Presence:

@@ -5,7 +5,6 @@ Celery makes it for every command that starts a worker of our app, whatever modu
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from celery.utils.text import str_to_list
 from kombu.utils.compat import detect_environment
 
 from ..errors import ConfigurationError
+from ..redaction import package_logger
 from ..wiring import stop
 from ..wiring.celery_isolation import end_with_usage
 from ..wiring.private_celery import queue_name
@@ -31,7 +31,7 @@ from .pool_name import asks_for_prefork
 
 __all__ = ["WorkerProgram"]
 
-logger = logging.getLogger("sockudo_publisher.worker")
+logger = package_logger("sockudo_publisher.worker")
 
 #: Pools that work only in a process whose sockets and threads were replaced before anything used them.
 _GREEN = ("gevent", "eventlet")

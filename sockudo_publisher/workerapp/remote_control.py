@@ -6,7 +6,6 @@ Drains depend on the number of slots and would not notice a change.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +13,11 @@ from typing import Any
 from celery.worker import pidbox
 from celery.worker.control import Panel, nok
 
+from ..redaction import package_logger
+
 __all__ = ["GreenPidbox", "keep_green_pidbox", "refuse_commands"]
 
-logger = logging.getLogger("sockudo_publisher.worker")
+logger = package_logger("sockudo_publisher.worker")
 
 #: Seconds between two connections of a green pool's remote control.
 AGAIN_S = 1.0

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 
 from celery.exceptions import SoftTimeLimitExceeded
@@ -18,6 +17,7 @@ from ..delivery.drain import DrainAgain, drain
 from ..delivery.window import Policy
 from ..errors import JournalUnavailable, JournalUnreadable
 from ..faultpoint import crash_point
+from ..redaction import package_logger
 from ..wiring.app import App, app_named
 from .drain_requests import get, post_batch
 from .history_lookup import look_up_history
@@ -25,7 +25,7 @@ from .worker_control import WorkerControl
 
 __all__ = ["canaries_of", "policy_of", "run", "run_guarded"]
 
-logger = logging.getLogger("sockudo_publisher.draining")
+logger = package_logger("sockudo_publisher.draining")
 
 
 def policy_of(settings: Settings) -> Policy:

@@ -30,8 +30,8 @@ WORDS = {
     "text cut in an escape": (f'invalid value: string "{SECRET}\\', "invalid value: string …"),
     "number": ("invalid type: integer `12345678`, expected a boolean", "integer …, expected a boolean"),
     "fraction": ("invalid type: floating point `12345678.5`, expected a str", "floating point …, expected a str"),
-    "choice": (f"unknown variant `{SECRET}`, expected `a` or `b`", "unknown variant …, expected `a` or `b`"),
-    "choice with a tick": (f"unknown variant `a`, {SECRET}`, expected `b`", "unknown variant …, expected `b`"),
+    "choice": (f"unknown variant `{SECRET}`, expected `a` or `b`", "unknown variant …, …"),
+    "choice with a tick": (f"unknown variant `a`, {SECRET}`, expected `b`", "unknown variant …, …"),
     "choice cut short": (f"unknown variant `{SECRET}", "unknown variant …"),
 }
 

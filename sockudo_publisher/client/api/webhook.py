@@ -19,6 +19,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from ...errors import InvalidWebhook, ValidationError
+from ...redaction import encode_or_none
 from ..http.calls import Calls
 from ..wire.encryption import is_encrypted, is_envelope, open_envelope
 
@@ -169,10 +170,13 @@ def read_webhook(body: bytes, secret_of: Callable[[str], bytes | None]) -> Webho
 
 
 def _document(body: bytes) -> dict[str, Any]:
+    document, is_json = None, True
     try:
         document = json.loads(body.decode(), parse_constant=_no_number)
     except (ValueError, RecursionError):  # a UnicodeDecodeError is a ValueError
-        raise InvalidWebhook(f"body: {len(body)} bytes that are not JSON in UTF-8") from None
+        is_json = False
+    if not is_json:  # raised out here, so that the original with the body is not carried along
+        raise InvalidWebhook(f"body: {len(body)} bytes that are not JSON in UTF-8")
     if not isinstance(document, dict):
         raise InvalidWebhook(f"body: a {type(document).__name__}, expected an object")
     return document
@@ -286,10 +290,10 @@ class Webhooks(Calls):
 
 def _bytes(body: object) -> bytes:
     if isinstance(body, str):
-        try:
-            return body.encode()
-        except UnicodeEncodeError:
-            raise InvalidWebhook("body: text that is not UTF-8 (a lone surrogate)") from None
+        encoded = encode_or_none(body)
+        if encoded is None:
+            raise InvalidWebhook("body: text that is not UTF-8 (a lone surrogate)")
+        return encoded
     if isinstance(body, bytes | bytearray | memoryview):
         return bytes(body)
     raise InvalidWebhook(f"body: a {type(body).__name__}, expected the bytes as received")

@@ -1,6 +1,6 @@
 """Read an answer to a direct call: the server's JSON, or the error of its status.
 
-Pure. Imports the error tree, the redaction and the transport's ``Response``.
+Pure. Imports the error tree, the server's texts and the transport's ``Response``.
 Facts: docs/server.md, 1.2 and 1.3.
 """
 
@@ -15,7 +15,6 @@ from typing import Any, TypeAlias
 from typing_extensions import assert_never
 
 from ...errors import SockudoHTTPError, error_for_status
-from ...redaction import redact
 from .no_answer import NoAnswer
 from .transport import Response
 
@@ -23,8 +22,6 @@ __all__ = ["Field", "Request", "error_of", "json_object", "retry_after"]
 
 #: Characters of the server's text in an error; a proxy's HTML page can be long.
 MAX_MESSAGE_CHARACTERS = 300
-#: Bytes of an answer from which the error's text is taken, if the answer is not JSON.
-MAX_TEXT_BYTES = 8 * MAX_MESSAGE_CHARACTERS
 
 
 class Request(Enum):
@@ -86,11 +83,13 @@ def json_object(
 
 
 def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHTTPError:
-    """The error of an answer that is not success, with the server's code and text, if it gave any.
+    """The error of an answer that is not success, with the server's code, and its text if that is Sockudo's own.
 
     ``request`` decides what the answer proves: a 400 that leaves a batch in doubt says of one event that it is not
     out.
     """
+    from ...server_texts import MAX_CHARACTERS, known_code, shown_text  # a client that gets no error needs no texts
+
     code: str | None = None
     try:
         answer = json.loads(response.body)
@@ -102,11 +101,12 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
         message = ": ".join(texts)
         code = answer.get("code") if isinstance(answer.get("code"), str) else None
     else:
-        message = answer if isinstance(answer, str) else response.body[:MAX_TEXT_BYTES].decode(errors="replace")
-    message = redact(message[:MAX_TEXT_BYTES])
+        message = answer if isinstance(answer, str) else response.body[:MAX_CHARACTERS].decode(errors="replace")
+    media_type, size = response.headers.get("Content-Type"), len(response.body)
+    message = shown_text(message, media_type=media_type, size=size, is_shown=response.is_shown)
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
-    error = error_for_status(response.status, code, message, retry_after(response, now=time.time()))
+    error = error_for_status(response.status, known_code(code), message, retry_after(response, now=time.time()))
     if (code is None and _before_publishing(response)) or _refuses_all(error, request):
         error.sent = False
     return error

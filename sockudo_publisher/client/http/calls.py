@@ -60,6 +60,7 @@ class Calls:
         json_encoder: type[json.JSONEncoder] | None = None,
         json_decoder: type[json.JSONDecoder] | None = None,
         retries: RetriesLike = DEFAULT_RETRIES,
+        show_answers: bool = False,
         backend: None = None,
     ) -> None:
         if backend is not None:
@@ -82,7 +83,11 @@ class Calls:
         self._path = credentials.path
         self._prefix = credentials.path_prefix
         self._timeout = _seconds(timeout)
-        self._transport = Transport(credentials.base_url, session=session, verify=verify, cert=cert)
+        if not isinstance(show_answers, bool):
+            raise ConfigurationError("show_answers: expected True or False")
+        self._transport = Transport(
+            credentials.base_url, session=session, verify=verify, cert=cert, show_answers=show_answers
+        )
         self._json_decoder = json_decoder
         self._headers = {
             "Content-Type": "application/json",  # without it the server answers 415

@@ -1,8 +1,8 @@
 """The error of a call without a usable answer, which is an error of ``requests`` too.
 
 Programs written for ``pusher`` catch ``requests.exceptions.RequestException`` around their calls.
-:mod:`~sockudo_publisher.errors` imports nothing, so these subclasses are here; a program that makes a call has loaded
-requests already.
+:mod:`~sockudo_publisher.errors` does not import requests, so these subclasses are here; a program that makes a call
+has loaded requests already.
 """
 
 from __future__ import annotations

@@ -66,11 +66,15 @@ FilePath: TypeAlias = "str | os.PathLike[str]"
 
 @dataclass(frozen=True)
 class Response:
-    """An answer, whatever its status. ``headers`` are looked up in any case of letters."""
+    """An answer, whatever its status. ``headers`` are looked up in any case of letters.
+
+    ``is_shown``: errors and logs may quote its text (``SOCKUDO_SHOW_ANSWERS``).
+    """
 
     status: int
     headers: Mapping[str, str] = field(repr=False)
     body: bytes = field(repr=False)
+    is_shown: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ class Transport:
     caller's own ``session`` all of that is the session's business; the deadline then bounds the
     connect, and the answer from its first byte to its last; its hooks find the body read. A hook of the
     session that calls ``raise_for_status`` hides no answer; what else its hooks raise goes to the caller as
-    it is.
+    it is. ``show_answers``: errors and logs may quote the text of answers.
     """
 
     def __init__(
@@ -105,9 +109,11 @@ class Transport:
         session: requests.Session | None = None,
         verify: FilePath | bool = True,
         cert: FilePath | tuple[FilePath, FilePath] | None = None,
+        show_answers: bool = False,
     ) -> None:
         self.base_url = base_url
         self._own_session = session
+        self._show_answers = show_answers
         self._local = threading.local()
         _check_session(session)
         _check_tls(base_url, session, verify, cert)
@@ -189,7 +195,8 @@ class Transport:
             response = refusal
         try:
             _check_final(response, session)
-            answer = Response(response.status_code, response.headers, _read(response, attempt, bounds))
+            body_read = _read(response, attempt, bounds)
+            answer = Response(response.status_code, response.headers, body_read, self._show_answers)
         except BaseException:
             if response.raw is not None:  # of an adapter that answers without a connection
                 response.close()  # half read: the connection is of no more use

@@ -16,6 +16,7 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from ...errors import ValidationError
+from ...redaction import decode_or_none, encode_or_none
 from .encryption import NO_MASTER_KEY, decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
 from .extras import MAX_LEVELS_IN_BATCH, MAX_LEVELS_IN_EVENT, check_json_bounds, check_known_extras
 from .json_fault import path_to_fault, path_to_surrogate
@@ -77,18 +78,15 @@ class Encoder:
         if isinstance(data, str):
             text = data if type(data) is str else str.__str__(data)
         elif isinstance(data, bytes | bytearray):
-            try:
-                return data.decode()
-            except UnicodeDecodeError:
-                raise ValidationError(f"data: {len(data)} bytes that are not UTF-8") from None
+            decoded = decode_or_none(data)
+            if decoded is None:
+                raise ValidationError(f"data: {len(data)} bytes that are not UTF-8")
+            return decoded
         else:
             text = _json("data", data, self._dumps)
-        if not text.isascii():
-            try:
-                text.encode()
-            except UnicodeEncodeError:
-                where = path_to_surrogate("data", data)
-                raise ValidationError(f"{where}: not UTF-8 (a lone surrogate)") from None
+        if not text.isascii() and encode_or_none(text) is None:
+            where = path_to_surrogate("data", data)
+            raise ValidationError(f"{where}: not UTF-8 (a lone surrogate)")
         return text
 
     def item(
@@ -259,10 +257,10 @@ def _object(field: str, value: Mapping[str, Any], max_levels: int | None = None)
 def _utf8_length(field: str, text: str) -> int:
     if text.isascii():
         return len(text)
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        raise ValidationError(f"{field}: not UTF-8 (a lone surrogate)") from None
+    encoded = encode_or_none(text)
+    if encoded is None:
+        raise ValidationError(f"{field}: not UTF-8 (a lone surrogate)")
+    return len(encoded)
 
 
 def _compact_encoder() -> Callable[[Any], str]:

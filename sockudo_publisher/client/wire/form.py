@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ...errors import ValidationError
+from ...redaction import decode_or_none
 
 __all__ = ["MAX_FORM_BYTES", "Form", "form_fields"]
 
@@ -78,10 +79,10 @@ def _text(body: object) -> str:
         raise ValidationError(f"form body: {len(body)} bytes, limit {MAX_FORM_BYTES}")
     if isinstance(body, str):
         return str.__str__(body)
-    try:
-        return body.decode()
-    except UnicodeDecodeError:
-        raise ValidationError(f"form body: {len(body)} bytes that are not UTF-8") from None
+    text = decode_or_none(body)
+    if text is None:
+        raise ValidationError(f"form body: {len(body)} bytes that are not UTF-8")
+    return text
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

@@ -6,14 +6,15 @@ Holds nothing but the kinds warned of.
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from ...redaction import package_logger
+
 __all__ = ["AI_EVENTS", "warn_of_ai_event", "warn_of_ai_extras", "warn_of_namespace"]
 
-logger = logging.getLogger("sockudo_publisher.client")
+logger = package_logger("sockudo_publisher.client")
 
 #: Event names that are taken on channels with AI Transport alone.
 AI_EVENTS = frozenset(

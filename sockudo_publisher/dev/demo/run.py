@@ -20,6 +20,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from ...redaction import printable
 from ..subscriber import Subscriber, ws_url
 from ..tally import Tally
 from .board import Board
@@ -58,7 +59,7 @@ def live(
             speed=speed,
             start_at=datetime.combine(DAY, start_at),
             stop=threading.Event(),
-            warn=lambda text: console.print(f"[yellow]{escape(text)}[/]"),
+            warn=lambda text: console.print(f"[yellow]{escape(printable(text))}[/]"),
         )
         stack.callback(lambda: emit(ok=True, event="ended", published=board.published))
         _say_where(console, page, stage)
@@ -198,7 +199,7 @@ def _say_tally(console: Console, result: dict[str, Any], error: Exception | None
     )
     console.print(table)
     if error is not None:
-        console.print(f"[red]The subscriber lost its connection: {escape(str(error))}[/]")
+        console.print(f"[red]The subscriber lost its connection: {escape(printable(str(error)))}[/]")
     if result["ok"]:
         console.print("[bold green]Every event once, in order.[/]")
     else:

@@ -18,11 +18,11 @@ module reads and writes the record and the lanes' marks; its callers act on the 
 from __future__ import annotations
 
 import json
-import logging
 from enum import Enum
 from typing import Any, NamedTuple
 
 from ...errors import JournalUnavailable, JournalUnreadable
+from ...redaction import package_logger
 from ..keys import lane_of
 from ..lane_look import look_command, read_look
 from ..redis.link import Command, RedisLink, checked, evalsha
@@ -31,7 +31,7 @@ from ..unreadable import as_count, is_wrong_type
 
 __all__ = ["MAX_LANE", "Layout", "LayoutRecord", "Phase", "Retired", "Span"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Layouts that are remembered beside the one in force: each costs the sweep a look at its lanes, and
 #: appends with a key a look at its ledger.
@@ -227,17 +227,16 @@ class LayoutRecord:
             return True
         if len(layout.retired) >= MAX_RETIRED:
             logger.error(
-                "app %s: stays at %d lanes: they were changed %d times, and the lanes before still have dead letters "
-                "or remember keys (SOCKUDO_KEY_TTL)",
-                self._app,
-                layout.span.count,
-                len(layout.retired),
+                "number of lanes not changed, the earlier lanes still have dead letters or remember keys "
+                "(SOCKUDO_KEY_TTL) app=%s lanes=%d wanted=%d earlier_changes=%d",
+                *(self._app, layout.span.count, count, len(layout.retired)),
             )
             return True
         if not self._swap(text, layout.flipped(count)):
             return False
         logger.warning(
-            "app %s: from %d to %d lanes; the old ones are drained first", self._app, layout.span.count, count
+            "number of lanes changes, the old lanes are drained first app=%s lanes=%d wanted=%d",
+            *(self._app, layout.span.count, count),
         )
         return True
 
@@ -262,7 +261,9 @@ class LayoutRecord:
             return layout
         text, layout = self._read()  # a faster process has done the same; an empty closed lane stays empty
         if layout.phase is Phase.DRAINING and self._swap(text, layout.drained()):
-            logger.warning("app %s: %d lanes in force, the old ones are empty", self._app, layout.span.count)
+            logger.info(
+                "number of lanes changed, the old lanes are empty app=%s lanes=%d", self._app, layout.span.count
+            )
         return self.read()
 
     def forget_oldest(self, closed_before_ms: int) -> bool:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from typing import Any
 
 from ...errors import BacklogFull, JournalUnavailable
+from ...redaction import package_logger
 from .link import RedisLink
 from .refusal import describe_refusal
 
 __all__ = ["MemoryGuard", "memory_share"]
 
-logger = logging.getLogger("sockudo_publisher.journal")
+logger = package_logger("sockudo_publisher.journal")
 
 #: Share of `maxmemory` above which nothing is appended: the rest is for draining, dead letters and the broker.
 MAX_SHARE = 0.9
@@ -73,10 +73,10 @@ def _warn(why: str) -> None:
     if "memory" not in _warned:
         _warned.add("memory")
         logger.warning(
-            "Redis does not show its memory (INFO memory): %s. Appends go on; they are refused at maxmemory, "
-            "not at %.0f %% of it",
-            why,
+            "Redis does not show its memory (INFO memory); appends go on, and are refused at maxmemory, not at "
+            "%.0f %% of it error=%s",
             MAX_SHARE * 100,
+            why,
         )
 
 

@@ -7,7 +7,6 @@ the app is paused they send nothing: the worker that probes asks canaries then (
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 import uuid
@@ -18,13 +17,14 @@ from celery import bootsteps
 from ...canaries.schedule import beat_s
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
+from ...redaction import package_logger
 from ...wiring import stop
 from ...wiring.app import app_named
 from .. import run_drain
 
 __all__ = ["CanaryStep", "beat_once"]
 
-logger = logging.getLogger("sockudo_publisher.canary")
+logger = package_logger("sockudo_publisher.canary")
 
 #: Beats until the right to plant and ask expires: another worker then follows a dead holder.
 RIGHT_BEATS = 3

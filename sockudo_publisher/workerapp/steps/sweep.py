@@ -7,7 +7,6 @@ workers do not use), the sweep drains in this process: the journal needs only Re
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -20,6 +19,7 @@ from celery.worker import state as worker_state
 
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
+from ...redaction import package_logger
 from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
@@ -30,7 +30,7 @@ from ..presence import Presence
 
 __all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
 
-logger = logging.getLogger("sockudo_publisher.sweep")
+logger = package_logger("sockudo_publisher.sweep")
 
 _Queue = TypeVar("_Queue")
 

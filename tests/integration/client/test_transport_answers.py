@@ -415,7 +415,7 @@ def test_client_raises_the_error_of_the_status(peer):
         page = b"<html>cannot serve " + line + b" sorry"
         connection.sendall(b"HTTP/1.1 502 X\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(page), page))
 
-    client = Sockudo("a", "the-key", "the-secret", port=peer(handle).port)
+    client = Sockudo("a", "the-key", "the-secret", port=peer(handle).port, show_answers=True)
     with pytest.raises(SockudoHTTPError) as caught:
         client.trigger("c", "e", "x")
     assert "sorry" in str(caught.value)

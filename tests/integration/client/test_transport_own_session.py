@@ -200,7 +200,8 @@ def test_own_session_takes_a_redirect_to_anywhere_as_an_answer(peer, status, loc
         with pytest.raises(BadStatus) as caught:
             client.trigger("c", "e", "x")
         assert session.cookies["seen"] == "1"
-    assert (caught.value.status, caught.value.message, caught.value.retry_after) == (status, "moved", 3.0)
+    assert (caught.value.status, caught.value.retry_after) == (status, 3.0)
+    assert "5 bytes" in caught.value.message
     assert (caught.value.sent, caught.value.attempts) == (True, 1)
     assert seen == [True], "their hooks come first"
     assert len(server.requests) == 1

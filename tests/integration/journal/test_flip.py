@@ -353,7 +353,8 @@ def test_number_of_layouts_that_are_remembered_is_bounded(
         assert record.read().phase is Phase.STEADY
     assert record.ask_for(20)
     assert record.read().span.count == 3 + MAX_RETIRED - 1
-    assert "stays at 6 lanes" in caplog.text
+    assert "number of lanes not changed" in caplog.text
+    assert "lanes=6 wanted=20" in caplog.text
 
 
 def test_layout_of_a_running_journal_is_a_bare_number(client: redis.Redis, producer: Producer) -> None:

@@ -157,11 +157,12 @@ class TestReplay:
     def test_letters_go_back_in_the_order_of_the_ids(self, settings: Settings, lane: OneLane, rung: Rung) -> None:
         """Unchanged; the lane is rung once; what is not there, or there twice, counts as it is."""
         ids = [die(lane, f"m-{n}") for n in range(3)]
-        assert operations.dead_replay(settings, "default", [ids[2], ids[0], ids[2], "0-1-1"]) == 2
+        done = operations.dead_replay(settings, "default", [ids[2], ids[0], ids[2], "0-1-1"])
+        assert done == operations.Replayed(2, absent=("0-1-1",))
         assert lane.bodies == [event("m-2"), event("m-0")]
         assert [letter.id for letter in operations.dead_list(settings, "default", 9)] == [ids[1]]
         assert rung() == [["default", 0, None]]
-        assert operations.dead_replay(settings, "default", [ids[2]]) == 0
+        assert operations.dead_replay(settings, "default", [ids[2]]) == operations.Replayed(0, absent=(ids[2],))
         assert rung() == []
 
     def test_new_ids_are_new_and_nothing_else_changes(self, settings: Settings, lane: OneLane) -> None:
@@ -171,7 +172,7 @@ class TestReplay:
         lane.journal.bury(holder, lane.take(holder), DeadLetterFields("conflict"))
         lane.journal.release(holder)
         ids = [letter.id for letter in operations.dead_list(settings, "default", 9)] + [die(lane, "m-2", "conflict")]
-        assert operations.dead_replay(settings, "default", ids, new_id=True) == 2
+        assert operations.dead_replay(settings, "default", ids, new_id=True) == operations.Replayed(2)
         first, second = map(json.loads, lane.bodies)
         assert len({first["message_id"], second["message_id"], "m-1", "m-2"}) == 4
         assert 0 < len(first["message_id"]) <= 128
@@ -179,13 +180,17 @@ class TestReplay:
         assert {**first, "message_id": "m-1"} == json.loads(event("m-1", "né", extras={"b": 1, "a": [2]}))
 
     def test_a_conflict_is_refused_without_a_new_id(self, settings: Settings, lane: OneLane, rung: Rung) -> None:
-        """And with it everything else that was asked for: nothing has moved."""
-        ids = [die(lane, "m-1"), die(lane, "m-2", "conflict")]
-        with pytest.raises(ValidationError, match=f"1 of them are conflicts.*{ids[1]}.*--new-id"):
-            operations.dead_replay(settings, "default", ids)
-        assert lane.bodies == []
-        assert [letter.id for letter in operations.dead_list(settings, "default", 9)] == ids
-        assert rung() == []
+        """It stays and is named; the others go."""
+        ids = [die(lane, "m-1"), die(lane, "m-2", "conflict"), die(lane, "m-3")]
+        for chosen, moved in ((ids[:2], 1), (None, 1), ([ids[1]], 0)):
+            done = operations.dead_replay(settings, "default", chosen)
+            assert (done.replayed, done.absent) == (moved, ())
+            [refused] = done.refused
+            assert (refused.id, refused.reason) == (ids[1], "conflict")
+            assert "--new-id" in refused.why
+        assert lane.bodies == [event("m-1"), event("m-3")]
+        assert [letter.id for letter in operations.dead_list(settings, "default", 9)] == [ids[1]]
+        assert rung() == [["default", 0, None]]
 
     def test_into_a_held_channel(self, settings: Settings, lane: OneLane, rung: Rung) -> None:
         """It waits behind what is stuck there."""
@@ -194,7 +199,7 @@ class TestReplay:
         lane.hold_first(lane.acquire())
         lane.journal.hand_over(lane._holders[-1])
         rung()
-        assert operations.dead_replay(settings, "default", [id]) == 1
+        assert operations.dead_replay(settings, "default", [id]).replayed == 1
         holder = lane.acquire()
         assert lane.taken(holder).batch is None
         assert lane.now.holds["c"].bodies == [b"stuck", event("m-1")]
@@ -225,6 +230,8 @@ class TestReplay:
         [record] = said_by_operations(caplog)
         assert record.getMessage().endswith(said)
         assert id in record.getMessage()
+        assert "channel=c event=" in record.getMessage()
+        assert "message_id=m-1" in record.getMessage()
 
     def test_what_was_certainly_not_delivered_needs_no_word(
         self, settings: Settings, lane: OneLane, caplog: pytest.LogCaptureFixture
@@ -241,10 +248,11 @@ class TestPurge:
         """Of one app, and as many as there were."""
         ids = [die(lane, f"m-{n}") for n in range(4)]
         die(other, "m-x")
-        assert operations.dead_purge(settings, "default", [ids[1], ids[1], "0-1-1"]) == 1
+        done = operations.dead_purge(settings, "default", [ids[1], ids[1], "0-1-1", "99-1-1"])
+        assert done == operations.Purged(1, absent=("0-1-1", "99-1-1"))
         assert [letter.id for letter in operations.dead_list(settings, "default", 9)] == [ids[0], ids[2], ids[3]]
-        assert operations.dead_purge(settings, "default", []) == 0
-        assert operations.dead_purge(settings, "default", None) == 3
+        assert operations.dead_purge(settings, "default", []) == operations.Purged(0)
+        assert operations.dead_purge(settings, "default", None) == operations.Purged(3)
         assert operations.dead_list(settings, "default", 9) == []
         assert len(operations.dead_list(settings, OTHER, 9)) == 1
 

@@ -31,7 +31,7 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
-from sockudo_publisher.operations import dead_letters, pause
+from sockudo_publisher.operations import pause, replay
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.doorbell import Doorbell
 from sockudo_publisher.workerapp import run_drain, slots, worker_control
@@ -91,7 +91,7 @@ def client(redis_url: str, server: DevServerProcess, monkeypatch: pytest.MonkeyP
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    for module in (dead_letters, pause, worker_control):
+    for module in (replay, pause, worker_control):
         monkeypatch.setattr(module, "doorbell", Doorbell())
     monkeypatch.setattr(watch, "HOT_S", 0.0)
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import pytest
 from requests.structures import CaseInsensitiveDict
@@ -86,9 +87,10 @@ def test_a_success_without_what_was_asked_for_proves_nothing(body):
 def test_error_of_each_status(status, kind, sent):
     """Its class, and whether something may have been delivered."""
     with pytest.raises(kind) as caught:
-        json_object(answer(status, b'{"error":"words","code":"some_code","status":1}'))
+        json_object(answer(status, b'{"error":"Invalid API signature","code":"some_code","status":1}'))
     assert type(caught.value) is kind
-    assert (caught.value.status, caught.value.code, caught.value.message) == (status, "some_code", "words")
+    assert (caught.value.status, caught.value.code) == (status, "some_code")
+    assert caught.value.message == "Invalid API signature"
     assert caught.value.sent is sent
 
 
@@ -105,15 +107,34 @@ def test_error_of_each_status(status, kind, sent):
     ],
 )
 def test_words_of_the_server(body, code, message):
-    """JSON of either shape, the framework's plain text, or junk."""
-    error = error_of(answer(400, body))
+    """JSON of either shape, the framework's plain text, or junk: as it is where the client shows all answers."""
+    error = error_of(replace(answer(400, body), is_shown=True))
     assert (error.code, error.message) == (code, message)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"error":"Too Many Requests","message":"slow down"}', "text not shown (no type, 51 bytes"),
+        (b'{"error":"Invalid API signature"}', "Invalid API signature"),
+        (b"plain\n text", "text not shown (no type, 11 bytes"),
+        (b"Not\n Found", "Not Found"),
+        (b'{"request":{"data":"words"}}', "text not shown (no type, 28 bytes"),
+        (b"", ""),
+    ],
+)
+def test_only_sockudos_own_words_are_raised(body, message):
+    """Of another text the type and the size."""
+    error = error_of(answer(400, body))
+    assert error.message == message or error.message.startswith(f"{message}; SOCKUDO_SHOW_ANSWERS=1")
+    assert error.message in str(error)
 
 
 def test_long_words_are_cut():
     """A proxy's page does not fill the log."""
-    assert len(error_of(answer(502, b"x" * 100_000)).message) == 301
-    assert len(error_of(answer(400, json.dumps({"error": "x" * 1000}).encode())).message) == 301
+    shown = [replace(answer(502, b"x" * 100_000), is_shown=True)]
+    shown.append(replace(answer(400, json.dumps({"error": "x" * 1000}).encode()), is_shown=True))
+    assert [len(error_of(one).message) for one in shown] == [301, 301]
 
 
 @pytest.mark.parametrize(
@@ -186,12 +207,12 @@ def test_decoder_of_the_caller_reads_a_success():
 
 def test_the_last_error_speaks_for_earlier_attempts():
     """And states it; what it knew by itself stays."""
-    error = error_of(answer(401, b'{"error":"words","code":"auth_failed"}'))
+    error = error_of(answer(401, b'{"error":"Invalid API signature","code":"auth_failed"}'))
     error.cover_attempts(2, earlier_sent=False)
-    assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: words")
+    assert (error.sent, error.attempts, str(error)) == (False, 2, "HTTP 401 auth_failed: Invalid API signature")
     error.cover_attempts(3, earlier_sent=True)
     assert (error.sent, error.attempts) == (True, 3)
-    assert str(error) == "HTTP 401 auth_failed: words; an earlier attempt may have arrived"
+    assert str(error) == "HTTP 401 auth_failed: Invalid API signature; an earlier attempt may have arrived"
     again = pickle.loads(pickle.dumps(error))
     assert (again.sent, str(again)) == (True, str(error))
     unknown = errors.SockudoConnectionError("words", sent=True)

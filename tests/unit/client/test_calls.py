@@ -181,8 +181,8 @@ def test_the_error_speaks_for_all_attempts(scripted):
     with pytest.raises(SockudoConnectionError, match="an earlier attempt may have arrived") as caught:
         client.trigger("c", "e", 1, message_id="m")
     assert (caught.value.sent, caught.value.attempts) == (True, 3)
-    client, _ = scripted(UNKNOWN, (401, {"error": "x", "code": "auth_failed"}, {}))
-    with pytest.raises(CallError, match=r"^HTTP 401 auth_failed: x; an earlier") as caught:
+    client, _ = scripted(UNKNOWN, (401, {"error": "body_md5 mismatch", "code": "auth_failed"}, {}))
+    with pytest.raises(CallError, match=r"^HTTP 401 auth_failed: body_md5 mismatch; an earlier") as caught:
         client.trigger("c", "e", 1, message_id="m")
     assert caught.value.sent
 

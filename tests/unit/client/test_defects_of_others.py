@@ -454,9 +454,10 @@ def test_v5_failed_batch_with_keys_is_not_sent_again():
 
 def test_v13_errors_of_any_shape_are_read():
     """JSON with a code, the limiter's without, plain text of the framework, a proxy's page."""
+    limited = "Rate limit exceeded. Please try again later."
     with wired(retries=None) as wire:
-        wire.answer = lambda _: (429, {"error": "Too Many Requests", "message": "slow down"})
-        with pytest.raises(RateLimited, match="Too Many Requests: slow down") as caught:
+        wire.answer = lambda _: (429, {"error": "Too Many Requests", "message": limited})
+        with pytest.raises(RateLimited, match=f"Too Many Requests: {limited}") as caught:
             wire.client.trigger("c", "e", 1)
         assert caught.value.code is None
         for answer in ("text", [1], None, {"error": 5, "code": 7}):

@@ -121,7 +121,7 @@ def test_answer_of_a_batch_is_the_servers():
 
 def test_text_of_a_400_is_told():
     """Status and the server's words."""
-    with wired() as wire:
+    with wired(show_answers=True) as wire:
         wire.answer = lambda _: (400, "some words")
         with pytest.raises(BadRequest, match="some words") as caught:
             wire.client.trigger("c", "e", 1)

@@ -53,6 +53,8 @@ GOOD = [
     ("SOCKUDO_DEAD_MAX", "1_000", "dead_max", 1000),
     ("SOCKUDO_DEAD_MAX_BYTES", "0", "dead_max_bytes", 0),
     ("SOCKUDO_DEAD_TTL", "3600", "dead_ttl", 3600.0),
+    ("SOCKUDO_SHOW_ANSWERS", "1", "show_answers", True),
+    ("SOCKUDO_SHOW_ANSWERS", "No", "show_answers", False),
     ("SOCKUDO_APPS", json.dumps({"shop": URL}), "apps", {"shop": URL}),
     ("SOCKUDO_APPS", "{}", "apps", {}),
     ("SOCKUDO_NAMESPACE", " staging_2-b ", "namespace", "staging_2-b"),
@@ -81,6 +83,7 @@ BAD: dict[str, list[str]] = {
     "SOCKUDO_DEAD_MAX": [*NOT_NUMBERS, "-1", "1000000001"],
     "SOCKUDO_DEAD_MAX_BYTES": [*NOT_NUMBERS, "-1", "64MiB"],
     "SOCKUDO_DEAD_TTL": [*NOT_NUMBERS, "-1", "30d", "nan"],
+    "SOCKUDO_SHOW_ANSWERS": ["2", "y", "maybe", "-1"],
     "SOCKUDO_NAMESPACE": [
         *("a:b", "a.b", "a b", "{a}", "a*", "a?", "a[b]", "a/b", "ü", "sockudo", "a\nb", "a" * 65),
         *(SECRET + "!", "%41"),

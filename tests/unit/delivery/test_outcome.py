@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -227,18 +228,19 @@ def test_page_of_a_proxy_never_settles_or_condemns(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "limit"),
+    ("text", "kept", "limit"),
     [
-        ("Batch size (51) exceeds limit (50)", 50),
-        ("batch size (51) exceeds limit (50)", 50),
-        ("Batch size too large", None),
-        ("Batch size (51) is too large", None),
-        ("Batch size (51) exceeds limit (0)", None),
+        ("Batch size (51) exceeds limit (50)", "Batch size (51) exceeds limit (50)", 50),
+        ("batch size (51) exceeds limit (50)", "batch size (51) exceeds limit (50)", 50),
+        ("Batch size too large", "Batch size…", None),
+        ("Batch size (51) is too large", "Batch size…", None),
+        ("Batch size (51) exceeds limit (0)", "Batch size (51) exceeds limit (0)", None),
+        (f"Batch size (51) exceeds limit ({'9' * 5000})", "Batch size…", None),
     ],
 )
-def test_limit_that_the_server_names(text: str, limit: int | None) -> None:
+def test_limit_that_the_server_names(text: str, kept: str, limit: int | None) -> None:
     """The last number of the text, when there are two and it can be obeyed."""
-    assert classify(error(400, "limit_exceeded", text), 51) == Finding(Outcome.TOO_LARGE, text, limit=limit)
+    assert classify(error(400, "limit_exceeded", text), 51) == Finding(Outcome.TOO_LARGE, kept, limit=limit)
 
 
 @pytest.mark.parametrize("reply", [model.DRAINING, page(429), page(503)], ids=["draining", "429", "proxy"])
@@ -274,13 +276,24 @@ def test_retry_after_absent() -> None:
 
 
 def test_words_are_the_servers_own_and_short() -> None:
-    """People read them in the logs and dead letters: JSON's error text, or a page without its markup."""
+    """People read them in the logs and dead letters: JSON's error text; of a page its type and size."""
     assert classify(model.REFUSED, 1).message.startswith("Channel name contains invalid characters")
-    assert classify(page(502), 1).message == "HTTP 502: Oops Oops"
+    size = len(page(502).body)
+    hidden = f"text not shown (text/html, {size} bytes; SOCKUDO_SHOW_ANSWERS=1 shows it)"
+    assert classify(page(502), 1).message == f"HTTP 502: {hidden}"
     assert classify(model.BAD_SIGNATURE, 1).message == "HTTP 401: Invalid API signature"
     assert "SOCKUDO_URL" in classify(page(302), 1).message
-    assert len(classify(error(400, "invalid_input", "x" * 5000), 1).message) == MAX_MESSAGE
-    assert len(classify(Reply(500, b"y" * 50_000, TEXT), 1).message) <= MAX_MESSAGE + len("HTTP 500: ")
+    assert classify(error(400, "invalid_input", "x" * 5000), 1).message.startswith("invalid_input, text not shown")
+    assert classify(Reply(405, b"", {}), 1).message == "HTTP 405"
+
+
+def test_any_words_are_shown_if_the_settings_say_so() -> None:
+    """The error's text or a page without its markup, cut."""
+    assert classify(replace(page(502), is_shown=True), 1).message == "HTTP 502: Oops Oops"
+    long = replace(error(400, "invalid_input", "x" * 5000), is_shown=True)
+    assert classify(long, 1).message == "x" * MAX_MESSAGE
+    longer = classify(Reply(500, b"y" * 50_000, TEXT, is_shown=True), 1).message
+    assert len(longer) <= MAX_MESSAGE + len("HTTP 500: ")
 
 
 @given(
@@ -321,7 +334,7 @@ def test_any_answer_has_an_outcome_and_only_receipts_settle(
 )
 def test_words_that_quote_our_request_lose_its_signature(reply: Reply) -> None:
     """They go to the log, to `status`, into Redis."""
-    text = classify(reply, 1).message
+    text = classify(replace(reply, is_shown=True), 1).message
     assert "auth_…" in text
     assert not any(secret in text for secret in ("KEY", "deadbeef", "body_md5"))
 

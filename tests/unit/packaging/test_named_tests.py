@@ -61,7 +61,8 @@ def test_files_that_the_architecture_names_exist() -> None:
     assert len(paths) > 15
     assert {path for path in paths if not (package / path).is_file()} == set()
     firsts = re.findall(r"^\*\*`(\w+)/`\*\*: (.+?)\n\n", page, re.DOTALL | re.MULTILINE)
-    assert [room for room, _ in firsts] == [room for line in architecture_picture.rooms()[:-1] for room in line]
+    rooms = [room for line in architecture_picture.rooms() for room in line if (package / room).is_dir()]
+    assert [room for room, _ in firsts] == rooms
     for room, text in firsts:
         named = re.search(r"Open\s+`(?:dev/)?([\w/]+\.py)`", text)
         assert named, f"{room}: which file to open first"

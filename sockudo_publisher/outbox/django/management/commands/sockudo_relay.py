@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 
+from .....redaction import printable
 from .... import django as outbox
 from ....relay import INTERVAL_S, MAX_ROWS, Relayed, describe_parked, relayed_apps, run
 from ...models import OutboxRow
@@ -51,7 +52,7 @@ class Command(BaseCommand):  # type: ignore[misc]
             if parked := _parked(database):
                 left.append(f"rows are parked: {parked}")
             if left:
-                raise CommandError("; ".join(left))
+                raise CommandError(printable("; ".join(left)))
             return
         self.stdout.write(f"{start} every_s={interval:g} batch={batch}")
         self.stdout.flush()
@@ -67,7 +68,7 @@ class Command(BaseCommand):  # type: ignore[misc]
         except (DatabaseError, InterfaceError) as error:
             parked = f"unknown, the database failed ({type(error).__name__})"
         if parked:
-            self.stderr.write(f"rows are parked: {parked}")
+            self.stderr.write(printable(f"rows are parked: {parked}"))
 
 
 def _summary(done: Relayed) -> str:
