@@ -96,7 +96,9 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
     _check_selection(ids, every)
     settings, name = _settings(app)
     from .. import operations
+    from ..wiring.doorbell import doorbell
 
+    doorbell.avoid_celery()
     if every:
         # Only as many as there are now: a letter that fails again goes to the end of the list.
         left = sum(lane.dead for found in operations.status(settings) if found.app == name for lane in found.lanes)

@@ -15,10 +15,9 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from ..errors import SockudoError
+from ..terminal import Terminal, plain
 from .exits import ExitCode, exit_code
 
 __all__ = ["Output", "plain"]
@@ -27,7 +26,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 #: Replacements for a terminal that lacks these characters. Any other character is replaced by its escape.
-_IN_ASCII = {"±": "+/-", "…": "...", "\u2013": "-", "\u2014": "-", "→": "->", "≥": ">=", "≤": "<="}
+_IN_ASCII = {"±": "+/-", "…": "...", "\u2013": "-", "\u2014": "-", "→": "->", "≥": ">=", "≤": "<=", "─": "-", "✓": "+"}
 _REPLACE = "sockudo-publisher-replace"
 
 
@@ -50,8 +49,8 @@ class Output:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors=_REPLACE)
-        self.console = Console(quiet=as_json, highlight=False, soft_wrap=True)
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.console = Terminal(is_quiet=as_json)
+        self.errors = Terminal(is_stderr=True)
 
     def print_json(self, **values: Any) -> None:
         """Write one JSON object under ``--json``, else nothing."""
@@ -60,17 +59,16 @@ class Output:
             # click.echo flushes: the reader of a pipe gets the line now.
             click.echo(json.dumps(values, ensure_ascii=not has_all, separators=(",", ":")))
 
-    def print(self, *parts: Any) -> None:
-        """Write a line, a table or a panel; nothing under ``--json``."""
-        self.console.print(*parts)
+    def print(self, text: str = "") -> None:
+        """Write lines, with marks for colours; nothing under ``--json``."""
+        self.console.print(text)
 
     def print_error(self, kind: str, message: str, code: ExitCode, **more: Any) -> None:
         """Write an error: an object under ``--json``, else a line on stderr."""
         if self.as_json:
             self.print_json(ok=False, error={"type": kind, "message": message, **more}, exit_code=int(code))
         else:
-            self.errors.print("[bold red]Error[/]:", end=" ")
-            self.errors.print(message, markup=False)
+            self.errors.print(f"[bold red]Error[/]: {plain(message)}")
 
     @classmethod
     def command(cls, run: Callable[..., None]) -> Callable[..., None]:
@@ -101,8 +99,3 @@ class Output:
                 sys.exit(code)
 
         return wrapped
-
-
-def plain(text: str) -> str:
-    """``text`` without markup: rich shows its brackets unchanged."""
-    return escape(text)

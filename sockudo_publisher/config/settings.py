@@ -67,6 +67,8 @@ class Settings:
     dead_ttl: float = 30 * 86_400.0
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
     namespace: str = ""
+    json: Literal["json", "orjson"] = "json"
+    json_encoder: Callable[[Any], str | bytes] | None = None
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self, given_as: Mapping[str, str]) -> None:
@@ -181,6 +183,8 @@ class Fields(TypedDict, total=False):
     dead_ttl: float
     apps: Mapping[str, str]
     namespace: str
+    json: Literal["json", "orjson"]
+    json_encoder: Callable[[Any], str | bytes] | None
 
 
 class _Source:

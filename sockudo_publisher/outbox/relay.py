@@ -27,11 +27,14 @@ from ..errors import BacklogFull, ConfigurationError, IdempotencyConflict, Journ
 from ..journal.appended import OnRefusal
 from ..publishing.store import store
 from ..wiring.app import app_named
+from ..wiring.doorbell import load_client
 from .row import EventRow
 
 __all__ = ["INTERVAL_S", "MAX_ROWS", "Move", "Moved", "Relayed", "append", "relay", "rows_before_gap", "run"]
 
 logger = logging.getLogger("sockudo_publisher.outbox")
+
+load_client()
 
 #: Rows of one batch: at most 2 MB of events of the default size in one flush, with about 10 ms of row locks.
 MAX_ROWS = 200

@@ -12,12 +12,15 @@ from ..client.wire.limits import check_channel, check_id
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
 from ..journal.pack import MAX_BYTES, Item, KeyedItem
 from ..wiring.app import App, app_named
+from ..wiring.doorbell import load_client
 from .call import PublishCall
 from .prepare import prepare, refuse_direct_options
 from .receipts import BulkReceipt
 from .store import store
 
 __all__ = ["publish_many"]
+
+load_client()
 
 #: Events and bytes of one flush: large enough that round trips cost little, small enough that one flush keeps Redis
 #: busy for a few milliseconds only.
