@@ -81,14 +81,11 @@ def _text_by(encode: Callable[[Any], str | bytes], value: object) -> str:
 
 # -- orjson --------------------------------------------------------------------------------------------
 
-#: Types that every version of orjson writes as `json` does.
-_SAME_TEXT = frozenset({str, bool, type(None)})
+#: Types that every version of orjson writes as `json` does; integers of more than 64 bits it refuses.
+_SAME_TEXT = frozenset({str, int, bool, type(None)})
 
 #: Floats that both write alike (and 0.0): others have an exponent in one of them, written differently.
 MIN_FLOAT, MAX_FLOAT = 1e-4, 1e16
-
-#: Integers that orjson writes.
-MIN_INT, MAX_INT = -(2**63), 2**64 - 1
 
 #: Levels of a value that orjson is given: it goes to 254. A circle has more.
 MAX_LEVELS = 200
@@ -108,7 +105,7 @@ def load_orjson() -> JsonText:
         if has_same_text(value):
             try:
                 return fast(value).decode()
-            except error:  # a lone surrogate, or nested deeper than orjson goes
+            except error:  # a lone surrogate, or an integer of more than 64 bits
                 pass
         return standard(value)
 
@@ -116,24 +113,24 @@ def load_orjson() -> JsonText:
 
 
 def has_same_text(value: Any, levels: int = MAX_LEVELS) -> bool:
-    """Whether orjson and ``json`` certainly write the same text for this value, apart from lone surrogates."""
+    """Whether orjson writes the text of ``json`` for this value, or refuses it (a lone surrogate, a long integer)."""
     kind = type(value)
-    if kind in _SAME_TEXT:
-        return True
-    if kind is int:
-        return bool(MIN_INT <= value <= MAX_INT)
-    if kind is float:
+    if kind is dict:
+        for name in value:
+            if type(name) is not str:
+                return False
+        parts = value.values()
+    elif kind is list or kind is tuple:
+        parts = value
+    elif kind is float:
         return bool(MIN_FLOAT <= abs(value) < MAX_FLOAT or value == 0.0)
+    else:
+        return kind in _SAME_TEXT
     if not levels:
         return False
-    if kind is dict:
-        for name, part in value.items():
-            if type(name) is not str or not (type(part) in _SAME_TEXT or has_same_text(part, levels - 1)):
-                return False
-        return True
-    if kind is list or kind is tuple:
-        for part in value:  # noqa: SIM110 -- ends at the first that is not: a circle has 2**200 paths
-            if not (type(part) in _SAME_TEXT or has_same_text(part, levels - 1)):
-                return False
-        return True
-    return False
+    levels -= 1
+    for part in parts:  # ends at the first that is not: a circle has 2**200 paths
+        kind = type(part)
+        if not (kind is str or kind is int or kind in _SAME_TEXT or has_same_text(part, levels)):
+            return False
+    return True

@@ -62,7 +62,7 @@ def test_imports_are_compared_with_what_they_need():
     """Differences and one ratio, each by pair; each command beside `import redis`."""
     cpu_ms = {"nothing": [10.0], "package": [50.0], "requests": [90.0], "client": [140.0]}
     cpu_ms |= {"libraries": [200.0], "first delay": [240.0], "redis": [100.0]}
-    cpu_ms |= dict.fromkeys(COMMANDS, [180.0]) | {"status": [251.0]}
+    cpu_ms |= {name: [180.0] for name in COMMANDS} | {"status": [251.0]}
     found = rows(Results(imports=Imported(cpu_ms)))
     assert [row.measured.split(" ")[0] for row in found] == [
         *("40", "50", "1.20x"),

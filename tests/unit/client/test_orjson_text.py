@@ -86,7 +86,7 @@ def test_fast_values_are_given_to_orjson(value: Any) -> None:
     assert has_same_text([{"a": (value, None, True)}])
 
 
-@pytest.mark.parametrize("value", [1e-5, 1e16, 2**64, math.inf, {1: 1}, Text("a"), Odd.ONE, {1, 2}, object()])
+@pytest.mark.parametrize("value", [1e-5, 1e16, math.inf, {1: 1}, Text("a"), Odd.ONE, {1, 2}, object()])
 def test_other_values_are_not_given_to_orjson(value: Any) -> None:
     """Its text differs, or may differ in another version."""
     assert not has_same_text({"a": [value]})
