@@ -12,7 +12,7 @@ from .coroutines import CALLERS, Coroutines
 from .drained import Drained
 from .enqueueing import Enqueued
 from .holds import Holds
-from .imports import SIDES, Imported
+from .imports import COMMANDS, SIDES, Imported
 from .latency import RATES, Latencies
 from .ratios import Spread, of_pairs, percentile, spread
 from .steps import STEPS, Steps
@@ -180,6 +180,11 @@ def _import_rows(imported: Imported) -> list[Row]:
         at_most(
             f"first `publish.delay` of a process, CPU beside {libraries}", "<= 1.25x", first, 1.25, first.text(2, "x")
         ),
+        *[
+            at_most(f"`sockudo-publisher {name}`, CPU", "<= `import redis` + 150 ms", extra, 150, extra.text(0, " ms"))
+            for name in COMMANDS
+            for extra in [_extra_ms(cpu, name, "redis")]
+        ],
     ]
 
 
@@ -326,6 +331,7 @@ def _imported(imported: Imported) -> str:
     lines = ["## The first use in a fresh process, milliseconds of CPU from its start to its end", ""]
     lines += ["| | CPU |", "|---|---|"]
     lines += [f"| `{source}` | {spread(imported.cpu_ms[side]).text()} |" for side, source in SIDES.items()]
+    lines += [f"| `sockudo-publisher {name}` | {spread(imported.cpu_ms[name]).text()} |" for name in COMMANDS]
     return "\n".join(lines)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from sockudo_publisher.client.wire.encoding import Encoder
+from sockudo_publisher.client.wire.json_text import load_orjson
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.publishing.call import PublishCall
@@ -26,6 +28,8 @@ BATCH = 500
 FLUSH = 2000
 
 STEPS = {
+    "text": "of that, the JSON text of its data, by `json`",
+    "text by orjson": "the same text with `SOCKUDO_JSON=orjson`",
     "encode": "validate and encode an event, with its id",
     "append one": "append it alone: a script call, a round trip",
     "append bulk": f"append it in a flush of {FLUSH:,}, packs of 100",
@@ -59,12 +63,19 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Steps:
     result = Steps()
     app = app_named()
     lanes = app.producer.layout().appending.count
+    with_orjson = Encoder(json_encoder=load_orjson())
     lane = 0
     bounds = {"max_items": BATCH, "max_bytes": 4 * 1024 * 1024}
     for number in range(plan.steps_rounds + 1):
         if number == 1:
             result = Steps()  # the round before was for connections and caches
         todo = list(events(FLUSH))
+        with result.timed("text", FLUSH):
+            for _, _, value in todo:
+                app.encoder.payload(value)
+        with result.timed("text by orjson", FLUSH):
+            for _, _, value in todo:
+                with_orjson.payload(value)
         with result.timed("encode", FLUSH):
             for channel, name, value in todo:
                 prepare(app, PublishCall(channel, name, value))

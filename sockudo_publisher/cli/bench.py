@@ -13,10 +13,9 @@ from ..redaction import without_credentials
 from .exits import ExitCode
 from .extras import require_demo_extra
 from .output import Output, plain
+from .table import render_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..dev.bench.figures import Row
 
 __all__ = ["command"]
@@ -179,13 +178,5 @@ def _run(
     return verdict.ok
 
 
-def _table(headings: Row, rows: list[Row]) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for number, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if number else "left")
-    for row in rows:
-        table.add_row(*map(plain, row))
-    return table
+def _table(headings: Row, rows: list[Row]) -> str:
+    return render_table(headings, [[plain(cell) for cell in row] for row in rows], left=(0,)) + "\n"

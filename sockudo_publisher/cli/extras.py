@@ -6,10 +6,19 @@ from importlib.util import find_spec
 
 import click
 
-__all__ = ["require_demo_extra"]
+__all__ = ["is_rich_installed", "require_demo_extra"]
 
 #: The modules of the extra ``demo``.
 DEMO_EXTRA = ("starlette", "uvicorn", "websockets")
+
+
+def is_rich_installed() -> bool:
+    """Whether the extra ``cli`` is there. Loads it."""
+    try:
+        import rich.progress  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def require_demo_extra(command: str) -> None:

@@ -16,11 +16,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from ..errors import SockudoError
-from ..redaction import printable, printable_json
+from ..redaction import printable_json
+from ..terminal import Terminal, plain
 from .exits import ExitCode, exit_code
 
 __all__ = ["Output", "plain"]
@@ -29,7 +28,7 @@ Command = TypeVar("Command", bound=Callable[..., None])
 
 
 #: Replacements for a terminal that lacks these characters. Any other character is replaced by its escape.
-_IN_ASCII = {"±": "+/-", "…": "...", "\u2013": "-", "\u2014": "-", "→": "->", "≥": ">=", "≤": "<="}
+_IN_ASCII = {"±": "+/-", "…": "...", "\u2013": "-", "\u2014": "-", "→": "->", "≥": ">=", "≤": "<=", "─": "-", "✓": "+"}
 _REPLACE = "sockudo-publisher-replace"
 
 
@@ -52,8 +51,8 @@ class Output:
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors=_REPLACE)
-        self.console = Console(quiet=as_json, highlight=False, soft_wrap=True, emoji=False)
-        self.errors = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
+        self.console = Terminal(is_quiet=as_json)
+        self.errors = Terminal(is_stderr=True)
 
     def print_json(self, **values: Any) -> None:
         """Write one JSON object under ``--json``, else nothing."""
@@ -62,17 +61,16 @@ class Output:
             # click.echo flushes: the reader of a pipe gets the line now.
             click.echo(printable_json(json.dumps(values, ensure_ascii=not has_all, separators=(",", ":"))))
 
-    def print(self, *parts: Any) -> None:
-        """Write a line, a table or a panel; nothing under ``--json``."""
-        self.console.print(*parts)
+    def print(self, text: str = "") -> None:
+        """Write lines, with marks for colours; nothing under ``--json``."""
+        self.console.print(text)
 
     def print_error(self, kind: str, message: str, code: ExitCode, **more: Any) -> None:
         """Write an error: an object under ``--json``, else a line on stderr."""
         if self.as_json:
             self.print_json(ok=False, error={"type": kind, "message": message, **more}, exit_code=int(code))
         else:
-            self.errors.print("[bold red]Error[/]:", end=" ")
-            self.errors.print(printable(message), markup=False)
+            self.errors.print(f"[bold red]Error[/]: {plain(message)}")
 
     @classmethod
     def command(cls, run: Callable[..., None]) -> Callable[..., None]:
@@ -103,11 +101,3 @@ class Output:
                 sys.exit(code)
 
         return wrapped
-
-
-def plain(text: str) -> str:
-    """``text`` on one line, without control characters and markup: rich shows its brackets unchanged."""
-    text = printable(text)
-    body = text.rstrip("\\")
-    # Backslashes at the end are doubled: they would take away the bracket of the markup behind them.
-    return escape(body) + 2 * text[len(body) :]

@@ -18,6 +18,7 @@ import click
 
 from ..errors import BulkError, IdempotencyConflict, ValidationError
 from .exits import ExitCode, exit_code
+from .extras import is_rich_installed
 from .ndjson import MAX_LINE_BYTES, KeyField, LineError, LineKeys, ParsedLine, parse_line
 from .output import Output
 
@@ -244,16 +245,31 @@ def _open(file: str) -> AbstractContextManager[IO[bytes]]:
 
 
 def _progress(out: Output, size: int | None, lines: Lines) -> AbstractContextManager[Callable[[int], None] | None]:
-    """A progress bar on stderr, if it is a terminal."""
+    """Progress on stderr, if it is a terminal: a bar with rich, else a line."""
     if out.as_json or not out.errors.is_terminal:
         return nullcontext(None)
-    return _Bar(out, size, lines)
+    return _Bar(out, size, lines) if is_rich_installed() else _line(out, size, lines)
+
+
+@contextmanager
+def _line(out: Output, size: int | None, lines: Lines) -> Iterator[Callable[[int], None]]:
+    """A line: share of the bytes read, events stored, rate."""
+    started = time.monotonic()
+
+    def show(stored: int) -> None:
+        rate = stored / max(time.monotonic() - started, 0.001)
+        share = f"{lines.bytes_read / size:.0%}, " if size else ""
+        status.update(f"{share}{stored:,} stored, {rate:,.0f}/s")
+
+    with out.errors.status("0 stored") as status:
+        yield show
 
 
 class _Bar:
     """A progress bar: bytes read, events stored, rate, time left."""
 
     def __init__(self, out: Output, size: int | None, lines: Lines) -> None:
+        from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
         self._lines = lines
@@ -264,7 +280,7 @@ class _Bar:
             DownloadColumn(binary_units=True),
             TextColumn("{task.fields[stored]} stored, {task.fields[rate]}/s"),
             TimeRemainingColumn(),
-            console=out.errors,
+            console=Console(file=out.errors.file, highlight=False),
             transient=True,
         )
         self._task = self._progress.add_task("", total=size, stored="0", rate="0")

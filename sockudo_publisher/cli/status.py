@@ -9,10 +9,9 @@ import click
 
 from .exits import ExitCode
 from .output import Output, plain
+from .table import render_table
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from ..operations import AppStatus, LaneStatus, PauseStatus
 
 __all__ = ["command"]
@@ -36,10 +35,10 @@ def command(out: Output, app: str | None) -> None:
     settings = get_settings()
     from .. import operations
     from ..canaries.verdict import summary
-    from ..wiring.app import client_of
+    from ..wiring.app import check_app
 
     for name in settings.app_urls() if app is None else (app,):
-        client_of(settings, name)  # a URL or key that no worker could use
+        check_app(settings, name)  # a URL or key that no worker could use
     apps = [found for found in operations.status(settings) if app in (None, found.app)]
     if not apps:
         settings.url_of(DEFAULT_APP)  # raises, and names the variable to set
@@ -88,33 +87,27 @@ def command(out: Output, app: str | None) -> None:
         raise SystemExit(ExitCode.FAILED)
 
 
-def _table(status: AppStatus) -> Table:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(
-        title=f"{plain(status.app)}", title_justify="left", title_style="bold", pad_edge=False, box=SIMPLE_HEAD
-    )
-    table.add_column("lane", justify="right")
-    for heading in ("waiting", "held", "dead", "oldest"):
-        table.add_column(heading, justify="right")
-    table.add_column("state")
-    for lane in status.lanes:
-        table.add_row(
+def _table(status: AppStatus) -> str:
+    rows = [
+        [
             str(lane.lane), _count(lane.depth), _count(lane.held, "yellow"), _count(lane.dead, "red"),
             _age(lane.oldest_age_s), _state(lane),
-        )  # fmt: skip
-    table.add_section()
+        ]
+        for lane in status.lanes
+    ]  # fmt: skip
     ages = [lane.oldest_age_s for lane in status.lanes if lane.oldest_age_s is not None]
-    table.add_row(
-        "all",
-        _count(sum(lane.depth for lane in status.lanes)),
-        _count(sum(lane.held for lane in status.lanes), "yellow"),
-        _count(sum(lane.dead for lane in status.lanes), "red"),
-        _age(max(ages, default=None)),
-        "[red]paused[/]" if status.pause is not None else "",
+    rows.append(
+        [
+            "all",
+            _count(sum(lane.depth for lane in status.lanes)),
+            _count(sum(lane.held for lane in status.lanes), "yellow"),
+            _count(sum(lane.dead for lane in status.lanes), "red"),
+            _age(max(ages, default=None)),
+            "[red]paused[/]" if status.pause is not None else "",
+        ]
     )
-    return table
+    headings = ("lane", "waiting", "held", "dead", "oldest", "state")
+    return f"[bold]{plain(status.app)}[/]\n{render_table(headings, rows, left=(5,), total=True)}\n"
 
 
 #: What has happened, by the reason of a pause.

@@ -83,6 +83,37 @@ class Apps:
         return dict(value)
 
 
+class JsonLibrary:
+    """``json`` or ``orjson``, which must be installed."""
+
+    def parse(self, text: str, name: str) -> str:
+        return self.check(text, name)
+
+    def check(self, value: Any, name: str) -> str:
+        chosen: str = Choice(("json", "orjson")).check(value, name)
+        if chosen == "orjson" and not _is_installed("orjson"):
+            raise ConfigurationError(f"{name}: orjson is not installed (pip install 'sockudo-publisher[orjson]')")
+        return chosen
+
+
+class Function:
+    """A function, which has no text: only a program can give it."""
+
+    def parse(self, text: str, name: str) -> Any:  # noqa: ARG002 -- as the other kinds
+        raise ConfigurationError(f"{name}: a text, expected a callable: give it in Python, configure(json_encoder=...)")
+
+    def check(self, value: Any, name: str) -> Any:
+        if value is not None and not callable(value):
+            raise ConfigurationError(f"{name}: a {type(value).__name__}, expected a callable")
+        return value
+
+
+def _is_installed(module: str) -> bool:
+    from importlib.util import find_spec
+
+    return find_spec(module) is not None
+
+
 def _redis_url(url: str, name: str) -> str:
     RedisAddress.from_url(url, setting=name)
     return url
@@ -126,6 +157,8 @@ KINDS: Mapping[str, Value] = {
     "show_answers": SHOW_ANSWERS,
     "apps": Apps(),
     "namespace": Text(_namespace),
+    "json": JsonLibrary(),
+    "json_encoder": Function(),
 }
 
 #: The fields that hold a secret: no ``repr`` shows them, and each may be given as a file, by ``VARIABLE_FILE``.

@@ -71,6 +71,8 @@ class Settings:
     show_answers: bool = False
     apps: Mapping[str, str] = field(default_factory=dict, repr=False)
     namespace: str = ""
+    json: Literal["json", "orjson"] = "json"
+    json_encoder: Callable[[Any], str | bytes] | None = None
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self, given_as: Mapping[str, str]) -> None:
@@ -186,6 +188,8 @@ class Fields(TypedDict, total=False):
     show_answers: bool
     apps: Mapping[str, str]
     namespace: str
+    json: Literal["json", "orjson"]
+    json_encoder: Callable[[Any], str | bytes] | None
 
 
 class _Source:

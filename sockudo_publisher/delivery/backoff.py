@@ -1,12 +1,13 @@
-"""How long to wait: exponential with full jitter, capped (tenacity computes it)."""
+"""How long to wait: exponential with full jitter, capped. tenacity computes it, and is loaded by the first failure."""
 
 from __future__ import annotations
 
+import os
+import threading
+import time
+from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Final, cast
-
-from tenacity import RetryCallState
-from tenacity.wait import wait_random_exponential
+from typing import Any, Final
 
 __all__ = ["QUICK_S", "backoff_s", "hold_retry_s", "probe_timeout_s"]
 
@@ -28,13 +29,40 @@ QUICK_S: Final = 5.0
 #: Of this number of probes in a row, the last has the whole delivery timeout.
 PATIENT_EVERY: Final = 4
 
-_wait = wait_random_exponential(multiplier=FIRST_S, max=CAP_S)
+#: Maximum seconds that a fork waits for a thread that loads tenacity, and between two checks.
+LOAD_S: Final = 1.0
+CHECK_EVERY_S: Final = 0.002
+
+#: tenacity's function once it is loaded, and the threads that load it.
+_waits: list[Callable[[Any], float]] = []
+_loading: list[int] = []
+
+
+def _load() -> Callable[[Any], float]:
+    _loading.append(threading.get_ident())
+    try:
+        from tenacity.wait import wait_random_exponential
+
+        _waits.append(wait_random_exponential(multiplier=FIRST_S, max=CAP_S))
+    finally:
+        _loading.remove(threading.get_ident())
+    return _waits[0]
+
+
+def _wait_for_load() -> None:
+    """Before a fork: in the middle of an import it would leave the module locked in the child, for ever."""
+    own, until = threading.get_ident(), time.monotonic() + LOAD_S
+    while any(one != own for one in tuple(_loading)) and time.monotonic() < until:
+        time.sleep(CHECK_EVERY_S)
+
+
+os.register_at_fork(before=_wait_for_load, after_in_child=_loading.clear)
 
 
 def backoff_s(failures: int) -> float:
     """Seconds to wait after ``failures`` (1, 2, ...) in a row: between 0 and min(cap, 0.2 * 2^(n-1))."""
-    state = cast(RetryCallState, SimpleNamespace(attempt_number=max(1, min(failures, 32))))
-    return _wait(state)
+    wait = _waits[0] if _waits else _load()
+    return wait(SimpleNamespace(attempt_number=max(1, min(failures, 32))))
 
 
 def probe_timeout_s(pauses: int, delivery_timeout_s: float) -> float:

@@ -28,6 +28,7 @@ from ..journal.appended import OnRefusal
 from ..publishing.store import store
 from ..redaction import package_logger, printable
 from ..wiring.app import app_named
+from ..wiring.doorbell import load_client
 from .row import EventRow
 
 __all__ = [
@@ -46,6 +47,8 @@ __all__ = [
 ]
 
 logger = package_logger("sockudo_publisher.outbox")
+
+load_client()
 
 #: Rows of one batch: at most 2 MB of events of the default size in one flush, with about 10 ms of row locks.
 MAX_ROWS = 200

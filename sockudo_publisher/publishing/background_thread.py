@@ -5,15 +5,16 @@ It is started with the first work. A fork has none of its parent's threads: its 
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
+from ..redaction import package_logger
+
 __all__ = ["BackgroundThread"]
 
-logger = logging.getLogger("sockudo_publisher.background_thread")
+logger = package_logger("sockudo_publisher.background_thread")
 
 Work = TypeVar("Work")
 

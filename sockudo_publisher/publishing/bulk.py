@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterable
 from ..client.wire.event import EventLike
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
 from ..wiring.app import App
+from ..wiring.doorbell import load_client
 from .bulk_run import Storing, begin_bulk
 from .receipts import BulkReceipt
 from .store import store
 
 __all__ = ["publish_many"]
+
+load_client()
 
 
 def publish_many(

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import atexit
 import copy
-import logging
 import os
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from ..config.settings import on_configure
 from ..errors import BacklogFull, JournalUnavailable
 from ..journal.appended import OnRefusal
+from ..redaction import package_logger
 from ..wiring.app import App
 from .background_thread import BackgroundThread
 from .flush_plan import (
@@ -39,7 +39,7 @@ from .waiting_call import CallState, Outcome, WaitingCall
 
 __all__ = ["enter"]
 
-logger = logging.getLogger("sockudo_publisher.group_commit")
+logger = package_logger("sockudo_publisher.group_commit")
 
 #: Seconds that the end of the process, or `configure()`, waits beyond the time that one append may take.
 MARGIN_S = 0.5

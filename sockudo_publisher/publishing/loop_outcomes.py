@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Iterable, Sequence
 
+from ..redaction import package_logger
 from .waiting_call import Outcome, WaitingCall
 
 __all__ = ["hand_over"]
 
-logger = logging.getLogger("sockudo_publisher.group_commit")
+logger = package_logger("sockudo_publisher.group_commit")
 
 #: Outcomes that are set in one step of a loop: the callers that they wake run in the next step, before more are woken.
 SLICE = 32

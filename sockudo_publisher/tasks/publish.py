@@ -16,7 +16,6 @@ from celery import Celery
 from celery._state import _task_stack, get_current_worker_task
 from celery.local import Proxy
 
-from ..client.wire.limits import check_channels, check_id, check_tags
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
 from ..publishing.call import PublishCall, bind
@@ -424,26 +423,9 @@ def _load_async_store() -> tuple[Callable[[str], AbstractEventLoop], Callable[..
 
 
 def _send_now(call: PublishCall, message_id: str | None) -> Receipt:
-    """POST one event from this process. It is not ordered with queued events, and needs no Redis."""
     with inside_client:  # forks wait for the import
-        from ..publishing.receipts import Receipt
-    if call.key is not None:
-        message_id = check_id(call.key, field="key")
-    if call.tags is not None:
-        check_tags(call.tags)
-    message_id = message_id or uuid.uuid4().hex
-    answer = app_named(call.app).client.trigger(
-        check_channels(call.channel, field="channel"),
-        call.event,
-        call.data,
-        socket_id=call.socket_id,
-        message_id=message_id,
-        tags=call.tags,
-        extras=call.extras,
-    )
-    receipts = answer.get("channels", {})
-    ids = {name: str(info.get("acknowledgement_id", "")) for name, info in receipts.items()}
-    return Receipt(message_id, ids)
+        from ..publishing.direct import send_now
+    return send_now(call, message_id)
 
 
 publish: Publish = add_own_task(Publish())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from celery import Celery
 from celery.canvas import Signature
 
+from ..client.wire.json_text import strict_json
+from ..wiring.app import app_named
 from ..wiring.private_celery import celery_app
 from .other_apps import check_registered, find_signature_app, task_of_app
 
@@ -52,23 +55,49 @@ class QuietSignature(Signature):  # type: ignore[misc]
     def freeze(self, *args: Any, **kwargs: Any) -> Any:
         """Celery's: a chain, group or chord freezes each of its tasks before it sends the first.
 
-        Raises :class:`ConfigurationError` if the app has not registered ``publish``.
+        Raises :class:`ConfigurationError` if the app has not registered ``publish``, and :class:`ValidationError` for
+        data that cannot be encoded.
         """
-        check_registered(self.app)
+        self._prepare_for_message()
         return super().freeze(*args, **kwargs)
 
     _freeze = freeze
 
     def items(self) -> Any:
         """Celery's. A serializer calls it for a link of another task, which is not frozen."""
-        check_registered(self.app)
+        self._prepare_for_message()
         return super().items()
 
     def __reduce__(self) -> Any:
         # Called by pickle, as `items` is by the other serializers.
-        check_registered(self.app)
+        self._prepare_for_message()
         return super().__reduce__()
+
+    def _prepare_for_message(self) -> None:
+        """Check the app, and encode data that Celery's serializers would refuse or write in a form of their own."""
+        check_registered(self.app)
+        args: tuple[Any, ...] = tuple(self["args"] or ())
+        kwargs: dict[str, Any] = self["kwargs"] or {}
+        if "data" in kwargs:
+            if not _is_json(kwargs["data"]):
+                self["kwargs"] = {**kwargs, "data": _encode(kwargs["data"], kwargs)}
+            return
+        has_data = len(args) == 3 or (len(args) == 1 and "channel" in kwargs and "event" in kwargs)
+        if has_data and not _is_json(args[-1]):
+            self["args"] = (*args[:-1], _encode(args[-1], kwargs))
 
     def reprcall(self, *_args: Any, **_kwargs: Any) -> str:
         """The task's name, without arguments."""
         return f"{self['task']}{HIDDEN}"
+
+
+def _is_json(data: Any) -> bool:
+    try:
+        strict_json(data)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return False
+    return True
+
+
+def _encode(data: Any, kwargs: Mapping[str, Any]) -> str:
+    return app_named(kwargs.get("app")).encoder.payload(data)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..client.http.credentials import Credentials
 from ..client.wire.encoding import Encoder
 from ..client.wire.encryption import decode_master_key
+from ..client.wire.json_text import JsonText, load_orjson, text_of
 from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from ..journal.producer import Producer
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from ..journal.app.workers import Target
     from ..journal.holder import Journal
 
-__all__ = ["App", "app_named", "check_apps", "client_of", "setting_of", "target_of"]
+__all__ = ["App", "app_named", "check_app", "check_apps", "client_of", "setting_of", "target_of"]
 
 
 class App:
@@ -38,7 +39,9 @@ class App:
         Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
         with inside_client:  # a master key loads the encryption
             self.encoder = Encoder(
-                max_event_bytes=settings.max_event_bytes, encryption_master_key_base64=_master_key(settings)
+                max_event_bytes=settings.max_event_bytes,
+                encryption_master_key_base64=_master_key(settings),
+                json_encoder=_json_text(settings),
             )
         self.producer = Producer(
             settings.redis_url,
@@ -109,7 +112,24 @@ def client_of(settings: Settings, name: str) -> Sockudo:
         encryption_master_key_base64=key,
         max_event_bytes=settings.max_event_bytes,
         show_answers=settings.show_answers,
+        json_encoder=_json_text(settings),
     )
+
+
+def check_app(settings: Settings, name: str) -> None:
+    """Raise :class:`ConfigurationError` if no worker could address the app: as :func:`client_of`, which loads the
+    HTTP client for that.
+    """
+    Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
+    _master_key(settings)
+
+
+def _json_text(settings: Settings) -> JsonText:
+    """How payloads are encoded: by the encoder of ``configure(json_encoder=...)``, else by ``SOCKUDO_JSON``."""
+    if settings.json_encoder is None and settings.json == "orjson":
+        with inside_client:
+            return load_orjson()
+    return text_of(settings.json_encoder)
 
 
 def _master_key(settings: Settings) -> str | None:

@@ -3,6 +3,9 @@
 A lost doorbell costs time, never an event: the sweep of any worker finds a lane with entries that is not drained. So
 ringing never raises and never takes long: one attempt, on its own connection with short timeouts. After a failure it
 sends none for a while; the sweep rings.
+
+Celery and the broker's client are loaded by :func:`load_client`, which modules of long-lived processes call when they
+are imported. A command calls :meth:`Doorbell.avoid_celery`.
 """
 
 from __future__ import annotations
@@ -14,14 +17,13 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from ..config.settings import on_configure
+from ..config.settings import get_settings, on_configure
+from ..errors import SockudoError
 from ..redaction import package_logger
-from .broker import bounded_connection, describe_failure
-from .drain_task import DRAIN_TASK
 from .fork_gate import inside_client
-from .private_celery import celery_app, queue_name
+from .redis_ring import DRAIN_TASK, RedisRing, is_broker_the_journal
 
-__all__ = ["Doorbell", "doorbell"]
+__all__ = ["Doorbell", "doorbell", "load_client"]
 
 logger = package_logger("sockudo_publisher.doorbell")
 
@@ -31,6 +33,11 @@ SEND_S = 0.25
 
 #: Seconds after a failure in which no doorbell is sent.
 SKIP_S = 5.0
+
+
+def load_client() -> None:
+    """Load what rings need: a fork in the middle of an import leaves the module locked in the child, for ever."""
+    from . import broker, private_celery  # noqa: F401
 
 
 class Doorbell:
@@ -45,6 +52,13 @@ class Doorbell:
         self._producer: Any = None
         self._skip_until = 0.0
         self._is_outdated = False
+        self._redis_ring: RedisRing | None = None
+
+    def avoid_celery(self) -> None:
+        """From now on ring through the journal's Redis, without Celery, if it is the broker: for a command."""
+        settings = get_settings()
+        if is_broker_the_journal(settings):
+            self._redis_ring = RedisRing(settings, timeout_s=SEND_S)
 
     def ring(self, app: str, lanes: Iterable[int], *, after_s: float = 0.0, channel: str | None = None) -> bool:
         """Ring lanes (or one held channel of a lane); ``False``: not rung; the sweep finds them."""
@@ -57,14 +71,17 @@ class Doorbell:
         self._ringer = me
         try:
             with inside_client:
-                producer = self._open()
-                for lane in lanes:
-                    _send(producer, (app, lane, channel), after_s)
+                if self._redis_ring is not None and not after_s and channel is None:
+                    self._redis_ring.ring(app, lanes)
+                else:
+                    producer = self._open()
+                    for lane in lanes:
+                        _send(producer, (app, lane, channel), after_s)
         except Exception as error:  # noqa: BLE001 -- whatever a broker's client raises, the event is stored
             self.failures += 1
             self._skip_until = time.monotonic() + SKIP_S
             self._close()
-            logger.warning("doorbell not sent, the sweep rings app=%s error=%s", app, describe_failure(error))
+            logger.warning("doorbell not sent, the sweep rings app=%s error=%s", app, _describe(error))
             return False
         finally:
             self._ringer = 0
@@ -80,6 +97,7 @@ class Doorbell:
         """Connect again before the next ring, to the broker of the current settings."""
         self._is_outdated = True
         self._skip_until = 0.0
+        self._redis_ring = None
 
     def _open(self) -> Any:
         if self._pid != os.getpid():
@@ -90,6 +108,9 @@ class Doorbell:
             self._is_outdated = False  # before the settings are looked at, which may change again meanwhile
             self._close()
         if self._producer is None:
+            from .broker import bounded_connection
+            from .private_celery import celery_app
+
             self._connection = bounded_connection(celery_app, connect_s=CONNECT_S, send_s=SEND_S)
             self._producer = celery_app.amqp.Producer(self._connection, auto_declare=False)
         return self._producer
@@ -103,12 +124,22 @@ class Doorbell:
                 logger.debug("broker connection not closed error=%s", type(error).__name__)
 
 
+def _describe(error: Exception) -> str:
+    if isinstance(error, SockudoError):  # their texts contain no secret
+        return str(error)
+    from .broker import describe_failure
+
+    return describe_failure(error)
+
+
 def _send(producer: Any, args: tuple[str, int, str | None], after_s: float) -> None:
     """Make and send a drain's message without Celery's `send_task`.
 
     That would make it a child of the calling task, whose result then never ends, give it that task's ids and
     priority, and call the application's signal handlers, which put their headers into it.
     """
+    from .private_celery import celery_app, queue_name
+
     amqp, queue = celery_app.amqp, queue_name()
     message = amqp.as_task_v2(uuid.uuid4().hex, DRAIN_TASK, args, countdown=after_s or None, ignore_result=True)
     producer.publish(

@@ -12,11 +12,10 @@ from typing import Any, Final
 from celery import Celery, Task
 from celery.signals import worker_init
 
+from .redis_ring import DRAIN_TASK
 from .stop import stop_with_worker
 
 __all__ = ["DRAIN_OPTIONS", "DRAIN_TASK", "add_drain_task"]
-
-DRAIN_TASK: Final = "sockudo_publisher.drain"
 
 #: Acknowledged early: a lost doorbell is rung again by the sweep.
 DRAIN_OPTIONS: Final = {"name": DRAIN_TASK, "shared": False, "ignore_result": True, "acks_late": False}

@@ -21,6 +21,7 @@ import requests
 from ...errors import CallError, ConfigurationError, ValidationError
 from ..wire.encoding import Encoder
 from ..wire.encryption import encode_master_key
+from ..wire.json_text import JsonText
 from ..wire.limits import MAX_EVENT_BYTES
 from ..wire.paths import normal_path
 from .answer import Field, Request, json_object
@@ -57,7 +58,7 @@ class Calls:
         verify: FilePath | bool = True,
         cert: FilePath | tuple[FilePath, FilePath] | None = None,
         max_event_bytes: int = MAX_EVENT_BYTES,
-        json_encoder: type[json.JSONEncoder] | None = None,
+        json_encoder: JsonText | type[json.JSONEncoder] | None = None,
         json_decoder: type[json.JSONDecoder] | None = None,
         retries: RetriesLike = DEFAULT_RETRIES,
         show_answers: bool = False,
@@ -74,7 +75,8 @@ class Calls:
             ("json_encoder", json_encoder, json.JSONEncoder),
             ("json_decoder", json_decoder, json.JSONDecoder),
         ):
-            if kind is not None and not (isinstance(kind, type) and issubclass(kind, base)):
+            is_ours = isinstance(kind, JsonText)  # of the settings (wiring/app.py)
+            if kind is not None and not is_ours and not (isinstance(kind, type) and issubclass(kind, base)):
                 raise ConfigurationError(f"{name}: expected a subclass of json.{base.__name__}")
         _check_size("max_event_bytes", max_event_bytes)
         self._credentials = credentials

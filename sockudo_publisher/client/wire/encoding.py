@@ -1,17 +1,15 @@
 """From an event to the exact bytes of a publish body: validated, JSON-encoded, encrypted, once.
 
 The bytes made here are what the journal stores and what every resend carries, because the server
-compares payloads as text (docs/server.md, 3.5). No I/O. Imports limits, extras, stock_server and encryption.
+compares payloads as text (docs/server.md, 3.5). No I/O. Imports limits, extras, json_text, stock_server, encryption.
 This is the hot path of every publish: names are checked once and remembered, and the envelope is
 put together by hand around the C string encoder.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache, partial
-from json import encoder as json_encoder_module
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
@@ -20,6 +18,8 @@ from ...redaction import decode_or_none, encode_or_none
 from .encryption import NO_MASTER_KEY, decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
 from .extras import MAX_LEVELS_IN_BATCH, MAX_LEVELS_IN_EVENT, check_json_bounds, check_known_extras
 from .json_fault import path_to_fault, path_to_surrogate
+from .json_text import JsonEncoder, JsonText, strict_json, text_of
+from .json_values import JsonRefusal
 from .limits import (
     CACHED_NAMES,
     MAX_EVENT_BYTES,
@@ -51,29 +51,30 @@ class Encoder:
 
     ``max_event_bytes``: bytes of ``data`` as sent. ``encryption_master_key_base64``: 32 bytes in
     base64, needed for ``private-encrypted-`` channels. ``json_encoder``: a ``json.JSONEncoder``
-    subclass, as in ``pusher``. Raises ``ConfigurationError``.
+    subclass, as in ``pusher``, a function from a value to its JSON text, or a :class:`JsonText`.
+    Raises ``ConfigurationError``.
     """
 
-    __slots__ = ("_dumps", "_master_key", "max_event_bytes")
+    __slots__ = ("_dumps", "_expand", "_master_key", "max_event_bytes")
 
     def __init__(
         self,
         *,
         max_event_bytes: int = MAX_EVENT_BYTES,
         encryption_master_key_base64: str | bytes | None = None,
-        json_encoder: type[json.JSONEncoder] | None = None,
+        json_encoder: JsonText | JsonEncoder | None = None,
     ) -> None:
         self.max_event_bytes = max_event_bytes
         self._master_key = (
             None if encryption_master_key_base64 is None else decode_master_key(encryption_master_key_base64)
         )
-        self._dumps = _compact_json if json_encoder is None else _dumps_with(json_encoder)
+        self._dumps, self._expand = text_of(json_encoder)
 
     def payload(self, data: object) -> str:
-        """The text of ``data``: ``str`` and ``bytes`` (UTF-8) as they are, all else compact JSON.
+        """The text of ``data``: ``str`` and ``bytes`` (UTF-8) as they are, all else compact JSON (docs/publishing.md).
 
         Raises ``ValidationError`` for what is no UTF-8 text and no JSON: NaN, a lone surrogate,
-        bytes of another encoding, objects JSON does not know, circular or too deep nesting.
+        bytes of another encoding, objects of unknown types, circular or too deep nesting.
         """
         if isinstance(data, str):
             text = data if type(data) is str else str.__str__(data)
@@ -83,9 +84,9 @@ class Encoder:
                 raise ValidationError(f"data: {len(data)} bytes that are not UTF-8")
             return decoded
         else:
-            text = _json("data", data, self._dumps)
+            text = _json("data", data, self._dumps, self._expand)
         if not text.isascii() and encode_or_none(text) is None:
-            where = path_to_surrogate("data", data)
+            where = path_to_surrogate("data", data, self._expand)
             raise ValidationError(f"{where}: not UTF-8 (a lone surrogate)")
         return text
 
@@ -247,7 +248,7 @@ def _object(field: str, value: Mapping[str, Any], max_levels: int | None = None)
     plain = dict(value)
     if not all(isinstance(name, str) for name in plain):
         raise ValidationError(f"{field}: expected text as names")
-    text = _json(field, plain, _compact_json, max_levels)
+    text = _json(field, plain, strict_json, max_levels=max_levels)
     size = _utf8_length(field, text)
     if size > MAX_OBJECT_BYTES:
         raise ValidationError(f"{field}: {size} bytes, limit {MAX_OBJECT_BYTES}")
@@ -263,41 +264,30 @@ def _utf8_length(field: str, text: str) -> int:
     return len(encoded)
 
 
-def _compact_encoder() -> Callable[[Any], str]:
-    """The standard library's C encoder, made once: ``JSONEncoder.encode`` makes one a call, a fifth of a bulk event.
-
-    Without bookkeeping against circles it is faster, and a circle ends as RecursionError all the same.
-    """
-    encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":"))
-    make = getattr(json_encoder_module, "c_make_encoder", None)
-    if make is None:  # an interpreter without the C accelerator
-        return encoder.encode
-    chunks = make(None, encoder.default, encode_basestring, None, ":", ",", False, False, False)
-    return lambda value: "".join(chunks(value, 0))
-
-
-_compact_json: Callable[[Any], str] = _compact_encoder()
-
-
-def _dumps_with(json_encoder: type[json.JSONEncoder]) -> Callable[[Any], str]:
-    return partial(json.dumps, cls=json_encoder, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-
-def _json(field: str, value: object, dumps: Callable[[Any], str], max_levels: int | None = None) -> str:
+def _json(
+    field: str,
+    value: object,
+    dumps: Callable[[Any], str],
+    expand: Callable[[Any], Any] | None = None,
+    *,
+    max_levels: int | None = None,
+) -> str:
     try:
         return dumps(value)
     except RecursionError:
         reason = TOO_DEEP + (f", limit {max_levels} levels" if max_levels else "")
-    except (TypeError, ValueError, OverflowError) as error:
+    except Exception as error:  # noqa: BLE001  # whatever an encoder or a model of the caller's raises
         reason = _reason(error)
     # Raised out here, so that the original with its payload is not carried along.
-    where = field if reason.startswith(TOO_DEEP) else path_to_fault(field, value, dumps)
+    where = field if reason.startswith(TOO_DEEP) else path_to_fault(field, value, dumps, expand)
     raise ValidationError(f"{where}: not JSON, {reason}")
 
 
 def _reason(error: Exception) -> str:
     """The standard library's reason, unless its text contains a value of the payload."""
     text = str(error)
+    if isinstance(error, JsonRefusal):
+        return text
     if isinstance(error, TypeError) and text.startswith(("Object of type ", "keys must be ")):
         return text
     if text.startswith("Out of range float"):

@@ -19,7 +19,8 @@ __all__ = ["Event", "EventLike", "as_event"]
 class Event:
     """One event for one channel.
 
-    ``data``: ``str`` and ``bytes`` (UTF-8) are sent as they are, anything else as compact JSON.
+    ``data``: ``str`` and ``bytes`` (UTF-8) are sent as they are, anything else as compact JSON, also dataclasses,
+    models, dates, decimals and enums (docs/publishing.md).
     ``socket_id``: the subscriber (``"123.456"``) that shall not receive it.
     ``info``: what the answer shall tell about the channel (``"user_count,subscription_count"`` or a sequence).
     ``tags``: text to text, for tag filters. ``extras``: a JSON object, keys in the server's camelCase, of at most

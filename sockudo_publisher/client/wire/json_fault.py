@@ -15,9 +15,19 @@ MAX_STEPS = 50
 #: Characters of a field's name that are shown.
 MAX_NAME_CHARACTERS = 50
 
+#: What JSON has itself; `bool` is an `int`.
+_OF_JSON = (dict, list, tuple, str, int, float, type(None))
 
-def path_to_fault(field: str, value: object, encode: Callable[[object], object]) -> str:
-    """The path from ``field`` to the first part of ``value`` that ``encode`` refuses."""
+
+#: The JSON form of a value that JSON does not have. Raises for a value without one.
+Expand = Callable[[object], object]
+
+
+def path_to_fault(field: str, value: object, encode: Callable[[object], object], expand: Expand | None = None) -> str:
+    """The path from ``field`` to the first part of ``value`` that ``encode`` refuses.
+
+    ``expand``: the path goes on into the JSON form of a value, as of a dataclass.
+    """
 
     def is_fault(part: object) -> bool:
         if isinstance(part, dict):
@@ -30,10 +40,10 @@ def path_to_fault(field: str, value: object, encode: Callable[[object], object])
             return True
         return False
 
-    return _first(field, value, is_fault, [])[0]
+    return _first(field, value, is_fault, [], expand)[0]
 
 
-def path_to_surrogate(field: str, value: object) -> str:
+def path_to_surrogate(field: str, value: object, expand: Expand | None = None) -> str:
     """The path from ``field`` to the first text in ``value``, a name or a value, that is not UTF-8."""
 
     def is_fault(part: object) -> bool:
@@ -41,12 +51,25 @@ def path_to_surrogate(field: str, value: object) -> str:
             return any(_is_broken(name) for name in part)
         return _is_broken(part)
 
-    return _first(field, value, is_fault, [])[0]
+    return _first(field, value, is_fault, [], expand)[0]
 
 
-def _first(path: str, value: object, is_fault: Callable[[object], bool], around: list[object]) -> tuple[str, bool]:
+def _first(
+    path: str, value: object, is_fault: Callable[[object], bool], around: list[object], expand: Expand | None
+) -> tuple[str, bool]:
     """The path to the first fault, and whether there is one; ``around``: the objects that ``value`` is in."""
-    if any(value is outer for outer in around) or len(around) >= MAX_STEPS or is_fault(value):
+    if any(value is outer for outer in around) or len(around) >= MAX_STEPS:
+        return path, True
+    if expand is not None and not isinstance(value, _OF_JSON):
+        try:
+            form = expand(value)
+        except Exception:  # noqa: BLE001  # whatever a model of the caller's raises
+            return path, True
+        around.append(value)
+        found = _first(path, form, is_fault, around, expand)
+        around.pop()
+        return found
+    if is_fault(value):
         return path, True
     if isinstance(value, dict):
         parts = ((_step(name), part) for name, part in value.items())
@@ -56,7 +79,7 @@ def _first(path: str, value: object, is_fault: Callable[[object], bool], around:
         return path, False
     around.append(value)
     for step, part in parts:
-        found = _first(path + step, part, is_fault, around)
+        found = _first(path + step, part, is_fault, around, expand)
         if found[1]:
             return found
     around.pop()

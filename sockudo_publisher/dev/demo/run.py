@@ -15,12 +15,7 @@ from datetime import datetime
 from datetime import time as time_of_day
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-from rich.panel import Panel
-from rich.table import Table
-
-from ...redaction import printable
+from ...terminal import Terminal, plain
 from ..subscriber import Subscriber, ws_url
 from ..tally import Tally
 from .board import Board
@@ -43,7 +38,7 @@ LOOK_S = 0.05
 
 
 def live(
-    console: Console, emit: Callable[..., None], *, real: bool, port: int, speed: float, start_at: time_of_day
+    console: Terminal, emit: Callable[..., None], *, real: bool, port: int, speed: float, start_at: time_of_day
 ) -> None:
     """Replay the day on a page until Ctrl-C. Calls ``emit`` when it is ready, and at the end."""
     day = departures()
@@ -59,7 +54,7 @@ def live(
             speed=speed,
             start_at=datetime.combine(DAY, start_at),
             stop=threading.Event(),
-            warn=lambda text: console.print(f"[yellow]{escape(printable(text))}[/]"),
+            warn=lambda text: console.print(f"[yellow]{plain(text)}[/]"),
         )
         stack.callback(lambda: emit(ok=True, event="ended", published=board.published))
         _say_where(console, page, stage)
@@ -68,7 +63,7 @@ def live(
             replay.run()
 
 
-def once(console: Console, *, real: bool, year_sdist: str | None) -> dict[str, Any]:
+def once(console: Terminal, *, real: bool, year_sdist: str | None) -> dict[str, Any]:
     """Publish and receive all events, and compare. Returns the tally; ``ok``: each event arrived once, in order."""
     day = departures()
     tally = Tally()
@@ -148,15 +143,10 @@ def _progress(replay: DayReplay, board: Board) -> str:
     return f"[bold yellow]{replay.clock:%H:%M}[/] on the board, {board.published:,} events published; Ctrl-C ends it"
 
 
-def _say_where(console: Console, page: PageServer, stage: Stage) -> None:
-    console.print(
-        Panel.fit(
-            f"[bold]Look here:[/] [link={page.url}][bold yellow]{page.url}[/][/link]\n\n"
-            f"[dim]publish.delay → Redis → worker → {escape(stage.server_name)} → WebSocket → this page[/]",
-            border_style="yellow",
-            padding=(1, 3),
-        )
-    )
+def _say_where(console: Terminal, page: PageServer, stage: Stage) -> None:
+    console.print(f"\n[bold]Look here:[/] [bold yellow]{page.url}[/]\n")
+    path = f"publish.delay → Redis → worker → {plain(stage.server_name)} → WebSocket → this page"
+    console.print(f"[dim]{path}[/]\n")
 
 
 def _note_seen(subscriber: Subscriber, tally: Tally) -> None:
@@ -182,24 +172,22 @@ def _wait_for_extra(subscriber: Subscriber, tally: Tally) -> None:
     _note_seen(subscriber, tally)
 
 
-def _say_tally(console: Console, result: dict[str, Any], error: Exception | None) -> None:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(justify="right", style="bold")
-    table.add_column()
-    table.add_row(f"{result['published']:,}", f"published on {result['channels']} channels")
-    table.add_row(f"{result['seen']:,}", "seen by the subscriber")
+def _say_tally(console: Terminal, result: dict[str, Any], error: Exception | None) -> None:
+    lines = [
+        ("bold", f"{result['published']:,}", f"published on {result['channels']} channels"),
+        ("bold", f"{result['seen']:,}", "seen by the subscriber"),
+    ]
     for name, text in (("lost", "lost"), ("duplicates", "seen twice"), ("out_of_order", "out of order")):
-        colour = "red" if result[name] else "green"
-        table.add_row(f"[{colour}]{result[name]:,}[/]", text)
+        lines.append(("bold red" if result[name] else "bold green", f"{result[name]:,}", text))
     if result["altered"]:
-        table.add_row("[red]![/]", "not all arrived as they were published")
-    table.add_row(
-        f"{result['events_per_s']:,}",
-        f"events a second, from the first call to the last arrival ({result['seconds']:.1f} s)",
-    )
-    console.print(table)
+        lines.append(("bold red", "!", "not all arrived as they were published"))
+    rate = f"events a second, from the first call to the last arrival ({result['seconds']:.1f} s)"
+    lines.append(("bold", f"{result['events_per_s']:,}", rate))
+    width = max(len(number) for _, number, _ in lines)
+    for style, number, text in lines:
+        console.print(f"[{style}]{number:>{width}}[/] {text}")
     if error is not None:
-        console.print(f"[red]The subscriber lost its connection: {escape(printable(str(error)))}[/]")
+        console.print(f"[red]The subscriber lost its connection: {plain(str(error))}[/]")
     if result["ok"]:
         console.print("[bold green]Every event once, in order.[/]")
     else:

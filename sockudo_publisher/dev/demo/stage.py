@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
-
 from ...config.settings import Settings, configure
+from ...terminal import Terminal, plain
 from ..embedded import ChildProcess, DevServerProcess, RedisServer, SockudoApp, SockudoServer, WorkerProcess
 from ..embedded.sockudo import sockudo_version
 
@@ -56,7 +54,7 @@ class Stage:
         }
 
 
-def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
+def start(stack: ExitStack, console: Terminal, *, real: bool) -> Stage:
     """Start everything and leave its end to ``stack``.
 
     Raises :class:`~sockudo_publisher.dev.embedded.PartMissing` or ``PartFailed``.
@@ -101,6 +99,6 @@ def start(stack: ExitStack, console: Console, *, real: bool) -> Stage:
     )
 
 
-def _ready(console: Console, part: ChildProcess, name: str, port: int | None) -> None:
+def _ready(console: Terminal, part: ChildProcess, name: str, port: int | None) -> None:
     where = f"{HOST}:{port}" if port else ""
-    console.print(f"[green]✓[/] {escape(name):<22} {where:<16} [dim]process {part.pid}[/]")
+    console.print(f"[green]✓[/] {plain(name):<22} {where:<16} [dim]process {part.pid}[/]")

@@ -305,3 +305,25 @@ def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_p
     stack.worker()
     seen.wait_for_count(40_000, 40)
     assert [int(data) for data in seen.data()] == list(range(40_000))
+
+
+def test_typed_data_goes_through_a_canvas(theirs: Theirs) -> None:
+    """A date in a later step, in a group and in a link: encoded before a message is made."""
+    seen = theirs.stack.subscribe(theirs.stack.channel())
+    theirs.call("""
+import dataclasses, datetime
+@dataclasses.dataclass
+class Order:
+    at: datetime.date
+order = Order(datetime.date(2026, 1, 2))
+chain(give.s("x"), publish.si(C, "step", order)).apply_async().get(timeout=20)
+group(publish.s(C, "group", order), publish.s(C, "group", {"at": order.at})).apply_async().get(timeout=20)
+give.apply_async(("x",), link=publish.si(C, "link", [order])).get(timeout=20)
+""")
+    seen.wait_for_count(4, 30)
+    assert sorted((event.event, event.data) for event in seen.events()) == [
+        ("group", '{"at":"2026-01-02"}'),
+        ("group", '{"at":"2026-01-02"}'),
+        ("link", '[{"at":"2026-01-02"}]'),
+        ("step", '{"at":"2026-01-02"}'),
+    ]

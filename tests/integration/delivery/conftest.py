@@ -21,7 +21,7 @@ def world(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[DrainWorl
     worker in that sleep would let it go on.
     """
     without_jitter = wait_exponential(multiplier=backoff.FIRST_S, max=backoff.CAP_S)
-    monkeypatch.setattr(backoff, "_wait", without_jitter)
+    monkeypatch.setattr(backoff, "_waits", [without_jitter])
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
     with redis.Redis.from_url(redis_url) as client:
         world = DrainWorld(redis_url, client)

@@ -19,7 +19,6 @@ from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.wiring.app import App as PublisherApp
 from sockudo_publisher.workerapp import run_drain
 from tests.integration.delivery.world import DrainWorld
-from tests.support.cases import in_depth
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -91,7 +90,7 @@ def small(
     configure()
 
 
-@pytest.mark.parametrize("name", in_depth(PATTERNS.keys(), quick=["every second"]))
+@pytest.mark.parametrize("name", PATTERNS)
 def test_real_server_refuses_many_events(
     small: Stack, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

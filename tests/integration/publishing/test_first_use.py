@@ -120,3 +120,9 @@ def test_unused_worker_room_assembles_no_worker() -> None:
     loaded = loaded_by("import sockudo_publisher.workerapp.run_drain", SOCKUDO_URL="http://k:s@127.0.0.1:9/apps/a")
     assert of(loaded, *own_rooms("workerapp.assembly", "workerapp.steps")) == set()
     assert of(loaded, "celery.worker") == set()
+
+
+@pytest.mark.parametrize("module", ["publishing.bulk", "outbox.relay", "tasks.publish"])
+def test_long_lived_publishers_load_the_broker_at_import(module: str) -> None:
+    """Not in the middle of their first ring, where a fork would find half a module."""
+    assert "sockudo_publisher.wiring.broker" in loaded_by(f"import sockudo_publisher.{module}")

@@ -7,7 +7,7 @@ import pytest
 from benchmarks.client import Called
 from benchmarks.coroutines import Coroutines
 from benchmarks.drained import POOLS, Drained
-from benchmarks.imports import Imported
+from benchmarks.imports import COMMANDS, Imported
 from benchmarks.ratios import spread
 from benchmarks.report import Results, at_least, at_most, rows
 
@@ -60,12 +60,16 @@ def test_the_client_has_to_be_faster_than_both_peers():
 
 
 def test_imports_are_compared_with_what_they_need():
-    """Two differences and one ratio, each by pair."""
+    """Differences and one ratio, each by pair; each command beside `import redis`."""
     cpu_ms = {"nothing": [10.0], "package": [50.0], "requests": [90.0], "client": [140.0]}
-    cpu_ms |= {"libraries": [200.0], "first delay": [240.0]}
+    cpu_ms |= {"libraries": [200.0], "first delay": [240.0], "redis": [100.0]}
+    cpu_ms |= {name: [180.0] for name in COMMANDS} | {"status": [251.0]}
     found = rows(Results(imports=Imported(cpu_ms)))
-    assert [row.measured.split(" ")[0] for row in found] == ["40", "50", "1.20x"]
-    assert [row.median_meets for row in found] == [False, True, True]
+    assert [row.measured.split(" ")[0] for row in found] == [
+        *("40", "50", "1.20x"),
+        *("151" if name == "status" else "80" for name in COMMANDS),
+    ]
+    assert [row.median_meets for row in found] == [False, True, True, *(name != "status" for name in COMMANDS)]
 
 
 def test_coroutines_have_a_row_for_each_target():

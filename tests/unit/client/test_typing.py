@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -192,24 +191,21 @@ MISTAKES = {
 HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish\n\n"
 
 
-@pytest.fixture(scope="module")
-def mypy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """`mypy(program)`: what it prints. The stubs of the libraries are read once."""
+def mypy(program: str, directory: Path) -> str:
+    """What it prints."""
     need_module("mypy")
-    directory = tmp_path_factory.mktemp("mypy")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", "cache", "program.py"]
-
-    def check(program: str) -> str:
-        (directory / "program.py").write_text(program)
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, timeout=200).stdout
-
-    return check
+    file = directory / "program.py"
+    file.write_text(program)
+    return subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", directory / "cache", file],
+        capture_output=True, text=True, check=False, cwd=directory, timeout=200,
+    ).stdout  # fmt: skip
 
 
-def test_programs_are_well_typed(mypy: Callable[[str], str]) -> None:
+def test_programs_are_well_typed(tmp_path: Path) -> None:
     """Headers of every framework, ``with``, batches of every shape."""
-    assert mypy(PROGRAM).startswith("Success: ")
-    assert 'incompatible type "int"' in mypy(WRONG), "or the check finds nothing"
+    assert mypy(PROGRAM, tmp_path).startswith("Success: ")
+    assert 'incompatible type "int"' in mypy(WRONG, tmp_path), "or the check finds nothing"
 
 
 def mistakes_found(output: str) -> set[int]:
@@ -217,15 +213,18 @@ def mistakes_found(output: str) -> set[int]:
     return {int(line) for line in re.findall(r"program\.py:(\d+)(?::\d+)?(?:: | - )error", output)}
 
 
-#: A program of all the mistakes, one a line.
-MISTAKEN = HEAD + "\n".join(MISTAKES.values()) + "\n"
+def written(directory: Path) -> Path:
+    """A program of all the mistakes, one a line."""
+    file = directory / "program.py"
+    file.write_text(HEAD + "\n".join(MISTAKES.values()) + "\n")
+    return file
 
 
-def test_a_project_is_well_typed_for_mypy(mypy: Callable[[str], str]) -> None:
+def test_a_project_is_well_typed_for_mypy(tmp_path: Path) -> None:
     """Under --strict; and each mistake is found in its line."""
-    assert mypy(PROJECT).startswith("Success: ")
+    assert mypy(PROJECT, tmp_path).startswith("Success: ")
     lines = range(3, 3 + len(MISTAKES))
-    found = mistakes_found(mypy(MISTAKEN))
+    found = mistakes_found(mypy(written(tmp_path).read_text(), tmp_path))
     assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == []
 
 
@@ -243,7 +242,7 @@ def test_a_project_is_well_typed_for_pyright(tmp_path: Path) -> None:
         ).stdout  # fmt: skip
 
     assert "0 errors" in (printed := pyright(PROJECT)), printed
-    found = mistakes_found(printed := pyright(MISTAKEN))
+    found = mistakes_found(printed := pyright(written(tmp_path).read_text()))
     lines = range(3, 3 + len(MISTAKES))
     assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == [], printed
 

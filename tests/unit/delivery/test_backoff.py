@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,3 +67,44 @@ def test_attempts_of_a_held_item_are_bounded_in_a_window() -> None:
         age_s += hold_retry_s(age_s) + 1.06
         questions += 1
     assert 15 <= questions <= 25
+
+
+LOADED_BY_FAILURE = """
+import sys
+import sockudo_publisher.delivery.drain, sockudo_publisher.workerapp.run_drain
+from sockudo_publisher.delivery.backoff import backoff_s, hold_retry_s
+hold_retry_s(1)
+assert "tenacity" not in sys.modules
+backoff_s(1)
+assert "tenacity" in sys.modules
+"""
+
+FORKED_WHILE_LOADING = """
+import builtins, os, sys, threading
+from sockudo_publisher.delivery import backoff
+begun = threading.Event()
+original = builtins.__import__
+def slow(name, *args, **kwargs):
+    if name == "tenacity.wait" and not begun.is_set():
+        begun.set()
+        threading.Event().wait(0.2)
+    return original(name, *args, **kwargs)
+builtins.__import__ = slow
+thread = threading.Thread(target=backoff.backoff_s, args=(1,))
+thread.start()
+begun.wait()
+child = os.fork()
+assert backoff._waits, "the fork waited"
+if not child:
+    backoff.backoff_s(1)
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+thread.join()
+"""
+
+
+@pytest.mark.parametrize("source", [LOADED_BY_FAILURE, FORKED_WHILE_LOADING], ids=["by a failure", "not by a fork"])
+def test_tenacity_is_loaded_by_the_first_failure(source: str) -> None:
+    """Not by a worker's start; and a fork waits for it."""
+    environ = {**os.environ, "SOCKUDO_URL": "http://key:secret@127.0.0.1:9/apps/app"}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", source], env=environ, check=True, timeout=120)
