@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
+from ...redaction import package_logger
 from . import history_api, query_api
 from .answers import CORS, PREFLIGHT, json_answer, refusal_answer, with_server_headers
 from .config import ServerConfig
@@ -32,7 +32,7 @@ __all__ = ["ServerApp", "create_app"]
 #: Bytes of a request's body (``http_api.request_limit_in_mb`` = 10).
 MAX_BODY_BYTES = 10 * 1024 * 1024
 
-_log = logging.getLogger(__name__)
+_log = package_logger(__name__)
 
 
 def create_app(config: ServerConfig, *, clock: Callable[[], float] = time.monotonic) -> ASGIApp:
