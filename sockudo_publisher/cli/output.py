@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import SockudoError
+from ..frame_locals import without_locals
 from .exits import ExitCode, exit_code
 
 __all__ = ["Output", "plain"]
@@ -77,6 +78,7 @@ class Output:
         """Decorator of a command: adds ``--json``, passes an :class:`Output`, exits with the code of an error."""
 
         @click.option("--json", "as_json", is_flag=True, help="Write JSON, one object per line.")
+        @without_locals
         @functools.wraps(run)
         def wrapped(*args: Any, as_json: bool, **options: Any) -> None:
             out = cls(as_json)

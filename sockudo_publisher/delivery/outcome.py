@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -58,8 +58,8 @@ class Reply:
     """An answer. ``headers`` have lower-case names."""
 
     status: int
-    body: bytes
-    headers: Mapping[str, str]
+    body: bytes = field(repr=False)  # it may quote the request
+    headers: Mapping[str, str] = field(repr=False)
 
 
 Result: TypeAlias = Reply | NoReply

@@ -16,6 +16,7 @@ from .. import __version__
 from ..client.http.credentials import Credentials
 from ..config.misspelled import unknown_variables
 from ..config.settings import DEFAULT_APP, Settings
+from ..frame_locals import without_locals
 from ..journal.app.workers import Target
 from ..wiring.app import client_of, setting_of, target_of
 from ..wiring.celery_isolation import ignored_variables
@@ -66,6 +67,7 @@ class Diagnosis:
         return not any(finding.state in (State.BROKEN, State.RISK) for finding in self.findings)
 
 
+@without_locals
 def diagnose(settings: Settings, app: str = DEFAULT_APP) -> Diagnosis:
     """Check everything that the app needs, for at most :data:`WITHIN_S` + :data:`MARGIN_S` seconds.
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from ..client.wire.event import Event, EventLike, as_event
 from ..client.wire.limits import check_channel, check_id
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
+from ..frame_locals import without_locals
 from ..journal.pack import MAX_BYTES, Item, KeyedItem
 from ..wiring.app import App, app_named
 from .call import PublishCall
@@ -30,6 +31,7 @@ assert FLUSH_BYTES > MAX_BYTES, "a flush holds at least one entry"
 PROGRESS_EVERY_S = 0.1
 
 
+@without_locals
 def publish_many(
     events: Iterable[EventLike],
     *,

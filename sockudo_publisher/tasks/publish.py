@@ -18,6 +18,7 @@ from celery.local import Proxy
 from ..client.wire.limits import check_channels, check_id, check_tags
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
+from ..frame_locals import without_locals
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import Prepared, prepare
 from ..publishing.store import schedule_event, store_event
@@ -84,6 +85,7 @@ class Publish(StoringTask):
 
     # -- called by applications ---------------------------------------------------------------------
 
+    @without_locals
     def delay(
         self,
         channel: str | Sequence[str],
@@ -106,6 +108,7 @@ class Publish(StoringTask):
         store_event(owner, prepared)
         return StoredResult(prepared.message_id)
 
+    @without_locals
     def apply_async(  # type: ignore[override]  # the options have names and types
         self,
         args: Sequence[Any] | None = None,
@@ -123,6 +126,7 @@ class Publish(StoringTask):
             result = self._send_step(self.app, write_refusal(error), drop_refused_options(options))
         return result
 
+    @without_locals
     def delay_on_commit(
         self,
         channel: str | Sequence[str],
@@ -141,6 +145,7 @@ class Publish(StoringTask):
         call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
         return self.apply_async_on_commit((), call.kwargs(), using=using, robust=robust)
 
+    @without_locals
     def apply_async_on_commit(
         self,
         args: Sequence[Any] | None = None,
@@ -294,6 +299,7 @@ class Publish(StoringTask):
         check_registered(self.app)
         return super().apply(*args, **options)
 
+    @without_locals
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Called directly: send now and return the receipt. In a worker: store. Eagerly: send now.
 

@@ -14,7 +14,9 @@ from ..client.wire.encoding import Encoder
 from ..client.wire.encryption import decode_master_key
 from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
+from ..frame_locals import without_locals
 from ..journal.producer import Producer
+from ..secret import keep_secret
 from .fork_gate import inside_client
 
 if TYPE_CHECKING:
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
 __all__ = ["App", "app_named", "check_apps", "client_of", "setting_of", "target_of"]
 
 
+@keep_secret("fingerprint_key")
 class App:
     """One Sockudo app: its name here, its client, and its journal from both ends.
 
     Raises :class:`ConfigurationError` when it is not configured or its URL is malformed.
     """
 
+    fingerprint_key: bytes
+
+    @without_locals
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self._settings = settings
@@ -90,6 +96,7 @@ class App:
         )
 
 
+@without_locals
 def client_of(settings: Settings, name: str) -> Sockudo:
     """The HTTP client of one app. Raises :class:`ConfigurationError` that names the variable to change."""
     with inside_client:
@@ -117,6 +124,7 @@ def setting_of(settings: Settings, name: str) -> str:
     return settings.called("url") if name == DEFAULT_APP else settings.called("apps", name)
 
 
+@without_locals
 def target_of(settings: Settings, name: str) -> Target:
     """Where the app's events go. Raises :class:`ConfigurationError` when its URL is missing or malformed."""
     from ..journal.app.workers import Target

@@ -21,6 +21,7 @@ from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from ..config.settings import on_configure
 from ..errors import ConfigurationError, JournalUnavailable
+from ..frame_locals import without_locals
 from ..journal.redis.refusal import describe_refusal
 from .fork_gate import inside_client
 
@@ -69,6 +70,7 @@ def bounded_connection(app: Celery, *, connect_s: float, send_s: float, read_s: 
     return connection
 
 
+@without_locals
 def bounded_send(app: Celery, send: Callable[[Any], _Sent]) -> _Sent:
     """``send(producer)``, again where a connection that was used before has ended meanwhile.
 

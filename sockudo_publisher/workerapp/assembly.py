@@ -23,6 +23,7 @@ from ..wiring.stop import stop_with_worker
 from . import about as _about  # noqa: F401 -- answers the doctor
 from .children import outlast_group_signals
 from .log_filter import hide_payloads
+from .remote_answers import hide_secrets
 from .remote_control import keep_green_pidbox, refuse_commands
 from .steps.canaries import CanaryStep
 from .steps.sweep import Sweep
@@ -32,6 +33,7 @@ __all__ = ["app"]
 start_with_worker()
 stop_with_worker()
 hide_payloads()
+hide_secrets()
 send_scripts_with_eval()
 refuse_commands()
 keep_green_pidbox()

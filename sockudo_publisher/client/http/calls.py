@@ -14,11 +14,13 @@ import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from ...errors import CallError, ConfigurationError, ValidationError
+from ...frame_locals import without_locals
 from ..wire.encoding import Encoder
 from ..wire.encryption import encode_master_key
 from ..wire.limits import MAX_EVENT_BYTES
@@ -44,7 +46,17 @@ MAX_QUERY_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 class Calls:
-    """The base class of all endpoints. Thread-safe, and safe after ``fork``."""
+    """The base class of all endpoints. Thread-safe, and safe after ``fork``.
+
+    No error of a public method, here or in a subclass, carries local variables: see ``frame_locals``.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        made: dict[int, Any] = {}  # two names of one method stay one
+        for name, method in list(vars(cls).items()):
+            if isinstance(method, FunctionType) and not name.startswith("_"):
+                setattr(cls, name, made.setdefault(id(method), without_locals(method)))
 
     def _start(
         self,
@@ -97,6 +109,7 @@ class Calls:
             json_encoder=json_encoder,
         )
 
+    @without_locals
     def call(
         self,
         method: str,
@@ -142,6 +155,7 @@ class Calls:
             attempt += 1
             timeout = min(self._timeout, max(MIN_ATTEMPT_S, started + policy.total_s - time.monotonic()))
 
+    @without_locals
     def send(
         self,
         method: str,

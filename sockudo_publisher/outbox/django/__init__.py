@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...frame_locals import without_locals
 from ...publishing.call import PublishCall
 from ..relay import MAX_ROWS, Relayed
 from ..row import build_rows
@@ -18,6 +19,7 @@ from ..row import build_rows
 __all__ = ["add", "relay"]
 
 
+@without_locals
 def add(
     channel: str | Sequence[str],
     event: str,
