@@ -133,7 +133,7 @@ def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Findi
 @dataclass(frozen=True)
 class _SockudoError:
     code: str
-    text: str
+    text: str = field(repr=False)  # it may quote the request
 
 
 def _sockudo_error(body: bytes) -> _SockudoError | None:

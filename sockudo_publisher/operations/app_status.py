@@ -10,6 +10,7 @@ from ..canaries.values import MemoryReport
 from ..canaries.verdict import advice, current_report
 from ..config.settings import Settings
 from ..errors import JournalUnreadable
+from ..frame_locals import without_locals
 from ..journal.app.shared import Limits
 from ..journal.app.workers import LiveWorker, Target, WorkerRegistry
 from ..journal.layout.layout import Layout
@@ -88,6 +89,7 @@ class AppStatus:
         return any(lane.failures for lane in self.lanes)
 
 
+@without_locals
 def status(settings: Settings) -> list[AppStatus]:
     """The state of every configured app, and of every other app that still has events; six round trips per app."""
     link = connect(settings)

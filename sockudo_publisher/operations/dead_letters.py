@@ -17,6 +17,7 @@ from typing import Any
 from ..canaries.store import DedupMemory
 from ..config.settings import Settings
 from ..errors import ValidationError
+from ..frame_locals import without_locals
 from ..journal.dead_letters import UNREADABLE, DeadLetters, Letter
 from ..journal.pack import Item
 from ..journal.redis.scripts import Answer
@@ -72,17 +73,20 @@ class DeadLetter:
         return self.item.decode(errors="replace") if event is None else event.get("data")
 
 
+@without_locals
 def dead_list(settings: Settings, app: str, limit: int) -> list[DeadLetter]:
     """At most ``limit`` dead letters of an app, oldest first."""
     return [_dead_letter(app, letter) for letter in _open_letters(settings, app).oldest(limit)]
 
 
+@without_locals
 def dead_find(settings: Settings, app: str, id: str) -> DeadLetter | None:
     """The dead letter with this id, or ``None``. Raises :class:`ValidationError` for a malformed id."""
     letter = _open_letters(settings, app).find(*_parse_id(id))
     return None if letter is None else _dead_letter(app, letter)
 
 
+@without_locals
 def dead_show(settings: Settings, app: str, id: str) -> DeadLetter:
     """The dead letter with this id. Raises :class:`ValidationError` if there is none."""
     letter = dead_find(settings, app, id)
@@ -91,6 +95,7 @@ def dead_show(settings: Settings, app: str, id: str) -> DeadLetter:
     return letter
 
 
+@without_locals
 def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: bool = False) -> int:
     """Move dead letters to the ends of their lanes, in the order of ``ids``. Returns the number of moved letters.
 
@@ -133,6 +138,7 @@ def dead_replay(settings: Settings, app: str, ids: Sequence[str], *, new_id: boo
     return len(moved)
 
 
+@without_locals
 def dead_purge(settings: Settings, app: str, ids: Sequence[str] | None) -> int:
     """Delete dead letters for good; ``None``: all of the app. Returns the number of deleted letters."""
     letters = _open_letters(settings, app)

@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import redis
 from hiredis import pack_command
 from redis.backoff import NoBackoff
+from redis.connection import parse_url
 from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
@@ -123,15 +124,16 @@ class RedisLink:
 
     def _begin_process(self) -> _Connections:
         """Make this process' factory; of two threads that make one at the same time, the last one's stays."""
-        pool = redis.ConnectionPool.from_url(
-            self._url.reveal(),
+        # As `from_url`; a connection of redis-py 8 keeps its pool, and that its options.
+        pool = redis.ConnectionPool(
             socket_timeout=self._timeout_s,
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
             command_packer=_Packer(),
+            **_without_password(parse_url(self._url.reveal())),
         )
-        kind, options = pool.connection_class, _without_password(pool.connection_kwargs)
+        kind, options = pool.connection_class, pool.connection_kwargs
         # The parent's connections are dropped, not closed: their sockets belong to the parent.
         made = self._made = _Connections(os.getpid(), lambda: kind(**options), [])
         return made
@@ -253,8 +255,8 @@ class _Credentials(CredentialProvider):
         return self._parts.reveal()
 
 
-def _without_password(options: dict[str, Any]) -> dict[str, Any]:
-    """The options of a redis-py connection, with its user and password in one object that does not show them."""
+def _without_password(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of redis-py's connections, with its user and password in one object that does not show them."""
     given = dict(options)
     username, password = given.pop("username", None), given.pop("password", None)
     if username or password:
