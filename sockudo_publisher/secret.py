@@ -1,4 +1,4 @@
-"""Secrets as objects that show nothing: no ``repr``, no attribute and no dictionary of theirs has the value.
+"""Secrets as objects that show nothing: no ``repr``, neither attributes nor dictionaries have the value.
 
 Error trackers record the local variables of every frame of a traceback, some of them with the attributes of objects.
 A secret is kept in a :class:`Secret` from the setting to its last use, and a :class:`SecretField` keeps a field of a

@@ -131,7 +131,7 @@ class RedisLink:
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
             command_packer=_Packer(),
-            **_without_password(parse_url(self._url.reveal())),
+            **_without_password(parse_url(self._url.reveal())),  # type: ignore[no-untyped-call]
         )
         kind, options = pool.connection_class, pool.connection_kwargs
         # The parent's connections are dropped, not closed: their sockets belong to the parent.

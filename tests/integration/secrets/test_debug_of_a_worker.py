@@ -1,4 +1,4 @@
-"""At DEBUG, and to whoever asks it, a real worker shows no payload, no password and no signature."""
+"""At DEBUG, and in answers to ``celery inspect``, a real worker shows no payload, no password and no signature."""
 
 from __future__ import annotations
 

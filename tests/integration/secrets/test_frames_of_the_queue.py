@@ -35,7 +35,7 @@ def broken_redis(request, redis_url, monkeypatch) -> Iterator[str]:
     """Settings whose Redis cannot be used; its URL holds the secret."""
     host = redis_url.partition("://")[2].partition("/")[0]
     url = {
-        "refuses the password": f"redis://nobody-{SECRET}:{SECRET}@{host}/0",
+        "refuses the password": f"redis://unknown-{SECRET}:{SECRET}@{host}/0",
         "is away": f"redis://user:{SECRET}@127.0.0.1:9/0",
         "is another program": f"rediss://user:{SECRET}@{host}/0",
     }[request.param]
@@ -117,7 +117,7 @@ def test_failing_doctor_shows_nothing(broken_redis):
 def test_failing_broker_shows_nothing(redis_url, monkeypatch, caplog, broker):
     """A countdown raises; a doorbell is logged, and the event is stored."""
     host = redis_url.partition("://")[2].partition("/")[0]
-    broker = {"REFUSED": f"redis://nobody:{SECRET}@{host}/0", "NO AMQP": f"amqp://user:{SECRET}@{host}//"}.get(
+    broker = {"REFUSED": f"redis://unknown:{SECRET}@{host}/0", "NO AMQP": f"amqp://user:{SECRET}@{host}//"}.get(
         broker, broker
     )
     with caplog.at_level(logging.DEBUG):
