@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ..errors import SockudoError
-from ..frame_locals import without_locals
+from ..redaction.frame_locals import without_locals
 from .exits import ExitCode, exit_code
 
 __all__ = ["Output", "plain"]

@@ -17,7 +17,7 @@ import requests
 
 from ..config.environment import Reader, read_master_key, read_max_event_bytes, read_timeout
 from ..errors import ConfigurationError
-from ..frame_locals import without_locals
+from ..redaction.frame_locals import without_locals
 from .api.annotations import Annotations
 from .api.authentication import Authentication
 from .api.channels import Channels

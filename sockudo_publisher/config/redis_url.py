@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..errors import ConfigurationError
-from ..frame_locals import without_locals
-from ..secret import keep_secret
+from ..redaction.frame_locals import without_locals
+from ..redaction.secret import keep_secret
 
 __all__ = ["RedisAddress", "checked_broker_url"]
 

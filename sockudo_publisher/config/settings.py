@@ -14,8 +14,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..errors import ConfigurationError
-from ..frame_locals import without_locals
-from ..secret import Secret, keep_secret
+from ..redaction.frame_locals import without_locals
+from ..redaction.secret import Secret, keep_secret
 from .environment import Reader
 from .kinds import DEFAULT_APP, KINDS, PREFIX, QUEUE, SECRETS, known_variables, variable_of
 from .misspelled import nearest_name

@@ -28,7 +28,7 @@ from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
 from ..errors import SockudoConnectionError, SockudoError
-from ..secret import Secret
+from ..redaction.secret import Secret
 
 __all__ = ["Received", "Subscriber", "SubscriptionRefused", "frames_of", "ws_url"]
 

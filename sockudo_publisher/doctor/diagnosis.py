@@ -16,8 +16,8 @@ from .. import __version__
 from ..client.http.credentials import Credentials
 from ..config.misspelled import unknown_variables
 from ..config.settings import DEFAULT_APP, Settings
-from ..frame_locals import without_locals
 from ..journal.app.workers import Target
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import client_of, setting_of, target_of
 from ..wiring.celery_isolation import ignored_variables
 from .checks.access import judge_access

@@ -19,7 +19,7 @@ import uuid
 import weakref
 
 from ..errors import JournalUnavailable
-from ..frame_locals import clear_locals
+from ..redaction.frame_locals import clear_locals
 from .keys import AppKeys, QueueKeys
 from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .redis.scripts import Answer

@@ -10,13 +10,13 @@ from ..canaries.values import MemoryReport
 from ..canaries.verdict import advice, current_report
 from ..config.settings import Settings
 from ..errors import JournalUnreadable
-from ..frame_locals import without_locals
 from ..journal.app.shared import Limits
 from ..journal.app.workers import LiveWorker, Target, WorkerRegistry
 from ..journal.layout.layout import Layout
 from ..journal.redis.link import RedisLink
 from ..journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from ..journal.unreadable import wrong_keys
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import target_of
 from .connection import connect
 

@@ -17,12 +17,12 @@ from typing import Any
 from ..canaries.store import DedupMemory
 from ..config.settings import Settings
 from ..errors import ValidationError
-from ..frame_locals import without_locals
 from ..journal.dead_letters import UNREADABLE, DeadLetters, Letter
 from ..journal.pack import Item
 from ..journal.redis.scripts import Answer
 from ..journal.status import layout_in_force
 from ..journal.wellformed import fault_of
+from ..redaction.frame_locals import without_locals
 from ..wiring.doorbell import doorbell
 from .connection import connect
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..config.settings import Settings
-from ..frame_locals import without_locals
 from ..journal.app.shared import Shared
 from ..journal.status import journal_status, layout_in_force
+from ..redaction.frame_locals import without_locals
 from ..wiring.doorbell import doorbell
 from .connection import connect
 

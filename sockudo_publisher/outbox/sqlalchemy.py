@@ -32,8 +32,8 @@ from sqlalchemy import (
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
-from ..frame_locals import without_locals
 from ..publishing.call import PublishCall
+from ..redaction.frame_locals import without_locals
 from .relay import INTERVAL_S, MAX_ROWS, Moved, Relayed, append, relay, rows_before_gap, run
 from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
 

@@ -10,8 +10,8 @@ from typing import Any, cast
 from ..client.wire.event import Event, EventLike, as_event
 from ..client.wire.limits import check_channel, check_id
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
-from ..frame_locals import without_locals
 from ..journal.pack import MAX_BYTES, Item, KeyedItem
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App, app_named
 from .call import PublishCall
 from .prepare import prepare, refuse_direct_options

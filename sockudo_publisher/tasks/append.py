@@ -18,8 +18,8 @@ from celery.exceptions import Reject, Retry, SoftTimeLimitExceeded
 
 from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
-from ..frame_locals import without_locals
 from ..publishing.store import store_event
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
 from ..wiring.private_celery import add_own_task, celery_app, queue_name

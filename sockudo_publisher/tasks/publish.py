@@ -18,10 +18,10 @@ from celery.local import Proxy
 from ..client.wire.limits import check_channels, check_id, check_tags
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
-from ..frame_locals import without_locals
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import Prepared, prepare
 from ..publishing.store import schedule_event, store_event
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.drain_task import add_drain_task

@@ -14,9 +14,9 @@ from ..client.wire.encoding import Encoder
 from ..client.wire.encryption import decode_master_key
 from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
-from ..frame_locals import without_locals
 from ..journal.producer import Producer
-from ..secret import keep_secret
+from ..redaction.frame_locals import without_locals
+from ..redaction.secret import keep_secret
 from .fork_gate import inside_client
 
 if TYPE_CHECKING:

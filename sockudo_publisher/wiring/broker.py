@@ -21,8 +21,8 @@ from redis.exceptions import InvalidResponse, RedisError, ResponseError
 
 from ..config.settings import on_configure
 from ..errors import ConfigurationError, JournalUnavailable
-from ..frame_locals import without_locals
 from ..journal.redis.refusal import describe_refusal
+from ..redaction.frame_locals import without_locals
 from .fork_gate import inside_client
 
 __all__ = ["bounded_connection", "bounded_send", "describe_failure"]

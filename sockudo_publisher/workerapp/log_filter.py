@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 
-from ..frame_locals import clear_locals
+from ..redaction.frame_locals import clear_locals
 
 __all__ = ["WithoutLocals", "WithoutPayloads", "hide_payloads"]
 

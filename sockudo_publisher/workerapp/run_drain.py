@@ -18,7 +18,7 @@ from ..delivery.drain import DrainAgain, drain
 from ..delivery.window import Policy
 from ..errors import JournalUnavailable, JournalUnreadable
 from ..faultpoint import crash_point
-from ..frame_locals import without_locals
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App, app_named
 from .drain_requests import get, post_batch
 from .history_lookup import look_up_history

@@ -18,7 +18,7 @@ from sockudo_publisher.client.wire.encryption import decode_master_key, encode_m
 from sockudo_publisher.config import settings as settings_module
 from sockudo_publisher.config.redis_url import RedisAddress, checked_broker_url
 from sockudo_publisher.config.settings import get_settings, use_project_settings
-from sockudo_publisher.frame_locals import clear_locals, without_locals
+from sockudo_publisher.redaction.frame_locals import clear_locals, without_locals
 from sockudo_publisher.wiring.app import app_named, check_apps, target_of
 from tests.support.frames import assert_hidden, error_of, errors_in_chain, find_in_frames, shows
 

@@ -24,7 +24,7 @@ from sockudo_publisher.journal.redis.link import RedisLink
 from sockudo_publisher.outbox.row import EventRow
 from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.publishing.prepare import Prepared
-from sockudo_publisher.secret import Secret, SecretField
+from sockudo_publisher.redaction.secret import Secret, SecretField
 from sockudo_publisher.tasks.message import FinishedEvent
 
 pytestmark = pytest.mark.unit

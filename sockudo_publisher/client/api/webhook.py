@@ -19,7 +19,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, Protocol, TypeAlias
 
 from ...errors import InvalidWebhook, ValidationError
-from ...frame_locals import without_locals
+from ...redaction.frame_locals import without_locals
 from ..http.calls import Calls
 from ..wire.encryption import is_encrypted, is_envelope, open_envelope
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from ...errors import CallError, ConfigurationError, ValidationError
-from ...frame_locals import without_locals
+from ...redaction.frame_locals import without_locals
 from ..wire.encoding import Encoder
 from ..wire.encryption import encode_master_key
 from ..wire.limits import MAX_EVENT_BYTES

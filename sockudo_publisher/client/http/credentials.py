@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ...errors import ConfigurationError
-from ...frame_locals import without_locals
-from ...secret import keep_secret
+from ...redaction.frame_locals import without_locals
+from ...redaction.secret import keep_secret
 
 if TYPE_CHECKING:
     from .signing import Signer

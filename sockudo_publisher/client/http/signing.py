@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from urllib.parse import quote_plus
 
 from ...errors import ValidationError
-from ...frame_locals import without_locals
-from ...secret import Secret
+from ...redaction.frame_locals import without_locals
+from ...redaction.secret import Secret
 
 __all__ = ["AUTH_PARAMETERS", "Signer", "body_md5", "hmac_hex", "string_to_sign"]
 

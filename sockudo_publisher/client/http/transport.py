@@ -24,7 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 
 from ...errors import ConfigurationError, SockudoConnectionError
-from ...frame_locals import without_locals
+from ...redaction.frame_locals import without_locals
 from .deadline import (
     DeadlineAdapter,
     HttpAttempt,

@@ -16,8 +16,8 @@ from json.encoder import encode_basestring
 from typing import Any
 
 from ...errors import ValidationError
-from ...frame_locals import without_locals
-from ...secret import Secret
+from ...redaction.frame_locals import without_locals
+from ...redaction.secret import Secret
 from .encryption import NO_MASTER_KEY, decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
 from .extras import MAX_LEVELS_IN_BATCH, MAX_LEVELS_IN_EVENT, check_json_bounds, check_known_extras
 from .json_fault import path_to_fault, path_to_surrogate

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigurationError, ValidationError
-from ...frame_locals import without_locals
+from ...redaction.frame_locals import without_locals
 
 __all__ = [
     "ENCRYPTED_PREFIX",

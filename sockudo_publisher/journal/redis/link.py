@@ -13,13 +13,12 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import redis
 from hiredis import pack_command
 from redis.backoff import NoBackoff
-from redis.connection import parse_url
 from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
@@ -34,7 +33,7 @@ from redis.retry import Retry
 from ... import faultpoint
 from ...errors import JournalUnavailable
 from ...redaction import without_credentials
-from ...secret import Secret
+from ...redaction.secret import Secret
 from ..keys import Keyspace
 from .refusal import checked, describe_refusal, error_words, is_out_of_memory
 from .scripts import name_of, script, script_with
@@ -124,16 +123,16 @@ class RedisLink:
 
     def _begin_process(self) -> _Connections:
         """Make this process' factory; of two threads that make one at the same time, the last one's stays."""
-        # As `from_url`; a connection of redis-py 8 keeps its pool, and that its options.
-        pool = redis.ConnectionPool(
+        pool = redis.ConnectionPool.from_url(
+            self._url.reveal(),
             socket_timeout=self._timeout_s,
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
             command_packer=_Packer(),
-            **_without_password(parse_url(self._url.reveal())),  # type: ignore[no-untyped-call]
         )
         kind, options = pool.connection_class, pool.connection_kwargs
+        _hide_password(options)  # in place: a connection of redis-py 8 keeps the pool, which keeps these
         # The parent's connections are dropped, not closed: their sockets belong to the parent.
         made = self._made = _Connections(os.getpid(), lambda: kind(**options), [])
         return made
@@ -255,13 +254,11 @@ class _Credentials(CredentialProvider):
         return self._parts.reveal()
 
 
-def _without_password(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of redis-py's connections, with its user and password in one object that does not show them."""
-    given = dict(options)
-    username, password = given.pop("username", None), given.pop("password", None)
+def _hide_password(options: dict[str, Any]) -> None:
+    """Put user and password of redis-py's connections into one object that does not show them."""
+    username, password = options.pop("username", None), options.pop("password", None)
     if username or password:
-        given["credential_provider"] = _Credentials(username or "", password or "")
-    return given
+        options["credential_provider"] = _Credentials(username or "", password or "")
 
 
 class _Packer:

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...frame_locals import without_locals
 from ...publishing.call import PublishCall
+from ...redaction.frame_locals import without_locals
 from ..relay import MAX_ROWS, Relayed
 from ..row import build_rows
 

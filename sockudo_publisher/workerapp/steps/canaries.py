@@ -18,7 +18,7 @@ from celery import bootsteps
 from ...canaries.schedule import beat_s
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
-from ...frame_locals import clear_locals
+from ...redaction.frame_locals import clear_locals
 from ...wiring import stop
 from ...wiring.app import app_named
 from .. import run_drain

@@ -20,7 +20,7 @@ from celery.worker import state as worker_state
 
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
-from ...frame_locals import clear_locals
+from ...redaction.frame_locals import clear_locals
 from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
