@@ -382,6 +382,21 @@ def test_error_that_the_caller_handles_stays_whole():
         assert earlier.__traceback__.tb_next.tb_frame.f_locals["kept"] == "kept"
 
 
+def test_subclass_of_the_application_stays_as_it_is():
+    """Its methods are its own; those that it inherits show nothing."""
+
+    class Own(Sockudo):
+        def announce(self) -> None:
+            kept = "kept"
+            raise LookupError(kept)
+
+    error = error_of(Own.from_url(GOOD_URL).announce)
+    assert error.__traceback__ is not None
+    assert error.__traceback__.tb_next is not None
+    assert error.__traceback__.tb_next.tb_frame.f_locals["kept"] == "kept"
+    _fails_hidden(lambda: Own.from_url(GOOD_URL).webhook(HEADERS, BODY))
+
+
 def test_circle_of_errors_ends():
     """A chain that comes back to its beginning."""
     one, two = ValueError("1"), ValueError("2")

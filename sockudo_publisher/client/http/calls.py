@@ -48,11 +48,13 @@ MAX_QUERY_ANSWER_BYTES = 8 * 1024 * 1024
 class Calls:
     """The base class of all endpoints. Thread-safe, and safe after ``fork``.
 
-    No error of a public method, here or in a subclass, carries local variables: see ``frame_locals``.
+    No error of a public method, here or in a subclass of this package, carries local variables: see ``frame_locals``.
     """
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
+        if not cls.__module__.startswith(_PACKAGE):
+            return  # the application's methods stay as they are, coroutines among them
         made: dict[int, Any] = {}  # two names of one method stay one
         for name, method in list(vars(cls).items()):
             if isinstance(method, FunctionType) and not name.startswith("_"):
