@@ -45,6 +45,9 @@ class ParsedLine:
     key: str | None
     whole: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"ParsedLine(channel={self.channel!r}, name={self.name!r}, key={self.key!r})"
+
 
 def parse_line(number: int, raw: bytes) -> ParsedLine | None:
     """The event in line ``number``, ``None`` for a blank line. Raises :class:`LineError`."""

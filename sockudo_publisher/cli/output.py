@@ -19,6 +19,7 @@ import click
 
 from ..errors import SockudoError
 from ..redaction import printable_json
+from ..redaction.frame_locals import without_locals
 from ..terminal import Terminal, plain
 from .exits import ExitCode, exit_code
 
@@ -77,6 +78,7 @@ class Output:
         """Decorator of a command: adds ``--json``, passes an :class:`Output`, exits with the code of an error."""
 
         @click.option("--json", "as_json", is_flag=True, help="Write JSON, one object per line.")
+        @without_locals
         @functools.wraps(run)
         def wrapped(*args: Any, as_json: bool, **options: Any) -> None:
             out = cls(as_json)

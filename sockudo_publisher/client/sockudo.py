@@ -17,6 +17,7 @@ import requests
 
 from ..config.environment import Reader, read_master_key, read_max_event_bytes, read_show_answers, read_timeout
 from ..errors import ConfigurationError
+from ..redaction.frame_locals import without_locals
 from .api.annotations import Annotations
 from .api.authentication import Authentication
 from .api.channels import Channels
@@ -90,6 +91,7 @@ class Sockudo(
     the event may have been delivered. Neither key nor secret is in any ``repr`` or message.
     """
 
+    @without_locals
     @_options_by_keyword
     def __init__(
         self,
@@ -147,6 +149,7 @@ class Sockudo(
         )
 
     @classmethod
+    @without_locals
     def from_url(cls, url: str, **options: Any) -> Sockudo:
         """A client from ``http(s)://key:secret@host:port/apps/app-id`` and the options of the constructor.
 
@@ -157,6 +160,7 @@ class Sockudo(
         return cls.from_setting("url", url, **options)
 
     @classmethod
+    @without_locals
     def from_env(cls, env: str = "SOCKUDO_URL", **options: Any) -> Sockudo:
         """A client from the URL in an environment variable.
 
@@ -173,6 +177,7 @@ class Sockudo(
         return cls.from_setting(url.name, url.value, **{**_options_of(read, without=options), **options})
 
     @classmethod
+    @without_locals
     def from_setting(cls, setting: str, url: str, **options: Any) -> Sockudo:
         """As :meth:`from_url`, for a URL from a setting; error messages name that setting."""
         for name in options:

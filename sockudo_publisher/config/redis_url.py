@@ -2,8 +2,8 @@
 
 redis-py and kombu misread malformed URLs (``redis://h/abc`` as database 0), or raise errors that quote the URL. Here a
 URL is read as both of them read it. An error names the setting and the expected form, never a part of the URL: a
-password with an unencoded ``/`` or ``#`` may be anywhere in it. Imports only the errors, and kombu's list of transports
-for an error.
+password with an unencoded ``/`` or ``#`` may be anywhere in it. Imports the ground rooms, and kombu's list of
+transports for an error.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
 
 from ..errors import ConfigurationError
+from ..redaction.frame_locals import without_locals
+from ..redaction.secret import keep_secret
 
 __all__ = ["RedisAddress", "checked_broker_url"]
 
@@ -79,6 +81,7 @@ _REFUSED_BROKERS = {
 }
 
 
+@keep_secret("username", "password", "tls")
 @dataclass(frozen=True)
 class RedisAddress:
     """A parsed Redis URL, from which the URLs for redis-py, kombu and Celery's result backend are made.
@@ -96,6 +99,7 @@ class RedisAddress:
     tls: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
+    @without_locals
     def from_url(cls, url: str, *, setting: str) -> RedisAddress:
         """Read and check. Raises :class:`ConfigurationError` that names ``setting``."""
         parts = _split(url, setting)
@@ -155,6 +159,7 @@ class RedisAddress:
         return f"{self.scheme}://{host}:{self.port}/{self.database}"
 
 
+@without_locals
 def checked_broker_url(url: str, *, setting: str) -> str:
     """The URL of Redis or RabbitMQ as kombu takes it. Raises :class:`ConfigurationError` that names ``setting``.
 

@@ -15,6 +15,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from ..errors import ConfigurationError
+from ..redaction.frame_locals import without_locals
+from ..redaction.secret import Secret, keep_secret
 from .environment import Reader
 from .kinds import DEFAULT_APP, KINDS, PREFIX, QUEUE, SECRETS, known_variables, variable_of
 from .misspelled import nearest_name
@@ -41,10 +43,12 @@ __all__ = [
 WINDOW_MARGIN_S = 5.0
 
 
+@keep_secret(*SECRETS)
 @dataclass(frozen=True)
 class Settings:
     """Everything that can be set. Times are seconds, sizes bytes. Raises :class:`ConfigurationError`.
 
+    Fields that may hold a secret are in no ``repr``, and in ``vars()`` as a :class:`Secret`.
     ``given_as``: the names in error messages of fields that were not given in Python: ``{"lanes": "SOCKUDO_LANES"}``.
     """
 
@@ -136,11 +140,15 @@ class Settings:
         raise ConfigurationError(f"{self.called('apps')}: no app named {app!r}")
 
     @classmethod
+    @without_locals
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read ``SOCKUDO_*``, nothing else. Empty variables count as not set."""
         values, names = _read(Reader(os.environ if environ is None else environ), without=())
         return cls(**values, given_as=names)
 
+
+# What dataclass has made has every setting as an argument.
+Settings.__init__ = without_locals(Settings.__init__)  # type: ignore[method-assign]
 
 _DEFAULTS = {one.name: one.default for one in fields(Settings)} | {"apps": {}}
 
@@ -195,6 +203,7 @@ class Fields(TypedDict, total=False):
 class _Source:
     """The arguments of ``configure()``, and the settings that the first use makes of them.
 
+    Of ``given``, the values that hold secrets are :class:`Secret` objects.
     It is replaced as a whole, without a lock: settings that another thread makes of an earlier source stay in that one.
     """
 
@@ -210,6 +219,11 @@ _project: Callable[[], Mapping[str, Any]] | None = None
 _on_configure: list[Callable[[], None]] = []
 
 
+@without_locals
+def _make_settings(source: _Source) -> Settings:
+    return source.made.setdefault("", _make(source.given))
+
+
 def get_settings() -> Settings:
     """The settings of this process, made at the first use and kept until :func:`configure` is called.
 
@@ -217,9 +231,10 @@ def get_settings() -> Settings:
     """
     source = _source
     settings = source.made.get("")
-    return settings if settings is not None else source.made.setdefault("", _make(source.given))
+    return settings if settings is not None else _make_settings(source)
 
 
+@without_locals
 def configure(settings: Settings | None = None, /, **fields: Unpack[Fields]) -> None:
     """Set the settings of this process, in place of its environment.
 
@@ -293,13 +308,15 @@ def _replace(given: Settings | Mapping[str, Any]) -> None:
 def _checked(name: str, value: Any) -> Any:
     if name not in KINDS:
         raise TypeError(f"configure(): no setting is named {name!r}{nearest_name(name, KINDS)}")
-    return KINDS[name].check(value, f"{name} ({variable_of(name)})")
+    checked = KINDS[name].check(value, f"{name} ({variable_of(name)})")
+    return Secret(checked) if name in SECRETS else checked
 
 
 def _make(given: Settings | Mapping[str, Any]) -> Settings:
     if isinstance(given, Settings):
         return given
-    values, names = dict(given), dict[str, str]()
+    values = {name: one.reveal() if isinstance(one, Secret) else one for name, one in given.items()}
+    names: dict[str, str] = {}
     readers = [Reader(os.environ)] if _project is None else [_project_reader(_project()), Reader(os.environ)]
     for reader in readers:
         more, called = _read(reader, without=values)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -61,8 +61,8 @@ class Reply:
     """An answer. ``headers`` have lower-case names; ``is_shown``: its text may be stored and logged, whatever it is."""
 
     status: int
-    body: bytes
-    headers: Mapping[str, str]
+    body: bytes = field(repr=False)  # it may quote the request
+    headers: Mapping[str, str] = field(repr=False)
     is_shown: bool = False
 
 
@@ -139,7 +139,7 @@ def blame_item(finding: Finding, result: Result, faults: Sequence[str]) -> Findi
 @dataclass(frozen=True)
 class _SockudoError:
     code: str
-    text: str
+    text: str = field(repr=False)  # it may quote the request
 
 
 def _sockudo_error(body: bytes) -> _SockudoError | None:

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -28,6 +28,7 @@ from websockets.protocol import State
 from websockets.uri import WebSocketURI, parse_uri
 
 from ..errors import SockudoConnectionError, SockudoError
+from ..redaction.secret import Secret
 
 __all__ = ["Received", "Subscriber", "SubscriptionRefused", "frames_of", "ws_url"]
 
@@ -84,9 +85,9 @@ class Received:
 
     channel: str
     event: str
-    data: str
+    data: str = field(repr=False)  # payloads stay out of logs
     at: float
-    raw: bytes
+    raw: bytes = field(repr=False)
 
 
 class SubscriptionRefused(SockudoError):
@@ -106,7 +107,7 @@ class Subscriber:
     def __init__(self, url: str, *channels: str, secret: str | None = None) -> None:
         self._uri: WebSocketURI = parse_uri(url)
         self._key = unquote(self._uri.path.rpartition("/")[2])
-        self._secret = secret
+        self._secret = None if secret is None else Secret(secret)
         self._frames: list[tuple[float, bytes]] = []
         self._parsed: list[Received] = []
         self._subscribed: set[str] = set()
@@ -178,7 +179,7 @@ class Subscriber:
     def sign(self, channel: str) -> str:
         """The `auth` of a private channel."""
         assert self._secret is not None
-        signature = hmac.digest(self._secret.encode(), f"{self.socket_id}:{channel}".encode(), "sha256").hex()
+        signature = hmac.digest(self._secret.reveal().encode(), f"{self.socket_id}:{channel}".encode(), "sha256").hex()
         return f"{self._key}:{signature}"
 
     def send(self, message: dict[str, Any]) -> None:

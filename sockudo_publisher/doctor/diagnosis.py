@@ -17,6 +17,7 @@ from ..client.http.credentials import Credentials
 from ..config.misspelled import unknown_variables
 from ..config.settings import DEFAULT_APP, Settings
 from ..journal.app.workers import Target
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import client_of, setting_of, target_of
 from ..wiring.celery_isolation import ignored_variables
 from .checks.access import judge_access
@@ -69,6 +70,7 @@ class Diagnosis:
         return not any(finding.state in (State.BROKEN, State.RISK) for finding in self.findings)
 
 
+@without_locals
 def diagnose(settings: Settings, app: str = DEFAULT_APP, *, timeout_s: float | None = None) -> Diagnosis:
     """Check everything that the app needs, for at most ``timeout_s`` (:data:`WITHIN_S` + :data:`MARGIN_S` by default).
 

@@ -19,6 +19,7 @@ import weakref
 
 from ..errors import JournalUnavailable
 from ..redaction import package_logger
+from ..redaction.frame_locals import clear_locals
 from .keys import AppKeys, QueueKeys
 from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .redis.scripts import Answer
@@ -140,7 +141,8 @@ class LeaseKeeper:
                 self._renew(leases)
             except JournalUnavailable as error:
                 logger.info("leases not renewed count=%d error=%s", len(leases), error)
-            except Exception:
+            except Exception as error:
+                clear_locals(error)
                 # If this thread ended, the leases of long requests would expire.
                 logger.exception("leases not renewed count=%d", len(leases))
 

@@ -45,6 +45,7 @@ __all__ = [
     "Pack",
     "Packed",
     "UnreadableEntry",
+    "describe_body",
     "pack",
     "packs",
 ]
@@ -70,12 +71,16 @@ class UnreadableEntry(Exception):
 class Item(NamedTuple):
     """The final bytes of one event for one channel, as the journal keeps them.
 
-    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never.
+    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. The ``repr`` of
+    this class, and of all that contain payloads, shows channel, name, id and size.
     """
 
     channel: str
     body: bytes
     expires_ms: int = 0
+
+    def __repr__(self) -> str:
+        return f"Item(channel={self.channel!r}, {describe_body(self.body)}, expires_ms={self.expires_ms})"
 
 
 class KeyedItem(NamedTuple):
@@ -98,6 +103,20 @@ class Packed(NamedTuple):
     earliest_expiry_ms: int
     meta: str
     body: bytes
+
+    def __repr__(self) -> str:
+        return f"Packed(count={self.count}, meta={self.meta!r}, {len(self.body)} bytes)"
+
+
+def describe_body(body: bytes) -> str:
+    """Name, message id and size of one event's bytes, for a ``repr``: nothing is parsed before one is wanted."""
+    shown = ""
+    try:
+        event = json.loads(body)
+        shown = "".join(f"{name}={event[name]!r}, " for name in ("name", "message_id") if isinstance(event[name], str))
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass  # no event: its size alone
+    return f"{shown}{len(body)} bytes"
 
 
 def pack(items: Sequence[Item]) -> Packed:
@@ -163,6 +182,12 @@ class Pack:
     start: int
     stop: int
     skipped: frozenset[int] = frozenset()
+
+    def __repr__(self) -> str:
+        return (
+            f"Pack(entry_id={self.entry_id!r}, items {self.start} to {self.stop} of {self.size}, "
+            f"skipped={len(self.skipped)}, meta={self.meta!r}, {len(self.body)} bytes)"
+        )
 
     @property
     def _parts(self) -> tuple[list[int], list[str], list[int]]:

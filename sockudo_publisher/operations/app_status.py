@@ -16,6 +16,7 @@ from ..journal.layout.layout import Layout
 from ..journal.redis.link import RedisLink
 from ..journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from ..journal.unreadable import wrong_keys
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import target_of
 from .connection import connect
 
@@ -88,6 +89,7 @@ class AppStatus:
         return any(lane.failures for lane in self.lanes)
 
 
+@without_locals
 def status(settings: Settings) -> list[AppStatus]:
     """The state of every configured app, and of every other app that still has events; six round trips per app."""
     link = connect(settings)

@@ -18,6 +18,7 @@ from ..journal.dead_letters import UNREADABLE, DeadLetters, Letter
 from ..journal.pack import Item
 from ..journal.status import layout_in_force
 from ..journal.wellformed import fault_of
+from ..redaction.frame_locals import without_locals
 from .connection import connect
 
 __all__ = [
@@ -73,17 +74,20 @@ class DeadLetter:
         return self.item.decode(errors="replace") if event is None else event.get("data")
 
 
+@without_locals
 def dead_list(settings: Settings, app: str, limit: int) -> list[DeadLetter]:
     """At most ``limit`` dead letters of an app, oldest first."""
     return [as_dead_letter(app, letter) for letter in open_letters(settings, app).oldest(limit)]
 
 
+@without_locals
 def dead_find(settings: Settings, app: str, id: str) -> DeadLetter | None:
     """The dead letter with this id, or ``None``. Raises :class:`ValidationError` for a malformed id."""
     letter = open_letters(settings, app).find(*_parse_id(id))
     return None if letter is None else as_dead_letter(app, letter)
 
 
+@without_locals
 def dead_show(settings: Settings, app: str, id: str) -> DeadLetter:
     """The dead letter with this id. Raises :class:`ValidationError` if there is none."""
     letter = dead_find(settings, app, id)

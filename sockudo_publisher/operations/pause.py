@@ -5,12 +5,14 @@ from __future__ import annotations
 from ..config.settings import Settings
 from ..journal.app.shared import Shared
 from ..journal.status import journal_status, layout_in_force
+from ..redaction.frame_locals import without_locals
 from ..wiring.doorbell import doorbell
 from .connection import connect
 
 __all__ = ["resume"]
 
 
+@without_locals
 def resume(settings: Settings, app: str) -> bool:
     """End an app's pause and ring its lanes. Returns ``False`` if the app was not paused."""
     link = connect(settings)

@@ -18,6 +18,7 @@ from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.dead_letters import DeadLetters, Letter
 from ..journal.redis.scripts import Answer
 from ..redaction import package_logger
+from ..redaction.frame_locals import without_locals
 from ..wiring.doorbell import doorbell
 from .connection import connect
 from .dead_letters import as_dead_letter, open_letters, parse_event, parse_ids
@@ -63,6 +64,7 @@ class Purged:
     failed: tuple[str, ...] = ()
 
 
+@without_locals
 def dead_replay(settings: Settings, app: str, ids: Sequence[str] | None, *, new_id: bool = False) -> Replayed:
     """Move dead letters to the ends of their lanes, in the order of ``ids``; ``None``: all that there are now.
 
@@ -189,6 +191,7 @@ def _with_new_id(item: bytes) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+@without_locals
 def dead_purge(settings: Settings, app: str, ids: Sequence[str] | None) -> Purged:
     """Delete dead letters for good; ``None``: all of the app.
 

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..client.wire.limits import MAX_CHANNEL_BYTES, MAX_ID_BYTES
-from ..journal.pack import Item, KeyedItem
+from ..journal.pack import Item, KeyedItem, describe_body
 from ..publishing.call import PublishCall
 from ..publishing.prepare import FINGERPRINT_BYTES, prepare
 from ..wiring.app import app_named
@@ -47,6 +47,9 @@ class EventRow:
     fingerprint: str
     body: bytes
     id: int = 0
+
+    def __repr__(self) -> str:
+        return f"EventRow(app={self.app!r}, channel={self.channel!r}, {describe_body(self.body)}, id={self.id})"
 
     @classmethod
     def from_columns(cls, columns: Sequence[Any]) -> EventRow:

@@ -34,6 +34,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, scoped_session
 
 from ..publishing.call import PublishCall
+from ..redaction.frame_locals import without_locals
 from .relay import (
     INTERVAL_S,
     MAX_ROWS,
@@ -82,6 +83,7 @@ class Outbox:
             sqlite_autoincrement=True,
         )
 
+    @without_locals
     def add(
         self,
         session: Session | scoped_session[Session] | Connection,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from ..client.wire.event import EventLike
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App
 from ..wiring.doorbell import load_client
 from .bulk_run import Storing, begin_bulk
@@ -17,6 +18,7 @@ __all__ = ["publish_many"]
 load_client()
 
 
+@without_locals
 def publish_many(
     events: Iterable[EventLike],
     *,

@@ -29,7 +29,10 @@ class PublishCall:
     app: str | None = None
 
     def __repr__(self) -> str:
-        return "<PublishCall>"
+        names = {
+            name: getattr(self, name) for name in ("channel", "event", "key", "app") if getattr(self, name) is not None
+        }
+        return f"PublishCall({', '.join(f'{name}={value!r}' for name, value in names.items())})"
 
     def kwargs(self) -> dict[str, Any]:
         """The same call in keyword arguments."""

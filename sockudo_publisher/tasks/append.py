@@ -20,6 +20,7 @@ from ..config.settings import get_settings
 from ..errors import BacklogFull, ConfigurationError, JournalUnavailable
 from ..publishing.store import store_event
 from ..redaction import package_logger
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import app_named
 from ..wiring.drain_task import DRAIN_TASK
 from ..wiring.private_celery import add_own_task, celery_app, queue_name
@@ -59,6 +60,8 @@ class StoringTask(Task):
 
     typing = False
     serializer = "json"
+    #: What a worker logs and answers about messages of this task. Loaded by workers alone.
+    Request = "sockudo_publisher.tasks.request:QuietRequest"
     acks_late = True
     reject_on_worker_lost = True
     # A hard time limit returns the message to the broker. The second name is the one before Celery 5.7.
@@ -172,6 +175,7 @@ class AppendTask(StoringTask):
         options |= {"route_name": route_name, "argsrepr": HIDDEN, "kwargsrepr": HIDDEN}
         return super().apply_async(args, kwargs, **options)
 
+    @without_locals
     def run(self, event: object = None) -> str:
         """Store the event of a message. Returns its message id.
 

@@ -21,6 +21,7 @@ from ..errors import ConfigurationError, JournalUnavailable
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import Prepared, prepare
 from ..publishing.store import schedule_event, store_event
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
 from ..wiring.drain_task import add_drain_task
@@ -87,6 +88,7 @@ class Publish(StoringTask):
 
     # -- called by applications ---------------------------------------------------------------------
 
+    @without_locals
     def delay(
         self,
         channel: str | Sequence[str],
@@ -140,6 +142,7 @@ class Publish(StoringTask):
         await astore_event(owner, prepared, loop)
         return StoredResult(prepared.message_id)
 
+    @without_locals
     def apply_async(  # type: ignore[override]  # the options have names and types
         self,
         args: Sequence[Any] | None = None,
@@ -157,6 +160,7 @@ class Publish(StoringTask):
             result = self._send_step(self.app, write_refusal(error), drop_refused_options(options))
         return result
 
+    @without_locals
     def delay_on_commit(
         self,
         channel: str | Sequence[str],
@@ -175,6 +179,7 @@ class Publish(StoringTask):
         call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
         return self.apply_async_on_commit((), call.kwargs(), using=using, robust=robust)
 
+    @without_locals
     def apply_async_on_commit(
         self,
         args: Sequence[Any] | None = None,
@@ -328,6 +333,7 @@ class Publish(StoringTask):
         check_registered(self.app)
         return super().apply(*args, **options)
 
+    @without_locals
     def run(self, *args: Any, **kwargs: Any) -> Any:
         """Called directly: send now and return the receipt. In a worker: store. Eagerly: send now.
 

@@ -17,6 +17,8 @@ from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from ..journal.producer import Producer
 from ..journal.redis.link import CALLER_TIMEOUT_S
+from ..redaction.frame_locals import without_locals
+from ..redaction.secret import keep_secret
 from .fork_gate import inside_client
 
 if TYPE_CHECKING:
@@ -27,12 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["App", "app_named", "check_app", "check_apps", "client_of", "setting_of", "target_of"]
 
 
+@keep_secret("fingerprint_key")
 class App:
     """One Sockudo app: its name here, its client, and its journal from both ends.
 
     Raises :class:`ConfigurationError` when it is not configured or its URL is malformed.
     """
 
+    fingerprint_key: bytes
+
+    @without_locals
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self._settings = settings
@@ -100,6 +106,7 @@ class App:
         )
 
 
+@without_locals
 def client_of(settings: Settings, name: str) -> Sockudo:
     """The HTTP client of one app. Raises :class:`ConfigurationError` that names the variable to change."""
     with inside_client:
@@ -145,6 +152,7 @@ def setting_of(settings: Settings, name: str) -> str:
     return settings.called("url") if name == DEFAULT_APP else settings.called("apps", name)
 
 
+@without_locals
 def target_of(settings: Settings, name: str) -> Target:
     """Where the app's events go. Raises :class:`ConfigurationError` when its URL is missing or malformed."""
     from ..journal.app.workers import Target

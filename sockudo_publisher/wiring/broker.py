@@ -22,6 +22,7 @@ from ..config.settings import on_configure
 from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.redis.refusal import describe_refusal
 from ..redaction import package_logger
+from ..redaction.frame_locals import without_locals
 from .fork_gate import inside_client
 
 __all__ = ["bounded_connection", "bounded_send", "describe_failure"]
@@ -69,6 +70,7 @@ def bounded_connection(app: Celery, *, connect_s: float, send_s: float, read_s: 
     return connection
 
 
+@without_locals
 def bounded_send(app: Celery, send: Callable[[Any], _Sent]) -> _Sent:
     """``send(producer)``, again where a connection that was used before has ended meanwhile.
 

@@ -24,6 +24,7 @@ from . import about as _about  # noqa: F401 -- answers the doctor
 from .children import outlast_group_signals
 from .log_filter import hide_payloads
 from .printable_logs import make_names_printable
+from .remote_answers import hide_secrets
 from .remote_control import keep_green_pidbox, refuse_commands
 from .steps.canaries import CanaryStep
 from .steps.sweep import Sweep
@@ -34,6 +35,7 @@ start_with_worker()
 stop_with_worker()
 hide_payloads()
 make_names_printable()
+hide_secrets()
 send_scripts_with_eval()
 refuse_commands()
 keep_green_pidbox()

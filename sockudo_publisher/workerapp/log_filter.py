@@ -1,17 +1,38 @@
-"""Remove message contents from the log lines of Celery's worker about messages that it cannot use.
+"""Remove message contents from the log lines of Celery's worker about messages that it cannot use, and local variables
+from the tracebacks of its log records.
 
 Celery logs the whole body and the headers of a message that it does not know, cannot decode or finds malformed; in this
 package's queue they contain payloads. The replacement names the kind of trouble and the type of the error.
+
+The frames of a lost broker connection, or of a failed task, hold passwords and payloads. A log file does not show them;
+handlers that report to error trackers do.
 """
 
 from __future__ import annotations
 
 import logging
 
-__all__ = ["WithoutPayloads", "hide_payloads"]
+from ..redaction.frame_locals import clear_locals
+
+__all__ = ["WithoutLocals", "WithoutPayloads", "hide_payloads"]
 
 #: Celery's loggers that log single messages before any task runs.
 _LOGGERS = ("celery.worker.consumer.consumer", "celery.worker.strategy")
+
+#: Its loggers, and kombu's, that log errors with their tracebacks.
+_WITH_TRACEBACKS = (
+    "celery.app.trace",
+    "celery.concurrency.base",
+    "celery.worker",
+    "celery.worker.consumer.consumer",
+    "celery.worker.consumer.mingle",
+    "celery.worker.control",
+    "celery.worker.pidbox",
+    "celery.worker.request",
+    "celery.worker.strategy",
+    "kombu.asynchronous.hub",
+    "kombu.connection",
+)
 
 #: The beginnings of their texts that quote the message (celery/worker/consumer/consumer.py, strategy.py), and the
 #: replacements.
@@ -45,9 +66,21 @@ class WithoutPayloads(logging.Filter):
         return True
 
 
+class WithoutLocals(logging.Filter):
+    """Clear the local variables of a record's traceback; drop no record."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Always true."""
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            clear_locals(error)
+        return True
+
+
 def hide_payloads() -> None:
-    """Install the filter in this process; children that are forked later have it too."""
-    for name in _LOGGERS:
-        logger = logging.getLogger(name)
-        if not any(isinstance(one, WithoutPayloads) for one in logger.filters):
-            logger.addFilter(WithoutPayloads())
+    """Install the filters in this process; children that are forked later have them too."""
+    for kind, names in ((WithoutPayloads, _LOGGERS), (WithoutLocals, _WITH_TRACEBACKS)):
+        for name in names:
+            logger = logging.getLogger(name)
+            if not any(isinstance(one, kind) for one in logger.filters):
+                logger.addFilter(kind())

@@ -18,6 +18,7 @@ from ..delivery.window import Policy
 from ..errors import JournalUnavailable, JournalUnreadable
 from ..faultpoint import crash_point
 from ..redaction import package_logger
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App, app_named
 from .drain_requests import get, post_batch
 from .history_lookup import look_up_history
@@ -51,6 +52,7 @@ def canaries_of(app: App) -> Canaries:
     )
 
 
+@without_locals
 def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | None:
     """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`."""
     app = app_named(app_name)

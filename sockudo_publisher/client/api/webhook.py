@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol, TypeAlias
 
 from ...errors import InvalidWebhook, ValidationError
 from ...redaction import encode_or_none
+from ...redaction.frame_locals import without_locals
 from ..http.calls import Calls
 from ..wire.encryption import is_encrypted, is_envelope, open_envelope
 
@@ -115,6 +116,7 @@ def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+@without_locals
 def check_signature(
     keys: Iterable[str], signatures: Iterable[str], body: bytes, credentials: Iterable[tuple[str, str]]
 ) -> None:
@@ -153,6 +155,7 @@ def check_age(time_ms: object, *, now: float, max_age_s: float) -> None:
         raise InvalidWebhook(f"time_ms: {age_s:.0f} s ago, limit {max_age_s:g}")
 
 
+@without_locals
 def read_webhook(body: bytes, secret_of: Callable[[str], bytes | None]) -> Webhook:
     """Read a body whose signature holds. ``secret_of``: the secret of an encrypted channel, ``None`` without one.
 

@@ -14,11 +14,13 @@ import warnings
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from ...errors import CallError, ConfigurationError, ValidationError
+from ...redaction.frame_locals import without_locals
 from ..wire.encoding import Encoder
 from ..wire.encryption import encode_master_key
 from ..wire.json_text import JsonText
@@ -45,7 +47,19 @@ MAX_QUERY_ANSWER_BYTES = 8 * 1024 * 1024
 
 
 class Calls:
-    """The base class of all endpoints. Thread-safe, and safe after ``fork``."""
+    """The base class of all endpoints. Thread-safe, and safe after ``fork``.
+
+    No error of a public method, here or in a subclass of this package, carries local variables: see ``frame_locals``.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if not cls.__module__.startswith(_PACKAGE):
+            return  # the application's methods stay as they are, coroutines among them
+        made: dict[int, Any] = {}  # two names of one method stay one
+        for name, method in list(vars(cls).items()):
+            if isinstance(method, FunctionType) and not name.startswith("_"):
+                setattr(cls, name, made.setdefault(id(method), without_locals(method)))
 
     def _start(
         self,
@@ -104,6 +118,7 @@ class Calls:
             json_encoder=json_encoder,
         )
 
+    @without_locals
     def call(
         self,
         method: str,
@@ -149,6 +164,7 @@ class Calls:
             attempt += 1
             timeout = min(self._timeout, max(MIN_ATTEMPT_S, started + policy.total_s - time.monotonic()))
 
+    @without_locals
     def send(
         self,
         method: str,

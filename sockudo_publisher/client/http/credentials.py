@@ -1,6 +1,6 @@
 """An app's address, key and secret, checked, from a URL or from parts.
 
-Pure. Imports the error tree and signing. Error messages name the field and never a value, because a malformed URL may
+Pure. Imports the ground rooms and signing. Error messages name the field and never a value, because a malformed URL may
 contain the secret anywhere.
 """
 
@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from ...errors import ConfigurationError
+from ...redaction.frame_locals import without_locals
+from ...redaction.secret import keep_secret
 
 if TYPE_CHECKING:
     from .signing import Signer
@@ -35,9 +37,10 @@ _PREFIX = re.compile(r"(?:/[A-Za-z0-9._~-]+)+")
 _CLUSTER = re.compile(r"[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?")
 
 
+@keep_secret("key", "secret")
 @dataclass(frozen=True, eq=False)
 class Credentials:
-    """One app of one server. ``repr`` shows neither key nor secret.
+    """One app of one server. Neither ``repr`` nor ``vars()`` shows key and secret.
 
     ``app_id``: any text without ``/``. ``host`` without brackets or port. Make it with
     :meth:`from_url` or :meth:`from_parts`, which check; both raise ``ConfigurationError``.
@@ -75,6 +78,7 @@ class Credentials:
         return Signer(self.key, self.secret)
 
     @classmethod
+    @without_locals
     def from_parts(
         cls,
         app_id: str | int,
@@ -123,6 +127,7 @@ class Credentials:
         )
 
     @classmethod
+    @without_locals
     def from_url(
         cls,
         url: str,

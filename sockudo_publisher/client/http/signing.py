@@ -1,6 +1,6 @@
 """Sign HTTP requests as Sockudo checks them: HMAC-SHA256 over method, path and query.
 
-Pure: the clock is an argument. Imports the error tree alone. The rules (docs/server.md, 2):
+Pure: the clock is an argument. Imports the ground rooms. The rules (docs/server.md, 2):
 keys lower-cased and sorted, values signed decoded and sent encoded, the path signed as it goes over
 the wire (already percent-encoded), ``body_md5`` with every POST and with no GET or DELETE.
 """
@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from urllib.parse import quote_plus
 
 from ...errors import ValidationError
+from ...redaction.frame_locals import without_locals
+from ...redaction.secret import Secret
 
 __all__ = ["AUTH_PARAMETERS", "Signer", "body_md5", "hmac_hex", "string_to_sign"]
 
@@ -43,7 +45,7 @@ class Signer:
 
     def __init__(self, key: str, secret: str) -> None:
         self.key = key
-        self._secret = secret.encode()
+        self._secret = Secret(secret.encode())
         self._key_on_wire = quote_plus(key)
 
     def __repr__(self) -> str:
@@ -51,8 +53,9 @@ class Signer:
 
     def sign(self, text: str) -> str:
         """Lower-case hex signature of any text."""
-        return hmac_hex(self._secret, text.encode())
+        return hmac_hex(self._secret.reveal(), text.encode())
 
+    @without_locals
     def query(
         self,
         method: str,

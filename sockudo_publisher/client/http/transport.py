@@ -24,6 +24,7 @@ from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
 
 from ...errors import ConfigurationError, SockudoConnectionError
+from ...redaction.frame_locals import without_locals
 from .deadline import (
     DeadlineAdapter,
     HttpAttempt,
@@ -34,9 +35,12 @@ from .deadline import (
     tls_context,
 )
 from .json_memory import json_bytes
+from .log_filter import hide_signatures
 from .no_answer import NoAnswer, TimedOut
 
 __all__ = ["MAX_ANSWER_BYTES", "MAX_ANSWER_MEMORY", "Bounds", "FilePath", "Response", "Transport"]
+
+hide_signatures()
 
 #: Bytes of an answer, unless the call expects more. Whatever JSON they are, 40 MiB of memory hold it.
 MAX_ANSWER_BYTES = 1024 * 1024
@@ -126,6 +130,7 @@ class Transport:
     def __repr__(self) -> str:
         return f"Transport({self.base_url!r})"
 
+    @without_locals
     def request(
         self,
         method: str,

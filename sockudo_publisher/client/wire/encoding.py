@@ -15,6 +15,8 @@ from typing import Any
 
 from ...errors import ValidationError
 from ...redaction import decode_or_none, encode_or_none
+from ...redaction.frame_locals import without_locals
+from ...redaction.secret import Secret
 from .encryption import NO_MASTER_KEY, decode_master_key, is_encrypted, is_envelope, nonce_of, seal, shared_secret
 from .extras import MAX_LEVELS_IN_BATCH, MAX_LEVELS_IN_EVENT, check_json_bounds, check_known_extras
 from .json_fault import path_to_fault, path_to_surrogate
@@ -55,8 +57,9 @@ class Encoder:
     Raises ``ConfigurationError``.
     """
 
-    __slots__ = ("_dumps", "_expand", "_master_key", "max_event_bytes")
+    __slots__ = ("_dumps", "_expand", "_secret_key", "max_event_bytes")
 
+    @without_locals
     def __init__(
         self,
         *,
@@ -65,8 +68,8 @@ class Encoder:
         json_encoder: JsonText | JsonEncoder | None = None,
     ) -> None:
         self.max_event_bytes = max_event_bytes
-        self._master_key = (
-            None if encryption_master_key_base64 is None else decode_master_key(encryption_master_key_base64)
+        self._secret_key = (
+            None if encryption_master_key_base64 is None else Secret(decode_master_key(encryption_master_key_base64))
         )
         self._dumps, self._expand = text_of(json_encoder)
 
@@ -166,11 +169,15 @@ class Encoder:
         return (text + "}").encode()
 
     def __repr__(self) -> str:
-        return f"Encoder(max_event_bytes={self.max_event_bytes}, encrypts={self._master_key is not None})"
+        return f"Encoder(max_event_bytes={self.max_event_bytes}, encrypts={self._secret_key is not None})"
+
+    @property
+    def _master_key(self) -> bytes | None:
+        return None if self._secret_key is None else self._secret_key.reveal()
 
     def channel_secret(self, channel: str) -> bytes | None:
         """The 32-byte secret of one encrypted channel; ``None`` without a master key."""
-        return None if self._master_key is None else shared_secret(channel, self._master_key)
+        return None if self._secret_key is None else shared_secret(channel, self._secret_key.reveal())
 
     def _encrypted(self, channel: str, payload: str, message_id: str | None, *, already_encrypted: bool = False) -> str:
         if already_encrypted:

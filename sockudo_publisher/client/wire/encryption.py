@@ -3,7 +3,7 @@
 Each channel has a secret of its own, SHA-256 of its name and the master key; the payload is sealed
 with XSalsa20-Poly1305 (NaCl secretbox) under a random nonce, or under one that its id and payload
 determine, so that the same event is the same bytes however often it is sealed (docs/sdks.md, F19).
-No I/O. Imports the error tree, and PyNaCl once there is a master key. No message here holds a key or a payload.
+No I/O. Imports the ground rooms, and PyNaCl once there is a master key. No message here holds a key or a payload.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import ConfigurationError, ValidationError
+from ...redaction.frame_locals import without_locals
 
 __all__ = [
     "ENCRYPTED_PREFIX",
@@ -48,6 +49,7 @@ def is_encrypted(channel: str) -> bool:
     return channel.startswith(ENCRYPTED_PREFIX)
 
 
+@without_locals
 def decode_master_key(text: str | bytes, *, field: str = "encryption_master_key_base64") -> bytes:
     """Decode the master key: standard base64, strictly, of exactly 32 bytes.
 
@@ -75,6 +77,7 @@ def decode_master_key(text: str | bytes, *, field: str = "encryption_master_key_
     return key
 
 
+@without_locals
 def encode_master_key(key: str | bytes) -> str:
     """The base64 form of a master key given raw, 32 bytes, as older SDKs take it. Raises ``ConfigurationError``."""
     field = "encryption_master_key"
@@ -125,6 +128,7 @@ def is_envelope(data: object) -> bool:
     return _parts(data) is not None
 
 
+@without_locals
 def open_envelope(data: object, secret: bytes) -> bytes:
     """Decrypt an envelope, given as text or object.
 

@@ -12,7 +12,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from importlib import resources
@@ -122,7 +122,7 @@ class BoardMessage:
 
     channel: str
     name: str
-    data: dict[str, Any]
+    data: dict[str, Any] = field(repr=False)
 
     def text(self) -> str:
         """``data`` as a subscriber receives it: compact JSON, as the publisher encodes it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from .refusal import TextRefusal
@@ -27,13 +27,13 @@ class Message:
     """One event as it was sent. ``data`` is the text that subscribers get. ``None``: absent or null."""
 
     name: str | None
-    data: str
+    data: str = field(repr=False)
     channel: str | None
     channels: tuple[str, ...] | None
     socket_id: str | None
     info: str | None
-    tags: Mapping[str, str] | None
-    extras: Mapping[str, Any] | None
+    tags: Mapping[str, str] | None = field(repr=False)
+    extras: Mapping[str, Any] | None = field(repr=False)
     message_id: str | None
     idempotency_key: str | None
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import redis
 from hiredis import pack_command
 from redis.backoff import NoBackoff
+from redis.credentials import CredentialProvider
 from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
@@ -32,6 +33,7 @@ from redis.retry import Retry
 from ... import faultpoint
 from ...errors import JournalUnavailable
 from ...redaction import without_credentials
+from ...redaction.secret import Secret
 from ..keys import Keyspace
 from .refusal import checked, describe_refusal, error_words, is_out_of_memory
 from .scripts import name_of, script, script_with
@@ -72,7 +74,8 @@ class _Connections(NamedTuple):
     """The connection factory of one process, and its connections that are not in use."""
 
     pid: int
-    factory: redis.ConnectionPool
+    # A function and not redis-py's pool, whose attributes include the password.
+    make: Callable[[], Any]
     # redis-py's pool costs 35 us of a 190 us append (its locks, events and metrics). A list of free connections is
     # enough: list.append and list.pop are atomic.
     free: list[Any]
@@ -87,7 +90,7 @@ class RedisLink:
 
     def __init__(self, url: str, *, timeout_s: float, namespace: str = "") -> None:
         self.keyspace = Keyspace(namespace)
-        self._url = url
+        self._url = Secret(url)
         self._timeout_s = timeout_s
         self._made: _Connections | None = None
 
@@ -96,6 +99,7 @@ class RedisLink:
 
     def _connect(self) -> Any:
         """A connection that is not in use; one that Redis has closed meanwhile (it restarted) is replaced."""
+        failure: JournalUnavailable | None = None
         try:
             made = self._made
             if made is None or made.pid != os.getpid():
@@ -105,28 +109,32 @@ class RedisLink:
             except IndexError:
                 # Not by the pool's own method: it never subtracts broken connections from its count, so that after a
                 # hundred of them (redis-py 8) the process could not connect any more.
-                connection = cast(Any, made.factory.connection_class(**made.factory.connection_kwargs))
+                connection = made.make()
                 connection.connect()
             else:
                 if _has_ended(connection):
                     connection.disconnect()
                     connection.connect()
         except (RedisError, OSError) as error:
-            raise self._unreachable("cannot be reached", error, stored=False) from None
+            failure = self._unreachable("cannot be reached", error, stored=False)
+        if failure is not None:
+            raise failure  # out here, without redis-py's frames, which hold the password
         return connection
 
     def _begin_process(self) -> _Connections:
         """Make this process' factory; of two threads that make one at the same time, the last one's stays."""
-        factory = redis.ConnectionPool.from_url(
-            self._url,
+        pool = redis.ConnectionPool.from_url(
+            self._url.reveal(),
             socket_timeout=self._timeout_s,
             socket_connect_timeout=self._timeout_s,
             retry=Retry(NoBackoff(), 0),
             decode_responses=False,
             command_packer=_Packer(),
         )
+        kind, options = pool.connection_class, pool.connection_kwargs
+        _hide_password(options)  # in place: a connection of redis-py 8 keeps the pool, which keeps these
         # The parent's connections are dropped, not closed: their sockets belong to the parent.
-        made = self._made = _Connections(os.getpid(), factory, [])
+        made = self._made = _Connections(os.getpid(), lambda: kind(**options), [])
         return made
 
     @property
@@ -154,6 +162,7 @@ class RedisLink:
         connection = self._connect()
         if faultpoint.IS_ARMED:
             _at_scripts("before", commands)
+        failure: JournalUnavailable | None = None
         try:
             answers = _exchange(connection, commands)
             missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
@@ -168,12 +177,14 @@ class RedisLink:
                     answers[i] = answer
         except (RedisError, OSError) as error:
             connection.disconnect()
-            raise self._unreachable("did not answer", error, stored=None) from None
+            failure = self._unreachable("did not answer", error, stored=None)
         except BaseException:
             # A greenlet was killed, or a signal handler raised, between command and answer: the next user of this
             # connection would read this answer.
             connection.disconnect()
             raise
+        if failure is not None:
+            raise failure  # out here, without redis-py's frames, which hold what was sent
         self._give_back(connection)
         if faultpoint.IS_ARMED:
             _at_scripts("after", commands)
@@ -181,7 +192,7 @@ class RedisLink:
 
     def _unreachable(self, what: str, error: Exception, *, stored: bool | None) -> JournalUnavailable:
         """An error with the URL, without its credentials, and the reason."""
-        where = without_credentials(self._url)
+        where = without_credentials(self._url.reveal())
         unavailable = JournalUnavailable(f"Redis {what}: {where}: {_reason(error, self._timeout_s)}", stored=stored)
         unavailable.is_unreachable = True
         return unavailable
@@ -233,6 +244,24 @@ def _packed(command: Command) -> bytes:
     # hiredis 3.5 ends the process if a signal handler raises (Ctrl-C, a time limit) while it converts a number.
     parts: Any = tuple([part if isinstance(part, (str, bytes)) else str(part) for part in command])
     return bytes(pack_command(parts))
+
+
+class _Credentials(CredentialProvider):
+    """User and password for redis-py, whose connections keep this object as an attribute in place of the password."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._parts = Secret((username, password) if username else (password,))
+
+    def get_credentials(self) -> Any:
+        """(user, password) or (password,)."""
+        return self._parts.reveal()
+
+
+def _hide_password(options: dict[str, Any]) -> None:
+    """Put user and password of redis-py's connections into one object that does not show them."""
+    username, password = options.pop("username", None), options.pop("password", None)
+    if username or password:
+        options["credential_provider"] = _Credentials(username or "", password or "")
 
 
 class _Packer:

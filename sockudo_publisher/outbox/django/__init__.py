@@ -12,12 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...publishing.call import PublishCall
+from ...redaction.frame_locals import without_locals
 from ..relay import MAX_ROWS, ParkedRow, Relayed
 from ..row import EventRow, build_rows
 
 __all__ = ["add", "parked", "relay"]
 
 
+@without_locals
 def add(
     channel: str | Sequence[str],
     event: str,

@@ -18,6 +18,7 @@ from ...canaries.schedule import beat_s
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
 from ...redaction import package_logger
+from ...redaction.frame_locals import clear_locals
 from ...wiring import stop
 from ...wiring.app import app_named
 from .. import run_drain
@@ -77,7 +78,8 @@ class CanaryStep(bootsteps.StartStopStep):  # type: ignore[misc]
             logger.warning("canaries not sent app=%s error=%s", name, error)
         except ConfigurationError as error:
             logger.error("canaries not sent app=%s error=%s", name, error)  # noqa: TRY400 -- the message says it all
-        except Exception:
+        except Exception as error:
+            clear_locals(error)
             # Without this the thread would end, and no worker would notice that the server forgets.
             logger.exception("canaries not sent app=%s", name)
 

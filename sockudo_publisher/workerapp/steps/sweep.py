@@ -20,6 +20,7 @@ from celery.worker import state as worker_state
 from ...config.settings import get_settings
 from ...errors import ConfigurationError, JournalUnavailable
 from ...redaction import package_logger
+from ...redaction.frame_locals import clear_locals
 from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
@@ -103,7 +104,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     logger.warning("sweep failed app=%s error=%s", name, error)
                 except ConfigurationError as error:
                     logger.error("sweep failed app=%s error=%s", name, error)  # noqa: TRY400 -- the message says it all
-                except Exception:
+                except Exception as error:
+                    clear_locals(error)
                     # The sweep goes on: without it, lost doorbells would stay lost.
                     logger.exception("sweep failed app=%s", name)
 
