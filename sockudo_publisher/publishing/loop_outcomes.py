@@ -12,8 +12,9 @@ __all__ = ["hand_over"]
 
 logger = package_logger("sockudo_publisher.group_commit")
 
-#: Outcomes that are set in one step of a loop: the callers that they wake run in the next step, before more are woken.
-SLICE = 32
+#: Outcomes that are set in one step of the loop; the callers that they wake run in the next step, before others wake.
+#: Measured with 1,000 callers: 32 hold the loop four times as long as 4, and are no faster.
+SLICE = 4
 
 
 def hand_over(app: str, done: Iterable[tuple[WaitingCall, Outcome]]) -> int:
