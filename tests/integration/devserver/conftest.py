@@ -19,7 +19,7 @@ from tests.support.browser import browser, chromium
 from tests.support.http_api import HttpApi
 from tests.support.stack import Server
 
-__all__ = ["api", "browser", "calls", "chromium", "client", "hook", "lively", "listener", "name", "server"]
+__all__ = ["api", "browser", "calls", "chromium", "client", "hook", "listener", "lively", "name", "server"]
 
 
 @pytest.fixture(scope="module", params=["devserver", "sockudo"])

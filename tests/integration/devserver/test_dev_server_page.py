@@ -1,4 +1,4 @@
-"""The dev-server's page in a real browser: shows what passes, orders every fault, can be used by keys and on a phone."""
+"""The dev-server's page in a real browser: shows what passes, orders every fault, serves keys and narrow screens."""
 
 from __future__ import annotations
 

@@ -6,9 +6,10 @@
 const wish = JSON.parse(process.argv[2]);
 const crypto = require("crypto");
 const http = require("http");
-const resolved = (name) => require(require.resolve(name, { paths: [wish.modules] }));
-const Pusher = resolved("pusher-js");
-const Echo = resolved("laravel-echo").default;
+const path = require("path");
+const { pathToFileURL } = require("url");
+const Pusher = require(require.resolve("pusher-js", { paths: [wish.modules] }));
+let Echo;
 
 const hmac = (text) => crypto.createHmac("sha256", wish.secret).update(text).digest("hex");
 const say = (what, value) => console.log(JSON.stringify({ what, value: value === undefined ? null : value }));
@@ -50,8 +51,8 @@ const endpoints = http.createServer((request, answer) => {
 function publish(channel, name, data, more = {}) {
   const text = JSON.stringify({ channel, name, data: JSON.stringify(data), ...more });
   const query = { auth_key: wish.key, auth_timestamp: Math.floor(Date.now() / 1000), auth_version: "1.0", body_md5: crypto.createHash("md5").update(text).digest("hex") };
-  const pairs = Object.keys(query).sort().map((one) => `${one}=${query[one]}`).join("&"), path = `/apps/${wish.id}/events`;
-  const options = { host: "127.0.0.1", port: wish.port, method: "POST", headers: { "Content-Type": "application/json" }, path: `${path}?${pairs}&auth_signature=${hmac(`POST\n${path}\n${pairs}`)}` };
+  const pairs = Object.keys(query).sort().map((one) => `${one}=${query[one]}`).join("&"), target = `/apps/${wish.id}/events`;
+  const options = { host: "127.0.0.1", port: wish.port, method: "POST", headers: { "Content-Type": "application/json" }, path: `${target}?${pairs}&auth_signature=${hmac(`POST\n${target}\n${pairs}`)}` };
   return new Promise((resolve, reject) => http.request(options, (answer) => { answer.resume(); answer.on("end", () => resolve(answer.statusCode)); }).on("error", reject).end(text));
 }
 
@@ -67,6 +68,8 @@ const subscribed = async (channel) => { const [promise, take] = coming(`subscrip
 const heard = async (channel, event, act) => { const [promise, take] = coming(event); channel.listen(event, take); await act(); const got = await promise; channel.stopListening(event); return got; };
 
 endpoints.listen(0, "127.0.0.1", async () => {
+  // Only its module for bundlers is one that Node takes as it is.
+  Echo = (await import(pathToFileURL(path.join(wish.modules, "laravel-echo", "dist", "echo.js")))).default;
   const n = wish.name, one = echo("ada"), two = echo("bob");
 
   const open = await subscribed(one.channel(`orders-${n}`));
