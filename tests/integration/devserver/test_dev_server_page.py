@@ -1,4 +1,4 @@
-"""The dev-server's page in a real browser: shows what passes, orders every fault, serves keys and narrow screens."""
+"""The dev-server's page in a browser: shows what passes, orders each fault, serves keys and narrow screens."""
 
 from __future__ import annotations
 
