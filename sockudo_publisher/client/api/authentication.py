@@ -20,6 +20,7 @@ from ..http.signing import Signer
 from ..wire.encryption import NO_MASTER_KEY, is_encrypted
 from ..wire.form import Form, form_fields
 from ..wire.limits import MAX_USER_ID_BYTES, check_channel, check_socket_id
+from ..wire.stock_server import warn_of_private_cache
 
 __all__ = ["Authentication", "ChannelAuth", "UserAuth", "channel_auth", "user_auth"]
 
@@ -141,6 +142,7 @@ class Authentication(Calls):
 
     def _authorized(self, socket_id: str, channel: str, channel_data: str | None) -> ChannelAuth:
         """Sign what has been checked."""
+        warn_of_private_cache(channel)
         answer: ChannelAuth = {"auth": channel_auth(self._signer, socket_id, channel, channel_data)}
         if channel_data is not None:
             answer["channel_data"] = channel_data

@@ -33,7 +33,7 @@ def authenticated_app(
     body: bytes,
     now: float,
 ) -> AppConfig:
-    """The app that signed the request. ``path`` and ``query`` as on the wire, ``app_id`` decoded from the path.
+    """The app that signed the request. ``path`` and ``query`` as on the wire, ``app_id`` as in the path.
 
     Raises :class:`Refusal`: 400 without a query, 404 for an unknown key, else 401.
     """

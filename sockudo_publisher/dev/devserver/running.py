@@ -92,7 +92,8 @@ class DevServer:
                 has_presence_history=history,
                 allow_origins=tuple(allow_origins),
             )
-        config = replace(config, host=host, apps=tuple(with_webhook(app, webhook) for app in config.apps)).checked()
+        apps_with_webhooks = tuple(with_webhook(app, webhook) for app in config.apps)
+        config = replace(config, host=host, apps=apps_with_webhooks, shutdown_grace_s=0).checked()
         self.host = host
         self.port = port or 0
         self._webhooks = WebhookSender()
