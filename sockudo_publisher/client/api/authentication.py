@@ -3,7 +3,7 @@
 Nothing is sent: an answer is a signature over the socket's id and what it may do, which the client hands
 to the server. Whatever is signed was checked first, since an endpoint gets ``channel_name`` and
 ``socket_id`` from the browser: a channel named ``:user::{"id":"admin"}`` would otherwise be signed into a
-sign-in as admin (docs/sdks.md, P11 and G6). Imports the calls' ground, the form bodies, limits and
+sign-in as admin (docs/sdks.md, P11 and G6). Imports the calls' ground, the form bodies, limits, warnings and
 encryption. Facts: docs/server.md, 7; docs/sdks.md, F12 to F14.
 """
 

@@ -47,8 +47,8 @@ def warn_of_private_cache(channel: str) -> None:
         if channel.startswith(prefix) and _is_first(prefix):
             logger.warning(
                 "channels are not private: Sockudo 5.2.0 does not check the signature of a subscriber, so anyone who "
-                "has the app's key gets %s. Use a private channel without cache for what is not public (docs/server.md, "
-                "section 7); later channels are not warned of channels=%s*",
+                "has the app's key gets %s. Use private channels without cache for what is not public "
+                "(docs/server.md, section 7); later channels are not warned of channels=%s*",
                 contents,
                 prefix,
             )
