@@ -19,7 +19,7 @@ filterwarnings = error
 ASYNC_TESTS = """
 import asyncio
 import pytest
-from sockudo_publisher import AsyncSockudo, JournalUnavailable, RateLimited, apublish_many, publish
+from sockudo_publisher import AsyncSockudo, JournalUnavailable, RateLimited, apublish_many, configure, publish
 from sockudo_publisher.testing import AsyncSubscriber, capture_published
 
 @pytest.mark.asyncio
@@ -67,6 +67,15 @@ async def test_member_of_a_presence_channel(sockudo_server):
             assert (await client.users_info("presence-room"))["users"] == [{"id": "7"}]
             await client.trigger("presence-room", "e", 1)
         assert (await subscriber.wait_for("presence-room", "e"))[0].data == 1
+
+@pytest.mark.asyncio
+async def test_other_host(sockudo_server):
+    configure(redis_url="redis://192.0.2.1:1/0", url=sockudo_server.url)
+    await publish.adelay("a", "e", 1)
+
+@pytest.mark.asyncio
+async def test_blocked_bulk_job():
+    await apublish_many([("a", "e", 1)])
 
 @pytest.mark.asyncio
 async def test_blocked():
@@ -156,14 +165,16 @@ def test_blocked():
 """
 
 
-def check(directory: Path, *arguments: str, failed: set[str], errors: set[str], passed: int) -> None:
-    done = run_pytest(directory, *arguments)
+def check(directory: Path, *arguments: str, without: str, failed: set[str], errors: set[str], passed: int) -> None:
+    done = run_pytest(directory, *arguments, without=(without,))
     found = outcomes(done.stdout)
     text = done.stdout + done.stderr
     assert {name for name, outcome in found.items() if outcome == "FAILED"} == failed, text
     assert {name for name, outcome in found.items() if outcome == "ERROR"} == errors, text
     assert sum(outcome == "PASSED" for name, outcome in found.items() if name not in errors) == passed, text
-    assert done.stdout.count(f"E   Failed: {SENTENCE}") + done.stdout.count(f"\n{SENTENCE}") == len(failed | errors)
+    blocked = done.stdout.count(f"E   Failed: {SENTENCE}") + done.stdout.count(f"\n{SENTENCE}")
+    assert blocked == len((failed | errors) - {"test_other_host"}), text
+    assert ("connects to 192.0.2.1 (sockudo_block)" in done.stdout) is ("test_other_host" in failed), text
 
 
 @pytest.mark.parametrize(
@@ -173,7 +184,8 @@ def test_with_pytest_asyncio(tmp_path: Path, mode: str, arguments: tuple[str, ..
     pytest.importorskip("pytest_asyncio")
     (tmp_path / "pytest.ini").write_text(f"{INI}asyncio_mode = {mode}\nasyncio_default_fixture_loop_scope = function\n")
     (tmp_path / "test_shop.py").write_text(ASYNC_TESTS)
-    check(tmp_path, *arguments, failed={"test_blocked"}, errors={"test_blocked_and_swallowed"}, passed=8)
+    failed = {"test_blocked", "test_blocked_bulk_job", "test_other_host"}
+    check(tmp_path, *arguments, without="django", failed=failed, errors={"test_blocked_and_swallowed"}, passed=8)
 
 
 @pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "xdist"])
@@ -182,4 +194,4 @@ def test_with_pytest_django(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "pytest.ini").write_text(f"{INI}DJANGO_SETTINGS_MODULE = shop_settings\npythonpath = .\n")
     (tmp_path / "shop_settings.py").write_text(DJANGO_SETTINGS)
     (tmp_path / "test_shop.py").write_text(DJANGO_TESTS)
-    check(tmp_path, *arguments, failed={"test_blocked"}, errors=set(), passed=8)
+    check(tmp_path, *arguments, without="asyncio", failed={"test_blocked"}, errors=set(), passed=8)
