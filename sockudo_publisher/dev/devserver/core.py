@@ -40,7 +40,7 @@ class Core:
         self.faults = Faults(CoreControl(self))
         #: Seconds by which the server's clock is ahead.
         self.skew_s = 0.0
-        #: Whether it is about to end: publishes are 503, and nobody may connect.
+        #: Whether it is about to end: publishes are 503, and no subscriber may connect.
         self.is_draining = False
         self.states = {
             app.id: AppState(

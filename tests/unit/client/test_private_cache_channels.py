@@ -1,4 +1,4 @@
-"""Private cache channels: Sockudo 5.2.0 admits any subscriber, which a process is told once (docs/server.md, 7)."""
+"""Private cache channels: Sockudo 5.2.0 admits any subscriber; a process warns once (docs/server.md, 7)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_private_cache_channels_are_warned_of_once(warned: pytest.LogCaptureFixt
             "channels=private-cache-*",
             "channels=private-encrypted-cache-*",
         ]
-        assert all("docs/server.md, section 7" in text and "-0" not in text for text in texts)
+        assert all("docs/server.md, 7" in text and "-0" not in text for text in texts)
         assert [("gets the events" in text, "encrypted events" in text) for text in texts] == [
             (True, False),
             (False, True),
