@@ -46,8 +46,8 @@ def warn_of_private_cache(channel: str) -> None:
     for prefix, contents in _OPEN_PREFIXES.items():
         if channel.startswith(prefix) and _is_first(prefix):
             logger.warning(
-                "channels are not private: Sockudo 5.2.0 does not check the signature of a subscriber, so any client with "
-                "the app's key gets %s. Use private channels without cache for what is not public "
+                "channels are not private: Sockudo 5.2.0 does not check the signature of a subscriber, so any client "
+                "with the app's key gets %s. Use private channels without cache for what is not public "
                 "(docs/server.md, 7); later channels are not warned of channels=%s*",
                 contents,
                 prefix,
