@@ -172,7 +172,6 @@ class ServerApp:
             self._core.config.app_by_key,
             method=request.method,
             path=path,
-            # As it stands in the path: the real server does not decode it either (seen on 5.2.0).
             app_id=path.split("/")[2],
             query=request.scope["query_string"].decode("latin-1"),
             body=body,
