@@ -61,6 +61,7 @@ class ClientOptions(TypedDict, total=False):
     json_encoder: type[json.JSONEncoder] | None
     json_decoder: type[json.JSONDecoder] | None
     retries: RetriesLike
+    show_answers: bool
     backend: None
     max_concurrency: int
 
