@@ -403,7 +403,7 @@ def test_it_starts_again_and_again() -> None:
     assert wait_for(lambda: threading.active_count() <= before, 30)
 
 
-def test_a_taken_port_is_an_oserror() -> None:
+def test_server_starts_once_its_port_is_free() -> None:
     """The server does not run, and starts once the port is free."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = DevServer(port=taken.getsockname()[1])
