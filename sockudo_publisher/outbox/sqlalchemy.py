@@ -10,28 +10,37 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Result,
-    Select,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import SQLAlchemyError, StatementError
-from sqlalchemy.orm import Session, scoped_session
+try:
+    from sqlalchemy import (
+        BigInteger,
+        Column,
+        Connection,
+        DateTime,
+        Engine,
+        Integer,
+        LargeBinary,
+        MetaData,
+        Result,
+        Select,
+        String,
+        Table,
+        Text,
+        delete,
+        func,
+        insert,
+        select,
+        update,
+    )
+    from sqlalchemy.exc import SQLAlchemyError, StatementError
+    from sqlalchemy.orm import Session, scoped_session
+except ModuleNotFoundError as error:
+    if error.name != "sqlalchemy":
+        raise
+    raise ModuleNotFoundError(
+        "the outbox for SQLAlchemy needs an extra (not installed: sqlalchemy): "
+        "pip install 'sockudo-publisher[sqlalchemy]'",
+        name=error.name,
+    ) from None
 
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals

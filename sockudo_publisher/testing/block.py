@@ -33,7 +33,7 @@ class Block:
         from ..journal.producer import Producer
         from ..journal.redis.link import RedisLink
         from ..tasks import publish
-        from ..wiring import broker, doorbell
+        from ..wiring import broker
 
         use_dummies(self._replacements)  # or a test would fail for a missing setting
         replace = self._replacements.replace
@@ -43,8 +43,8 @@ class Block:
         replace(Calls, "call", self._closed)
         replace(Calls, "send", self._guarded(lambda client: client._credentials.host))
         replace(RedisLink, "run", self._guarded(_host_of_link))
-        for module in (broker, doorbell):
-            replace(module, "bounded_connection", self._guarded(lambda app: app.connection_for_write().hostname or ""))
+        # The doorbell imports it from there at each use.
+        replace(broker, "bounded_connection", self._guarded(lambda app: app.connection_for_write().hostname or ""))
 
     def pytest_sessionfinish(self) -> None:
         """Open them again: the process may go on."""

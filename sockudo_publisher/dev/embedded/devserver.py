@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from .answers import accepts, is_up
 from .app import DEFAULT_APP, SockudoApp
 from .ports import LOOPBACK, free_port
+from .private import make_private_directory, write_private
 from .process import ChildProcess
 from .toml import merged
 
@@ -74,11 +74,9 @@ class DevServerProcess(ChildProcess):
 
     def launch(self) -> None:
         """Write the configuration and start without waiting."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private_directory(self.directory)
         # The secrets are in a file of this user alone: every user of the machine can read arguments.
-        with os.fdopen(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump(self._settings, file)
+        write_private(self._file, json.dumps(self._settings))
         super().launch()
 
     @property
