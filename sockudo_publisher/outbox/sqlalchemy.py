@@ -10,28 +10,37 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    DateTime,
-    Engine,
-    Integer,
-    LargeBinary,
-    MetaData,
-    Result,
-    Select,
-    String,
-    Table,
-    Text,
-    delete,
-    func,
-    insert,
-    select,
-    update,
-)
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, scoped_session
+try:
+    from sqlalchemy import (
+        BigInteger,
+        Column,
+        Connection,
+        DateTime,
+        Engine,
+        Integer,
+        LargeBinary,
+        MetaData,
+        Result,
+        Select,
+        String,
+        Table,
+        Text,
+        delete,
+        func,
+        insert,
+        select,
+        update,
+    )
+    from sqlalchemy.exc import SQLAlchemyError, StatementError
+    from sqlalchemy.orm import Session, scoped_session
+except ModuleNotFoundError as error:
+    if error.name != "sqlalchemy":
+        raise
+    raise ModuleNotFoundError(
+        "the outbox for SQLAlchemy needs an extra (not installed: sqlalchemy): "
+        "pip install 'sockudo-publisher[sqlalchemy]'",
+        name=error.name,
+    ) from None
 
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals
@@ -108,7 +117,12 @@ class Outbox:
 
     def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
         """Insert rows in the session's transaction. A recorder sees them here."""
-        return session.execute(insert(self.table), [row.columns() for row in rows])
+        try:
+            return session.execute(insert(self.table), [row.columns() for row in rows])
+        except StatementError as error:
+            # Its text quotes the parameters, and one of them is the payload.
+            error.hide_parameters, error.params = True, None
+            raise
 
     def relay(self, engine: Engine, *, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
         """Move the committed rows to the journal, in batches, and return.

@@ -133,8 +133,9 @@ class _Measurement:
             began = time.monotonic()
             publish_many(events, **self._options)
             stored = time.monotonic()
-        # Workers that were not frozen have begun with the first events.
-        drains_from = began if self._worker is None else time.monotonic()
+        # Workers that were not frozen have begun with the first events. The clock is read before our own resumes: on a
+        # busy machine the last event may arrive before this thread runs again.
+        drains_from = began if self._worker is None else stored
         self.samples.rates["publish_many"].append(count / (stored - began))
         self.samples.rates["drained"].append(count / (self._arrive() - drains_from))
 

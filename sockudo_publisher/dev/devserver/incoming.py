@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 __all__ = ["BAD_FRAME", "FrameError", "Incoming", "decode_frame"]
@@ -28,7 +28,7 @@ class Incoming:
 
     event: str
     channel: str | None
-    data: Any
+    data: Any = field(repr=False)
 
 
 def decode_frame(text: str | bytes) -> Incoming:

@@ -10,7 +10,7 @@ import hmac
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .config import AppConfig, WebhookConfig
@@ -32,9 +32,9 @@ _RETRIED = (408, 409, 425, 429)
 class Delivery:
     """One POST, the same bytes in every attempt."""
 
-    url: str
-    headers: Mapping[str, str]
-    body: bytes
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
 
 
 def deliveries(app: AppConfig, events: Sequence[Mapping[str, Any]], time_ms: int) -> list[Delivery]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from urllib.parse import quote
 from .answers import accepts, is_up
 from .app import DEFAULT_APP, SockudoApp
 from .ports import LOOPBACK, free_port
+from .private import make_private_directory, write_private
 from .process import ChildProcess
 from .toml import merged
 
@@ -35,6 +35,7 @@ class DevServerProcess(ChildProcess):
         dedup_ttl_s: float = 120.0,
         cache_max_capacity: int = 1_000_000,
         history: bool = False,
+        shutdown_grace_s: int = 0,
         settings: Mapping[str, Any] | None = None,
         args: Sequence[str] = (),
     ) -> None:
@@ -48,6 +49,7 @@ class DevServerProcess(ChildProcess):
                 "port": self.port,
                 "cache": {"memory": {"max_capacity": cache_max_capacity}},
                 "history": {"enabled": history},
+                "shutdown_grace_period": shutdown_grace_s,
                 "app_manager": {"array": {"apps": [_app_settings(app) for app in self.apps]}},
             },
             settings or {},
@@ -74,11 +76,9 @@ class DevServerProcess(ChildProcess):
 
     def launch(self) -> None:
         """Write the configuration and start without waiting."""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        make_private_directory(self.directory)
         # The secrets are in a file of this user alone: every user of the machine can read arguments.
-        with os.fdopen(os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            os.fchmod(file.fileno(), 0o600)
-            json.dump(self._settings, file)
+        write_private(self._file, json.dumps(self._settings))
         super().launch()
 
     @property

@@ -52,6 +52,9 @@ NAMES = (
     "write",
 )
 
+#: Found at the import of this module, not at the first call: Python 3.13 imports a module of its own for it.
+_FOLDER = files("sockudo_publisher.journal") / "lua"
+
 _INCLUDE = re.compile(r"^-- include (\w+)$", re.MULTILINE)
 
 
@@ -81,9 +84,7 @@ class Script(NamedTuple):
 
 
 def _read(name: str) -> str:
-    folder = files("sockudo_publisher.journal") / "lua"
-    if name not in NAMES:
-        folder = folder / "include"
+    folder = _FOLDER if name in NAMES else _FOLDER / "include"
     return (folder / f"{name}.lua").read_text(encoding="utf-8")
 
 

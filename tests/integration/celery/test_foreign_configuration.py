@@ -121,7 +121,7 @@ NAMED = [
     "sockudo_publisher.tasks.publish",
     "sockudo_publisher.workerapp",
     "sockudo_publisher.workerapp:app",
-    "sockudo_publisher.wiring.doorbell",
+    "sockudo_publisher.tasks.append",
     "worker:app",
 ]
 

@@ -53,7 +53,7 @@ def hostile_journal(redis: RedisServer, environ: dict[str, str]) -> str:
     """What others write has the text: a letter, the pause, a counter, a failure, a worker. Returns the letter's id."""
     lane, shared = lane_keys(APP, 1), AppKeys.of(APP)
     item = json.dumps({"name": HOSTILE, "channel": HOSTILE, "data": HOSTILE, "message_id": HOSTILE}).encode()
-    with redis_py.Redis(port=redis.port) as client:
+    with redis_py.Redis.from_url(redis.url) as client:
         fields = {"channel": HOSTILE, "reason": "refused", "message": HOSTILE, "attempts": 1, "item": item}
         entry_id = client.xadd(lane.dead, fields)
         client.xadd(lane.dead, {"channel": b"\xff\x1b", "reason": HOSTILE, "message": "", "item": b"\x1b[2J\xff"})

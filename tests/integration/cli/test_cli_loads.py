@@ -88,7 +88,7 @@ def test_resume_rings_without_celery(
     """A pause that ends rings the lanes with events, over the same Redis."""
     assert run("publish", "c", "e", "d")[0] == 0
     Journal(redis.url, "default", lanes=LANES).shared.pause("unknown", 3600.0)
-    with redis_py.Redis(port=redis.port) as client:
+    with redis_py.Redis.from_url(redis.url) as client:
         assert client.lpop("sockudo") is not None, "the doorbell of `publish`"
         ended, names = loaded("resume")
         assert (ended, names & set(HEAVY)) == (0, set())
@@ -102,5 +102,5 @@ def test_other_broker_is_rung_through_celery(
     environ["SOCKUDO_BROKER_URL"] = redis.url.rpartition("/")[0] + "/5"
     ended, names = loaded("publish", "c", "e", "d")
     assert (ended, "celery" in names) == (0, True)
-    with redis_py.Redis(port=redis.port, db=5) as client:
+    with redis_py.Redis.from_url(environ["SOCKUDO_BROKER_URL"]) as client:
         assert client.llen("sockudo") == 1

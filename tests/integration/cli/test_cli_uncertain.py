@@ -72,8 +72,8 @@ def test_uncertain_letter_is_copied_only_after_its_window(
         with WarmWorker(ours, directory=tmp_path / "worker"):
             seen.wait_for_count(2, 30)
             delivered_at = time.monotonic()
+            assert wait_for(lambda: proxy.fired >= 1, 30), "the server's answer was cut off"
             proxy.refuse()
-            assert proxy.fired >= 1, "the server's answer was cut off"
             time.sleep(SAFE_S + 0.5)
             proxy.behaviour = Pass()
             proxy.listen()

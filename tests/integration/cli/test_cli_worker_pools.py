@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.support.parts import need_module
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 WRITTEN = {
@@ -41,6 +43,8 @@ def seen(devserver, environ, subscriber):
 )
 def test_every_pool_delivers_and_ends(seen, environ, run, start, options, pool):
     """With green pools nothing arrived, and SIGTERM was ignored: sockets and threads were not replaced first."""
+    if pool in ("gevent", "eventlet"):
+        need_module(pool)
     check(seen, environ, run, start, *options, pool=pool)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -223,5 +224,5 @@ def test_people_are_told_where_to_look(tmp_path):
         process.send_signal(signal.SIGINT)
         text += process.communicate(timeout=END_S)[0]
     assert process.returncode == 0
-    for part in ("Redis", "Sockudo", "worker", "http://127.0.0.1:"):
-        assert part in text.decode(), part
+    for part in ("(Redis|Valkey) ", "Sockudo", "worker", "http://127.0.0.1:"):
+        assert re.search(part, text.decode()), part

@@ -13,7 +13,7 @@ import redis
 
 from sockudo_publisher.dev.embedded import (
     ChildProcess,
-    DevServer,
+    DevServerProcess,
     RedisServer,
     SockudoApp,
     SockudoServer,
@@ -94,7 +94,7 @@ def test_sockudo_keeps_its_secrets(home: Path, sockudo: SockudoServer) -> None:
 def test_the_development_server_keeps_its_secrets(home: Path) -> None:
     """Its secret is not among its arguments."""
     app = SockudoApp(secret=secrets.token_hex(16))
-    with DevServer(home, [app]):
+    with DevServerProcess(home, [app]):
         assert open_to_others(home) == []
         assert processes_that_show(app.secret) == []
 

@@ -17,6 +17,7 @@ from sockudo_publisher.journal.redis import memory as memory_module
 from sockudo_publisher.journal.redis.link import RedisLink, evalsha
 from tests.integration.journal.one_lane import OneLane, bodies_of
 from tests.integration.journal.raw import assert_size_is_kept, check_lane
+from tests.support.redis_user import as_redis_user
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +30,7 @@ def as_user(redis_url: str, client: redis.Redis) -> Iterator[Callable[..., str]]
     def make(*rights: str, name: str = "limited") -> str:
         names.add(name)
         client.execute_command("ACL", "SETUSER", name, "reset", "on", ">pw", "~*", "&*", "+@all", *rights)
-        return redis_url.replace("redis://", f"redis://{name}:pw@")
+        return as_redis_user(redis_url, name, "pw")
 
     yield make
     for name in names:
@@ -73,7 +74,7 @@ class TestPrecaution:
             assert bodies_of(batch) == [b"1", b"2"]
             lane.journal.settle(holder, batch)
         [warned] = [record for record in caplog.records if "INFO memory" in record.getMessage()]
-        assert "Appends go on" in warned.getMessage()
+        assert "appends go on" in warned.getMessage()
 
     def test_info_that_was_renamed(self, make_lane, as_user, monkeypatch: pytest.MonkeyPatch) -> None:
         """The same without an ACL: Redis calls it unknown."""
@@ -152,7 +153,7 @@ class TestUnknownScripts:
         """The key pattern is named."""
         client.execute_command("ACL", "SETUSER", "elsewhere", "reset", "on", ">pw", "~other:*", "+@all")
         try:
-            lane = make_lane(redis_url.replace("redis://", "redis://elsewhere:pw@"))
+            lane = make_lane(as_redis_user(redis_url, "elsewhere", "pw"))
             error = raised(lambda: lane.append(b"1"))
             assert "~sockudo:*" in str(error)
             assert error.stored is False

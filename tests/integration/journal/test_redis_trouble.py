@@ -22,6 +22,7 @@ from sockudo_publisher.journal.redis import memory as memory_module
 from sockudo_publisher.journal.redis.link import RedisLink
 from sockudo_publisher.journal.redis.scripts import all_scripts
 from tests.integration.journal.one_lane import OneLane, bodies_of
+from tests.support.redis_user import as_redis_user
 
 pytestmark = pytest.mark.integration
 
@@ -198,7 +199,7 @@ def test_wait_that_redis_refuses_leaves_the_outcome_unknown(make_lane, redis_url
     """An ACL without the command: what was appended before it is stored all the same."""
     client.acl_setuser("no-wait", enabled=True, nopass=True, categories=["+@all"], commands=["-wait"], keys=["*"])
     try:
-        lane = make_lane(redis_url.replace("redis://", "redis://no-wait:x@"), wait=(1, 20))
+        lane = make_lane(as_redis_user(redis_url, "no-wait", "x"), wait=(1, 20))
         with pytest.raises(JournalUnavailable, match="SOCKUDO_REDIS_WAIT: Redis refused: NoPermissionError") as raised:
             lane.append(b"1")
         assert raised.value.stored is None

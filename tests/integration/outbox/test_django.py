@@ -422,7 +422,7 @@ def test_robust_callback_logs_which_event_was_lost(
             arguments = (channels, "shi\x1bpped", "the payload")
             message_id = publish.apply_async_on_commit(arguments, using=using, robust=True)
     [record] = [record for record in caplog.records if record.name == "sockudo_publisher.tasks"]
-    text = f"app=default channel={channel} event='shi\\x1bpped' message_id={message_id} error=JournalUnavailable: "
+    text = f"app=default channel={channel} event=shi\\x1bpped message_id={message_id} error=JournalUnavailable: "
     assert record.levelname == "ERROR"
     assert text in record.getMessage()
     assert (record.app, record.channel, record.message_id) == ("default", channel, message_id)

@@ -19,6 +19,7 @@ from sockudo_publisher import (
     configure,
     publish,
 )
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.publishing import flush_plan, group_commit
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.support.loops import LOOPS, run_in
@@ -219,7 +220,9 @@ def test_configure_stores_what_waits_with_the_earlier_settings(stack: Stack) -> 
     streams = {key.decode() for key in stack.redis.keys("*:stream")}
     assert sum(key.startswith("other:") for key in streams) == 1
     configure()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("sockudo-publisher-append")]
+    assert wait_for(
+        lambda: not [one for one in threading.enumerate() if one.name.startswith("sockudo-publisher-append")], 30
+    )
 
 
 def test_eager_call_sends_now(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:

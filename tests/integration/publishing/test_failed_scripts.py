@@ -11,6 +11,7 @@ from sockudo_publisher import BulkError, JournalUnavailable, configure, publish,
 from sockudo_publisher.config.settings import DEFAULT_APP
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.wiring.app import app_named
+from tests.support.redis_user import as_redis_user
 
 pytestmark = pytest.mark.integration
 
@@ -31,7 +32,7 @@ def allow(client: redis.Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch) 
 
     change()
     monkeypatch.setenv("SOCKUDO_URL", "http://key:secret@127.0.0.1:1/apps/app")
-    monkeypatch.setenv("SOCKUDO_REDIS_URL", redis_url.replace("redis://", "redis://app:pw@"))
+    monkeypatch.setenv("SOCKUDO_REDIS_URL", as_redis_user(redis_url, "app", "pw"))
     monkeypatch.delenv("SOCKUDO_BROKER_URL", raising=False)
     configure()
     yield change

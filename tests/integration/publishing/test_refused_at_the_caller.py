@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -51,13 +52,14 @@ def add_to_outbox(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
     """Insert it in a transaction; a refused event leaves no row."""
     outbox = Outbox(MetaData())
     engine = create_engine("sqlite://")
-    with engine.begin() as connection:
+    with ExitStack() as ends:
+        ends.callback(engine.dispose)
+        connection = ends.enter_context(engine.begin())
         outbox.table.metadata.create_all(connection)
         try:
             outbox.add(connection, *args, **kwargs)
         finally:
             assert connection.scalar(select(func.count()).select_from(outbox.table)) == 0
-    engine.dispose()
 
 
 WAYS: dict[str, Callable[[tuple[Any, ...], dict[str, Any]], object]] = {

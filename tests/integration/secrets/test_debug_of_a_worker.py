@@ -17,6 +17,7 @@ from sockudo_publisher.config.settings import configure, get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.private_celery import celery_app
+from tests.support.redis_user import as_redis_user
 from tests.support.stack import Stack
 from tests.support.warm import run_python
 
@@ -33,7 +34,7 @@ def guarded(stack: Stack) -> Iterator[Stack]:
     stack.redis.acl_setuser(
         USER, enabled=True, passwords=[f"+{PASSWORD}"], categories=["+@all"], keys=["*"], channels=["*"]
     )
-    url = stack.redis_server.url.replace("redis://", f"redis://{USER}:{PASSWORD}@")
+    url = as_redis_user(stack.redis_server.url, USER, PASSWORD)
     stack.environ["SOCKUDO_REDIS_URL"] = url
     stack.environ["SOCKUDO_BROKER_URL"] = f"{url};{url}"
     with pytest.MonkeyPatch.context() as patch:

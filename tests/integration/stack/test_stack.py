@@ -208,7 +208,7 @@ def test_ctrl_c_ends_all_that_was_started(programs):
         assert len(ports) == 4, "".join(printed)
         assert all(listens(port) for port in ports)
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 0
+        assert process.wait(timeout=150) == 0
         assert wait_for(lambda: not any(listens(port) for port in ports), 60)
     finally:
         process.kill()

@@ -126,6 +126,6 @@ def test_both_forms_of_a_file_and_its_variables(tmp_path: Path) -> None:
 
 def test_our_own_file_of_the_real_server_is_read() -> None:
     """The one that `make stack` runs Sockudo with."""
-    found = read_file(ROOT / "worker" / "sockudo.toml", {"SOCKUDO_SECRET": "s", "SOCKUDO_APP_SECRET": "s"})
+    found = read_file(ROOT / "worker" / "sockudo.toml", {"SOCKUDO_APP_KEY": "k", "SOCKUDO_APP_SECRET": "s"})
     assert found.config.apps
     assert found.ignored
