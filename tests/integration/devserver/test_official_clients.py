@@ -192,7 +192,7 @@ ABSENT_CALLS = [
 
 
 def test_calls_that_are_not_here_are_answered_501(sdk: Any) -> None:
-    """Each call of the official client that the embedded server does not have, with a sentence that says so."""
+    """Each call of the official client that the embedded server does not have, with a sentence."""
     with DevServer() as server:
         options = sdk.SockudoOptions(port=server.port, max_retries=1, timeout=30.0)
         with sdk.Sockudo(server.app_id, server.key, server.secret, options=options) as official:
