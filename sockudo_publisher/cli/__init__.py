@@ -1,6 +1,6 @@
 """The ``sockudo-publisher`` command: one module per command.
 
-``exits`` defines the exit codes, ``output`` writes text or JSON, ``ndjson``, ``csv_rows`` and ``file_*`` read files of
+``exits`` defines the exit codes, ``output`` writes text or JSON, ``ndjson``, ``csv_*`` and ``file_*`` read files of
 events; the other modules are the commands. May import the whole package; no other room imports it.
 
 A command's module is imported when the command runs or shows its help, so that ``--help`` and ``--version`` load

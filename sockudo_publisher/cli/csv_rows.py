@@ -9,81 +9,23 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
 from ..client.wire.limits import check_channel, check_event_name
 from ..errors import ValidationError
+from .csv_template import Template, TemplateError, listed
 from .file_source import Interrupt, StreamDamaged, peek_at
 from .ndjson import MAX_LINE_BYTES, LineError, ParsedLine
 
-__all__ = ["MAX_COLUMNS", "CsvFormat", "CsvRows", "Template", "TemplateError", "check_encoding"]
+__all__ = ["MAX_COLUMNS", "CsvFormat", "CsvRows", "check_encoding"]
 
 #: Columns of a file: as many as Excel and LibreOffice have.
 MAX_COLUMNS = 16_384
 
-#: Columns that an error lists.
-MAX_LISTED = 20
-
 #: In place of a NUL, which the csv module of Python 3.10 refuses without its column.
 _NUL = "\udc00"
-
-_PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
-
-
-class TemplateError(ValueError):
-    """A template is malformed, or needs a column that the file does not have: nothing was read."""
-
-
-class Template:
-    """Text with columns: ``user-{user_id}``. ``{{`` and ``}}`` stand for braces. ``option``: for errors."""
-
-    def __init__(self, option: str, text: str) -> None:
-        self.option = option
-        self.text = text
-        self.columns: list[str] = []
-        self._parts: list[str] = []  # text, column, text, column, ..., text
-        before, at = "", 0
-        for found in _PART.finditer(text):
-            before += text[at : found.start()]
-            at = found.end()
-            if found[0] in ("{{", "}}"):
-                before += found[0][0]
-            elif not found[1]:
-                raise TemplateError(
-                    f"{option}: {found[0]!r} at character {found.start() + 1}, expected {{column}}; write {{{{ or }}}} "
-                    "for a brace"
-                )
-            else:
-                self.columns.append(found[1])
-                self._parts += (before, found[1])
-                before = ""
-        self._parts.append(before + text[at:])
-
-    def check_columns(self, header: Sequence[str]) -> None:
-        """Raise :class:`TemplateError` for a column that the file does not have, or has twice."""
-        for column in self.columns:
-            if column not in header:
-                raise TemplateError(f"{self.option}: no column {column[:50]!r} in the file; {_listed(header)}")
-
-    def fill(self, number: int, row: dict[str, str]) -> str:
-        """The text for one row. Raises :class:`LineError` for an empty cell."""
-        text = self._parts[0]
-        for column, after in zip(self._parts[1::2], self._parts[2::2], strict=True):
-            cell = row[column]
-            if not cell:
-                raise LineError(number, f"column {column[:50]}: empty, and {self.option} needs it")
-            text += cell + after
-        return text
-
-    def of_columns(self) -> str:
-        """Its columns, for an error."""
-        if not self.columns:
-            return ""
-        names = ", ".join(column[:50] for column in self.columns[:MAX_LISTED])
-        return f" (from column{'s' if len(self.columns) > 1 else ''} {names})"
 
 
 @dataclass(frozen=True)
@@ -159,7 +101,7 @@ class CsvRows:
         self._format.event.check_columns(header)
         key = self._format.key_column
         if key is not None and key not in seen:
-            raise TemplateError(f"--key-field: no column {key[:50]!r} in the file; {_listed(header)}")
+            raise TemplateError(f"--key-field: no column {key[:50]!r} in the file; {listed(header)}")
 
     def go_to(self, offset: int, number: int) -> None:
         """Continue behind line ``number``, which ends at ``offset``; after :meth:`read_header`."""
@@ -286,7 +228,7 @@ def _encoding_of(name: str, first: bytes) -> str:
 
 
 def _not_csv(fault: str) -> str:
-    """The csv module's words, which have no content."""
+    """The csv module's text, which has no content of the file."""
     if "unexpected end of data" in fault:
         return 'a cell begins with a quote (") and has no end'
     if "field limit" in fault:
@@ -298,10 +240,3 @@ def _wrong_length(cells: int, header: list[str]) -> str:
     columns = len(header)
     told = f"{cells:,} cell{'' if cells == 1 else 's'}, the header has {columns:,} column{'' if columns == 1 else 's'}"
     return told + (f"; the first without a cell is {header[cells][:50]}" if cells < columns else "")
-
-
-def _listed(header: Sequence[str]) -> str:
-    names = ", ".join(name[:50] for name in header[:MAX_LISTED])
-    rest = f" and {len(header) - MAX_LISTED:,} more" if len(header) > MAX_LISTED else ""
-    hint = "; --delimiter ';' ?" if len(header) == 1 and ";" in header[0] else ""
-    return f"its columns are {names}{rest}{hint}"

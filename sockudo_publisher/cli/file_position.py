@@ -6,7 +6,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from ..journal.position import Position, PositionRecord
+from ..journal.position import PositionRecord, ReadPosition
 
 if TYPE_CHECKING:
     from .file_events import FileEvents
@@ -45,4 +45,4 @@ class FilePosition:
         """Record the position, if exactly the ``stored`` events of this run were read. For ``progress``."""
         events = self._events
         if events.skipped + stored == events.count and events.count and events.has_exact_offset:
-            self._record.write(Position(events.offset, events.line, events.count))
+            self._record.write(ReadPosition(events.offset, events.line, events.count))

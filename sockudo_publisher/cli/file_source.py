@@ -64,7 +64,9 @@ def peek_at(stream: IO[bytes]) -> bytes:
 def open_source(file: str) -> Iterator[Source]:
     """Open a path, or standard input for ``-``."""
     if file == "-":
-        yield Source(sys.stdin.buffer, None)
+        stdin = sys.stdin.buffer
+        # A program that runs the command in its own process may give another stream, without `peek`.
+        yield Source(stdin if hasattr(stdin, "peek") else cast("IO[bytes]", io.BufferedReader(stdin)), None)
         return
     with open(file, "rb", buffering=BUFFER_BYTES) as stream:
         yield Source(stream, os.fstat(stream.fileno()).st_size)

@@ -140,7 +140,8 @@ def _csv_format(is_csv: bool, key_field: str | None, options: dict[str, str | No
     for name in ("channel", "event"):
         if not options[name]:
             raise click.UsageError(f"--csv: needs --{name} TEXT, such as --channel 'user-{{user_id}}' --event score")
-    from .csv_rows import CsvFormat, Template, TemplateError, check_encoding
+    from .csv_rows import CsvFormat, check_encoding
+    from .csv_template import Template, TemplateError
 
     delimiter = options["delimiter"] or ","
     if options["delimiter"] == "":
@@ -165,7 +166,8 @@ def _records(job: Job, source: Source, interrupt: Interrupt) -> Records:
         from .file_events import JsonLines
 
         return JsonLines(source.stream, interrupt)
-    from .csv_rows import CsvRows, TemplateError
+    from .csv_rows import CsvRows
+    from .csv_template import TemplateError
 
     rows = CsvRows(source.stream, job.csv, interrupt)
     try:

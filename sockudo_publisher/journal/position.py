@@ -12,10 +12,10 @@ from typing import NamedTuple
 from ..errors import JournalUnavailable
 from .redis.link import RedisLink
 
-__all__ = ["Position", "PositionRecord"]
+__all__ = ["PositionRecord", "ReadPosition"]
 
 
-class Position(NamedTuple):
+class ReadPosition(NamedTuple):
     """All before byte ``offset`` is stored: ``events`` events, the last of which ends with ``line``."""
 
     offset: int
@@ -31,7 +31,7 @@ class PositionRecord:
         self._key = link.keyspace.position(app, job)
         self._ttl_ms = ttl_ms
 
-    def read(self) -> Position | None:
+    def read(self) -> ReadPosition | None:
         """The position; ``None`` if there is no record, or if it cannot be read."""
         try:
             text = self._link.call("GET", self._key)
@@ -39,7 +39,7 @@ class PositionRecord:
             return None  # the append that follows fails for the same reason, or does not need the record
         return _position_in(text)
 
-    def write(self, position: Position) -> bool:
+    def write(self, position: ReadPosition) -> bool:
         """Record the position. ``False``: Redis did not take it, which costs a later run its time only."""
         try:
             self._link.call("SET", self._key, json.dumps(position), "PX", self._ttl_ms)
@@ -48,13 +48,13 @@ class PositionRecord:
         return True
 
 
-def _position_in(text: bytes | None) -> Position | None:
+def _position_in(text: bytes | None) -> ReadPosition | None:
     try:
         numbers = json.loads(text or b"null")
     except ValueError:
         return None
-    if not isinstance(numbers, list) or len(numbers) != len(Position._fields):
+    if not isinstance(numbers, list) or len(numbers) != len(ReadPosition._fields):
         return None
     if any(type(number) is not int or number < 0 for number in numbers):
         return None
-    return Position(*numbers)
+    return ReadPosition(*numbers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -197,6 +198,14 @@ def test_sockudo_away_ends_with_3(run):
     result = run("publish", "c", "e", "d", "--now", **URL)
     assert result.exit_code == 3, result.output
     assert "secret-of-mine" not in result.output
+
+
+def test_publish_file_takes_any_standard_input(run):
+    """A program may run the command in its own process; the check needs no Redis."""
+    line = b'{"channel":"c","name":"e","data":1}\n'
+    for given in (line, gzip.compress(line)):
+        result = run("publish-file", "-", "--dry-run", "--json", stdin=given, **URL)
+        assert (result.exit_code, json.loads(result.stdout)["count"]) == (0, 1)
 
 
 def test_publish_file_with_redis_away_ends_with_3(run, tmp_path):

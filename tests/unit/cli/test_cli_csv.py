@@ -8,7 +8,8 @@ import tracemalloc
 
 import pytest
 
-from sockudo_publisher.cli.csv_rows import CsvFormat, CsvRows, Template, TemplateError
+from sockudo_publisher.cli.csv_rows import CsvFormat, CsvRows
+from sockudo_publisher.cli.csv_template import Template, TemplateError
 from sockudo_publisher.cli.file_events import FileEvents
 from sockudo_publisher.cli.file_source import Interrupt, Source
 from sockudo_publisher.cli.ndjson import MAX_LINE_BYTES, LineError, LineKeys
