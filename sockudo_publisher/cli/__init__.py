@@ -1,7 +1,7 @@
 """The ``sockudo-publisher`` command: one module per command.
 
-``exits`` defines the exit codes, ``output`` writes text or JSON, ``ndjson`` reads lines; the other modules are the
-commands. May import the whole package; no other room imports it.
+``exits`` defines the exit codes, ``output`` writes text or JSON, ``ndjson``, ``csv_*`` and ``file_*`` read files of
+events; the other modules are the commands. May import the whole package; no other room imports it.
 
 A command's module is imported when the command runs or shows its help, so that ``--help`` and ``--version`` load
 neither Celery nor Redis nor a web server.
@@ -28,7 +28,7 @@ _COMMANDS = {
     "dev-server": ("dev_server", "Run the embedded Sockudo, for development and tests."),
     "worker": ("worker", "Run a worker, which delivers queued events (takes Celery's options)."),
     "publish": ("publish", "Queue one event, or send it now."),
-    "publish-file": ("publish_file", "Queue the events of a file, one JSON object per line."),
+    "publish-file": ("publish_file", "Queue the events of a file: JSON lines or CSV."),
     "status": ("status", "Show waiting events and whether they are being delivered."),
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),

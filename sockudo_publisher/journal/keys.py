@@ -120,6 +120,10 @@ class Keyspace:
         """The ledger of one ``key=`` of a channel."""
         return f"{_lane_base(self._prefix, app, lane)}:ledger:{_encode(channel)}:{_encode(key)}"
 
+    def position(self, app: str, job: str) -> str:
+        """The position of one bulk job in its input (position.py)."""
+        return f"{self._prefix}:{{{_encode(app)}}}:position:{_encode(job)}"
+
     def app(self, app: str) -> AppKeys:
         """The keys of an app."""
         return _app_keys(self._prefix, app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
 
 from ..client.wire.event import EventLike
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
@@ -12,6 +12,7 @@ from ..redaction.frame_locals import without_locals
 from ..wiring.app import App
 from .async_store import astore, running_loop
 from .bulk_run import Storing, begin_bulk
+from .progress import Progress
 from .receipts import BulkReceipt
 
 __all__ = ["apublish_many"]
@@ -25,13 +26,15 @@ async def apublish_many(
     events: Iterable[EventLike] | AsyncIterable[EventLike],
     *,
     key_prefix: str | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
     app: str | None = None,
+    total: int | None = None,
 ) -> BulkReceipt:
     """As ``publish_many``, from a coroutine; ``events`` may be an asynchronous iterable too.
 
     The events are taken and encoded in the running loop, which gets its turn after every 32 of them, and stored with
-    group commit; ``progress`` is called in the loop and must not be a coroutine function. If the task is cancelled,
+    group commit; ``progress`` is called in the loop, with ``total`` as in ``publish_many``, and must not be a coroutine
+    function. If the task is cancelled,
     the events of earlier flushes are stored, and those of the last one may be.
 
     Raises what ``publish_many`` raises, and :class:`RuntimeError` without a running asyncio loop.
@@ -40,7 +43,7 @@ async def apublish_many(
     if inspect.iscoroutinefunction(progress):
         raise TypeError("progress: a coroutine function, expected a plain function that takes a number")
     each = _each(events)
-    bulk = begin_bulk(app, key_prefix, progress)
+    bulk = begin_bulk(app, key_prefix, progress, total=total, events=events)
     try:
         async for event in each:
             bulk.add(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from ..client.wire.event import EventLike
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
@@ -10,6 +10,7 @@ from ..redaction.frame_locals import without_locals
 from ..wiring.app import App
 from ..wiring.doorbell import load_client
 from .bulk_run import Storing, begin_bulk
+from .progress import Progress
 from .receipts import BulkReceipt
 from .store import store
 
@@ -24,20 +25,24 @@ def publish_many(
     *,
     app: str | None = None,
     key_prefix: str | None = None,
-    progress: Callable[[int], object] | None = None,
+    progress: Progress | None = None,
+    total: int | None = None,
 ) -> BulkReceipt:
     """Store many events, in the iterable's order per channel; workers deliver them.
 
     ``events``: :class:`Event` objects, ``(channel, name, data)`` tuples or dicts with Event's fields,
     taken lazily. ``key_prefix`` gives each event the key ``prefix:index``, so that a repeat stores
-    nothing twice. ``progress(stored)`` is called after a flush, at most ten times a second.
+    nothing twice. ``progress(stored)`` is called after a flush, at most ten times a second. If it has a parameter
+    named ``total``, or a second one without a default, it is called as ``progress(stored, total)``: the ``total`` of
+    the call, else ``len(events)``, else ``None``. ``total`` is a number for the progress alone, not a limit.
 
-    Raises :class:`TypeError` when ``progress`` cannot be called, before anything is stored;
+    Raises :class:`TypeError` when ``progress`` cannot be called or ``total`` is no whole number,
+    :class:`ValidationError` when it is negative, before anything is stored;
     :class:`ValidationError` or :class:`IdempotencyConflict` with ``.index`` and ``.stored`` (all
     before a bad event are stored first), and :class:`BulkError` when Redis fails or is full: all before
     its ``.index`` are stored, some after may be.
     """
-    bulk = begin_bulk(app, key_prefix, progress)
+    bulk = begin_bulk(app, key_prefix, progress, total=total, events=events)
     add = bulk.add
     try:
         for event in events:

@@ -18,6 +18,7 @@ from ..journal.pack import MAX_BYTES, Item, KeyedItem
 from ..wiring.app import App, app_named
 from .call import PublishCall
 from .prepare import prepare, refuse_direct_options
+from .progress import Progress, progress_with_total
 from .receipts import BulkReceipt
 
 __all__ = ["BulkRun", "Items", "Storing", "begin_bulk"]
@@ -38,13 +39,18 @@ Items: TypeAlias = "Sequence[Item] | Sequence[KeyedItem]"
 Storing: TypeAlias = Generator[Items, Appended, None]
 
 
-def begin_bulk(app: str | None, key_prefix: str | None, progress: Callable[[int], object] | None) -> BulkRun:
+def begin_bulk(
+    app: str | None,
+    key_prefix: str | None,
+    progress: Progress | None = None,
+    *,
+    total: int | None = None,
+    events: object = None,
+) -> BulkRun:
     """Check the arguments of a bulk job. Raises before anything is stored."""
     if key_prefix is not None:
         check_id(key_prefix, field="key_prefix")
-    if progress is not None and not callable(progress):
-        raise TypeError(f"progress: a {type(progress).__name__}, expected a callable that takes a number")
-    return BulkRun(app_named(app), key_prefix, progress)
+    return BulkRun(app_named(app), key_prefix, progress_with_total(progress, total, events))
 
 
 class BulkRun:
@@ -120,6 +126,11 @@ class BulkRun:
             self._due.append((self._first, items))
             self.is_due = True
         self._plain, self._keyed, self._bytes = [], [], 0
+
+    def drop(self) -> None:
+        """Forget the events that were added and not stored, for a run that only checks them."""
+        self._end_flush()
+        self._due, self.is_due = [], False
 
     def flush(self) -> Storing:
         """Append all events that were added. Raises as :meth:`flush_due`."""

@@ -16,7 +16,7 @@ from ..client.wire.json_text import JsonText, load_orjson, text_of
 from ..config.settings import DEFAULT_APP, Settings, get_settings, on_configure
 from ..errors import ConfigurationError
 from ..journal.producer import Producer
-from ..journal.redis.link import CALLER_TIMEOUT_S
+from ..journal.redis.link import CALLER_TIMEOUT_S, RedisLink
 from ..redaction.frame_locals import without_locals
 from ..redaction.secret import keep_secret
 from .fork_gate import inside_client
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..client.sockudo import Sockudo
     from ..journal.app.workers import Target
     from ..journal.holder import Journal
+    from ..journal.position import PositionRecord
 
 __all__ = ["App", "app_named", "check_app", "check_apps", "client_of", "setting_of", "target_of"]
 
@@ -87,6 +88,14 @@ class App:
         if journal is None:
             journal = self.__dict__.setdefault("_journal", self._open_journal())
         return journal
+
+    def position_record(self, job: str) -> PositionRecord:
+        """The record of how far a bulk job has read its input."""
+        from ..journal.position import PositionRecord
+
+        settings = self._settings
+        link = RedisLink(settings.redis_url, timeout_s=CALLER_TIMEOUT_S, namespace=settings.namespace)
+        return PositionRecord(link, self.name, job, ttl_ms=int(settings.key_ttl * 1000))
 
     def _open_journal(self) -> Journal:
         with inside_client:

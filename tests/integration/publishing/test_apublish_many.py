@@ -54,6 +54,20 @@ def test_every_form_is_stored_in_the_iterables_order(stack: Stack, loop_name: st
     assert told == sorted(told)
 
 
+def test_progress_gets_the_total(stack: Stack) -> None:
+    """As that of ``publish_many``: the length, or the number given."""
+    told: list[tuple[int, int | None]] = []
+
+    def show(stored: int, total: int | None) -> None:
+        told.append((stored, total))
+
+    asyncio.run(apublish_many([("c", "e", 1)] * 3, progress=show))
+    asyncio.run(apublish_many(of([("c", "e", 1)] * 3), progress=show, total=4))
+    publish_many((("c", "e", n) for n in range(3)), progress=show)
+    assert [told[0], told[-1]] == [(3, 3), (3, None)]
+    assert (3, 4) in told
+
+
 def test_signature_is_that_of_publish_many() -> None:
     ours, theirs = (inspect.signature(one).parameters for one in (apublish_many, publish_many))
     assert ours.keys() == theirs.keys()
@@ -104,6 +118,7 @@ def test_failing_iterable_leaves_the_events_before_it(stack: Stack) -> None:
         ({"events": 5}, TypeError),
         ({"events": [], "progress": 5}, TypeError),
         ({"events": [], "progress": asyncio.sleep}, TypeError),
+        ({"events": [], "total": 1.5}, TypeError),
         ({"events": [], "key_prefix": ""}, ValidationError),
     ],
 )

@@ -181,6 +181,8 @@ def test_publish_many_stores_and_counts_all_before_a_bad_event(stack: Stack, bad
         ({"key_prefix": ""}, ValidationError, "key_prefix: empty"),
         ({"key_prefix": 42}, ValidationError, "key_prefix: a int, expected a str"),
         ({"progress": 5}, TypeError, "progress: a int"),
+        ({"total": "9"}, TypeError, "total: a str, expected a whole number"),
+        ({"total": -1}, ValidationError, "total: -1"),
     ],
 )
 def test_publish_many_checks_its_options_before_the_first_event(

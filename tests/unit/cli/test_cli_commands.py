@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import re
@@ -52,6 +53,8 @@ def run(monkeypatch):
     configure()
 
 
+CSV = ["publish-file", __file__, "--csv", "--channel", "c", "--event", "e"]
+
 URL = {"SOCKUDO_URL": f"http://key:secret-of-mine@{NOWHERE}/apps/app-id", "SOCKUDO_REDIS_URL": f"redis://{NOWHERE}/0"}
 
 
@@ -85,6 +88,18 @@ def test_help_loads_neither_celery_nor_redis():
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=60)
 
 
+def test_help_of_publish_file_loads_no_reader():
+    """Neither does a file of JSON lines need the modules of the others."""
+    code = (
+        "import sys\n"
+        "from sockudo_publisher.cli import main\n"
+        "try:\n    main(['publish-file', '--help'])\nexcept SystemExit as end:\n    assert end.code == 0\n"
+        "loaded = {'celery', 'kombu', 'redis', 'csv', 'gzip', 'rich'} & set(sys.modules)\n"
+        "assert not loaded, loaded\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL, timeout=60)
+
+
 @pytest.mark.parametrize(
     "args",
     [
@@ -94,6 +109,12 @@ def test_help_loads_neither_celery_nor_redis():
         pytest.param(["publish-file", "-"], id="stdin without keys"),
         pytest.param(["publish-file", "-", "--run-id", ""], id="empty run id"),
         pytest.param(["publish-file", "-", "--key-field", ""], id="empty key field"),
+        pytest.param(["publish-file", __file__, "--csv"], id="csv without templates"),
+        pytest.param(["publish-file", __file__, "--channel", "c"], id="template without csv"),
+        pytest.param(["publish-file", __file__, "--csv", "--channel", "{", "--event", "e"], id="open brace"),
+        pytest.param(["publish-file", __file__, "--csv", "--channel", "{no}", "--event", "e"], id="no such column"),
+        pytest.param([*CSV, "--delimiter", ",,"], id="two delimiters"),
+        pytest.param([*CSV, "--encoding", "base64"], id="no encoding of text"),
         pytest.param(["publish", "c", "e", "-5"], id="data with a dash"),
         pytest.param(["publish", "c", "e", "d", "d"], id="too many arguments"),
         pytest.param(["status", "--nope"], id="unknown option"),
@@ -177,6 +198,14 @@ def test_sockudo_away_ends_with_3(run):
     result = run("publish", "c", "e", "d", "--now", **URL)
     assert result.exit_code == 3, result.output
     assert "secret-of-mine" not in result.output
+
+
+def test_publish_file_takes_any_standard_input(run):
+    """A program may run the command in its own process; the check needs no Redis."""
+    line = b'{"channel":"c","name":"e","data":1}\n'
+    for given in (line, gzip.compress(line)):
+        result = run("publish-file", "-", "--dry-run", "--json", stdin=given, **URL)
+        assert (result.exit_code, json.loads(result.stdout)["count"]) == (0, 1)
 
 
 def test_publish_file_with_redis_away_ends_with_3(run, tmp_path):

@@ -11,23 +11,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.cli import publish_file
+from sockudo_publisher.cli import file_events
+from sockudo_publisher.cli.file_events import FileEvents, JsonLines, keys_for
+from sockudo_publisher.cli.file_source import Interrupt
 from sockudo_publisher.cli.ndjson import LineKeys
-from sockudo_publisher.cli.publish_file import Lines, keys_for
 
 pytestmark = pytest.mark.unit
 
 GOOD = b'{"channel":"c","name":"e","data":%d}\n'
 
 
-def lines_of(text: bytes) -> Lines:
-    return Lines(io.BytesIO(text), LineKeys("test"))
+def lines_of(text: bytes) -> FileEvents:
+    return events_in(io.BytesIO(text), LineKeys("test"))
+
+
+def events_in(stream, keys) -> FileEvents:
+    interrupt = Interrupt()
+    return FileEvents(JsonLines(stream, interrupt), keys, interrupt)
 
 
 def test_every_line_before_a_bad_one_is_given_and_none_after():
     """It stops there, without raising, so that what came before is stored."""
     lines = lines_of(GOOD % 1 + b"\n" + GOOD % 2 + b"{broken\n" + GOOD % 3)
-    assert [event.data for event in lines.events()] == [1, 2]
+    assert [event.data for event in lines] == [1, 2]
     assert lines.bad is not None
     assert lines.bad.number == 4
 
@@ -35,30 +41,30 @@ def test_every_line_before_a_bad_one_is_given_and_none_after():
 def test_an_event_without_a_key_of_its_own_gets_one_for_its_line():
     """Equal lines at different places are different events; a line's own key is kept."""
     own = b'{"channel":"c","name":"e","data":1,"key":"mine"}\n'
-    keys = [event.key for event in lines_of(GOOD % 1 + GOOD % 1 + own).events()]
+    keys = [event.key for event in lines_of(GOOD % 1 + GOOD % 1 + own)]
     assert keys[2] == "mine"
     assert len(set(keys)) == 3
 
 
 def test_the_last_line_needs_no_line_end():
     """As editors leave it."""
-    assert [event.data for event in lines_of((GOOD % 5).rstrip()).events()] == [5]
+    assert [event.data for event in lines_of((GOOD % 5).rstrip())] == [5]
 
 
 @given(st.lists(st.booleans(), max_size=40))
 def test_an_index_leads_back_to_its_line(blank):
     """However many blank lines stand between."""
     lines = lines_of(b"".join(b"\n" if empty else GOOD % 1 for empty in blank))
-    count = len(list(lines.events()))
+    count = len(list(lines))
     expected = [number for number, empty in enumerate(blank, 1) if not empty]
     assert [lines.line_of(index) for index in range(count)] == expected
 
 
 def test_what_is_remembered_of_blank_lines_is_bounded(monkeypatch):
     """A file with a blank line after every event: the latest events are still found."""
-    monkeypatch.setattr(publish_file, "MAX_GAPS", 100)
+    monkeypatch.setattr(file_events, "MAX_GAPS", 100)
     lines = lines_of((GOOD % 1 + b"\n") * 1000)
-    assert len(list(lines.events())) == 1000
+    assert len(list(lines)) == 1000
     assert lines.line_of(999) == 1999
     assert lines.line_of(980) == 1961
     assert len(lines._distances) <= 101
@@ -74,8 +80,8 @@ class TestKeysFor:
         def first_key(**options) -> str:
             chosen = {"again": False, "key_field": None, "run_id": None, **options}
             with open(file, "rb") as stream:
-                lines = Lines(stream, keys_for(str(file), stream, **chosen))
-                return next(iter(lines.events())).key
+                lines = events_in(stream, keys_for(str(file), stream, **chosen))
+                return next(iter(lines)).key
 
         first_key.file = file
         return first_key
@@ -89,8 +95,8 @@ class TestKeysFor:
         before = key()
         monkeypatch.chdir(key.file.parent)
         with open(key.file.name, "rb") as stream:
-            lines = Lines(stream, keys_for(key.file.name, stream, again=False, key_field=None, run_id=None))
-            assert next(iter(lines.events())).key == before
+            lines = events_in(stream, keys_for(key.file.name, stream, again=False, key_field=None, run_id=None))
+            assert next(iter(lines)).key == before
 
     def test_a_file_written_since_is_another_file(self, key):
         """Even when its content is the same."""
@@ -112,11 +118,11 @@ class TestKeysFor:
 
 def test_a_line_without_end_is_not_read_into_memory(monkeypatch):
     """A file of zeros is refused after one line's bound."""
-    monkeypatch.setattr(publish_file, "MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr(file_events, "MAX_LINE_BYTES", 1000)
     monkeypatch.setattr("sockudo_publisher.cli.ndjson.MAX_LINE_BYTES", 1000)
     stream = io.BytesIO(b"x" * 1_000_000)
-    lines = Lines(stream, LineKeys("test"))
-    assert list(itertools.islice(lines.events(), 1)) == []
+    lines = events_in(stream, LineKeys("test"))
+    assert list(itertools.islice(lines, 1)) == []
     assert lines.bad is not None
     assert re.search("line 1: more than 1000 bytes", str(lines.bad))
     assert stream.tell() == 1001

@@ -124,7 +124,15 @@ def now() -> Receipt:
 
 
 def many() -> BulkReceipt:
+    publish_many([("a", "e", 1)], progress=print)
+    publish_many((("a", "e", n) for n in range(9)), total=9, progress=show)
+    publish_many([("a", "e", 1)], progress=[1].append)
+    publish_many([("a", "e", 1)], progress=lambda stored: print(stored))
     return publish_many([("a", "e", 1)])
+
+
+def show(stored: int, total: int | None) -> None:
+    print(stored, total)
 
 
 async def from_coroutines(client: AsyncSockudo) -> tuple[PublishResult, BulkReceipt, TriggerAnswer, ChannelAuth]:
@@ -186,9 +194,11 @@ MISTAKES = {
     "unknown argument of a coroutine": 'answer = AsyncSockudo("a", "k", "s").trigger("c", "e", 1, tag={})',
     "answer of a coroutine": 'number_of: int = AsyncSockudo("a", "k", "s").trigger("c", "e", 1)',
     "misspelt option of the coroutines' client": 'AsyncSockudo("a", "k", "s", hots="h")',
+    "type of a total": 'publish_many([], total="9")',
+    "type of a progress": "publish_many([], progress=5)",
     "form of another type": 'Sockudo("a", "k", "s").authorize_private_channel(5)',
 }
-HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish\n\n"
+HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish, publish_many\n\n"
 
 
 def mypy(program: str, directory: Path) -> str:
