@@ -210,13 +210,32 @@ def _without_groups(match: re.Match[str]) -> str:
     return "".join(parts) + match.string[at:]
 
 
-#: Codes of Sockudo (http_handler/errors.rs). Those of AI rules begin with ``ai_``; later releases may have more.
-_CODE = re.compile(r"(?=.{3,64}$)(?:[a-z]+(?:_[a-z]+)+|forbidden|backpressure|draining)")
+#: Codes of Sockudo (http_handler/errors.rs), and ``fault`` of the embedded one.
+_CODES = frozenset(
+    {
+        *("app_not_found", "app_validation_failed", "auth_failed", "backpressure", "draining", "fault"),
+        *("feature_disabled", "forbidden", "header_build_error", "internal_error", "invalid_input", "limit_exceeded"),
+        *("missing_channel_info", "not_found", "not_implemented", "payload_too_large", "rate_limited"),
+        *("serialization_error", "service_unavailable", "termination_failed"),
+        *("ai_event_not_permitted", "ai_header_too_large", "ai_invalid_transport_header"),
+    }
+)
+#: Codes of AI rules begin so; later releases may have more. The rest of an unknown one is text of the answer.
+_AI = "ai_"
+#: Characters of a code that are shown where the settings allow any.
+MAX_CODE_CHARACTERS = 64
 
 
-def known_code(code: object) -> str | None:
-    """The machine code of an error, if it looks like one: words of small letters. Else ``None``."""
-    return code if isinstance(code, str) and _CODE.fullmatch(code) else None
+def known_code(code: object, *, is_shown: bool) -> str | None:
+    """The machine code of an error, if it is one of Sockudo's; ``ai_…`` for another of AI rules. Else ``None``.
+
+    ``is_shown``: the settings allow any text.
+    """
+    if not isinstance(code, str):
+        return None
+    if is_shown:
+        return printable(code[:MAX_CODE_CHARACTERS])
+    return code if code in _CODES else f"{_AI}…" if code.startswith(_AI) else None
 
 
 #: Media types that are named: a type is text of the answer too.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -16,6 +17,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypedDict, TypeVar, cast
 
 from ..errors import ConfigurationError
+from ..redaction.frame_locals import without_locals
 from .api.history import PagedItems
 from .sockudo import Sockudo
 
@@ -77,6 +79,7 @@ class _Method(Generic[P, R]):
 def _in_thread(method: Callable[Concatenate[Sockudo, P], R]) -> _Method[P, Coroutine[Any, Any, R]]:
     """The method as a coroutine that runs it in one of the client's threads."""
 
+    @without_locals
     @wraps(method)
     async def call(self: AsyncSockudo, *args: P.args, **kwargs: P.kwargs) -> R:
         return await self._run(lambda: method(self._client, *args, **kwargs))
@@ -87,6 +90,7 @@ def _in_thread(method: Callable[Concatenate[Sockudo, P], R]) -> _Method[P, Corou
 def _at_once(method: Callable[Concatenate[Sockudo, P], R]) -> _Method[P, Coroutine[Any, Any, R]]:
     """The method as a coroutine that runs it in the loop: it makes no request, and takes microseconds."""
 
+    @without_locals
     @wraps(method)
     async def call(self: AsyncSockudo, *args: P.args, **kwargs: P.kwargs) -> R:
         return method(self._client, *args, **kwargs)
@@ -97,6 +101,7 @@ def _at_once(method: Callable[Concatenate[Sockudo, P], R]) -> _Method[P, Corouti
 def _by_page(method: Callable[Concatenate[Sockudo, P], Iterator[Item]]) -> _Method[P, AsyncIterator[Item]]:
     """The iterating method as an asynchronous one: each page is requested in one of the client's threads."""
 
+    @without_locals
     @wraps(method)
     def call(self: AsyncSockudo, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
         items = cast("PagedItems[Item]", method(self._client, *args, **kwargs))  # raises here for bad arguments
@@ -117,21 +122,25 @@ class AsyncSockudo:
     and threads, and after a fork. Raises ``ConfigurationError`` as :class:`Sockudo` does.
     """
 
+    @without_locals
     def __init__(self, app_id: str | int, key: str, secret: str, **options: Unpack[ClientOptions]) -> None:
         rest = self._take_concurrency(options)
         self._client = Sockudo(app_id, key, secret, **rest)
 
     @classmethod
+    @without_locals
     def from_url(cls, url: str, **options: Unpack[ClientOptions]) -> Self:
         """A client from a URL: as :meth:`Sockudo.from_url`."""
         return cls._with(lambda rest: Sockudo.from_url(url, **rest), options)
 
     @classmethod
+    @without_locals
     def from_env(cls, env: str = "SOCKUDO_URL", **options: Unpack[ClientOptions]) -> Self:
         """A client from the environment: as :meth:`Sockudo.from_env`."""
         return cls._with(lambda rest: Sockudo.from_env(env, **rest), options)
 
     @classmethod
+    @without_locals
     def from_setting(cls, setting: str, url: str, **options: Unpack[ClientOptions]) -> Self:
         """As :meth:`from_url`, for a URL from a setting; error messages name that setting."""
         return cls._with(lambda rest: Sockudo.from_setting(setting, url, **rest), options)
@@ -182,8 +191,10 @@ class AsyncSockudo:
 
     async def _iterate(self, items: PagedItems[Item]) -> AsyncIterator[Item]:
         while (page := await self._run(lambda: next(items.pages, None))) is not None:
-            for item in page:
-                yield item
+            rest = deque(page)  # empty at the next request, whose error must show no item
+            del page
+            while rest:
+                yield rest.popleft()
 
     # -- publishing -----------------------------------------------------------------------------------
     trigger = _in_thread(Sockudo.trigger)

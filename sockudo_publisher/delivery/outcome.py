@@ -212,7 +212,7 @@ def _shown(reply: Reply, error: _SockudoError | None) -> str:
     text = error.text if error else _excerpt(reply)
     media_type, size = reply.headers.get("content-type"), len(reply.body)
     shown = shown_text(text, media_type=media_type, size=size, is_shown=reply.is_shown)
-    code = known_code(error.code) if error else None
+    code = known_code(error.code, is_shown=reply.is_shown) if error else None
     return (f"{code}, {shown}" if code and shown.startswith("text not shown") else shown)[:MAX_MESSAGE]
 
 

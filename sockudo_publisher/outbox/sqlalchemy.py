@@ -31,7 +31,7 @@ try:
         select,
         update,
     )
-    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.exc import SQLAlchemyError, StatementError
     from sqlalchemy.orm import Session, scoped_session
 except ModuleNotFoundError as error:
     if error.name != "sqlalchemy":
@@ -117,7 +117,12 @@ class Outbox:
 
     def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
         """Insert rows in the session's transaction. A recorder sees them here."""
-        return session.execute(insert(self.table), [row.columns() for row in rows])
+        try:
+            return session.execute(insert(self.table), [row.columns() for row in rows])
+        except StatementError as error:
+            # Its text quotes the parameters, and one of them is the payload.
+            error.hide_parameters, error.params = True, None
+            raise
 
     def relay(self, engine: Engine, *, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
         """Move the committed rows to the journal, in batches, and return.

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 
 from ..client.wire.event import EventLike
 from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavailable, ValidationError
+from ..redaction.frame_locals import without_locals
 from ..wiring.app import App
 from .async_store import astore, running_loop
 from .bulk_run import Storing, begin_bulk
@@ -19,6 +20,7 @@ __all__ = ["apublish_many"]
 STEP_EVENTS = 32
 
 
+@without_locals
 async def apublish_many(
     events: Iterable[EventLike] | AsyncIterable[EventLike],
     *,

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from functools import wraps
-from types import TracebackType
+from types import FunctionType, TracebackType
 from typing import Any, TypeVar
 
 __all__ = ["clear_locals", "without_locals"]
@@ -27,8 +27,14 @@ _LIBRARIES = frozenset(
     {
         *(_PACKAGE, "requests", "urllib3", "redis", "hiredis", "nacl", "idna", "tenacity"),
         *("celery", "kombu", "amqp", "vine", "billiard", "gevent"),
+        # The outbox gives a database the body of an event.
+        *("sqlalchemy", "django", "psycopg", "psycopg2", "psycopg_pool", "MySQLdb", "pymysql", "asyncpg", "aiosqlite"),
     }
 )
+
+#: Bits of `co_flags`, as in `inspect`, which is large.
+CO_GENERATOR = 0x20
+CO_COROUTINE = 0x80
 
 #: Errors of one chain that are looked at: the chain may be a circle.
 MAX_ERRORS = 100
@@ -37,8 +43,14 @@ MAX_ERRORS = 100
 def without_locals(function: Function) -> Function:
     """Decorator: an error leaves the function without the local variables of its frames, arguments included.
 
-    See :func:`clear_locals`. Not for generators and coroutines, which run after the call.
+    See :func:`clear_locals`. The errors of a coroutine function, or of a generator function, are those of what runs
+    after the call; it stays one. Not for asynchronous generators.
     """
+    flags = function.__code__.co_flags if isinstance(function, FunctionType) else 0
+    if flags & CO_COROUTINE:
+        return _coroutine_without_locals(function)
+    if flags & CO_GENERATOR:
+        return _generator_without_locals(function)
 
     @wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -54,6 +66,43 @@ def without_locals(function: Function) -> Function:
             raise failure.with_traceback(failure.__traceback__ and failure.__traceback__.tb_next)
         finally:
             del failure  # a frame that holds its own error is a circle
+
+    return call  # type: ignore[return-value]
+
+
+# The same as `call` twice more: a common part would be one more function call for each use.
+
+
+def _coroutine_without_locals(function: Function) -> Function:
+    @wraps(function)
+    async def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except BaseException as error:  # noqa: BLE001 -- raised again
+            failure = error
+        del args, kwargs
+        clear_locals(failure, handled=sys.exc_info()[1])
+        try:
+            raise failure.with_traceback(failure.__traceback__ and failure.__traceback__.tb_next)
+        finally:
+            del failure
+
+    return call  # type: ignore[return-value]
+
+
+def _generator_without_locals(function: Function) -> Function:
+    @wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return (yield from function(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 -- raised again
+            failure = error
+        del args, kwargs
+        clear_locals(failure, handled=sys.exc_info()[1])
+        try:
+            raise failure.with_traceback(failure.__traceback__ and failure.__traceback__.tb_next)
+        finally:
+            del failure
 
     return call  # type: ignore[return-value]
 
@@ -76,7 +125,13 @@ def clear_locals(error: BaseException, *, handled: BaseException | None = None) 
         is_own = type(one).__module__.partition(".")[0] == _PACKAGE
         if is_own and one.__suppress_context__ and one.__cause__ is None:
             one.__context__ = handled
-        todo += (one.__cause__, one.__context__)
+        todo += (one.__cause__, one.__context__, *_errors_of_group(one))
+
+
+def _errors_of_group(error: BaseException) -> tuple[BaseException, ...]:
+    """The errors of an ``ExceptionGroup``, which Python 3.10 does not know."""
+    group: object = getattr(error, "exceptions", ())
+    return tuple([one for one in group if isinstance(one, BaseException)]) if isinstance(group, tuple) else ()
 
 
 def _clear_frames(traceback: TracebackType | None) -> None:

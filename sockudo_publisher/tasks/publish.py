@@ -111,6 +111,7 @@ class Publish(StoringTask):
         store_event(owner, prepared)
         return StoredResult(prepared.message_id)
 
+    @without_locals
     async def adelay(
         self,
         channel: str | Sequence[str],
@@ -208,7 +209,20 @@ class Publish(StoringTask):
             extras: Mapping[str, Any] | None = None,
             app: str | None = None,
         ) -> Receipt:
-            """Send the event now, in this process. At run time this is Celery's own method, which calls ``run``."""
+            """Send the event now, in this process, by ``run``."""
+
+    else:
+
+        @without_locals
+        def __call__(self, *args: Any, **kwargs: Any) -> Any:
+            """Send the event now, by ``run``."""
+            # Celery's own calls `run`, in a frame that keeps the arguments. With a method of our own, Celery's tracer
+            # calls it too: the first call for its request is the run of the message, as in Celery's worker.
+            request = self.request_stack.top
+            if request is not None and not request.called_directly and not request._protected:
+                request._protected = 1
+                return self.run(*args, **kwargs)
+            return super().__call__(*args, **kwargs)
 
     # -- signatures ---------------------------------------------------------------------------------
 

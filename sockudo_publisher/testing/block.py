@@ -7,6 +7,7 @@ people. So the ends of publishing (:mod:`.replaced`) are closed for the whole se
 from __future__ import annotations
 
 import ipaddress
+import threading
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,10 @@ from . import active
 from .replaced import Method, Replacements, use_dummies
 
 __all__ = ["Block", "is_loopback"]
+
+
+#: How the names of this package's threads begin.
+OWN_THREADS = "sockudo-publisher-"
 
 
 class Block:
@@ -32,6 +37,7 @@ class Block:
         from ..client.http.calls import Calls
         from ..journal.producer import Producer
         from ..journal.redis.link import RedisLink
+        from ..publishing.group_commit import _Group
         from ..tasks import publish
         from ..wiring import broker
 
@@ -39,11 +45,13 @@ class Block:
         replace = self._replacements.replace
         for owner, name in ((Producer, "append"), (Producer, "schedule_once"), (Producer, "now_ms")):
             replace(owner, name, self._closed)
+        # At the coroutine's call: a failure in the thread that appends would end it, and the coroutine would wait.
+        replace(_Group, "add", self._closed)
         replace(publish, "bounded_send", self._closed)
         replace(Calls, "call", self._closed)
         replace(Calls, "send", self._guarded(lambda client: client._credentials.host))
         replace(RedisLink, "run", self._guarded(_host_of_link))
-        # The doorbell imports it from there at each use.
+        # Doorbells look it up there too, with the first connection.
         replace(broker, "bounded_connection", self._guarded(lambda app: app.connection_for_write().hostname or ""))
 
     def pytest_sessionfinish(self) -> None:
@@ -96,6 +104,8 @@ class Block:
 
     def _fail(self, text: str) -> None:
         self._attempts.append(text)
+        if threading.current_thread().name.startswith(OWN_THREADS):
+            raise RuntimeError(text)  # pytest's failure is no Exception: it would end the thread, and its callers wait
         pytest.fail(text, pytrace=True)
 
 

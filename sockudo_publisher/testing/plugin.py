@@ -69,15 +69,14 @@ def published(request: pytest.FixtureRequest) -> Iterator[Published]:
 
 
 @pytest.fixture(scope="session")
-def _sockudo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestServer]:
+def _sockudo_server() -> Iterator[TestServer]:
     from .extra import require_extra
 
     require_extra("sockudo_server")
-    from .server import TestServer
+    from .server import APP, TestServer
 
-    server = TestServer(tmp_path_factory.mktemp("sockudo_server"))
-    yield server
-    server.stop()
+    with TestServer([APP]) as server:
+        yield server
 
 
 @pytest.fixture

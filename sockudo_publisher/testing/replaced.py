@@ -26,6 +26,7 @@ from ..journal.appended import Appended, OnRefusal
 from ..journal.producer import Producer
 from ..outbox import django as django_outbox
 from ..publishing import bulk_run
+from ..redaction.frame_locals import without_locals
 from ..tasks import on_commit, publish
 from ..tasks.append import AppendTask
 from ..tasks.message import read_event
@@ -246,7 +247,7 @@ def _within(call_of: Callable[..., Call]) -> Callable[[Method], Method]:
                 finally:
                     current_call.reset(token)
 
-            return run_async
+            return without_locals(run_async)
 
         def run(*args: Any, **kwargs: Any) -> Any:
             token = current_call.set(call(args, kwargs))
@@ -255,7 +256,7 @@ def _within(call_of: Callable[..., Call]) -> Callable[[Method], Method]:
             finally:
                 current_call.reset(token)
 
-        return run
+        return without_locals(run)
 
     return make
 

@@ -1,83 +1,30 @@
-"""The server of the fixtures ``sockudo_server`` and ``sockudo_stack``, whichever form the embedded one has."""
+"""The server of the fixtures ``sockudo_server`` and ``sockudo_stack``: a thread of this process."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
-
-from ..dev import embedded
 from ..dev.embedded import DevServer, SockudoApp
 from ..wiring import app as apps
 from ..wiring.doorbell import doorbell
 
-__all__ = ["APP", "IS_IN_PROCESS", "TestServer", "close_connections"]
+__all__ = ["APP", "TestServer", "close_connections"]
 
 #: The app of the fixtures.
 APP = SockudoApp(id="test-app", key="test-key", secret="test-secret")
 
-#: Whether the embedded server runs in a thread of this process, and can be emptied; else it is a child process.
-IS_IN_PROCESS = hasattr(embedded, "DevServerProcess")
 
-
-class TestServer:
-    """The embedded Sockudo. What is not named here is the server's own: ``faults``, ``events``, ``restart()``."""
+class TestServer(DevServer):
+    """A ``DevServer`` that each test finds as new."""
 
     __test__ = False  # no class of tests for pytest
 
-    def __init__(self, directory: Path, apps: Sequence[SockudoApp] = (APP,)) -> None:
-        make: Any = DevServer
-        self._server: Any = make(apps) if IS_IN_PROCESS else make(directory, apps)
-        self._apps = apps
-        self._server.start()
-
-    @property
-    def url(self) -> str:
-        """The first app's ``SOCKUDO_URL``."""
-        return str(self._server.url_of(self._apps[0]))
-
-    @property
-    def app_id(self) -> str:
-        """The first app's id."""
-        return self._apps[0].id
-
-    @property
-    def key(self) -> str:
-        """The first app's key, which subscribers name."""
-        return self._apps[0].key
-
-    @property
-    def secret(self) -> str:
-        """The first app's secret."""
-        return self._apps[0].secret
-
-    def url_of(self, app: SockudoApp) -> str:
-        """An app's ``SOCKUDO_URL``."""
-        return str(self._server.url_of(app))
-
-    def ws_url(self) -> str:
-        """Where subscribers of the first app connect."""
-        return str(self._server.ws_url(self.key))
-
     def empty(self) -> None:
-        """Forget ids, events and faults: the next test finds a new server."""
-        if IS_IN_PROCESS:
-            self._server.clear()
-            self._server.faults.forget_ids()
+        """Let the next test find a new server, on the same port."""
+        self.faults.clear()
+        if self.is_running:
+            self._control.reset()
         else:
-            self._server.restart()
-
-    def stop(self) -> None:
-        """End it."""
-        self._server.stop()
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._server, name)
-
-    def __repr__(self) -> str:
-        return f"<TestServer port={self._server.port}>"
+            self._core.reset()
+            self.start()
 
 
 def close_connections() -> None:

@@ -13,7 +13,7 @@ import redis
 from ..config.settings import Settings
 from ..dev.embedded import RedisServer, WorkerProcess
 from ..operations import resume, status
-from .server import APP, IS_IN_PROCESS, TestServer
+from .server import APP, TestServer
 
 __all__ = ["Stack"]
 
@@ -41,8 +41,7 @@ class Stack:
         self._apps = {name: replace(APP, id=f"test-app-{name}", key=f"test-key-{name}") for name in names}
         try:
             self.redis = self._ends.enter_context(RedisServer(directory / "redis", appendonly=False))
-            self.server = TestServer(directory / "server", [APP, *self._apps.values()])
-            self._ends.callback(self.server.stop)
+            self.server = self._ends.enter_context(TestServer([APP, *self._apps.values()]))
             self._start_worker()
         except BaseException:
             self._ends.close()
@@ -96,8 +95,7 @@ class Stack:
 
         If something cannot be delivered, worker and journal begin anew.
         """
-        if IS_IN_PROCESS:
-            self.server.faults.clear()
+        self.server.faults.clear()
         settings = self._settings()
         for name in ("default", *self._apps):
             resume(settings, name)

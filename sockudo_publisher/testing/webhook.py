@@ -11,10 +11,12 @@ from typing import Any
 
 from ..client.api.webhook import KEY_HEADER, SIGNATURE_HEADER, WebhookEvent
 from ..errors import ValidationError
+from ..redaction.frame_locals import without_locals
 
 __all__ = ["sign_webhook"]
 
 
+@without_locals
 def sign_webhook(
     events: Iterable[Mapping[str, Any] | WebhookEvent] | Mapping[str, Any] | WebhookEvent,
     *,

@@ -8,7 +8,6 @@ from __future__ import annotations
 __all__ = ["DIFFERENCES"]
 
 DIFFERENCES: dict[str, str] = {
-    "auth.escaped_app_id": "the embedded server reads the path decoded, so it accepts ids that 5.2.0 refuses",
     "cache.private": "the embedded server checks the signature of every private channel",
     "event.numbers": "the embedded server keeps integers of any size; this package refuses them before the request",
     "http.cors": "the embedded server lists the headers of Pusher's libraries, not those of other services",
@@ -16,8 +15,6 @@ DIFFERENCES: dict[str, str] = {
     "query.listing_repeated": "the embedded server counts at every query",
     "socket.origin": "pages of any site could reach a developer's machine: the embedded server admits local ones",
     "socket.app_limit": "the embedded server sends the code that 5.2.0 leaves out",
-    "socket.silent": "the embedded server ends the connection of a silent client without the error and its code",
     "socket.unknown_key": "the embedded server sends the code that 5.2.0 leaves out",
-    "stop.*": "the embedded server has no grace period: it answers until it ends",
     "user.revocations": "the embedded server has no tokens; it answers 501 with this reason",
 }

@@ -7,7 +7,6 @@ that facts which need their own server or a second app are skipped there.
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import uuid
 from collections.abc import Iterator, Mapping
@@ -15,8 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sockudo_publisher.dev import embedded
-from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer, find_sockudo
+from sockudo_publisher.dev.embedded import DevServerProcess, SockudoApp, SockudoServer, find_sockudo
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
 from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 from tests.support.parts import need, not_for_this_case
@@ -25,9 +23,6 @@ from .http import Address, App, Http
 from .socket import Socket
 
 __all__ = ["CLIENT_EVENTS", "CLOSED", "FEATURES", "MAIN", "SECOND", "Node", "Setup", "Target", "default_target"]
-
-#: The embedded server as a process: it is stopped and killed here, as the real one is.
-EmbeddedServer: Any = getattr(embedded, "DevServerProcess", None) or embedded.DevServer
 
 #: Seconds that ids are remembered where a test does not wait for the end of it.
 DEDUP_TTL_S = 60
@@ -122,35 +117,25 @@ class Target:
             apps = {one.id: App(one.id, one.key, one.secret) for one in setup.apps}
             yield Node(Address(LOOPBACK, server.port), apps[setup.apps[0].id], apps, server)
 
-    def _started(self, setup: Setup) -> Any:
+    def _started(self, setup: Setup) -> DevServerProcess | SockudoServer:
+        """Both as a process: facts stop and kill it."""
         directory = self._directory / f"{setup.name}-{uuid.uuid4().hex[:8]}"
+        make: type[DevServerProcess | SockudoServer] = DevServerProcess
         if self.kind == "real":
             need("sockudo")
-            return SockudoServer(
-                directory,
-                setup.apps,
-                dedup_ttl_s=setup.dedup_ttl_s,
-                cache_max_capacity=setup.cache_max_capacity,
-                history=setup.history,
-                shutdown_grace_s=setup.shutdown_grace_s,
-                settings=setup.settings,
-            )
-        return _embedded(setup, directory)
+            make = SockudoServer
+        elif setup.not_embedded:
+            not_for_this_case(setup.not_embedded)
+        return make(
+            directory,
+            setup.apps,
+            dedup_ttl_s=setup.dedup_ttl_s,
+            cache_max_capacity=setup.cache_max_capacity,
+            history=setup.history,
+            shutdown_grace_s=setup.shutdown_grace_s,
+            settings=setup.settings,
+        )
 
     def close(self) -> None:
         self._nodes.clear()
         self._ends.close()
-
-
-def _embedded(setup: Setup, directory: Path) -> Any:
-    """The embedded server with the same settings, as far as it has them."""
-    if setup.not_embedded:
-        not_for_this_case(setup.not_embedded)
-    given = {
-        "dedup_ttl_s": setup.dedup_ttl_s,
-        "cache_max_capacity": setup.cache_max_capacity,
-        "history": setup.history,
-        "settings": setup.settings,
-    }
-    known = inspect.signature(EmbeddedServer).parameters
-    return EmbeddedServer(directory, setup.apps, **{name: value for name, value in given.items() if name in known})

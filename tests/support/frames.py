@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -102,5 +103,6 @@ def _parts(value: object) -> Iterator[object]:
     for kind in type(value).__mro__:
         slots = kind.__dict__.get("__slots__", ())
         for name in (slots,) if isinstance(slots, str) else tuple(slots):
-            attributes.setdefault(name, getattr(value, name, None) if not name.startswith("__") else None)
+            with suppress(Exception):  # a slot may be a property that fails
+                attributes.setdefault(name, getattr(value, name, None) if not name.startswith("__") else None)
     yield from attributes.values()

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 #: Where systems keep servers; not on everybody's PATH.
-SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin")
+SYSTEM_DIRECTORIES = ("/usr/sbin", "/usr/local/sbin", "/usr/local/go/bin")
 
 
 def _program(*names: str) -> Callable[[], Path | None]:
@@ -77,6 +77,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "postgres": (find_postgres, "apt-get install postgresql"),
     "browser": (_program("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
     "node": (_node, "apt-get install npm"),
+    "go": (_program("go"), "apt-get install golang-go"),
     "openssl": (_program("openssl"), "apt-get install openssl"),
     "make": (_program("make"), "apt-get install make"),
     "bash": (_program("bash"), "apt-get install bash"),

@@ -308,7 +308,7 @@ def test_functions_below_the_client_show_nothing():
 
 
 def test_refused_publish_shows_no_payload(settings):
-    """Stored, sent or run. (A direct call goes through Celery's ``Task.__call__``, whose frame has the arguments.)"""
+    """Stored, sent, run or called."""
     settings.setenv("SOCKUDO_URL", GOOD_URL)
     configure()
     data = {"card": SECRET, "x": Unwilling()}
@@ -319,6 +319,8 @@ def test_refused_publish_shows_no_payload(settings):
         lambda: publish.delay("c", "e", SECRET, tags={"x": SECRET, "y": 1}),  # type: ignore[dict-item]
         lambda: publish.delay("c", "e", SECRET * 1000),
         lambda: publish.run("c", "e", data, app="x"),
+        lambda: publish("c", "e", data),
+        lambda: publish("c", "e", SECRET),
     ):
         _fails_hidden(call)
 

@@ -10,6 +10,7 @@ from sockudo_publisher.client.http.answer import error_of
 from sockudo_publisher.client.http.transport import Response
 from sockudo_publisher.delivery.outcome import Outcome, Reply, classify
 from sockudo_publisher.redaction import redact
+from sockudo_publisher.server_texts import known_code
 
 pytestmark = pytest.mark.unit
 
@@ -56,6 +57,17 @@ def test_own_errors_of_sockudo_too() -> None:
     body = json.dumps({"error": f'invalid type: string "{SECRET}"', "code": "bad_request", "status": 400}).encode()
     assert SECRET not in classify(Reply(400, body, {}), 1).message
     assert SECRET not in str(error_of(Response(400, {}, body)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("code", "kept"), [("top_secret", ""), ("ai_top_secret", "ai_…"), ("not_found", "not_found")])
+def test_code_that_is_not_of_sockudo_is_not_kept(code: str, kept: str) -> None:
+    """A server that repeats the request may do so anywhere in its answer. ``SOCKUDO_SHOW_ANSWERS`` shows it."""
+    body = json.dumps({"error": "x", "code": code, "status": 400}).encode()
+    assert (error_of(Response(400, {}, body)).code or "") == kept  # type: ignore[arg-type]
+    for text in (classify(Reply(400, body, {}), 1).message, str(error_of(Response(400, {}, body)))):  # type: ignore[arg-type]
+        assert "top_secret" not in text
+        assert kept in text
+    assert known_code(f"{code}\x1b", is_shown=True) == f"{code}\\x1b"
 
 
 @pytest.mark.parametrize(

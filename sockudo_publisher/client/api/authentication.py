@@ -3,7 +3,7 @@
 Nothing is sent: an answer is a signature over the socket's id and what it may do, which the client hands
 to the server. Whatever is signed was checked first, since an endpoint gets ``channel_name`` and
 ``socket_id`` from the browser: a channel named ``:user::{"id":"admin"}`` would otherwise be signed into a
-sign-in as admin (docs/sdks.md, P11 and G6). Imports the calls' ground, the form bodies, limits and
+sign-in as admin (docs/sdks.md, P11 and G6). Imports the calls' ground, the form bodies, limits, warnings and
 encryption. Facts: docs/server.md, 7; docs/sdks.md, F12 to F14.
 """
 
@@ -20,6 +20,7 @@ from ..http.signing import Signer
 from ..wire.encryption import NO_MASTER_KEY, is_encrypted
 from ..wire.form import Form, form_fields
 from ..wire.limits import MAX_USER_ID_BYTES, check_channel, check_socket_id
+from ..wire.stock_server import warn_of_private_cache
 
 __all__ = ["Authentication", "ChannelAuth", "UserAuth", "channel_auth", "user_auth"]
 
@@ -141,6 +142,7 @@ class Authentication(Calls):
 
     def _authorized(self, socket_id: str, channel: str, channel_data: str | None) -> ChannelAuth:
         """Sign what has been checked."""
+        warn_of_private_cache(channel)
         answer: ChannelAuth = {"auth": channel_auth(self._signer, socket_id, channel, channel_data)}
         if channel_data is not None:
             answer["channel_data"] = channel_data

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Any, Literal, TypeVar, cast
 
 from ...errors import SockudoError, ValidationError
+from ...redaction.frame_locals import without_locals
 from ..http.calls import Calls
 from ..http.retries import CLIENTS, CallRetries
 from ..wire.limits import check_channel
@@ -235,6 +236,7 @@ def every_item(
     return PagedItems(_every_page(fetch, query))
 
 
+@without_locals
 def _every_page(
     fetch: Callable[[Mapping[str, str]], Mapping[str, Any]], query: Mapping[str, str]
 ) -> Iterator[Sequence[Mapping[str, Any]]]:

@@ -106,7 +106,8 @@ def error_of(response: Response, request: Request = Request.EVENTS) -> SockudoHT
     message = shown_text(message, media_type=media_type, size=size, is_shown=response.is_shown)
     if len(message) > MAX_MESSAGE_CHARACTERS:
         message = message[:MAX_MESSAGE_CHARACTERS] + "…"
-    error = error_for_status(response.status, known_code(code), message, retry_after(response, now=time.time()))
+    shown_code = known_code(code, is_shown=response.is_shown)
+    error = error_for_status(response.status, shown_code, message, retry_after(response, now=time.time()))
     if (code is None and _before_publishing(response)) or _refuses_all(error, request):
         error.sent = False
     return error

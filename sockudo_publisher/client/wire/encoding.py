@@ -35,7 +35,7 @@ from .limits import (
     check_socket_id,
     check_tags,
 )
-from .stock_server import warn_of_ai_event, warn_of_ai_extras, warn_of_namespace
+from .stock_server import warn_of_ai_event, warn_of_ai_extras, warn_of_channel
 
 __all__ = ["Encoder", "batch_body"]
 
@@ -161,7 +161,7 @@ class Encoder:
         listed = ",".join(f'"{channel}"' for channel in names)  # the alphabet of names needs no escaping
         text = f'{{"name":{head},"data":{encode_basestring(payload)},"channels":[{listed}]'
         for channel in names:
-            warn_of_namespace(channel)
+            warn_of_channel(channel)
         warn_of_ai_event(name)
         text += _options(socket_id, info, tags, extras, idempotency_key, message_id, MAX_LEVELS_IN_EVENT)
         if message_id is not None:
@@ -196,7 +196,7 @@ class Encoder:
 def _item_head(channel: str, name: str) -> str:
     # The alphabet of channel names needs no escaping; event names may hold anything.
     head = f'{{"channel":"{check_channel(channel)}","name":{encode_basestring(check_event_name(name))},"data":'
-    warn_of_namespace(channel)
+    warn_of_channel(channel)
     warn_of_ai_event(name)
     return head
 

@@ -1,7 +1,8 @@
-"""Warnings of events that Sockudo refuses by default and takes where it is configured for them: one a process and kind.
+"""Warnings of what a Sockudo as it comes does with an event, against what its name promises: one a process and kind.
 
-Whether the server is configured is not known at the caller, so these are not refused. Facts: docs/server.md, 4.2.
-Holds nothing but the kinds warned of.
+Some events are refused unless the server is configured for them; private cache channels are open to any subscriber.
+The server's release and settings are not known at the caller, so nothing is refused here. Facts: docs/server.md, 4.2
+and 7. Holds nothing but the kinds warned of.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from ...redaction import package_logger
 
-__all__ = ["AI_EVENTS", "warn_of_ai_event", "warn_of_ai_extras", "warn_of_namespace"]
+__all__ = ["AI_EVENTS", "warn_of_ai_event", "warn_of_ai_extras", "warn_of_channel", "warn_of_private_cache"]
 
 logger = package_logger("sockudo_publisher.client")
 
@@ -26,10 +27,34 @@ AI_EVENTS = frozenset(
 _KIND = re.compile(r"(?:private-encrypted-|private-|presence-)?(?:cache-)?")
 _USER_CHANNEL = "#server-to-user-"
 
+# Cache channels whose subscribers Sockudo 5.2.0 does not check, each with what an uninvited one gets.
+_OPEN_PREFIXES = {"private-cache-": "the events", "private-encrypted-cache-": "the encrypted events"}
+
 _warned: dict[str, object] = {}
 
 
-def warn_of_namespace(channel: str) -> None:
+def warn_of_channel(channel: str) -> None:
+    """Warn of a channel's namespace, and of a private cache channel."""
+    _warn_of_namespace(channel)
+    warn_of_private_cache(channel)
+
+
+def warn_of_private_cache(channel: str) -> None:
+    """Warn of a class of channels that any subscriber may join, though their names say private."""
+    if not channel.startswith(tuple(_OPEN_PREFIXES)):
+        return
+    for prefix, contents in _OPEN_PREFIXES.items():
+        if channel.startswith(prefix) and _is_first(prefix):
+            logger.warning(
+                "channels are not private: Sockudo 5.2.0 does not check the signature of a subscriber, so any client "
+                "with the app's key gets %s. Use private channels without cache for what is not public "
+                "(docs/server.md, 7); later channels are not warned of channels=%s*",
+                contents,
+                prefix,
+            )
+
+
+def _warn_of_namespace(channel: str) -> None:
     """Warn of a channel with a colon in its name: the part before it has to be a namespace that the server knows."""
     if ":" not in channel or channel.startswith(_USER_CHANNEL) or not _is_first("namespace"):
         return

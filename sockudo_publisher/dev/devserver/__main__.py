@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import logging
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -77,7 +78,8 @@ def configuration(options: argparse.Namespace, environ: Mapping[str, str] = os.e
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Run until SIGTERM or Ctrl-C."""
+    """Run until SIGTERM, by which it ends with 0 as the real server, or Ctrl-C."""
+    signal.signal(signal.SIGTERM, _end)
     parser = arguments()
     options = parser.parse_args(argv)
     try:
@@ -114,6 +116,11 @@ async def _run(config: ServerConfig, listener: object) -> None:
         await serving.serve(sockets=[listener])  # type: ignore[list-item]
     finally:
         await webhooks.stop()
+
+
+def _end(*_: object) -> None:
+    """For SIGTERM; uvicorn raises the signal again once it has stopped."""
+    raise SystemExit(0)
 
 
 def _ignore(_handle: object) -> None:

@@ -91,9 +91,11 @@ class ServerApp:
         app_id = names.get("appId")
         match handler:
             case "events" | "batch_events":
-                return await self._publishing.handle(request, app_id or "", is_batch=handler == "batch_events")
+                return await self._publishing.handle(request, is_batch=handler == "batch_events")
             case "page" | "dev_state" | "dev_faults" | "dev_add_fault":
                 return await self._handle_dev(request, handler)
+            case "up" | "ready" | "accept_traffic" if self._core.is_draining:
+                return Response("DRAINING", 503, {"X-Health-Check": "DRAINING"} if handler == "up" else None)
             case "up":
                 known = app_id is None or self._core.config.app_by_id(app_id) is not None
                 word = "OK" if known else "NOT_FOUND"
@@ -110,7 +112,7 @@ class ServerApp:
                 return json_answer(stats_answer(self._core))
             case "no_websocket":
                 raise TextRefusal(400, "Missing Upgrade header")
-        app_id, body = await self._read(request, app_id or "")
+        app_id, body = await self._read(request)
         return json_answer(self._query(request, handler, names, app_id, body))
 
     async def _handle_dev(self, request: Request, handler: str) -> Response:
@@ -161,15 +163,16 @@ class ServerApp:
                 check_content_type(request.headers.get("content-type", ""))
                 return history_api.reset_history(members, channel, body)
 
-    async def _read(self, request: Request, app_id: str) -> tuple[str, bytes]:
+    async def _read(self, request: Request) -> tuple[str, bytes]:
         """The id of the app that signed the request, and the body. Raises :class:`Refusal`."""
         body = await _body(request)
         raw_path = request.scope.get("raw_path") or request.scope["path"].encode()
+        path = raw_path.partition(b"?")[0].decode("latin-1")
         app = authenticated_app(
             self._core.config.app_by_key,
             method=request.method,
-            path=raw_path.partition(b"?")[0].decode("latin-1"),
-            app_id=app_id,
+            path=path,
+            app_id=path.split("/")[2],
             query=request.scope["query_string"].decode("latin-1"),
             body=body,
             now=self._core.now_s,

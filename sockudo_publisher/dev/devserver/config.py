@@ -99,6 +99,8 @@ class ServerConfig:
     max_page_size: int = 100
     #: Seconds of silence after which a client is asked with a ping.
     activity_timeout_s: int = 120
+    #: Seconds for which a process that stops answers 503 (``shutdown_grace_period``). A thread stops at once.
+    shutdown_grace_s: int = 0
     #: Further origins whose pages may connect (``--allow-origin``); ``*`` is any.
     allow_origins: tuple[str, ...] = ()
     #: The address that it listens on, a name for its pages.
@@ -132,6 +134,8 @@ class ServerConfig:
             raise ValueError("history: max_page_size must be positive")
         if not 1 <= self.activity_timeout_s <= MAX_SECONDS:
             raise ValueError(f"activity_timeout: {self.activity_timeout_s}, expected 1 to {MAX_SECONDS} seconds")
+        if not 0 <= self.shutdown_grace_s <= MAX_SECONDS:
+            raise ValueError(f"shutdown_grace_period: {self.shutdown_grace_s}, expected 0 to {MAX_SECONDS} seconds")
         return self
 
 

@@ -40,6 +40,8 @@ class Core:
         self.faults = Faults(CoreControl(self))
         #: Seconds by which the server's clock is ahead.
         self.skew_s = 0.0
+        #: Whether it is about to end: publishes are 503, and no subscriber may connect.
+        self.is_draining = False
         self.states = {
             app.id: AppState(
                 app,
@@ -78,6 +80,14 @@ class Core:
         self.forget_ids()
         for state in self.states.values():
             state.forget()
+
+    def reset(self) -> None:
+        """Be as new: nothing is remembered, and memory and clock are as configured."""
+        self.forget()
+        self.dedup.resize(self.config.dedup_capacity)
+        self.keys.resize(self.config.dedup_capacity)
+        self.skew_s = 0.0
+        self.log.clear()
 
 
 class CoreControl:

@@ -22,7 +22,7 @@ LEVELS_IN_EVENT = 1
 LEVELS_IN_BATCH = 3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Message:
     """One event as it was sent. ``data`` is the text that subscribers get. ``None``: absent or null."""
 

@@ -51,7 +51,7 @@ class InProgress:
 Decision = Claim | StoredReceipt | Conflict | InProgress
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class _Record:
     state: Literal["pending", "committed"]
     fingerprint: bytes
@@ -60,17 +60,17 @@ class _Record:
     expires_at: float
 
 
+#: Made once: this is for each event.
+_json = json.JSONEncoder(ensure_ascii=False, sort_keys=True).encode
+
+
 def fingerprint(message: Message, channel: str) -> bytes:
     """The fields that must be equal in a resend: channel, name, data text, tags, id and extras; nothing else.
 
     Absent is not the same as empty. The real server's fingerprint depends on the order of unordered maps
     when ``extras.headers`` has two entries or more; this one does not.
     """
-    text = json.dumps(
-        [channel, message.name, message.data, message.tags, message.message_id, message.extras],
-        ensure_ascii=False,
-        sort_keys=True,
-    )
+    text = _json([channel, message.name, message.data, message.tags, message.message_id, message.extras])
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -99,9 +99,10 @@ class DedupStore:
         record = self._records.get(key)
         if record is None:
             self._owners += 1
-            claim = Claim(key, fingerprint, self._owners)
-            self._write(claim, "pending", "")
-            return claim
+            if len(self._records) < self._capacity:
+                expires_at = self._clock() + self._ttl_s
+                self._records[key] = _Record("pending", fingerprint, self._owners, "", expires_at)
+            return Claim(key, fingerprint, self._owners)
         if record.fingerprint != fingerprint:
             return Conflict()
         return StoredReceipt(record.acknowledgement_id) if record.state == "committed" else InProgress()
@@ -109,12 +110,15 @@ class DedupStore:
     def commit(self, claim: Claim, acknowledgement_id: str) -> None:
         """Record the claim's event as published. Its time to live starts again."""
         self._expire()
-        if self._is_owned(claim):
-            self._write(claim, "committed", acknowledgement_id)
+        record = self._owned(claim)
+        if record is not None:
+            record.state, record.acknowledgement_id = "committed", acknowledgement_id
+            record.expires_at = self._clock() + self._ttl_s
+            self._records.move_to_end(claim.key)
 
     def abort(self, claim: Claim) -> None:
         """Remove a claim whose event could not be published."""
-        if self._is_owned(claim):
+        if self._owned(claim) is not None:
             del self._records[claim.key]
 
     def forget(self) -> None:
@@ -127,16 +131,9 @@ class DedupStore:
         while len(self._records) > capacity:
             self._records.popitem()
 
-    def _is_owned(self, claim: Claim) -> bool:
+    def _owned(self, claim: Claim) -> _Record | None:
         record = self._records.get(claim.key)
-        return record is not None and record.owner == claim.owner and record.state == "pending"
-
-    def _write(self, claim: Claim, state: Literal["pending", "committed"], acknowledgement_id: str) -> None:
-        if claim.key not in self._records and len(self._records) >= self._capacity:
-            return
-        expires_at = self._clock() + self._ttl_s
-        self._records[claim.key] = _Record(state, claim.fingerprint, claim.owner, acknowledgement_id, expires_at)
-        self._records.move_to_end(claim.key)
+        return record if record is not None and record.owner == claim.owner and record.state == "pending" else None
 
     def _expire(self) -> None:
         now = self._clock()

@@ -15,7 +15,7 @@ MAX_EVENTS = 10_000
 MAX_BYTES = 32 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class AcceptedEvent:
     """One event on one channel, as it was published. ``data`` is the text that subscribers got.
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-__all__ = ["Fault", "FaultName", "Faults", "ServerControl"]
+__all__ = ["ORDERS", "Fault", "FaultName", "Faults", "ServerControl"]
 
 FaultName = Literal[
     "hang", "delay", "lose_requests", "lose_answers", "stop_in_batch", "reset", "answer", "garbage", "fail_item"
@@ -168,12 +168,12 @@ class Faults:
         """The fault that ``POST /dev/faults`` names: ``{"fault": "answer", "status": 503, "count": 2}``."""
         if not isinstance(order, Mapping) or not isinstance(order.get("fault"), str):
             raise ValueError(  # noqa: TRY004 -- an order comes as JSON
-                'expected {"fault": NAME, ...}, NAME one of ' + ", ".join(sorted(_ORDERS))
+                'expected {"fault": NAME, ...}, NAME one of ' + ", ".join(sorted(ORDERS))
             )
         name, options = order["fault"], {key: value for key, value in order.items() if key != "fault"}
-        allowed = _ORDERS.get(name)
+        allowed = ORDERS.get(name)
         if allowed is None:
-            raise ValueError("fault: unknown, expected one of " + ", ".join(sorted(_ORDERS)))
+            raise ValueError("fault: unknown, expected one of " + ", ".join(sorted(ORDERS)))
         unknown = sorted(set(options) - set(allowed))
         if unknown:
             raise ValueError(f"{name}: unknown option, expected {', '.join(allowed) or 'none'}")
@@ -192,7 +192,7 @@ class Faults:
 
 
 #: The options of each fault, by its name.
-_ORDERS: Mapping[str, tuple[str, ...]] = {
+ORDERS: Mapping[str, tuple[str, ...]] = {
     "hang": ("count", "seconds"),
     "delay": ("seconds", "count"),
     "lose_requests": ("count",),

@@ -77,12 +77,16 @@ def error(code: int, message: str) -> str:
 
 def delivery(event: str, channel: str, data: str) -> str:
     """An event: exactly these three, whatever else was published with it."""
-    return _json({"event": event, "channel": channel, "data": data})
+    return f'{{"event":{_text(event)},"channel":{_text(channel)},"data":{_text(data)}}}'
 
 
 def client_event(event: str, channel: str, data: Any) -> str:
     """A client's event. Its data is passed on as it came: an object stays one, its keys sorted."""
-    return f'{{"event":{_json(event)},"channel":{_json(channel)},"data":{_json(data, is_sorted=True)}}}'
+    return f'{{"event":{_text(event)},"channel":{_text(channel)},"data":{_json(data, is_sorted=True)}}}'
+
+
+#: The JSON of a text, much faster than that of an object: this is for each event.
+_text = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def _json(value: Any, *, is_sorted: bool = False) -> str:

@@ -31,8 +31,9 @@ PENDING_LOOK_S = 0.025
 #: The same for a pending key of the app: 0.3 s.
 PENDING_KEY_LOOKS = 6
 PENDING_KEY_LOOK_S = 0.05
-#: Items of a batch after which other connections get their turn (the real server yields as often).
-ITEMS_PER_TURN = 64
+#: Items of a batch after which other connections get their turn. The real server yields after 64; a batch of 100, the
+#: client's, is one turn here, in which each subscriber's frames are one system call.
+ITEMS_PER_TURN = 128
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import quote
 
+from typing_extensions import Self
+
 from .app import ServerApp
 from .config import AppConfig, Features, ServerConfig, WebhookConfig
 from .connections import Connections
@@ -92,7 +94,8 @@ class DevServer:
                 has_presence_history=history,
                 allow_origins=tuple(allow_origins),
             )
-        config = replace(config, host=host, apps=tuple(with_webhook(app, webhook) for app in config.apps)).checked()
+        apps_with_webhooks = tuple(with_webhook(app, webhook) for app in config.apps)
+        config = replace(config, host=host, apps=apps_with_webhooks, shutdown_grace_s=0).checked()
         self.host = host
         self.port = port or 0
         self._webhooks = WebhookSender()
@@ -182,7 +185,7 @@ class DevServer:
         """Whether it answers."""
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self) -> DevServer:
+    def start(self) -> Self:
         """Listen and answer. Raises ``OSError`` if the port is taken."""
         if self.is_running:
             raise RuntimeError("dev-server: runs already")
@@ -232,7 +235,7 @@ class DevServer:
             self._core.forget()
         self.start()
 
-    def __enter__(self) -> DevServer:
+    def __enter__(self) -> Self:
         return self if self.is_running else self.start()
 
     def __exit__(

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import socket
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
@@ -26,6 +27,8 @@ MAX_FRAME_BYTES = 16 << 20
 BACKLOG = 1024
 #: Seconds that requests have to end when the server stops.
 SHUTDOWN_S = 1
+#: Seconds between two looks whether the grace period is to end early.
+DRAIN_POLL_S = 0.05
 #: Seconds that the server's thread has for an order of another.
 ORDER_S = 10.0
 
@@ -74,12 +77,26 @@ class Serving(uvicorn.Server):
         self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Close the WebSockets as the real server does, then stop as uvicorn does."""
+        """Refuse for the grace period, close the WebSockets as the real server does, then stop as uvicorn does."""
+        if self._core.config.shutdown_grace_s:
+            await self._drain(self._core.config.shutdown_grace_s)
         for server in self.servers:
             server.close()
-        self._app.websockets.close_all()
+        self.close_websockets()
         await asyncio.sleep(0.02)
         await super().shutdown(sockets)
+
+    def close_websockets(self) -> None:
+        """Close every connection of a subscriber with 4200. In the loop."""
+        self._app.websockets.close_all()
+
+    async def _drain(self, seconds: int) -> None:
+        """Answer 503 for this time, or until Ctrl-C is pressed a second time."""
+        self._core.is_draining = True
+        self.close_websockets()
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not self.force_exit:
+            await asyncio.sleep(DRAIN_POLL_S)
 
     def refuse(self, seconds: float | None) -> None:
         """Close the listening socket; with ``seconds``, listen again after them. In the loop."""
@@ -137,6 +154,15 @@ class LoopControl(CoreControl):
     def shrink_memory(self, capacity: int) -> None:
         """Keep at most this number of ids."""
         self._do(functools.partial(super().shrink_memory, capacity))
+
+    def reset(self) -> None:
+        """Make the server as new: its connections are closed, nothing is remembered."""
+        self._do(self._reset)
+
+    def _reset(self) -> None:
+        self._core.reset()
+        if self.serving is not None:
+            self.serving.close_websockets()
 
     def refuse(self, seconds: float | None) -> None:
         """Refuse connections."""

@@ -137,6 +137,7 @@ def settings_of(values: Mapping[str, Any]) -> FileSettings:
         has_presence_history=members.get("enabled", bool, False),
         max_page_size=history.number("max_page_size", 100, 1) or 0,
         activity_timeout_s=top.number("activity_timeout", 120, 1) or 0,
+        shutdown_grace_s=top.number("shutdown_grace_period", 0, 0) or 0,
     )
     if not apps:
         raise ValueError("app_manager.array.apps: no app with enabled = true")

@@ -33,6 +33,9 @@ class WebSockets:
 
     async def serve(self, websocket: WebSocket, key: str) -> None:
         """``/app/{key}``: protocol 7, or any number except 2."""
+        if self._core.is_draining:
+            await refuse(websocket, TextRefusal(503, ""))
+            return
         try:
             if protocol_of(websocket.scope["query_string"].decode("latin-1")) == 2:
                 raise not_here("protocol 2")
@@ -73,7 +76,7 @@ class WebSockets:
         """Close every connection, as a server that stops does."""
         for state in self._core.states.values():
             for socket in state.registry.connections:
-                socket.close(RESTARTING, "Server is shutting down")
+                socket.close(RESTARTING, "Server shutting down")
 
     async def _converse(self, websocket: WebSocket, state: AppState) -> None:
         session = Session(state, activity_timeout_s=self._core.config.activity_timeout_s)
@@ -96,11 +99,12 @@ class WebSockets:
             try:
                 message = await asyncio.wait_for(websocket.receive(), timeout_s)
             except asyncio.TimeoutError:
-                if is_asked:
-                    with suppress(WebSocketDisconnect, RuntimeError):
-                        await websocket.close(NO_PONG, "Pong reply not received in time")
+                if session.closing is not None:
                     return
-                session.put(PING)
+                if is_asked:
+                    session.close(NO_PONG, "Pong reply not received in time")
+                else:
+                    session.put(PING)
                 timeout_s, is_asked = PONG_TIMEOUT_S, True
                 continue
             timeout_s, is_asked = activity_s, False

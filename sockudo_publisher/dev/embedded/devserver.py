@@ -35,6 +35,7 @@ class DevServerProcess(ChildProcess):
         dedup_ttl_s: float = 120.0,
         cache_max_capacity: int = 1_000_000,
         history: bool = False,
+        shutdown_grace_s: int = 0,
         settings: Mapping[str, Any] | None = None,
         args: Sequence[str] = (),
     ) -> None:
@@ -48,6 +49,7 @@ class DevServerProcess(ChildProcess):
                 "port": self.port,
                 "cache": {"memory": {"max_capacity": cache_max_capacity}},
                 "history": {"enabled": history},
+                "shutdown_grace_period": shutdown_grace_s,
                 "app_manager": {"array": {"apps": [_app_settings(app) for app in self.apps]}},
             },
             settings or {},

@@ -93,7 +93,7 @@ def test_what_needs_a_configured_server_is_warned_of(
     for _ in range(3):
         body = batch_body([encoded(fields)])
     assert api.post("/batch_events", body).status in (400, 403)
-    assert [expected in record.getMessage() for record in warned.records] == [True]
+    assert [expected in record.getMessage() for record in warned.records].count(True) == 1
 
 
 def test_ordinary_channels_and_names_are_not_warned_of(warned: pytest.LogCaptureFixture) -> None:

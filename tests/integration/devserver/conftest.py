@@ -15,8 +15,11 @@ from sockudo_publisher.dev.embedded import DevServerProcess, SockudoServer, find
 from sockudo_publisher.dev.subscriber import Subscriber
 from tests.integration.devserver.conformance import APP, DEDUP_TTL_S, SECOND_APP
 from tests.integration.devserver.lively import Client, Hook, lively_app
+from tests.support.browser import browser, chromium
 from tests.support.http_api import HttpApi
 from tests.support.stack import Server
+
+__all__ = ["api", "browser", "calls", "chromium", "client", "hook", "listener", "lively", "name", "server"]
 
 
 @pytest.fixture(scope="module", params=["devserver", "sockudo"])

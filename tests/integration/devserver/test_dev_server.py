@@ -401,3 +401,14 @@ def test_it_starts_again_and_again() -> None:
     for _ in range(3):
         assert starting_s(DevServer) > 0
     assert wait_for(lambda: threading.active_count() <= before, 30)
+
+
+def test_server_starts_once_its_port_is_free() -> None:
+    """The server does not run, and starts once the port is free."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = DevServer(port=taken.getsockname()[1])
+        with pytest.raises(OSError, match="in use"):
+            server.start()
+        assert not server.is_running
+    with server:
+        assert server.is_running

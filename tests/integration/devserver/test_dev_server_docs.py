@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.dev.devserver.faults import _ORDERS
+from sockudo_publisher.dev.devserver.faults import ORDERS
 
 pytestmark = pytest.mark.integration
 
@@ -32,4 +32,4 @@ def test_each_fault_is_on_the_page_with_its_options() -> None:
         name: set(re.findall(r"`(\w+)`", options)) for names, options in rows for name in re.findall(r"\w+", names)
     }
     written["forget_ids"] = set()  # it shares a line
-    assert written == {name: set(options) for name, options in _ORDERS.items()}
+    assert written == {name: set(options) for name, options in ORDERS.items()}

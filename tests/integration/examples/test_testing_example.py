@@ -41,6 +41,7 @@ def run_project(directory: Path) -> subprocess.CompletedProcess[str]:
     env |= {"PYTHONPATH": str(ROOT), "PATH": "/nonexistent", "HOME": str(directory)}
     # The plugin by its module: an environment that was made before the entry point has none.
     plugin = ["-p", "no:sockudo_publisher", "-p", "sockudo_publisher.testing.plugin", "-p", "no:cacheprovider"]
+    plugin += ["-p", "no:asyncio", "-p", "no:django"]  # installed here, with settings that the project has not
     command = ["-m", "pytest", "-q", "--tb=short", "-c", str(directory / "pytest.ini"), *plugin, str(directory)]
     return run_python(command, cwd=directory, env=env, timeout=280)
 

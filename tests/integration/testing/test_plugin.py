@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -109,10 +110,14 @@ filterwarnings = error
 SENTENCE = "this test publishes, or calls Sockudo, outside of a fixture (sockudo_block)"
 
 
-def run_pytest(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run_pytest(
+    directory: Path, *arguments: str, without: Sequence[str] = ("asyncio", "django")
+) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "PYTEST_"))}
     # The plugin by its module: an environment that was made before the entry point has none.
     plugin = ["-p", "no:sockudo_publisher", "-p", "sockudo_publisher.testing.plugin", "-p", "no:cacheprovider"]
+    for name in without:  # installed here, and with options of their own that this project does not set
+        plugin += ["-p", f"no:{name}"]
     env |= {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(directory)}
     command = ["-m", "pytest", "-rA", "--tb=short", "-c", str(directory / "pytest.ini"), *plugin, *arguments]
     return run_python([*command, str(directory)], cwd=directory, env=env, timeout=280)
@@ -156,7 +161,10 @@ def test_pytest_starts_in_a_process_that_has_the_package(tmp_path: Path) -> None
     """As with a settings module that imports it; with warnings as errors pytest would not start."""
     (tmp_path / "pytest.ini").write_text(INI)
     (tmp_path / "test_one.py").write_text("def test_one(published):\n    published.assert_none()\n")
-    source = "import sys, sockudo_publisher, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    source = (
+        "import sys, sockudo_publisher, pytest; "
+        "sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider', '-p', 'no:asyncio']))"
+    )
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "PYTEST_"))}
     done = run_python(["-c", source], cwd=tmp_path, env=env, timeout=280)
     assert done.returncode == 0, done.stdout + done.stderr

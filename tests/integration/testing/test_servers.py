@@ -7,14 +7,18 @@ import time
 
 import pytest
 
-from sockudo_publisher import Sockudo, publish
+from sockudo_publisher import Sockudo, SockudoConnectionError, apublish_many, publish
 from sockudo_publisher.testing import AsyncSubscriber, Subscriber
+from tests.support.timing import BUSY_S
 
 pytestmark = pytest.mark.integration
 
 #: Seconds from `delay` to the subscriber, of the best of several: a busy machine delays single ones.
 BOUND_S = 0.05
 TRIES = 40
+
+#: Subscribers that a test has left open.
+_left: list[Subscriber] = []
 
 
 def test_direct_calls_reach_the_server(sockudo_server, sockudo_subscriber: Subscriber) -> None:
@@ -63,6 +67,59 @@ def test_subscribers_of_coroutines(sockudo_server) -> None:
     asyncio.run(run())
 
 
+def test_presence_on_the_embedded_server(sockudo_server) -> None:
+    """A member of two sockets is one user."""
+    client = Sockudo.from_env()
+    ada, bob = ({"user_id": id, "user_info": {"name": name}} for id, name in (("1", "Ada"), ("2", "Bob")))
+    with Subscriber(sockudo_server, "presence-room", user=ada) as first:
+        with (
+            Subscriber(sockudo_server, "presence-room", user=bob),
+            Subscriber(sockudo_server, "presence-room", user=bob),
+        ):
+            assert sorted(user["id"] for user in client.users_info("presence-room")["users"]) == ["1", "2"]
+            publish("presence-room", "e", {"n": 1})
+            assert first.wait_for("presence-room", "e")[0].data == {"n": 1}
+        deadline = time.monotonic() + BUSY_S
+        while client.users_info("presence-room") != {"users": [{"id": "1"}]}:
+            assert time.monotonic() < deadline
+        first.assert_nothing_more()
+
+
+def test_faults_and_events_of_the_server(sockudo_server) -> None:
+    """The answer is lost after the server has acted: the client sends again, and one event is published."""
+    sockudo_server.faults.lose_answers(1)
+    publish("orders", "shipped", 1, key="the-key")
+    assert [event.name for event in sockudo_server.events] == ["shipped"]
+    assert sockudo_server.counts.replayed == 1
+    # What the next test must not find.
+    sockudo_server.faults.shrink_memory(0)
+    sockudo_server.faults.skew_clock(3600)
+    sockudo_server.faults.answer(503, None)
+    _left.append(Subscriber(sockudo_server, "cache-left"))
+
+
+def test_nothing_is_left_of_the_test_before(sockudo_server, sockudo_subscriber: Subscriber) -> None:
+    client = Sockudo.from_env()
+    assert sockudo_server.events == []
+    assert sockudo_server.counts.refused == 0
+    assert client.channels_info() == {"channels": {}}
+    for _ in range(2):  # the memory has room again: the second is a replay
+        publish("orders", "e", 1, key="a-key")
+    assert sockudo_server.counts.replayed == 1
+    _left.pop().close()
+
+
+def test_a_stopped_server_is_started_for_the_next_test(sockudo_server) -> None:
+    sockudo_server.stop()
+    with pytest.raises(SockudoConnectionError):
+        publish("orders", "e", 1)
+
+
+def test_the_next_test_after_a_stop(sockudo_server) -> None:
+    publish("orders", "e", 1)
+    assert len(sockudo_server.events) == 1
+
+
 def test_presence_on_the_real_server(sockudo) -> None:
     class Real:
         url = sockudo.url
@@ -93,6 +150,17 @@ def test_the_stack_delivers_soon(sockudo_stack, sockudo_subscriber: Subscriber) 
     publish.apply_async(("orders", "later", 1), countdown=0.1)
     sockudo_subscriber.wait_for("orders", "later")
     sockudo_subscriber.assert_nothing_more()
+
+
+def test_coroutines_reach_subscribers_of_the_stack(sockudo_stack) -> None:
+    async def run() -> None:
+        async with AsyncSubscriber(sockudo_stack, "presence-room", user={"user_id": "7"}) as subscriber:
+            await publish.adelay("presence-room", "e", 0)
+            await apublish_many([("presence-room", "e", n) for n in range(1, 5)])
+            events = await subscriber.wait_for("presence-room", "e", count=5)
+            assert [event.data for event in events] == list(range(5))
+
+    asyncio.run(run())
 
 
 def test_the_stack_is_emptied(sockudo_stack, sockudo_subscriber: Subscriber) -> None:

@@ -87,9 +87,9 @@ def test_a_success_without_what_was_asked_for_proves_nothing(body):
 def test_error_of_each_status(status, kind, sent):
     """Its class, and whether something may have been delivered."""
     with pytest.raises(kind) as caught:
-        json_object(answer(status, b'{"error":"Invalid API signature","code":"some_code","status":1}'))
+        json_object(answer(status, b'{"error":"Invalid API signature","code":"internal_error","status":1}'))
     assert type(caught.value) is kind
-    assert (caught.value.status, caught.value.code) == (status, "some_code")
+    assert (caught.value.status, caught.value.code) == (status, "internal_error")
     assert caught.value.message == "Invalid API signature"
     assert caught.value.sent is sent
 

@@ -138,7 +138,7 @@ def test_bad_input_is_refused_before_anything_is_sent(wire, call, complaint):
 @pytest.mark.parametrize(("status", "kind"), [(400, BadRequest), (404, NotFound), (501, ServerError)])
 def test_p6_failures_raise(wire, status, kind):
     """The official SDK hands back a result that the caller must look at."""
-    wire.answer = lambda _: (status, {"error": "Internal server error", "code": "a_code", "status": status})
+    wire.answer = lambda _: (status, {"error": "Internal server error", "code": "internal_error", "status": status})
     with pytest.raises(kind, match="Internal server error") as caught:
         wire.client.channels_info()
-    assert (caught.value.status, caught.value.code) == (status, "a_code")
+    assert (caught.value.status, caught.value.code) == (status, "internal_error")

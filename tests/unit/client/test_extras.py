@@ -118,11 +118,11 @@ def test_namespace_is_warned_of_once_a_process(warned: pytest.LogCaptureFixture)
 
 
 def test_each_kind_of_warning_is_given_once(warned: pytest.LogCaptureFixture) -> None:
-    """A namespace, a name of AI Transport, its extras: three things to configure."""
+    """A namespace, a name of AI Transport, its extras: three things to configure; and a class of channels."""
     for _ in range(2):
         for form, _words in CONFIGURED.values():
             item(**form)
-    assert len(warned.records) == 3
+    assert len(warned.records) == 4
 
 
 def test_refused_channel_is_not_warned_of(warned: pytest.LogCaptureFixture) -> None:

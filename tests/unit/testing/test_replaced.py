@@ -6,12 +6,15 @@ import inspect
 import sys
 
 import pytest
+from celery import Celery
 
 from sockudo_publisher import testing
+from sockudo_publisher.journal.producer import Producer
 from sockudo_publisher.testing import capture_published, extra, plugin
-from sockudo_publisher.testing.block import is_loopback
+from sockudo_publisher.testing.block import Block, is_loopback
 from sockudo_publisher.testing.replaced import Replacements
 from sockudo_publisher.testing.watched_commits import PendingRows
+from sockudo_publisher.wiring import broker
 from tests.support.warm import run_python
 
 pytestmark = pytest.mark.unit
@@ -41,6 +44,21 @@ def test_replacements_take_the_arguments_of_the_originals(monkeypatch: pytest.Mo
     with capture_published():
         pass
     assert {"append", "schedule_once", "now_ms", "bounded_send", "call", "payload", "delay", "_insert"} <= set(seen)
+
+
+def test_the_block_replaces_what_exists() -> None:
+    """A name that has moved would end pytest with an internal error."""
+    block = Block([])
+    before = broker.bounded_connection, dict(vars(Producer))
+    block.pytest_sessionstart()
+    try:
+        assert broker.bounded_connection is not before[0]
+        assert vars(Producer)["append"] is not before[1]["append"]
+        with pytest.raises(pytest.fail.Exception, match=r"this test connects to 192\.0\.2\.1 \(sockudo_block\)"):
+            broker.bounded_connection(Celery(broker="redis://192.0.2.1:1/0"), connect_s=1, send_s=1)
+    finally:
+        block.pytest_sessionfinish()
+    assert (broker.bounded_connection, dict(vars(Producer))) == before
 
 
 def test_the_plugin_loads_nothing_of_weight() -> None:

@@ -83,7 +83,7 @@ const settled = async (pusher) => {
 
 (async () => {
   const n = wish.name, one = page("ada"), two = page("bob");
-  const names = { public: `public-${n}`, private: `private-${n}`, presence: `presence-${n}`, sealed: `private-encrypted-${n}`, cache: `cache-${n}`, kept: `private-cache-${n}` };
+  const names = { public: `public-${n}`, private: `private-${n}`, presence: `presence-${n}`, sealed: `private-encrypted-${n}`, cache: `cache-${n}`, kept: [`private-cache-${n}`, `private-encrypted-cache-${n}`], room: `presence-cache-${n}` };
   await Promise.all([one, two].map((pusher) => next(pusher.connection, "connected")));
   say("connected", one.connection.state, /^\d+\.\d+$/.test(one.connection.socket_id));
 
@@ -119,7 +119,13 @@ const settled = async (pusher) => {
   say("cache miss", await next(cache, "pusher:cache_miss"));
   await publish(names.cache, "last", { n: 1 });
   say("last event", await next(two.subscribe(names.cache), "last"));
-  say("private cache channel", await next(one.subscribe(names.kept), "pusher:cache_miss"));
+  const missed = [];
+  for (const name of names.kept) missed.push(await next(one.subscribe(name), "pusher:cache_miss"));
+  // The server takes no member on a cache channel.
+  coming = next(one.connection, "error");
+  one.subscribe(names.room);
+  say("further cache channels", missed, (await coming).data);
+  one.unsubscribe(names.room);
 
   const [heard] = await subscribed(two, names.private);
   coming = next(heard, "client-hello");

@@ -102,6 +102,27 @@ def test_what_only_the_real_server_has_is_501(method: str, path: str) -> None:
     assert "use a real Sockudo" in refusal.value.text
 
 
+PART = st.text(st.characters(codec="ascii", exclude_characters="/?#%", min_codepoint=33), min_size=1, max_size=20)
+REAL_ALONE = [
+    ("POST", "/apps/{}/revocations"),
+    *(("GET", "/apps/{}/channels/{}/messages/{}" + suffix) for suffix in ("", "/versions", "/annotations")),
+    *(("POST", "/apps/{}/channels/{}/messages/{}" + suffix) for suffix in ("/update", "/delete", "/append")),
+    ("POST", "/apps/{}/channels/{}/messages/{}/annotations"),
+    ("DELETE", "/apps/{}/channels/{}/messages/{}/annotations/{}"),
+    *((method, "/apps/{}/push/{}" + more) for method in ("GET", "POST", "PUT", "DELETE") for more in ("", "/{}")),
+]
+
+
+@given(st.sampled_from(REAL_ALONE), st.lists(PART, min_size=4, max_size=4), st.sampled_from(["", "/"]))
+def test_each_endpoint_that_is_not_here_is_501(route: tuple[str, str], parts: list[str], end: str) -> None:
+    """Whatever the names in its path are; its answer is JSON with a sentence."""
+    with pytest.raises(Refusal) as refusal:
+        route_of(route[0], route[1].format(*parts) + end)
+    answer = json.loads(refusal.value.body())
+    assert (answer["status"], answer["code"]) == (501, "not_implemented")
+    assert answer["error"].startswith("The embedded Sockudo has no ")
+
+
 def test_another_method_names_those_there_are() -> None:
     """As the real server does."""
     with pytest.raises(WrongMethod) as refusal:

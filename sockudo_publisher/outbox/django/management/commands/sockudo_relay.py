@@ -43,7 +43,8 @@ class Command(BaseCommand):  # type: ignore[misc]
         """Run the relay. Raises :class:`CommandError`."""
         if interval <= 0 or batch < 1:
             raise CommandError("--interval: must be above 0" if interval <= 0 else "--batch: must be at least 1")
-        start = f"relay started table={OutboxRow._meta.db_table} database={database} apps={relayed_apps()}"
+        where = f"table={OutboxRow._meta.db_table} database={database} apps={relayed_apps()}"
+        start = f"relay started {printable(where)}"
         if once:
             self.stderr.write(f"{start} once", self.style.NOTICE)
             done = relay(database, batch=batch)
