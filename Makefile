@@ -89,7 +89,7 @@ wheel: $(INSTALLED) ## Build dist/*.whl and dist/*.tar.gz
 test-oldest: ## Run the tests on the oldest Python here and the lowest versions declared
 	scripts/make-venv $(OLDEST) "$$(scripts/find-python --oldest)"
 	$(OLDEST)/bin/python $(PIP) install --quiet uv
-	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[cli,demo,django,gevent,orjson,sqlalchemy,test]'
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[cli,demo,django,eventlet,gevent,orjson,sqlalchemy,test]'
 	$(OLDEST)/bin/python $(PIP) list
 	$(OLDEST)/bin/python $(PYTEST) $(QUICK) $(ARGS)
 
@@ -98,7 +98,7 @@ test-all: ## Run the tests on each Python 3.10-3.13 that is here
 	    if python=$$(scripts/find-python $$version 2>/dev/null); then \
 	        echo "== Python $$version: $$python" && \
 	        scripts/make-venv .venv-$$version "$$python" && \
-	        .venv-$$version/bin/python $(PIP) install --quiet --editable '.[cli,demo,django,gevent,orjson,sqlalchemy,test]' && \
+	        .venv-$$version/bin/python $(PIP) install --quiet --editable '.[cli,demo,django,eventlet,gevent,orjson,sqlalchemy,test]' && \
 	        .venv-$$version/bin/python $(PYTEST) $(QUICK) $(ARGS) || exit 1; \
 	    else absent="$$absent $$version"; fi; \
 	done; \
