@@ -15,6 +15,7 @@ from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.embedded.worker import WorkerProcess
 from tests.support.caller import call
+from tests.support.cases import in_depth
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -93,7 +94,7 @@ FAULTS: dict[str, Callable[..., object]] = {
 }
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork", "gevent"])
+@pytest.mark.parametrize("pool", in_depth(["threads", "prefork", "gevent"], quick=["prefork"]))
 def test_worker_survives_an_unblocked_consumer(stack: Stack, broker: RedisServer, pool: str) -> None:
     """Each pool's consumer connects again; it ended with "Unrecoverable error" before."""
     check(stack, broker, "UNBLOCKED", pool)

@@ -21,6 +21,7 @@ from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.celery_isolation import PrivateApp
 from tests.support.caller import call
+from tests.support.cases import in_depth
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
 
@@ -66,7 +67,7 @@ def doorbells(stack: Stack) -> State:
     return judge_doorbells(collect_journal_facts(settings, DEFAULT_APP).unheard)[0].state
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork", "gevent"])
+@pytest.mark.parametrize("pool", in_depth(["threads", "prefork", "gevent"], quick=["prefork"]))
 def test_cancelled_consumer_delivers_and_is_unhealthy(stack: Stack, pool: str) -> None:
     """The sweep drains what no doorbell reaches; the health check and the doctor tell; add_consumer mends it."""
     channels = stack.channels(16)
@@ -132,7 +133,7 @@ COMMANDS: dict[str, dict[str, object]] = {
 }
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork", "gevent"])
+@pytest.mark.parametrize("pool", in_depth(["threads", "prefork", "gevent"], quick=["prefork"]))
 def test_remote_control_stops_and_loses_nothing(stack: Stack, pool: str) -> None:
     """Each command is answered with an error that says why; then events and countdowns arrive, and shutdown is warm."""
     channels = stack.channels(16)
@@ -157,7 +158,7 @@ def subscribers(stack: Stack) -> list[str]:
     return [one["id"] for one in sorted(listed, key=lambda one: int(one["id"]))]
 
 
-@pytest.mark.parametrize("pool", ["threads", "gevent"])
+@pytest.mark.parametrize("pool", in_depth(["threads", "gevent"], quick=["threads"]))
 def test_remote_control_survives_a_cut_connection(stack: Stack, pool: str) -> None:
     """Each connection that hears commands or events is cut alone; in a green pool the commands' has a greenlet."""
     worker = stack.worker(pool, 12)

@@ -15,6 +15,7 @@ import pytest
 
 from sockudo_publisher import publish_many
 from sockudo_publisher.dev.embedded.process import wait_for
+from tests.support.cases import in_depth
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 from tests.support.worker_command import WorkerCommand
@@ -88,7 +89,7 @@ def check_handed_over(
 POOLS = {"threads": [], "prefork": ["-P", "prefork", "-c", "12"], "gevent": ["-P", "gevent"]}
 REMAPPED = {"REMAP_SIGTERM": "SIGQUIT"}
 
-each_pool = pytest.mark.parametrize("pool", POOLS.values(), ids=POOLS)
+each_pool = pytest.mark.parametrize("pool", in_depth(POOLS, quick=["prefork"]))
 
 
 @each_pool
@@ -128,7 +129,7 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("options", LIMITS.values(), ids=LIMITS)
+@pytest.mark.parametrize("options", in_depth(LIMITS, quick=["hard, prefork", "memory, prefork"]))
 def test_limits_of_tasks_end_no_drain(stack: Stack, options: list[str], tmp_path: Path) -> None:
     """Drains run for longer than each limit, every lane flows on, and the worker ends cleanly."""
     channels = stack.channels(CHANNELS)
@@ -154,7 +155,7 @@ def longest_silences_s(events: list, channels: list[str]) -> list[float]:  # typ
     return [max(later - earlier for earlier, later in pairwise(times)) for times in at.values()]
 
 
-@pytest.mark.parametrize("pool", [POOLS["threads"], POOLS["prefork"], POOLS["gevent"]], ids=POOLS)
+@each_pool
 def test_second_sigquit_ends_a_worker_whose_server_hangs(stack: Stack, pool: list[str], tmp_path: Path) -> None:
     """A cold shutdown does not wait for answers."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

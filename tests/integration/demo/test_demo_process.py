@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from sockudo_publisher.dev.embedded import find_redis_server
+from tests.support.cases import in_depth
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +34,7 @@ def _has_redis() -> None:
     find_redis_server()
 
 
-@pytest.fixture(params=["embedded", "real"])
+@pytest.fixture(params=in_depth(["embedded", "real"], quick=["embedded"]))
 def server(request: pytest.FixtureRequest) -> list[str]:
     """The demo's option for one server or the other."""
     if request.param == "embedded":
@@ -151,7 +152,9 @@ def test_the_board_shows_arriving_events(demo, browser, server):
     assert browser.complaints == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGTERM, signal.SIGHUP))]
+)
 def test_it_ends_what_it_started_and_nothing_else(demo, number):
     """Ctrl-C, SIGTERM, a closed terminal: no process, no file, no port is left; others go on."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:

@@ -358,7 +358,9 @@ def model_leases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease_module.LeaseKeeper, "add", lambda self, lease: None)
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS or 40, 10))
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.long) for first in range(10, SEEDS or 40, 10))]
+)
 @pytest.mark.usefixtures("model_leases")
 def test_model_of_the_journal_does_what_the_journal_does(redis_url: str, client: redis.Redis, first: int) -> None:
     """Random steps of producers, holders and zombies: same answers, same state after every step."""

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -201,21 +202,24 @@ MISTAKES = {
 HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish, publish_many\n\n"
 
 
-def mypy(program: str, directory: Path) -> str:
-    """What it prints."""
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """`mypy(program)`: what it prints. The stubs of the libraries are read once."""
     need_module("mypy")
-    file = directory / "program.py"
-    file.write_text(program)
-    return subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", directory / "cache", file],
-        capture_output=True, text=True, check=False, cwd=directory, timeout=200,
-    ).stdout  # fmt: skip
+    directory = tmp_path_factory.mktemp("mypy")
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", "cache", "program.py"]
+
+    def check(program: str) -> str:
+        (directory / "program.py").write_text(program)
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, timeout=200).stdout
+
+    return check
 
 
-def test_programs_are_well_typed(tmp_path: Path) -> None:
+def test_programs_are_well_typed(mypy: Callable[[str], str]) -> None:
     """Headers of every framework, ``with``, batches of every shape."""
-    assert mypy(PROGRAM, tmp_path).startswith("Success: ")
-    assert 'incompatible type "int"' in mypy(WRONG, tmp_path), "or the check finds nothing"
+    assert mypy(PROGRAM).startswith("Success: ")
+    assert 'incompatible type "int"' in mypy(WRONG), "or the check finds nothing"
 
 
 def mistakes_found(output: str) -> set[int]:
@@ -223,18 +227,15 @@ def mistakes_found(output: str) -> set[int]:
     return {int(line) for line in re.findall(r"program\.py:(\d+)(?::\d+)?(?:: | - )error", output)}
 
 
-def written(directory: Path) -> Path:
-    """A program of all the mistakes, one a line."""
-    file = directory / "program.py"
-    file.write_text(HEAD + "\n".join(MISTAKES.values()) + "\n")
-    return file
+#: A program of all the mistakes, one a line.
+MISTAKEN = HEAD + "\n".join(MISTAKES.values()) + "\n"
 
 
-def test_a_project_is_well_typed_for_mypy(tmp_path: Path) -> None:
+def test_a_project_is_well_typed_for_mypy(mypy: Callable[[str], str]) -> None:
     """Under --strict; and each mistake is found in its line."""
-    assert mypy(PROJECT, tmp_path).startswith("Success: ")
+    assert mypy(PROJECT).startswith("Success: ")
     lines = range(3, 3 + len(MISTAKES))
-    found = mistakes_found(mypy(written(tmp_path).read_text(), tmp_path))
+    found = mistakes_found(mypy(MISTAKEN))
     assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == []
 
 
@@ -252,7 +253,7 @@ def test_a_project_is_well_typed_for_pyright(tmp_path: Path) -> None:
         ).stdout  # fmt: skip
 
     assert "0 errors" in (printed := pyright(PROJECT)), printed
-    found = mistakes_found(printed := pyright(written(tmp_path).read_text()))
+    found = mistakes_found(printed := pyright(MISTAKEN))
     lines = range(3, 3 + len(MISTAKES))
     assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == [], printed
 
