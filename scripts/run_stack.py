@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="make stack", description=(__doc__ or "").partition("\n\n")[0])
     parser.add_argument("--check", action="store_true", help="show that it does what it is there for, then stop")
     options = parser.parse_args(arguments)
+    # Ctrl-C also where a shell that started this in the background has made SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         with running() as stack:

@@ -30,7 +30,7 @@ def test_pusher_publishes_unmodified() -> None:
 
 
 def test_a_silent_client_is_asked_and_then_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a ping after the activity timeout, and 4201 without a pong; its channels are left."""
+    """With a ping after the activity timeout, and an error and a close with 4201 without a pong."""
     monkeypatch.setattr(devserver_websockets, "PONG_TIMEOUT_S", 0.2)
     config = ServerConfig((AppConfig("a", "key", "s"),), activity_timeout_s=1)
     with DevServer(config=config) as server, connect(server.ws_url(), proxy=None) as websocket:
@@ -39,6 +39,8 @@ def test_a_silent_client_is_asked_and_then_closed(monkeypatch: pytest.MonkeyPatc
         websocket.send('{"event":"pusher:subscribe","data":{"channel":"c"}}')
         websocket.recv(timeout=60)
         assert json.loads(websocket.recv(timeout=60)) == {"event": "pusher:ping"}
+        error = json.loads(websocket.recv(timeout=60))
+        assert (error["event"], error["data"]["code"]) == ("pusher:error", 4201)
         with pytest.raises(ConnectionClosed) as closed:
             websocket.recv(timeout=60)
         assert closed.value.rcvd is not None
