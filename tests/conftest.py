@@ -38,13 +38,19 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(autouse=True)
 def own_celery_apps() -> Iterator[None]:
-    """A test's `register(app)` counts in that test alone: an eager app would send another test's events by itself."""
-    module = sys.modules.get("sockudo_publisher.tasks.other_apps")
+    """A test's `register(app)`, and its current app, count in that test alone.
+
+    An eager app would send another test's events by itself, and `Celery(...)` makes its app the thread's current one.
+    """
+    module, state = sys.modules.get("sockudo_publisher.tasks.other_apps"), sys.modules.get("celery._state")
     before = list(module._registered) if module else []
+    current = state._tls.current_app if state else None
     yield
-    module = sys.modules.get("sockudo_publisher.tasks.other_apps")
+    module, state = sys.modules.get("sockudo_publisher.tasks.other_apps"), sys.modules.get("celery._state")
     if module is not None:
         module._registered[:] = before
+    if state is not None:
+        state._tls.current_app = current
 
 
 @pytest.fixture(scope="session")
