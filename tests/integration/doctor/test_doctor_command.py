@@ -53,7 +53,10 @@ def findings(environ, *args):
 
 def test_the_composed_stack_is_fine(running):
     """All of it, with a worker that says its version: exit code 0."""
-    code, told = findings(running.environment)
+    for _ in range(4):
+        code, told = findings(running.environment)
+        if not any(finding["state"] == "unknown" for finding in told.values()):
+            break  # beside other programs a check may end without a result
     assert {finding["state"] for finding in told.values()} == {"fine"}, told
     assert code == 0
     assert __version__ in told["workers"]["why"]
