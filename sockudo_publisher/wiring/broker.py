@@ -267,7 +267,7 @@ def describe_failure(error: BaseException) -> str:
 
 
 def _drop(producer: Any) -> None:
-    """Close without a word to the broker, which may be frozen."""
+    """Close and send the broker nothing: it may be frozen."""
     try:
         producer.connection.collect()
     except Exception as error:  # noqa: BLE001 -- it is broken already

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+from tests.support.http_api import HttpAnswer
+
 __all__ = ["JSON", "Address", "Answer", "App", "Http", "sign"]
 
 #: Seconds for one answer beside other load; the server itself waits up to one for a pending id.
@@ -56,20 +58,8 @@ class Address:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """Status, headers by lower-case name, body."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-    @property
-    def media_type(self) -> str:
-        return self.headers.get("content-type", "").partition(";")[0]
+class Answer(HttpAnswer):
+    """An answer that a fact can record."""
 
     @property
     def line(self) -> str:

@@ -32,7 +32,7 @@ class Connections:
             self._transports.pop(_address(transport.get_extra_info("peername")), None)
 
     def drop(self, scope: MutableMapping[str, Any], *, resets: bool = False) -> None:
-        """Close the connection of a request, without a word; ``resets``: with RST."""
+        """Close the connection of a request without an answer. ``resets``: with RST."""
         transport = self._transports.get(_address(scope.get("client")))
         if transport is None:
             return
