@@ -108,14 +108,19 @@ def test_restarted_server_without_events_gets_no_number(make_stack: MakeStack) -
     """It has room for all ids and has forgotten some: no capacity is advised, least of all one below its own."""
     stack = make_stack({"SOCKUDO_DEDUP_WINDOW": "12", "SOCKUDO_DELIVERY_TIMEOUT": "3"}, cache_max_capacity=6_000_000)
     stack.worker()
-    assert wait_for(lambda: report().verdict == "remembers", PATIENCE_S), report()
+    # Old ids must have been remembered before: in its first window an emptied server looks like a short time to live.
+    assert wait_for(lambda: report().remembered_s > 8, PATIENCE_S), report()
     stack.server.restart()
-    assert wait_for(lambda: report().verdict == "forgets", 12 + BUSY_S, poll_s=0.05), report()
+    restarted = "nothing if Sockudo or its cache was restarted"
+    # A beat later than the verdict, where an old id was the first that was forgotten.
+    assert wait_for(lambda: advice(report()).startswith(restarted), 12 + BUSY_S, poll_s=0.05), report()
     shown = CliRunner().invoke(cli.main, ["doctor", "--timeout", "60", "--json"])
     [memory] = [one for one in json.loads(shown.output)["findings"] if one["name"] == "sockudo.memory"]
     if memory["state"] == "broken":  # else the window is over
         assert not re.search(r"max_capacity = \d|events/s", memory["change"]), memory
-        assert memory["change"].startswith("nothing if Sockudo or its cache was restarted")
+    # On a busy machine the young ids may have left the window before the doctor reads the report.
+    if advice(report()).startswith(restarted):
+        assert memory["change"].startswith(restarted), memory
     assert not re.search(r"max_capacity = \d", CliRunner().invoke(cli.main, ["status"]).output)
 
 
