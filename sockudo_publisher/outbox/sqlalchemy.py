@@ -42,6 +42,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from ..client.wire.extras import ExtrasLike
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals
 from .relay import (
@@ -96,22 +97,24 @@ class Outbox:
     def add(
         self,
         session: Session | scoped_session[Session] | Connection,
-        channel: str | Sequence[str],
+        channel: str | Sequence[str] | None,
         event: str,
         data: Any,
         *,
         key: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
         app: str | None = None,
+        delta: bool | None = None,
+        user_id: str | None = None,
     ) -> str:
         """Insert an event in the session's transaction: it is published if that commits. Returns its message id.
 
         The arguments are those of ``publish.delay``. Raises :class:`ValidationError` before anything is
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
-        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
         self._insert(session, rows)
         return rows[0].message_id
 

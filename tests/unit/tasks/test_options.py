@@ -140,6 +140,8 @@ def test_delay_says_what_it_takes() -> None:
         "tags",
         "extras",
         "app",
+        "delta",
+        "user_id",
     ]
 
 
