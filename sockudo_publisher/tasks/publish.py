@@ -51,6 +51,7 @@ from .other_apps import (
     route_options,
     task_of_app,
 )
+from .rescue import UNAVAILABLE, goes_on, without_event
 from .result import PublishResult, StoredResult, countdown_result, eager_result
 from .signature import HIDDEN, QuietSignature
 
@@ -112,7 +113,12 @@ class Publish(StoringTask):
         # As `apply_async` without options, and without the checks of options.
         owner = app_named(app)
         prepared = prepare(owner, call)
-        store_event(owner, prepared)
+        try:
+            store_event(owner, prepared)
+        except UNAVAILABLE as error:
+            if not goes_on():
+                raise
+            return without_event(owner.name, call.event, prepared, error)
         return StoredResult(prepared.message_id)
 
     @without_locals
@@ -146,7 +152,12 @@ class Publish(StoringTask):
             return await loop.run_in_executor(None, context.run, self.apply_async, (), call.kwargs())
         owner = app_named(app)
         prepared = prepare(owner, call)
-        await astore_event(owner, prepared, loop)
+        try:
+            await astore_event(owner, prepared, loop)
+        except UNAVAILABLE as error:
+            if not goes_on():
+                raise
+            return without_event(owner.name, call.event, prepared, error)
         return StoredResult(prepared.message_id)
 
     @without_locals
@@ -277,6 +288,17 @@ class Publish(StoringTask):
             options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
             runner = self if is_registered(self.app) else publish
             return eager_result(runner.apply((), call.kwargs(), **options))
+        try:
+            return self._store_or_send_prepared(app, call, options, way, through, is_next_step=is_next_step)
+        except UNAVAILABLE as error:
+            if way is Way.CANVAS or not goes_on():
+                raise
+            known_id = error.message_id if isinstance(error, JournalUnavailable) else options.get("task_id")
+            return without_event(app.name, call.event, prepare(app, call, message_id=known_id), error)
+
+    def _store_or_send_prepared(
+        self, app: App, call: PublishCall, options: dict[str, Any], way: Way, through: Celery, *, is_next_step: bool
+    ) -> PublishResult:
         if way is Way.NOW:
             prepared = _prepare(app, call, options)
             store_event(app, prepared)
