@@ -82,7 +82,7 @@ def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
     if "name" in whole and "event" in whole:
         raise LineError(number, "name and event: give one of them")
     name_field = "event" if "event" in whole else "name"
-    is_for_user = "channel" not in whole and whole.get("user_id") is not None
+    is_for_user = whole.get("channel") is None and whole.get("user_id") is not None
     for field in (name_field,) if is_for_user else ("channel", name_field):
         if field not in whole:
             raise LineError(number, f"{field}: missing")
