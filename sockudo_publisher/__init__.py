@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from .client.http.retries import Retries
     from .client.sockudo import Sockudo
     from .client.wire.event import Event
+    from .client.wire.extras import AiExtras, Extras
     from .config.settings import Settings, configure
     from .publishing.async_bulk import apublish_many
     from .publishing.bulk import publish_many
@@ -89,6 +90,7 @@ if TYPE_CHECKING:
     from .tasks.result import PublishResult
 
 __all__ = [
+    "AiExtras",
     "AnnotationDeleted",
     "AnnotationPublished",
     "AnnotationsPage",
@@ -110,6 +112,7 @@ __all__ = [
     "ConfigurationError",
     "Continuity",
     "Event",
+    "Extras",
     "Forbidden",
     "HistoryBounds",
     "HistoryItem",
@@ -208,7 +211,9 @@ _LAZY = {
     "PublishResult": ".tasks.result",
     "UserAuth": ".client.api.authentication",
     "BulkReceipt": ".publishing.receipts",
+    "AiExtras": ".client.wire.extras",
     "Event": ".client.wire.event",
+    "Extras": ".client.wire.extras",
     "Receipt": ".publishing.receipts",
     "Retries": ".client.http.retries",
     "Settings": ".config.settings",

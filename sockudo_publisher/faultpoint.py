@@ -27,6 +27,7 @@ POINTS = (
     "settled",  # worker: settled, the next batch taken
     "held",  # worker: an item moved to its channel's hold
     "buried",  # worker: an item moved to the dead letters
+    "reported",  # worker: the receivers of a dead letter have run, the mark has not moved
 )
 
 

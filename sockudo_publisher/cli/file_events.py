@@ -173,7 +173,7 @@ class FileEvents:
             self.line, self.offset = number, self._records.offset
             self.count += 1
             if len(self._channels) <= MAX_CHANNELS:
-                self._channels.add(hash(parsed.channel))
+                self._channels.add(hash((parsed.channel, parsed.options.get("user_id"))))
             yield Event(parsed.channel, parsed.name, parsed.data, key=key, **parsed.options)
 
     @contextmanager

@@ -1,8 +1,8 @@
 """Reads lines of a file as events, each with its own key. Pure.
 
 A line is one JSON object with the fields of a dict for ``publish_many``: ``channel``, ``name`` (or ``event``),
-``data``, and optionally ``socket_id``, ``tags``, ``extras``, ``key``. Blank lines are skipped. Errors name the line and
-the field, never their content.
+``data``, and optionally ``socket_id``, ``tags``, ``extras``, ``delta``, ``key``; ``user_id`` may stand in place of
+``channel``. Blank lines are skipped. Errors name the line and the field, never their content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MAX_LINE_BYTES", "KeyField", "LineError", "LineKeys", "ParsedLine", 
 #: a file without line ends, which must not be read into memory at once.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
-_OPTIONS = ("socket_id", "tags", "extras")
+_OPTIONS = ("socket_id", "tags", "extras", "delta", "user_id")
 _FIELDS = frozenset({"channel", "name", "event", "data", "key", *_OPTIONS})
 #: Fields that queued events may not have: ``publish_many`` refuses them with the reason.
 _DIRECT_OPTIONS = ("info", "idempotency_key")
@@ -38,7 +38,7 @@ class LineError(ValueError):
 class ParsedLine:
     """The event of one line, not validated yet: ``publish_many`` does that. ``whole`` is the JSON object."""
 
-    channel: str
+    channel: str | None
     name: str
     data: Any
     options: dict[str, Any]
@@ -82,7 +82,8 @@ def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
     if "name" in whole and "event" in whole:
         raise LineError(number, "name and event: give one of them")
     name_field = "event" if "event" in whole else "name"
-    for field in ("channel", name_field):
+    is_for_user = whole.get("channel") is None and whole.get("user_id") is not None
+    for field in (name_field,) if is_for_user else ("channel", name_field):
         if field not in whole:
             raise LineError(number, f"{field}: missing")
         if not isinstance(whole[field], str):
@@ -93,7 +94,7 @@ def _event(number: int, whole: dict[str, Any]) -> ParsedLine:
     if key is not None and not isinstance(key, str):
         raise LineError(number, f"key: expected a string, got {_type_name(key)}")
     options = {field: whole[field] for field in (*_OPTIONS, *_DIRECT_OPTIONS) if whole.get(field) is not None}
-    return ParsedLine(whole["channel"], whole[name_field], whole["data"], options, key, whole)
+    return ParsedLine(whole.get("channel"), whole[name_field], whole["data"], options, key, whole)
 
 
 class LineKeys:

@@ -80,7 +80,8 @@ def command(
     \b
     {"channel": "orders", "name": "shipped", "data": {"id": 789}}
 
-    Optional fields: socket_id, tags, extras and key. Blank lines are skipped.
+    Optional fields: socket_id, tags, extras, delta and key; user_id may stand in place of channel. Blank lines are
+    skipped.
 
     With --csv, --channel and --event each row is an event: its data is an object of the row's cells, all text.
 

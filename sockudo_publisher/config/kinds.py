@@ -151,6 +151,7 @@ KINDS: Mapping[str, Value] = {
     "max_rate": Number(0, 10**9),
     "redis_wait": RedisWait(),
     "on_expired": Choice(("drop", "dead")),
+    "on_unavailable": Choice(("raise", "log")),
     "dead_max": Whole(0, 10**9),
     "dead_max_bytes": Whole(0, 2**53),
     "dead_ttl": Number(0, 10**9),

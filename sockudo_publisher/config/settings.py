@@ -69,6 +69,7 @@ class Settings:
     max_rate: float = 0.0
     redis_wait: tuple[int, int] | None = None
     on_expired: Literal["drop", "dead"] = "drop"
+    on_unavailable: Literal["raise", "log"] = "raise"
     dead_max: int = 100_000
     dead_max_bytes: int = 64 * 1024 * 1024
     dead_ttl: float = 30 * 86_400.0
@@ -190,6 +191,7 @@ class Fields(TypedDict, total=False):
     max_rate: float
     redis_wait: tuple[int, int] | None
     on_expired: Literal["drop", "dead"]
+    on_unavailable: Literal["raise", "log"]
     dead_max: int
     dead_max_bytes: int
     dead_ttl: float

@@ -20,7 +20,7 @@ from .redis.link import RedisLink, checked, evalsha
 from .redis.scripts import Answer
 from .unreadable import MAX_NUMBER, as_count
 
-__all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter"]
+__all__ = ["UNREADABLE", "DeadBounds", "DeadLetters", "Letter", "as_letter"]
 
 logger = package_logger("sockudo_publisher.journal")
 
@@ -107,7 +107,7 @@ class DeadLetters:
         after = "-"
         while entries := self._read(lane, after, "+", "COUNT", page):
             for entry in entries:
-                yield _letter(lane, entry)
+                yield as_letter(lane, entry)
             after = "(" + entries[-1][0].decode()
 
     def find(self, lane: int, entry_id: str) -> Letter | None:
@@ -115,7 +115,7 @@ class DeadLetters:
         if lane not in self._lanes:
             return None
         entries = self._read(lane, entry_id, entry_id)
-        return _letter(lane, entries[0]) if entries else None
+        return as_letter(lane, entries[0]) if entries else None
 
     def _read(self, lane: int, *of: Any) -> Sequence[Any]:
         """Letters of a lane; none if its key is of another type, so that the other lanes' letters are shown."""
@@ -180,7 +180,8 @@ def _sum_of(answers: Iterable[int | JournalUnreadable]) -> int:
     return sum(answer for answer in answers if isinstance(answer, int))
 
 
-def _letter(lane: int, entry: Sequence[Any]) -> Letter:
+def as_letter(lane: int, entry: Sequence[Any]) -> Letter:
+    """The letter of an entry; a malformed one too."""
     entry_id, fields = entry
     named = dict(zip(fields[::2], fields[1::2], strict=True))
     text = {name: value.decode(errors="replace") for name, value in named.items() if name not in (b"item", b"raw")}

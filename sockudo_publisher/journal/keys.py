@@ -57,7 +57,7 @@ class QueueKeys(NamedTuple):
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
     holds: str  # sorted set channel -> due time (ms); of the lane, also for a hold
     dead: str  # stream of dead letters; of the lane, also for a hold
-    dead_size: str  # hash: bytes of the dead letters, aged (trim.lua); of the lane, also for a hold
+    dead_size: str  # hash: bytes of the dead letters, aged (trim.lua), reported (dead_reports.py); of the lane
     counts: str  # hash reason -> number; of the lane, also for a hold
 
     def hold(self, channel: str) -> QueueKeys:
@@ -77,6 +77,7 @@ class AppKeys(NamedTuple):
     canaries: str  # sorted set "id ask_ms" -> planted_ms: canaries that wait to be asked
     canary_answers: str  # sorted set "id age_ms remembered" -> asked_ms
     canary_holder: str  # string with expiry: the token of the worker that plants and asks canaries
+    dead_reporter: str  # string with expiry: the token of the process that reports dead letters (dead_reports.py)
     workers: str  # hash with expiry: the live workers, and the Sockudo app of each (workers.py)
 
     @classmethod
@@ -177,6 +178,7 @@ def _app_keys(prefix: str, app: str) -> AppKeys:
         "canaries",
         "canary_answers",
         "canary_holder",
+        "dead_reporter",
         "workers",
     )
     return AppKeys(*(f"{base}:{name}" for name in names))

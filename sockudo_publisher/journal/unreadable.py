@@ -45,6 +45,7 @@ KINDS = {
     "canaries": "zset",
     "canary_answers": "zset",
     "canary_holder": "string",
+    "dead_reporter": "string",
     "workers": "hash",
     "apps": "set",
 }

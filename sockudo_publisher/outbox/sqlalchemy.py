@@ -5,10 +5,11 @@ The only module that imports SQLAlchemy: ``pip install 'sockudo-publisher[sqlalc
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 try:
     from sqlalchemy import (
@@ -42,6 +43,7 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from ..client.wire.extras import ExtrasLike
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals
 from .relay import (
@@ -58,6 +60,9 @@ from .relay import (
     run,
 )
 from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
 
 __all__ = ["Outbox"]
 
@@ -96,23 +101,60 @@ class Outbox:
     def add(
         self,
         session: Session | scoped_session[Session] | Connection,
-        channel: str | Sequence[str],
+        channel: str | Sequence[str] | None,
         event: str,
         data: Any,
         *,
         key: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
         app: str | None = None,
+        delta: bool | None = None,
+        user_id: str | None = None,
     ) -> str:
         """Insert an event in the session's transaction: it is published if that commits. Returns its message id.
 
         The arguments are those of ``publish.delay``. Raises :class:`ValidationError` before anything is
-        inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
+        inserted, and :class:`TypeError` for an ``AsyncSession``, which takes :meth:`aadd`.
         """
-        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+        if _is_async(session):
+            raise TypeError(f"add() got {_type_name(session)}: call await outbox.aadd(session, channel, event, data)")
+        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
         self._insert(session, rows)
+        return rows[0].message_id
+
+    @without_locals
+    async def aadd(
+        self,
+        session: AsyncSession | async_scoped_session[AsyncSession] | AsyncConnection,
+        channel: str | Sequence[str] | None,
+        event: str,
+        data: Any,
+        *,
+        key: str | None = None,
+        socket_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        extras: ExtrasLike | None = None,
+        app: str | None = None,
+        delta: bool | None = None,
+        user_id: str | None = None,
+    ) -> str:
+        """As :meth:`add`, in the transaction of SQLAlchemy's asynchronous session or connection.
+
+        Cancelled during the insert, SQLAlchemy ends the transaction or the connection: the event is published if the
+        transaction commits, as with any other statement. Raises :class:`TypeError` for a session that is not
+        asynchronous.
+        """
+        if not _is_async(session):
+            raise TypeError(
+                f"aadd() got {_type_name(session)}, expected an AsyncSession or an AsyncConnection; "
+                "a Session takes outbox.add(session, channel, event, data)"
+            )
+        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
+        if not hasattr(session, "run_sync"):  # a scoped session: that of the current task
+            session = session()
+        await session.run_sync(self._insert, rows)
         return rows[0].message_id
 
     def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
@@ -206,6 +248,18 @@ class Outbox:
             connection.execute(delete(self.table).where(row_id.in_(moved.stored)))
         for parked_id, why in moved.parked.items():
             connection.execute(update(self.table).where(row_id == parked_id).values(parked=why))
+
+
+def _is_async(session: object) -> bool:
+    """Whether it is one of SQLAlchemy's asynchronous sessions or connections. Whoever has one has loaded the module."""
+    asyncio = sys.modules.get("sqlalchemy.ext.asyncio")
+    return asyncio is not None and isinstance(
+        session, (asyncio.AsyncSession, asyncio.AsyncConnection, asyncio.async_scoped_session)
+    )
+
+
+def _type_name(value: object) -> str:
+    return f"a {type(value).__name__}"
 
 
 def _read_rows(connection: Connection, query: Select[Any]) -> list[EventRow]:

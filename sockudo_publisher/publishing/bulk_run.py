@@ -16,7 +16,7 @@ from ..errors import BacklogFull, BulkError, IdempotencyConflict, JournalUnavail
 from ..journal.appended import Appended
 from ..journal.pack import MAX_BYTES, Item, KeyedItem
 from ..wiring.app import App, app_named
-from .call import PublishCall
+from .call import PublishCall, has_options
 from .prepare import prepare, refuse_direct_options
 from .progress import Progress, progress_with_total
 from .receipts import BulkReceipt
@@ -89,11 +89,11 @@ class BulkRun:
 
     def _add(self, given: EventLike) -> None:
         call = PublishCall(*given) if type(given) is tuple and len(given) == 3 else _call_of(as_event(given))
-        if not isinstance(call.channel, str):
+        if not isinstance(call.channel, str) and call.user_id is None:
             check_channel(cast(str, call.channel))  # raises: an event of a bulk has one channel
         if call.key is None and self._key_prefix is not None:
             call.key = f"{self._key_prefix}:{self.count}"
-        if call.key is None and call.socket_id is None and call.tags is None and call.extras is None:
+        if not has_options(call):
             self._add_plain(cast(str, call.channel), call.event, call.data)
             return
         prepared = prepare(self.app, call, message_id=f"{self._id_prefix}-{self.count:x}")
@@ -189,4 +189,14 @@ class BulkRun:
 def _call_of(event: Event) -> PublishCall:
     """One event of the iterable. Raises :class:`ValidationError` for options that only a direct call can have."""
     refuse_direct_options(event)
-    return PublishCall(event.channel, event.name, event.data, event.key, event.socket_id, event.tags, event.extras)
+    return PublishCall(
+        event.channel,
+        event.name,
+        event.data,
+        event.key,
+        event.socket_id,
+        event.tags,
+        event.extras,
+        delta=event.delta,
+        user_id=event.user_id,
+    )

@@ -6,10 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["FIELDS", "PublishCall", "bind"]
+from ..client.wire.extras import ExtrasLike
+from ..client.wire.limits import check_channels
+from ..client.wire.user_channel import single_target
+
+__all__ = ["FIELDS", "PublishCall", "bind", "has_options"]
 
 _POSITIONAL = ("channel", "event", "data")
-_OPTIONS = ("key", "socket_id", "tags", "extras", "app")
+_OPTIONS = ("key", "socket_id", "tags", "extras", "app", "delta", "user_id")
 
 #: The arguments of a call.
 FIELDS = (*_POSITIONAL, *_OPTIONS)
@@ -19,18 +23,33 @@ FIELDS = (*_POSITIONAL, *_OPTIONS)
 class PublishCall:
     """The arguments of one ``publish`` call, not validated yet. Its ``repr`` shows no payload."""
 
-    channel: str | Sequence[str]
+    channel: str | Sequence[str] | None
     event: str
     data: Any
     key: str | None = None
     socket_id: str | None = None
     tags: Mapping[str, str] | None = None
-    extras: Mapping[str, Any] | None = None
+    extras: ExtrasLike | None = None
     app: str | None = None
+    delta: bool | None = None
+    user_id: str | None = None
+
+    def channels(self) -> tuple[str, ...]:
+        """The channels, checked unless there is one: those given, or that of the user.
+
+        Raises :class:`ValidationError` if both are given, and for wrong names.
+        """
+        if self.user_id is not None:
+            return (single_target(self.channel, self.user_id),)
+        if isinstance(self.channel, str):
+            return (self.channel,)
+        return check_channels(self.channel, field="channel")  # type: ignore[arg-type]  # it names the type of others
 
     def __repr__(self) -> str:
         names = {
-            name: getattr(self, name) for name in ("channel", "event", "key", "app") if getattr(self, name) is not None
+            name: getattr(self, name)
+            for name in ("channel", "user_id", "event", "key", "app")
+            if getattr(self, name) is not None
         }
         return f"PublishCall({', '.join(f'{name}={value!r}' for name, value in names.items())})"
 
@@ -39,8 +58,20 @@ class PublishCall:
         return {name: getattr(self, name) for name in FIELDS}
 
 
+def has_options(call: PublishCall) -> bool:
+    """Whether an event has more than channel, name and data. ``app`` is no part of the event."""
+    return not (
+        call.key is None
+        and call.socket_id is None
+        and call.tags is None
+        and call.extras is None
+        and call.delta is None
+        and call.user_id is None
+    )
+
+
 def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> PublishCall:
-    """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app)``.
+    """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app, delta, user_id)``.
 
     In a chain the parent's result comes first; ``publish.s(channel=..., event=...)`` takes it as the
     data. Raises :class:`TypeError` as Python and Celery do.
@@ -52,6 +83,9 @@ def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> PublishCall:
     for name in kwargs:
         if name not in FIELDS:
             raise TypeError(f"publish() got an unexpected keyword argument {name!r}")
+    has_name_and_user = kwargs.get("user_id") is not None and "event" in kwargs
+    if has_name_and_user and "channel" not in kwargs and len(args) == ("data" not in kwargs):
+        kwargs = {"channel": None, **kwargs}  # an event for a user may leave it out
     if len(args) == 1 and "channel" in kwargs and "event" in kwargs and "data" not in kwargs:
         return PublishCall(data=args[0], **kwargs)
     if len(args) > len(_POSITIONAL):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from ..client.wire.limits import check_channels, check_id, check_tags
+from ..client.wire.limits import check_id, check_tags
 from ..wiring.app import app_named
 from .call import PublishCall
 from .receipts import Receipt
@@ -24,13 +24,14 @@ def send_now(call: PublishCall, message_id: str | None = None) -> Receipt:
         check_tags(call.tags)
     message_id = message_id or uuid.uuid4().hex
     answer = app_named(call.app).client.trigger(
-        check_channels(call.channel, field="channel"),
+        call.channels(),
         call.event,
         call.data,
         socket_id=call.socket_id,
         message_id=message_id,
         tags=call.tags,
         extras=call.extras,
+        delta=call.delta,
     )
     receipts = answer.get("channels", {})
     ids = {name: str(info.get("acknowledgement_id", "")) for name, info in receipts.items()}

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..client.wire.limits import check_channels, check_id, check_queue_extras, check_tags
+from ..client.wire.limits import check_id, check_queue_extras, check_tags
 from ..errors import ValidationError
 from ..faultpoint import crash_point
 from ..journal.pack import Item, KeyedItem
@@ -54,6 +54,7 @@ def prepare(
     so it has a fingerprint too.
     """
     name, key, socket_id, tags, extras = call.event, call.key, call.socket_id, call.tags, call.extras
+    delta = call.delta
     if key is not None:
         message_id = check_id(key, field="key")
     elif message_id is None:
@@ -62,14 +63,23 @@ def prepare(
         check_queue_extras(extras)
     if tags is not None:
         check_tags(tags)
-    channels = (call.channel,) if isinstance(call.channel, str) else check_channels(call.channel, field="channel")
+    channels = call.channels()
     payload = app.encoder.payload(call.data)
     encode = app.encoder.item
     items = tuple(
         [
             Item(
                 channel,
-                encode(channel, name, payload, message_id=message_id, socket_id=socket_id, tags=tags, extras=extras),
+                encode(
+                    channel,
+                    name,
+                    payload,
+                    message_id=message_id,
+                    socket_id=socket_id,
+                    tags=tags,
+                    extras=extras,
+                    delta=delta,
+                ),
                 expires_ms,
             )
             for channel in channels
@@ -89,7 +99,7 @@ def _fingerprint(
     tags: Mapping[str, str] | None,
     extras: Mapping[str, Any] | None,
 ) -> str:
-    """A digest of everything in an event that a subscriber could notice."""
+    """A digest of everything in an event that a subscriber could notice. ``delta`` changes its transport alone."""
     rest = json.dumps([event, socket_id, tags, extras], sort_keys=True, ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
     )

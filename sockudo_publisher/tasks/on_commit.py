@@ -87,7 +87,7 @@ def _run_on_commit(store: Callable[[], None], using: str | None, robust: bool) -
 
 def _log_not_stored(call: PublishCall, message_id: str, error: Exception) -> None:
     """Log which event was not stored after its transaction committed, for a person to publish it again."""
-    channels = [call.channel] if isinstance(call.channel, str) else list(call.channel)
+    channels = call.channels()
     more = f",+{len(channels) - MAX_NAMED}" if len(channels) > MAX_NAMED else ""
     fields = {
         "app": call.app or DEFAULT_APP,
@@ -121,7 +121,8 @@ def _fix_call(call: PublishCall, options: Mapping[str, Any]) -> tuple[PublishCal
     return (
         replace(
             call,
-            channel=channels[0] if isinstance(call.channel, str) else channels,
+            channel=channels if len(channels) > 1 else channels[0],
+            user_id=None,  # the channel is the user's
             tags=copy.deepcopy(call.tags),
             extras=copy.deepcopy(call.extras),
         ),

@@ -109,7 +109,6 @@ class PublishOptions(TypedDict, total=False):
     task_type: Any
     timestamp: Any
     type: str | None
-    user_id: str | None
 
 
 #: The latest time, in milliseconds since 1970 (the year 5138): Lua's cjson keeps 14 digits of a number.

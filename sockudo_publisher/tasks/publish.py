@@ -16,6 +16,7 @@ from celery import Celery
 from celery._state import _task_stack, get_current_worker_task
 from celery.local import Proxy
 
+from ..client.wire.extras import ExtrasLike
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
 from ..publishing.call import PublishCall, bind
@@ -50,6 +51,7 @@ from .other_apps import (
     route_options,
     task_of_app,
 )
+from .rescue import UNAVAILABLE, goes_on, without_event
 from .result import PublishResult, StoredResult, countdown_result, eager_result
 from .signature import HIDDEN, QuietSignature
 
@@ -68,7 +70,7 @@ _MAPS = frozenset({"celery.map", "celery.starmap"})
 
 
 class Publish(StoringTask):
-    """``publish(channel, event, data, *, key=None, socket_id=None, tags=None, extras=None, app=None)``.
+    """``publish(channel, event, data, *, key, socket_id, tags, extras, app, delta, user_id)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
     - ``await publish.adelay(...)``: the same from a coroutine.
@@ -76,9 +78,10 @@ class Publish(StoringTask):
       the event is stored, with the message id. It needs :func:`register`, as chains, groups and chords do.
     - ``publish(...)``: sends the event now, in this process, and returns a :class:`Receipt`.
 
-    ``channel`` is a name or a sequence of up to 100. ``data`` is a ``str`` or ``bytes`` (UTF-8), sent unchanged, or
-    any value that JSON can represent; at most ``SOCKUDO_MAX_EVENT_BYTES`` (10,240) as sent. ``key`` (1 to 128 bytes) is
-    the caller's idempotency key, valid for ``SOCKUDO_KEY_TTL`` seconds.
+    ``channel`` is a name or a sequence of up to 100; ``None`` with ``user_id``, the signed-in user whose connections
+    get the event. ``data`` is a ``str`` or ``bytes`` (UTF-8), sent unchanged, or any value that JSON can represent; at
+    most ``SOCKUDO_MAX_EVENT_BYTES`` (10,240) as sent. ``key`` (1 to 128 bytes) is the caller's idempotency key, valid
+    for ``SOCKUDO_KEY_TTL`` seconds. ``extras``, ``delta``: as of :class:`Event`.
 
     Raises :class:`ValidationError` before anything is stored, :class:`IdempotencyConflict`, :class:`BacklogFull`, and
     :class:`JournalUnavailable` within two seconds if Redis is away, or the broker where a message is needed.
@@ -91,38 +94,47 @@ class Publish(StoringTask):
     @without_locals
     def delay(
         self,
-        channel: str | Sequence[str],
+        channel: str | Sequence[str] | None,
         event: str,
         data: Any,
         *,
         key: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
         app: str | None = None,
+        delta: bool | None = None,
+        user_id: str | None = None,
     ) -> PublishResult:
         """Store an event. ``result.id`` is its message id."""
-        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id)
         if self._eager_app() is not None:
             return self.apply_async((), call.kwargs())
         # As `apply_async` without options, and without the checks of options.
         owner = app_named(app)
         prepared = prepare(owner, call)
-        store_event(owner, prepared)
+        try:
+            store_event(owner, prepared)
+        except UNAVAILABLE as error:
+            if not goes_on():
+                raise
+            return without_event(owner.name, call.event, prepared, error)
         return StoredResult(prepared.message_id)
 
     @without_locals
     async def adelay(
         self,
-        channel: str | Sequence[str],
+        channel: str | Sequence[str] | None,
         event: str,
         data: Any,
         *,
         key: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
         app: str | None = None,
+        delta: bool | None = None,
+        user_id: str | None = None,
     ) -> PublishResult:
         """As ``delay``, from a coroutine: awaits that the event is stored, and does not block the loop.
 
@@ -134,13 +146,18 @@ class Publish(StoringTask):
         """
         running_loop, astore_event = _async_store or _load_async_store()
         loop = running_loop("adelay")
-        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id)
         if self._eager_app() is not None:  # sent now, over HTTP
             context = copy_context()
             return await loop.run_in_executor(None, context.run, self.apply_async, (), call.kwargs())
         owner = app_named(app)
         prepared = prepare(owner, call)
-        await astore_event(owner, prepared, loop)
+        try:
+            await astore_event(owner, prepared, loop)
+        except UNAVAILABLE as error:
+            if not goes_on():
+                raise
+            return without_event(owner.name, call.event, prepared, error)
         return StoredResult(prepared.message_id)
 
     @without_locals
@@ -164,20 +181,22 @@ class Publish(StoringTask):
     @without_locals
     def delay_on_commit(
         self,
-        channel: str | Sequence[str],
+        channel: str | Sequence[str] | None,
         event: str,
         data: Any,
         *,
         key: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
         app: str | None = None,
+        delta: bool | None = None,
+        user_id: str | None = None,
         using: str | None = None,
         robust: bool = False,
     ) -> str:
         """As ``delay``, once Django's transaction has committed (docs/transactions.md). Returns the message id."""
-        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app)
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id)
         return self.apply_async_on_commit((), call.kwargs(), using=using, robust=robust)
 
     @without_locals
@@ -199,15 +218,17 @@ class Publish(StoringTask):
 
         def __call__(
             self,
-            channel: str | Sequence[str],
+            channel: str | Sequence[str] | None,
             event: str,
             data: Any,
             *,
             key: str | None = None,
             socket_id: str | None = None,
             tags: Mapping[str, str] | None = None,
-            extras: Mapping[str, Any] | None = None,
+            extras: ExtrasLike | None = None,
             app: str | None = None,
+            delta: bool | None = None,
+            user_id: str | None = None,
         ) -> Receipt:
             """Send the event now, in this process, by ``run``."""
 
@@ -267,6 +288,17 @@ class Publish(StoringTask):
             options = {"throw": eager.conf.task_eager_propagates, **options, "task_id": prepared.message_id}
             runner = self if is_registered(self.app) else publish
             return eager_result(runner.apply((), call.kwargs(), **options))
+        try:
+            return self._store_or_send_prepared(app, call, options, way, through, is_next_step=is_next_step)
+        except UNAVAILABLE as error:
+            if way is Way.CANVAS or not goes_on():
+                raise
+            known_id = error.message_id if isinstance(error, JournalUnavailable) else options.get("task_id")
+            return without_event(app.name, call.event, prepare(app, call, message_id=known_id), error)
+
+    def _store_or_send_prepared(
+        self, app: App, call: PublishCall, options: dict[str, Any], way: Way, through: Celery, *, is_next_step: bool
+    ) -> PublishResult:
         if way is Way.NOW:
             prepared = _prepare(app, call, options)
             store_event(app, prepared)

@@ -18,13 +18,19 @@ if TYPE_CHECKING:
 else:
     _Result = object
 
-__all__ = ["PublishResult", "StoredResult", "countdown_result", "eager_result"]
+__all__ = ["PublishResult", "StoredResult", "UnstoredResult", "countdown_result", "eager_result"]
 
 logger = package_logger("sockudo_publisher.stored_result")
 
 
 class PublishResult(_Result):  # type: ignore[misc]
-    """A Celery result whose ``id`` and ``get()`` are the event's message id. Names the types for checkers."""
+    """A Celery result whose ``id`` and ``get()`` are the event's message id. Names the types for checkers.
+
+    ``stored``: ``True``: the journal has the event (a countdown: the broker has its message). With
+    ``SOCKUDO_ON_UNAVAILABLE=log`` also ``False``: it has not, or ``None``: unknown.
+    """
+
+    stored: bool | None = True
 
     if TYPE_CHECKING:
         id: str
@@ -112,8 +118,50 @@ class StoredResult(celery_result.EagerResult, PublishResult):  # type: ignore[mi
         return f"<StoredResult: {self.id}>"
 
 
+class UnstoredResult(StoredResult):
+    """The result of an event that could not be stored, where the caller goes on (``SOCKUDO_ON_UNAVAILABLE=log``).
+
+    ``stored``: ``False``, or ``None`` if that is unknown. ``id``: its message id, which repeats the call safely as
+    ``key=``. The state is FAILURE, and ``get()`` raises the error.
+    """
+
+    _state = states.FAILURE
+
+    def __init__(self, message_id: str, error: Exception, *, stored: bool | None) -> None:
+        super().__init__(message_id)
+        self._result = error
+        self.stored = stored
+
+    def get(self, _timeout: float | None = None, propagate: bool = True, *_args: Any, **_kwargs: Any) -> Any:
+        """Raise the error; returns it if not ``propagate``."""
+        if propagate:
+            raise self._result
+        return self._result
+
+    wait = get
+
+    def exists(self) -> bool:
+        """False: the event is not stored, as far as is known."""
+        return False
+
+    def __reduce__(self) -> Any:
+        return _unstored_again, (self.id, self._result, self.stored)
+
+    def __repr__(self) -> str:
+        return f"<UnstoredResult: {self.id} stored={self.stored}>"
+
+
+def _unstored_again(message_id: str, error: Exception, stored: bool | None) -> UnstoredResult:
+    return UnstoredResult(message_id, error, stored=stored)
+
+
 class EagerResult(celery_result.EagerResult, PublishResult):  # type: ignore[misc]
     """The result of an event that was sent eagerly. It can be used as a :class:`StoredResult` can."""
+
+    @property
+    def stored(self) -> bool:  # type: ignore[override]
+        """Whether it was sent."""
+        return bool(self.successful())
 
     def get(
         self, timeout: float | None = None, propagate: bool = True, *_args: Any, callback: Any = None, **_kwargs: Any

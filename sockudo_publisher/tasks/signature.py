@@ -82,7 +82,8 @@ class QuietSignature(Signature):  # type: ignore[misc]
             if not _is_json(kwargs["data"]):
                 self["kwargs"] = {**kwargs, "data": _encode(kwargs["data"], kwargs)}
             return
-        has_data = len(args) == 3 or (len(args) == 1 and "channel" in kwargs and "event" in kwargs)
+        has_target = "channel" in kwargs or "user_id" in kwargs
+        has_data = len(args) == 3 or (len(args) == 1 and has_target and "event" in kwargs)
         if has_data and not _is_json(args[-1]):
             self["args"] = (*args[:-1], _encode(args[-1], kwargs))
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Literal, TypeAlias
 
 from ..client.wire.encryption import is_encrypted, open_envelope
+from ..client.wire.user_channel import user_of_channel
 from ..errors import ValidationError
 
 __all__ = ["Call", "PublishedEvent", "SecretOf", "Via", "event_of_item", "parsed", "subscriber_data"]
@@ -26,6 +27,7 @@ UNKNOWN: Any = object()
 class PublishedEvent:
     """One event on one channel, as the code under test published it.
 
+    ``user_id``: of an event for one user, whose channel is ``#server-to-user-ID``.
     ``data``: what a subscriber gets, decrypted and parsed from JSON; text that is not JSON stays text. ``given``: the
     caller's own object. ``key``: the caller's idempotency key. ``app``: its name in the settings; of a client that the
     caller made, the app id. ``countdown``, ``eta``, ``expires``: as given. ``via``: how it was published.
@@ -39,6 +41,8 @@ class PublishedEvent:
     socket_id: str | None = None
     tags: Mapping[str, str] | None = None
     extras: Mapping[str, Any] | None = None
+    delta: bool | None = None
+    user_id: str | None = None
     app: str = "default"
     countdown: float | None = None
     eta: datetime | str | None = None
@@ -84,6 +88,8 @@ def event_of_item(
         socket_id=item.get("socket_id"),
         tags=item.get("tags"),
         extras=item.get("extras"),
+        delta=item.get("delta"),
+        user_id=user_of_channel(channel),
         app=app,
         countdown=call.countdown,
         eta=call.eta,

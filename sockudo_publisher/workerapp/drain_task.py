@@ -12,6 +12,7 @@ from ..wiring.doorbell import doorbell
 from ..wiring.drain_task import DRAIN_OPTIONS
 from ..wiring.private_celery import celery_app
 from . import run_drain
+from .dead_reports import report_dead_letters
 from .ring import read_ring
 
 __all__ = ["drain"]
@@ -33,3 +34,4 @@ def drain(*args: Any, **kwargs: Any) -> None:
     again = run_drain.run_guarded(app, lane, channel)
     if again is not None:
         doorbell.ring(app, (lane,), after_s=again.after_s, channel=channel)
+    report_dead_letters(app)

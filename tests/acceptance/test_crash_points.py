@@ -45,8 +45,8 @@ asyncio.run(main())
 
 
 def test_every_point_has_a_test() -> None:
-    """A new crash point must be killed at here, or in the tests of a stuck or refused item (held, buried)."""
-    assert {*WORKER_POINTS, *PRODUCER_POINTS, "held", "buried"} == set(faultpoint.POINTS)
+    """A new crash point must be killed at here, or in the tests of a stuck, refused or reported item."""
+    assert {*WORKER_POINTS, *PRODUCER_POINTS, "held", "buried", "reported"} == set(faultpoint.POINTS)
 
 
 @pytest.mark.parametrize("point", WORKER_POINTS)

@@ -18,6 +18,7 @@ from ..http.credentials import Credentials
 from ..http.retries import CLIENTS, CallRetries
 from ..wire.encoding import batch_body
 from ..wire.event import Event, EventLike, as_event
+from ..wire.extras import ExtrasLike
 from ..wire.limits import MAX_BATCH_BYTES, check_channels, check_idempotency_key, unordered_extras
 from .answers import BatchAnswer, BatchItemAnswer, TriggerAnswer
 
@@ -63,13 +64,15 @@ class Publishing(Calls):
         idempotency_key: str | bool | None = None,
         message_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
+        delta: bool | None = None,
         retries: CallRetries = CLIENTS,
     ) -> TriggerAnswer:
         """Publish one event now to 1 to 100 channels; duplicates are merged.
 
         ``data``: ``str`` and ``bytes`` as they are, else compact JSON. ``socket_id``: the connection that does
-        not receive it. ``extras``: as of :class:`Event`. ``info``: ``"user_count,subscription_count"`` or a sequence.
+        not receive it. ``extras``, ``delta``: as of :class:`Event`. ``info``:
+        ``"user_count,subscription_count"`` or a sequence.
         ``idempotency_key``: 1 to 128 characters, ``True`` makes one. ``message_id``: 1 to 128 bytes; the
         server publishes one id once per channel, and refuses it with another payload. An encrypted channel
         goes alone. The client makes no id by itself: counters of a process repeat after ``fork`` (docs/sdks.md,
@@ -94,6 +97,7 @@ class Publishing(Calls):
             tags=tags,
             extras=extras,
             idempotency_key=key,
+            delta=delta,
         )
         headers = None if key is None else {"X-Idempotency-Key": key}
         repeatable = key is not None or (message_id is not None and unordered_extras(extras) is None)
@@ -211,7 +215,7 @@ class Publishing(Calls):
         if already_encoded and not isinstance(event.data, str | bytes):
             raise ValidationError(f"data: a {type(event.data).__name__}, expected finished text with already_encoded")
         return self.encoder.item(
-            event.channel,
+            event.target,
             event.name,
             self.encoder.payload(event.data),
             message_id=event.key,
@@ -220,6 +224,7 @@ class Publishing(Calls):
             tags=event.tags,
             extras=event.extras,
             idempotency_key=_idempotency_key(event.idempotency_key),
+            delta=event.delta,
             already_encrypted=already_encoded,
         )
 

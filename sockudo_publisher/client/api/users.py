@@ -10,18 +10,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import ValidationError
 from ..http.retries import CLIENTS, CallRetries
-from ..wire.limits import MAX_CHANNEL_BYTES
-from ..wire.parameters import checked_text, checked_user_id
+from ..wire.extras import ExtrasLike
+from ..wire.parameters import checked_user_id
 from ..wire.paths import segment
+from ..wire.user_channel import channel_of_user
 from .answers import TriggerAnswer
 from .publishing import Publishing
 
 __all__ = ["Users"]
-
-#: The channel of one user: theirs without subscribing.
-USER_CHANNEL = "#server-to-user-"
 
 
 class Users(Publishing):
@@ -36,7 +33,8 @@ class Users(Publishing):
         idempotency_key: str | bool | None = None,
         message_id: str | None = None,
         tags: Mapping[str, str] | None = None,
-        extras: Mapping[str, Any] | None = None,
+        extras: ExtrasLike | None = None,
+        delta: bool | None = None,
         retries: CallRetries = CLIENTS,
     ) -> TriggerAnswer:
         """Publish one event to every connection of a signed-in user, if there is any.
@@ -44,22 +42,17 @@ class Users(Publishing):
         ``user_id``: 1 to 184 bytes of ``A-Z a-z 0-9 - _ = @ , . ; :``, because it becomes part of a
         channel name, which has 200. All else, the answer and the errors are :meth:`trigger`'s.
         """
-        room = MAX_CHANNEL_BYTES - len(USER_CHANNEL)
-        try:
-            return self.trigger(
-                USER_CHANNEL + checked_text("user_id", user_id, room),
-                event_name,
-                data,
-                idempotency_key=idempotency_key,
-                message_id=message_id,
-                tags=tags,
-                extras=extras,
-                retries=retries,
-            )
-        except ValidationError as error:
-            if str(error).startswith("channel: "):
-                raise ValidationError(f"user_id: {_LETTERS}") from None
-            raise
+        return self.trigger(
+            channel_of_user(user_id),
+            event_name,
+            data,
+            idempotency_key=idempotency_key,
+            message_id=message_id,
+            tags=tags,
+            extras=extras,
+            delta=delta,
+            retries=retries,
+        )
 
     def terminate_user_connections(self, user_id: str, *, retries: CallRetries = CLIENTS) -> dict[str, Any]:
         """Close every connection of a user, with code 4009; clients do not reconnect by themselves.
@@ -82,6 +75,3 @@ class Users(Publishing):
     def _order(self, user_id: str, order: str, retries: CallRetries) -> dict[str, Any]:
         user = segment(checked_user_id(user_id), field="user_id")
         return self.call("POST", f"/users/{user}/{order}", body=b"{}", repeatable=True, retries=retries)
-
-
-_LETTERS = "some characters are not allowed in a channel name, of which it becomes a part (A-Z a-z 0-9 - _ = @ , . ; :)"

@@ -105,6 +105,7 @@ class Encoder:
         tags: Mapping[str, str] | None = None,
         extras: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        delta: bool | None = None,
         already_encrypted: bool = False,
     ) -> bytes:
         """The exact bytes of one element of ``{"batch":[…]}``, encrypted if its channel is.
@@ -115,6 +116,8 @@ class Encoder:
         text = self._head_and_data(channel, name, payload, message_id, already_encrypted=already_encrypted)
         if message_id is not None:
             text += f',"message_id":{encode_basestring(check_id(message_id))}'
+        if delta is not None:
+            text += _delta(delta)
         if socket_id is None and info is None and tags is None and extras is None and idempotency_key is None:
             return (text + "}").encode()
         options = _options(socket_id, info, tags, extras, idempotency_key, message_id, MAX_LEVELS_IN_BATCH)
@@ -151,6 +154,7 @@ class Encoder:
         tags: Mapping[str, str] | None = None,
         extras: Mapping[str, Any] | None = None,
         idempotency_key: str | None = None,
+        delta: bool | None = None,
     ) -> bytes:
         """The body of ``/events``: one event for 1 to 100 channels. Raises ``ValidationError``."""
         names = check_channels(channels)
@@ -166,6 +170,8 @@ class Encoder:
         text += _options(socket_id, info, tags, extras, idempotency_key, message_id, MAX_LEVELS_IN_EVENT)
         if message_id is not None:
             text += f',"message_id":{encode_basestring(check_id(message_id))}'
+        if delta is not None:
+            text += _delta(delta)
         return (text + "}").encode()
 
     def __repr__(self) -> str:
@@ -224,6 +230,12 @@ def _options(
     if idempotency_key is not None:
         text += f',"idempotency_key":{encode_basestring(check_idempotency_key(idempotency_key))}'
     return text
+
+
+def _delta(delta: bool) -> str:
+    if not isinstance(delta, bool):
+        raise ValidationError(f"delta: a {type(delta).__name__}, expected a bool")
+    return ',"delta":true' if delta else ',"delta":false'
 
 
 def _info(info: str | Sequence[str]) -> str:

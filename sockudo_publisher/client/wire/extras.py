@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeAlias, TypedDict
 
 from ...errors import ValidationError
 
@@ -18,6 +18,9 @@ __all__ = [
     "MAX_LEVELS_IN_BATCH",
     "MAX_LEVELS_IN_EVENT",
     "MIN_INTEGER",
+    "AiExtras",
+    "Extras",
+    "ExtrasLike",
     "check_json_bounds",
     "check_known_extras",
 ]
@@ -32,6 +35,33 @@ MAX_INTEGER = 2**64 - 1
 
 #: Characters of a field's place that a complaint shows.
 MAX_PLACE_CHARACTERS = 100
+
+
+class AiExtras(TypedDict, total=False):
+    """``extras["ai"]``: for channels with AI Transport. Text by name; in queued events at most one entry each."""
+
+    transport: Mapping[str, str]
+    codec: Mapping[str, str]
+
+
+class Extras(TypedDict, total=False):
+    """The names that Sockudo 5.2.0 knows in ``extras``, for type checkers and editors.
+
+    ``ephemeral``: neither history nor recovery keeps the event. ``echo``: ``False`` is for events that a subscriber
+    sends; in a publish it has no effect, ``socket_id`` has. ``headers``: values by name, at most one entry in a queued
+    event. ``idempotencyKey``: 1 to 128 bytes; the event's id if it has none, so a queued event, which has one, takes
+    ``key=``. ``ai``: see :class:`AiExtras`. Any other name may hold any JSON. Subscribers of protocol 2 get all of it.
+    """
+
+    ephemeral: bool
+    echo: bool
+    headers: Mapping[str, str | int | float | bool]
+    idempotencyKey: str
+    ai: AiExtras
+
+
+#: What the calls take: :class:`Extras`, or a mapping with the application's own names too.
+ExtrasLike: TypeAlias = "Extras | Mapping[str, Any]"
 
 # The shortest integers that may be out of bounds have 19 digits.
 _LONG_NUMBER = re.compile(r"[0-9]{19}")

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- write: run one command on one key, also in a full Redis: all lanes must learn when the server forgets ids.
--- KEYS[1] {app}:NAME  one of memory, canaries, canary_answers
+-- write: run one command on one key, also in a full Redis: what lanes learn and reports mark must not be lost.
+-- KEYS[1] {app}:NAME  one of memory, canaries, canary_answers; or a lane's dead_size
 -- ARGV[1] command   ARGV[2...] its arguments behind the key
 -- Returns {DONE, the command's answer}
 local key, command = KEYS[1], ARGV[1]

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...client.wire.extras import ExtrasLike
 from ...publishing.call import PublishCall
 from ...redaction.frame_locals import without_locals
 from ..relay import MAX_ROWS, ParkedRow, Relayed
@@ -21,15 +22,17 @@ __all__ = ["add", "parked", "relay"]
 
 @without_locals
 def add(
-    channel: str | Sequence[str],
+    channel: str | Sequence[str] | None,
     event: str,
     data: Any,
     *,
     key: str | None = None,
     socket_id: str | None = None,
     tags: Mapping[str, str] | None = None,
-    extras: Mapping[str, Any] | None = None,
+    extras: ExtrasLike | None = None,
     app: str | None = None,
+    delta: bool | None = None,
+    user_id: str | None = None,
     using: str | None = None,
 ) -> str:
     """Insert an event in the current transaction: it is published if that commits. Returns its message id.
@@ -37,7 +40,7 @@ def add(
     The arguments are those of ``publish.delay``; ``using`` names the database (default: the one to which
     the router writes the model). Raises :class:`ValidationError` before anything is inserted.
     """
-    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
     _insert(rows, using)
     return rows[0].message_id
 

@@ -27,6 +27,7 @@ from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
 from .. import run_drain, slots
 from ..check_settings import refuse
+from ..dead_reports import lanes_to_report, report_dead_letters
 from ..presence import Presence
 
 __all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
@@ -40,6 +41,9 @@ EVERY_S = 1.0
 
 #: Seconds between two trims of an app's dead letters: writes bound their number and size, only this bounds their age.
 TRIM_EVERY_S = 10.0
+
+#: Seconds between two looks for dead letters that were not reported (``event_dead``).
+REPORT_EVERY_S = 2.0
 
 #: Drains that the sweep runs itself while doorbells reach no worker.
 OWN_DRAINS = 8
@@ -67,6 +71,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._own = ThreadPoolExecutor(OWN_DRAINS, thread_name_prefix="sockudo-own-drain")
         self._draining: set[tuple[str, int, str | None]] = set()
         self._trim_at: dict[str, float] = {}  # app -> when its dead letters are looked at again, monotonic
+        self._report_at: dict[str, float] = {}  # app -> when unreported dead letters are looked for again, monotonic
         self._apps_with_lanes: set[str] = set()  # apps whose number of lanes is or becomes SOCKUDO_LANES
 
     def start(self, _parent: Any) -> None:
@@ -97,6 +102,9 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                         self._apps_with_lanes.add(name)
                     for lane, channel, why in sweep_once(name, has_free_slot=has_free_slot()):
                         self._drain_here(name, lane, channel, why)
+                    if time.monotonic() >= self._report_at.get(name, 0.0):
+                        self._report_at[name] = time.monotonic() + REPORT_EVERY_S
+                        self._ring_for_reports(name)
                     # Last: a failed trim must not keep a lane from being rung.
                     if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
                         self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
@@ -108,6 +116,12 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     clear_locals(error)
                     # The sweep goes on: without it, lost doorbells would stay lost.
                     logger.exception("sweep failed app=%s", name)
+
+    def _ring_for_reports(self, name: str) -> None:
+        """Let a slot report the dead letters that nobody has reported; a thread of this process without a broker."""
+        lanes = lanes_to_report(name)[:1]  # one report is for all lanes
+        if lanes and not doorbell.ring(name, lanes):
+            self._own.submit(report_dead_letters, name)
 
     def _contradicts_others(self, name: str) -> bool:
         """Announce this worker. If others contradict it (Redis was away at its start), end it and return ``True``."""
@@ -134,6 +148,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         def job() -> None:
             try:
                 run_drain.run_guarded(name, lane, channel)
+                report_dead_letters(name)
             finally:
                 self._draining.discard(key)
 

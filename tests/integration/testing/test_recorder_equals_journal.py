@@ -67,6 +67,17 @@ SCENARIOS: dict[str, list[Callable[[], object]]] = {
         lambda: publish.delay("a", "e", 1, tags={"t": 1}),  # type: ignore[dict-item]
         lambda: publish.delay("a", "e", 1, extras={"idempotency_key": "k"}),
         lambda: publish.delay("a", "e", 1, extras={"push": {}}),
+        lambda: publish.delay("a", "e", 1, delta=False),
+        lambda: publish.delay("a", "e", 1, delta="no"),  # type: ignore[arg-type]
+        lambda: publish.delay(None, "e", 1, user_id="42"),
+        lambda: publish.delay(None, "e", 1, user_id="4 2"),
+        lambda: publish.delay("a", "e", 1, user_id="42"),
+        lambda: publish.delay(None, "e", 1),
+        lambda: publish.apply_async((), {"event": "e", "data": 1, "user_id": "42", "delta": True}, countdown=30),
+        many(
+            Event(None, "e", 2, user_id="42"), {"name": "e", "data": 3, "user_id": "43"}, Event("a", "e", 4, delta=True)
+        ),
+        many(Event("a", "e", 1, user_id="42")),
         lambda: publish.delay("a", "e", 1, app="eu"),
         lambda: publish.delay("a", "e", 1, app="us"),
         lambda: publish.delay("a", "e", 1, colour="red"),  # type: ignore[call-arg]
@@ -193,7 +204,9 @@ def recorded_events(events: list[Any]) -> Counter[str]:
     found: Counter[str] = Counter()
     for event in events:
         fields = {"name": event.name} | {
-            name: value for name in ("socket_id", "tags", "extras") if (value := getattr(event, name)) is not None
+            name: value
+            for name in ("socket_id", "tags", "extras", "delta")
+            if (value := getattr(event, name)) is not None
         }
         found[json.dumps([event.app, event.channel, fields, event.data], sort_keys=True)] += 1
     return found

@@ -29,6 +29,13 @@ def test_a_line_becomes_an_event_with_its_options():
     assert line.options == {"socket_id": "1.2", "tags": {"a": "b"}, "extras": {}}
 
 
+@pytest.mark.parametrize("channel", ["", '"channel":null,'])
+def test_line_for_a_user_needs_no_channel(channel):
+    line = parse_line(1, f'{{{channel}"name":"e","data":1,"user_id":"42","delta":false}}'.encode())
+    assert line is not None
+    assert (line.channel, line.options) == (None, {"user_id": "42", "delta": False})
+
+
 def test_event_is_another_word_for_name():
     """Sockudo's own word is accepted too."""
     line = parse_line(1, b'{"channel":"c","event":"e","data":"text"}')

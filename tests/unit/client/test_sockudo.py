@@ -493,6 +493,6 @@ def test_send_refuses_a_body_where_the_server_does(make, recorder, method):
 def test_signature_of_trigger_is_the_public_one():
     """The names and the order that the documentation promises."""
     names = ["channels", "event_name", "data", "socket_id", "info", "idempotency_key", "message_id", "tags", "extras"]
-    assert list(inspect.signature(Sockudo.trigger).parameters) == ["self", *names, "retries"]
+    assert list(inspect.signature(Sockudo.trigger).parameters) == ["self", *names, "delta", "retries"]
     names = ["events", "already_encoded", "batch", "split", "retries"]
     assert list(inspect.signature(Sockudo.trigger_batch).parameters) == ["self", *names]

@@ -73,6 +73,7 @@ def test_value_that_a_worker_could_not_take(name: str, value: Any, error_text: s
 
 NAMES: dict[str, tuple[dict[str, Any], str]] = {
     "one field": ({"key": "k", "countdown": 1}, "apply_async() got key as an option: put fields of the event into"),
+    "user": ({"user_id": "42"}, "apply_async() got user_id as an option: put fields of the event into"),
     "several": ({"extras": {}, "app": "eu", "tags": {}}, "apply_async() got tags, extras, app as an option"),
     "typo": ({"expire": 5}, "apply_async() got an unexpected option 'expire', is it 'expires'?"),
     "typo of a field": ({"socketid": "1.2"}, "apply_async() got an unexpected option 'socketid', is it 'socket_id'?"),
@@ -140,6 +141,8 @@ def test_delay_says_what_it_takes() -> None:
         "tags",
         "extras",
         "app",
+        "delta",
+        "user_id",
     ]
 
 

@@ -13,6 +13,7 @@ from sockudo_publisher import (
     AsyncSockudo,
     Event,
     IdempotencyConflict,
+    JournalUnavailable,
     Sockudo,
     ValidationError,
     apublish_many,
@@ -55,6 +56,38 @@ def test_options_are_recorded(published: Published) -> None:
     (event,) = published.events
     assert (event.key, event.message_id, event.socket_id) == ("k", "k", "1.2")
     assert (event.tags, event.extras) == ({"t": "v"}, {"headers": {"h": 1}})
+
+
+def test_features_of_the_server_are_recorded(published: Published) -> None:
+    """By every way: what is asserted is what the server would have got."""
+    client = Sockudo("id", "key", "secret")
+    publish.delay("a", "1", 1, delta=False, extras={"ephemeral": True})
+    publish.delay(None, "2", 1, user_id="42", key="k")
+    publish.apply_async((), {"event": "3", "data": 1, "user_id": "42", "delta": True}, countdown=30)
+    publish_many([Event(None, "4", 1, user_id="42"), {"channel": "a", "name": "5", "data": 1, "delta": False}])
+    publish(None, "6", 1, user_id="42")
+    client.trigger_batch([Event(None, "7", 1, user_id="42", delta=False)])
+    client.send_to_user("42", "8", 1, delta=True)
+    found = {event.name: (event.user_id, event.delta) for event in published.events}
+    assert found == {
+        **{"1": (None, False), "2": ("42", None), "3": ("42", True), "4": ("42", None), "5": (None, False)},
+        **{"6": ("42", None), "7": ("42", False), "8": ("42", True)},
+    }
+    assert published.assert_one(user_id="42", key="k").channel == "#server-to-user-42"
+    published.assert_one("a", extras={"ephemeral": True}, delta=False)
+
+
+def test_caller_that_goes_on_gets_its_result(published: Published) -> None:
+    """With `SOCKUDO_ON_UNAVAILABLE=log`, as in production."""
+    configure(on_unavailable="log")
+    try:
+        with published.fail(JournalUnavailable):
+            results = [publish.delay("a", "e", 1), publish.apply_async(("a", "e", 2))]
+    finally:
+        configure()
+    assert [result.stored for result in results] == [False, False]
+    published.assert_none()
+    assert publish.delay("a", "e", 3).stored
 
 
 def test_a_countdown_is_recorded_at_the_call(published: Published) -> None:

@@ -1,0 +1,68 @@
+"""Signals of the workers, for code of the application. Imports Celery's class of signals, and nothing of the package.
+
+.. code-block:: python
+
+    from sockudo_publisher.signals import event_dead
+
+    @event_dead.connect
+    def on_dead(sender, letter, **kwargs):
+        alert(f"{letter.channel}: {letter.name} {letter.message_id} {letter.reason}")
+
+A worker has a receiver if it loads its module: ``sockudo-publisher worker --include shop.receivers``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from celery.utils.dispatch import Signal
+
+__all__ = ["DeadEvent", "event_dead"]
+
+
+@dataclass(frozen=True)
+class DeadEvent:
+    """A dead letter, as the receivers of :data:`event_dead` get it. Times are Redis', in ms; ``size`` is in bytes.
+
+    ``id``: as in ``sockudo-publisher dead show ID``. ``reason``: ``refused``, ``too_large``, ``conflict``,
+    ``uncertain``, ``expired``, ``miscounted`` or ``unreadable``; ``message``: the server's error text.
+    ``maybe_delivered``: the outcome of an attempt is unknown. ``first_ms``: the start of its first attempt; 0: never
+    sent. ``name`` and ``message_id`` are empty if the event cannot be read. ``item`` contains the payload and is in no
+    ``repr``.
+    """
+
+    id: str
+    app: str
+    channel: str
+    name: str
+    message_id: str
+    reason: str
+    message: str
+    attempts: int
+    first_ms: int
+    dead_ms: int
+    size: int
+    maybe_delivered: bool
+    item: bytes = field(repr=False)
+
+    @property
+    def data(self) -> Any:
+        """The event's ``data`` as it would have been sent: text, encrypted if its channel is. ``None``: unreadable."""
+        event = read_fields(self.item)
+        return None if event is None else event.get("data")
+
+
+def read_fields(item: bytes) -> dict[str, Any] | None:
+    """The fields of an item; ``None`` if it is no event."""
+    try:
+        event = json.loads(item)
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+#: Sent in a worker for each dead letter, after it is stored: ``receiver(sender, letter, **kwargs)``, where ``sender``
+#: is the app's name and ``letter`` a :class:`DeadEvent`. At least once; ``connect(receiver, sender="eu")`` for one app.
+event_dead = Signal(name="event_dead", providing_args={"letter"})
