@@ -74,8 +74,8 @@ class Item(NamedTuple):
     """The final bytes of one event for one channel, as the journal keeps them.
 
     ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. ``collapse``: while
-    it waits unsent, a later item of its channel with the same key replaces it; "" = none. Appending needs it, so an item
-    of a batch has "". The ``repr`` of this class, and of all that contain payloads, shows channel, name, id and size.
+    it waits unsent, a later item of its channel with the same key replaces it; "" = none. Only appending needs it: an
+    item of a batch has "". The ``repr`` of this class, and of all that contain payloads, shows channel, name, id, size.
     """
 
     channel: str

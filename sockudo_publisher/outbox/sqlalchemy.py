@@ -57,7 +57,15 @@ from .relay import (
     rows_before_gap,
     run,
 )
-from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
+from .row import (
+    CHANNEL_CHARACTERS,
+    COLLAPSE_CHARACTERS,
+    COLUMNS,
+    FINGERPRINT_CHARACTERS,
+    MESSAGE_ID_CHARACTERS,
+    EventRow,
+    build_rows,
+)
 
 __all__ = ["Outbox"]
 
@@ -83,6 +91,7 @@ class Outbox:
             Column("message_id", String(MESSAGE_ID_CHARACTERS), nullable=False),
             Column("fingerprint", String(FINGERPRINT_CHARACTERS), nullable=False),
             Column("body", LargeBinary, nullable=False),
+            Column("collapse", String(COLLAPSE_CHARACTERS), nullable=False, server_default=""),
             # Why the row can never be appended; such a row waits for an operator.
             Column("parked", Text, nullable=True),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -101,6 +110,7 @@ class Outbox:
         data: Any,
         *,
         key: str | None = None,
+        collapse: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: Mapping[str, Any] | None = None,
@@ -111,7 +121,7 @@ class Outbox:
         The arguments are those of ``publish.delay``. Raises :class:`ValidationError` before anything is
         inserted. With an ``AsyncSession``: ``await session.run_sync(outbox.add, channel, event, data)``.
         """
-        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app))
+        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, collapse))
         self._insert(session, rows)
         return rows[0].message_id
 

@@ -93,7 +93,8 @@ class BulkRun:
             check_channel(cast(str, call.channel))  # raises: an event of a bulk has one channel
         if call.key is None and self._key_prefix is not None:
             call.key = f"{self._key_prefix}:{self.count}"
-        if call.key is None and call.socket_id is None and call.tags is None and call.extras is None:
+        has_options = call.socket_id is not None or call.tags is not None or call.extras is not None
+        if call.key is None and call.collapse is None and not has_options:
             self._add_plain(cast(str, call.channel), call.event, call.data)
             return
         prepared = prepare(self.app, call, message_id=f"{self._id_prefix}-{self.count:x}")
@@ -189,4 +190,7 @@ class BulkRun:
 def _call_of(event: Event) -> PublishCall:
     """One event of the iterable. Raises :class:`ValidationError` for options that only a direct call can have."""
     refuse_direct_options(event)
-    return PublishCall(event.channel, event.name, event.data, event.key, event.socket_id, event.tags, event.extras)
+    return PublishCall(
+        *(event.channel, event.name, event.data, event.key, event.socket_id, event.tags, event.extras),
+        collapse=event.collapse,
+    )

@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["FIELDS", "PublishCall", "bind"]
 
 _POSITIONAL = ("channel", "event", "data")
-_OPTIONS = ("key", "socket_id", "tags", "extras", "app")
+_OPTIONS = ("key", "socket_id", "tags", "extras", "app", "collapse")
 
 #: The arguments of a call.
 FIELDS = (*_POSITIONAL, *_OPTIONS)
@@ -27,6 +27,7 @@ class PublishCall:
     tags: Mapping[str, str] | None = None
     extras: Mapping[str, Any] | None = None
     app: str | None = None
+    collapse: str | None = None
 
     def __repr__(self) -> str:
         names = {
@@ -40,7 +41,7 @@ class PublishCall:
 
 
 def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> PublishCall:
-    """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app)``.
+    """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app, collapse)``.
 
     In a chain the parent's result comes first; ``publish.s(channel=..., event=...)`` takes it as the
     data. Raises :class:`TypeError` as Python and Celery do.

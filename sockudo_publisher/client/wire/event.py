@@ -1,7 +1,7 @@
 """An event as the caller gives it: before validation, encoding and encryption.
 
 One concept, no I/O. Imports the error tree alone. The fields are those of the server's publish body
-(docs/server.md, 1.3) plus ``key``, which is ours.
+(docs/server.md, 1.3) plus ``key`` and ``collapse``, which are ours.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Event:
     ``key``: the caller's own identity of the event (1 to 128 bytes), which the server knows as its
     ``message_id``: in queued publishes and in ``trigger_batch``.
     ``idempotency_key``: the HTTP API's key, for direct calls; ``True`` makes one.
+    ``collapse``: for queued publishes: while the event waits unsent, a later one of the same channel and collapse key
+    (1 to 128 bytes) replaces it.
 
     Checks nothing: the encoder does, and raises ``ValidationError``.
     """
@@ -42,6 +44,7 @@ class Event:
     extras: Mapping[str, Any] | None = field(default=None, repr=False)
     key: str | None = None
     idempotency_key: str | bool | None = None
+    collapse: str | None = None
 
 
 #: What the batch calls take: an :class:`Event`, a ``(channel, name, data)`` tuple, or a mapping with an event's fields,
