@@ -48,8 +48,8 @@ class EventRow:
     """One item for one channel of one app; ``id`` is 0 until the row is inserted.
 
     ``message_id`` is also the key of the append; ``fingerprint`` distinguishes the event from another one with that
-    key. A call with several channels makes one row per channel, all with the same message id. ``collapse``: its collapse
-    key, "" for none.
+    key. A call with several channels makes one row per channel, all with the same message id. ``collapse``: the event's
+    collapse key, "" for none.
     """
 
     app: str

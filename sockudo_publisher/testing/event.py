@@ -28,7 +28,8 @@ class PublishedEvent:
 
     ``data``: what a subscriber gets, decrypted and parsed from JSON; text that is not JSON stays text. ``given``: the
     caller's own object. ``key``: the caller's idempotency key; ``collapse``: of a queued event, its collapse key.
-    ``app``: its name in the settings; of a client that the caller made, the app id. ``countdown``, ``eta``, ``expires``: as given. ``via``: how it was published.
+    ``app``: its name in the settings; of a client that the caller made, the app id. ``countdown``, ``eta``,
+    ``expires``: as given. ``via``: how it was published.
     """
 
     channel: str

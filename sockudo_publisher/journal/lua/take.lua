@@ -71,7 +71,7 @@ end
 local held, any_held = {}, false
 for i = 9, #ARGV do
   if redis.call('ZSCORE', holds, ARGV[i]) then
-    held[ARGV[i]] = {KEYS[i * 2 - 8], KEYS[i * 2 - 7]}
+    held[ARGV[i]] = {KEYS[(i - 9) * 2 + 10], KEYS[(i - 9) * 2 + 11]}
     any_held = true
   end
 end
