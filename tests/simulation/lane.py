@@ -31,7 +31,7 @@ class ModelItem(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """An item at its place; ``clock``: since when it may have been sent, if it was held; ``turn``: its collapse number."""
+    """An item at its place; ``clock``: since when it may have been sent, if it was held; ``turn``: its number."""
 
     position: int
     item: ModelItem
