@@ -242,6 +242,16 @@ def test_buried_event_replaces_nothing_later(lane: OneLane) -> None:
     assert bodies_of(lane.take(holder)) == [b"2"]
 
 
+def test_buried_latest_took_the_earlier_with_it(lane: OneLane) -> None:
+    """It was accepted, so the earlier one is obsolete; the server refused it later."""
+    put(lane, "1:k", "2:k")
+    holder = lane.acquire()
+    lane.journal.bury(holder, lane.take(holder), DeadLetterFields("refused"))
+    assert lane.taken(holder).batch is None
+    assert [letter.item for letter in lane.dead.oldest(9)] == [b"2"]
+    assert counts(lane) == {"collapsed": 1, "refused": 1}
+
+
 def test_replayed_letter_has_no_collapse_key(lane: OneLane) -> None:
     """A person wants it delivered: it is neither dropped nor does it replace what waits."""
     put(lane, "1:k")
