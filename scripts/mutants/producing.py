@@ -8,6 +8,7 @@ __all__ = ["MUTANTS"]
 
 PRODUCER = "sockudo_publisher/journal/producer.py"
 APPEND = "sockudo_publisher/journal/lua/append.lua"
+TAKE = "sockudo_publisher/journal/lua/take.lua"
 APPEND_ONCE = "sockudo_publisher/journal/lua/append_once.lua"
 
 _JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
@@ -16,6 +17,7 @@ GROUP_COMMIT = "sockudo_publisher/publishing/group_commit.py"
 FLUSH_PLANS = (*_JOURNAL, "tests/unit/publishing/test_flush_plan.py")
 CANCELLED = (*_JOURNAL, "tests/integration/publishing/test_asyncio_trouble.py", "-k", "cancelled")
 APPENDS = (*_JOURNAL, "tests/integration/journal/test_append.py")
+COLLAPSES = (*_JOURNAL, "tests/integration/journal/test_collapse.py")
 FLIPS = (*_JOURNAL, "tests/integration/journal/test_flip.py")
 
 MUTANTS = (
@@ -31,16 +33,16 @@ MUTANTS = (
         name="stop at a refused item that is to be skipped",
         why="one caller's conflict would refuse the events of all others in its flush",
         file=APPEND_ONCE,
-        old="if mode ~= 'skip' then return {-4, k - 3} end",
-        new="if mode then return {-4, k - 3} end",
+        old="if mode ~= 'skip' then return {-4, k - 4} end",
+        new="if mode then return {-4, k - 4} end",
         test=APPENDS,
     ),
     Mutant(
         name="skip a conflict where it stops the call",
         why="what comes behind a refused event would be stored, and the caller told that nothing is",
         file=APPEND_ONCE,
-        old="if mode ~= 'skip' then return {-4, k - 3} end",
-        new="if not mode then return {-4, k - 3} end",
+        old="if mode ~= 'skip' then return {-4, k - 4} end",
+        new="if not mode then return {-4, k - 4} end",
         test=APPENDS,
     ),
     Mutant(
@@ -50,6 +52,30 @@ MUTANTS = (
         old="elseif mode == 'skip' and #fresh == room then",
         new="elseif mode == 'skip' and #fresh == room and k < #KEYS then",
         test=APPENDS,
+    ),
+    Mutant(
+        name="write the number of the latest of a key without its event",
+        why="the waiting event would be dropped for a later one that the lane had refused",
+        file=APPEND,
+        old="for i = 5, past - 1, 4 do\n    add_collapsing(",
+        new="for i = 5, #ARGV, 4 do\n    add_collapsing(",
+        test=COLLAPSES,
+    ),
+    Mutant(
+        name="drop the latest event of a collapse key too",
+        why="a channel would fall silent: no event of the key would ever arrive",
+        file=TAKE,
+        old="elseif newest and number < newest then",
+        new="elseif newest and number <= newest then",
+        test=COLLAPSES,
+    ),
+    Mutant(
+        name="drop what may have been sent when a later event comes",
+        why="an event of unknown fate would vanish without an answer, and leave the marker over others",
+        file=TAKE,
+        old="if first and not marker and not clock then",
+        new="if first then",
+        test=COLLAPSES,
     ),
     Mutant(
         name="look into no lane before an append that stops",

@@ -1,4 +1,4 @@
-"""Reads rows of a CSV file as events: the channel and the event name are made from columns, the data is the row.
+"""Reads rows of a CSV file as events: channel, event name and collapse key are made from columns, the data is the row.
 
 The first row names the columns. Blank rows are skipped. Lines end with LF, CR LF or CR. Errors name the line and the
 column, never their content. What is held in memory is one row, of at most ``MAX_LINE_BYTES``.
@@ -9,11 +9,11 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any
 
-from ..client.wire.limits import check_channel, check_event_name
+from ..client.wire.limits import check_channel, check_event_name, check_id
 from ..errors import ValidationError
 from .csv_template import Template, TemplateError, listed
 from .file_source import Interrupt, StreamDamaged, peek_at
@@ -30,13 +30,17 @@ _NUL = "\udc00"
 
 @dataclass(frozen=True)
 class CsvFormat:
-    """How a file is read: the templates, the delimiter, the encoding, and the column that has the keys."""
+    """How a file is read: the templates, the delimiter, the encoding, and the column that has the keys.
+
+    ``collapse``: the template of the collapse keys; it makes no other events, so it is not part of their identity.
+    """
 
     channel: Template
     event: Template
     delimiter: str = ","
     encoding: str = "utf-8"
     key_column: str | None = None
+    collapse: Template | None = None
 
     def identity(self) -> tuple[str, ...]:
         """What makes other events of the same bytes."""
@@ -99,6 +103,8 @@ class CsvRows:
         self._header = header
         self._format.channel.check_columns(header)
         self._format.event.check_columns(header)
+        if self._format.collapse is not None:
+            self._format.collapse.check_columns(header)
         key = self._format.key_column
         if key is not None and key not in seen:
             raise TemplateError(f"--key-field: no column {key[:50]!r} in the file; {listed(header)}")
@@ -121,10 +127,15 @@ class CsvRows:
         cells = dict(zip(self._header, row, strict=True))
         channel = self._format.channel.fill(first, cells)
         name = self._format.event.fill(first, cells)
-        for template, check, text in (
+        checks: list[tuple[Template, Callable[[str], object], str]] = [
             (self._format.channel, check_channel, channel),
             (self._format.event, check_event_name, name),
-        ):
+        ]
+        options: dict[str, Any] = {}
+        if self._format.collapse is not None:
+            options["collapse"] = self._format.collapse.fill(first, cells)
+            checks.append((self._format.collapse, _check_collapse, options["collapse"]))
+        for template, check, text in checks:
             try:
                 check(text)
             except ValidationError as error:
@@ -135,7 +146,7 @@ class CsvRows:
         key = self._format.key_column
         if key is not None and not cells[key]:
             raise LineError(first, f"column {key[:50]}: empty, and --key-field needs it")
-        return ParsedLine(channel, name, cells, {}, None if key is None else cells[key], cells)
+        return ParsedLine(channel, name, cells, options, None if key is None else cells[key], cells)
 
     def _next_row(self) -> list[str] | None:
         """The next row with a cell; ``None`` at the end or after an interrupt."""
@@ -202,6 +213,10 @@ class CsvRows:
 
     def _not_text(self) -> str:
         return f"not {self._encoding.upper()}; --encoding names another encoding"
+
+
+def _check_collapse(text: str) -> str:
+    return check_id(text, field="collapse")
 
 
 def check_encoding(name: str) -> str:

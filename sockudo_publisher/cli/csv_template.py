@@ -1,4 +1,4 @@
-"""Text with columns in braces, for the channel and the event name of a row: ``user-{user_id}``. Pure."""
+"""Text with columns in braces, for the channel, event name and collapse key of a row: ``user-{user_id}``. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Reads lines of a file as events, each with its own key. Pure.
 
 A line is one JSON object with the fields of a dict for ``publish_many``: ``channel``, ``name`` (or ``event``),
-``data``, and optionally ``socket_id``, ``tags``, ``extras``, ``delta``, ``key``; ``user_id`` may stand in place of
-``channel``. Blank lines are skipped. Errors name the line and the field, never their content.
+``data``, and optionally ``socket_id``, ``tags``, ``extras``, ``delta``, ``collapse``, ``key``; ``user_id`` may stand in
+place of ``channel``. Blank lines are skipped. Errors name the line and the field, never their content.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["MAX_LINE_BYTES", "KeyField", "LineError", "LineKeys", "ParsedLine", 
 #: a file without line ends, which must not be read into memory at once.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
-_OPTIONS = ("socket_id", "tags", "extras", "delta", "user_id")
+_OPTIONS = ("socket_id", "tags", "extras", "delta", "user_id", "collapse")
 _FIELDS = frozenset({"channel", "name", "event", "data", "key", *_OPTIONS})
 #: Fields that queued events may not have: ``publish_many`` refuses them with the reason.
 _DIRECT_OPTIONS = ("info", "idempotency_key")

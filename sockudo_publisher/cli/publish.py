@@ -43,6 +43,7 @@ class _Publish(click.Command):
 @click.argument("event")
 @click.argument("data")
 @click.option("--key", help="Idempotency key: an event with the same key is stored once.")
+@click.option("--collapse", help="Replace an earlier event with this collapse key that still waits on the channel.")
 @click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
 @click.option("--socket-id", help="Do not deliver to this connection (its socket id).")
 @click.option(
@@ -56,6 +57,7 @@ def command(
     event: str,
     data: str,
     key: str | None,
+    collapse: str | None,
     app: str | None,
     socket_id: str | None,
     now: bool,
@@ -70,7 +72,7 @@ def command(
     stored once.
     """
     payload = sys.stdin.buffer.read() if data == "-" else data
-    call = PublishCall(channel, event, payload, key, socket_id, app=app)
+    call = PublishCall(channel, event, payload, key, socket_id, app=app, collapse=collapse)
     if now:
         from ..publishing.direct import send_now
 

@@ -60,6 +60,7 @@ class Job:
 @click.option("--csv", "is_csv", is_flag=True, help="FILE is a CSV whose first row names the columns.")
 @click.option("--channel", metavar="TEXT", help="With --csv: the channel, with columns in braces: 'user-{user_id}'.")
 @click.option("--event", metavar="TEXT", help="With --csv: the event name; it may have columns too.")
+@click.option("--collapse", metavar="TEXT", help="With --csv: the collapse key, with columns in braces: '{currency}'.")
 @click.option("--delimiter", metavar="CHAR", help="With --csv: between two cells; 'tab' for a tab. Default: a comma.")
 @click.option("--encoding", metavar="NAME", help="With --csv: of the text. Default: UTF-8, or UTF-16 if it begins so.")
 @Output.command
@@ -80,8 +81,8 @@ def command(
     \b
     {"channel": "orders", "name": "shipped", "data": {"id": 789}}
 
-    Optional fields: socket_id, tags, extras, delta and key; user_id may stand in place of channel. Blank lines are
-    skipped.
+    Optional fields: socket_id, tags, extras, delta, collapse and key; user_id may stand in place of channel. Blank
+    lines are skipped.
 
     With --csv, --channel and --event each row is an event: its data is an object of the row's cells, all text.
 
@@ -156,9 +157,10 @@ def _csv_format(is_csv: bool, key_field: str | None, options: dict[str, str | No
         encoding = check_encoding(options["encoding"] or "utf-8")
         channel = Template("--channel", options["channel"] or "")
         event = Template("--event", options["event"] or "")
+        collapse = Template("--collapse", options["collapse"]) if options["collapse"] is not None else None
     except TemplateError as error:
         raise click.UsageError(str(error)) from None
-    return CsvFormat(channel, event, delimiter, encoding, key_field)
+    return CsvFormat(channel, event, delimiter, encoding, key_field, collapse)
 
 
 def _records(job: Job, source: Source, interrupt: Interrupt) -> Records:

@@ -290,7 +290,7 @@ class Journal:
                 "take",
                 (
                     *(keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts),
-                    *(keys.dead_size, *held_keys),
+                    *(keys.dead_size, keys.latest, *held_keys),
                 ),
                 (
                     *(holder.lease.token, TTL_MS, max_items, max_bytes, self._on_expired, holder.channel or ""),
@@ -474,7 +474,7 @@ class Journal:
         args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0, TTL_MS)
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
-            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds), args))
+            commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds, keys.latest), args))
         ring, due = [], []
         for lane, answer in zip(lanes, self.link.run(commands), strict=True):
             try:
@@ -552,7 +552,7 @@ class Journal:
 
 
 def _key_names(keys: QueueKeys) -> list[str]:
-    return [keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts]
+    return [keys.stream, keys.state, keys.lease, keys.gone, keys.holds, keys.dead, keys.counts, keys.latest]
 
 
 def _answer_or_zero(answer: Any) -> Any:

@@ -51,7 +51,7 @@ class QueueKeys(NamedTuple):
     prefix: str  # the beginning of all keys of the deployment
     stream: str  # stream of packs, oldest first
     # hash: head, depth, armed, marker, fence, rung, unanswered, unheard (sweep.lua), failures, failing_since, failure,
-    # retry_at (fail.lua), lane (open or closed: layout.py)
+    # retry_at (fail.lua), lane (open or closed: layout.py), numbered (collapse.lua)
     state: str
     lease: str  # string with expiry: the holder's token
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
@@ -59,6 +59,7 @@ class QueueKeys(NamedTuple):
     dead: str  # stream of dead letters; of the lane, also for a hold
     dead_size: str  # hash: bytes of the dead letters, aged (trim.lua), reported (dead_reports.py); of the lane
     counts: str  # hash reason -> number; of the lane, also for a hold
+    latest: str  # hash channel and collapse key -> number of the latest item; of the lane, also for a hold
 
     def hold(self, channel: str) -> QueueKeys:
         """The held queue of one channel of this lane."""
@@ -150,6 +151,7 @@ def _lane_keys(prefix: str, app: str, lane: int) -> QueueKeys:
         dead=f"{base}:dead",
         dead_size=f"{base}:dead_size",
         counts=f"{base}:counts",
+        latest=f"{base}:latest",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .keys import Keyspace
+from .keys import Keyspace, QueueKeys
 from .redis.link import Command, checked, evalsha
 from .unreadable import KINDS, as_count, decode_names, wrong_type
 
@@ -40,8 +40,11 @@ class LaneLook(NamedTuple):
 
 def look_command(keyspace: Keyspace, app: str, lane: int) -> Command:
     """The command whose answer :func:`read_look` reads."""
-    keys = keyspace.lane(app, lane)
-    return evalsha("status", (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone), ())
+    return evalsha("status", _status_keys(keyspace.lane(app, lane)), ())
+
+
+def _status_keys(keys: QueueKeys) -> tuple[str, ...]:
+    return keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone, keys.latest
 
 
 def read_failing(failures: Any, since_ms: Any, kind: Any) -> Failing | None:
@@ -55,7 +58,7 @@ def read_look(answer: Any, keyspace: Keyspace, app: str, lane: int) -> LaneLook:
     """One lane by the answer of the script. Raises :class:`JournalUnavailable` if Redis has refused."""
     _, depth, age_ms, dead, leased, armed, held, counts, version, failing, wrong = checked(answer)
     keys = keyspace.lane(app, lane)
-    keyed = (keys.stream, keys.state, keys.lease, keys.holds, keys.dead, keys.counts, keys.gone)
+    keyed = _status_keys(keys)
     counted = {
         name.decode(errors="replace"): as_count(count, low=-(10**14), high=10**15)
         for name, count in zip(counts[::2], counts[1::2], strict=True)

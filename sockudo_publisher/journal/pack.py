@@ -10,6 +10,7 @@ place. A stream entry has these fields:
 ``m`` the meta: a JSON object of lists, each with a value per item, in their order
 ``b`` the items joined by commas; they are never parsed
 ``t`` of what was held: the start of its first attempt, ms since the epoch; else missing
+``f`` the number of the first item, if items have collapse keys and were never sent; the next item has the next number
 ===== ========================================================================================================
 
 and the meta these lists:
@@ -18,6 +19,7 @@ and the meta these lists:
 ``n`` lengths in bytes
 ``c`` channels
 ``x`` expiries, ms since the epoch, 0 = never; may be missing where none of the items expires
+``k`` collapse keys, "" = none; missing where none of the items has one
 ===== ========================================================================================================
 
 **A later field needs no other version.** What concerns an entry becomes a field of the entry (the first number of
@@ -71,13 +73,15 @@ class UnreadableEntry(Exception):
 class Item(NamedTuple):
     """The final bytes of one event for one channel, as the journal keeps them.
 
-    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. The ``repr`` of
-    this class, and of all that contain payloads, shows channel, name, id and size.
+    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. ``collapse``: while
+    it waits unsent, a later item of its channel with the same key replaces it; "" = none. Only appending needs it: an
+    item of a batch has "". The ``repr`` of this class, and of all that contain payloads, shows channel, name, id, size.
     """
 
     channel: str
     body: bytes
     expires_ms: int = 0
+    collapse: str = ""
 
     def __repr__(self) -> str:
         return f"Item(channel={self.channel!r}, {describe_body(self.body)}, expires_ms={self.expires_ms})"
@@ -103,6 +107,7 @@ class Packed(NamedTuple):
     earliest_expiry_ms: int
     meta: str
     body: bytes
+    collapses: bool = False
 
     def __repr__(self) -> str:
         return f"Packed(count={self.count}, meta={self.meta!r}, {len(self.body)} bytes)"
@@ -123,18 +128,23 @@ def pack(items: Sequence[Item]) -> Packed:
     """Join items into one entry. Pure."""
     assert items, "a pack holds at least one item"
     if len(items) == 1:  # what every `delay` appends
-        channel, body, expires_ms = items[0]
-        expiry = f',"x":[{expires_ms}]' if expires_ms else ""
-        return Packed(1, expires_ms, f'{{"n":[{len(body)}],"c":{_names((channel,))}{expiry}}}', body)
+        channel, body, expires_ms, collapse = items[0]
+        rest = f',"x":[{expires_ms}]' if expires_ms else ""
+        if collapse:
+            rest += f',"k":{_names((collapse,))}'
+        return Packed(1, expires_ms, f'{{"n":[{len(body)}],"c":{_names((channel,))}{rest}}}', body, bool(collapse))
     expiries = [item.expires_ms for item in items]
     meta = f'{{"n":{_numbers([len(item.body) for item in items])},"c":{_names([item.channel for item in items])}'
     if any(expiries):
         earliest = min(expiry for expiry in expiries if expiry)
-        meta += f',"x":{_numbers(expiries)}}}'
+        meta += f',"x":{_numbers(expiries)}'
     else:
         earliest = 0
-        meta += "}"
-    return Packed(len(items), earliest, meta, b",".join([item.body for item in items]))
+    collapse = [item.collapse for item in items]
+    collapses = any(collapse)
+    if collapses:
+        meta += f',"k":{_names(collapse)}'
+    return Packed(len(items), earliest, meta + "}", b",".join([item.body for item in items]), collapses)
 
 
 def packs(items: Sequence[Item]) -> Iterator[Packed]:

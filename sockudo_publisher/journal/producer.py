@@ -146,9 +146,12 @@ class Producer:
         for part in parts:
             keys = self._link.keyspace.lane(self.app, part.lane)
             args: list[Any] = [self._max_backlog, is_marked, on_refusal.value, len(part.items)]
+            collapses = False
             for one in packs(part.items):
                 args += (one.count, one.earliest_expiry_ms, one.meta, one.body)
-            commands.append(evalsha("append", (keys.stream, keys.state), args))
+                collapses = collapses or one.collapses
+            names = (keys.stream, keys.state, keys.latest) if collapses else (keys.stream, keys.state)
+            commands.append(evalsha("append", names, args))
         self._read(parts, self._run(commands), done)
 
     def _send_keyed(self, layout: Layout, parts: list[_Part], on_refusal: OnRefusal, done: Appending) -> None:
@@ -182,8 +185,9 @@ class Producer:
         ledger = [self._link.keyspace.ledger(self.app, part.lane, one.item.channel, one.key) for one in part.items]
         args: list[Any] = [self._max_backlog, _must_be_marked(layout), self._key_ttl_ms, mode]
         for item, key, fingerprint in part.items:
-            args += (fingerprint, item.channel, item.expires_ms, item.body, known.get((item.channel, key), b""))
-        return evalsha("append_once", (keys.stream, keys.state, *ledger), args)
+            before = known.get((item.channel, key), b"")
+            args += (fingerprint, item.channel, item.expires_ms, item.body, before, item.collapse)
+        return evalsha("append_once", (keys.stream, keys.state, keys.latest, *ledger), args)
 
     def _known_before(self, layout: Layout, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:
         """What the ledgers of earlier layouts say of (channel, key); they change no more."""

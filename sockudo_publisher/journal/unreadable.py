@@ -36,6 +36,7 @@ KINDS = {
     "dead": "stream",
     "dead_size": "hash",
     "counts": "hash",
+    "latest": "hash",
     "pause": "hash",
     "probe": "string",
     "limits": "hash",

@@ -59,7 +59,15 @@ from .relay import (
     rows_before_gap,
     run,
 )
-from .row import CHANNEL_CHARACTERS, COLUMNS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS, EventRow, build_rows
+from .row import (
+    CHANNEL_CHARACTERS,
+    COLLAPSE_CHARACTERS,
+    COLUMNS,
+    FINGERPRINT_CHARACTERS,
+    MESSAGE_ID_CHARACTERS,
+    EventRow,
+    build_rows,
+)
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, async_scoped_session
@@ -88,6 +96,7 @@ class Outbox:
             Column("message_id", String(MESSAGE_ID_CHARACTERS), nullable=False),
             Column("fingerprint", String(FINGERPRINT_CHARACTERS), nullable=False),
             Column("body", LargeBinary, nullable=False),
+            Column("collapse", String(COLLAPSE_CHARACTERS), nullable=False, server_default=""),
             # Why the row can never be appended; such a row waits for an operator.
             Column("parked", Text, nullable=True),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
@@ -106,6 +115,7 @@ class Outbox:
         data: Any,
         *,
         key: str | None = None,
+        collapse: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: ExtrasLike | None = None,
@@ -120,7 +130,9 @@ class Outbox:
         """
         if _is_async(session):
             raise TypeError(f"add() got {_type_name(session)}: call await outbox.aadd(session, channel, event, data)")
-        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
+        rows = build_rows(
+            PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id, collapse)
+        )
         self._insert(session, rows)
         return rows[0].message_id
 
@@ -133,6 +145,7 @@ class Outbox:
         data: Any,
         *,
         key: str | None = None,
+        collapse: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: ExtrasLike | None = None,
@@ -151,7 +164,9 @@ class Outbox:
                 f"aadd() got {_type_name(session)}, expected an AsyncSession or an AsyncConnection; "
                 "a Session takes outbox.add(session, channel, event, data)"
             )
-        rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
+        rows = build_rows(
+            PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id, collapse)
+        )
         if not hasattr(session, "run_sync"):  # a scoped session: that of the current task
             session = session()
         await session.run_sync(self._insert, rows)

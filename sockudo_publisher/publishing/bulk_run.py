@@ -199,4 +199,5 @@ def _call_of(event: Event) -> PublishCall:
         event.extras,
         delta=event.delta,
         user_id=event.user_id,
+        collapse=event.collapse,
     )

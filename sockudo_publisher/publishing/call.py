@@ -13,7 +13,7 @@ from ..client.wire.user_channel import single_target
 __all__ = ["FIELDS", "PublishCall", "bind", "has_options"]
 
 _POSITIONAL = ("channel", "event", "data")
-_OPTIONS = ("key", "socket_id", "tags", "extras", "app", "delta", "user_id")
+_OPTIONS = ("key", "socket_id", "tags", "extras", "app", "delta", "user_id", "collapse")
 
 #: The arguments of a call.
 FIELDS = (*_POSITIONAL, *_OPTIONS)
@@ -33,6 +33,7 @@ class PublishCall:
     app: str | None = None
     delta: bool | None = None
     user_id: str | None = None
+    collapse: str | None = None
 
     def channels(self) -> tuple[str, ...]:
         """The channels, checked unless there is one: those given, or that of the user.
@@ -67,11 +68,12 @@ def has_options(call: PublishCall) -> bool:
         and call.extras is None
         and call.delta is None
         and call.user_id is None
+        and call.collapse is None
     )
 
 
 def bind(args: Sequence[Any], kwargs: Mapping[str, Any]) -> PublishCall:
-    """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app, delta, user_id)``.
+    """Read ``publish(channel, event, data, *, key, socket_id, tags, extras, app, delta, user_id, collapse)``.
 
     In a chain the parent's result comes first; ``publish.s(channel=..., event=...)`` takes it as the
     data. Raises :class:`TypeError` as Python and Celery do.

@@ -20,6 +20,8 @@ def send_now(call: PublishCall, message_id: str | None = None) -> Receipt:
     """
     if call.key is not None:
         message_id = check_id(call.key, field="key")
+    if call.collapse is not None:
+        check_id(call.collapse, field="collapse")  # without effect: the event waits nowhere
     if call.tags is not None:
         check_tags(call.tags)
     message_id = message_id or uuid.uuid4().hex

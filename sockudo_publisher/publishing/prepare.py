@@ -59,6 +59,7 @@ def prepare(
         message_id = check_id(key, field="key")
     elif message_id is None:
         message_id = os.urandom(16).hex()  # as a UUID4 without its six fixed bits, at a third of the price
+    collapse = "" if call.collapse is None else check_id(call.collapse, field="collapse")
     if extras is not None:
         check_queue_extras(extras)
     if tags is not None:
@@ -81,6 +82,7 @@ def prepare(
                     delta=delta,
                 ),
                 expires_ms,
+                collapse,
             )
             for channel in channels
         ]
@@ -99,7 +101,9 @@ def _fingerprint(
     tags: Mapping[str, str] | None,
     extras: Mapping[str, Any] | None,
 ) -> str:
-    """A digest of everything in an event that a subscriber could notice. ``delta`` changes its transport alone."""
+    """A digest of everything in an event that a subscriber could notice: neither its expiry nor its collapse key, and
+    not ``delta``, which changes its transport alone.
+    """
     rest = json.dumps([event, socket_id, tags, extras], sort_keys=True, ensure_ascii=False).encode(
         "utf-8", "surrogatepass"
     )

@@ -45,7 +45,7 @@ class FinishedEvent(NamedTuple):
 def write_event(event: FinishedEvent) -> dict[str, Any]:
     """A finished event as the JSON object of an append message."""
     prepared = event.prepared
-    return {
+    message = {
         "namespace": event.namespace,
         "app": event.app,
         "id": prepared.message_id,
@@ -53,6 +53,9 @@ def write_event(event: FinishedEvent) -> dict[str, Any]:
         "key": prepared.key,
         "fingerprint": prepared.fingerprint,
     }
+    if collapse := prepared.items[0].collapse:
+        message["collapse"] = collapse
+    return message
 
 
 def write_refusal(error: Exception) -> dict[str, Any]:
@@ -82,16 +85,17 @@ def read_event(message: object) -> FinishedEvent:
     for field in ("namespace", "app"):
         if not isinstance(message[field], str):
             raise ValidationError(f"event.{field}: a {type(message[field]).__name__}, expected a text")
+    collapse = "" if message.get("collapse") is None else check_id(message["collapse"], field="event.collapse")
     items = message["items"]
     if not isinstance(items, list | tuple) or not 1 <= len(items) <= MAX_CHANNELS:
         raise ValidationError(f"event.items: expected a list of 1 to {MAX_CHANNELS}")
-    read = tuple([_read_item(index, item, message_id) for index, item in enumerate(items)])
+    read = tuple([_read_item(index, item, message_id, collapse) for index, item in enumerate(items)])
     if len({item.channel for item in read}) < len(read):
         raise ValidationError("event.items: a channel twice")
     return FinishedEvent(message["namespace"], message["app"], Prepared(message_id, read, key, fingerprint))
 
 
-def _read_item(index: int, given: object, message_id: str) -> Item:
+def _read_item(index: int, given: object, message_id: str, collapse: str) -> Item:
     field = f"event.items[{index}]"
     if not isinstance(given, list | tuple) or len(given) != 3:
         raise ValidationError(f"{field}: expected channel, body, expiry")
@@ -107,7 +111,7 @@ def _read_item(index: int, given: object, message_id: str) -> Item:
     encoded = encode_or_none(body)
     if encoded is None:
         raise ValidationError(f"{field}: body: not UTF-8 (a lone surrogate)")
-    item = Item(channel, encoded, expires_ms)
+    item = Item(channel, encoded, expires_ms, collapse)
     if len(item.body) > MAX_BATCH_BYTES:
         raise ValidationError(f"{field}: body: {len(item.body)} bytes, limit {MAX_BATCH_BYTES}")
     fault = fault_of(item, message_id)

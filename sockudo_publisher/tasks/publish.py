@@ -70,7 +70,7 @@ _MAPS = frozenset({"celery.map", "celery.starmap"})
 
 
 class Publish(StoringTask):
-    """``publish(channel, event, data, *, key, socket_id, tags, extras, app, delta, user_id)``.
+    """``publish(channel, event, data, *, key, socket_id, tags, extras, app, delta, user_id, collapse)``.
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
     - ``await publish.adelay(...)``: the same from a coroutine.
@@ -82,6 +82,8 @@ class Publish(StoringTask):
     get the event. ``data`` is a ``str`` or ``bytes`` (UTF-8), sent unchanged, or any value that JSON can represent; at
     most ``SOCKUDO_MAX_EVENT_BYTES`` (10,240) as sent. ``key`` (1 to 128 bytes) is the caller's idempotency key, valid
     for ``SOCKUDO_KEY_TTL`` seconds. ``extras``, ``delta``: as of :class:`Event`.
+    ``collapse`` (1 to 128 bytes): while the event waits unsent, a later one of the same channel and collapse key
+    replaces it.
 
     Raises :class:`ValidationError` before anything is stored, :class:`IdempotencyConflict`, :class:`BacklogFull`, and
     :class:`JournalUnavailable` within two seconds if Redis is away, or the broker where a message is needed.
@@ -99,6 +101,7 @@ class Publish(StoringTask):
         data: Any,
         *,
         key: str | None = None,
+        collapse: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: ExtrasLike | None = None,
@@ -107,7 +110,7 @@ class Publish(StoringTask):
         user_id: str | None = None,
     ) -> PublishResult:
         """Store an event. ``result.id`` is its message id."""
-        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id)
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id, collapse)
         if self._eager_app() is not None:
             return self.apply_async((), call.kwargs())
         # As `apply_async` without options, and without the checks of options.
@@ -129,6 +132,7 @@ class Publish(StoringTask):
         data: Any,
         *,
         key: str | None = None,
+        collapse: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: ExtrasLike | None = None,
@@ -146,7 +150,7 @@ class Publish(StoringTask):
         """
         running_loop, astore_event = _async_store or _load_async_store()
         loop = running_loop("adelay")
-        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id)
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id, collapse)
         if self._eager_app() is not None:  # sent now, over HTTP
             context = copy_context()
             return await loop.run_in_executor(None, context.run, self.apply_async, (), call.kwargs())
@@ -186,6 +190,7 @@ class Publish(StoringTask):
         data: Any,
         *,
         key: str | None = None,
+        collapse: str | None = None,
         socket_id: str | None = None,
         tags: Mapping[str, str] | None = None,
         extras: ExtrasLike | None = None,
@@ -196,7 +201,7 @@ class Publish(StoringTask):
         robust: bool = False,
     ) -> str:
         """As ``delay``, once Django's transaction has committed (docs/transactions.md). Returns the message id."""
-        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id)
+        call = PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id, collapse)
         return self.apply_async_on_commit((), call.kwargs(), using=using, robust=robust)
 
     @without_locals
@@ -223,6 +228,7 @@ class Publish(StoringTask):
             data: Any,
             *,
             key: str | None = None,
+            collapse: str | None = None,
             socket_id: str | None = None,
             tags: Mapping[str, str] | None = None,
             extras: ExtrasLike | None = None,

@@ -29,8 +29,9 @@ class PublishedEvent:
 
     ``user_id``: of an event for one user, whose channel is ``#server-to-user-ID``.
     ``data``: what a subscriber gets, decrypted and parsed from JSON; text that is not JSON stays text. ``given``: the
-    caller's own object. ``key``: the caller's idempotency key. ``app``: its name in the settings; of a client that the
-    caller made, the app id. ``countdown``, ``eta``, ``expires``: as given. ``via``: how it was published.
+    caller's own object. ``key``: the caller's idempotency key; ``collapse``: of a queued event, its collapse key.
+    ``app``: its name in the settings; of a client that the caller made, the app id. ``countdown``, ``eta``,
+    ``expires``: as given. ``via``: how it was published.
     """
 
     channel: str
@@ -49,6 +50,7 @@ class PublishedEvent:
     expires: float | datetime | str | None = None
     via: Via = "delay"
     given: Any = field(default=None, compare=False)
+    collapse: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def event_of_item(
     secret_of: SecretOf,
     call: Call,
     default: Via,
+    collapse: str | None = None,
 ) -> PublishedEvent:
     """The event of one item of a batch, or of one channel of ``/events``. ``default``: the way of an unknown call."""
     data = subscriber_data(item["data"], channel, secret_of)
@@ -96,6 +99,7 @@ def event_of_item(
         expires=call.expires,
         via=call.via or default,
         given=data if call.given is UNKNOWN else call.given,
+        collapse=collapse,
     )
 
 

@@ -153,9 +153,8 @@ class Recorder:
         if call.via == "outbox":  # each row has a key, mostly not the caller's
             key = call.key
         fields = json.loads(item.body)
-        self.events.append(
-            event_of_item(fields, item.channel, app=app, key=key, secret_of=secret_of, call=call, default=default)
-        )
+        how: Any = {"app": app, "key": key, "secret_of": secret_of, "call": call, "default": default}
+        self.events.append(event_of_item(fields, item.channel, **how, collapse=item.collapse or None))
 
     def _ledger(self, producer: Producer) -> Ledger:
         place = producer._link.keyspace._prefix, producer.app

@@ -87,11 +87,15 @@ class JournalModel:
 
     def append(self, lane: int, items: Iterable[ModelItem]) -> bool:
         """Whether the lane must be rung."""
-        queue = self.lanes[lane].queue
+        place = self.lanes[lane]
+        queue = place.queue
         for item in items:
             self.positions += 1
-            queue.entries.append(Entry(self.positions, item))
+            place.turns += 1
+            queue.entries.append(Entry(self.positions, item, turn=place.turns))
             queue.depth += 1
+            if item.collapse:
+                place.latest[item.channel, item.collapse] = place.turns
         rested = not queue.is_armed
         queue.is_armed = True
         return rested
@@ -154,9 +158,15 @@ class JournalModel:
                 clock = entry.clock
             if len(taken) >= max_items:
                 break
-            if item.channel in waiting:
+            key = (item.channel, item.collapse)
+            newest = place.latest.get(key) if item.collapse and marker is None and clock is None else None
+            if newest is not None and entry.turn < newest:
+                place.obsolete.append(item)
+                place.count("collapsed")
+                left.add(entry.position)
+            elif item.channel in waiting:
                 self.positions += 1
-                behind = Entry(self.positions, item, marker.first_ms if marker else None)
+                behind = Entry(self.positions, item, marker.first_ms if marker else None, entry.turn)
                 place.held[item.channel].entries.append(behind)
                 place.held[item.channel].depth += 1
                 left.add(entry.position)
@@ -164,10 +174,14 @@ class JournalModel:
                 place.count("expired")
                 if self.on_expired == "dead":
                     place.die(item, DeadLetterFields("expired"), self.most_letters)
+                if newest == entry.turn:
+                    del place.latest[key]
                 left.add(entry.position)
             else:
                 if taken and size + len(item.body) > max_bytes:
                     break
+                if newest == entry.turn:
+                    del place.latest[key]
                 taken.append(entry)
                 size += len(item.body) + 1
         else:
@@ -293,6 +307,8 @@ class JournalModel:
     def _due(self, lane: int) -> tuple[bool, list[str]]:
         now, place = self.now_ms(), self.lanes[lane]
         queue = place.queue
+        if not queue.entries and not place.due_ms:
+            place.latest.clear()
         ring = bool(queue.entries) and not self.holder_of(lane, None) and now - queue.rung_ms >= SWEEP_GAP_MS
         if ring:
             queue.rung_ms, queue.is_armed = now, True

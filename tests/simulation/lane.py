@@ -27,14 +27,16 @@ class ModelItem(NamedTuple):
     body: bytes
     expires_ms: int = 0
     number: int = 0
+    collapse: str = ""
 
 
 class Entry(NamedTuple):
-    """An item at its place; ``clock``: since when it may have been sent, if it was held."""
+    """An item at its place; ``clock``: since when it may have been sent, if it was held; ``turn``: its number."""
 
     position: int
     item: ModelItem
     clock: int | None = None
+    turn: int = 0
 
 
 class Marker(NamedTuple):
@@ -78,6 +80,9 @@ class Lane:
     was_held: list[ModelItem] = field(default_factory=list)
     given_up: list[ModelItem] = field(default_factory=list)  # with a letter or without
     counts: dict[str, int] = field(default_factory=dict)
+    turns: int = 0
+    latest: dict[tuple[str, str], int] = field(default_factory=dict)  # channel and collapse key -> turn
+    obsolete: list[ModelItem] = field(default_factory=list)
 
     def count(self, reason: str, number: int = 1) -> None:
         self.counts[reason] = self.counts.get(reason, 0) + number

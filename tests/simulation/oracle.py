@@ -43,6 +43,7 @@ WAYS_OUT = (
     "parked_uncertain",
     "expired",
     "expired_uncertain",
+    "collapsed",
 )
 
 
@@ -57,6 +58,9 @@ class Oracle:
     excuse_s: float = field(init=False)
     order: dict[int, int] = field(default_factory=dict)  # event -> its place among the appends
     channels: dict[int, str] = field(default_factory=dict)
+    #: The last event of a channel and collapse key, by the order of the appends.
+    last_of_key: dict[tuple[str, str], int] = field(default_factory=dict)
+    keys: dict[int, tuple[str, str]] = field(default_factory=dict)  # event -> channel and collapse key
     delivered: Counter[int] = field(default_factory=Counter)
     latest: dict[str, int] = field(default_factory=dict)  # channel -> the place of the last event it saw
     posted: set[int] = field(default_factory=set)
@@ -96,6 +100,9 @@ class Oracle:
     def appended(self, item: ModelItem) -> None:
         self.order[item.number] = len(self.order)
         self.channels[item.number] = item.channel
+        if item.collapse:
+            self.keys[item.number] = item.channel, item.collapse
+            self.last_of_key[item.channel, item.collapse] = item.number
 
     # -- at each step -----------------------------------------------------------------------------------
 
@@ -222,9 +229,15 @@ class Oracle:
             if buried[number] > 1 and not self.has_rolled_back:
                 raise Broken(f"event {number} is a dead letter {buried[number]} times")
         missing = [n for n in self.order if n not in self.delivered and n not in buried and n not in self.lost_by_redis]
-        expired = counts["expired"] + counts["expired_uncertain"]
-        if [number for number in missing if number not in expiring] or len(missing) > expired:
-            raise Broken(f"events {missing} are lost")
+        excused = counts["expired"] + counts["expired_uncertain"] + counts["collapsed"]
+        lost = [number for number in missing if number not in expiring and not self.is_replaced(number)]
+        if lost or len(missing) > excused:
+            raise Broken(f"events {lost or missing} are lost")
+        for item in [item for lane in self.journal.lanes for item in lane.obsolete]:
+            if not self.is_replaced(item.number):
+                raise Broken(f"event {item.number} was dropped, and no later one of its collapse key came")
+            if item.number in self.delivered and not self.has_rolled_back:
+                raise Broken(f"event {item.number} was dropped as obsolete after it was sent")
         if counts["expired_uncertain"] and not all(self._may_be_uncertain(number) for number in expiring):
             raise Broken("an event that expired was called uncertain")
         left = sum(counts[how] for how in WAYS_OUT)
@@ -237,6 +250,11 @@ class Oracle:
             raise Broken(f"{self.copies} events came again that found no room, {dict(counts)}")
         if counts["resent_after_window"] and not (self.may_be_late or self.orphans):
             raise Broken("something was resent after the window, though nothing kept it")
+
+    def is_replaced(self, number: int) -> bool:
+        """Whether a later event of its channel and collapse key was accepted."""
+        key = self.keys.get(number)
+        return key is not None and self.order[self.last_of_key[key]] > self.order[number]
 
     def _most_requests(self) -> float:
         """How many a world without troubles needs: its batches, a binary search for each culprit, doubling after it."""

@@ -98,6 +98,7 @@ class Plan:
     poison: tuple[int, ...] = ()
     foreign: tuple[int, ...] = ()
     expires_s: tuple[tuple[int, float], ...] = ()
+    collapse: tuple[tuple[int, int], ...] = ()  # event -> its collapse key's number
     faults: tuple[Fault, ...] = ()
     accidents: tuple[Accident, ...] = ()
     max_items: int | None = None
@@ -176,12 +177,14 @@ def plan_of(seed: int) -> Plan:
         finds=chance() < 0.15,
         checks=chance() < 0.5,
         lies=0.3 if chance() < 0.5 else 0.0,
+        # The last to be drawn: the other plans of a seed stay as they were.
+        collapse=tuple((n, below(2)) for n in range(count) if chance() < 0.7) if chance() < 0.25 else (),
     )
 
 
 def smaller(plan: Plan) -> Iterator[Plan]:
     """Plans with one thing less, for the search of a short failing one."""
-    for name in ("accidents", "faults", "events", "poison", "foreign", "expires_s"):
+    for name in ("accidents", "faults", "events", "poison", "foreign", "expires_s", "collapse"):
         things = getattr(plan, name)
         if name != "events" or len(things) > 1:
             for n in range(len(things)):

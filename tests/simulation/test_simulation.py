@@ -62,6 +62,7 @@ def test_run_meets_everything_that_can_happen(worlds: list[World]) -> None:
         "conflict",
         "parked_uncertain",
         "expired",
+        "collapsed",
         "stuck",
         "searched",
     }

@@ -114,11 +114,11 @@ class World:
         virtual_clock.scheduler = self.scheduler
         global_random.seed(self.plan.seed)  # the backoff's jitter
         number = 0
-        expires = dict(self.plan.expires_s)
+        expires, collapse = dict(self.plan.expires_s), dict(self.plan.collapse)
         for when, channels in self.plan.events:
             events = [(number + n, f"c{channel}") for n, channel in enumerate(channels)]
             number += len(channels)
-            self.scheduler.at(when, lambda events=events: self._append(events, expires))
+            self.scheduler.at(when, lambda events=events: self._append(events, expires, collapse))
         self.scheduler.at(EVERY_S, self._sweep)
         try:
             self.scheduler.run(self._is_over)
@@ -134,17 +134,18 @@ class World:
         scheduler = self.scheduler
         return self.is_at_rest or self.failure is not None or scheduler.steps > MAX_STEPS or scheduler.now > MAX_S
 
-    def _append(self, events: list[tuple[int, str]], expires: dict[int, float]) -> None:
+    def _append(self, events: list[tuple[int, str]], expires: dict[int, float], collapse: dict[int, int]) -> None:
         """A producer; while Redis is away it tries again, as `key=` lets it."""
         now = self.scheduler.now
         if now < self.redis_down_until:
-            self.scheduler.at(now + 1.0, lambda: self._append(events, expires))
+            self.scheduler.at(now + 1.0, lambda: self._append(events, expires, collapse))
             return
         self.to_append -= 1
         by_lane: dict[int, list[ModelItem]] = {}
         for number, channel in events:
             expires_ms = int((now + expires[number]) * 1000) if number in expires else 0
-            item = ModelItem(channel, b"x" * 9, expires_ms, number)
+            key = f"k{collapse[number]}" if number in collapse else ""
+            item = ModelItem(channel, b"x" * 9, expires_ms, number, key)
             by_lane.setdefault(int(channel[1:]) % self.plan.lanes, []).append(item)
             self.oracle.appended(item)
         for lane, items in by_lane.items():

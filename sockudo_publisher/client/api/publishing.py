@@ -214,6 +214,8 @@ class Publishing(Calls):
     def _item(self, event: Event, already_encoded: bool) -> bytes:
         if already_encoded and not isinstance(event.data, str | bytes):
             raise ValidationError(f"data: a {type(event.data).__name__}, expected finished text with already_encoded")
+        if event.collapse is not None:
+            raise ValidationError("collapse: only for queued events, a direct call has no earlier event that waits")
         return self.encoder.item(
             event.target,
             event.name,

@@ -1,7 +1,7 @@
 """An event as the caller gives it: before validation, encoding and encryption.
 
 One concept, no I/O. Imports the error tree, the names of extras and the channels of users. The fields are those of the
-server's publish body (docs/server.md, 1.3) plus ``key`` and ``user_id``, which are ours.
+server's publish body (docs/server.md, 1.3) plus ``key``, ``collapse`` and ``user_id``, which are ours.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Event:
     ``key``: the caller's own identity of the event (1 to 128 bytes), which the server knows as its
     ``message_id``: in queued publishes and in ``trigger_batch``.
     ``idempotency_key``: the HTTP API's key, for direct calls; ``True`` makes one.
+    ``collapse``: for queued publishes: while the event waits unsent, a later one of the same channel and collapse key
+    (1 to 128 bytes) replaces it.
 
     Checks nothing: the encoder does, and raises ``ValidationError``.
     """
@@ -48,6 +50,7 @@ class Event:
     idempotency_key: str | bool | None = None
     delta: bool | None = None
     user_id: str | None = None
+    collapse: str | None = None
 
     @property
     def target(self) -> str:

@@ -1,7 +1,8 @@
 #!lua
 -- append: add packs at the tail of a lane, and answer whether the lane must be rung.
 -- KEYS[1] {app:lane}:stream  stream  packs, oldest first
--- KEYS[2] {app:lane}:state   hash    depth (items), armed (a drain is rung or running), lane (mark.lua)
+-- KEYS[2] {app:lane}:state   hash    depth (items), armed (a drain is rung or running), lane (mark.lua), numbered
+-- KEYS[3...] {app:lane}:latest  hash  collapse.lua; only if an item of the call has a collapse key
 -- ARGV[1] max items of the lane, 0 = no limit
 -- ARGV[2] '1': only a lane that was marked open, '0': a first layout's lanes need no mark
 -- ARGV[3] 'stop': if not all items fit, all are refused; 'skip': the first are stored, as many as fit
@@ -15,7 +16,7 @@
 -- include depth
 -- include add_entry
 -- include part
-local stream, state = KEYS[1], KEYS[2]
+local stream, state, latest = KEYS[1], KEYS[2], KEYS[3]
 local max_items, needs_mark, skips, count = tonumber(ARGV[1]), ARGV[2] == '1', ARGV[3] == 'skip', tonumber(ARGV[4])
 local kept = redis.call('HMGET', state, 'depth', 'lane')
 if kept[2] == 'closed' or (not kept[2] and needs_mark) then return {-5} end
@@ -44,7 +45,14 @@ if room < count then
     past = past + 4
   end
 end
-for i = 5, past - 1, 4 do add_entry(stream, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+if latest then
+-- include collapse
+  for i = 5, past - 1, 4 do
+    add_collapsing(stream, state, latest, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3])
+  end
+else
+  for i = 5, past - 1, 4 do add_entry(stream, ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]) end
+end
 local answer = {1}
 if armed == 1 then answer[1] = 4 end
 if room < count then answer[2], answer[3] = room, depth + room end

@@ -1,6 +1,7 @@
 #!lua flags=no-writes
 -- status: what one lane holds, and how it stands. Changes nothing.
 -- KEYS[1] stream  KEYS[2] state  KEYS[3] lease  KEYS[4] holds  KEYS[5] dead  KEYS[6] counts  KEYS[7] gone
+-- KEYS[8] latest
 -- Returns {DONE, depth, ms since its first entry came or -1, dead letters, leased, armed,
 --   {held channel...}, {reason, count...}, version of its first entry where a newer release wrote it, else '',
 --   {failures in a row, since ms, kind of the last} or {}, {number of a key that is of another type, the type...}}
@@ -9,9 +10,10 @@
 -- include entry
 -- include depth
 local stream, state, lease, holds, dead, counts, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local latest = KEYS[8]
 local kinds = {
   [stream] = 'stream', [state] = 'hash', [lease] = 'string', [holds] = 'zset', [dead] = 'stream',
-  [counts] = 'hash', [gone] = 'hash',
+  [counts] = 'hash', [gone] = 'hash', [latest] = 'hash',
 }
 local wrong, is_wrong = {}, {}
 for i = 1, #KEYS do

@@ -8,12 +8,13 @@
 -- KEYS[6] dead    stream  dead letters
 -- KEYS[7] counts  hash    counters by reason
 -- KEYS[8] dead_size  hash  bytes, aged
--- KEYS[9...] per held channel the caller knows: its hold's stream, its hold's state
+-- KEYS[9] latest  hash    per collapse key the number of its latest item (collapse.lua)
+-- KEYS[10...] per held channel the caller knows: its hold's stream, its hold's state
 -- ARGV[1] token   ARGV[2] ttl_ms   ARGV[3] max items   ARGV[4] max bytes
 -- ARGV[5] 'drop' or 'dead': what happens to an expired item   ARGV[6] the channel of a held queue, '' for a lane
 -- ARGV[7] max dead letters of the lane, 0 = no limit   ARGV[8] max bytes of them, 0 = no limit
--- ARGV[9...] the held channels of KEYS[9...]
--- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held or expired items so far; the head moved
+-- ARGV[9...] the held channels of KEYS[10...]
+-- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held, expired or obsolete items so far; the head moved
 --   | {UNKNOWN_VERSION, now, version}
 --   | {UNREADABLE, now, 'state'}: the head or the marker (mend.lua) | {UNREADABLE, now, entry id} (quarantine.lua)
 --   | {DONE, now, first_ms, marker, resent, depth, pack...}
@@ -31,6 +32,8 @@
 -- include entry
 -- include add_entry
 -- include part
+-- include collapse
+-- include obsolete
 
 --: Items of held channels that one call moves: bounds the time Redis is busy (about 10 us each).
 local MAX_MOVED = 1000
@@ -40,7 +43,7 @@ local MAX_LOOKED = 5000
 local MAX_AHEAD_MS = 60000
 
 local stream, state, lease, gone = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local holds, dead, counts, dead_size = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local holds, dead, counts, dead_size, latest = KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9]
 local token, ttl_ms, max_items, max_bytes = ARGV[1], ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local keeps_expired, own_channel = ARGV[5] == 'dead', ARGV[6]
 local max_letters, max_letter_bytes = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -68,14 +71,14 @@ end
 local held, any_held = {}, false
 for i = 9, #ARGV do
   if redis.call('ZSCORE', holds, ARGV[i]) then
-    held[ARGV[i]] = {KEYS[i * 2 - 9], KEYS[i * 2 - 8]}
+    held[ARGV[i]] = {KEYS[(i - 9) * 2 + 10], KEYS[(i - 9) * 2 + 11]}
     any_held = true
   end
 end
 if any_held and depth then redis.call('HSET', state, 'depth', depth) end -- unchanged: fails early if the right that leave() needs is missing
 local any_gone = redis.call('EXISTS', gone) == 1
 
-local packs, count, bytes, moved, looked, died = {}, 0, 0, 0, 0, 0
+local packs, count, bytes, moved, looked, died, obsolete = {}, 0, 0, 0, 0, 0, 0
 local clock -- of the first pack, when it comes from a hold
 local last_id, last_index, last_whole -- how far this call read
 local marked_all = false
@@ -88,26 +91,35 @@ local function leave(id, index)
   moved = moved + 1
 end
 
--- look(id, n, meta_text, body, start, stop): go through a pack item by item. Returns the index reached, the number of
+-- look(id, n, meta_text, body, start, stop, first): go through a pack item by item. Returns the index reached, the number of
 -- items for the batch and the skipped indexes; nil if its meta cannot be read.
-local function look(id, n, meta_text, body, start, stop)
+local function look(id, n, meta_text, body, start, stop, first)
   local meta = read_meta(meta_text, n, body)
   if not meta then return nil end
   local offset = 1
   for i = 1, start do offset = offset + meta.n[i] + 1 end
   local skipped, taken, index = {}, 0, start
+  -- Only an item that was certainly not sent is obsolete when a later one comes.
+  local numbers, fields, ended = nil, nil, {}
+  if first and not marker and not clock then numbers, fields = latest_numbers(latest, counts, meta, n) end
   while index < stop do
     if count >= max_items or moved >= MAX_MOVED or looked >= MAX_LOOKED then full = true break end
     looked = looked + 1
     local length, channel = meta.n[index + 1], meta.c[index + 1]
     local expiry = meta.x and meta.x[index + 1] or 0
+    local number, newest = first and first + index, numbers and numbers[index + 1]
     if any_gone and redis.call('HEXISTS', gone, id .. ':' .. index) == 1 then
+      skipped[#skipped + 1] = index
+    elseif newest and number < newest then
+      obsolete = obsolete + 1
+      leave(id, index)
       skipped[#skipped + 1] = index
     elseif held[channel] then
       local item = string.sub(body, offset, offset + length - 1)
       local one = cjson.encode(part_of(meta, n, index + 1, index + 1))
       add_depth(held[channel][1], held[channel][2], 1)
-      add_entry(held[channel][1], 1, string.format('%.0f', expiry), one, item, marker and first_ms)
+      add_entry(held[channel][1], 1, string.format('%.0f', expiry), one, item, marker and first_ms,
+        fields and fields[index + 1] and string.format('%.0f', number))
       leave(id, index)
       skipped[#skipped + 1] = index
     elseif not marker and not clock and expiry > 0 and expiry <= now then
@@ -118,6 +130,7 @@ local function look(id, n, meta_text, body, start, stop)
           'item', string.sub(body, offset, offset + length - 1)})
         died = died + 1
       end
+      if newest and newest == number then ended[#ended + 1] = fields[index + 1] end
       leave(id, index)
       skipped[#skipped + 1] = index
     else
@@ -125,10 +138,12 @@ local function look(id, n, meta_text, body, start, stop)
       count = count + 1
       taken = taken + 1
       bytes = bytes + length + 1
+      if newest and newest == number then ended[#ended + 1] = fields[index + 1] end
     end
     offset = offset + length + 1
     index = index + 1
   end
+  if #ended > 0 then redis.call('HDEL', latest, unpack(ended)) end
   return index, taken, table.concat(skipped, ',')
 end
 
@@ -139,7 +154,7 @@ while not full and not marked_all and not version and not bad do
   for _, entry in ipairs(chunk) do
     local id = entry[1]
     if marker and before(end_id, 0, id, 0) then marked_all = true break end
-    local n, expiry, meta, body, since, newer = read_entry(entry[2])
+    local n, expiry, meta, body, since, newer, number = read_entry(entry[2])
     if not n then
       if newer then version = newer else bad = id end
       break
@@ -155,9 +170,9 @@ while not full and not marked_all and not version and not bad do
       if stop <= start then marked_all = true break end
     end
     local reached, taken, skipped = stop, stop - start, ''
-    if any_held or any_gone or (expiry ~= '0' and not marker)
+    if any_held or any_gone or ((number or expiry ~= '0') and not marker)
         or count + taken > max_items or bytes + #body > max_bytes then
-      reached, taken, skipped = look(id, n, meta, body, start, stop)
+      reached, taken, skipped = look(id, n, meta, body, start, stop, number)
       if not reached then bad = id break end
     else
       count = count + taken
@@ -175,6 +190,7 @@ while not full and not marked_all and not version and not bad do
   size = math.min(size * 2, 128)
 end
 
+if obsolete > 0 then tally(counts, 'collapsed', obsolete) end
 if died > 0 then trim_dead(dead, dead_size, counts, max_letters, max_letter_bytes, died + MAX_TRIMMED) end
 
 if marker and not marked_all and (last_id or not version) then

@@ -27,6 +27,7 @@ def add(
     data: Any,
     *,
     key: str | None = None,
+    collapse: str | None = None,
     socket_id: str | None = None,
     tags: Mapping[str, str] | None = None,
     extras: ExtrasLike | None = None,
@@ -40,7 +41,7 @@ def add(
     The arguments are those of ``publish.delay``; ``using`` names the database (default: the one to which
     the router writes the model). Raises :class:`ValidationError` before anything is inserted.
     """
-    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id))
+    rows = build_rows(PublishCall(channel, event, data, key, socket_id, tags, extras, app, delta, user_id, collapse))
     _insert(rows, using)
     return rows[0].message_id
 

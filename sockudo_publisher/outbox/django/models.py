@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
-from ..row import CHANNEL_CHARACTERS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS
+from ..row import CHANNEL_CHARACTERS, COLLAPSE_CHARACTERS, FINGERPRINT_CHARACTERS, MESSAGE_ID_CHARACTERS
 
 __all__ = ["OutboxRow"]
 
@@ -19,6 +19,7 @@ class OutboxRow(models.Model):  # type: ignore[misc]
     message_id = models.CharField(max_length=MESSAGE_ID_CHARACTERS)
     fingerprint = models.CharField(max_length=FINGERPRINT_CHARACTERS)
     body = models.BinaryField()
+    collapse = models.CharField(max_length=COLLAPSE_CHARACTERS, default="", blank=True)
     # Why the row can never be appended; such a row waits for an operator. NULL: not parked, as with SQLAlchemy.
     parked = models.TextField(null=True)
     created_at = models.DateTimeField(default=timezone.now)

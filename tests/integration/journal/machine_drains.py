@@ -37,9 +37,9 @@ class Drains(RuleBasedStateMachine):
 
     # -- what the rules share -----------------------------------------------------------------------
 
-    def item(self, given: tuple[str, int, int]) -> Item:
-        channel, size, expires_ms = given
-        return Item(channel, f"{next(self.numbers):05}".encode() + b"x" * size, expires_ms)
+    def item(self, given: tuple[str, int, int, str]) -> Item:
+        channel, size, expires_ms, collapse = given
+        return Item(channel, f"{next(self.numbers):05}".encode() + b"x" * size, expires_ms, collapse)
 
     def lane(self, number: int) -> Lane:
         return read_lane(self.client, APP, number)
@@ -164,7 +164,10 @@ class Drains(RuleBasedStateMachine):
         for one in queue.items if queue else ():
             if one.body in remaining:
                 continue
-            if channel is None and one.channel in before.holds:
+            if self.model.is_replaced(one.channel, one.body) and not one.marked:
+                assert one.clock is None, "what may have been sent is not replaced"
+                self.model.leave(one.channel, one.body, "collapsed")
+            elif channel is None and one.channel in before.holds:
                 moved = next(item for item in after.holds[one.channel].items if item.body == one.body)
                 assert moved.expires_ms == one.expires_ms
                 assert (moved.clock is not None) == one.marked, "what may have been sent keeps its clock"
@@ -200,6 +203,9 @@ class Drains(RuleBasedStateMachine):
             assert batch.resent
         else:
             assert kept.marked == bodies
+            if not batch.resent:
+                replaced = [item.body for item in batch.items() if self.model.is_replaced(item.channel, item.body)]
+                assert not replaced, "a later one waits, and only that is sent"
             clocks = {item.clock for item in kept.items[: len(bodies)]}
             assert len(clocks) == 1, "one batch, one clock"
             (clock,) = clocks

@@ -54,12 +54,14 @@ class Model:
     order: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     left: dict[bytes, str] = field(default_factory=dict)
     expires_ms: dict[bytes, int] = field(default_factory=dict)
+    collapse: dict[bytes, str] = field(default_factory=dict)
     ledger: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
 
     def append(self, item: Item) -> None:
         assert item.body not in self.expires_ms, "bodies are unique"
         self.order[item.channel].append(item.body)
         self.expires_ms[item.body] = item.expires_ms
+        self.collapse[item.body] = item.collapse
 
     def waiting(self, channel: str) -> list[bytes]:
         return [body for body in self.order[channel] if body not in self.left]
@@ -75,6 +77,12 @@ class Model:
         self.order[channel].remove(body)
         self.order[channel].append(body)
         self.expires_ms[body] = 0
+        self.collapse[body] = ""
+
+    def is_replaced(self, channel: str, body: bytes) -> bool:
+        """Whether a later item of its channel and collapse key was appended."""
+        key, order = self.collapse[body], self.order[channel]
+        return bool(key) and any(self.collapse[later] == key for later in order[order.index(body) + 1 :])
 
 
 def without(lane: Lane, channel: str | None, bodies: set[bytes]) -> Lane:

@@ -344,9 +344,9 @@ class TestClosedLanes:
     def test_append_once(self, closed: tuple[OneLane, str], mode: str) -> None:
         """Nothing is remembered; a look answers the same."""
         lane, must_be_marked = closed
-        keys = (f"{lane.base}:stream", f"{lane.base}:state", ledger_key(lane.app, 0, "c", "k"))
+        keys = (f"{lane.base}:stream", f"{lane.base}:state", f"{lane.base}:latest", ledger_key(lane.app, 0, "c", "k"))
         before = lane.everything()
-        args = (0, must_be_marked, 1000, mode, "f", "c", 0, "1", "")
+        args = (0, must_be_marked, 1000, mode, "f", "c", 0, "1", "", "")
         assert lane.journal.link.script("append_once", keys, args) == [Answer.CLOSED]
         assert lane.everything() == before
 
@@ -375,12 +375,12 @@ class TestClosedLanes:
     def test_what_an_earlier_layout_remembers_counts(self, lane: OneLane, said: bytes, what: str) -> None:
         """As if the lane's own ledger said it."""
         link, own = lane.journal.link, ledger_key(lane.app, 0, "c", "k")
-        keys = (f"{lane.base}:stream", f"{lane.base}:state", own)
+        keys = (f"{lane.base}:stream", f"{lane.base}:state", f"{lane.base}:latest", own)
         schedule = ("f", 1000, "0", "0", said)
         expected = {"appended": Answer.EMPTY, "scheduled": Answer.DONE, "conflict": Answer.CONFLICT}
         assert link.script("schedule_once", (own, f"{lane.base}:state"), schedule) == [expected[what]]
         lane.client.delete(own)
-        answer = link.script("append_once", keys, (0, "0", 1000, "stop", "f", "c", 0, "1", said))
+        answer = link.script("append_once", keys, (0, "0", 1000, "stop", "f", "c", 0, "1", said, ""))
         expected = {
             "appended": [Answer.DONE, 0, 0, 0, Answer.DONE],
             "scheduled": [Answer.RING, 1, 1],

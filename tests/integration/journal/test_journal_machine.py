@@ -58,6 +58,7 @@ items = st.tuples(
     st.sampled_from(CHANNELS),
     st.sampled_from([1, 3, 10, 60]),
     st.sampled_from([0, 0, 0, 0, FUTURE, PAST]),
+    st.sampled_from(["", "", "", "k", "l"]),
 )
 limits = st.tuples(st.sampled_from([1, 2, 3, 5, 100]), st.sampled_from([1, 30, 90, 10_000]))
 workers = st.integers(0, 1)
@@ -327,7 +328,8 @@ class JournalMachine(Drains):
             count = len(lanes[lane].dead)
             assert not self.bounds.letters or count <= self.bounds.letters
             assert not self.bounds.bytes or size <= self.bounds.bytes or count == 1
-        assert sum(lane.counts.get("settled", 0) for lane in lanes) == list(self.model.left.values()).count("settled")
+        for way in ("settled", "collapsed"):
+            assert sum(lane.counts.get(way, 0) for lane in lanes) == list(self.model.left.values()).count(way)
 
     def teardown(self) -> None:
         """Whatever state it was left in, fresh workers drain it to the last item."""

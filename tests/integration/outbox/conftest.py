@@ -64,6 +64,17 @@ def environ(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
 
 
 @pytest.fixture
+def collapse_fields(redis_url: str) -> Callable[[], set[bytes]]:
+    """Channels and collapse keys whose latest event waits in the journal."""
+
+    def look() -> set[bytes]:
+        with redis.Redis.from_url(redis_url) as client:
+            return {field for key in client.keys("*:latest") for field in client.hkeys(key)}
+
+    return look
+
+
+@pytest.fixture
 def journal(redis_url: str, environ: dict[str, str]) -> Iterator[Callable[..., list[tuple[str, object]]]]:
     """`journal()`: what waits in it, as (channel, data), lane after lane; `journal(channel)`: the data of one."""
     with redis.Redis.from_url(redis_url) as client:

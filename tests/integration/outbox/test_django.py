@@ -141,6 +141,18 @@ def test_what_changes_after_the_call_changes_nothing(using: str, journal, redis_
     assert all(b'"t":"1"' in item.body and b'"a":"1"' in item.body for item in items)
 
 
+def test_collapse_keys_are_stored_after_the_commit(using: str, journal, collapse_fields) -> None:
+    """By `delay_on_commit` at the commit, by the outbox when its relay moves the row."""
+    with transaction.atomic(using=using):
+        publish.delay_on_commit("orders", "n", 1, collapse="k", using=using)
+        add("audit", "n", 2, collapse="é", using=using)
+        add("audit", "n", 3, using=using)
+        assert collapse_fields() == set()
+    assert collapse_fields() == {b"6:ordersk"}
+    assert relay(using=using).stored == 2
+    assert collapse_fields() == {b"6:ordersk", "5:audité".encode()}
+
+
 def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis_client: redis.Redis) -> None:
     """Expiry is with the stored event; a countdown is a message, sent after the commit."""
     with transaction.atomic(using=using):

@@ -151,6 +151,17 @@ def test_message_id_repeats_the_same_event_safely(engine: Engine, journal) -> No
     assert journal("orders") == [{"n": 1}]
 
 
+def test_collapse_key_goes_with_the_row(engine: Engine, journal, collapse_fields) -> None:
+    """It takes effect when the relay moves the row; a row without one has none."""
+    place(engine, 1, collapse="é")
+    place(engine, 2)
+    assert collapse_fields() == set()
+    assert outbox.relay(engine).stored == 2
+    assert collapse_fields() == {"6:ordersé".encode()}
+    with engine.begin() as connection, pytest.raises(ValidationError, match="collapse: 129 bytes, limit 128"):
+        outbox.add(connection, "orders", "n", 3, collapse="x" * 129)
+
+
 def test_key_is_the_message_id_and_stores_once(engine: Engine, journal) -> None:
     """Two rows under one key with one payload: one event."""
     assert place(engine, 1, key="order-1") == "order-1"

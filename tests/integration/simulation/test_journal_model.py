@@ -125,12 +125,13 @@ class Pair:
             self.number += 1
             body = b"%04d" % self.number + b"x" * self.random.choice([1, 5, 20])
             expires_ms = self.random.choice([0, 0, 0, 0, PAST, FUTURE])
-            items.append(ModelItem(self.random.choice(CHANNELS), body, expires_ms, self.number))
+            collapse = self.random.choice(["", "", "k", "l"])
+            items.append(ModelItem(self.random.choice(CHANNELS), body, expires_ms, self.number, collapse))
         packs = [items] if self.random.random() < 0.7 else [[one] for one in items]
         on_refusal = self.random.choice(list(OnRefusal))
         self.producer._max_backlog = most = self.random.choice([0, 0, 0, 8])
         for one in packs:
-            given = [Item(item.channel, item.body, item.expires_ms) for item in one]
+            given = [Item(item.channel, item.body, item.expires_ms, item.collapse) for item in one]
             appended = self.producer.append(given, on_refusal=on_refusal)
             fitting = self.model.fitting(0, one, most, skips=on_refusal is OnRefusal.SKIP)
             assert sorted(appended.refused) == list(range(len(fitting), len(one)))
@@ -330,6 +331,8 @@ class Pair:
             self.compare_queue(queue, model.held[channel], self.model.holder_of(0, channel))
         assert [body for _, body in real.dead] == [item.body for item, _ in model.letters]
         assert {name: count for name, count in real.counts.items() if count} == model.counts
+        fields = {f"{len(channel)}:{channel}{key}".encode() for channel, key in model.latest}
+        assert set(self.client.hkeys(lane_keys(APP, 0).latest)) == fields
         assert real.armed == model.queue.is_armed
         unanswered, unheard = self.client.hmget(lane_keys(APP, 0).state, "unanswered", "unheard")
         assert int(unanswered or 0) == model.queue.unanswered

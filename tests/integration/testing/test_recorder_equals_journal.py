@@ -96,6 +96,17 @@ SCENARIOS: dict[str, list[Callable[[], object]]] = {
         lambda: publish.delay("a", "e", "\ud800"),
         lambda: publish.delay("a", "e", 1, key=""),
         lambda: publish.delay("a", "e", 1, key="k" * 129),
+        lambda: publish.delay("a", "e", 1, collapse=""),
+        lambda: publish.delay("a", "e", 1, collapse="k" * 129),
+        lambda: publish.delay("a", "e", 1, collapse=1),  # type: ignore[arg-type]
+    ],
+    "collapse": [
+        lambda: publish.delay("a", "e", 1, collapse="k"),
+        lambda: publish.delay("a", "e", 2, collapse="k", key="1"),
+        lambda: publish.delay("a", "e", 2, collapse="l", key="1"),
+        lambda: publish.delay(["a", "b"], "e", 3, collapse="k"),
+        many(Event("a", "e", 4, collapse="k"), {"channel": "b", "name": "e", "data": 5, "collapse": "k"}),
+        many(Event("a", "e", 6, collapse="")),
     ],
     "keys": [
         lambda: publish.delay("a", "e", 1, key="k"),

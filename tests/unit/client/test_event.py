@@ -35,6 +35,7 @@ def test_options_of_a_dict_are_kept():
         "extras": {"x": 1},
         "key": "k",
         "idempotency_key": True,
+        "collapse": "l",
     }
     given = {"channel": "c", "name": "e", "data": None, **options}
     before = dict(given)

@@ -17,8 +17,14 @@ pytestmark = pytest.mark.unit
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 channels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]))
+collapse_keys = st.sampled_from(["", "", "eur", 'é\u2028"\\\0'])
+items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]), collapse_keys)
 some_items = st.lists(items, min_size=1, max_size=12)
+
+
+def taken_out(given_items: list[Item]) -> list[Item]:
+    """The items as a batch has them: only appending needs the collapse key."""
+    return [item._replace(collapse="") for item in given_items]
 
 
 def as_taken(given_items: list[Item], start: int = 0, stop: int | None = None, skipped: frozenset[int] = frozenset()):
@@ -40,6 +46,9 @@ def test_a_pack_says_what_is_in_it(given_items: list[Item]) -> None:
     assert meta.get("x", [0] * len(given_items)) == expiries
     assert ("x" in meta) == any(expiries)
     assert packed.earliest_expiry_ms == min((expiry for expiry in expiries if expiry), default=0)
+    collapse = [item.collapse for item in given_items]
+    assert meta.get("k", [""] * len(given_items)) == collapse
+    assert ("k" in meta) == any(collapse) == packed.collapses
     assert packed.count == len(given_items)
     assert packed.body == b",".join(item.body for item in given_items)
 
@@ -47,10 +56,18 @@ def test_a_pack_says_what_is_in_it(given_items: list[Item]) -> None:
 @pytest.mark.parametrize("channel", ["plain", 'a"b', "a\\b", "é", "#server-to-user-\u2028"])
 def test_one_item_is_packed_as_several_are(channel: str) -> None:
     """The short way, which every `delay` takes, writes the same JSON."""
-    for expiry in (0, 5):
-        one = json.loads(pack([Item(channel, b"123", expiry)]).meta)
-        two = json.loads(pack([Item(channel, b"123", expiry)] * 2).meta)
+    for expiry, collapse in ((0, ""), (5, ""), (0, channel), (5, channel)):
+        one = json.loads(pack([Item(channel, b"123", expiry, collapse)]).meta)
+        two = json.loads(pack([Item(channel, b"123", expiry, collapse)] * 2).meta)
         assert {name: values * 2 for name, values in one.items()} == two
+
+
+def test_a_pack_without_collapse_keys_is_as_before() -> None:
+    """Byte by byte: no item pays for what it does not use."""
+    assert pack([Item("c", b"1")]) == (1, 0, '{"n":[1],"c":["c"]}', b"1", False)
+    assert pack([Item("c", b"1", 5)]) == (1, 5, '{"n":[1],"c":["c"],"x":[5]}', b"1", False)
+    both = [Item("c", b"1"), Item("d", b"22", 7)]
+    assert pack(both) == (2, 7, '{"n":[1,2],"c":["c","d"],"x":[0,7]}', b"1,22", False)
 
 
 @unhurried
@@ -58,7 +75,7 @@ def test_one_item_is_packed_as_several_are(channel: str) -> None:
 def test_items_come_out_as_they_went_in(given_items: list[Item]) -> None:
     """By their positions."""
     taken = as_taken(given_items)
-    assert [taken.item(index) for index in taken.indexes()] == given_items
+    assert [taken.item(index) for index in taken.indexes()] == taken_out(given_items)
     assert taken.is_whole
     assert taken.joined() == b",".join(item.body for item in given_items)
 
@@ -71,6 +88,7 @@ def test_a_part_of_a_pack_is_cut_at_its_bytes(given_items: list[Item], data: st.
     stop = data.draw(st.integers(start + 1, len(given_items)))
     skipped = data.draw(st.frozensets(st.integers(start, stop - 1), max_size=stop - start - 1))
     part = as_taken(given_items, start, stop, skipped)
+    given_items = taken_out(given_items)
     wanted = [item for index, item in enumerate(given_items) if start <= index < stop and index not in skipped]
     assert part.count == len(wanted)
     assert part.joined() == b",".join(item.body for item in wanted)
@@ -87,7 +105,7 @@ def test_a_part_of_a_pack_is_cut_at_its_bytes(given_items: list[Item], data: st.
 def test_a_batch_is_cut_like_its_packs(given_packs: list[tuple[list[Item], bool]], data: st.DataObject) -> None:
     """Its body is the request's; its end is the place behind its last item."""
     taken = tuple([as_taken(one) for one, _ in given_packs])
-    everything = [item for one, _ in given_packs for item in one]
+    everything = [item for one, _ in given_packs for item in taken_out(one)]
     batch = Batch(taken, len(everything), b"1 1-1 1", 1, 2, False, 99)
     count = data.draw(st.integers(1, len(everything) + 1))
     head = batch.head(count)

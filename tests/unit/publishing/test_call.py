@@ -54,7 +54,10 @@ def test_repr_names_the_user_and_no_data() -> None:
     [
         ({}, False),
         ({"app": "eu"}, False),
-        *(({name: value}, True) for name, value in {"key": "k", "tags": {}, "delta": False, "extras": {}}.items()),
+        *(
+            ({name: value}, True)
+            for name, value in {"key": "k", "tags": {}, "delta": False, "extras": {}, "collapse": "k"}.items()
+        ),
     ],
 )
 def test_event_with_and_without_options(options: dict[str, object], expected: bool) -> None:

@@ -48,9 +48,12 @@ def message(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("key", [None, "the-key"])
 @pytest.mark.parametrize("channels", ["c", ["c", "#server-to-user-7"]])
 @pytest.mark.parametrize("namespace", ["", "blue"])
-def test_written_event_is_read_unchanged(channels: str | list[str], key: str | None, namespace: str) -> None:
+@pytest.mark.parametrize("collapse", [None, "é"])
+def test_written_event_is_read_unchanged(
+    channels: str | list[str], key: str | None, namespace: str, collapse: str | None
+) -> None:
     """With every field in use, through JSON."""
-    call = PublishCall(channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2")
+    call = PublishCall(channels, "é", {"a": 1}, key=key, tags={"t": "v"}, socket_id="1.2", collapse=collapse)
     made = prepare(app_named(), call, expires_ms=4 * 10**12)
     event = FinishedEvent(namespace, "default", made)
     assert read_event(json.loads(json.dumps(write_event(event)))) == event
@@ -63,6 +66,7 @@ BAD: dict[str, Any] = {
     **{f"id {value!r}": message(id=value) for value in (None, 1, "", "x" * 129, "\ud800", {}, "another")},
     **{f"key {value!r}": message(key=value) for value in (1, "", "another", {}, [])},
     **{f"fingerprint {value!r}": message(fingerprint=value) for value in (None, 1, "x", FINGERPRINT + "0", {})},
+    **{f"collapse {value!r}"[:60]: message(collapse=value) for value in (1, "", "x" * 129, "\ud800", {}, [])},
     **{f"app {value!r}": message(app=value) for value in (None, 1, {}, [])},
     **{
         f"items {value!r}"[:60]: message(items=value)

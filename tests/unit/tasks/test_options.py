@@ -137,6 +137,7 @@ def test_delay_says_what_it_takes() -> None:
         "event",
         "data",
         "key",
+        "collapse",
         "socket_id",
         "tags",
         "extras",

@@ -52,9 +52,9 @@ def test_encrypted_events_are_recorded_decrypted(published: Published) -> None:
 
 
 def test_options_are_recorded(published: Published) -> None:
-    publish.delay("a", "e", 1, key="k", socket_id="1.2", tags={"t": "v"}, extras={"headers": {"h": 1}})
+    publish.delay("a", "e", 1, key="k", socket_id="1.2", tags={"t": "v"}, extras={"headers": {"h": 1}}, collapse="l")
     (event,) = published.events
-    assert (event.key, event.message_id, event.socket_id) == ("k", "k", "1.2")
+    assert (event.key, event.message_id, event.socket_id, event.collapse) == ("k", "k", "1.2", "l")
     assert (event.tags, event.extras) == ({"t": "v"}, {"headers": {"h": 1}})
 
 
@@ -88,6 +88,19 @@ def test_caller_that_goes_on_gets_its_result(published: Published) -> None:
     assert [result.stored for result in results] == [False, False]
     published.assert_none()
     assert publish.delay("a", "e", 3).stored
+
+
+def test_collapse_keys_are_recorded_by_every_way(published: Published) -> None:
+    """All events are recorded, also those that a worker would not send: which ones depends on the server."""
+    publish.delay(["a", "b"], "e", 1, collapse="k")
+    publish.delay("a", "e", 2, collapse="k")
+    publish.apply_async(("a", "e", 3), {"collapse": "k"}, countdown=30)
+    publish_many([Event("a", "e", 4, collapse="k"), {"channel": "a", "name": "e", "data": 5, "collapse": "k"}])
+    publish.delay("a", "e", 6)
+    publish("a", "e", 7, collapse="k")
+    assert [event.data for event in published.events if event.collapse == "k"] == [1, 1, 2, 3, 4, 5]
+    published.assert_one("b", "e", 1, collapse="k")
+    assert published.on("a")[-1].collapse is None, "a direct call waits nowhere"
 
 
 def test_a_countdown_is_recorded_at_the_call(published: Published) -> None:
