@@ -78,6 +78,8 @@ class AppKeys(NamedTuple):
     canary_answers: str  # sorted set "id age_ms remembered" -> asked_ms
     canary_holder: str  # string with expiry: the token of the worker that plants and asks canaries
     workers: str  # hash with expiry: the live workers, and the Sockudo app of each (workers.py)
+    operator_pause: str  # hash: reason, by, since (operator.py)
+    audit: str  # stream: what operators did, newest last (operator.py)
 
     @classmethod
     def of(cls, app: str) -> AppKeys:
@@ -178,6 +180,8 @@ def _app_keys(prefix: str, app: str) -> AppKeys:
         "canary_answers",
         "canary_holder",
         "workers",
+        "operator_pause",
+        "audit",
     )
     return AppKeys(*(f"{base}:{name}" for name in names))
 

@@ -169,17 +169,18 @@ def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str 
 
     While the app is paused nothing is rung. When the pause has expired, one random lane is rung, to probe (random, as
     the head of one lane may be an event that only a newer release can send). If nothing waits, an empty lane is rung:
-    a canary probes.
+    a canary probes. While an operator pauses the app, a lane is rung only if it has events that may be out.
 
     A lane whose doorbells reach no worker is drained here only if ``has_free_slot``: if all slots are busy, its
     doorbells rightly wait.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
-    pause = journal.shared.view().pause
+    shared = journal.shared.view()
+    pause = shared.pause
     if pause is not None and pause.left_ms(journal.now_ms()):
         return []
-    lanes, due = journal.sweep(open_lanes, is_counted=pause is None)
+    lanes, due = journal.sweep(open_lanes, is_counted=pause is None, only_marked=shared.operator_pause is not None)
     if pause is not None:
         lanes, due = _one(lanes), ([] if lanes else _one(due))
         if not lanes and not due:
