@@ -46,6 +46,8 @@ KINDS = {
     "canary_answers": "zset",
     "canary_holder": "string",
     "workers": "hash",
+    "operator_pause": "hash",
+    "audit": "stream",
     "apps": "set",
 }
 

@@ -107,7 +107,7 @@ class Faulty:
 
     def has_found(self, promised: Mapping[str, Sequence[int]]) -> bool:
         """Whether all of this was seen but what is held: no search is under way for it."""
-        held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
+        held = sum(lane.held for app in status() for lane in app.lanes)
         return compare(promised, numbers(self.subscriber.events())).lost <= held
 
 

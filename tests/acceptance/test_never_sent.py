@@ -111,5 +111,5 @@ def test_never_sent_behind_nginx_is_never_uncertain(
 
 def is_unreachable(status: int) -> bool:
     """Whether the app waits because nothing went upstream, in the words of nginx."""
-    pause = operations.status(get_settings())[0].pause
+    pause = operations.status()[0].pause
     return pause is not None and pause.reason == "unreachable" and str(status) in pause.message

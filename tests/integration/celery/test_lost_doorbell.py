@@ -38,7 +38,7 @@ def test_sweep_delivers_unrung_events_within_three_seconds(stack: Stack, monkeyp
     channels = stack.channels(64)
     with stack.subscribe(*channels) as seen:
         stack.worker()
-        assert not any(lane.leased for lane in status(get_settings())[0].lanes), "no lane is watched"
+        assert not any(lane.leased for lane in status()[0].lanes), "no lane is watched"
         appended_at = time.monotonic()
         publish_many((channel, "n", {"n": 0}) for channel in channels)
         assert wait_for(lambda: seen.count == 64, 60)

@@ -112,7 +112,7 @@ def test_what_the_caller_takes_leaves_no_dead_letter(stack: Stack) -> None:
         publish.delay(*args, **kwargs)
 
     def app() -> AppStatus:
-        return status(get_settings())[0]
+        return status()[0]
 
     assert wait_for(lambda: not any(lane.depth + lane.held for lane in app().lanes), DELIVERED_S)
     assert [lane.dead for lane in app().lanes if lane.dead] == []

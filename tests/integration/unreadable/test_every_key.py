@@ -31,7 +31,7 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
-from sockudo_publisher.operations import pause, replay
+from sockudo_publisher.operations import pausing, replaying
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.doorbell import Doorbell
 from sockudo_publisher.workerapp import run_drain, slots, worker_control
@@ -312,7 +312,7 @@ def test_spoiled_key_stops_no_other_lane(client: redis.Redis, name: str, stride:
             code, said = run("status")
             assert (code, key in said) == (1, True), (name, way, said)
         elif key != APP_KEYS.lanes:
-            shown = operations.status(get_settings())[0]
+            shown = operations.status()[0]
             if any(lane.newer_version for lane in shown.lanes):
                 assert way.startswith("b'v' b'9"), "a number is a version, however high"
                 continue
