@@ -33,7 +33,11 @@ _COMMANDS = {
     "health": ("health", "Check one worker, for probes: exit code 0 or 1."),
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),
-    "resume": ("resume", "End a pause whose cause is removed."),
+    "pause": ("pause", "Let an app's events wait until it is resumed."),
+    "resume": ("resume", "End an operator's pause, or a pause whose cause is removed."),
+    "wait-empty": ("wait_empty", "Wait until no event waits, before maintenance."),
+    "find": ("find", "Show where an event is, by its message id."),
+    "audit": ("audit", "Show what operators did."),
     "dead": ("dead", "List, show, replay or purge dead letters."),
 }
 

@@ -1,8 +1,9 @@
 """What an operator does: status, dead letters, pause, find, audit, health. The functions behind the command line.
 
-Each function opens its own connection to Redis. ``settings``: those of this process unless others are given. An app that
-neither the settings nor Redis know is a :class:`ConfigurationError`, a malformed argument a :class:`ValidationError`;
-then nothing is changed. :class:`JournalUnavailable` if Redis fails. Every action is recorded (:func:`audit`).
+Each function opens its own connection to Redis. ``settings``: those of this process unless others are given. An app
+that neither the settings nor Redis know is a :class:`ConfigurationError`, a malformed argument a
+:class:`ValidationError`; then nothing is changed. :class:`JournalUnavailable` if Redis fails. Every action is recorded
+(:func:`audit`).
 """
 
 from __future__ import annotations

@@ -58,12 +58,13 @@ class FlipStatus:
 class AppStatus:
     """One app: its lanes, its pauses if there are some, counters by reason, batch limits learned from the server.
 
-    ``pause``: of a server in trouble; ``operator_pause``: of a person (:func:`.pause`). ``memory``: the canaries' report of the server's dedup memory; ``advice``: what to change, or ``""``. ``flip``: a
-    change of the number of lanes that is not complete. Lanes of earlier numbers are listed while they have events.
-    ``configured`` is ``False`` for an app that is no longer in the settings and still has events: no worker delivers
-    them. ``workers``: the live workers of this Redis, with their targets. ``rival``: a worker that delivers to another
-    Sockudo app than the settings here, or ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the
-    journal did not write; if the layout is unreadable, ``lanes`` is empty.
+    ``pause``: of a server in trouble; ``operator_pause``: of a person. ``memory``: the canaries' report of the server's
+    dedup memory; ``advice``: what to change, or ``""``. ``flip``: a change of the number of lanes that
+    is not complete. Lanes of earlier numbers are listed while they have events. ``configured`` is ``False`` for an app
+    that is no longer in the settings and still has events: no worker delivers them. ``workers``: the live workers of
+    this Redis, with their targets. ``rival``: a worker that delivers to another Sockudo app than the settings here, or
+    ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the journal did not write; if the layout is
+    unreadable, ``lanes`` is empty.
     """
 
     app: str

@@ -24,8 +24,8 @@ MAX_TIMEOUT_S = 86_400.0
 def wait_until_empty(timeout_s: float, *, app: str | None = None, settings: Settings | None = None) -> bool:
     """Wait until no event waits, is held or is in delivery; ``False``: some are left after ``timeout_s`` seconds.
 
-    ``app``: that one; ``None``: every configured app. Dead letters, scheduled events and rows of an outbox do not count.
-    ``timeout_s``: 0 (one look) to 86,400. Raises :class:`ValidationError`, and :class:`JournalUnavailable`.
+    ``app``: that one; ``None``: every configured app. Dead letters, scheduled events and rows of an outbox do not
+    count. ``timeout_s``: 0 (one look) to 86,400. Raises :class:`ValidationError`, and :class:`JournalUnavailable`.
     """
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
         raise ValidationError(f"timeout_s: expected seconds, got {type(timeout_s).__name__}")

@@ -84,7 +84,7 @@ def replay(
     channel: str | None = None,
     event: str | None = None,
     older_than_s: float | None = None,
-    all: bool = False,  # noqa: A002 -- the public name
+    all: bool = False,
     new_id: bool = False,
     dry_run: bool = False,
     actor: str | None = None,
@@ -247,7 +247,7 @@ def purge(
     channel: str | None = None,
     event: str | None = None,
     older_than_s: float | None = None,
-    all: bool = False,  # noqa: A002 -- the public name
+    all: bool = False,
     dry_run: bool = False,
     actor: str | None = None,
     settings: Settings | None = None,

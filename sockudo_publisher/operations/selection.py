@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 from ..errors import ValidationError
@@ -23,18 +23,15 @@ class Selection:
 
     names_ids: bool
     places: tuple[tuple[int, str], ...] = ()
-    filter: LetterFilter = LetterFilter()
+    filter: LetterFilter = field(default_factory=LetterFilter)
 
     @classmethod
-    def of(cls, ids: Sequence[str] | None, filter: LetterFilter, *, all: bool) -> Selection:  # noqa: A002
-        """Raises :class:`ValidationError` unless exactly one of ids, a filter and ``all`` is given, and is well formed."""
+    def of(cls, ids: Sequence[str] | None, filter: LetterFilter, *, all: bool) -> Selection:
+        """Raises :class:`ValidationError` unless exactly one of ids, a filter and ``all`` is given, well formed."""
         if isinstance(ids, str):
             raise ValidationError("ids: expected a list of ids, got one text")
-        given = [
-            name
-            for name, is_given in (("ids", ids is not None), ("filter", not filter.is_empty), ("all", all))
-            if is_given
-        ]
+        ways = {"ids": ids is not None, "filter": not filter.is_empty, "all": bool(all)}
+        given = [name for name, is_given in ways.items() if is_given]
         if len(given) != 1:
             what = " and ".join(given) or "nothing"
             raise ValidationError(f"ids: expected either ids, a filter or all=True, got {what}")
@@ -67,7 +64,7 @@ class Selection:
         return f"ids={','.join(named)}" + "".join(f" {text}" for text in more)
 
 
-def filtered(app: str, letters: DeadLetters, filter: LetterFilter) -> Iterator[Letter]:  # noqa: A002
+def filtered(app: str, letters: DeadLetters, filter: LetterFilter) -> Iterator[Letter]:
     """The letters that there are now and that fit, oldest first: those that come meanwhile are not read."""
     now_ms = letters.now_ms() if filter.older_than_s is not None else 0
     for letter in islice(letters.each(), letters.count()):

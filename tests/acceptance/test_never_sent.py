@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import configure, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.acceptance.conftest import MakeProxied

@@ -22,7 +22,6 @@ from typing import Any
 import redis
 
 from sockudo_publisher import configure
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber

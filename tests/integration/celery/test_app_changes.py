@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, configure, operations, publish
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import DEFAULT_APP, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber

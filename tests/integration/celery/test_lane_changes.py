@@ -8,7 +8,6 @@ import signal
 import pytest
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.layout.layout import read_layout

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.operations import status

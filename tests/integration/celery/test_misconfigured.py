@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import lane_of

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from sockudo_publisher import operations
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_keys, lane_of
 from tests.support.oracle import compare, numbers

@@ -16,7 +16,6 @@ import pytest
 
 from benchmarks.drained import settled
 from sockudo_publisher import configure, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber

@@ -12,7 +12,6 @@ import redis
 from sqlalchemy import MetaData, create_engine, func, select
 
 from sockudo_publisher import Event, ValidationError, configure, publish, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.operations import AppStatus, status
 from sockudo_publisher.outbox.sqlalchemy import Outbox

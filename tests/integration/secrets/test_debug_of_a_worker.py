@@ -13,7 +13,7 @@ from celery import Celery
 from kombu import Connection
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.config.settings import configure, get_settings
+from sockudo_publisher.config.settings import configure
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.private_celery import celery_app

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.config.settings import QUEUE, get_settings
+from sockudo_publisher.config.settings import QUEUE
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.support.oracle import numbers
