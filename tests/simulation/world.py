@@ -171,6 +171,7 @@ class World:
         """And resumes it; looks again, since Redis may be away, or forget it with its last second."""
         if self.scheduler.now >= self.redis_down_until and self.journal.resume_by_operator():
             self.say("operator resumes")
+            self.oracle.rests_until = 0.0  # a person ends what the server has asked for
             self.ring_all()
         if not self.is_at_rest:
             self.scheduler.at(self.scheduler.now + OPERATOR_LOOKS_S, self._operator_resumes)
