@@ -1,8 +1,8 @@
 """Where an event is: waiting, held, in delivery, dead, or not here.
 
-The journal has no index by message id: every entry of the app is read. That takes about a second for 100 MB of waiting
-events, and nothing is changed. Another room adds a place by a function in :data:`FINDERS`, which are asked in the order
-in which an event moves, so that one which moves meanwhile is met.
+The journal has no index by message id: every entry of the app is read, page by page, and nothing is changed. Another
+room adds a place by a function in :data:`FINDERS`, which are asked in the order in which an event moves, so that one
+which moves meanwhile is met.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from ..unreadable import as_count, is_wrong_type
 
 __all__ = ["MAX_AUDIT", "AuditRecord", "OperatorPause", "OperatorRecords", "Resumed", "read_operator_pause"]
 
-#: Entries of an app's audit; the oldest beyond it leave. About 200 bytes each.
+#: Entries of an app's audit; the oldest beyond it leave.
 MAX_AUDIT = 10_000
 
 #: Entries of the audit in one read.

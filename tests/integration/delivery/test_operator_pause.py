@@ -8,6 +8,7 @@ import pytest
 
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.journal.app.operator import OperatorRecords, Resumed
+from sockudo_publisher.journal.keys import lane_keys
 from tests.integration.delivery.world import APP, At, DrainWorld, left_unknown
 
 pytestmark = pytest.mark.integration
@@ -36,6 +37,7 @@ def test_waiting_events_are_not_sent_and_not_marked(world: DrainWorld) -> None:
     for _ in range(5):
         assert world.drain(post=no_post) is None
     assert (world.marker(), world.is_leased(), world.depth()) == (None, False, 1)
+    assert world.redis.hget(lane_keys(APP, 0).state, "fence") is None, "no lease was taken, and no batch"
     assert resume(world) == Resumed(operator=True)
     world.settle_down()
     world.check()
