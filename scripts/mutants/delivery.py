@@ -37,6 +37,10 @@ MEMORY = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integrati
 #: The gates, state by state.
 GATE_TABLE = (*JOURNAL[:-1], "tests/unit/delivery/test_gates.py")
 
+#: The operator's pause, state by state, in the loop and in the sweep.
+OPERATOR = (*JOURNAL[:-1], "tests/unit/delivery/test_gates_operator_pause.py")
+OPERATOR_LOOP = (*JOURNAL[:-1], "tests/integration/delivery/test_operator_pause.py")
+
 #: The decisions in a loop.
 SEARCH = (*JOURNAL[:-1], "tests/unit/delivery/test_search.py", "-k", "many_refused or full_again")
 
@@ -57,6 +61,47 @@ FAILOVER = (
 RETURN = (*JOURNAL[:-1], "tests/integration/celery/test_server_away.py", "-k", "rings_every_lane")
 
 MUTANTS = (
+    Mutant(
+        name="send what was never sent in an operator's pause",
+        why="a person who maintains the server relies on it",
+        file=GATES,
+        old="head = None if is_ordered and taken.batch is not None and not taken.batch.resent else taken.batch",
+        new="head = taken.batch",
+        test=SIMULATION,
+    ),
+    Mutant(
+        name="leave what may be out to the end of an operator's pause",
+        why="its window runs, and the server forgets it",
+        file=GATES,
+        old="head = None if is_ordered and taken.batch is not None and not taken.batch.resent else taken.batch",
+        new="head = None if is_ordered else taken.batch",
+        test=OPERATOR,
+    ),
+    Mutant(
+        name="drain a lane without a marker in an operator's pause",
+        why="each doorbell would take a batch and put it back",
+        file=DRAIN,
+        old="    if shared.operator_pause and pause is None and channel is None and not journal.is_marked(lane):\n"
+        "        return None",
+        new="    if False:\n        return None",
+        test=OPERATOR_LOOP,
+    ),
+    Mutant(
+        name="ring every lane in an operator's pause",
+        why="each lane would be rung every two seconds for nothing",
+        file=f"{LUA}/sweep.lua",
+        old=" and (kept[3] or not only_marked)",
+        new="",
+        test=OPERATOR_LOOP,
+    ),
+    Mutant(
+        name="leave the operator's pause when a person resumes",
+        why="nothing would flow again",
+        file=f"{LUA}/operator_resume.lua",
+        old="redis.call('DEL', operator_pause, pause)",
+        new="redis.call('DEL', pause)",
+        test=OPERATOR_LOOP,
+    ),
     Mutant(
         name="settle before 200",
         why="an event whose request was lost would leave the journal undelivered",
@@ -131,7 +176,7 @@ MUTANTS = (
         name="end a pause after any answer",
         why="an answer to a request before the trouble ends its pause, and no worker checks what was forgotten",
         file=f"{LUA}/resume.lua",
-        old="  if redis.pcall('HGET', pause, 'count') ~= count then return {-2} end\n",
+        old="if redis.pcall('HGET', pause, 'count') ~= count then return {-2} end\n",
         new="",
         test=SHARED,
     ),

@@ -30,9 +30,14 @@ _COMMANDS = {
     "publish": ("publish", "Queue one event, or send it now."),
     "publish-file": ("publish_file", "Queue the events of a file: JSON lines or CSV."),
     "status": ("status", "Show waiting events and whether they are being delivered."),
+    "health": ("health", "Check one worker, for probes: exit code 0 or 1."),
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),
-    "resume": ("resume", "End a pause whose cause is removed."),
+    "pause": ("pause", "Let an app's events wait until it is resumed."),
+    "resume": ("resume", "End an operator's pause, or a pause whose cause is removed."),
+    "wait-empty": ("wait_empty", "Wait until no event waits, before maintenance."),
+    "find": ("find", "Show where an event is, by its message id."),
+    "audit": ("audit", "Show what operators did."),
     "dead": ("dead", "List, show, replay or purge dead letters."),
 }
 

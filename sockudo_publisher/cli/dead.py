@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +11,7 @@ import click
 from ..redaction import printable
 from .exits import ExitCode
 from .output import Output, plain
+from .target_app import actor_option, app_option, letter_filters, when
 
 if TYPE_CHECKING:
     from ..config.settings import Settings
@@ -21,8 +21,6 @@ __all__ = ["command"]
 
 #: Letters that are named one by one where many could not be replayed.
 MAX_REFUSED = 20
-
-_app = click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
 
 
 @click.group("dead")
@@ -35,21 +33,22 @@ def command() -> None:
 
 
 @command.command("list")
-@_app
+@app_option
 @click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Show at most this many."
 )
+@letter_filters
 @Output.command
-def list_(out: Output, app: str | None, limit: int) -> None:
+def list_(out: Output, app: str | None, limit: int, older_than: float | None, **names: str | None) -> None:
     """List dead letters, oldest first, without their payloads."""
-    settings, name = _settings(app)
+    _, name = _settings(app)
     from .. import operations
 
-    letters = operations.dead_list(settings, name, limit)
+    letters = operations.dead_letters(name, limit=limit, older_than_s=older_than, **names)
     for letter in letters:
         # Two lines and no table: a narrow terminal would cut the ID, which is copied from here.
         out.print(
-            f"[bold]{letter.id}[/]  [red]{plain(letter.reason)}[/]  {_when(letter.dead_ms)}, "
+            f"[bold]{letter.id}[/]  [red]{plain(letter.reason)}[/]  {when(letter.dead_ms)}, "
             f"{_number(letter.attempts, 'attempt')}, {_number(letter.size, 'byte')}"
             + ("  [yellow]may have been delivered[/]" if letter.maybe_delivered else "")
         )
@@ -63,7 +62,7 @@ def list_(out: Output, app: str | None, limit: int) -> None:
 
 @command.command("show")
 @click.argument("id")
-@_app
+@app_option
 @click.option("--payload", is_flag=True, help="Show the event's data too.")
 @Output.command
 def show(out: Output, id: str, app: str | None, payload: bool) -> None:
@@ -82,31 +81,46 @@ def show(out: Output, id: str, app: str | None, payload: bool) -> None:
         if field == "first_ms" and not value and letter.maybe_delivered:
             shown = "unknown"
         else:
-            shown = _when(value) if field in ("first_ms", "dead_ms") else str(value)
+            shown = when(value, "never") if field in ("first_ms", "dead_ms") else str(value)
         out.print(f"[dim]{field.removesuffix('_ms'):>15}[/]  {plain(shown)}")
     out.print_json(ok=True, letter=values)
 
 
 @command.command("replay")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_app
+@app_option
 @click.option("--all", "every", is_flag=True, help="Every dead letter of the app.")
+@letter_filters
 @click.option("--new-id", is_flag=True, help="Give the events new message ids. Needed for conflicts.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@actor_option
 @Output.command
-def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_id: bool) -> None:
+def replay(
+    out: Output,
+    ids: tuple[str, ...],
+    app: str | None,
+    every: bool,
+    new_id: bool,
+    dry_run: bool,
+    actor: str | None,
+    older_than: float | None,
+    **names: str | None,
+) -> None:
     """Queue dead letters again, behind the waiting events: they lose their place in the order of their channels.
 
     What cannot be replayed stays, is named with the reason, and makes the exit code 1: a conflict without --new-id,
     a letter that does not hold exactly one event, letters of a lane that cannot be read.
     """
-    _check_selection(ids, every)
-    settings, name = _settings(app)
+    _check_selection(ids, every, older_than, **names)
+    _, name = _settings(app)
     from .. import operations
     from ..wiring.doorbell import doorbell
 
     doorbell.avoid_celery()
-    done = operations.dead_replay(settings, name, None if every else ids, new_id=new_id)
-    out.print(f"Replayed {done.replayed:,}.")
+    done = operations.replay(
+        ids or None, app=name, all=every, older_than_s=older_than, new_id=new_id, dry_run=dry_run, actor=actor, **names
+    )
+    out.print(f"Would replay {done.replayed:,}." if dry_run else f"Replayed {done.replayed:,}.")
     for refused in done.refused[:MAX_REFUSED]:
         out.print(f"[yellow]Not replayed[/] [bold]{plain(refused.id)}[/] {plain(refused.reason)}: {plain(refused.why)}")
     if len(done.refused) > MAX_REFUSED:
@@ -116,32 +130,48 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
         *(out, name, done.absent, bool(done.refused)),
         replayed=done.replayed,
         unreadable=unreadable,
+        dry_run=dry_run,
         refused=[asdict(refused) for refused in done.refused],
     )
 
 
 @command.command("purge")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@_app
+@app_option
 @click.option("--all", "every", is_flag=True, help="Every dead letter of the app.")
+@letter_filters
 @click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@actor_option
 @Output.command
-def purge(out: Output, ids: tuple[str, ...], app: str | None, every: bool, yes: bool) -> None:
-    """Delete dead letters for good."""
-    _check_selection(ids, every)
-    settings, name = _settings(app)
-    if not yes:
-        if out.as_json:
-            raise click.UsageError("--json: needs --yes too, as there is no prompt")
-        what = "all dead letters" if every else f"{len(ids):,} dead letter(s)"
-        click.confirm(f"Delete {what} of {printable(name)} for good?", abort=True, err=True)
+def purge(
+    out: Output,
+    ids: tuple[str, ...],
+    app: str | None,
+    every: bool,
+    yes: bool,
+    dry_run: bool,
+    actor: str | None,
+    older_than: float | None,
+    **names: str | None,
+) -> None:
+    """Delete dead letters for good. Asks first, and says how many there are."""
+    _check_selection(ids, every, older_than, **names)
+    _, name = _settings(app)
+    if not (yes or dry_run) and out.as_json:
+        raise click.UsageError("--json: needs --yes too, as there is no prompt")
     from .. import operations
 
-    done = operations.dead_purge(settings, name, None if every else ids)
-    out.print(f"Purged {done.purged:,}.")
+    chosen: dict[str, Any] = {"app": name, "all": every, "older_than_s": older_than, **names}
+    if not (yes or dry_run):
+        count = operations.purge(ids or None, dry_run=True, **chosen).purged
+        what = f"all {count:,} dead letters" if every else f"{count:,} dead letter(s)"
+        click.confirm(f"Delete {what} of {printable(name)} for good?", abort=True, err=True)
+    done = operations.purge(ids or None, dry_run=dry_run, actor=actor, **chosen)
+    out.print(f"Would purge {done.purged:,}." if dry_run else f"Purged {done.purged:,}.")
     for why in done.failed:
         out.print(f"[yellow]Not purged[/] {plain(why)}")
-    _finish(out, name, done.absent, bool(done.failed), purged=done.purged, failed=done.failed)
+    _finish(out, name, done.absent, bool(done.failed), purged=done.purged, failed=done.failed, dry_run=dry_run)
 
 
 def _settings(app: str | None) -> tuple[Settings, str]:
@@ -152,9 +182,10 @@ def _settings(app: str | None) -> tuple[Settings, str]:
     return settings, app or DEFAULT_APP
 
 
-def _check_selection(ids: tuple[str, ...], every: bool) -> None:
-    if bool(ids) == every:
-        raise click.UsageError("give one or more IDs, or --all")
+def _check_selection(ids: tuple[str, ...], every: bool, *filters: float | None, **names: str | None) -> None:
+    has_filter = any(value is not None for value in (*filters, *names.values()))
+    if bool(ids) + every + has_filter != 1:
+        raise click.UsageError("give one or more IDs, or --all, or filters such as --reason")
 
 
 def _finish(out: Output, app: str, absent: Sequence[str], is_incomplete: bool, **done: Any) -> None:
@@ -172,15 +203,6 @@ def _finish(out: Output, app: str, absent: Sequence[str], is_incomplete: bool, *
 def _values(letter: DeadLetter) -> dict[str, Any]:
     """The letter's fields, without the item, which contains the payload."""
     return {one.name: getattr(letter, one.name) for one in fields(letter) if one.name != "item"}
-
-
-def _when(ms: int) -> str:
-    if not ms:
-        return "never"  # it was not sent
-    try:
-        return datetime.fromtimestamp(ms / 1000, tz=timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (ValueError, OverflowError, OSError):  # an id that Redis did not make
-        return f"{ms} ms"
 
 
 def _number(count: int, what: str) -> str:

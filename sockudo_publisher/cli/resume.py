@@ -1,31 +1,31 @@
-"""``sockudo-publisher resume``: end a pause whose cause is removed."""
+"""``sockudo-publisher resume``: end the pauses of an app."""
 
 from __future__ import annotations
 
 import click
 
 from .output import Output, plain
+from .target_app import actor_option, app_option
 
 __all__ = ["command"]
 
 
 @click.command("resume")
-@click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
+@app_option
+@actor_option
 @Output.command
-def command(out: Output, *, app: str | None) -> None:
-    """End an app's pause now, not when its next probe succeeds, and let workers deliver its waiting events.
+def command(out: Output, *, app: str | None, actor: str | None) -> None:
+    """End every pause of an app now, and let workers deliver its waiting events.
 
-    Succeeds also if the app is not paused.
+    Ends an operator's pause, and the pause of a server in trouble, which else ends when a probe succeeds. Succeeds also
+    if the app is not paused.
     """
-    from ..config.settings import DEFAULT_APP, get_settings
-
-    settings = get_settings()
-    name = app or DEFAULT_APP
-    settings.url_of(name)
     from .. import operations
+    from ..config.settings import DEFAULT_APP
     from ..wiring.doorbell import doorbell
 
     doorbell.avoid_celery()
-    resumed = operations.resume(settings, name)
+    name = app or DEFAULT_APP
+    resumed = operations.resume(name, actor=actor)
     out.print(f"[bold]{plain(name)}[/] {'resumed' if resumed else 'was not paused'}.")
-    out.print_json(ok=True, app=name, resumed=resumed)
+    out.print_json(ok=True, app=name, resumed=bool(resumed), operator=resumed.operator, trouble=resumed.trouble)

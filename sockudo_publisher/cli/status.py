@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -9,145 +12,98 @@ import click
 
 from .exits import ExitCode
 from .output import Output, plain
-from .table import render_table
+from .status_text import print_app
 
 if TYPE_CHECKING:
-    from ..operations import AppStatus, LaneStatus, PauseStatus
+    from ..operations import AppStatus, FailOn
 
 __all__ = ["command"]
+
+#: Seconds between two looks of ``--watch``: least, default.
+MIN_EVERY_S, EVERY_S = 0.2, 2.0
+
+#: Clears the terminal and puts the cursor into its first place.
+_CLEAR = "\x1b[H\x1b[2J"
 
 
 @click.command("status")
 @click.option("--app", help="Show only this app.")
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option(
+    "--every",
+    type=click.FloatRange(MIN_EVERY_S, 3600),
+    default=EVERY_S,
+    show_default=True,
+    metavar="S",
+    help="Seconds between two looks of --watch.",
+)
+@click.option("--fail-on", metavar="LIST", help="What makes the exit code 1, such as dead,paused,oldest=60.")
 @Output.command
-def command(out: Output, app: str | None) -> None:
+def command(out: Output, app: str | None, watch: bool, every: float, fail_on: str | None) -> None:
     """Show the lanes of every app: waiting events, the age of the oldest, held events and dead letters.
 
     Exit code 1 if an operator must act: an app is paused, there are dead letters, events wait under a name that
     is no longer configured or for a worker of a newer release, a worker delivers the app to another Sockudo app,
     the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
-    server forgets message ids too early (the output names the server's setting to change).
+    server forgets message ids too early (the output names the server's setting to change). --fail-on chooses among
+    these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, and oldest=SECONDS, an event that
+    has waited longer.
 
-    Exit code 2 if no app is configured and none has events, or if an app's URL is malformed.
+    Exit code 2 if no app is configured and none has events, or if an app's URL is malformed; 3 if Redis cannot be
+    reached. --watch goes on then, and ends with 0.
     """
+    from .. import operations
+
+    checked = operations.FailOn() if fail_on is None else operations.FailOn.parse(fail_on)
+    if watch:
+        _watch(out, app, checked, every)
+    elif not _look(out, app, checked):
+        raise SystemExit(ExitCode.FAILED)
+
+
+def _look(out: Output, app: str | None, fail_on: FailOn) -> bool:
+    """Read and write the state once; returns whether nothing in it needs a person."""
     from ..config.settings import DEFAULT_APP, get_settings
 
     settings = get_settings()
     from .. import operations
-    from ..canaries.verdict import summary
     from ..wiring.app import check_app
 
-    for name in settings.app_urls() if app is None else (app,):
+    for name in settings.app_urls() if app is None or app not in settings.app_urls() else (app,):
         check_app(settings, name)  # a URL or key that no worker could use
-    apps = [found for found in operations.status(settings) if app in (None, found.app)]
+    apps = operations.status(app, settings=settings)
     if not apps:
-        settings.url_of(DEFAULT_APP)  # raises, and names the variable to set
-    risk = any(
-        found.pause
-        or found.advice
-        or not found.configured
-        or found.rival
-        or found.is_unreadable
-        or found.is_failing
-        or any(lane.dead or lane.newer_version for lane in found.lanes)
-        for found in apps
-    )
+        settings.url_of(app or DEFAULT_APP)  # raises, and names the variable to set
+    problems = {found.app: fail_on.problems(found) for found in apps}
+    _write(out, apps, problems)
+    return not any(problems.values())
+
+
+def _write(out: Output, apps: Sequence[AppStatus], problems: dict[str, tuple[str, ...]]) -> None:
+    from ..canaries.verdict import summary
+
     for found in apps:
-        out.print(_table(found))
-        for problem in (*found.unreadable, *(one for lane in found.lanes for one in lane.unreadable)):
-            out.print(f"[bold red]unreadable[/]: {plain(problem)}")
-        for lane in found.lanes:
-            if lane.failures:
-                since = "" if lane.failing_s is None else f" for {_age(lane.failing_s)}"
-                out.print(
-                    f"[bold red]failing[/]: lane {lane.lane}, {lane.failures:,} in a row{since}: {plain(lane.failure)}"
-                )
-        if found.pause is not None:
-            out.print(f"[bold red]paused[/]: {plain(_pause_text(found.pause))}")
-        colour = "bold red" if found.advice else "dim"
-        out.print(f"[{colour}]{plain(summary(found.memory))}[/]")
-        if found.advice:
-            out.print(plain(found.advice))
-        if not found.configured:
-            out.print(
-                "[bold red]not configured[/]: no worker delivers these events. Configure the app under this name again "
-                "(SOCKUDO_URL or SOCKUDO_APPS; another name may have the same URL) until they are delivered"
-            )
-        if found.rival:
-            out.print(f"[bold red]another deployment[/]: {plain(found.rival)}")
-        if found.flip is not None:
-            out.print(
-                f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "
-                f"lanes are delivered first, {found.flip.held:,} of them are held"
-            )
-        if found.counters:
-            out.print("[dim]" + ", ".join(f"{plain(name)} {count:,}" for name, count in sorted(found.counters.items())))
-    out.print_json(ok=not risk, apps=[asdict(found) for found in apps])
-    if risk:
-        raise SystemExit(ExitCode.FAILED)
-
-
-def _table(status: AppStatus) -> str:
-    rows = [
-        [
-            str(lane.lane), _count(lane.depth), _count(lane.held, "yellow"), _count(lane.dead, "red"),
-            _age(lane.oldest_age_s), _state(lane),
-        ]
-        for lane in status.lanes
-    ]  # fmt: skip
-    ages = [lane.oldest_age_s for lane in status.lanes if lane.oldest_age_s is not None]
-    rows.append(
-        [
-            "all",
-            _count(sum(lane.depth for lane in status.lanes)),
-            _count(sum(lane.held for lane in status.lanes), "yellow"),
-            _count(sum(lane.dead for lane in status.lanes), "red"),
-            _age(max(ages, default=None)),
-            "[red]paused[/]" if status.pause is not None else "",
-        ]
+        print_app(out, found, summary(found.memory))
+    out.print_json(
+        ok=not any(problems.values()),
+        apps=[{**asdict(found), "problems": problems[found.app]} for found in apps],
     )
-    headings = ("lane", "waiting", "held", "dead", "oldest", "state")
-    return f"[bold]{plain(status.app)}[/]\n{render_table(headings, rows, left=(5,), total=True)}\n"
 
 
-#: What has happened, by the reason of a pause.
-_PAUSES = {
-    "unreachable": "Sockudo cannot be reached",
-    "unknown": "the result of a request to Sockudo is unknown",
-    "busy": "Sockudo takes no requests now",
-    "misconfigured": "Sockudo refuses the address, the app, its key or this clock",
-}
+def _watch(out: Output, app: str | None, fail_on: FailOn, every_s: float) -> None:
+    """Look until Ctrl-C, which is the way to end it. A Redis that is away is shown, and looked for again."""
+    from ..errors import JournalUnavailable
 
-
-def _pause_text(pause: PauseStatus) -> str:
-    """Why nothing is sent, with the last answer or failure."""
-    text = _PAUSES.get(pause.reason, pause.reason)
-    return f"{text} ({pause.message})" if pause.message else text
-
-
-def _count(number: int, colour: str = "bold") -> str:
-    return f"[{colour}]{number:,}[/]" if number else "[dim]0[/]"
-
-
-def _age(seconds: float | None) -> str:
-    if seconds is None:
-        return "[dim]-[/]"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h"
-
-
-def _state(lane: LaneStatus) -> str:
-    if lane.newer_version:
-        return f"[red]entry version {plain(lane.newer_version)}: for a worker of a newer release[/]"
-    if lane.unreadable:
-        return "[red]unreadable[/]"
-    if lane.failures:
-        return "[red]failing[/]"
-    if lane.leased:
-        return "[green]draining[/]"
-    if lane.armed:
-        return "rung"
-    return "waiting" if lane.depth else "[dim]empty[/]"
+    clear = "" if out.as_json or not sys.stdout.isatty() else _CLEAR
+    try:
+        while True:
+            if clear:
+                click.echo(clear, nl=False)
+            try:
+                _look(out, app, fail_on)
+            except JournalUnavailable as error:
+                out.print(f"[bold red]Redis is away[/]: {plain(str(error))}")
+                out.print_json(ok=False, error={"type": type(error).__name__, "message": str(error)})
+            time.sleep(every_s)
+    except KeyboardInterrupt:
+        return

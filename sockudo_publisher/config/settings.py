@@ -78,6 +78,8 @@ class Settings:
     namespace: str = ""
     json: Literal["json", "orjson"] = "json"
     json_encoder: Callable[[Any], str | bytes] | None = None
+    metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self, given_as: Mapping[str, str]) -> None:
@@ -200,6 +202,8 @@ class Fields(TypedDict, total=False):
     namespace: str
     json: Literal["json", "orjson"]
     json_encoder: Callable[[Any], str | bytes] | None
+    metrics_port: int
+    metrics_host: str
 
 
 class _Source:

@@ -58,6 +58,9 @@ def drain(
     pause = shared.pause
     if pause and pause.left_ms(journal.now_ms()):
         return None  # the run that began the pause rings a lane; the end of the pause rings all of them
+    # A pause whose time is over is probed with canaries meanwhile; a held queue begins with an event that was sent.
+    if shared.operator_pause and pause is None and channel is None and not journal.is_marked(lane):
+        return None  # the operator who resumes the app rings the lane
     holder = journal.acquire(lane, channel)
     if holder is None:
         return None  # its holder sees the entries: release.lua

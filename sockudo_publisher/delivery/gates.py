@@ -2,7 +2,8 @@
 
 :func:`gate` asks its questions in this order: must the slot be given back, is the app paused, is the queue empty, does
 the server still remember what an earlier attempt delivered, is the window over, is the rate paid. A batch that passes
-them all is sent. ``decide`` decides what follows the request.
+them all is sent. While an operator pauses the app, a batch that was never sent counts as absent; one that may be out is
+resolved, as its window does not wait. ``decide`` decides what follows the request.
 """
 
 from __future__ import annotations
@@ -62,12 +63,14 @@ def gate(view: View, now_ms: int) -> Move:
     # A search that is given up half-way would begin anew, and it has to end inside the window.
     if view.is_slice_over and looks.do_others_wait is None and not view.progress.is_searching:
         return AskOthers()
-    head, pause = taken.batch, taken.shared.pause
+    pause, is_ordered = taken.shared.pause, taken.shared.operator_pause is not None
+    head = None if is_ordered and taken.batch is not None and not taken.batch.resent else taken.batch
     move = _pass_pause(view, pause, head, now_ms) if pause is not None else None
     if move is not None:
         return move
     if head is None:
-        return _leave_empty(view, pause)
+        # What waits for the operator is left to the end of the pause, which rings all lanes.
+        return Leave(None) if taken.batch is not None and not view.is_probing else _leave_empty(view, pause)
     return _pass_resend(view, head, now_ms) if head.resent else _pass_rate(view, head)
 
 
@@ -105,7 +108,7 @@ def _leave_empty(view: View, pause: AppPause | None) -> Move:
         return LeaveToNewer(view.taken.unknown_version)
     if view.is_probing:
         return EndProbe(view.is_canary_accepted)
-    if pause is not None or view.is_hold:
+    if pause is not None or view.taken.shared.operator_pause is not None or view.is_hold:
         return Release()
     return WatchQueue()
 

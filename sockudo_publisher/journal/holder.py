@@ -465,13 +465,20 @@ class Journal:
         answer = self.link.call("XREAD", "COUNT", 1, "BLOCK", int(wait_s * 1000), "STREAMS", holder.keys.stream, "0-0")
         return bool(answer)
 
-    def sweep(self, lanes: Sequence[int], *, is_counted: bool = True) -> tuple[list[int], list[tuple[int, str]]]:
+    def is_marked(self, lane: int) -> bool:
+        """Whether items of the lane may have been sent, and are not settled."""
+        return bool(self.link.call("HEXISTS", self.link.keyspace.lane(self.app, lane).state, "marker"))
+
+    def sweep(
+        self, lanes: Sequence[int], *, is_counted: bool = True, only_marked: bool = False
+    ) -> tuple[list[int], list[tuple[int, str]]]:
         """Find lanes whose doorbell was lost, and held channels that are due; each is answered to one caller only.
 
         ``is_counted``: the caller rings all of them, so rings without an answer are counted (:meth:`unheard_lanes`).
+        ``only_marked``: an operator pauses the app, so lanes are found only if they have items that may be out.
         """
         commands = []
-        args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0, TTL_MS)
+        args = (SWEEP_GAP_MS, UNHEARD_RINGS if is_counted else 0, TTL_MS, "1" if only_marked else "0")
         for lane in lanes:
             keys = self.link.keyspace.lane(self.app, lane)
             commands.append(evalsha("sweep", (keys.stream, keys.state, keys.lease, keys.holds, keys.latest), args))

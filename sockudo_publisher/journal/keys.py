@@ -80,6 +80,8 @@ class AppKeys(NamedTuple):
     canary_holder: str  # string with expiry: the token of the worker that plants and asks canaries
     dead_reporter: str  # string with expiry: the token of the process that reports dead letters (dead_reports.py)
     workers: str  # hash with expiry: the live workers, and the Sockudo app of each (workers.py)
+    operator_pause: str  # hash: reason, by, since (operator.py)
+    audit: str  # stream: what operators did, newest last (operator.py)
 
     @classmethod
     def of(cls, app: str) -> AppKeys:
@@ -182,6 +184,8 @@ def _app_keys(prefix: str, app: str) -> AppKeys:
         "canary_holder",
         "dead_reporter",
         "workers",
+        "operator_pause",
+        "audit",
     )
     return AppKeys(*(f"{base}:{name}" for name in names))
 

@@ -1,6 +1,6 @@
 """The protocol of a lane: its states, and the scripts that move it from one state to another. Pure data.
 
-Eight small machines, each about a few keys. ``docs/protocol.md`` explains them; ``scripts/protocol_pages.py`` makes
+Nine small machines, each about a few keys. ``docs/protocol.md`` explains them; ``scripts/protocol_pages.py`` makes
 its diagrams and tables from here; ``tests/integration/journal/test_protocol.py`` performs each step on a real Redis,
 and tries each script in each state where this table has no step for it: it must change nothing and give the answer in
 ``refused``.
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from .redis.scripts import NAMES, Answer
 
-__all__ = ["DEAD", "HOLD", "KEY", "LANES", "LEASE", "MACHINES", "MARKER", "PAUSE", "WAKE_UP"]
+__all__ = ["DEAD", "HOLD", "KEY", "LANES", "LEASE", "MACHINES", "MARKER", "OPERATOR_PAUSE", "PAUSE", "WAKE_UP"]
 __all__ += ["Machine", "ProtocolState", "Seen", "Step"]
 
 
@@ -40,6 +40,7 @@ class Seen:
     old_lane: str = ""
     paused_until_ms: int | None = None
     prober: str = ""
+    is_operator_paused: bool = False
     ledger: str = ""
     letters: int = 0
 
@@ -383,7 +384,7 @@ PAUSE = Machine(
         Step("probing", "resume", Answer.DONE, "flowing"),
         Step("paused again", "resume", Answer.MISMATCH, "paused"),
         Step("paused again", "drop_right", Answer.DONE, "paused"),
-        *(Step(name, "resume (by hand)", Answer.DONE, "flowing") for name in _RESUMED),
+        *(Step(name, "operator_resume", Answer.DONE, "flowing") for name in _RESUMED),
     ),
     state_of=_pause_state,
     refused={
@@ -391,7 +392,7 @@ PAUSE = Machine(
         "take_right (by another worker)": Answer.EMPTY,
         "drop_right": Answer.MISMATCH,
         "resume": Answer.MISMATCH,
-        "resume (by hand)": Answer.EMPTY,
+        "operator_resume": Answer.EMPTY,
     },
     unguarded={
         **{
@@ -401,6 +402,25 @@ PAUSE = Machine(
         },
         ("paused again", "take_right"): "a worker takes the right only when a pause is over",
     },
+)
+
+
+OPERATOR_PAUSE = Machine(
+    name="operator-pause",
+    title="The pause that an operator orders",
+    states=(
+        ProtocolState("flowing", "no key operator_pause"),
+        ProtocolState("paused", "operator_pause"),
+    ),
+    steps=(
+        Step("flowing", "operator_pause", Answer.DONE, "paused"),
+        Step("paused", "operator_pause", Answer.DONE, "paused"),
+        Step("paused", "pause (the server is away)", Answer.DONE, "paused"),
+        Step("paused", "resume (the server answers)", Answer.DONE, "paused"),
+        Step("paused", "operator_resume", Answer.DONE, "flowing"),
+    ),
+    state_of=lambda seen: "paused" if seen.is_operator_paused else "flowing",
+    refused={"operator_resume": Answer.EMPTY},
 )
 
 
@@ -470,4 +490,4 @@ DEAD = Machine(
 )
 
 #: All machines of the journal, in the order of the page.
-MACHINES = (LEASE, MARKER, WAKE_UP, HOLD, LANES, PAUSE, DEAD, KEY)
+MACHINES = (LEASE, MARKER, WAKE_UP, HOLD, LANES, PAUSE, OPERATOR_PAUSE, DEAD, KEY)

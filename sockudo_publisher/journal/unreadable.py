@@ -48,6 +48,8 @@ KINDS = {
     "canary_holder": "string",
     "dead_reporter": "string",
     "workers": "hash",
+    "operator_pause": "hash",
+    "audit": "stream",
     "apps": "set",
 }
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from ..canaries.store import DedupMemory
 from ..canaries.values import MemoryReport
 from ..canaries.verdict import advice, current_report
-from ..config.settings import Settings
+from ..config.settings import Settings, get_settings
 from ..errors import JournalUnreadable
+from ..journal.app.operator import OperatorPause
 from ..journal.app.shared import Limits
 from ..journal.app.workers import LiveWorker, Target, WorkerRegistry
 from ..journal.layout.layout import Layout
@@ -18,7 +19,7 @@ from ..journal.status import LaneStatus, journal_status, known_apps, layout_in_f
 from ..journal.unreadable import wrong_keys
 from ..redaction.frame_locals import without_locals
 from ..wiring.app import target_of
-from .connection import connect
+from .connection import connect, open_app
 
 __all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "status"]
 
@@ -55,14 +56,15 @@ class FlipStatus:
 
 @dataclass(frozen=True)
 class AppStatus:
-    """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server.
+    """One app: its lanes, its pauses if there are some, counters by reason, batch limits learned from the server.
 
-    ``memory``: the canaries' report of the server's dedup memory; ``advice``: what to change, or ``""``. ``flip``: a
-    change of the number of lanes that is not complete. Lanes of earlier numbers are listed while they have events.
-    ``configured`` is ``False`` for an app that is no longer in the settings and still has events: no worker delivers
-    them. ``workers``: the live workers of this Redis, with their targets. ``rival``: a worker that delivers to another
-    Sockudo app than the settings here, or ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the
-    journal did not write; if the layout is unreadable, ``lanes`` is empty.
+    ``pause``: of a server in trouble; ``operator_pause``: of a person. ``memory``: the canaries' report of the server's
+    dedup memory; ``advice``: what to change, or ``""``. ``flip``: a change of the number of lanes that
+    is not complete. Lanes of earlier numbers are listed while they have events. ``configured`` is ``False`` for an app
+    that is no longer in the settings and still has events: no worker delivers them. ``workers``: the live workers of
+    this Redis, with their targets. ``rival``: a worker that delivers to another Sockudo app than the settings here, or
+    ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the journal did not write; if the layout is
+    unreadable, ``lanes`` is empty.
     """
 
     app: str
@@ -77,6 +79,7 @@ class AppStatus:
     workers: tuple[LiveWorker, ...] = ()
     rival: str = ""
     unreadable: tuple[str, ...] = ()
+    operator_pause: OperatorPause | None = None
 
     @property
     def is_unreadable(self) -> bool:
@@ -90,12 +93,24 @@ class AppStatus:
 
 
 @without_locals
-def status(settings: Settings) -> list[AppStatus]:
-    """The state of every configured app, and of every other app that still has events; six round trips per app."""
-    link = connect(settings)
+def status(app: str | None = None, *, settings: Settings | None = None) -> list[AppStatus]:
+    """The state of every configured app, and of every other app that still has events; six round trips per app.
+
+    ``app``: of that one alone. Raises :class:`ConfigurationError` for an app that nobody knows, and
+    :class:`JournalUnavailable`.
+    """
+    if app is not None:
+        opened = open_app(app, settings)
+        return _read_status(opened.settings, opened.link, [opened.app])
+    settings = get_settings() if settings is None else settings
+    link, configured = connect(settings), settings.app_urls()
+    return _read_status(settings, link, [*configured, *(name for name in known_apps(link) if name not in configured)])
+
+
+def _read_status(settings: Settings, link: RedisLink, names: Sequence[str]) -> list[AppStatus]:
     configured = settings.app_urls()
     found = []
-    for app in (*configured, *(name for name in known_apps(link) if name not in configured)):
+    for app in names:
         keys = link.keyspace.app(app)
         unreadable = _find_wrong_keys(link, app)
         try:
@@ -119,7 +134,12 @@ def status(settings: Settings) -> list[AppStatus]:
         dedup_memory = DedupMemory(link, app)
         memory = current_report(dedup_memory.report(), dedup_memory.now_ms())
         limits = seen.shared.limits
-        if app in configured or unreadable or any(lane.depth or lane.held or lane.dead for lane in lanes):
+        if (
+            app in configured
+            or unreadable
+            or seen.shared.operator_pause
+            or any(lane.depth or lane.held or lane.dead for lane in lanes)
+        ):
             change = advice(memory) if app in configured else ""
             workers = WorkerRegistry(link, app).alive()
             rival = _find_rival(target_of(settings, app), workers) if app in configured else ""
@@ -130,6 +150,7 @@ def status(settings: Settings) -> list[AppStatus]:
                     workers=workers,
                     rival=rival,
                     unreadable=tuple(unreadable),
+                    operator_pause=seen.shared.operator_pause,
                 )
             )
     return found
@@ -150,6 +171,7 @@ def _find_wrong_keys(link: RedisLink, app: str) -> list[str]:
     keys = link.keyspace.app(app)
     names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
     names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
+    names += [keys.operator_pause, keys.audit]
     return wrong_keys(link, names)
 
 

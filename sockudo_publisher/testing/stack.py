@@ -84,7 +84,7 @@ class Stack:
         """Wait until no event waits in the journal; returns whether that is so."""
         until = time.monotonic() + timeout_s
         settings = self._settings()
-        while any(lane.depth for app in status(settings) for lane in app.lanes):
+        while any(lane.depth for app in status(settings=settings) for lane in app.lanes):
             if time.monotonic() > until:
                 return False
             time.sleep(_POLL_S)
@@ -98,7 +98,7 @@ class Stack:
         self.server.faults.clear()
         settings = self._settings()
         for name in ("default", *self._apps):
-            resume(settings, name)
+            resume(name, settings=settings)
         with redis.Redis.from_url(self.redis_url) as client:
             if self.wait_until_delivered():
                 for pattern in _OF_A_TEST:

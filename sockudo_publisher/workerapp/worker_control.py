@@ -32,8 +32,10 @@ class WorkerControl:
             return True  # messages may wait too, in the broker or the pool's queue, where they cannot be counted
         for name in self._names:
             journal = app_named(name).journal
-            pause = journal.shared.view().pause
-            if pause is not None and pause.left_ms(journal.now_ms()):
+            shared = journal.shared.view()
+            if shared.operator_pause is not None:
+                continue  # what waits there has to wait
+            if shared.pause is not None and shared.pause.left_ms(journal.now_ms()):
                 continue
             try:
                 lanes = journal.lanes()

@@ -22,7 +22,6 @@ import pytest
 import redis
 
 from sockudo_publisher import configure
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
@@ -107,7 +106,7 @@ class Faulty:
 
     def has_found(self, promised: Mapping[str, Sequence[int]]) -> bool:
         """Whether all of this was seen but what is held: no search is under way for it."""
-        held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
+        held = sum(lane.held for app in status() for lane in app.lanes)
         return compare(promised, numbers(self.subscriber.events())).lost <= held
 
 

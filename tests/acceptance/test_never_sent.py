@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from sockudo_publisher import configure, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.ports import LOOPBACK
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.acceptance.conftest import MakeProxied
@@ -111,5 +110,5 @@ def test_never_sent_behind_nginx_is_never_uncertain(
 
 def is_unreachable(status: int) -> bool:
     """Whether the app waits because nothing went upstream, in the words of nginx."""
-    pause = operations.status(get_settings())[0].pause
+    pause = operations.status()[0].pause
     return pause is not None and pause.reason == "unreachable" and str(status) in pause.message

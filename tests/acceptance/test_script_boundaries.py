@@ -41,6 +41,9 @@ for n in range(4):
 #: The call that dies.
 DIES_AT = 3
 
+#: The scripts of an operator's commands beside those of dead letters.
+OPERATORS = ("operator_pause", "operator_resume", "audit")
+
 DEAD = ["-m", "sockudo_publisher.cli", "dead"]
 REPLAY = [*DEAD, "replay", "--all"]
 
@@ -56,7 +59,7 @@ def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subpr
 def test_every_script_is_died_beside() -> None:
     """A new script has to be killed at here or by the workers' list; `status` changes nothing."""
     workers = {boundary.script for boundary in BOUNDARIES}
-    assert {*workers, *CALLS, "replay", "purge", "status"} == set(scripts.NAMES)
+    assert {*workers, *CALLS, *OPERATORS, "replay", "purge", "status"} == set(scripts.NAMES)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
@@ -140,3 +143,49 @@ def test_operator_killed_in_a_purge_leaves_whole_letters(stack: Stack, side: str
     # An id that is gone by now is reported as such.
     assert again.returncode == (ExitCode.FAILED if side == "after" and not every else 0), again.stderr
     assert left() == rest
+
+
+CLI = ["-m", "sockudo_publisher.cli"]
+PAUSE = [*CLI, "pause", "--reason", "maintenance", "--actor", "ana"]
+RESUME = [*CLI, "resume", "--actor", "ana"]
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_operator_killed_in_a_pause_pauses_or_does_not(stack: Stack, side: str) -> None:
+    """Pause and audit are one step; the same command again finishes, and nothing is sent until the end of the pause."""
+    channel = stack.channel()
+    seen = stack.subscribe(channel)
+    stack.worker()
+    run(stack, PAUSE, f"{side} operator_pause")
+    is_paused = side == "after"
+    assert (operations.status("default")[0].operator_pause is not None) is is_paused
+    assert [one.action for one in operations.audit()] == ["pause"] * is_paused
+    run(stack, PAUSE)
+    publish.delay(channel, "n", {"n": 0})
+    seen.wait_until_quiet(3.0)
+    assert seen.events() == []
+
+    run(stack, RESUME, f"{side} operator_resume")
+    is_resumed = side == "after"
+    assert (operations.status("default")[0].operator_pause is None) is is_resumed
+    assert operations.audit()[0].action == ("resume" if is_resumed else "pause")
+    if not is_resumed:
+        run(stack, RESUME)
+    # The rings that the dead one did not send are the sweep's.
+    seen.wait_for_count(1, 30)
+    assert numbers(seen.events()) == {channel: [0]}
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+def test_purge_is_recorded_before_it_is_made(stack: Stack, side: str) -> None:
+    """An operator who dies beside the audit has deleted nothing; one who dies behind the purge is in the audit."""
+    stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
+    dead_letters(stack, stack.channel(), 2)
+    purge = [*DEAD, "purge", "--all", "--yes", "--actor", "ana"]
+    run(stack, purge, f"{side} audit")
+    assert len(operations.dead_letters()) == 2
+    assert [(one.action, one.counts) for one in operations.audit()] == [("purge", None)] * (side == "after")
+    run(stack, purge, "after purge")
+    assert operations.dead_letters() == []
+    last = operations.audit()[0]
+    assert (last.action, last.by, last.what, last.counts) == ("purge", "ana", "all", None)

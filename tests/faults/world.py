@@ -22,7 +22,6 @@ from typing import Any
 import redis
 
 from sockudo_publisher import configure
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
@@ -142,7 +141,7 @@ class FaultWorld:
 
     def waiting(self) -> int:
         """Events in the journal, held ones too."""
-        return sum(lane.depth + lane.held for app in status(get_settings()) for lane in app.lanes)
+        return sum(lane.depth + lane.held for app in status() for lane in app.lanes)
 
     def wait_until_found(self, promised: Mapping[str, Sequence[int]], timeout_s: float = 60.0) -> None:
         """Until all of this was seen but what is held or parked (every search is over), or the time is."""
@@ -154,7 +153,7 @@ class FaultWorld:
                 return False  # another fault has Redis restart at the same time
 
         def everything_is_found() -> bool:
-            held = sum(lane.held for app in status(get_settings()) for lane in app.lanes)
+            held = sum(lane.held for app in status() for lane in app.lanes)
             missing = compare(promised, numbers(self.subscriber.events())).lost
             return missing <= held + self.counts().get("parked_uncertain", 0)
 

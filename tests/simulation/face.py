@@ -80,7 +80,7 @@ class Face:
     def end_probe(self, token: str) -> None:
         self.trip("end_probe", lambda: self.model.end_probe(token))
 
-    def resume(self, token: str = "", count: int = 0) -> bool:
+    def resume(self, token: str, count: int) -> bool:
         return self.trip("resume", lambda: self.model.resume(token, count))
 
     def learn(self, limits: Limits) -> None:
@@ -202,6 +202,9 @@ class Face:
         if self._wait is not None:
             return self._wait(lane, wait_s)
         return bool(self.model.queue(lane, channel).entries)
+
+    def is_marked(self, lane: int) -> bool:
+        return self.trip("is_marked", lambda: self.model.is_marked(lane))
 
     def has_waiting_lane(self, lanes: Sequence[int]) -> bool:
         model = self.model

@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any
 
+from sockudo_publisher.journal.app.operator import OperatorPause
 from sockudo_publisher.journal.app.rate import Grant, burst
 from sockudo_publisher.journal.app.shared import AppPause, Limits, SharedView
 from sockudo_publisher.journal.holder import SWEEP_GAP_MS, UNHEARD_RINGS, DeadLetterFields
@@ -27,6 +28,7 @@ class JournalModel:
     most_letters: int = 0
     lanes: list[Lane] = field(default_factory=list)
     pause: AppPause | None = None
+    operator_pause: OperatorPause | None = None
     prober: str = ""
     probe_until_ms: float = -1.0
     limits: Limits = field(default_factory=Limits)
@@ -46,7 +48,16 @@ class JournalModel:
 
     def snapshot(self) -> dict[str, Any]:
         """What a disk would have."""
-        kept = ("lanes", "pause", "prober", "probe_until_ms", "limits", "forgets_until_ms", "checked_ms")
+        kept = (
+            "lanes",
+            "pause",
+            "operator_pause",
+            "prober",
+            "probe_until_ms",
+            "limits",
+            "forgets_until_ms",
+            "checked_ms",
+        )
         kept += ("tokens", "tokens_at_s")
         return deepcopy({name: getattr(self, name) for name in kept})
 
@@ -294,9 +305,12 @@ class JournalModel:
         self.lanes[lane].held.pop(channel, None)
         self.lanes[lane].due_ms.pop(channel, None)
 
-    def sweep(self, lane: int, *, is_counted: bool = True) -> tuple[bool, list[str]]:
+    def is_marked(self, lane: int) -> bool:
+        return self.lanes[lane].queue.marker is not None
+
+    def sweep(self, lane: int, *, is_counted: bool = True, only_marked: bool = False) -> tuple[bool, list[str]]:
         """Whether to ring the lane, and the held channels that are due."""
-        ring, due = self._due(lane)
+        ring, due = self._due(lane, only_marked=only_marked)
         if is_counted and (ring or due):
             queue = self.lanes[lane].queue
             queue.unanswered += 1
@@ -304,12 +318,13 @@ class JournalModel:
                 queue.unheard_ms = self.now_ms()
         return ring, due
 
-    def _due(self, lane: int) -> tuple[bool, list[str]]:
+    def _due(self, lane: int, *, only_marked: bool) -> tuple[bool, list[str]]:
         now, place = self.now_ms(), self.lanes[lane]
         queue = place.queue
         if not queue.entries and not place.due_ms:
             place.latest.clear()
         ring = bool(queue.entries) and not self.holder_of(lane, None) and now - queue.rung_ms >= SWEEP_GAP_MS
+        ring = ring and (queue.marker is not None or not only_marked)
         if ring:
             queue.rung_ms, queue.is_armed = now, True
         if not place.due_ms:
@@ -320,7 +335,19 @@ class JournalModel:
         return ring, [channel for _, channel in due]
 
     def view(self) -> SharedView:
-        return SharedView(self.pause, self.limits, self.forgets_until_ms, self.checked_ms)
+        return SharedView(
+            self.pause, self.limits, self.forgets_until_ms, self.checked_ms, operator_pause=self.operator_pause
+        )
+
+    def pause_by_operator(self) -> None:
+        since_ms = self.operator_pause.since_ms if self.operator_pause else self.now_ms()
+        self.operator_pause = OperatorPause("maintenance", "ana", since_ms)
+
+    def resume_by_operator(self) -> bool:
+        was_paused = self.pause is not None or self.operator_pause is not None
+        self.prober, self.probe_until_ms = "", -1.0
+        self.pause = self.operator_pause = None
+        return was_paused
 
     def pause_app(self, reason: str, wait_ms: int, text: str) -> int:
         now = self.now_ms()
@@ -344,17 +371,14 @@ class JournalModel:
         if self.prober == token:
             self.prober, self.probe_until_ms = "", -1.0
 
-    def resume(self, token: str = "", count: int = 0) -> bool:
-        if token:
-            if not self.probes(token):
-                return False
-            self.end_probe(token)
-            if self.pause is None or self.pause.count != count:
-                return False
-        self.prober, self.probe_until_ms = "", -1.0
-        was_paused = self.pause is not None
+    def resume(self, token: str, count: int) -> bool:
+        if not self.probes(token):
+            return False
+        self.end_probe(token)
+        if self.pause is None or self.pause.count != count:
+            return False
         self.pause = None
-        return was_paused
+        return True
 
     def learn(self, limits: Limits) -> None:
         def smaller(new: int | None, old: int | None) -> int | None:

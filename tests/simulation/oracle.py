@@ -116,6 +116,8 @@ class Oracle:
         is_safe = not self.plan.kinds() & MAY_BE_MARKED
         if batch.resent and items[0].number not in self.posted and is_safe:
             raise Broken(f"event {items[0].number} counts as sent before, and never was")
+        if taken.shared.operator_pause and not batch.resent:
+            raise Broken("a first send begins in a pause that an operator has ordered")
         if not batch.resent:
             self._spends(len(items), now)
         elif taken.now_ms - batch.first_ms > self.policy.window_s * 1000:

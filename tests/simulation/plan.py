@@ -110,6 +110,8 @@ class Plan:
     asks: bool = False  # canaries are asked after trouble, and say what the server has forgotten
     finds: bool = False  # history is on, and is asked about items of unknown fate
     checks: bool = False  # fresh canaries are asked before anything is sent again
+    #: (when, seconds) of each pause that an operator orders.
+    operator_pauses: tuple[tuple[float, float], ...] = ()
     lies: float = 0.0  # share of what a full memory does not take: delivered, and answered "in progress"
 
     def kinds(self) -> set[str]:
@@ -179,12 +181,23 @@ def plan_of(seed: int) -> Plan:
         lies=0.3 if chance() < 0.5 else 0.0,
         # The last to be drawn: the other plans of a seed stay as they were.
         collapse=tuple((n, below(2)) for n in range(count) if chance() < 0.7) if chance() < 0.25 else (),
+        operator_pauses=_operator_pauses(seed),
+    )
+
+
+def _operator_pauses(seed: int) -> tuple[tuple[float, float], ...]:
+    """Drawn apart, so that a seed's other troubles are the same with and without them."""
+    random = Random(seed + 2_000_003)
+    if random.random() > 0.15:
+        return ()
+    return tuple(
+        (random.choice((0.0, 0.05, 1.0, 4.0, 20.0)), random.choice(SPANS_S)) for _ in range(random.randint(1, 2))
     )
 
 
 def smaller(plan: Plan) -> Iterator[Plan]:
     """Plans with one thing less, for the search of a short failing one."""
-    for name in ("accidents", "faults", "events", "poison", "foreign", "expires_s", "collapse"):
+    for name in ("accidents", "faults", "events", "poison", "foreign", "expires_s", "collapse", "operator_pauses"):
         things = getattr(plan, name)
         if name != "events" or len(things) > 1:
             for n in range(len(things)):

@@ -11,6 +11,7 @@ import pytest
 
 from sockudo_publisher.delivery import attempt as attempt_module
 from sockudo_publisher.delivery import decide as decide_module
+from sockudo_publisher.delivery import gates
 from sockudo_publisher.delivery.decide import Settle, TryAgain
 from sockudo_publisher.delivery.outcome import Outcome
 from sockudo_publisher.journal.keys import lane_keys
@@ -99,6 +100,25 @@ def _first_broken(seeds: Sequence[int]) -> str:
         except Broken as error:
             return str(error)
     return ""
+
+
+def test_first_send_in_an_operators_pause_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a worker that looks at no operator's pause."""
+
+    def gate(view: Any, now_ms: int) -> Any:
+        shared = replace(view.taken.shared, operator_pause=None)
+        return gates.gate(view._replace(taken=replace(view.taken, shared=shared)), now_ms)
+
+    monkeypatch.setattr("sockudo_publisher.delivery.drain.gate", gate)
+    assert _first_broken(range(600)) == "a first send begins in a pause that an operator has ordered"
+
+
+def test_operator_pauses_are_met_at_every_moment(worlds: list[World]) -> None:
+    """Before the first event, in the middle of a batch, while the server is away."""
+    met = [world for world in worlds if world.plan.operator_pauses]
+    assert len(met) > SEEDS / 10
+    assert any(world.plan.faults and world.plan.accidents for world in met)
+    assert any(world.plan.on_uncertain == "park" and world.plan.poison for world in met)
 
 
 def test_settling_before_200_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ __all__ = ["World", "run"]
 MAX_STEPS = 30_000
 MAX_S = 3_000.0
 
+#: Seconds after which an operator looks whether the app flows again.
+OPERATOR_LOOKS_S = 30.0
+
 
 class Control:
     """``delivery.control.Control`` of one task."""
@@ -119,6 +122,9 @@ class World:
             events = [(number + n, f"c{channel}") for n, channel in enumerate(channels)]
             number += len(channels)
             self.scheduler.at(when, lambda events=events: self._append(events, expires, collapse))
+        for when, span_s in self.plan.operator_pauses:
+            self.scheduler.at(when, self._operator_pauses)
+            self.scheduler.at(when + span_s, self._operator_resumes)
         self.scheduler.at(EVERY_S, self._sweep)
         try:
             self.scheduler.run(self._is_over)
@@ -155,6 +161,21 @@ class World:
             for task in self.waiters[lane]:
                 self.scheduler.wake(task)
             self.waiters[lane].clear()
+
+    def _operator_pauses(self) -> None:
+        """A person pauses the app; while Redis is away the command fails."""
+        if self.scheduler.now >= self.redis_down_until:
+            self.say("operator pauses")
+            self.journal.pause_by_operator()
+
+    def _operator_resumes(self) -> None:
+        """And resumes it; looks again, since Redis may be away, or forget it with its last second."""
+        if self.scheduler.now >= self.redis_down_until and self.journal.resume_by_operator():
+            self.say("operator resumes")
+            self.oracle.rests_until = 0.0  # a person ends what the server has asked for
+            self.ring_all()
+        if not self.is_at_rest:
+            self.scheduler.at(self.scheduler.now + OPERATOR_LOOKS_S, self._operator_resumes)
 
     def ring(self, lane: int, channel: str | None = None, after_s: float = 0.0) -> None:
         """A doorbell, which may be lost."""
@@ -287,7 +308,8 @@ class World:
             return
         lanes, due = [], []
         for lane in range(self.plan.lanes):
-            ring, channels = self.journal.sweep(lane, is_counted=pause is None)
+            is_ordered = self.journal.operator_pause is not None
+            ring, channels = self.journal.sweep(lane, is_counted=pause is None, only_marked=is_ordered)
             if ring:
                 lanes.append(lane)
             due += [(lane, channel) for channel in channels]

@@ -32,7 +32,7 @@ _CALLER_SCRIPTS = frozenset({"append", "append_once", "mark", "relayout", "sched
 _CALLER_COMMANDS = frozenset({"eval", "evalsha", "get", "sadd", "set", "time"})
 
 
-_OPERATOR_SCRIPTS = frozenset({"purge", "replay", "resume", "status"})
+_OPERATOR_SCRIPTS = frozenset({"audit", "operator_pause", "operator_resume", "purge", "replay", "status"})
 
 
 CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
@@ -41,7 +41,7 @@ CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
 #: A worker also appends: the events of append messages.
 WORKER = Part(
     "worker",
-    frozenset(NAMES) - {"purge", "replay", "resume"},
+    frozenset(NAMES) - {"audit", "operator_pause", "operator_resume", "purge", "replay"},
     _CALLER_COMMANDS
     | {"del", "exists", "hget", "hgetall", "hmget", "hset", "xlen", "xread", "zadd", "zrange", "zrem"}
     | {"hdel", "hincrby", "type", "zremrangebyrank", "zremrangebyscore"},
@@ -51,7 +51,8 @@ WORKER = Part(
 OPERATOR = Part(
     "operator",
     _OPERATOR_SCRIPTS,
-    frozenset({"eval", "evalsha", "get", "hget", "hgetall", "hmget", "smembers", "time", "type", "xrange"}),
+    frozenset({"eval", "evalsha", "get", "hget", "hgetall", "hmget", "smembers", "time", "type", "xrange"})
+    | {"xrevrange", "zrange"},
 )
 
 

@@ -1,4 +1,4 @@
-"""What all workers of an app share: its pause, the right to probe, learned batch limits, the dedup memory's verdict.
+"""What all workers of an app share: its pauses, the right to probe, learned batch limits, the dedup memory's verdict.
 
 These are keys of the app, apart from the lanes. A take reads them in its round trip; a value that is a moment old costs
 at most one request.
@@ -14,6 +14,7 @@ from ..lease import probe_command
 from ..redis.link import Command, RedisLink, checked
 from ..redis.scripts import Answer
 from ..unreadable import as_count, is_wrong_type
+from .operator import OperatorPause, pause_command, read_operator_pause
 
 __all__ = ["LONGEST_PAUSE_MS", "AppPause", "Limits", "Shared", "SharedView"]
 
@@ -54,7 +55,9 @@ class Limits:
 
 @dataclass(frozen=True)
 class SharedView:
-    """The pause, the limits and the dedup memory's verdict at the time of a take.
+    """The pauses, the limits and the dedup memory's verdict at the time of a take.
+
+    ``pause``: of a server in trouble; ``operator_pause``: of a person, who alone ends it.
 
     Until ``forgets_until_ms`` (Redis' time) the server counts as one that forgets ids; ``checked_ms``: the last time at
     which it was seen to remember new ids, 0 for never. ``unreadable``: records that cannot be read and count as absent:
@@ -66,6 +69,7 @@ class SharedView:
     forgets_until_ms: int = 0
     checked_ms: int = 0
     unreadable: tuple[str, ...] = ()
+    operator_pause: OperatorPause | None = None
 
 
 class Shared:
@@ -81,6 +85,7 @@ class Shared:
             ("HGETALL", self._keys.pause),
             ("HMGET", self._keys.limits, "events", "bytes"),
             ("HMGET", self._keys.memory, "forgets_until", "checked"),
+            pause_command(self._keys.operator_pause),
         )
 
     def view(self) -> SharedView:
@@ -104,11 +109,11 @@ class Shared:
         """Give the right to probe back, unless it has expired and another worker has it."""
         self._link.script("drop_right", (self._keys.probe,), (token,))
 
-    def resume(self, token: str = "", count: int = 0) -> bool:
-        """End the pause; ``False``: there was none, or the app was paused again meanwhile.
+    def resume(self, token: str, count: int) -> bool:
+        """End the pause, as the server has answered; ``False``: the app was paused again meanwhile.
 
-        ``token``: of the worker that probes, whose right ends too; ``count``: the pauses in a row that it has seen.
-        Without a token (by hand) any pause ends, and so does the right of whichever worker probes.
+        ``token``: of the worker that probes, whose right ends too; ``count``: the pauses in a row that it has seen. An
+        operator's pause goes on.
         """
         answer = self._link.script("resume", (self._keys.pause, self._keys.probe), (token, count))
         return bool(answer[0] == Answer.DONE)
@@ -127,7 +132,7 @@ def read_view(answers: Sequence[Any]) -> SharedView:
     """The view by the answers of :meth:`Shared.read_commands`; a record that cannot be read counts as absent."""
     unreadable: list[str] = []
     found: list[Any] = []
-    for name, answer in zip(("pause", "limits", "memory"), answers, strict=True):
+    for name, answer in zip(("pause", "limits", "memory", "operator_pause"), answers, strict=True):
         wrong = is_wrong_type(answer)
         if wrong:
             unreadable.append(name)
@@ -146,7 +151,10 @@ def read_view(answers: Sequence[Any]) -> SharedView:
             unreadable.append(f"memory {field}")
         times_ms.append(time_ms or 0)
     forgets_until_ms, checked_ms = times_ms
-    return SharedView(pause, Limits(*limits), forgets_until_ms, checked_ms, tuple(dict.fromkeys(unreadable)))
+    wrong = tuple(dict.fromkeys(unreadable))
+    return SharedView(
+        pause, Limits(*limits), forgets_until_ms, checked_ms, wrong, read_operator_pause(found[3] or None)
+    )
 
 
 def _read_pause(fields: Any, unreadable: list[str]) -> AppPause | None:

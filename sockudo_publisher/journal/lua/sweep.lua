@@ -2,7 +2,7 @@
 -- sweep: find a lane whose doorbell was lost, and the held channels that are due.
 -- KEYS[1] stream  KEYS[2] state  KEYS[3] lease  KEYS[4] holds  KEYS[5] latest
 -- ARGV[1] ms during which no caller rings it again   ARGV[2] rings without an answer after which the lane is unheard,
--- 0 = rings are not counted   ARGV[3] ms that a lease lasts
+-- 0 = rings are not counted   ARGV[3] ms that a lease lasts   ARGV[4] '1': only a lane with a marker
 -- Returns {DONE or RING, held channel that is due...}; a lane or held channel is answered to one caller only
 -- include now
 
@@ -12,17 +12,17 @@ local MAX_REST_MS = 120000
 local MAX_DUE_MS = 3600000
 
 local stream, state, lease, holds, latest = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local gap_ms, unheard_after, ttl_ms = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local gap_ms, unheard_after, ttl_ms, only_marked = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3], ARGV[4] == '1'
 local now = now_ms()
 local answer = {1}
 local left = redis.call('PTTL', lease)
 if left == -1 then redis.call('PEXPIRE', lease, ttl_ms) end -- each lease has an expiry (acquire.lua)
-local kept = redis.call('HMGET', state, 'rung', 'retry_at')
+local kept = redis.call('HMGET', state, 'rung', 'retry_at', 'marker')
 -- In a lane where nothing waits no item is obsolete. What is left here is of items that left without a take (mend.lua,
 -- quarantine.lua).
 if redis.call('XLEN', stream) == 0 and redis.call('EXISTS', holds) == 0 then redis.call('DEL', latest) end
 local rung, rest = tonumber(kept[1] or '0') or 0, (tonumber(kept[2] or '0') or 0) - now
-if left == -2 and redis.call('XLEN', stream) > 0 and not (rest > 0 and rest <= MAX_REST_MS)
+if left == -2 and redis.call('XLEN', stream) > 0 and (kept[3] or not only_marked) and not (rest > 0 and rest <= MAX_REST_MS)
     and not (math.abs(now - rung) < gap_ms) then -- abs: a clock may be set back
   redis.call('HSET', state, 'rung', string.format('%.0f', now), 'armed', '1')
   answer[1] = 4

@@ -25,7 +25,7 @@ from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
-from .. import run_drain, slots
+from .. import health, run_drain, slots
 from ..check_settings import refuse
 from ..dead_reports import lanes_to_report, report_dead_letters
 from ..presence import Presence
@@ -61,7 +61,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, parent: Any, **_: Any) -> None:
         # Before the pool starts, so that forked children know it too.
         slots.count = slots_of(parent)
-        self._presence = Presence(parent.hostname)
+        self._presence = Presence(parent.hostname, lambda: health.reads_queue(parent))
         try:
             self._presence.enter()
         except ConfigurationError as error:
@@ -90,6 +90,11 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._presence.leave()
 
     terminate = stop
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._end.wait(EVERY_S) and not stop.flag.is_set():
@@ -179,17 +184,18 @@ def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str 
 
     While the app is paused nothing is rung. When the pause has expired, one random lane is rung, to probe (random, as
     the head of one lane may be an event that only a newer release can send). If nothing waits, an empty lane is rung:
-    a canary probes.
+    a canary probes. While an operator pauses the app, a lane is rung only if it has events that may be out.
 
     A lane whose doorbells reach no worker is drained here only if ``has_free_slot``: if all slots are busy, its
     doorbells rightly wait.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
-    pause = journal.shared.view().pause
+    shared = journal.shared.view()
+    pause = shared.pause
     if pause is not None and pause.left_ms(journal.now_ms()):
         return []
-    lanes, due = journal.sweep(open_lanes, is_counted=pause is None)
+    lanes, due = journal.sweep(open_lanes, is_counted=pause is None, only_marked=shared.operator_pause is not None)
     if pause is not None:
         lanes, due = _one(lanes), ([] if lanes else _one(due))
         if not lanes and not due:

@@ -33,11 +33,11 @@ PATIENCE_S = 100.0
 
 
 def counters() -> dict[str, int]:
-    return operations.status(get_settings())[0].counters
+    return operations.status()[0].counters
 
 
 def waiting() -> int:
-    return sum(lane.depth + lane.held for lane in operations.status(get_settings())[0].lanes)
+    return sum(lane.depth + lane.held for lane in operations.status()[0].lanes)
 
 
 def publish_until(stack: Stack, names: list[str], is_enough: Callable[[], bool]) -> int:
@@ -103,4 +103,4 @@ def test_full_memory_counts_what_it_repeats(make_stack: MakeStack) -> None:
     assert set(seen) == set(range(count))
     copies = sum(seen.values()) - len(seen)
     assert 0 < copies <= counters()["resent_after_window"]
-    assert operations.status(get_settings())[0].memory.verdict == "forgets"
+    assert operations.status()[0].memory.verdict == "forgets"

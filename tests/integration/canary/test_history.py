@@ -51,7 +51,7 @@ def test_uncertain_events_found_in_history_are_settled(make_stack: MakeStack, on
     until_ms = app.journal.now_ms() + 60_000
     DedupMemory(app.journal.link, APP).record_report(MemoryReport("forgets", forgets_until_ms=until_ms))
     run_drain.run(APP, 0)
-    counters = operations.status(get_settings())[0].counters
+    counters = operations.status()[0].counters
     assert counters["settled_by_history"] == 10
     assert counters["settled"] == 2
     assert counters["resent_after_window"] == counters["parked_uncertain"] == 0

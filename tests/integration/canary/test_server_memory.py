@@ -35,15 +35,15 @@ PATIENCE_S = 100.0
 
 def report() -> MemoryReport:
     """As `status` shows it."""
-    return operations.status(get_settings())[0].memory
+    return operations.status()[0].memory
 
 
 def counters() -> dict[str, int]:
-    return operations.status(get_settings())[0].counters
+    return operations.status()[0].counters
 
 
 def waiting() -> int:
-    return sum(lane.depth + lane.held for lane in operations.status(get_settings())[0].lanes)
+    return sum(lane.depth + lane.held for lane in operations.status()[0].lanes)
 
 
 def publish_all(stack: Stack, count: int, channels: int = 8) -> dict[str, list[int]]:
@@ -211,7 +211,7 @@ def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: Mak
         publisher.start()
         assert wait_for(lambda: counters().get("settled", 0) > 500, PATIENCE_S, poll_s=0.01)
         cache.kill()
-        assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, PATIENCE_S)
+        assert wait_for(lambda: operations.status()[0].pause is not None, PATIENCE_S)
         cache.start()
         assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
         publisher.join(PATIENCE_S)
@@ -250,7 +250,7 @@ def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) ->
     publish_many((names[n % 4], "tick", {"n": n}) for n in range(count))
     assert wait_for(lambda: counters().get("settled", 0) > 500, PATIENCE_S, poll_s=0.01)
     stack.server.kill()
-    assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, PATIENCE_S)
+    assert wait_for(lambda: operations.status()[0].pause is not None, PATIENCE_S)
     stack.server.start()
     after = stack.subscribe(*names)
     # Logged before the resend, and for one window: a later question is about ids that the new server remembers.

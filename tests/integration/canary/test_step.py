@@ -14,6 +14,7 @@ from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.dev.embedded import DevServerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.wiring import stop
 from sockudo_publisher.wiring.app import App, app_named
@@ -66,7 +67,7 @@ def test_paused_app_is_not_asked(app: App) -> None:
     """Only the prober sends to it."""
     app.journal.shared.pause("unknown", 0.0)
     assert not beat_once(NAME, "a")
-    app.journal.shared.resume()
+    OperatorRecords(app.journal.link, app.name).resume("test")
     assert beat_once(NAME, "a")
 
 

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, configure, operations, publish
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import DEFAULT_APP, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
@@ -52,7 +51,7 @@ def test_app_with_a_new_key_resumes_with_a_new_worker(
         publisher.start()
 
         def pause() -> operations.PauseStatus | None:
-            return operations.status(get_settings())[0].pause
+            return operations.status()[0].pause
 
         assert wait_for(lambda: (paused := pause()) is not None and paused.reason == "misconfigured", 60)
         assert wait_for(lambda: "reason=misconfigured" in old.log_text(), 60), "loudly"
@@ -74,7 +73,7 @@ def test_app_with_a_new_key_resumes_with_a_new_worker(
             seen.wait_until_quiet(1.0)
             verdict = compare(publisher.promised, numbers(seen.events()))
             assert verdict.is_exact, verdict
-            assert not any(lane.dead for lane in operations.status(get_settings())[0].lanes)
+            assert not any(lane.dead for lane in operations.status()[0].lanes)
             assert pause() is None
 
 
@@ -93,7 +92,7 @@ def test_renamed_app_keeps_its_backlog_under_the_old_name(stack: Stack, monkeypa
     seen.wait_for_count(5, 60)
 
     def depths() -> dict[str, tuple[bool, int]]:
-        apps = operations.status(get_settings())
+        apps = operations.status()
         return {one.app: (one.configured, sum(lane.depth for lane in one.lanes)) for one in apps}
 
     # Seen is a moment before settled.
@@ -111,4 +110,4 @@ def test_renamed_app_keeps_its_backlog_under_the_old_name(stack: Stack, monkeypa
     assert [n for n in got if n < 100] == list(range(5))
     assert [n for n in got if n >= 100] == list(range(100, 106))
     set_env(stack, monkeypatch, SOCKUDO_APPS=json.dumps({"new": url}))
-    assert wait_for(lambda: [one.app for one in operations.status(get_settings())] == ["new"], 60)
+    assert wait_for(lambda: [one.app for one in operations.status()] == ["new"], 60)

@@ -8,7 +8,6 @@ import signal
 import pytest
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.layout.layout import read_layout
@@ -58,7 +57,7 @@ def test_lanes_change_under_traffic_with_a_killed_worker(stack: Stack) -> None:
     seen.wait_until_quiet(1.0)
     verdict = compare(publisher.promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
-    assert {lane.lane for lane in operations.status(get_settings())[0].lanes} == {19, 20, 21}
+    assert {lane.lane for lane in operations.status()[0].lanes} == {19, 20, 21}
 
 
 def test_lane_change_waits_for_a_stuck_event_of_an_old_lane(stack: Stack) -> None:
@@ -78,7 +77,7 @@ def test_lane_change_waits_for_a_stuck_event_of_an_old_lane(stack: Stack) -> Non
     stack.worker(env={"SOCKUDO_LANES": "3"})
     assert wait_for(lambda: lanes(stack) == (3, "draining"), 60)
     publish.delay(channel, "n", {"n": 1})
-    (app,) = operations.status(get_settings())
+    (app,) = operations.status()
     assert app.flip == operations.FlipStatus(old=8, new=3, waiting=1, held=1)
     assert sum(one.depth for one in app.lanes) == 1, "what comes meanwhile is stored"
     assert seen.count == 0
@@ -86,4 +85,4 @@ def test_lane_change_waits_for_a_stuck_event_of_an_old_lane(stack: Stack) -> Non
     stack.redis.zadd(f"sockudo:{{default:{lane}}}:holds", {channel: 0})
     seen.wait_for_count(2, 60)
     assert [json.loads(data)["n"] for data in seen.data()] == [0, 1]
-    assert wait_for(lambda: operations.status(get_settings())[0].flip is None, 60)
+    assert wait_for(lambda: operations.status()[0].flip is None, 60)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 import pytest
 
 from sockudo_publisher import publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.operations import status
@@ -38,7 +37,7 @@ def test_sweep_delivers_unrung_events_within_three_seconds(stack: Stack, monkeyp
     channels = stack.channels(64)
     with stack.subscribe(*channels) as seen:
         stack.worker()
-        assert not any(lane.leased for lane in status(get_settings())[0].lanes), "no lane is watched"
+        assert not any(lane.leased for lane in status()[0].lanes), "no lane is watched"
         appended_at = time.monotonic()
         publish_many((channel, "n", {"n": 0}) for channel in channels)
         assert wait_for(lambda: seen.count == 64, 60)

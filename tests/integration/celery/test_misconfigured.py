@@ -9,7 +9,6 @@ import pytest
 from click.testing import CliRunner
 
 from sockudo_publisher import cli, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import lane_of
@@ -30,7 +29,7 @@ REFUSED = Answer.http(403, b"<html>Forbidden</html>")
 
 def paused_for_s(stack: Stack) -> float:
     """Seconds that the app's pause for a misconfiguration still lasts; 0.0: there is none."""
-    pause = operations.status(get_settings())[0].pause
+    pause = operations.status()[0].pause
     if pause is None or pause.reason != "misconfigured":
         return 0.0
     seconds, micros = stack.redis.time()
@@ -68,7 +67,7 @@ def test_workers_go_on_by_themselves_when_the_cause_is_mended(stack: Stack) -> N
         verdict = compare({channel: list(range(COUNT)) for channel in channels}, numbers(seen.events()))
         assert verdict.is_exact, verdict
         assert worker.is_running
-        assert not any(lane.dead for lane in operations.status(get_settings())[0].lanes)
+        assert not any(lane.dead for lane in operations.status()[0].lanes)
 
 
 def test_resume_makes_a_running_worker_go_on_at_once(stack: Stack) -> None:

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from sockudo_publisher import operations
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_keys, lane_of
 from tests.support.oracle import compare, numbers
@@ -41,7 +40,7 @@ def test_worker_leaves_and_reports_a_newer_entry(stack: Stack) -> None:
     assert wait_for(lambda: "left to a newer worker app=default lane=3 version=2" in worker.log_text(), 60)
     mark = seen.count
     assert wait_for(lambda: seen.count > mark + 300, 60), "the other lanes flow"
-    lane = next(one for one in operations.status(get_settings())[0].lanes if one.lane == LANE)
+    lane = next(one for one in operations.status()[0].lanes if one.lane == LANE)
     assert lane.depth > 1
     assert lane.oldest_age_s
     assert lane.newer_version == "2"

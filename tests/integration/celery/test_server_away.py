@@ -16,7 +16,6 @@ import pytest
 
 from benchmarks.drained import settled
 from sockudo_publisher import configure, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
@@ -161,7 +160,7 @@ def share_after(
     """The rate of the seconds 2 to 4 after a trouble, beside that before it; when the last lane began."""
     before = rate_of_two_seconds(look)
     with trouble:
-        assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, 60), "the app is paused"
+        assert wait_for(lambda: operations.status()[0].pause is not None, 60), "the app is paused"
         time.sleep(3)  # the waits have grown to their cap
     back_at = time.monotonic()
     time.sleep(2)
@@ -227,7 +226,7 @@ def test_worker_whose_question_is_answered_rings_every_lane(stack_of_look_alike:
         seen = stack.subscribe(*watched)
         with SeldomSweeping(environ, directory=tmp_path):
             publish_many((channel, "n", {"n": n}) for n in range(COUNT) for channel in channels)
-            assert wait_for(lambda: operations.status(get_settings())[0].pause is not None, 60), "the app is paused"
+            assert wait_for(lambda: operations.status()[0].pause is not None, 60), "the app is paused"
             time.sleep(4)  # workers that waited for another's probe have released their lanes
             back_at = time.monotonic()
             proxy.listen()

@@ -1,183 +1,169 @@
-"""``status`` and ``dead`` against a journal in which something has gone wrong for real."""
+"""The commands of an operator: pause, resume, wait-empty, find, audit, filters of dead, status with its options."""
 
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+import redis as redis_py
 
-from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
-from tests.support.parts import need
-from tests.support.warm import WarmWorker
+from sockudo_publisher.cli.exits import ExitCode
+from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.journal.holder import DeadLetterFields, Journal
+from sockudo_publisher.journal.keys import lane_of
+from tests.integration.cli.conftest import COMMAND_S, LANES
 
 pytestmark = pytest.mark.integration
 
-#: What the server of these tests refuses: a longer event name, which the publisher lets through.
-MAX_NAME = 20
-WAIT_S = 60.0
+Run = Callable[..., tuple[int, Any]]
 
 
-@pytest.fixture(scope="module")
-def strict_server(tmp_path_factory):
-    """A real server with a limit of its own."""
-    need("sockudo")
-    app = SockudoApp(limits={"max_event_batch_size": 2000, "max_event_name_length": MAX_NAME})
-    with SockudoServer(tmp_path_factory.mktemp("strict"), [app], dedup_ttl_s=60) as server:
-        yield server
+def bury_first(redis: RedisServer, channel: str) -> None:
+    """The event at the head of the channel's lane is refused."""
+    journal = Journal(redis.url, "default", lanes=LANES)
+    holder = journal.acquire(lane_of(channel, LANES))
+    assert holder is not None
+    batch = journal.take(holder, max_items=1, max_bytes=10**6).batch
+    assert batch is not None
+    journal.bury(holder, batch, DeadLetterFields("refused", "words", 1))
+    journal.hand_over(holder)
 
 
-@pytest.fixture
-def worker(strict_server, environ, tmp_path):
-    """A worker that delivers to it."""
-    environ["SOCKUDO_URL"] = strict_server.url
-    settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-    with WarmWorker(settings, directory=tmp_path / "worker") as process:
-        yield process
+def test_pause_is_shown_and_ended(run: Run) -> None:
+    """Who, why, since when; the exit code of `status` says that a person is needed."""
+    code, made = run("pause", "--reason", "deploy", "--actor", "ana", "--json")
+    assert (code, made["app"], made["before"], made["by"]) == (0, "default", None, "ana")
+    code, again = run("pause", "--reason", "incident", "--actor", "bob", "--json")
+    assert (code, again["before"], again["since_ms"]) == (0, "deploy", made["since_ms"])
+    code, told = run("status", "--json")
+    assert (code, told["ok"], told["apps"][0]["problems"]) == (1, False, ["paused"])
+    assert told["apps"][0]["operator_pause"] == {"reason": "incident", "by": "bob", "since_ms": made["since_ms"]}
+    assert run("status", "--fail-on", "dead,forgets", "--json")[0] == 0
+    code, ended = run("resume", "--actor", "bob", "--json")
+    assert (code, ended["resumed"], ended["operator"], ended["trouble"]) == (0, True, True, False)
+    assert run("resume", "--json")[1]["resumed"] is False
+    assert run("status", "--json")[0] == 0
+    code, told = run("audit", "list", "--json")
+    assert [(one["action"], one["by"]) for one in told["entries"]] == [
+        ("resume", "bob"), ("pause", "bob"), ("pause", "ana")
+    ]  # fmt: skip
+    assert len(run("audit", "list", "--limit", "1", "--json")[1]["entries"]) == 1
 
 
-def wait_for(look, until):
-    """The first answer that is as it should be."""
-    deadline = time.monotonic() + WAIT_S
-    while True:
-        answer = look()
-        if until(answer):
-            return answer
-        assert time.monotonic() < deadline, answer
-        time.sleep(0.1)
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("pause", "--reason", "r", "--app", "none"),
+        ("resume", "--app", "none"),
+        ("find", "m", "--app", "none"),
+        ("audit", "list", "--app", "none"),
+        ("wait-empty", "--timeout", "1", "--app", "none"),
+        ("status", "--app", "none"),
+        ("pause",),
+        ("pause", "--reason", " "),
+        ("wait-empty",),
+        ("wait-empty", "--timeout", "-1"),
+        ("status", "--fail-on", "nonsense"),
+        ("dead", "list", "--reason", "nonsense"),
+        ("dead", "list", "--older-than", "-1"),
+        ("dead", "purge", "--all", "--reason", "refused", "--yes"),
+        ("dead", "replay"),
+        ("find", ""),
+    ],
+    ids=" ".join,
+)
+def test_wrong_arguments_do_nothing(run: Run, redis: RedisServer, args: tuple[str, ...]) -> None:
+    """Exit code 2, one JSON object, no key in Redis."""
+    code, told = run(*args, "--json")
+    assert (code, told["ok"], told["exit_code"]) == (ExitCode.USAGE, False, 2)
+    with redis_py.Redis.from_url(redis.url) as client:
+        assert client.dbsize() == 0
 
 
-@pytest.fixture
-def letters(worker, run):
-    """Two dead letters: events that the server refused, among others that it took."""
-    for number in range(3):
-        assert run("publish", f"fine-{number}", "ok", "x")[0] == 0
-    for number in range(2):
-        assert (
-            run("publish", f"bad-{number}", "n" * (MAX_NAME + 1), '{"secret": "payload"}', "--key", f"k-{number}")[0]
-            == 0
-        )
-    code, answer = wait_for(lambda: run("dead", "list"), lambda told: len(told[1]["letters"]) == 2)
+def test_find_says_where_an_event_is(run: Run, redis: RedisServer) -> None:
+    """Waiting, dead, and exit code 1 for one that is not here."""
+    code, _ = run("publish", "c", "e", "secret-payload", "--key", "order-1", "--json")
     assert code == 0
-    return sorted(answer["letters"], key=lambda letter: letter["channel"])
+    code, told = run("find", "order-1", "--json")
+    assert (code, told["state"], told["places"][0]["channel"]) == (0, "waiting", "c")
+    bury_first(redis, "c")
+    code, told = run("find", "order-1", "--json")
+    assert (told["state"], told["places"][0]["detail"]) == ("dead", "refused: words")
+    assert "secret-payload" not in json.dumps(told)
+    code, told = run("find", "order-2", "--json")
+    assert (code, told["ok"], told["state"], told["places"]) == (1, False, "not here", [])
 
 
-class TestStatus:
-    def test_an_empty_journal_is_well(self, run):
-        """Every lane is there, and empty."""
-        code, answer = run("status")
-        assert (code, answer["ok"]) == (0, True)
-        [app] = answer["apps"]
-        assert app["app"] == "default"
-        assert [lane["depth"] for lane in app["lanes"]] == [0, 0, 0, 0]
-        assert app["pause"] is None
-
-    def test_what_waits_is_counted(self, run, start):
-        """No worker runs: events wait, and grow old."""
-        for number in range(5):
-            run("publish", f"c{number}", "e", "x")
-        code, answer = run("status")
-        assert code == 0
-        lanes = answer["apps"][0]["lanes"]
-        assert sum(lane["depth"] for lane in lanes) == 5
-        assert all((lane["oldest_age_s"] is not None) == (lane["depth"] > 0) for lane in lanes)
-        stdout, _ = start("status").communicate(timeout=60)
-        assert "default" in stdout.decode()
-
-    def test_a_pause_is_a_risk(self, strict_server, environ, run, tmp_path):
-        """A wrong secret: the worker pauses the app, status shows it and ends with 1."""
-        environ["SOCKUDO_URL"] = strict_server.url.replace(":secret@", ":a-wrong-secret@")
-        settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-        with WarmWorker(settings, directory=tmp_path / "worker"):
-            run("publish", "c", "e", "x")
-            code, answer = wait_for(lambda: run("status"), lambda told: told[1]["apps"][0]["pause"] is not None)
-        assert (code, answer["ok"]) == (1, False)
-        assert "a-wrong-secret" not in json.dumps(answer)
-
-    def test_no_app_is_wrong_usage_unless_one_has_events(self, environ, run):
-        """What to set is said; events of an app that is configured no more are shown all the same."""
-        url = environ.pop("SOCKUDO_URL")
-        code, answer = run("status")
-        assert (code, answer["error"]["type"]) == (2, "ConfigurationError")
-        assert answer["error"]["message"].startswith("SOCKUDO_URL: not set")
-        environ["SOCKUDO_URL"] = url
-        run("publish", "c", "e", "x")
-        del environ["SOCKUDO_URL"]
-        code, answer = run("status")
-        assert (code, answer["apps"][0]["configured"]) == (1, False)
-
-    def test_redis_away_is_unreachable(self, environ, run):
-        """Not an empty journal."""
-        environ["SOCKUDO_REDIS_URL"] = "redis://127.0.0.1:1/0"
-        assert run("status")[0] == 3
+def test_wait_empty_ends_with_one_if_events_are_left(run: Run) -> None:
+    """And names the pause that keeps them."""
+    assert run("wait-empty", "--timeout", "0", "--json") == (0, {"ok": True, "empty": True, "paused": []})
+    run("publish", "c", "e", "d")
+    run("pause", "--reason", "r")
+    code, told = run("wait-empty", "--timeout", "0.3", "--json")
+    assert (code, told) == (1, {"ok": False, "empty": False, "paused": ["default"]})
 
 
-class TestDead:
-    def test_letters_are_listed_without_payloads(self, letters, run, start):
-        """With the server's words; and status calls them a risk."""
-        assert [letter["channel"] for letter in letters] == ["bad-0", "bad-1"]
-        assert [letter["message_id"] for letter in letters] == ["k-0", "k-1"]
-        assert all(letter["reason"] and letter["attempts"] >= 1 for letter in letters)
-        assert "payload" not in json.dumps(letters)
-        stdout, _ = start("dead", "list").communicate(timeout=60)
-        assert "bad-0" in stdout.decode()
-        assert "payload" not in stdout.decode()
-        code, status = run("status")
-        assert code == 1
-        assert sum(lane["dead"] for lane in status["apps"][0]["lanes"]) == 2
-
-    def test_a_payload_is_shown_on_request_only(self, letters, run):
-        """It may contain data that a terminal should not show."""
-        one = letters[0]
-        code, answer = run("dead", "show", one["id"])
-        assert code == 0
-        assert answer["letter"] == one
-        assert run("dead", "show", one["id"], "--payload")[1]["letter"]["data"] == '{"secret": "payload"}'
-
-    def test_a_replayed_letter_is_tried_again(self, letters, run):
-        """And is dead again, since nothing has changed; the other one is left alone."""
-        code, answer = run("dead", "replay", letters[0]["id"])
-        assert (code, answer["replayed"]) == (0, 1)
-        wait_for(
-            lambda: {letter["id"] for letter in run("dead", "list")[1]["letters"]},
-            lambda ids: len(ids) == 2 and letters[0]["id"] not in ids and letters[1]["id"] in ids,
-        )
-
-    def test_all_are_replayed(self, letters, run):
-        """Once each."""
-        code, answer = run("dead", "replay", "--all")
-        assert (code, answer["replayed"]) == (0, 2)
-
-    def test_purged_letters_are_gone(self, letters, run):
-        """One, then the rest."""
-        assert run("dead", "purge", letters[0]["id"], "--yes")[1]["purged"] == 1
-        assert [letter["id"] for letter in run("dead", "list")[1]["letters"]] == [letters[1]["id"]]
-        assert run("dead", "purge", "--all", "--yes")[1]["purged"] == 1
-        assert run("dead", "list")[1]["letters"] == []
-
-    def test_an_unknown_letter_is_said_to_be_unknown(self, run):
-        """An operator who believes that it was replayed would wait for it in vain."""
-        code, answer = run("dead", "show", "0-1-1")
-        assert (code, answer["ok"], answer["error"]["type"], answer["error"]["absent"]) == (1, False, "Absent", 1)
-        assert run("dead", "show", "nonsense")[0] == 2
-        for args in (("replay", "0-1-1"), ("purge", "0-1-1", "--yes")):
-            code, answer = run("dead", *args)
-            assert (code, answer["ok"], answer["absent"]) == (1, False, 1)
-            process_code, _ = run("dead", args[0], "nonsense", *args[2:])
-            assert process_code == 2
+def test_dead_letters_are_purged_by_filter_after_a_preview(run: Run, redis: RedisServer) -> None:
+    """The preview changes nothing; without --yes a prompt says how many."""
+    for channel in ("c", "c", "d"):
+        run("publish", channel, "e", "d")
+        bury_first(redis, channel)
+    assert len(run("dead", "list", "--channel", "c", "--json")[1]["letters"]) == 2
+    code, told = run("dead", "purge", "--channel", "c", "--dry-run", "--json")
+    assert (code, told["purged"], told["dry_run"]) == (0, 2, True)
+    code, told = run("dead", "replay", "--channel", "d", "--reason", "refused", "--dry-run", "--json")
+    assert (code, told["replayed"], told["dry_run"]) == (0, 1, True)
+    assert len(run("dead", "list", "--json")[1]["letters"]) == 3
+    assert run("dead", "purge", "--channel", "c", "--json")[0] == 2, "no prompt with --json"
+    code, told = run("dead", "purge", "--channel", "c", "--yes", "--actor", "ana", "--json")
+    assert (code, told["purged"]) == (0, 2)
+    code, told = run("dead", "replay", "--channel", "d", "--json")
+    assert (code, told["replayed"]) == (0, 1)
+    told = run("audit", "list", "--json")[1]["entries"]
+    assert [(one["action"], one["what"], one["counts"]) for one in told] == [
+        ("replay", "channel=d", {"replayed": 1, "refused": 0, "absent": 0}),
+        ("purge", "channel=c", {"purged": 2, "absent": 0, "failed": 0}),
+    ]
+    assert told[1]["by"] == "ana"
 
 
-class TestResume:
-    def test_an_app_that_was_not_paused_goes_on(self, run):
-        """Nothing to do is done."""
-        assert run("resume") == (0, {"ok": True, "app": "default", "resumed": False})
+def test_old_event_is_a_problem_on_request(run: Run) -> None:
+    """`oldest` counts if it is chosen."""
+    run("publish", "c", "e", "d")
+    assert run("status", "--json")[0] == 0
+    time.sleep(0.2)
+    code, told = run("status", "--fail-on", "oldest=0.1", "--json")
+    assert (code, told["apps"][0]["problems"]) == (1, ["oldest"])
 
-    def test_a_pause_is_ended(self, strict_server, environ, run, tmp_path):
-        """Until the worker meets the same trouble again."""
-        environ["SOCKUDO_URL"] = strict_server.url.replace(":secret@", ":a-wrong-secret@")
-        settings = {name: value for name, value in environ.items() if name.startswith("SOCKUDO_")}
-        with WarmWorker(settings, directory=tmp_path / "worker"):
-            run("publish", "c", "e", "x")
-            wait_for(lambda: run("status"), lambda told: told[1]["apps"][0]["pause"] is not None)
-        assert run("resume")[1]["resumed"] is True
-        assert run("status")[1]["apps"][0]["pause"] is None
+
+def test_redis_away_is_exit_code_three(run: Run, redis: RedisServer) -> None:
+    """Of every command of an operator."""
+    redis.stop()
+    for args in (
+        ("status",), ("pause", "--reason", "r"), ("resume",), ("find", "m"), ("audit", "list"),
+        ("wait-empty", "--timeout", "1"), ("dead", "purge", "--all", "--yes"), ("dead", "list"),
+    ):  # fmt: skip
+        assert run(*args, "--json")[0] == ExitCode.UNREACHABLE, args
+    redis.start()
+
+
+def test_watch_looks_until_it_is_interrupted(start: Callable[..., subprocess.Popen[bytes]], redis: RedisServer) -> None:
+    """An object a look; a Redis that is away for a while is shown and outlasted; Ctrl-C ends it with 0."""
+    watch = start("status", "--watch", "--every", "0.2", "--json")
+    assert watch.stdout is not None
+    lines = iter(watch.stdout.readline, b"")
+    assert [json.loads(next(lines))["ok"] for _ in range(2)] == [True, True]
+    redis.stop()
+    deadline = time.monotonic() + COMMAND_S
+    while json.loads(next(lines))["ok"]:
+        assert time.monotonic() < deadline
+    redis.start()
+    while not json.loads(next(lines))["ok"]:
+        assert time.monotonic() < deadline
+    watch.send_signal(signal.SIGINT)
+    assert watch.wait(COMMAND_S) == 0

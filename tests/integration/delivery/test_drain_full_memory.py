@@ -15,6 +15,7 @@ from sockudo_publisher.delivery.dedup_check import ROUNDS_IN_DOUBT
 from sockudo_publisher.delivery.drain import DrainAgain, drain
 from sockudo_publisher.delivery.outcome import NoReply, Outcome, Reply
 from sockudo_publisher.delivery.window import FORGETFUL_BATCH, Policy
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.keys import AppKeys
 from tests.integration.delivery.edge import Edge, die, forgets
 from tests.integration.delivery.world import APP, Died, DrainWorld
@@ -301,7 +302,7 @@ def test_other_lanes_ask_again_after_trouble(world: DrainWorld, edge: FreshEdge)
         edge.world.control.stops_after = len(edge.world.control.slept) + 1
         edge.drain(lane)
         world.control.is_stopping, world.control.stops_after = False, None
-        world.journal.shared.resume()
+        OperatorRecords(world.journal.link, world.journal.app).resume("test")
     world.server.is_full = True
     world.lose_leases()
     world.settle_down(lambda lane, held=None: edge.drain(lane, held))

@@ -10,6 +10,7 @@ import pytest
 from sockudo_publisher.delivery import gates
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.delivery.window import Policy
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.lease import TTL_MS
 from tests.integration.delivery.world import APP, Control, Died, DrainWorld, left_unknown
@@ -204,7 +205,7 @@ def test_late_answer_of_a_lane_that_did_not_probe_ends_no_pause(world: DrainWorl
     world.drain(0, post=trouble_elsewhere)
     assert world.pause() == "unknown"
     assert world.control.rung == []
-    world.journal.shared.resume()
+    OperatorRecords(world.journal.link, world.journal.app).resume("test")
 
 
 def test_prober_frozen_after_its_answer_ends_no_later_pause(world: DrainWorld) -> None:
@@ -246,7 +247,7 @@ def test_longer_pause_outlasts_the_answer_of_an_earlier_probe(world: DrainWorld)
     assert world.pause() == "busy"
     assert world.control.rung == []
     assert not world.is_probing()
-    world.journal.shared.resume()
+    OperatorRecords(world.journal.link, world.journal.app).resume("test")
     world.check()
 
 
@@ -358,4 +359,4 @@ def test_shorter_pause_of_another_lane_does_not_end_a_longer_one(world: DrainWor
     pause = journal.shared.view().pause
     assert pause is not None
     assert pause.until_ms - journal.now_ms() > 200_000
-    journal.shared.resume()
+    OperatorRecords(journal.link, journal.app).resume("test")

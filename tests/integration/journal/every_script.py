@@ -5,6 +5,7 @@ from __future__ import annotations
 from sockudo_publisher.canaries.store import DedupMemory
 from sockudo_publisher.canaries.values import Canary, CanaryAnswer, MemoryReport
 from sockudo_publisher.errors import IdempotencyConflict
+from sockudo_publisher.journal.app.operator import OperatorPause, OperatorRecords, Resumed
 from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
@@ -127,7 +128,19 @@ def share(lane: OneLane) -> None:
     shared.end_probe("me")
     assert shared.try_probe("another")
     assert shared.resume("another", 2)
-    assert not shared.resume()
+    operators = OperatorRecords(lane.journal.link, lane.app)
+    assert operators.resume("ana@host") == Resumed()
+    paused, before = operators.pause("deploy é", "ana@host")
+    assert (before, shared.view().operator_pause) == ("", paused)
+    assert operators.pause("again", "bob@host")[1] == "deploy é"
+    again = shared.view().operator_pause
+    assert again == OperatorPause("again", "bob@host", paused.since_ms)
+    assert shared.pause("away", 0.0) == 1
+    assert operators.resume("ana@host") == Resumed(operator=True, trouble=True)
+    id = operators.record(action="purge", by="bob@host", what="all é")
+    newest = operators.newest(10)
+    assert [one.fields["action"] for one in newest] == ["purge", "resume", "pause", "pause"]
+    assert (newest[0].id, newest[0].fields["what"], newest[1].fields["what"]) == (id, "all é", "again")
     assert shared.view().pause is None
     shared.learn(Limits(events=20, bytes=3000))
     shared.learn(Limits(events=30, bytes=2000))

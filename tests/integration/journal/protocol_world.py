@@ -161,6 +161,7 @@ class ProtocolWorld:
             old_lane=text(state.get(b"lane")),
             paused_until_ms=int(until) if until else None,
             prober=text(client.get(self.app_keys.probe)),
+            is_operator_paused=bool(client.exists(self.app_keys.operator_pause)),
             ledger=text(client.get(ledger)),
             letters=client.xlen(self.keys.dead),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.dead_letters import DeadBounds, Letter
 from sockudo_publisher.journal.holder import DeadLetterFields, Holder
 from sockudo_publisher.journal.layout.layout import Layout, Span
@@ -288,8 +289,26 @@ class PauseWorld(ProtocolWorld):
     def resume(self) -> None:
         self.journal.shared.resume("me", self.count)
 
-    def resume_by_hand(self) -> None:
-        self.journal.shared.resume()
+    def operator_resume(self) -> None:
+        OperatorRecords(self.link, self.lane.app).resume("ana@host")
+
+
+class OperatorPauseWorld(ProtocolWorld):
+    """An app without a pause."""
+
+    def operator_pause(self) -> None:
+        OperatorRecords(self.link, self.lane.app).pause("maintenance", "ana@host")
+
+    def operator_resume(self) -> None:
+        OperatorRecords(self.link, self.lane.app).resume("ana@host")
+
+    def pause_the_server_is_away(self) -> None:
+        self.journal.shared.pause("away", 0.0)
+
+    def resume_the_server_answers(self) -> None:
+        count = self.journal.shared.pause("away", 0.0)
+        assert self.journal.shared.try_probe("me")
+        assert self.journal.shared.resume("me", count)
 
 
 class DeadWorld(ProtocolWorld):
@@ -365,6 +384,7 @@ WORLDS: dict[str, type[ProtocolWorld]] = {
     "hold": HoldWorld,
     "lanes": LanesWorld,
     "pause": PauseWorld,
+    "operator-pause": OperatorPauseWorld,
     "dead": DeadWorld,
     "key": KeyWorld,
 }

@@ -7,6 +7,7 @@ import redis
 
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.app import shared as shared_module
+from sockudo_publisher.journal.app.operator import OperatorRecords, Resumed
 from sockudo_publisher.journal.app.shared import LIMITS_TTL_S, Limits, Shared
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.lease import TTL_MS
@@ -52,10 +53,13 @@ class TestPause:
         """The next pause begins at one, with a probe of its own."""
         shared.pause("away", 100.0)
         assert shared.try_probe("a")
-        assert shared.resume()
+        operators = OperatorRecords(shared._link, APP)
+        assert operators.resume("ana@host") == Resumed(trouble=True)
         assert shared.view().pause is None
         assert shared.try_probe("b")
-        assert not shared.resume()
+        assert operators.resume("ana@host") == Resumed()
+        assert shared.try_probe("c"), "no pause, and no prober of one"
+        shared.end_probe("c")
         assert shared.pause("away", 100.0) == 1
 
 

@@ -11,7 +11,7 @@ import redis
 
 from sockudo_publisher import configure
 from sockudo_publisher.config.settings import QUEUE, Settings, get_settings
-from sockudo_publisher.operations import pause, replay
+from sockudo_publisher.operations import pausing, replaying
 from sockudo_publisher.wiring.doorbell import Doorbell
 from tests.integration.journal.one_lane import OneLane
 
@@ -35,7 +35,7 @@ def settings(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settin
     configure()
     # The process' own may know a broker of an earlier test, or be skipping one that was away.
     bell = Doorbell()
-    for module in (replay, pause):
+    for module in (replaying, pausing):
         monkeypatch.setattr(module, "doorbell", bell)
     yield get_settings()
     bell._close()

@@ -45,7 +45,7 @@ def said_by_operations(caplog: pytest.LogCaptureFixture) -> list[logging.LogReco
 
 def status_of(settings: Settings) -> tuple[operations.AppStatus, operations.AppStatus]:
     """The default app's, and the other's."""
-    found = {app.app: app for app in operations.status(settings)}
+    found = {app.app: app for app in operations.status(settings=settings)}
     return found["default"], found[OTHER]
 
 
@@ -106,16 +106,16 @@ class TestStatus:
         """No worker delivers its events any more: an operator has to know."""
         other.append(b"1")
         without = replace(settings, apps={})
-        [_, forgotten] = operations.status(without)
+        [_, forgotten] = operations.status(settings=without)
         assert (forgotten.app, forgotten.configured, forgotten.lanes[0].depth) == (OTHER, False, 1)
         other.drain()
-        assert [app.app for app in operations.status(without)] == ["default"]
+        assert [app.app for app in operations.status(settings=without)] == ["default"]
 
     def test_looking_changes_nothing(self, settings: Settings, lane: OneLane) -> None:
         """Not even for an app that was never used."""
         lane.append(b"1")
         before = lane.everything()
-        operations.status(settings)
+        operations.status(settings=settings)
         assert lane.everything() == before
 
 
@@ -263,18 +263,18 @@ class TestResume:
         lane.append(b"1")
         lane.journal.shared.pause("misconfigured", 1000.0)
         lane.journal.shared.try_probe("me")
-        assert operations.resume(settings, "default")
+        assert operations.resume(settings=settings)
         assert lane.journal.shared.view().pause is None
         assert lane.journal.shared.try_probe("another")
         assert rung() == [["default", 0, None]]
-        assert not operations.resume(settings, "default")
+        assert not operations.resume(settings=settings)
         assert rung() == []
 
     def test_an_empty_lane_is_not_rung(self, settings: Settings, lane: OneLane, other: OneLane, rung: Rung) -> None:
         """Nor another app's."""
         other.append(b"1")
         lane.journal.shared.pause("away", 1000.0)
-        assert operations.resume(settings, "default")
+        assert operations.resume(settings=settings)
         assert rung() == []
 
 
@@ -283,12 +283,12 @@ def test_a_journal_that_is_away_is_told(settings: Settings, what: str) -> None:
     """Not taken for an empty one."""
     away = replace(settings, redis_url="redis://127.0.0.1:1/0")
     calls: dict[str, Callable[[], object]] = {
-        "status": lambda: operations.status(away),
+        "status": lambda: operations.status(settings=away),
         "list": lambda: operations.dead_list(away, "default", 9),
         "show": lambda: operations.dead_show(away, "default", "0-1-1"),
         "replay": lambda: operations.dead_replay(away, "default", ["0-1-1"]),
         "purge": lambda: operations.dead_purge(away, "default", None),
-        "resume": lambda: operations.resume(away, "default"),
+        "resume": lambda: operations.resume(settings=away),
     }
     with pytest.raises(JournalUnavailable):
         calls[what]()

@@ -16,7 +16,7 @@ from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.errors import ValidationError
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.redis.scripts import Answer
-from sockudo_publisher.operations.dead_letters import open_letters
+from sockudo_publisher.operations.letters import open_letters
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,6 @@ import redis
 from sqlalchemy import MetaData, create_engine, func, select
 
 from sockudo_publisher import Event, ValidationError, configure, publish, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.operations import AppStatus, status
 from sockudo_publisher.outbox.sqlalchemy import Outbox
@@ -112,7 +111,7 @@ def test_what_the_caller_takes_leaves_no_dead_letter(stack: Stack) -> None:
         publish.delay(*args, **kwargs)
 
     def app() -> AppStatus:
-        return status(get_settings())[0]
+        return status()[0]
 
     assert wait_for(lambda: not any(lane.depth + lane.held for lane in app().lanes), DELIVERED_S)
     assert [lane.dead for lane in app().lanes if lane.dead] == []

@@ -13,7 +13,7 @@ from celery import Celery
 from kombu import Connection
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.config.settings import configure, get_settings
+from sockudo_publisher.config.settings import configure
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.private_celery import celery_app
@@ -103,7 +103,7 @@ def test_caller_shows_nothing_at_debug(guarded: Stack, caplog) -> None:
         publish(guarded.channel(), "e", PAYLOAD)
         publish.delay(guarded.channel(), "e", PAYLOAD)
         publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600)
-        operations.status(get_settings())
+        operations.status()
         app_named().client.channels_info()
     assert "auth_…" in caplog.text, "urllib3 logs at DEBUG"
     for private in (PAYLOAD, PASSWORD, "auth_signature", "body_md5"):

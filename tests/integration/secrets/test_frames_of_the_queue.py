@@ -59,9 +59,9 @@ CALLS: dict[str, Callable[[], object]] = {
     "countdown": lambda: publish.apply_async(("c", "e", PAYLOAD), countdown=60),
     "countdown with a key": lambda: publish.apply_async(("c", "e", PAYLOAD), {"key": "k"}, countdown=60),
     "append": lambda: app_named().producer.append([Item("c", PAYLOAD.encode())]),
-    "status": lambda: operations.status(get_settings()),
+    "status": operations.status,
     "dead letters": lambda: operations.dead_list(get_settings(), "default", 1),
-    "resume": lambda: operations.resume(get_settings(), "default"),
+    "resume": operations.resume,
     "drain": lambda: run_drain.run("default", 0),
 }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sockudo_publisher import operations, publish
-from sockudo_publisher.config.settings import QUEUE, get_settings
+from sockudo_publisher.config.settings import QUEUE
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.support.oracle import numbers
@@ -103,8 +103,8 @@ def test_strangers_messages_cost_a_line_each(stack: Stack) -> None:
     assert log.count("doorbell refused") == 3 * 14
     assert PAYLOAD not in log
     # An event is seen before it is settled.
-    assert wait_for(lambda: not any(lane.depth for lane in operations.status(get_settings())[0].lanes), 60)
-    [shown] = operations.status(get_settings())
+    assert wait_for(lambda: not any(lane.depth for lane in operations.status()[0].lanes), 60)
+    [shown] = operations.status()
     assert shown.pause is None
     assert not any(lane.dead or lane.held or lane.failures for lane in shown.lanes)
     assert not list(redis.scan_iter("sockudo:{default:-1}*"))

@@ -27,11 +27,12 @@ from sockudo_publisher.dev.embedded import DevServerProcess
 from sockudo_publisher.doctor.facts.journal import collect_journal_facts
 from sockudo_publisher.errors import JournalUnreadable, SockudoError
 from sockudo_publisher.journal import producer as producer_module
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.journal.keys import APPS, AppKeys, lane_keys, lane_of, ledger_key
-from sockudo_publisher.operations import pause, replay
+from sockudo_publisher.operations import pausing, replaying
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.doorbell import Doorbell
 from sockudo_publisher.workerapp import run_drain, slots, worker_control
@@ -91,7 +92,7 @@ def client(redis_url: str, server: DevServerProcess, monkeypatch: pytest.MonkeyP
     }
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    for module in (replay, pause, worker_control):
+    for module in (replaying, pausing, worker_control):
         monkeypatch.setattr(module, "doorbell", Doorbell())
     monkeypatch.setattr(watch, "HOT_S", 0.0)
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
@@ -149,6 +150,7 @@ def live_in(client: redis.Redis) -> None:
     memory.record_report(memory.report(), peak_ms=1)
     client.hset(APP_KEYS.memory, "forgets_until", 0)
     client.hset(APP_KEYS.pause, mapping={"reason": "busy", "message": "w", "since": 1, "until": 1, "count": 1})
+    OperatorRecords(journal.link, APP).record(action="purge", by="ana@host", what="all")
     client.set(LANE.lease, "1-x", px=1)
     client.delete(LANE.lease)
 
@@ -282,7 +284,7 @@ SPOILED = {
     "hold's state": HOLD.state,
     "ledger": ledger_key(APP, 0, CHANNELS[0], "the-key"),
     "apps": APPS,
-    **{name: getattr(APP_KEYS, name) for name in ("pause", "limits", "lanes", "rate", "memory", "workers")},
+    **{name: getattr(APP_KEYS, name) for name in ("pause", "limits", "lanes", "rate", "memory", "workers", "audit")},
     **{name: getattr(APP_KEYS, name) for name in ("canaries", "canary_answers", "canary_holder")},
 }
 
@@ -312,7 +314,7 @@ def test_spoiled_key_stops_no_other_lane(client: redis.Redis, name: str, stride:
             code, said = run("status")
             assert (code, key in said) == (1, True), (name, way, said)
         elif key != APP_KEYS.lanes:
-            shown = operations.status(get_settings())[0]
+            shown = operations.status()[0]
             if any(lane.newer_version for lane in shown.lanes):
                 assert way.startswith("b'v' b'9"), "a number is a version, however high"
                 continue

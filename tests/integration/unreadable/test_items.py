@@ -123,5 +123,5 @@ def test_two_objects_in_one_item_may_have_been_delivered(stack: Stack) -> None:
     [letter] = operations.dead_list(get_settings(), APP, 10)
     assert (letter.reason, letter.maybe_delivered) == ("unreadable", True)
     assert letter.message.startswith("200 with 3 receipts for a batch of 2")
-    [shown] = operations.status(get_settings())
+    [shown] = operations.status()
     assert (shown.pause, shown.lanes[0].depth) == (None, 0)

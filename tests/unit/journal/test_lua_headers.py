@@ -135,7 +135,7 @@ def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     stores = {"append", "append_once", "replay", "schedule_once"}
     reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
     writes = re.search(
-        rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_entry|add_letter|remove_letter|drop_letter|trim_dead)\(",
+        rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_entry|add_letter|remove_letter|drop_letter|trim_dead|add_audit)\(",
         code(TEXTS[name]),
     )
     assert first == ("#!lua" if name in stores else "#!lua flags=allow-oom" if writes else "#!lua flags=no-writes")

@@ -1,4 +1,4 @@
-"""Dead letters: list and show them. ``replay`` moves and deletes them.
+"""Dead letters: list and show them. ``replaying`` moves and deletes them.
 
 The journal never parses items; this module does, for the event's name and message id. Each function opens its own
 connection to ``settings.redis_url`` and raises :class:`JournalUnavailable` when Redis fails.
@@ -19,7 +19,7 @@ from ..journal.pack import Item
 from ..journal.status import layout_in_force
 from ..journal.wellformed import fault_of
 from ..redaction.frame_locals import without_locals
-from .connection import connect
+from .connection import OpenApp, connect
 
 __all__ = [
     "DeadLetter",
@@ -27,6 +27,7 @@ __all__ = [
     "dead_find",
     "dead_list",
     "dead_show",
+    "letters_of",
     "open_letters",
     "parse_event",
     "parse_ids",
@@ -98,8 +99,13 @@ def dead_show(settings: Settings, app: str, id: str) -> DeadLetter:
 
 def open_letters(settings: Settings, app: str) -> DeadLetters:
     """The dead letters of an app, over a connection of their own."""
-    link = connect(settings)
-    return DeadLetters(link, app, layout_in_force(link, app, settings.lanes).lanes)
+    return letters_of(OpenApp(settings, app, connect(settings)))
+
+
+def letters_of(opened: OpenApp) -> DeadLetters:
+    """The dead letters of an app that was opened."""
+    layout = layout_in_force(opened.link, opened.app, opened.settings.lanes)
+    return DeadLetters(opened.link, opened.app, layout.lanes)
 
 
 def _parse_id(id: str) -> tuple[int, str]:

@@ -1,14 +1,14 @@
 """Replay dead letters: store their events again. Purge them: delete them for good.
 
 Both do what they can and name the rest: a letter that must be refused, or a lane that cannot be read, holds up no
-other. Each function opens its own connection to ``settings.redis_url``.
+other. Both are recorded in the app's audit.
 """
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -20,15 +20,21 @@ from ..journal.redis.scripts import Answer
 from ..redaction import package_logger
 from ..redaction.frame_locals import without_locals
 from ..wiring.doorbell import doorbell
-from .connection import connect
-from .dead_letters import as_dead_letter, open_letters, parse_event, parse_ids
+from .audit_trail import begin_action, checked_actor, end_action
+from .connection import OpenApp, connect, open_app
+from .letter_filter import LetterFilter
+from .letters import as_dead_letter, letters_of, parse_event
+from .selection import Selection
 
-__all__ = ["NOT_ONE_EVENT", "Purged", "RefusedLetter", "Replayed", "dead_purge", "dead_replay"]
+__all__ = ["NOT_ONE_EVENT", "Purged", "RefusedLetter", "Replayed", "dead_purge", "dead_replay", "purge", "replay"]
 
 logger = package_logger("sockudo_publisher.operations")
 
 #: Moved letters after which the lanes are rung, so that workers begin before a long replay ends.
 RING_EVERY = 1_000
+
+#: Letters of a filter that one round trip deletes.
+PURGED_AT_ONCE = 500
 
 #: Why a letter that is no event is not moved.
 NOT_ONE_EVENT = "it does not hold exactly one event: see it with dead show, delete it with dead purge"
@@ -46,56 +52,97 @@ class RefusedLetter:
 
 @dataclass(frozen=True)
 class Replayed:
-    """``replayed``: how many letters were moved; ``refused``: those that stay; ``absent``: ids that are no letters."""
+    """``replayed``: how many letters were moved; ``refused``: those that stay; ``absent``: ids that are no letters.
+
+    ``is_preview``: nothing was moved (``dry_run``).
+    """
 
     replayed: int
     refused: tuple[RefusedLetter, ...] = ()
     absent: tuple[str, ...] = ()
+    is_preview: bool = False
 
 
 @dataclass(frozen=True)
 class Purged:
     """``purged``: how many letters were deleted; ``absent``: ids that were no letters; ``failed``: keys of lanes whose
-    letters cannot be deleted, with the reason.
+    letters cannot be deleted, with the reason; ``is_preview``: nothing was deleted (``dry_run``).
     """
 
     purged: int
     absent: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
+    is_preview: bool = False
 
 
 @without_locals
-def dead_replay(settings: Settings, app: str, ids: Sequence[str] | None, *, new_id: bool = False) -> Replayed:
-    """Move dead letters to the ends of their lanes, in the order of ``ids``; ``None``: all that there are now.
+def replay(
+    ids: Sequence[str] | None = None,
+    *,
+    app: str | None = None,
+    reason: str | None = None,
+    channel: str | None = None,
+    event: str | None = None,
+    older_than_s: float | None = None,
+    all: bool = False,
+    new_id: bool = False,
+    dry_run: bool = False,
+    actor: str | None = None,
+    settings: Settings | None = None,
+) -> Replayed:
+    """Move dead letters of an app (default: that of ``SOCKUDO_URL``) to the ends of their lanes.
+
+    Exactly one of these says which: ``ids`` (in their order), filters (``reason``, exact ``channel`` and ``event``,
+    ``older_than_s`` seconds dead), ``all=True``. With filters or ``all``, of those that there are now, oldest first.
 
     The events lose their place in the order of their channels. They keep their message ids: a server that remembers one
     does not deliver the event again. ``new_id`` gives them new ids. These stay where they are, and are named in the
     result: a ``conflict`` without ``new_id`` (the server knows its id with another payload), a letter that does not
-    hold exactly one event (it can only be purged), and letters of a lane that cannot be read.
+    hold exactly one event (it can only be purged), and letters of a lane that cannot be read. ``dry_run`` moves
+    nothing, and answers what would be moved and refused.
 
-    Raises :class:`ValidationError` for a malformed id, before any letter is moved, and :class:`JournalUnavailable` if
-    Redis fails before the first letter is moved. After that, the result names the letters that were not moved.
+    Raises :class:`ValidationError` for a malformed selection, before any letter is moved, and
+    :class:`JournalUnavailable` if Redis fails before the first letter is moved. After that, the result names the
+    letters that were not moved.
     """
-    letters = open_letters(settings, app)
+    selection = Selection.of(ids, LetterFilter(reason, channel, event, older_than_s), all=all)
+    by, opened = checked_actor(actor), open_app(app, settings)
+    letters = letters_of(opened)
     absent: list[str] = []
-    chosen = (
-        _find_letters(letters, parse_ids(ids), absent) if ids is not None else islice(letters.each(), letters.count())
-    )
-    done = _Replay(settings, app, letters, new_id=new_id).run(chosen, absent)
-    return done if ids is not None else replace(done, absent=())  # another operator was faster
+    chosen = selection.letters(opened.app, letters, absent)
+    if dry_run:
+        return replace(_preview(opened.app, chosen, new_id=new_id), absent=_absent(selection, absent))
+    what = f"{selection} new_id" if new_id else str(selection)
+    action = begin_action(opened, "replay", by, what)
+    done = _Replay(opened.settings, opened.app, letters, new_id=new_id).run(chosen, absent)
+    end_action(opened, action, replayed=done.replayed, refused=len(done.refused), absent=len(absent))
+    return replace(done, absent=_absent(selection, absent))
 
 
-def _find_letters(letters: DeadLetters, places: Iterable[tuple[int, str]], absent: list[str]) -> Iterator[Letter]:
-    for lane, entry_id in places:
-        letter = letters.find(lane, entry_id)
-        if letter is None:
-            absent.append(f"{lane}-{entry_id}")
+@without_locals
+def dead_replay(settings: Settings, app: str, ids: Sequence[str] | None, *, new_id: bool = False) -> Replayed:
+    """As :func:`replay`, with settings of the caller's; ``None``: all letters."""
+    return replay(ids, app=app, all=ids is None, new_id=new_id, settings=settings)
+
+
+def _absent(selection: Selection, absent: Sequence[str]) -> tuple[str, ...]:
+    # Of a letter that was selected by a filter, another operator was faster.
+    return tuple(absent) if selection.names_ids else ()
+
+
+def _preview(app: str, chosen: Iterable[Letter], *, new_id: bool) -> Replayed:
+    moved, refused = 0, []
+    for letter in chosen:
+        why = _refusal(app, letter, new_id=new_id)
+        if why:
+            refused.append(RefusedLetter(letter.id, letter.reason, why))
         else:
-            yield letter
+            moved += 1
+    return Replayed(moved, tuple(refused), is_preview=True)
 
 
 class _Replay:
-    """One call of :func:`dead_replay`."""
+    """One call of :func:`replay`."""
 
     def __init__(self, settings: Settings, app: str, letters: DeadLetters, *, new_id: bool) -> None:
         self._settings = settings
@@ -107,7 +154,7 @@ class _Replay:
         self._moved = 0
         self._refused: list[RefusedLetter] = []
 
-    def run(self, chosen: Iterator[Letter], absent: list[str]) -> Replayed:
+    def run(self, chosen: Iterable[Letter], absent: list[str]) -> Replayed:
         failure: JournalUnavailable | None = None
         try:
             for letter in chosen:
@@ -192,20 +239,56 @@ def _with_new_id(item: bytes) -> bytes:
 
 
 @without_locals
-def dead_purge(settings: Settings, app: str, ids: Sequence[str] | None) -> Purged:
-    """Delete dead letters for good; ``None``: all of the app.
+def purge(
+    ids: Sequence[str] | None = None,
+    *,
+    app: str | None = None,
+    reason: str | None = None,
+    channel: str | None = None,
+    event: str | None = None,
+    older_than_s: float | None = None,
+    all: bool = False,
+    dry_run: bool = False,
+    actor: str | None = None,
+    settings: Settings | None = None,
+) -> Purged:
+    """Delete dead letters for good; which, is said as for :func:`replay`. ``dry_run`` deletes nothing and counts.
 
-    Raises :class:`ValidationError` for a malformed id, before any letter is deleted.
+    Raises :class:`ValidationError` for a malformed selection, before any letter is deleted, and
+    :class:`JournalUnavailable`.
     """
-    letters = open_letters(settings, app)
-    if ids is None:
-        answers = letters.purge_lanes()
-        names = [""] * len(answers)
+    selection = Selection.of(ids, LetterFilter(reason, channel, event, older_than_s), all=all)
+    by, opened = checked_actor(actor), open_app(app, settings)
+    letters = letters_of(opened)
+    if dry_run:
+        absent: list[str] = []
+        count = letters.count() if selection.is_all else sum(1 for _ in selection.letters(opened.app, letters, absent))
+        return Purged(count, _absent(selection, absent), is_preview=True)
+    action = begin_action(opened, "purge", by, str(selection))
+    done = _purge(opened, letters, selection)
+    end_action(opened, action, purged=done.purged, absent=len(done.absent), failed=len(done.failed))
+    return done
+
+
+@without_locals
+def dead_purge(settings: Settings, app: str, ids: Sequence[str] | None) -> Purged:
+    """As :func:`purge`, with settings of the caller's; ``None``: all letters."""
+    return purge(ids, app=app, all=ids is None, settings=settings)
+
+
+def _purge(opened: OpenApp, letters: DeadLetters, selection: Selection) -> Purged:
+    answers: list[int | JournalUnreadable]
+    if selection.is_all:
+        answers, names = letters.purge_lanes(), ()
+    elif selection.names_ids:
+        answers = letters.purge_each(selection.places)
+        names = tuple([f"{lane}-{entry_id}" for lane, entry_id in selection.places])
     else:
-        places = parse_ids(ids)
-        answers = letters.purge_each(places)
-        names = [f"{lane}-{entry_id}" for lane, entry_id in places]
+        answers, names = [], ()
+        chosen = selection.letters(opened.app, letters, [])
+        while places := [(letter.lane, letter.entry_id) for letter in islice(chosen, PURGED_AT_ONCE)]:
+            answers += letters.purge_each(places)
     done = sum(answer for answer in answers if isinstance(answer, int))
-    absent = tuple(name for name, answer in zip(names, answers, strict=True) if name and answer == 0)
+    absent = tuple(name for name, answer in zip(names, answers, strict=False) if answer == 0)
     failed = tuple(dict.fromkeys(str(answer) for answer in answers if not isinstance(answer, int)))
     return Purged(done, absent, failed)

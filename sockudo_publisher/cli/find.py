@@ -1,0 +1,44 @@
+"""``sockudo-publisher find``: where an event is."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from .exits import ExitCode
+from .output import Output, plain
+from .target_app import app_option, when
+
+__all__ = ["command"]
+
+
+@click.command("find")
+@click.argument("message_id", metavar="ID")
+@app_option
+@Output.command
+def command(out: Output, *, message_id: str, app: str | None) -> None:
+    """Find an event by its message id: waiting, in delivery, held, dead; exit code 1 if it is not here.
+
+    What is not here was delivered, has expired, was purged, or was never stored. Reads every waiting event.
+    """
+    from .. import operations
+
+    found = operations.find(message_id, app=app)
+    for place in found.places:
+        out.print(
+            f"[bold]{place.state}[/]  {plain(place.channel)}  {plain(place.name)}  lane {place.lane}, "
+            f"{'dead letter' if place.state == 'dead' else 'entry'} {place.id}, since {when(place.since_ms)}"
+        )
+        if place.detail:
+            out.print(f"    [dim]{plain(place.detail)}[/]")
+    if not found.places:
+        out.print("Not here: delivered, expired, purged, or never stored.")
+    out.print_json(
+        ok=bool(found.places),
+        message_id=found.message_id,
+        state=found.state,
+        places=[asdict(place) for place in found.places],
+    )
+    if not found.places:
+        raise SystemExit(ExitCode.FAILED)
