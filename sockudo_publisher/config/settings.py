@@ -77,6 +77,8 @@ class Settings:
     namespace: str = ""
     json: Literal["json", "orjson"] = "json"
     json_encoder: Callable[[Any], str | bytes] | None = None
+    telemetry: tuple[str, ...] = ()
+    log: Literal["text", "json"] = "text"
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self, given_as: Mapping[str, str]) -> None:
@@ -198,6 +200,8 @@ class Fields(TypedDict, total=False):
     namespace: str
     json: Literal["json", "orjson"]
     json_encoder: Callable[[Any], str | bytes] | None
+    telemetry: str | tuple[str, ...]
+    log: Literal["text", "json"]
 
 
 class _Source:

@@ -84,7 +84,7 @@ def read_batch(answer: Sequence[Any]) -> Batch:
     """A batch from the answer of ``take.lua`` (its header names the parts)."""
     now_ms, first_ms, marker, resent, depth = answer[1:6]
     packs = []
-    for at in range(6, len(answer), 7):
+    for at in range(7, len(answer), 7):
         entry_id, size, meta, body, start, stop, skipped = answer[at : at + 7]
         indexes = frozenset(map(int, skipped.split(b","))) if skipped else frozenset()
         packs.append(Pack(entry_id, int(size), meta, body, int(start), int(stop), indexes))

@@ -33,7 +33,15 @@ def store(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: 
 
 def append_items(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal) -> Appended:
     """Append items without a ring: the caller rings ``Appended.ring``."""
-    appended = app.producer.append(items, on_refusal=on_refusal)
+    try:
+        appended = app.producer.append(items, on_refusal=on_refusal)
+    except JournalUnavailable:
+        app.observer.redis_error(app.name, "append")
+        raise
+    if appended.count:
+        app.observer.appended(app.name, appended.count)
+    if appended.refused and any(isinstance(error, JournalUnavailable) for error in appended.refused.values()):
+        app.observer.redis_error(app.name, "append")  # one lane's node failed, or its keys cannot be read
     crash_point("appended")
     return appended
 
@@ -71,6 +79,7 @@ def schedule_event(app: App, prepared: Prepared) -> bool:
     try:
         return app.producer.schedule_once(prepared.keyed_items(prepared.key))
     except JournalUnavailable as error:
+        app.observer.redis_error(app.name, "schedule")
         error.message_id, error.stored = prepared.message_id, False
         raise
 

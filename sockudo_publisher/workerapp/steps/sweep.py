@@ -101,6 +101,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
                         self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
                 except JournalUnavailable as error:
+                    app_named(name).observer.redis_error(name, "sweep")
                     logger.warning("sweep failed app=%s error=%s", name, error)
                 except ConfigurationError as error:
                     logger.error("sweep failed app=%s error=%s", name, error)  # noqa: TRY400 -- the message says it all
@@ -127,6 +128,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         if key in self._draining:
             return
         self._draining.add(key)
+        app_named(name).observer.drained_without_doorbell(name, "broker_away" if why == AWAY else "unheard")
         logger.warning(
             "lane drained without doorbell app=%s lane=%d channel=%s reason=%s", name, lane, channel or "-", why
         )
