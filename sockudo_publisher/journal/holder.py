@@ -255,7 +255,7 @@ class Journal:
         settling = self._settle_command(holder, batch, late=late)
         settled, taken = self._take(holder, (settling,), max_items, max_bytes)
         _raise_unless_done(settled, holder)
-        self._observe_settled(batch, taken.now_ms, late=late)
+        self._observe_settled(holder, batch, taken.now_ms, late=late)
         self._clear_failures(holder)
         return taken
 
@@ -264,12 +264,12 @@ class Journal:
         settling = self._settle_command(holder, batch, counter, late=late)
         _raise_unless_done(checked(self.link.run([settling])[0]), holder)
         if counter == "settled":
-            self._observe_settled(batch, None, late=late)
+            self._observe_settled(holder, batch, None, late=late)
         else:
             self.observer.uncertain(self.app, "in_history", batch.count)
         self._clear_failures(holder)
 
-    def _observe_settled(self, batch: Batch, now_ms: int | None, *, late: bool) -> None:
+    def _observe_settled(self, holder: Holder, batch: Batch, now_ms: int | None, *, late: bool) -> None:
         """Count a settled batch; ``now_ms``: Redis' time, ``None``: not asked for."""
         if self.observer is NOTHING:
             return
@@ -277,10 +277,10 @@ class Journal:
         if now_ms:
             # The id of an entry is the time of its append. Of a held item it is the time of its move, which is later
             # than its first attempt.
-            first_ms = batch.first_ms or now_ms
-            ages = weigh_ages(
-                now_ms, [(min(int(pack.entry_id.split(b"-", 1)[0]), first_ms), pack.count) for pack in batch.packs]
-            )
+            stored_ms = [int(pack.entry_id.partition(b"-")[0]) for pack in batch.packs]
+            if holder.channel is not None and batch.first_ms:
+                stored_ms = [min(one, batch.first_ms) for one in stored_ms]
+            ages = weigh_ages(now_ms, stored_ms, [pack.stop - pack.start - len(pack.skipped) for pack in batch.packs])
         self.observer.settled(self.app, batch.count, ages)
         if late:
             self.observer.uncertain(self.app, "resent", batch.count)

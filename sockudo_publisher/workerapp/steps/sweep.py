@@ -27,6 +27,7 @@ from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
 from .. import run_drain, slots
 from ..check_settings import refuse
+from ..logs import write_summary
 from ..presence import Presence
 
 __all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
@@ -81,6 +82,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._own.shutdown(wait=True)
+        write_summary(is_last=True)
         # Last, when this worker sends nothing any more.
         self._presence.leave()
 
@@ -88,6 +90,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _run(self) -> None:
         while not self._end.wait(EVERY_S) and not stop.flag.is_set():
+            write_summary()
             for name in get_settings().app_urls():
                 try:
                     if self._contradicts_others(name):
