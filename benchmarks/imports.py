@@ -35,6 +35,7 @@ COMMANDS = {
     "--help": ("--help",),
     "--version": ("--version",),
     "status": ("status",),
+    "health": ("health",),
     "dead list": ("dead", "list"),
     "dead show": ("dead", "show", "0-1-1"),
     "resume": ("resume",),

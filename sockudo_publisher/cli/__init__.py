@@ -30,6 +30,7 @@ _COMMANDS = {
     "publish": ("publish", "Queue one event, or send it now."),
     "publish-file": ("publish_file", "Queue the events of a file: JSON lines or CSV."),
     "status": ("status", "Show waiting events and whether they are being delivered."),
+    "health": ("health", "Check one worker, for probes: exit code 0 or 1."),
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),
     "resume": ("resume", "End a pause whose cause is removed."),

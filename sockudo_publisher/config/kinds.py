@@ -27,6 +27,9 @@ QUEUE = "sockudo"
 #: there, and fits with the queue's name into the shortest limit of a broker (SQS: 80 characters).
 _NAMESPACE = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
+#: A host name or an IP address, IPv6 without brackets.
+_HOST = re.compile(r"[A-Za-z0-9._-]{1,253}|[0-9A-Fa-f:.]{2,45}")
+
 #: Lanes per app. With the upper bound the sweep reads all lanes within milliseconds.
 MAX_LANES = 256
 
@@ -154,6 +157,12 @@ def _namespace(namespace: str, name: str) -> str:
     return namespace
 
 
+def _host(host: str, name: str) -> str:
+    if not _HOST.fullmatch(host):
+        raise ConfigurationError(f"{name}: expected an IP address or the name of this host, without a port")
+    return host
+
+
 #: The allowed values of each field. The URL of an app and the master key are checked where they are used (`client`).
 KINDS: Mapping[str, Value] = {
     "url": Text(optional=True),
@@ -183,6 +192,8 @@ KINDS: Mapping[str, Value] = {
     "json_encoder": Function(),
     "telemetry": Telemetry(),
     "log": Choice(("text", "json")),
+    "metrics_port": Whole(0, 65_535),
+    "metrics_host": Text(_host),
 }
 
 #: The fields that hold a secret: no ``repr`` shows them, and each may be given as a file, by ``VARIABLE_FILE``.

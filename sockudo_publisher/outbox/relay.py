@@ -29,6 +29,7 @@ from ..publishing.store import store
 from ..redaction import package_logger, printable
 from ..wiring.app import app_named
 from ..wiring.doorbell import load_client
+from .relay_health import RelayState, beat, watched
 from .row import EventRow
 
 __all__ = [
@@ -194,6 +195,7 @@ def relay(move: Move, *, max_rows: int = MAX_ROWS, stop: threading.Event | None 
     waiting: dict[str, str] = {}
     while True:
         moved = move(max_rows, frozenset(waiting))
+        beat()
         stored += len(moved.stored)
         already += moved.already_stored
         parked += len(moved.parked)
@@ -212,9 +214,21 @@ def run(
     """Make one pass after another, until ``stop`` is set. Continues after errors of the database (``failures``).
 
     Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass. Returns the sums of
-    all passes, with the reasons of the last one.
+    all passes, with the reasons of the last one. Serves ``/healthz`` and ``/readyz`` if ``SOCKUDO_METRICS_PORT`` is
+    set, and raises :class:`ConfigurationError` if that port is taken.
     """
     stop = stop or threading.Event()
+    with watched(every_s) as state:
+        return _run_passes(once, failures, every_s, stop, state)
+
+
+def _run_passes(
+    once: Callable[[], Relayed],
+    failures: tuple[type[Exception], ...],
+    every_s: float,
+    stop: threading.Event,
+    state: RelayState,
+) -> Relayed:
     trouble: Mapping[str, str] = {}
     total = Relayed()
     while not stop.is_set():
@@ -229,6 +243,7 @@ def run(
             )
         except failures as error:
             now = {"": f"the database failed ({type(error).__name__})"}  # the error's text may hold a payload
+        state.passed(now)
         for name, why in now.items():
             if name not in trouble:
                 if name:

@@ -28,6 +28,7 @@ from .printable_logs import make_names_printable
 from .remote_answers import hide_secrets
 from .remote_control import keep_green_pidbox, refuse_commands
 from .steps.canaries import CanaryStep
+from .steps.endpoints import Endpoints
 from .steps.sweep import Sweep
 
 __all__ = ["app"]
@@ -45,5 +46,6 @@ keep_green_pidbox()
 outlast_group_signals()
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(CanaryStep)
+app.steps["worker"].add(Endpoints)
 # At DEBUG Celery's pools write the first kilobyte of every message, and payloads with it.
 logging.getLogger("celery.pool").setLevel(logging.INFO)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 
 from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
@@ -21,10 +22,11 @@ logger = package_logger("sockudo_publisher.presence")
 
 
 class Presence:
-    """One worker's announcements. ``node`` is its Celery name."""
+    """One worker's announcements. ``node`` is its Celery name; ``is_consuming()``: it reads the queue now."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, is_consuming: Callable[[], bool] | None = None) -> None:
         self._node = node
+        self._is_consuming = is_consuming
         self._owner = uuid.uuid4().hex
         self._next: dict[str, float] = {}  # app -> when to announce it again, monotonic
         self._warned: set[tuple[str, Target]] = set()
@@ -60,7 +62,8 @@ class Presence:
     def _announce(self, name: str) -> None:
         settings = get_settings()
         target = target_of(settings, name)
-        workers = self._registry(name).announce(self._owner, self._node, target)
+        is_consuming = None if self._is_consuming is None else self._is_consuming()
+        workers = self._registry(name).announce(self._owner, self._node, target, is_consuming=is_consuming)
         self._next[name] = time.monotonic() + BEAT_S
         mine = next((one for one in workers if one.owner == self._owner), None)
         rival = None if mine is None else first_rival(mine, workers)

@@ -36,12 +36,16 @@ class Target:
 
 @dataclass(frozen=True)
 class LiveWorker:
-    """A worker that has announced itself. ``owner`` is unique, ``node`` its Celery name, ``since_ms`` Redis' time."""
+    """A worker that has announced itself. ``owner`` is unique, ``node`` its Celery name, ``since_ms`` Redis' time.
+
+    ``is_consuming``: its consumer was attached to the queue of doorbells when it announced itself; ``None``: unknown.
+    """
 
     owner: str
     node: str
     target: Target
     since_ms: int
+    is_consuming: bool | None = None
 
 
 class WorkerRegistry:
@@ -51,9 +55,12 @@ class WorkerRegistry:
         self._link = link
         self._key = link.keyspace.app(app).workers
 
-    def announce(self, owner: str, node: str, target: Target) -> tuple[LiveWorker, ...]:
+    def announce(
+        self, owner: str, node: str, target: Target, *, is_consuming: bool | None = None
+    ) -> tuple[LiveWorker, ...]:
         """Announce this worker; answers all live workers, this one among them."""
-        record = json.dumps({"node": node, "app_id": target.app_id, "host": target.host})
+        facts = {"node": node, "app_id": target.app_id, "host": target.host}
+        record = json.dumps(facts if is_consuming is None else {**facts, "consuming": is_consuming})
         _, *pairs = self._link.script("announce", (self._key,), (owner, record, TTL_MS))
         return _read(zip(pairs[::2], pairs[1::2], strict=True))
 
@@ -98,7 +105,15 @@ def _read(pairs: Iterable[Sequence[Any]], now_ms: int | None = None) -> tuple[Li
             said = json.loads(record)
             target = Target(str(said["app_id"]), str(said["host"]))
             if now_ms is None or abs(now_ms - int(seen_ms)) <= TTL_MS:
-                found.append(LiveWorker(owner.decode(), str(said["node"]), target, int(since_ms)))
-        except (ValueError, KeyError, TypeError, RecursionError):  # written by another release, or damaged
+                consuming = said.get("consuming")
+                is_consuming = consuming if isinstance(consuming, bool) else None
+                found.append(LiveWorker(owner.decode(), str(said["node"]), target, int(since_ms), is_consuming))
+        except (
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ):  # written by another release, or damaged
             continue
     return tuple(sorted(found, key=_order))

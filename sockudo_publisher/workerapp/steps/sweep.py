@@ -25,7 +25,7 @@ from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
-from .. import run_drain, slots
+from .. import health, run_drain, slots
 from ..check_settings import refuse
 from ..logs import write_summary
 from ..presence import Presence
@@ -58,7 +58,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, parent: Any, **_: Any) -> None:
         # Before the pool starts, so that forked children know it too.
         slots.count = slots_of(parent)
-        self._presence = Presence(parent.hostname)
+        self._presence = Presence(parent.hostname, lambda: health.reads_queue(parent))
         try:
             self._presence.enter()
         except ConfigurationError as error:
@@ -87,6 +87,11 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         self._presence.leave()
 
     terminate = stop
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs."""
+        return self._thread is not None and self._thread.is_alive()
 
     def _run(self) -> None:
         while not self._end.wait(EVERY_S) and not stop.flag.is_set():

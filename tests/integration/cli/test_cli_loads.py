@@ -38,6 +38,7 @@ COMMANDS = {
     "version": (["--version"], 0, ("redis", "hiredis")),
     "help of a command": (["publish", "--help"], 0, ("redis", "hiredis")),
     "status": (["status"], 0, ()),
+    "health": (["health"], 1, ()),
     "status in JSON": (["status", "--json"], 0, ()),
     "dead list": (["dead", "list"], 0, ()),
     "dead show": (["dead", "show", "0-1-1"], 1, ()),

@@ -59,6 +59,9 @@ GOOD = [
     ("SOCKUDO_APPS", "{}", "apps", {}),
     ("SOCKUDO_NAMESPACE", " staging_2-b ", "namespace", "staging_2-b"),
     ("SOCKUDO_JSON", "orjson", "json", "orjson"),
+    ("SOCKUDO_METRICS_PORT", "9464", "metrics_port", 9464),
+    ("SOCKUDO_METRICS_HOST", "0.0.0.0", "metrics_host", "0.0.0.0"),
+    ("SOCKUDO_METRICS_HOST", "::1", "metrics_host", "::1"),
 ]
 
 #: The fields that a variable can set; a function has no text.
@@ -83,6 +86,8 @@ BAD: dict[str, list[str]] = {
         *("1", ":", "1:", ":100", "0:100", "1:0", "-1:100", "1:1.5", "1:2:3", "a:b", "²:100", "1:²", "1:" + "9" * 5000),
         SECRET,
     ],
+    "SOCKUDO_METRICS_PORT": [*NOT_NUMBERS, "-1", "65536", "9464/tcp"],
+    "SOCKUDO_METRICS_HOST": ["a b", "a/b", "[::1]", "h:9464", "ü", "a\nb", SECRET + "@h"],
     "SOCKUDO_JSON": ["", "JSON", "simplejson", SECRET],
     "SOCKUDO_ON_EXPIRED": ["", "Dead", "keep", SECRET],
     "SOCKUDO_DEAD_MAX": [*NOT_NUMBERS, "-1", "1000000001"],

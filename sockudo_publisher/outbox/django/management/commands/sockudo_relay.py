@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
 
+from .....errors import ConfigurationError
 from .....redaction import printable
 from .... import django as outbox
 from ....relay import INTERVAL_S, MAX_ROWS, Relayed, describe_parked, relayed_apps, run
@@ -62,7 +63,10 @@ class Command(BaseCommand):  # type: ignore[misc]
             # Set the event in a thread: the handler may have interrupted this thread while it holds the event's lock.
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
         again = partial(relay, database, batch=batch, stop=stop)
-        done = run(again, failures=(DatabaseError, InterfaceError), every_s=interval, stop=stop)
+        try:
+            done = run(again, failures=(DatabaseError, InterfaceError), every_s=interval, stop=stop)
+        except ConfigurationError as error:  # its port is taken
+            raise CommandError(printable(str(error))) from None
         self.stdout.write(f"relay ended: {_summary(done)}")
         try:
             parked = _parked(database)
