@@ -32,6 +32,7 @@ GAUGES: Final[tuple[tuple[str, str, Callable[[AppFigures], float | None]], ...]]
     ("scheduled_events", "Events that are stored for a later time", lambda app: app.scheduled),
     ("failing_lanes", "Lanes whose drains end in errors", lambda app: app.failing_lanes),
     ("workers", "Live workers", lambda app: app.workers),
+    ("workers_consuming", "Live workers whose consumer is attached to the queue", lambda app: app.consuming),
     ("journal_readable", "Whether all keys hold what the journal wrote", lambda app: float(app.is_readable)),
     (
         "dedup_memory_intact",

@@ -25,8 +25,9 @@ class AppFigures:
     """One app. Ages are seconds; ``None``: not known.
 
     ``backlog``: events in lanes and in held channels. ``oldest_age_s``: of the oldest of them, 0 if none waits.
-    ``paused``: the reason, ``""`` for none. ``is_memory_intact``: whether the server remembers message ids.
-    ``is_readable``: whether all keys hold what the journal wrote. ``scheduled``: events with a later time.
+    ``paused``: the reason, ``""`` for none. ``consuming``: live workers whose consumer is attached to the queue.
+    ``is_memory_intact``: whether the server remembers message ids. ``is_readable``: whether all keys hold what the
+    journal wrote. ``scheduled``: events with a later time.
     """
 
     backlog: int
@@ -36,6 +37,7 @@ class AppFigures:
     paused: str
     failing_lanes: int
     workers: int
+    consuming: int
     is_memory_intact: bool | None
     is_readable: bool = True
     scheduled: int | None = None
@@ -63,14 +65,15 @@ def read_figures(link: RedisLink, settings: Settings) -> Figures:
 
 
 def _read_app(link: RedisLink, settings: Settings, app: str) -> AppFigures:
-    workers = len(WorkerRegistry(link, app).alive())
+    alive = WorkerRegistry(link, app).alive()
+    workers, consuming = len(alive), sum(1 for one in alive if one.is_consuming is not False)
     dedup_memory = DedupMemory(link, app)
     verdict = current_report(dedup_memory.report(), dedup_memory.now_ms()).verdict
     is_intact = None if verdict == "unknown" else verdict == "remembers"
     try:
         layout = layout_in_force(link, app, settings.lanes)
     except JournalUnreadable:  # the lanes are not known: what the doctor and `status` name
-        return AppFigures(0, 0.0, 0, 0, "", 0, workers, is_intact, is_readable=False)
+        return AppFigures(0, 0.0, 0, 0, "", 0, workers, consuming, is_intact, is_readable=False)
     seen = journal_status(link, app, layout.lanes)
     cards = link.run([("ZCARD", link.keyspace.lane(app, lane).holds) for lane in layout.lanes])
     lanes = seen.lanes
@@ -83,6 +86,7 @@ def _read_app(link: RedisLink, settings: Settings, app: str) -> AppFigures:
         paused=pause.reason if pause else "",
         failing_lanes=sum(1 for lane in lanes if lane.failures),
         workers=workers,
+        consuming=consuming,
         is_memory_intact=is_intact,
         is_readable=not any(lane.unreadable for lane in lanes),
     )

@@ -106,7 +106,7 @@ class EndpointServer:
             failure = getattr(error, "strerror", None) or type(error).__name__
         if failure:
             raise ConfigurationError(
-    """Let ``handler`` answer ``GET path``, in place of an earlier one. Raises ``ValueError`` for a malformed path."""
+                """Let ``handler`` answer ``GET path``, in place of an earlier one. Raises ``ValueError`` for a malformed path."""
                 "SOCKUDO_METRICS_HOST, or leave SOCKUDO_METRICS_PORT out"
             )
         self._pid = os.getpid()

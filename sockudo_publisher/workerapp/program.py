@@ -28,6 +28,7 @@ from ..wiring.celery_isolation import end_with_usage
 from ..wiring.private_celery import queue_name
 from . import assembly as _assembly  # noqa: F401 -- this process becomes a worker's, whatever module named the app
 from .logs import begin_summary, log_start
+from .metrics import begin_metrics
 from .options import check_queues, ineffective_options, own_options
 from .pool_name import asks_for_prefork
 
@@ -52,6 +53,8 @@ class WorkerProgram(celery_worker.Worker):  # type: ignore[misc]
             self._further_queues = check_queues(queues or (), excluded or (), queue_name())
             _check_prepared(own.get("pool") or own.get("pool_cls"))
             begin_summary(get_settings())
+            if get_settings().metrics_port:
+                begin_metrics(is_prefork=own.get("pool") == "prefork")
             super().__init__(app, hostname, **own)
         except (ConfigurationError, ImproperlyConfigured) as error:
             end_with_usage(" ".join(str(error).split()))

@@ -52,7 +52,8 @@ CASES = {
     "WorkerDead": Case({f"up{{{JOB}}}": "1x4 0x20"}, 5, 7, {"job": "sockudo-publisher", "instance": "w:9108"}),
     "NoWorker": Case(_app("workers", "2x4 0x20"), 5, 7, APP),
     "MetricsMissing": Case({f"{PREFIX}redis_up{{{JOB}}}": "1x4 stale"}, 9, 11, {}),
-    "ConsumerCancelled": Case(
+    "ConsumerCancelled": Case({**_app("workers", "2x30"), **_app("workers_consuming", "2x4 1x20")}, 6, 8, APP),
+    "DoorbellsLost": Case(
         _app("drains_without_doorbell_total", "0x4 1+1x20", ',reason="unheard"'), 6, 8, {**APP, "reason": "unheard"}
     ),
     "DeadLetters": Case(_app("events_dead_total", "0x4 1x20", ',reason="refused"'), 4, 6, {**APP, "reason": "refused"}),
@@ -94,9 +95,9 @@ def test_alert_is_over_when_its_failure_is(name: str, tmp_path: Path) -> None:
     """What was a counter's last increase leaves the range; what was a figure is as before."""
     case = CASES[name]
     if name == "MetricsMissing":
-        series = {key: "_x10 1x60" for key in case.series}
-    elif name in ("StoringFails", "ConsumerCancelled", "DeadLetters"):
-        series = {key: "0x4 1+1x5 6x60" for key in case.series}
+        series = dict.fromkeys(case.series, "_x10 1x60")
+    elif name in ("StoringFails", "DoorbellsLost", "DeadLetters"):
+        series = dict.fromkeys(case.series, "0x4 1+1x5 6x60")
     else:
         series = {key: f"{value} {value.split('x')[0]}x80" for key, value in case.series.items()}
     expr = f'ALERTS{{alertname="SockudoPublisher{name}"}}'
