@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import subprocess
+import sys
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -32,7 +37,7 @@ def test_worker_counts_what_it_delivers(stack: Stack, pool: str) -> None:
 
     page = wait_for_value(port, "events_settled_total", 243)
     assert page.value("journal_seconds_count") == 243, "every event has an age"
-    assert page.value("journal_seconds_sum", app="default") or 0 > 0
+    assert (page.value("journal_seconds_sum") or 0) > 0
     assert page.value("batch_events_sum") == 243
     assert page.value("posts_total", outcome="accepted") == page.value("batch_events_count")
     assert page.value("post_seconds_count") == page.value("batch_events_count")
@@ -64,8 +69,6 @@ def test_page_shows_what_leaves_otherwise(stack: Stack) -> None:
     publish.delay(channel, "ai-output", "x")  # refused for Sockudo's rules
     publish.apply_async((channel, "n", {"n": 1}), expires=0.05)
     publish.delay(channel, "n", {"n": 2})
-    import time
-
     time.sleep(0.2)
     port = free_port()
     stack.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
@@ -118,8 +121,6 @@ def test_frozen_redis_is_answered_within_a_second(stack: Stack, tmp_path: Path) 
         wait_for_value(port, "workers", 1)
         own.pause()
         try:
-            import time
-
             time.sleep(1.2)  # beyond the second for which figures are shown again
             for _ in range(3):
                 page = scrape(port)
@@ -136,8 +137,6 @@ def test_frozen_redis_is_answered_within_a_second(stack: Stack, tmp_path: Path) 
 
 
 def test_page_follows_the_format_that_is_asked_for(stack: Stack) -> None:
-    import urllib.request
-
     port = free_port()
     stack.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
     wait_for_value(port, "workers", 1)
@@ -151,10 +150,6 @@ def test_page_follows_the_format_that_is_asked_for(stack: Stack) -> None:
 
 def test_worker_without_a_port_counts_nothing(stack: Stack) -> None:
     """Off is off: no metrics library is loaded, no thread is started."""
-    import os
-    import subprocess
-    import sys
-
     code = (
         "import sys, threading\n"
         "from sockudo_publisher import publish, configure\n"
@@ -163,7 +158,7 @@ def test_worker_without_a_port_counts_nothing(stack: Stack) -> None:
         "from sockudo_publisher.telemetry.observer import NOTHING\n"
         "assert app_named().observer is NOTHING\n"
         "assert app_named().journal.observer is NOTHING\n"
-        "assert 'prometheus_client' not in sys.modules and 'opentelemetry.trace' not in [m for m in sys.modules if 'sdk' in m]\n"
+        "assert 'prometheus_client' not in sys.modules\n"
         "assert not [t for t in threading.enumerate() if 'telemetry' in t.name]\n"
     )
     env = {**os.environ, **stack.environ}
