@@ -106,10 +106,9 @@ class EndpointServer:
             failure = getattr(error, "strerror", None) or type(error).__name__
         if failure:
             raise ConfigurationError(
-                """Let ``handler`` answer ``GET path``, in place of an earlier one. Raises ``ValueError`` for a malformed path."""
+                f"SOCKUDO_METRICS_PORT: cannot listen on port {port} of {host}: {failure}. Choose another port or "
                 "SOCKUDO_METRICS_HOST, or leave SOCKUDO_METRICS_PORT out"
             )
-        self._pid = os.getpid()
         self._thread: threading.Thread | None = None
         os.register_at_fork(after_in_child=self._close_in_child)
 
