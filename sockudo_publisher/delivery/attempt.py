@@ -30,12 +30,13 @@ def make_attempt(run: Run, send: Send) -> Step | Wait:
     if run.batch.resent:
         observer.resent(app, send.count)
     began = run.ports.control.monotonic()
-    result = run.ports.post(body)
-    took_s = run.ports.control.monotonic() - began
-    run.ports.crash_point("posted")
+    with observer.delivering(app, send.count, lambda: run.batch.traces()):  # noqa: PLW0108 -- evaluated if wanted
+        result = run.ports.post(body)
+        took_s = run.ports.control.monotonic() - began
+        run.ports.crash_point("posted")
+        finding = _find(run, result)
+        observer.post(app, finding.outcome.value.replace(" ", "_"), took_s, send.count)
     attempt = _attempt_of(run, len(body), is_late=send.is_late)
-    finding = _find(run, result)
-    observer.post(app, finding.outcome.value.replace(" ", "_"), took_s, send.count)
     before = run.progress
     step, run.progress = decide(finding, attempt, before)
     has_fresh = run.ports.ask_fresh_canaries is not None

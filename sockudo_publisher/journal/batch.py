@@ -66,6 +66,10 @@ class Batch:
             for index in pack.indexes():
                 yield pack.item(index)
 
+    def traces(self) -> list[str]:
+        """The trace contexts of its items, in order; items without one are left out."""
+        return [trace for pack in self.packs for trace in pack.traces()]
+
     def head(self, count: int) -> Batch:
         """The prefix of ``count`` items, under the same marker; never more than there are."""
         if count >= self.count:

@@ -18,6 +18,7 @@ and the meta these lists:
 ``n`` lengths in bytes
 ``c`` channels
 ``x`` expiries, ms since the epoch, 0 = never; may be missing where none of the items expires
+``r`` trace contexts of the calls (W3C ``traceparent``), "" = none; missing where none of the items has one
 ===== ========================================================================================================
 
 **A later field needs no other version.** What concerns an entry becomes a field of the entry (the first number of
@@ -71,13 +72,15 @@ class UnreadableEntry(Exception):
 class Item(NamedTuple):
     """The final bytes of one event for one channel, as the journal keeps them.
 
-    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. The ``repr`` of
+    ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. ``trace``: the
+    context of the call's span, "" = none; only appending needs it, an item of a batch has "". The ``repr`` of
     this class, and of all that contain payloads, shows channel, name, id and size.
     """
 
     channel: str
     body: bytes
     expires_ms: int = 0
+    trace: str = ""
 
     def __repr__(self) -> str:
         return f"Item(channel={self.channel!r}, {describe_body(self.body)}, expires_ms={self.expires_ms})"
@@ -123,17 +126,21 @@ def pack(items: Sequence[Item]) -> Packed:
     """Join items into one entry. Pure."""
     assert items, "a pack holds at least one item"
     if len(items) == 1:  # what every `delay` appends
-        channel, body, expires_ms = items[0]
-        expiry = f',"x":[{expires_ms}]' if expires_ms else ""
-        return Packed(1, expires_ms, f'{{"n":[{len(body)}],"c":{_names((channel,))}{expiry}}}', body)
+        channel, body, expires_ms, trace = items[0]
+        more = f',"x":[{expires_ms}]' if expires_ms else ""
+        if trace:
+            more += f',"r":{_names((trace,))}'
+        return Packed(1, expires_ms, f'{{"n":[{len(body)}],"c":{_names((channel,))}{more}}}', body)
     expiries = [item.expires_ms for item in items]
     meta = f'{{"n":{_numbers([len(item.body) for item in items])},"c":{_names([item.channel for item in items])}'
+    earliest = 0
     if any(expiries):
         earliest = min(expiry for expiry in expiries if expiry)
-        meta += f',"x":{_numbers(expiries)}}}'
-    else:
-        earliest = 0
-        meta += "}"
+        meta += f',"x":{_numbers(expiries)}'
+    traces = [item.trace for item in items]
+    if any(traces):
+        meta += f',"r":{_names(traces)}'
+    meta += "}"
     return Packed(len(items), earliest, meta, b",".join([item.body for item in items]))
 
 
@@ -226,6 +233,18 @@ class Pack:
             name: of for name, of in json.loads(self.meta).items() if isinstance(of, list) and len(of) == self.size
         }
         return json.dumps({name: [of[index]] for name, of in lists.items()}, ensure_ascii=False, separators=(",", ":"))
+
+    def traces(self) -> list[str]:
+        """The trace contexts of the batch's items of this pack, as far as there are any and they can be read."""
+        if b'"r":' not in self.meta:
+            return []
+        try:
+            found = json.loads(self.meta).get("r")
+        except (ValueError, AttributeError, RecursionError):
+            return []  # what else depends on the meta reports it
+        if not isinstance(found, list) or len(found) != self.size:
+            return []
+        return [found[index] for index in self.indexes() if isinstance(found[index], str) and found[index]]
 
     def joined(self) -> bytes:
         """The batch's items of this pack, joined by commas."""

@@ -182,7 +182,14 @@ class Producer:
         ledger = [self._link.keyspace.ledger(self.app, part.lane, one.item.channel, one.key) for one in part.items]
         args: list[Any] = [self._max_backlog, _must_be_marked(layout), self._key_ttl_ms, mode]
         for item, key, fingerprint in part.items:
-            args += (fingerprint, item.channel, item.expires_ms, item.body, known.get((item.channel, key), b""))
+            args += (
+                fingerprint,
+                item.channel,
+                item.expires_ms,
+                item.body,
+                known.get((item.channel, key), b""),
+                item.trace,
+            )
         return evalsha("append_once", (keys.stream, keys.state, *ledger), args)
 
     def _known_before(self, layout: Layout, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:

@@ -11,6 +11,7 @@ from ..errors import BacklogFull, JournalUnavailable
 from ..faultpoint import crash_point
 from ..journal.appended import Appended, OnRefusal, Refusal
 from ..journal.pack import Item, KeyedItem
+from ..telemetry.observer import NOTHING
 from ..wiring.app import App
 from ..wiring.doorbell import doorbell
 from .prepare import Prepared
@@ -53,6 +54,14 @@ def store_event(app: App, prepared: Prepared, *, once_key: str | None = None) ->
     nothing new). Raises :class:`BacklogFull`, :class:`IdempotencyConflict` or :class:`JournalUnavailable` with the
     message id and the channels that are stored.
     """
+    if app.observer is NOTHING:  # a third of a microsecond of each call
+        _store_event(app, prepared, once_key)
+        return
+    with app.observer.publishing(app.name, prepared.channels, prepared.message_id) as trace:
+        _store_event(app, prepared.with_trace(trace), once_key)
+
+
+def _store_event(app: App, prepared: Prepared, once_key: str | None) -> None:
     key = prepared.key or once_key
     try:
         appended = store(app, prepared.items if key is None else prepared.keyed_items(key))

@@ -40,4 +40,8 @@ def _observer_named(name: str) -> Observer:
         from .prometheus import OBSERVER
 
         return OBSERVER
+    if name == "otel":
+        from .otel import TracingObserver
+
+        return TracingObserver()
     return NOTHING

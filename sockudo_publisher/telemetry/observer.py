@@ -6,11 +6,17 @@ method never raises and never waits, since the calls are in the path of every ev
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Final
 
 from .ages import Ages
 
 __all__ = ["NOTHING", "Observer", "Several", "combine"]
+
+#: What an observer that makes no spans returns: entered any number of times.
+_NO_TRACE: Final[AbstractContextManager[str]] = nullcontext("")
+_NO_SPAN: Final[AbstractContextManager[None]] = nullcontext()
 
 
 class Observer:
@@ -27,10 +33,32 @@ class Observer:
     def scheduled(self, app: str, count: int) -> None:
         """``count`` events were stored for a later time."""
 
+    def publishing(
+        self,
+        app: str,  # noqa: ARG002 -- of the protocol
+        channels: Sequence[str],  # noqa: ARG002
+        message_id: str,  # noqa: ARG002
+    ) -> AbstractContextManager[str]:
+        """Around the storing of one event; yields its trace context for the journal, ``""`` for none."""
+        return _NO_TRACE
+
     def redis_error(self, app: str, where: str) -> None:
         """Redis failed; ``where``: ``append``, ``schedule``, ``drain`` or ``sweep``."""
 
     # -- delivering ---------------------------------------------------------------------------------
+
+    def delivering(
+        self,
+        app: str,  # noqa: ARG002
+        count: int,  # noqa: ARG002
+        traces: Callable[[], Sequence[str]],  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
+        """Around a request with ``count`` events; ``traces()``: their trace contexts. :meth:`post` comes inside."""
+        return _NO_SPAN
+
+    def request_headers(self) -> Mapping[str, str]:
+        """Headers for the request that is made now."""
+        return {}
 
     def post(self, app: str, outcome: str, seconds: float, count: int) -> None:
         """A batch of ``count`` events was sent; ``outcome``: what the answer proves (docs/outcomes.md)."""
@@ -70,6 +98,18 @@ class Several(Observer):
         """See :class:`Observer`, as for the others."""
         for one in self._observers:
             one.begin(app)
+
+    def publishing(self, app: str, channels: Sequence[str], message_id: str) -> AbstractContextManager[str]:  # noqa: D102
+        # One of them traces, at most: the others have no context to give.
+        found = [one.publishing(app, channels, message_id) for one in self._observers]
+        return next((one for one in found if one is not _NO_TRACE), _NO_TRACE)
+
+    def delivering(self, app: str, count: int, traces: Callable[[], Sequence[str]]) -> AbstractContextManager[None]:  # noqa: D102
+        found = [one.delivering(app, count, traces) for one in self._observers]
+        return next((one for one in found if one is not _NO_SPAN), _NO_SPAN)
+
+    def request_headers(self) -> Mapping[str, str]:  # noqa: D102
+        return {name: value for one in self._observers for name, value in one.request_headers().items()}
 
     def appended(self, app: str, count: int) -> None:  # noqa: D102
         for one in self._observers:

@@ -7,7 +7,8 @@
 -- ARGV[2] '1': only a lane that was marked open, '0': a first layout's lanes need no mark
 -- ARGV[3] how long the ledger keeps a key, ms
 -- ARGV[4] 'stop': if an item is refused, none is stored; 'skip': the others are; 'look': as 'stop', but changes nothing
--- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger holds or ''
+-- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger holds or '',
+--   trace context or ''
 -- Returns {CLOSED}
 --   | {FULL, depth} | {CONFLICT, index of the first key used with another payload}: nothing is stored
 --   | {DONE or RING, number appended, depth, (index, code)...}: with each item that this call did not append, and why:
@@ -41,7 +42,7 @@ local function leave_out(k, code)
 end
 
 for k = 3, #KEYS do
-  local at = 5 + (k - 3) * 5
+  local at = 5 + (k - 3) * 6
   local known = seen[KEYS[k]] or read_ledger(KEYS[k]) or (ARGV[at + 4] ~= '' and ARGV[at + 4])
   if known and string.sub(known, 3) ~= ARGV[at] then
     if mode ~= 'skip' then return {-4, k - 3} end
@@ -64,17 +65,21 @@ add_depth(stream, state, #fresh)
 local armed = redis.call('HSETNX', state, 'armed', '1')
 for first = 1, #fresh, MAX_ITEMS do
   local lengths, channels, expiries, items, earliest = {}, {}, {}, {}, 0
+  local traces, is_traced = {}, false
   for i = first, math.min(first + MAX_ITEMS - 1, #fresh) do
-    local at = 5 + (fresh[i] - 3) * 5
+    local at = 5 + (fresh[i] - 3) * 6
     local expiry = tonumber(ARGV[at + 2])
     channels[#channels + 1] = ARGV[at + 1]
     expiries[#expiries + 1] = expiry
     items[#items + 1] = ARGV[at + 3]
     lengths[#lengths + 1] = #ARGV[at + 3]
+    traces[#traces + 1] = ARGV[at + 5]
+    is_traced = is_traced or ARGV[at + 5] ~= ''
     if expiry > 0 and (earliest == 0 or expiry < earliest) then earliest = expiry end
   end
   local meta = {n = lengths, c = channels}
   if earliest > 0 then meta.x = expiries end
+  if is_traced then meta.r = traces end
   add_entry(stream, #items, string.format('%.0f', earliest), cjson.encode(meta), table.concat(items, ','))
 end
 for _, k in ipairs(fresh) do redis.call('SET', KEYS[k], seen[KEYS[k]], 'PX', ttl_ms) end

@@ -76,7 +76,8 @@ end
 if any_held and depth then redis.call('HSET', state, 'depth', depth) end -- unchanged: fails early if the right that leave() needs is missing
 local any_gone = redis.call('EXISTS', gone) == 1
 
-local packs, count, bytes, moved, looked, died, expired = {}, 0, 0, 0, 0, 0, 0
+local packs, count, bytes, moved, looked, died = {}, 0, 0, 0, 0, 0
+local expired = 0
 local clock -- of the first pack, when it comes from a hold
 local last_id, last_index, last_whole -- how far this call read
 local marked_all = false
