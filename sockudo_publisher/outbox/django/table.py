@@ -33,17 +33,20 @@ def read_figures(alias: str) -> list[OutboxFigures]:
     """Count the rows of each app, in a thread that has no other use for its connection."""
     is_waiting = Q(parked__isnull=True)
     try:
-        rows = (
+        counted = (
             OutboxRow.objects.using(alias)
-            .values_list("app")
+            .values("app")
             .annotate(
-                Count("id", filter=is_waiting), Min("created_at", filter=is_waiting), Count("id", filter=~is_waiting)
+                waiting=Count("id", filter=is_waiting),
+                oldest=Min("created_at", filter=is_waiting),
+                left=Count("id", filter=~is_waiting),
             )
         )
+        rows = counted.order_by().values_list("app", "waiting", "oldest", "left")
         now = timezone.now()
         return [
             OutboxFigures(app, waiting, max(0.0, (now - oldest).total_seconds()) if oldest else 0.0, parked)
-            for app, waiting, oldest, parked in rows.order_by()
+            for app, waiting, oldest, parked in rows
         ]
     finally:
         connections[alias].close()

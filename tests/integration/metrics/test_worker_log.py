@@ -32,7 +32,7 @@ def test_json_log_is_one_object_a_line(stack: Stack) -> None:
     seen = stack.subscribe(channel)
     worker = stack.worker(env={"SOCKUDO_LOG": "json"}, wait=False)
     publish_many((channel, "ai-output" if n == 0 else "n", {"n": n}) for n in range(5))
-    seen.wait_for_count(4, 60)
+    seen.wait_for_count(4, 20)
     worker.stop()
     lines = [json.loads(line) for line in worker.log_text().splitlines() if line.startswith("{")]
     assert all({"time", "level", "logger", "message", "process"} <= set(line) for line in lines)
