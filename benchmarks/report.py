@@ -141,10 +141,14 @@ def _telemetry_rows(measured: Telemetry) -> list[Row]:
     calls = measured.call_us
     extra = spread([on - off for on, off in zip(calls["on"], calls["off"], strict=True)])
     found = [at_most("metrics on: CPU of `publish.delay` beside off", "< 3 us more", extra, 3, extra.text(1, " us"))]
-    for what, rates in (("", measured.drained), (", entries of one event", measured.singles)):
+    for what, rates, cpu_us in (
+        ("", measured.drained, measured.worker_us),
+        (", entries of one event", measured.singles, measured.worker_singles_us),
+    ):
         ratio = of_pairs(rates["on"], rates["off"])
-        name = f"metrics on: drained beside off{what}"
-        found.append(at_least(name, ">= 98 %", ratio, 0.98, _percent(ratio)))
+        found.append(at_least(f"metrics on: drained beside off{what}", ">= 98 %", ratio, 0.98, _percent(ratio)))
+        cpu = of_pairs(cpu_us["on"], cpu_us["off"])
+        found.append(at_most(f"metrics on: the worker's CPU beside off{what}", "<= 102 %", cpu, 1.02, _percent(cpu)))
     return found
 
 
