@@ -43,7 +43,7 @@ def enter(arguments: list[str]) -> None:
             "--constraint",
             str(wanted),
         ]
-        subprocess.run([*pip, "--editable", f"{ROOT}[demo]", *PEERS], check=True)
+        subprocess.run([*pip, "--editable", f"{ROOT}[demo,metrics]", *PEERS], check=True)
         wanted.rename(constraints)  # only now: an installation that broke off is made again
     os.chdir(ROOT)
     os.execv(python, [str(python), "-m", "benchmarks", *arguments])

@@ -7,7 +7,18 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "drained", "holds", "backlog")
+SCENARIOS = (
+    "steps",
+    "imports",
+    "client",
+    "enqueue",
+    "coroutines",
+    "latency",
+    "drained",
+    "holds",
+    "backlog",
+    "telemetry",
+)
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Plan:
     backlog_block_s: float
     holds_pairs: int
     holds_backlog: int  # long enough for some attempts at the stuck item
+    telemetry_pairs: int
+    telemetry_events: int  # a fifth of it as entries of one event
 
 
 #: About five minutes on two cores.
@@ -72,6 +85,8 @@ QUICK = Plan(
     backlog_block_s=0.0,
     holds_pairs=3,
     holds_backlog=300_000,
+    telemetry_pairs=5,
+    telemetry_events=100_000,
 )
 
 #: About a quarter of an hour: `make bench ARGS=--full`.
@@ -103,6 +118,8 @@ FULL = Plan(
     backlog_block_s=5.0,
     holds_pairs=7,
     holds_backlog=300_000,
+    telemetry_pairs=9,
+    telemetry_events=150_000,
 )
 
 #: To see that it runs at all; its numbers mean nothing.
@@ -134,4 +151,6 @@ TINY = Plan(
     backlog_block_s=0.5,
     holds_pairs=1,
     holds_backlog=100_000,
+    telemetry_pairs=1,
+    telemetry_events=10_000,
 )

@@ -16,6 +16,7 @@ from .imports import COMMANDS, SIDES, Imported
 from .latency import RATES, Latencies
 from .ratios import Spread, of_pairs, percentile, spread
 from .steps import STEPS, Steps
+from .telemetry import Telemetry
 
 __all__ = ["Facts", "Results", "Row", "page", "rows"]
 
@@ -51,6 +52,7 @@ class Results:
     drained: Drained | None = None
     holds: Holds | None = None
     backlog: Backlog | None = None
+    telemetry: Telemetry | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,26 @@ def rows(results: Results) -> list[Row]:
         ratio = of_pairs(results.backlog.deep, results.backlog.shallow)
         what = f"drained with {results.backlog.depth:,} waiting, beside 10,000"
         found.append(at_least(what, "within 10 %", ratio, 0.90, _percent(ratio)))
+    if results.telemetry is not None:
+        found += _telemetry_rows(results.telemetry)
     memory = _memory(results)
     if memory is not None:
         found.append(memory)
+    return found
+
+
+def _telemetry_rows(measured: Telemetry) -> list[Row]:
+    calls = measured.call_us
+    extra = spread([on - off for on, off in zip(calls["on"], calls["off"], strict=True)])
+    found = [at_most("metrics on: CPU of `publish.delay` beside off", "< 3 us more", extra, 3, extra.text(1, " us"))]
+    for what, rates, cpu_us in (
+        ("", measured.drained, measured.worker_us),
+        (", entries of one event", measured.singles, measured.worker_singles_us),
+    ):
+        ratio = of_pairs(rates["on"], rates["off"])
+        found.append(at_least(f"metrics on: drained beside off{what}", ">= 98 %", ratio, 0.98, _percent(ratio)))
+        cpu = of_pairs(cpu_us["on"], cpu_us["off"])
+        found.append(at_most(f"metrics on: the worker's CPU beside off{what}", "<= 102 %", cpu, 1.02, _percent(cpu)))
     return found
 
 

@@ -37,6 +37,9 @@ MAX_LANES = 256
 MAX_REPLICAS = 100
 MAX_WAIT_MS = 60_000
 
+#: What SOCKUDO_TELEMETRY may name: the module that it needs, and the extra that brings it.
+TELEMETRY = {"prometheus": ("prometheus_client", "metrics"), "otel": ("opentelemetry", "otel")}
+
 #: The prefix of every variable.
 PREFIX = "SOCKUDO_"
 
@@ -97,6 +100,25 @@ class JsonLibrary:
         if chosen == "orjson" and not _is_installed("orjson"):
             raise ConfigurationError(f"{name}: orjson is not installed (pip install 'sockudo-publisher[orjson]')")
         return chosen
+
+
+class Telemetry:
+    """Names of :data:`TELEMETRY`, as text separated by commas. What each needs must be installed."""
+
+    def parse(self, text: str, name: str) -> tuple[str, ...]:
+        return self.check(tuple(one.strip() for one in text.split(",") if one.strip()), name)
+
+    def check(self, value: Any, name: str) -> tuple[str, ...]:
+        chosen = (value,) if isinstance(value, str) else value
+        if not isinstance(chosen, tuple | list) or any(one not in TELEMETRY for one in chosen):
+            raise ConfigurationError(f"{name}: expected one or several of {', '.join(TELEMETRY)}")
+        for one in chosen:
+            module, extra = TELEMETRY[one]
+            if not _is_installed(module):
+                raise ConfigurationError(
+                    f"{name}: {module} is not installed (pip install 'sockudo-publisher[{extra}]')"
+                )
+        return tuple(dict.fromkeys(chosen))
 
 
 class Function:
@@ -169,6 +191,8 @@ KINDS: Mapping[str, Value] = {
     "namespace": Text(_namespace),
     "json": JsonLibrary(),
     "json_encoder": Function(),
+    "telemetry": Telemetry(),
+    "log": Choice(("text", "json")),
     "metrics_port": Whole(0, 65_535),
     "metrics_host": Text(_host),
 }

@@ -78,6 +78,8 @@ class Settings:
     namespace: str = ""
     json: Literal["json", "orjson"] = "json"
     json_encoder: Callable[[Any], str | bytes] | None = None
+    telemetry: tuple[str, ...] = ()
+    log: Literal["text", "json"] = "text"
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
@@ -202,6 +204,8 @@ class Fields(TypedDict, total=False):
     namespace: str
     json: Literal["json", "orjson"]
     json_encoder: Callable[[Any], str | bytes] | None
+    telemetry: str | tuple[str, ...]
+    log: Literal["text", "json"]
     metrics_port: int
     metrics_host: str
 

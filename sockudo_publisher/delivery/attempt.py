@@ -26,10 +26,17 @@ def make_attempt(run: Run, send: Send) -> Step | Wait:
     if run.tokens is not None and not run.batch.resent:
         run.tokens -= send.count
     run.history.forget(run.batch)
-    result = run.ports.post(body)
-    run.ports.crash_point("posted")
+    observer, app = run.ports.observer, run.journal.app
+    if run.batch.resent:
+        observer.resent(app, send.count)
+    began = run.ports.control.monotonic()
+    with observer.delivering(app, send.count, lambda: run.batch.traces()):  # noqa: PLW0108 -- evaluated if wanted
+        result = run.ports.post(body)
+        took_s = run.ports.control.monotonic() - began
+        run.ports.crash_point("posted")
+        finding = _find(run, result)
+        observer.post(app, finding.outcome.value.replace(" ", "_"), took_s, send.count)
     attempt = _attempt_of(run, len(body), is_late=send.is_late)
-    finding = _find(run, result)
     before = run.progress
     step, run.progress = decide(finding, attempt, before)
     has_fresh = run.ports.ask_fresh_canaries is not None
@@ -39,6 +46,7 @@ def make_attempt(run: Run, send: Send) -> Step | Wait:
     copies = count_possible_copies(finding, attempt) if attempt.is_late else 0
     if copies:
         run.count("resent_after_window", copies)
+        observer.uncertain(app, "resent", copies)
     if not isinstance(step, Pause):
         run.probe.end_pause()
     return step

@@ -17,6 +17,7 @@ from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.holder import DeadLetterFields, Journal
 from ..journal.lease import LeaseLost
 from ..journal.pack import UnreadableEntry
+from ..telemetry.observer import NOTHING, Observer
 from . import moves as to
 from .ask import check_dedup_memory, probe_with_canaries
 from .attempt import make_attempt
@@ -46,13 +47,15 @@ def drain(
     ask_canaries: AskOldCanaries | None = None,
     ask_fresh_canaries: AskFreshCanaries | None = None,
     history_lookup: HistoryLookup | None = None,
+    observer: Observer = NOTHING,
 ) -> DrainAgain | None:
     """Deliver a lane, or one held channel of it; returns when to ring it again.
 
     ``None``: it is empty, another run has it, or the sweep will ring it. ``ask_canaries`` probes after a pause, and
     with ``ask_fresh_canaries`` checks the server's dedup memory before a resend; ``history_lookup`` is asked about
-    uncertain events. Without these the settings alone count. Raises :class:`JournalUnavailable` when Redis fails; the
-    caller has nothing to undo.
+    uncertain events. Without these the settings alone count. ``observer``: counts requests and pauses.
+
+    Raises :class:`JournalUnavailable` when Redis fails; the caller has nothing to undo.
     """
     shared = journal.shared.view()
     pause = shared.pause
@@ -67,7 +70,7 @@ def drain(
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, max_items=1)  # a held queue starts with its stuck item, alone
-    ports = Ports(post, policy, control, crash_point, ask_canaries, ask_fresh_canaries, history_lookup)
+    ports = Ports(post, policy, control, crash_point, ask_canaries, ask_fresh_canaries, history_lookup, observer)
     run = Run(journal, holder, ports, progress, shared)
     try:
         crash_point("leased")

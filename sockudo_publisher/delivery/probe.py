@@ -11,6 +11,7 @@ import logging
 from ..errors import JournalUnavailable
 from ..journal.holder import Journal
 from ..journal.lease import Lease
+from ..telemetry.observer import NOTHING, Observer
 from .control import Control
 from .decide import Pause
 from .log import log
@@ -25,11 +26,12 @@ class Probe:
     was begun by this run, which rings the queue when it is over.
     """
 
-    def __init__(self, journal: Journal, control: Control) -> None:
+    def __init__(self, journal: Journal, control: Control, observer: Observer = NOTHING) -> None:
         self.is_canary_accepted = False
         self.has_paused = False
         self._journal = journal
         self._control = control
+        self._observer = observer
         self._lease: Lease | None = None  # the right to probe is renewed with it
         self._count = 0  # the pauses in a row that are known
 
@@ -55,6 +57,7 @@ class Probe:
         seconds = round(pause.wait_s, 1)
         log(level, "paused", pause.message, app=self._journal.app, reason=pause.reason, seconds=seconds)
         self._journal.shared.pause(pause.reason, pause.wait_s, pause.message)
+        self._observer.paused(self._journal.app, pause.reason)
         self.give_back_right()
         self.has_paused = True
 

@@ -15,6 +15,7 @@ from ..journal.app.shared import Limits, SharedView
 from ..journal.batch import Batch
 from ..journal.holder import DeadLetterFields, Holder, Journal, MarkerChanged, Taken
 from ..journal.lease import LeaseLost
+from ..telemetry.observer import NOTHING, Observer
 from .bounds import BatchBounds, bound_batch
 from .control import Control
 from .decide import Learn, Progress
@@ -47,6 +48,7 @@ class Ports:
     ask_canaries: AskOldCanaries | None
     ask_fresh_canaries: AskFreshCanaries | None
     history_lookup: HistoryLookup | None
+    observer: Observer = NOTHING
 
 
 class Run:
@@ -56,7 +58,7 @@ class Run:
         self.journal = journal
         self.holder = holder
         self.ports = ports
-        self.probe = Probe(journal, ports.control)
+        self.probe = Probe(journal, ports.control, ports.observer)
         self.letters = LetterLog(journal.app)
         self.history = HistoryAnswers(ports.history_lookup)
         self.progress = progress

@@ -66,6 +66,10 @@ class Batch:
             for index in pack.indexes():
                 yield pack.item(index)
 
+    def traces(self) -> list[str]:
+        """The trace contexts of its items, in order; items without one are left out."""
+        return [trace for pack in self.packs for trace in pack.traces()]
+
     def head(self, count: int) -> Batch:
         """The prefix of ``count`` items, under the same marker; never more than there are."""
         if count >= self.count:
@@ -84,7 +88,7 @@ def read_batch(answer: Sequence[Any]) -> Batch:
     """A batch from the answer of ``take.lua`` (its header names the parts)."""
     now_ms, first_ms, marker, resent, depth = answer[1:6]
     packs = []
-    for at in range(6, len(answer), 7):
+    for at in range(7, len(answer), 7):
         entry_id, size, meta, body, start, stop, skipped = answer[at : at + 7]
         indexes = frozenset(map(int, skipped.split(b","))) if skipped else frozenset()
         packs.append(Pack(entry_id, int(size), meta, body, int(start), int(stop), indexes))

@@ -10,6 +10,8 @@ from typing import Any
 
 from ..errors import JournalUnavailable, JournalUnreadable
 from ..redaction import package_logger
+from ..telemetry.ages import Ages, weigh_ages
+from ..telemetry.observer import NOTHING, Observer
 from .app.rate import Rate
 from .app.shared import Shared, SharedView, read_view
 from .batch import Batch, Position, read_batch
@@ -116,7 +118,7 @@ class Journal:
     ``on_expired``: ``drop`` or ``dead``, for an item that expires before its first attempt; ``max_rate``: events per
     second to the app over all workers, 0 = no limit; ``key_ttl_ms``: how long the ledger keeps a key, and the layout
     record the lanes it was stored in; ``dead``: limits of a lane's dead letters; ``batch_max_events``: the most items
-    that an earlier batch can have held.
+    that an earlier batch can have held; ``observer``: counts what leaves the queues.
     """
 
     def __init__(
@@ -131,8 +133,10 @@ class Journal:
         namespace: str = "",
         dead: DeadBounds = _NO_BOUNDS,
         batch_max_events: int = 500,
+        observer: Observer = NOTHING,
     ) -> None:
         self.app = app
+        self.observer = observer
         self.link = RedisLink(redis_url, timeout_s=WORKER_TIMEOUT_S, namespace=namespace)
         self.shared = Shared(self.link, app)
         self.rate = Rate(self.link, app, max_rate) if max_rate else None
@@ -251,6 +255,7 @@ class Journal:
         settling = self._settle_command(holder, batch, late=late)
         settled, taken = self._take(holder, (settling,), max_items, max_bytes)
         _raise_unless_done(settled, holder)
+        self._observe_settled(holder, batch, taken.now_ms, late=late)
         self._clear_failures(holder)
         return taken
 
@@ -258,7 +263,27 @@ class Journal:
         """Settle ``batch``, which the server has accepted. Raises as :meth:`settle_and_take`."""
         settling = self._settle_command(holder, batch, counter, late=late)
         _raise_unless_done(checked(self.link.run([settling])[0]), holder)
+        if counter == "settled":
+            self._observe_settled(holder, batch, None, late=late)
+        else:
+            self.observer.uncertain(self.app, "in_history", batch.count)
         self._clear_failures(holder)
+
+    def _observe_settled(self, holder: Holder, batch: Batch, now_ms: int | None, *, late: bool) -> None:
+        """Count a settled batch; ``now_ms``: Redis' time, ``None``: not asked for."""
+        if self.observer is NOTHING:
+            return
+        ages: Ages | None = None
+        if now_ms:
+            # The id of an entry is the time of its append. Of a held item it is the time of its move, which is later
+            # than its first attempt.
+            stored_ms = [int(pack.entry_id.partition(b"-")[0]) for pack in batch.packs]
+            if holder.channel is not None and batch.first_ms:
+                stored_ms = [min(one, batch.first_ms) for one in stored_ms]
+            ages = weigh_ages(now_ms, stored_ms, [pack.stop - pack.start - len(pack.skipped) for pack in batch.packs])
+        self.observer.settled(self.app, batch.count, ages)
+        if late:
+            self.observer.uncertain(self.app, "resent", batch.count)
 
     def _settle_command(self, holder: Holder, batch: Batch, counter: str = "settled", *, late: bool) -> Command:
         keys, end = holder.keys, batch.end
@@ -313,6 +338,7 @@ class Journal:
                 self._reset(holder, view.unreadable)
             now_ms = int(answer[1])
             if answer[0] == Answer.AGAIN:
+                self._observe_left(answer[2])
                 before = ()
                 continue
             is_repairing = answer[0] == Answer.UNREADABLE
@@ -321,12 +347,18 @@ class Journal:
                 self._repair(holder, answer[2])
                 continue
             if answer[0] == Answer.DONE:
+                self._observe_left(answer[6])
                 return first_answer, Taken(read_batch(answer), view, now_ms)
             version = answer[2].decode(errors="replace") if answer[0] == Answer.UNKNOWN_VERSION else None
             return first_answer, Taken(None, view, now_ms, version)
         if is_repairing:  # too many repairs in a row: the caller gets control back, and takes again
             return first_answer, Taken(None, view, now_ms)
         raise JournalUnavailable(f"take answered AGAIN {MAX_AGAIN} times in a row", stored=None)
+
+    def _observe_left(self, left: Sequence[Any]) -> None:
+        """Count what a take removed unsent: reasons and numbers, in turn."""
+        for reason, number in zip(left[::2], left[1::2], strict=True):
+            self.observer.left(self.app, reason.decode(), number)
 
     # -- what cannot be read ------------------------------------------------------------------------
 
@@ -353,6 +385,7 @@ class Journal:
             (holder.lease.token, TTL_MS, entry_id, holder.channel or "", why),
         )
         _raise_unless_done(answer, holder)
+        self.observer.buried(self.app, "unreadable")
         logger.error(
             "unreadable entry moved to the dead letters app=%s lane=%d key=%s entry=%s error=%s",
             *(self.app, keys.lane, keys.stream, entry_id.decode(errors="replace"), why),
@@ -426,6 +459,7 @@ class Journal:
         )
         _raise_unless_done(answer, holder)
         holder.held.add(item.channel)
+        self.observer.held(self.app)
 
     def bury(self, holder: Holder, batch: Batch, letter: DeadLetterFields, *, keep: bool = True) -> None:
         """Make a dead letter of the first item of ``batch`` (``keep=False``: only count it)."""
@@ -447,6 +481,12 @@ class Journal:
             ),
         )
         _raise_unless_done(answer, holder)
+        if letter.counter == "parked_uncertain":
+            self.observer.uncertain(self.app, "parked", 1)
+        elif letter.counter == "expired_uncertain":
+            self.observer.uncertain(self.app, "expired", 1)
+        if keep:
+            self.observer.buried(self.app, letter.reason)
 
     def count(self, lane: int, reason: str, number: int = 1) -> None:
         """Add to a counter of the lane."""

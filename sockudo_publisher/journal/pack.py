@@ -20,6 +20,7 @@ and the meta these lists:
 ``c`` channels
 ``x`` expiries, ms since the epoch, 0 = never; may be missing where none of the items expires
 ``k`` collapse keys, "" = none; missing where none of the items has one
+``r`` trace contexts of the calls (W3C ``traceparent``), "" = none; missing where none of the items has one
 ===== ========================================================================================================
 
 **A later field needs no other version.** What concerns an entry becomes a field of the entry (the first number of
@@ -74,14 +75,16 @@ class Item(NamedTuple):
     """The final bytes of one event for one channel, as the journal keeps them.
 
     ``expires_ms`` is Redis' time after which it is not sent for the first time any more; 0 = never. ``collapse``: while
-    it waits unsent, a later item of its channel with the same key replaces it; "" = none. Only appending needs it: an
-    item of a batch has "". The ``repr`` of this class, and of all that contain payloads, shows channel, name, id, size.
+    it waits unsent, a later item of its channel with the same key replaces it; "" = none. ``trace``: the context of the
+    call's span, "" = none. Only appending needs these two: an item of a batch has "". The ``repr`` of this class, and
+    of all that contain payloads, shows channel, name, id and size.
     """
 
     channel: str
     body: bytes
     expires_ms: int = 0
     collapse: str = ""
+    trace: str = ""
 
     def __repr__(self) -> str:
         return f"Item(channel={self.channel!r}, {describe_body(self.body)}, expires_ms={self.expires_ms})"
@@ -128,13 +131,16 @@ def pack(items: Sequence[Item]) -> Packed:
     """Join items into one entry. Pure."""
     assert items, "a pack holds at least one item"
     if len(items) == 1:  # what every `delay` appends
-        channel, body, expires_ms, collapse = items[0]
+        channel, body, expires_ms, collapse, trace = items[0]
         rest = f',"x":[{expires_ms}]' if expires_ms else ""
         if collapse:
             rest += f',"k":{_names((collapse,))}'
+        if trace:
+            rest += f',"r":{_names((trace,))}'
         return Packed(1, expires_ms, f'{{"n":[{len(body)}],"c":{_names((channel,))}{rest}}}', body, bool(collapse))
     expiries = [item.expires_ms for item in items]
     meta = f'{{"n":{_numbers([len(item.body) for item in items])},"c":{_names([item.channel for item in items])}'
+    earliest = 0
     if any(expiries):
         earliest = min(expiry for expiry in expiries if expiry)
         meta += f',"x":{_numbers(expiries)}'
@@ -144,6 +150,9 @@ def pack(items: Sequence[Item]) -> Packed:
     collapses = any(collapse)
     if collapses:
         meta += f',"k":{_names(collapse)}'
+    traces = [item.trace for item in items]
+    if any(traces):
+        meta += f',"r":{_names(traces)}'
     return Packed(len(items), earliest, meta + "}", b",".join([item.body for item in items]), collapses)
 
 
@@ -236,6 +245,18 @@ class Pack:
             name: of for name, of in json.loads(self.meta).items() if isinstance(of, list) and len(of) == self.size
         }
         return json.dumps({name: [of[index]] for name, of in lists.items()}, ensure_ascii=False, separators=(",", ":"))
+
+    def traces(self) -> list[str]:
+        """The trace contexts of the batch's items of this pack, as far as there are any and they can be read."""
+        if b'"r":' not in self.meta:
+            return []
+        try:
+            found = json.loads(self.meta).get("r")
+        except (ValueError, AttributeError, RecursionError):
+            return []  # what else depends on the meta reports it
+        if not isinstance(found, list) or len(found) != self.size:
+            return []
+        return [found[index] for index in self.indexes() if isinstance(found[index], str) and found[index]]
 
     def joined(self) -> bytes:
         """The batch's items of this pack, joined by commas."""

@@ -186,7 +186,7 @@ class Producer:
         args: list[Any] = [self._max_backlog, _must_be_marked(layout), self._key_ttl_ms, mode]
         for item, key, fingerprint in part.items:
             before = known.get((item.channel, key), b"")
-            args += (fingerprint, item.channel, item.expires_ms, item.body, before, item.collapse)
+            args += (fingerprint, item.channel, item.expires_ms, item.body, before, item.collapse, item.trace)
         return evalsha("append_once", (keys.stream, keys.state, keys.latest, *ledger), args)
 
     def _known_before(self, layout: Layout, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], bytes]:

@@ -29,6 +29,7 @@ from ..publishing.store import store
 from ..redaction import package_logger, printable
 from ..wiring.app import app_named
 from ..wiring.doorbell import load_client
+from .figures import ReadFigures
 from .relay_health import RelayState, beat, watched
 from .row import EventRow
 
@@ -210,15 +211,17 @@ def run(
     failures: tuple[type[Exception], ...],
     every_s: float = INTERVAL_S,
     stop: threading.Event | None = None,
+    read_figures: ReadFigures | None = None,
 ) -> Relayed:
     """Make one pass after another, until ``stop`` is set. Continues after errors of the database (``failures``).
 
     Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass. Returns the sums of
-    all passes, with the reasons of the last one. Serves ``/healthz`` and ``/readyz`` if ``SOCKUDO_METRICS_PORT`` is
-    set, and raises :class:`ConfigurationError` if that port is taken.
+    all passes, with the reasons of the last one. Serves ``/healthz``, ``/readyz`` and ``/metrics``, there with what
+    ``read_figures`` counts, if ``SOCKUDO_METRICS_PORT`` is set, and raises :class:`ConfigurationError` if that port is
+    taken.
     """
     stop = stop or threading.Event()
-    with watched(every_s) as state:
+    with watched(every_s, read_figures) as state:
         return _run_passes(once, failures, every_s, stop, state)
 
 

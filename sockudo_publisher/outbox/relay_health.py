@@ -16,6 +16,8 @@ from ..errors import ConfigurationError
 from ..redaction import package_logger, printable
 from ..wiring.health import HealthCheck, answer_health
 from ..wiring.http_endpoints import EndpointServer, add_route, remove_route
+from .figures import ReadFigures
+from .relay_metrics import begin_metrics, metrics_handler
 
 __all__ = ["RelayState", "beat", "judge_liveness", "judge_readiness", "watched"]
 
@@ -71,6 +73,7 @@ def judge_readiness(states: Sequence[RelayState], settings_problem: str = "") ->
 
 _lock = threading.Lock()
 _states: list[RelayState] = []
+_tables: list[ReadFigures] = []
 _server: EndpointServer | None = None
 _own = threading.local()
 
@@ -83,14 +86,18 @@ def beat() -> None:
 
 
 @contextmanager
-def watched(every_s: float) -> Iterator[RelayState]:
+def watched(every_s: float, read_figures: ReadFigures | None = None) -> Iterator[RelayState]:
     """The state of a relay that runs in this thread, served while it does if ``SOCKUDO_METRICS_PORT`` is set.
+
+    ``read_figures``: counts the rows of its table, for ``/metrics``.
 
     Raises :class:`ConfigurationError` if the port is taken.
     """
     global _server  # noqa: PLW0603 -- the one place
     state = RelayState(every_s)
     with _lock:
+        if read_figures is not None:
+            _tables.append(read_figures)
         if not _states:
             _server = _start_server()
         _states.append(state)
@@ -101,11 +108,14 @@ def watched(every_s: float) -> Iterator[RelayState]:
         _own.state = None
         with _lock:
             _states.remove(state)
+            if read_figures is not None:
+                _tables.remove(read_figures)
             if not _states and _server is not None:
                 _server.stop()
                 _server = None
                 remove_route("/healthz")
                 remove_route("/readyz")
+                remove_route("/metrics")
 
 
 def _start_server() -> EndpointServer | None:
@@ -116,6 +126,8 @@ def _start_server() -> EndpointServer | None:
     if not settings.metrics_port:
         return None
     server = EndpointServer(settings.metrics_host, settings.metrics_port)
+    begin_metrics()
+    add_route("/metrics", metrics_handler(settings, _tables))
     add_route("/healthz", lambda _: answer_health(judge_liveness(tuple(_states), time.monotonic())))
     add_route("/readyz", lambda _: answer_health(judge_readiness(tuple(_states), _settings_problem())))
     server.start()

@@ -26,6 +26,7 @@ try:
         String,
         Table,
         Text,
+        case,
         delete,
         func,
         insert,
@@ -46,6 +47,7 @@ except ModuleNotFoundError as error:
 from ..client.wire.extras import ExtrasLike
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals
+from .figures import OutboxFigures
 from .relay import (
     INTERVAL_S,
     MAX_ROWS,
@@ -207,7 +209,8 @@ class Outbox:
             extra={**where, "every_s": every_s},
         )
         once = partial(self.relay, engine, batch=batch, stop=stop)
-        done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop)
+        figures = partial(self._read_figures, engine)
+        done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop, read_figures=figures)
         logger.info(
             "relay ended table=%s stored=%d already_stored=%d parked=%d",
             *(self.table.fullname, done.stored, done.already_stored, done.parked),
@@ -222,6 +225,18 @@ class Outbox:
         query = select(*columns).where(table.parked.is_not(None)).order_by(table.id).limit(limit)
         with engine.connect() as connection:
             return [ParkedRow(*row) for row in connection.execute(query)]
+
+    def _read_figures(self, engine: Engine) -> list[OutboxFigures]:
+        """Count the rows of each app. Ages are by the database's clock, which wrote the rows' times."""
+        table = self.table.c
+        waiting = case((table.parked.is_(None), 1))
+        oldest = func.min(case((table.parked.is_(None), table.created_at)))
+        query = select(table.app, func.count(waiting), oldest, func.count(table.parked), func.now())
+        with engine.connect() as connection:
+            return [
+                OutboxFigures(app, count, max(0.0, (now - first).total_seconds()) if first else 0.0, parked)
+                for app, count, first, parked, now in connection.execute(query.group_by(table.app))
+            ]
 
     def _move(self, engine: Engine, max_rows: int, without: frozenset[str]) -> Moved:
         """One batch (:data:`.relay.Move`)."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from ..errors import JournalUnavailable
 from ..journal.appended import Appended
 from ..journal.pack import Item, KeyedItem
+from ..telemetry.observer import NOTHING
 from ..wiring.app import App
 from .group_commit import enter
 from .prepare import Prepared
@@ -53,6 +54,14 @@ async def astore(
 
 async def astore_event(app: App, prepared: Prepared, loop: asyncio.AbstractEventLoop) -> None:
     """Store one event on all its channels. Raises the errors of :func:`.store.store_event`."""
+    if app.observer is NOTHING:
+        await _astore_event(app, prepared, loop)
+        return
+    with app.observer.publishing(app.name, prepared.channels, prepared.message_id) as trace:
+        await _astore_event(app, prepared.with_trace(trace), loop)
+
+
+async def _astore_event(app: App, prepared: Prepared, loop: asyncio.AbstractEventLoop) -> None:
     key, message_id = prepared.key, prepared.message_id
     items = prepared.items if key is None else prepared.keyed_items(key)
     # With a key, a conflict on one channel refuses the event on all of them.

@@ -39,6 +39,15 @@ class Prepared(NamedTuple):
     key: str | None = None
     fingerprint: str = ""
 
+    @property
+    def channels(self) -> list[str]:
+        """The channel of each item."""
+        return [item.channel for item in self.items]
+
+    def with_trace(self, trace: str) -> Prepared:
+        """The same with the context of the call's span; ``""``: there is none."""
+        return self._replace(items=tuple([item._replace(trace=trace) for item in self.items])) if trace else self
+
     def keyed_items(self, key: str) -> list[KeyedItem]:
         """The items, to be appended once under a key."""
         return [KeyedItem(item, key, self.fingerprint) for item in self.items]

@@ -112,6 +112,9 @@ def package_logger(name: str) -> logging.Logger:
     """The logger of that name; its records are printable. Every module of the package gets its logger here."""
     import logging
 
+    # Used by each record. Imported here, as a fork in the middle of an import would leave it locked in the child.
+    from . import log_fields  # noqa: F401
+
     logger = logging.getLogger(name)
     logger.addFilter(_make_printable)
     return logger
@@ -130,12 +133,27 @@ def printable_arguments(record: logging.LogRecord) -> bool:
 def _make_printable(record: logging.LogRecord) -> bool:
     try:
         text = record.getMessage()
+        _add_fields(record)
     except Exception:  # noqa: BLE001
         return True  # the handlers report it, and the caller of the logger goes on
     if not text.isprintable():
         record.msg, record.args = printable(text), None
     _make_traceback_printable(record)
     return True
+
+
+def _add_fields(record: logging.LogRecord) -> None:
+    import logging
+
+    from .log_fields import FIELDS, HEAD, add_fields
+
+    if not _reserved:
+        _reserved.update(logging.makeLogRecord({}).__dict__, ("message", "asctime", "taskName", HEAD, FIELDS))
+    add_fields(record, frozenset(_reserved), printable)
+
+
+#: The attributes that every record has.
+_reserved: set[str] = set()
 
 
 def _printable_argument(value: object) -> object:

@@ -19,6 +19,7 @@ from ..journal.producer import Producer
 from ..journal.redis.link import CALLER_TIMEOUT_S, RedisLink
 from ..redaction.frame_locals import without_locals
 from ..redaction.secret import keep_secret
+from ..telemetry.choose import choose_observer
 from .fork_gate import inside_client
 
 if TYPE_CHECKING:
@@ -43,6 +44,9 @@ class App:
     def __init__(self, settings: Settings, name: str) -> None:
         self.name = name
         self._settings = settings
+        with inside_client:  # prometheus_client
+            self.observer = choose_observer(settings.telemetry)
+        self.observer.begin(name)
         Credentials.from_url(settings.url_of(name), setting=setting_of(settings, name))
         with inside_client:  # a master key loads the encryption
             self.encoder = Encoder(
@@ -112,6 +116,7 @@ class App:
             namespace=settings.namespace,
             dead=DeadBounds(settings.dead_max, settings.dead_max_bytes, int(settings.dead_ttl * 1000)),
             batch_max_events=settings.batch_max_events,
+            observer=self.observer,
         )
 
 

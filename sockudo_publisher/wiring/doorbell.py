@@ -20,6 +20,7 @@ from typing import Any
 from ..config.settings import get_settings, on_configure
 from ..errors import SockudoError
 from ..redaction import package_logger
+from ..telemetry.untraced import untraced
 from .fork_gate import inside_client
 from .redis_ring import DRAIN_TASK, RedisRing, is_broker_the_journal
 
@@ -70,7 +71,7 @@ class Doorbell:
             return False  # another thread is waiting for a frozen broker
         self._ringer = me
         try:
-            with inside_client:
+            with inside_client, untraced():
                 if self._redis_ring is not None and not after_s and channel is None:
                     self._redis_ring.ring(app, lanes)
                 else:

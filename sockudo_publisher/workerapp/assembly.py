@@ -23,6 +23,7 @@ from ..wiring.stop import stop_with_worker
 from . import about as _about  # noqa: F401 -- answers the doctor
 from .children import outlast_group_signals
 from .log_filter import hide_payloads
+from .logs import quiet_drains, set_format_with_worker
 from .printable_logs import make_names_printable
 from .remote_answers import hide_secrets
 from .remote_control import keep_green_pidbox, refuse_commands
@@ -35,6 +36,8 @@ __all__ = ["app"]
 start_with_worker()
 stop_with_worker()
 hide_payloads()
+quiet_drains()
+set_format_with_worker()
 make_names_printable()
 hide_secrets()
 send_scripts_with_eval()

@@ -14,11 +14,12 @@ __all__ = ["get", "post_batch"]
 def post_batch(app: App, body: bytes, timeout_s: float) -> Reply | NoReply:
     """Send a batch once."""
     try:
-        response = app.client.send("POST", "/batch_events", body=body, timeout=timeout_s)
+        headers = app.observer.request_headers() or None
+        response = app.client.send("POST", "/batch_events", body=body, timeout=timeout_s, headers=headers)
     except SockudoConnectionError as error:
         return NoReply(sent=error.sent, message=str(error))
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Reply(response.status, response.body, headers, response.is_shown)
+    answered = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status, response.body, answered, response.is_shown)
 
 
 def get(app: App, path: str, parameters: Mapping[str, str]) -> tuple[int, bytes]:

@@ -20,12 +20,15 @@ from celery.platforms import EX_FAILURE, EX_OK
 from celery.utils.text import str_to_list
 from kombu.utils.compat import detect_environment
 
+from ..config.settings import get_settings
 from ..errors import ConfigurationError
 from ..redaction import package_logger
 from ..wiring import stop
 from ..wiring.celery_isolation import end_with_usage
 from ..wiring.private_celery import queue_name
 from . import assembly as _assembly  # noqa: F401 -- this process becomes a worker's, whatever module named the app
+from .logs import begin_summary, log_start
+from .metrics import begin_metrics
 from .options import check_queues, ineffective_options, own_options
 from .pool_name import asks_for_prefork
 
@@ -49,6 +52,9 @@ class WorkerProgram(celery_worker.Worker):  # type: ignore[misc]
             queues, excluded = str_to_list(options.get("queues")), str_to_list(options.get("exclude_queues"))
             self._further_queues = check_queues(queues or (), excluded or (), queue_name())
             _check_prepared(own.get("pool") or own.get("pool_cls"))
+            begin_summary(get_settings())
+            if get_settings().metrics_port:
+                begin_metrics(is_prefork=own.get("pool") == "prefork")
             super().__init__(app, hostname, **own)
         except (ConfigurationError, ImproperlyConfigured) as error:
             end_with_usage(" ".join(str(error).split()))
@@ -56,6 +62,7 @@ class WorkerProgram(celery_worker.Worker):  # type: ignore[misc]
     def on_start(self) -> None:
         """Celery's; the log is open by now."""
         super().on_start()
+        log_start(get_settings())
         for option in self._ineffective:
             logger.warning("option without effect, as drains end by themselves option=%s", option)
         for queue in self._further_queues:

@@ -68,6 +68,7 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
         ask_canaries=canaries.check_after_trouble,
         ask_fresh_canaries=canaries.check_with_fresh_canaries,
         history_lookup=lambda items, since_ms: look_up_history(items, partial(get, app), since_ms),
+        observer=app.observer,
     )
 
 
@@ -82,6 +83,7 @@ def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAg
     except JournalUnreadable as error:
         app_named(app_name).journal.record_failure(lane, channel, error)
     except JournalUnavailable as error:
+        app_named(app_name).observer.redis_error(app_name, "drain")
         logger.warning("drain ended, the sweep rings app=%s lane=%d error=%s", app_name, lane, error)
     except SoftTimeLimitExceeded:
         # In a worker of another app, which has it for all of its tasks: the queue is not at fault.

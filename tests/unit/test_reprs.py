@@ -141,7 +141,7 @@ def test_walk_finds_the_known_classes():
 BODY = f'{{"channel":"orders","name":"shipped","data":"{MARK}","message_id":"m-1"}}'.encode()
 ITEM = Item("orders", BODY)
 META = pack([ITEM]).meta.encode()
-BATCH = read_batch([1, 5, 5, b"marker", b"0", 1, b"1-0", b"1", META, BODY, b"0", b"1", b""])
+BATCH = read_batch([1, 5, 5, b"marker", b"0", 1, [], b"1-0", b"1", META, BODY, b"0", b"1", b""])
 
 REAL: dict[str, Any] = {
     "item": ITEM,

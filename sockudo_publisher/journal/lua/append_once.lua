@@ -9,7 +9,7 @@
 -- ARGV[3] how long the ledger keeps a key, ms
 -- ARGV[4] 'stop': if an item is refused, none is stored; 'skip': the others are; 'look': as 'stop', but changes nothing
 -- ARGV[5...] per key: fingerprint, channel, expiry in ms or 0, item, what an earlier layout's ledger holds or '',
---   collapse key or ''
+--   collapse key or '', trace context or ''
 -- Returns {CLOSED}
 --   | {FULL, depth} | {CONFLICT, index of the first key used with another payload}: nothing is stored
 --   | {DONE or RING, number appended, depth, (index, code)...}: with each item that this call did not append, and why:
@@ -44,7 +44,7 @@ local function leave_out(k, code)
 end
 
 for k = 4, #KEYS do
-  local at = 5 + (k - 4) * 6
+  local at = 5 + (k - 4) * 7
   local known = seen[KEYS[k]] or read_ledger(KEYS[k]) or (ARGV[at + 4] ~= '' and ARGV[at + 4])
   if known and string.sub(known, 3) ~= ARGV[at] then
     if mode ~= 'skip' then return {-4, k - 4} end
@@ -67,8 +67,9 @@ add_depth(stream, state, #fresh)
 local armed = redis.call('HSETNX', state, 'armed', '1')
 for first = 1, #fresh, MAX_ITEMS do
   local lengths, channels, expiries, items, collapse, earliest, collapses = {}, {}, {}, {}, {}, 0, false
+  local traces, is_traced = {}, false
   for i = first, math.min(first + MAX_ITEMS - 1, #fresh) do
-    local at = 5 + (fresh[i] - 4) * 6
+    local at = 5 + (fresh[i] - 4) * 7
     local expiry = tonumber(ARGV[at + 2])
     channels[#channels + 1] = ARGV[at + 1]
     expiries[#expiries + 1] = expiry
@@ -76,10 +77,13 @@ for first = 1, #fresh, MAX_ITEMS do
     lengths[#lengths + 1] = #ARGV[at + 3]
     collapse[#collapse + 1] = ARGV[at + 5]
     collapses = collapses or ARGV[at + 5] ~= ''
+    traces[#traces + 1] = ARGV[at + 6]
+    is_traced = is_traced or ARGV[at + 6] ~= ''
     if expiry > 0 and (earliest == 0 or expiry < earliest) then earliest = expiry end
   end
   local meta = {n = lengths, c = channels}
   if earliest > 0 then meta.x = expiries end
+  if is_traced then meta.r = traces end
   local expiry, body = string.format('%.0f', earliest), table.concat(items, ',')
   if collapses then
     meta.k = collapse

@@ -14,10 +14,11 @@
 -- ARGV[5] 'drop' or 'dead': what happens to an expired item   ARGV[6] the channel of a held queue, '' for a lane
 -- ARGV[7] max dead letters of the lane, 0 = no limit   ARGV[8] max bytes of them, 0 = no limit
 -- ARGV[9...] the held channels of KEYS[10...]
--- Returns {LOST} | {EMPTY, now} | {AGAIN, now}: only held, expired or obsolete items so far; the head moved
+-- Returns {LOST} | {EMPTY, now} | {AGAIN, now, left}: only held, expired or obsolete items so far; the head moved
 --   | {UNKNOWN_VERSION, now, version}
 --   | {UNREADABLE, now, 'state'}: the head or the marker (mend.lua) | {UNREADABLE, now, entry id} (quarantine.lua)
---   | {DONE, now, first_ms, marker, resent, depth, pack...}
+--   | {DONE, now, first_ms, marker, resent, depth, left, pack...}
+--   left: {reason, number...} of the items that this call removed unsent
 --   pack: entry id, item count, meta, body, first index, end index, skipped indexes ("3,7" or "")
 -- The marker "FIRST_MS ENTRY INDEX [MOVES]" means: each item from the head up to (ENTRY, INDEX) may have been sent
 -- since FIRST_MS; MOVES counts how often some of them have left. While there is a marker, nothing behind it is read: a
@@ -79,6 +80,7 @@ if any_held and depth then redis.call('HSET', state, 'depth', depth) end -- unch
 local any_gone = redis.call('EXISTS', gone) == 1
 
 local packs, count, bytes, moved, looked, died, obsolete = {}, 0, 0, 0, 0, 0, 0
+local expired = 0
 local clock -- of the first pack, when it comes from a hold
 local last_id, last_index, last_whole -- how far this call read
 local marked_all = false
@@ -124,6 +126,7 @@ local function look(id, n, meta_text, body, start, stop, first)
       skipped[#skipped + 1] = index
     elseif not marker and not clock and expiry > 0 and expiry <= now then
       tally(counts, 'expired', 1)
+      expired = expired + 1
       if keeps_expired then
         add_letter(dead, dead_size, {'reason', 'expired', 'message', '', 'attempts', '0', 'first_ms', '0',
           'channel', channel, 'expiry', string.format('%.0f', expiry),
@@ -198,6 +201,8 @@ if marker and not marked_all and (last_id or not version) then
   local ends = redis.call('XRANGE', stream, end_id, end_id)[1]
   if not ends or ends[1] ~= end_id then return {6, now, 'state'} end
 end
+local left = expired > 0 and {'expired', expired} or {}
+if obsolete > 0 then left[#left + 1], left[#left + 2] = 'collapsed', obsolete end
 if count > 0 then
   local resent = (marker or clock) and '1' or '0'
   if not marker then
@@ -208,7 +213,7 @@ if count > 0 then
     marker = moved_marker(marker)
     redis.call('HSET', state, 'marker', marker)
   end
-  local answer = {1, now, first_ms, marker, resent, depth}
+  local answer = {1, now, first_ms, marker, resent, depth, left}
   for _, part in ipairs(packs) do answer[#answer + 1] = part end
   return answer
 end
@@ -221,11 +226,11 @@ if last_id then
     redis.call('HSET', state, 'marker', moved_marker(marker))
   end
   end_if_empty(stream, state, holds, own_channel)
-  return {2, now}
+  return {2, now, left}
 end
 if marked_all then -- the marker ends before the head: all its items have left
   redis.call('HDEL', state, 'marker')
-  return {2, now}
+  return {2, now, left}
 end
 if bad then return {6, now, bad} end
 if version then return {3, now, version} end

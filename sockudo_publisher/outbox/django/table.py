@@ -9,13 +9,16 @@ from functools import partial
 from typing import Any
 
 from django.db import connections, router, transaction
+from django.db.models import Count, Min, Q
+from django.utils import timezone
 
+from ..figures import OutboxFigures
 from ..relay import Moved, Relayed, append, rows_before_gap
 from ..relay import relay as relay_by
 from ..row import COLUMNS, EventRow
 from .models import OutboxRow
 
-__all__ = ["relay"]
+__all__ = ["read_figures", "relay"]
 
 
 def relay(using: str | None, *, batch: int, stop: threading.Event | None = None) -> Relayed:
@@ -24,6 +27,29 @@ def relay(using: str | None, *, batch: int, stop: threading.Event | None = None)
     # After an error, or when the connection's time is over. Django does this between requests; a relay has none.
     connections[alias].close_if_unusable_or_obsolete()
     return relay_by(partial(_move, alias), max_rows=batch, stop=stop)
+
+
+def read_figures(alias: str) -> list[OutboxFigures]:
+    """Count the rows of each app, in a thread that has no other use for its connection."""
+    is_waiting = Q(parked__isnull=True)
+    try:
+        counted = (
+            OutboxRow.objects.using(alias)
+            .values("app")
+            .annotate(
+                waiting=Count("id", filter=is_waiting),
+                oldest=Min("created_at", filter=is_waiting),
+                left=Count("id", filter=~is_waiting),
+            )
+        )
+        rows = counted.order_by().values_list("app", "waiting", "oldest", "left")
+        now = timezone.now()
+        return [
+            OutboxFigures(app, waiting, max(0.0, (now - oldest).total_seconds()) if oldest else 0.0, parked)
+            for app, waiting, oldest, parked in rows
+        ]
+    finally:
+        connections[alias].close()
 
 
 def _move(alias: str, max_rows: int, without: frozenset[str]) -> Moved:

@@ -1,4 +1,5 @@
-"""The worker's HTTP port (``SOCKUDO_METRICS_PORT``): ``/healthz`` and ``/readyz``, in the worker's main process.
+"""The worker's HTTP port (``SOCKUDO_METRICS_PORT``): ``/healthz``, ``/readyz`` and ``/metrics``, in the worker's
+main process.
 
 The port is taken before the pool forks, so that a worker whose port is in use ends at once with one line: without its
 probes it would run unwatched, or be restarted without a reason. Children of a prefork pool close their copy. Other
@@ -19,6 +20,7 @@ from ...wiring.http_endpoints import EndpointAnswer, EndpointRequest, EndpointSe
 from ...wiring.private_celery import queue_name
 from .. import health
 from ..check_settings import refuse
+from ..metrics import metrics_handler
 from .sweep import Sweep
 
 __all__ = ["Endpoints"]
@@ -45,6 +47,7 @@ class Endpoints(bootsteps.StartStopStep):  # type: ignore[misc]
         """Serve."""
         add_route("/healthz", self._answer_healthz)
         add_route("/readyz", self._answer_readyz)
+        add_route("/metrics", metrics_handler())
         self._server.start()
 
     def stop(self, _parent: Any) -> None:

@@ -28,6 +28,7 @@ from ...wiring.doorbell import doorbell
 from .. import health, run_drain, slots
 from ..check_settings import refuse
 from ..dead_reports import lanes_to_report, report_dead_letters
+from ..logs import write_summary
 from ..presence import Presence
 
 __all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
@@ -86,6 +87,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._thread is not None:
             self._thread.join(timeout=5)
         self._own.shutdown(wait=True)
+        write_summary(is_last=True)
         # Last, when this worker sends nothing any more.
         self._presence.leave()
 
@@ -98,6 +100,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
     def _run(self) -> None:
         while not self._end.wait(EVERY_S) and not stop.flag.is_set():
+            write_summary()
             for name in get_settings().app_urls():
                 try:
                     if self._contradicts_others(name):
@@ -114,6 +117,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     if time.monotonic() >= self._trim_at.get(name, 0.0) and trim_once(name):
                         self._trim_at[name] = time.monotonic() + TRIM_EVERY_S
                 except JournalUnavailable as error:
+                    app_named(name).observer.redis_error(name, "sweep")
                     logger.warning("sweep failed app=%s error=%s", name, error)
                 except ConfigurationError as error:
                     logger.error("sweep failed app=%s error=%s", name, error)  # noqa: TRY400 -- the message says it all
@@ -146,6 +150,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         if key in self._draining:
             return
         self._draining.add(key)
+        app_named(name).observer.drained_without_doorbell(name, "broker_away" if why == AWAY else "unheard")
         logger.warning(
             "lane drained without doorbell app=%s lane=%d channel=%s reason=%s", name, lane, channel or "-", why
         )

@@ -59,6 +59,9 @@ GOOD = [
     ("SOCKUDO_APPS", "{}", "apps", {}),
     ("SOCKUDO_NAMESPACE", " staging_2-b ", "namespace", "staging_2-b"),
     ("SOCKUDO_JSON", "orjson", "json", "orjson"),
+    ("SOCKUDO_TELEMETRY", "prometheus", "telemetry", ("prometheus",)),
+    ("SOCKUDO_TELEMETRY", " otel, prometheus,otel ", "telemetry", ("otel", "prometheus")),
+    ("SOCKUDO_LOG", "json", "log", "json"),
     ("SOCKUDO_METRICS_PORT", "9464", "metrics_port", 9464),
     ("SOCKUDO_METRICS_HOST", "0.0.0.0", "metrics_host", "0.0.0.0"),
     ("SOCKUDO_METRICS_HOST", "::1", "metrics_host", "::1"),
@@ -88,6 +91,8 @@ BAD: dict[str, list[str]] = {
     ],
     "SOCKUDO_METRICS_PORT": [*NOT_NUMBERS, "-1", "65536", "9464/tcp"],
     "SOCKUDO_METRICS_HOST": ["a b", "a/b", "[::1]", "h:9464", "ü", "a\nb", SECRET + "@h"],
+    "SOCKUDO_TELEMETRY": ["Prometheus", "statsd", "prometheus;otel", SECRET],
+    "SOCKUDO_LOG": ["", "JSON", "yaml", SECRET],
     "SOCKUDO_JSON": ["", "JSON", "simplejson", SECRET],
     "SOCKUDO_ON_EXPIRED": ["", "Dead", "keep", SECRET],
     "SOCKUDO_DEAD_MAX": [*NOT_NUMBERS, "-1", "1000000001"],
@@ -333,7 +338,7 @@ def test_documented_default_is_the_default(name: str) -> None:
     row = ROWS[name]
     default = getattr(read(), row["field"].strip("`"))
     documented = row["default"].strip("`")
-    if default in (None, {}, ""):
+    if default in (None, {}, "", ()):
         assert documented == "\N{EN DASH}"
     elif documented.startswith("= "):
         assert default == getattr(read(), ROWS[documented.removeprefix("= `").strip("`")]["field"].strip("`"))

@@ -145,6 +145,7 @@ def test_a_take_s_answer_is_read_by_its_parts() -> None:
         b"1000 5-1 2",
         b"1",
         b"7",
+        [],
         b"5-0",
         3,
         b"m",
@@ -173,5 +174,5 @@ def test_a_take_s_answer_is_read_by_its_parts() -> None:
         Pack(b"5-1", 4, b"m", b"b", 0, 4, frozenset({1, 2})),
     )
     assert batch.count == 4
-    assert read_batch([1, 2000, b"1000", b"1000 5-1 2", b"0", None]).depth == 0
-    assert not read_batch([1, 2000, b"1000", b"1000 5-1 2", b"0", None]).resent
+    assert read_batch([1, 2000, b"1000", b"1000 5-1 2", b"0", None, []]).depth == 0
+    assert not read_batch([1, 2000, b"1000", b"1000 5-1 2", b"0", None, []]).resent

@@ -15,7 +15,7 @@ from .....redaction import printable
 from .... import django as outbox
 from ....relay import INTERVAL_S, MAX_ROWS, Relayed, describe_parked, relayed_apps, run
 from ...models import OutboxRow
-from ...table import relay
+from ...table import read_figures, relay
 
 __all__ = ["Command"]
 
@@ -64,7 +64,13 @@ class Command(BaseCommand):  # type: ignore[misc]
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
         again = partial(relay, database, batch=batch, stop=stop)
         try:
-            done = run(again, failures=(DatabaseError, InterfaceError), every_s=interval, stop=stop)
+            done = run(
+                again,
+                failures=(DatabaseError, InterfaceError),
+                every_s=interval,
+                stop=stop,
+                read_figures=partial(read_figures, database),
+            )
         except ConfigurationError as error:  # its port is taken
             raise CommandError(printable(str(error))) from None
         self.stdout.write(f"relay ended: {_summary(done)}")

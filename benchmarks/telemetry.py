@@ -1,0 +1,138 @@
+"""What the metrics cost: a caller's tight loop and a worker's drain, with and without them, in pairs."""
+
+from __future__ import annotations
+
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sockudo_publisher import configure, publish, publish_many
+from sockudo_publisher.dev.embedded.ports import free_port
+
+from .drained import settled, watch
+from .parts import CeleryWorker, Parts
+from .plan import Plan
+from .rates import MIDDLE, at_count, middle_rate
+from .usage import cpu_s
+from .workload import events
+
+__all__ = ["Telemetry", "measure"]
+
+#: Seconds between two scrapes; Prometheus' usual interval is 15.
+SCRAPE_S = 5.0
+
+#: Calls of one block, and blocks of a pair: blocks of both sides alternate, so that a disturbance meets both.
+BLOCK_CALLS = 100
+
+
+@dataclass
+class Telemetry:
+    """By pair, with metrics and without: CPU microseconds of a call, events a second of a drain, and the worker's CPU
+    microseconds per event in it, which the rest of the machine disturbs less.
+    """
+
+    call_us: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
+    drained: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
+    singles: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
+    worker_us: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
+    worker_singles_us: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
+
+
+def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Telemetry:
+    """Each pair measures both sides, one after the other, the order changing."""
+    result = Telemetry()
+    parts.fresh()
+    for number in range(plan.telemetry_pairs):
+        for side, value in _calls(plan.delay_calls).items():
+            result.call_us[side].append(value)
+        on, off = result.call_us["on"][-1], result.call_us["off"][-1]
+        say(f"telemetry: pair {number + 1} of {plan.telemetry_pairs}, us of CPU per delay: on {on:.1f}, off {off:.1f}")
+    for number in range(plan.telemetry_pairs):
+        for kind, rates, cpu_us in (
+            ("packs", result.drained, result.worker_us),
+            ("single entries", result.singles, result.worker_singles_us),
+        ):
+            for side in ("on", "off") if number % 2 else ("off", "on"):
+                rate, us = _drain(parts, plan, is_on=side == "on", is_single=rates is result.singles)
+                rates[side].append(rate)
+                cpu_us[side].append(us)
+            say(
+                f"telemetry: drained from {kind}: on {rates['on'][-1]:,.0f}/s, off {rates['off'][-1]:,.0f}/s; "
+                f"us of the worker's CPU per event: on {cpu_us['on'][-1]:.1f}, off {cpu_us['off'][-1]:.1f}"
+            )
+    return result
+
+
+def _calls(count: int) -> dict[str, float]:
+    """CPU microseconds of a ``delay``; with metrics including the thread that adds them up."""
+    spent = {"on": 0.0, "off": 0.0}
+    todo = list(events(BLOCK_CALLS))
+    try:
+        for number in range(max(2, count // BLOCK_CALLS)):
+            for side in ("on", "off") if number % 2 else ("off", "on"):
+                configure(telemetry="prometheus") if side == "on" else configure()
+                publish.delay(*todo[0])  # connections and scripts
+                began = time.process_time()
+                for event in todo:
+                    publish.delay(*event)
+                if side == "on":
+                    _add_up()
+                spent[side] += time.process_time() - began
+    finally:
+        configure()
+    calls = max(2, count // BLOCK_CALLS) * BLOCK_CALLS
+    return {side: seconds / calls * 1e6 for side, seconds in spent.items()}
+
+
+def _add_up() -> None:
+    from sockudo_publisher.telemetry.prometheus import OBSERVER
+
+    OBSERVER.flush()
+
+
+def _drain(parts: Parts, plan: Plan, *, is_on: bool, is_single: bool) -> tuple[float, float]:
+    """Events a second of a worker that meets a backlog, of packs (`publish_many`) or of entries of one event; and its
+    CPU microseconds per event in the middle of it.
+    """
+    parts.fresh()
+    count = max(10_000, plan.telemetry_events // 5) if is_single else plan.telemetry_events
+    if is_single:
+        for event in events(count):
+            publish.delay(*event)
+    else:
+        publish_many(events(count))
+    port = free_port()
+    env = {**parts.env, **({"SOCKUDO_METRICS_PORT": str(port)} if is_on else {})}
+    drainer = CeleryWorker("worker", parts.directory, env)
+    with settled(parts.redis.url) as look, _scraped(port if is_on else 0), drainer:
+        pids, used = drainer.pids, []
+        samples = watch(look, count, lambda reached: used.append((cpu_s(pids), float(reached))))
+    cpu = at_count(used, MIDDLE[1] * count) - at_count(used, MIDDLE[0] * count)
+    return middle_rate(samples, count), cpu / ((MIDDLE[1] - MIDDLE[0]) * count) * 1e6
+
+
+@contextmanager
+def _scraped(port: int) -> Iterator[None]:
+    """Scrape the port meanwhile."""
+    end = threading.Event()
+
+    def scrape() -> None:
+        while not end.wait(SCRAPE_S):
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=2) as answer:
+                    answer.read()
+            except OSError:
+                pass  # it starts, or has ended
+
+    thread = threading.Thread(target=scrape, daemon=True)
+    if port:
+        thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        if port:
+            thread.join(timeout=5)

@@ -1,0 +1,155 @@
+"""Each shipped alert, by Prometheus' own rule tests: it fires for its failure after its time, and not before."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from sockudo_publisher.deploy_files import ALERTS, read_file
+from tests.support.parts import need
+
+pytestmark = pytest.mark.integration
+
+PREFIX = "sockudo_publisher_"
+RULES = {rule["alert"]: rule for group in yaml.safe_load(read_file(ALERTS))["groups"] for rule in group["rules"]}
+
+
+class Case(NamedTuple):
+    """Series by minute; ``fires_at``: minutes after which the alert fires; ``silent_at``: at which it does not."""
+
+    series: dict[str, str]
+    silent_at: float
+    fires_at: float
+    labels: dict[str, str]
+
+
+APP = {"app": "default"}
+JOB = 'job="sockudo-publisher",instance="w:9108"'
+
+
+def _app(name: str, values: str, more: str = "") -> dict[str, str]:
+    """One series of two workers, which show the same."""
+    return {f'{PREFIX}{name}{{app="default",instance="{worker}"{more}}}': values for worker in ("w1", "w2")}
+
+
+#: The failure begins in the fifth minute.
+CASES = {
+    "RedisAway": Case({f"{PREFIX}redis_up{{{JOB}}}": "1x4 0x20"}, 5, 7, {"job": "sockudo-publisher"}),
+    "RedisFull": Case(
+        {f"{PREFIX}redis_memory_bytes{{{JOB}}}": "50x4 90x20", f"{PREFIX}redis_max_memory_bytes{{{JOB}}}": "100x25"},
+        *(9, 11),
+        {"job": "sockudo-publisher"},
+    ),
+    "StoringFails": Case(_app("redis_errors_total", "0x4 1+1x20", ',where="append"'), 4, 7, APP),
+    "SockudoAway": Case(_app("paused", "0x4 1x20", ',reason="unreachable"'), 6, 8, {**APP, "reason": "unreachable"}),
+    "CredentialsRefused": Case(_app("paused", "0x4 1x20", ',reason="misconfigured"'), 5, 7, APP),
+    "PausedByOperator": Case(_app("paused", "0x4 1x60", ',reason="operator"'), 34, 36, APP),
+    "ServerForgets": Case(_app("dedup_memory_intact", "1x4 0x20"), 5, 7, APP),
+    "WorkerDead": Case({f"up{{{JOB}}}": "1x4 0x20"}, 5, 7, {"job": "sockudo-publisher", "instance": "w:9108"}),
+    "NoWorker": Case(_app("workers", "2x4 0x20"), 5, 7, APP),
+    "MetricsMissing": Case({f"{PREFIX}redis_up{{{JOB}}}": "1x4 stale"}, 9, 11, {}),
+    "ConsumerCancelled": Case({**_app("workers", "2x30"), **_app("workers_consuming", "2x4 1x20")}, 6, 8, APP),
+    "DoorbellsLost": Case(
+        _app("drains_without_doorbell_total", "0x4 1+1x20", ',reason="unheard"'), 6, 8, {**APP, "reason": "unheard"}
+    ),
+    "DeadLetters": Case(_app("events_dead_total", "0x4 1x20", ',reason="refused"'), 4, 6, {**APP, "reason": "refused"}),
+    "HeldChannel": Case(_app("held_channels", "0x4 1x20"), 6, 8, APP),
+    "OldestEvent": Case(_app("oldest_event_age_seconds", "0x4 61+60x20"), 6, 8, APP),
+    "Backlog": Case(_app("backlog_events", "9x4 200000x30"), 14, 16, APP),
+    "LanesFailing": Case(_app("failing_lanes", "0x4 1x20"), 6, 8, APP),
+    "JournalUnreadable": Case(_app("journal_readable", "1x4 0x20"), 5, 7, APP),
+    "OutboxOld": Case(_app("outbox_oldest_row_age_seconds", "0x4 61+60x20"), 6, 8, APP),
+    "OutboxParked": Case(_app("outbox_parked_rows", "0x4 1x20"), 5, 7, APP),
+}
+
+
+def test_every_alert_has_a_rule_test() -> None:
+    assert {f"SockudoPublisher{name}" for name in CASES} == set(RULES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_alert_fires_for_its_failure_after_its_time(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    alert = f"SockudoPublisher{name}"
+    firing = {"alertname": alert, "alertstate": "firing", "severity": RULES[alert]["labels"]["severity"], **case.labels}
+    labels = ", ".join(f'{key}="{value}"' for key, value in firing.items())
+    expr = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+    checks = [
+        {"expr": expr, "eval_time": "3m", "exp_samples": []},
+        {"expr": expr, "eval_time": f"{case.silent_at}m", "exp_samples": []},
+        {
+            "expr": expr,
+            "eval_time": f"{case.fires_at}m",
+            "exp_samples": [{"labels": f"ALERTS{{{labels}}}", "value": 1}],
+        },
+    ]
+    assert _promtool(tmp_path, case.series, checks) == ""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_alert_is_over_when_its_failure_is(name: str, tmp_path: Path) -> None:
+    """What was a counter's last increase leaves the range; what was a figure is as before."""
+    case = CASES[name]
+    if name == "MetricsMissing":
+        series = dict.fromkeys(case.series, "_x10 1x60")
+    elif name in ("StoringFails", "DoorbellsLost", "DeadLetters"):
+        series = dict.fromkeys(case.series, "0x4 1+1x5 6x60")
+    else:
+        series = {key: f"{value} {value.split('x')[0]}x80" for key, value in case.series.items()}
+    expr = f'ALERTS{{alertname="SockudoPublisher{name}"}}'
+    assert _promtool(tmp_path, series, [{"expr": expr, "eval_time": "70m", "exp_samples": []}]) == ""
+
+
+def test_healthy_deployment_fires_nothing(tmp_path: Path) -> None:
+    series = {
+        f"up{{{JOB}}}": "1x60",
+        f"{PREFIX}redis_up{{{JOB}}}": "1x60",
+        f"{PREFIX}redis_memory_bytes{{{JOB}}}": "50x60",
+        f"{PREFIX}redis_max_memory_bytes{{{JOB}}}": "100x60",
+        **_app("workers", "2x60"),
+        **_app("dedup_memory_intact", "1x60"),
+        **_app("journal_readable", "1x60"),
+        **_app("backlog_events", "0+10x60"),
+        **_app("oldest_event_age_seconds", "1x60"),
+        **_app("dead_letters", "3x60"),
+        **_app("events_dead_total", "0+1x60", ',reason="expired"'),
+        **_app("redis_errors_total", "1x60", ',where="append"'),
+        **_app("paused", "0x60", ',reason="busy"'),
+    }
+    checks = [{"expr": "ALERTS", "eval_time": f"{at}m", "exp_samples": []} for at in (1, 20, 50)]
+    assert _promtool(tmp_path, series, checks) == ""
+
+
+@pytest.mark.parametrize("alert", RULES)
+def test_alert_says_what_to_do(alert: str) -> None:
+    rule = RULES[alert]
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert rule["annotations"]["runbook_url"].startswith(
+        "https://github.com/sockudo/sockudo-publisher/blob/main/docs/operate/runbook/"
+    )
+    assert rule["annotations"]["summary"]
+
+
+def _promtool(directory: Path, series: dict[str, str], checks: list[dict[str, Any]]) -> str:
+    """Run rule tests; returns the failure, ``""`` for none."""
+    promtool = need("prometheus").with_name("promtool")
+    (directory / ALERTS).write_text(read_file(ALERTS))
+    tests = {
+        "rule_files": [ALERTS],
+        "evaluation_interval": "1m",
+        "tests": [
+            {
+                "interval": "1m",
+                "input_series": [{"series": key, "values": values} for key, values in series.items()],
+                "promql_expr_test": checks,
+            }
+        ],
+    }
+    file = directory / "tests.yml"
+    file.write_text(yaml.safe_dump(tests))
+    done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
