@@ -18,17 +18,8 @@ from ...client.wire.form import MAX_FORM_BYTES, Form
 from ...client.wire.limits import check_channel
 from ...errors import ValidationError
 from ...redaction import package_logger
-from .ask import (
-    TIMEOUT_S,
-    CallAsync,
-    CallSync,
-    call_from_async,
-    call_from_sync,
-    in_loop,
-    in_thread,
-    judge_call,
-    judge_call_async,
-)
+from ..calls import CallAsync, CallSync, call_from_async, call_from_sync, in_loop, in_thread
+from .ask import TIMEOUT_S, judge_call, judge_call_async
 from .member import Allowed, Denied, Verdict, with_id_text
 from .pattern import ChannelKind
 from .registry import Found, Registry
