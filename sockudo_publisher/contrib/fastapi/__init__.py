@@ -20,12 +20,12 @@ from __future__ import annotations
 from ..permissions import Member, Registry, channel
 from ..starlette import lifespan
 from ..webhooks import WebhookHandlers
-from .publisher import Publisher, PublisherDep, get_publisher
+from .publisher import EventPublisher, PublisherDep, get_publisher
 from .router import router
 
 __all__ = [
+    "EventPublisher",
     "Member",
-    "Publisher",
     "PublisherDep",
     "Registry",
     "WebhookHandlers",

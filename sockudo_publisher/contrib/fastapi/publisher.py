@@ -12,10 +12,10 @@ from ...publishing.bulk import publish_many
 from ...tasks.publish import publish
 from ...wiring.app import app_named
 
-__all__ = ["Publisher", "PublisherDep", "get_publisher"]
+__all__ = ["EventPublisher", "PublisherDep", "get_publisher"]
 
 
-class Publisher:
+class EventPublisher:
     """The package's calls under one name, with the arguments and errors that they have everywhere.
 
     ``adelay`` and ``apublish_many`` for ``async def`` endpoints, ``delay`` and ``publish_many`` for others; ``client``:
@@ -34,9 +34,9 @@ class Publisher:
         return app_named().client
 
 
-def get_publisher() -> Publisher:
+def get_publisher() -> EventPublisher:
     """The dependency's function."""
-    return Publisher()
+    return EventPublisher()
 
 
-PublisherDep = Annotated[Publisher, Depends(get_publisher)]
+PublisherDep = Annotated[EventPublisher, Depends(get_publisher)]

@@ -18,7 +18,7 @@ from ..permissions.ask import TIMEOUT_S
 from ..permissions.authorize import UserData
 from ..starlette import Permissions, as_permissions, json_response, read_body, too_large, user_of_request
 from ..webhooks import MAX_WEBHOOK_BYTES, WebhookHandler, WebhookHandlers
-from .shapes import CHANNEL_FORM, RESPONSES, SIGN_IN_FORM, WEBHOOK_BODY, AuthorizedChannel, BatchItem, SignedIn
+from .shapes import CHANNEL_FORM, RESPONSES, SIGN_IN_FORM, WEBHOOK_BODY, AuthorizedChannel, BatchItem, SignedUser
 
 __all__ = ["router"]
 
@@ -81,7 +81,7 @@ def router(
             "/user-auth",
             name="sockudo-user-auth",
             summary="Who is a browser's connection?",
-            response_model=SignedIn,
+            response_model=SignedUser,
             responses=RESPONSES,
             openapi_extra=SIGN_IN_FORM,
         )

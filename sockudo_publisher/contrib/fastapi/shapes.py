@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-__all__ = ["CHANNEL_FORM", "RESPONSES", "SIGN_IN_FORM", "WEBHOOK_BODY", "AuthorizedChannel", "BatchItem", "SignedIn"]
+__all__ = ["CHANNEL_FORM", "RESPONSES", "SIGN_IN_FORM", "WEBHOOK_BODY", "AuthorizedChannel", "BatchItem", "SignedUser"]
 
 
 class AuthorizedChannel(BaseModel):
@@ -24,14 +24,14 @@ class BatchItem(BaseModel):
     data: AuthorizedChannel | None = None
 
 
-class SignedIn(BaseModel):
+class SignedUser(BaseModel):
     """What a browser needs to sign in."""
 
     auth: str = Field(description="key:signature")
     user_data: str = Field(description="the user that was signed, as JSON text")
 
 
-class Refusal(BaseModel):
+class RefusalDetail(BaseModel):
     """Why not."""
 
     detail: str
@@ -39,9 +39,9 @@ class Refusal(BaseModel):
 
 #: The answers beside 200; 422 is FastAPI's own.
 RESPONSES: dict[int | str, dict[str, Any]] = {
-    401: {"model": Refusal, "description": "No user"},
-    403: {"model": Refusal, "description": "Not allowed"},
-    413: {"model": Refusal, "description": "Too large"},
+    401: {"model": RefusalDetail, "description": "No user"},
+    403: {"model": RefusalDetail, "description": "Not allowed"},
+    413: {"model": RefusalDetail, "description": "Too large"},
     422: {"description": "Malformed form"},
 }
 

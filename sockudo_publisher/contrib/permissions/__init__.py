@@ -18,19 +18,22 @@ and call ``authorize``. Imports the client, the settings for a check, and the gr
 
 from __future__ import annotations
 
-from .authorize import HEADERS, Answer, authorize, authorize_async, sign_in, sign_in_async
-from .findings import Finding, apps_with_one_secret, check, refuse_errors
+from .authorize import HEADERS, AuthAnswer, authorize, authorize_async, sign_in, sign_in_async
+from .findings import PermissionFinding, apps_with_one_secret, check, refuse_errors
 from .member import Member
 from .pattern import ChannelKind, ChannelPattern
 from .registry import Registry, channel, default_registry, registry_of
+
+#: Its short name here; the package has another class of that name.
+Answer = AuthAnswer
 
 __all__ = [
     "HEADERS",
     "Answer",
     "ChannelKind",
     "ChannelPattern",
-    "Finding",
     "Member",
+    "PermissionFinding",
     "Registry",
     "apps_with_one_secret",
     "authorize",

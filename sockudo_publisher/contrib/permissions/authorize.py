@@ -26,7 +26,7 @@ from .registry import Found, Registry
 from .request import ChannelRequest, is_too_large, read_channel_request, read_socket_id
 from .users import is_anonymous, user_label
 
-__all__ = ["HEADERS", "Answer", "UserData", "authorize", "authorize_async", "sign_in", "sign_in_async"]
+__all__ = ["HEADERS", "AuthAnswer", "UserData", "authorize", "authorize_async", "sign_in", "sign_in_async"]
 
 logger = package_logger("sockudo_publisher.contrib.permissions")
 
@@ -43,7 +43,7 @@ NO_USER = "sign in first"
 
 
 @dataclass(frozen=True)
-class Answer:
+class AuthAnswer:
     """What to answer: ``body`` as JSON.
 
     ``status``: 200; 400 malformed form, ``field`` names what is wrong; 401 no user; 403 not allowed; 413 too large.
@@ -65,7 +65,7 @@ def authorize(
     allow_anonymous: bool = False,
     timeout_s: float = TIMEOUT_S,
     call_async: CallAsync = in_loop,
-) -> Answer:
+) -> AuthAnswer:
     """May this user's socket subscribe? From synchronous code.
 
     ``form_body``: as posted (bytes or text), or the form as the framework has parsed it. ``user``: of the session or
@@ -77,7 +77,7 @@ def authorize(
     if request is None:
         return refused
     deadline = time.monotonic() + timeout_s
-    answers: dict[str, Answer] = {}
+    answers: dict[str, AuthAnswer] = {}
     for channel in request.channels:
         answer, found = _deciding(registry, channel, user)
         if found is not None:
@@ -97,7 +97,7 @@ async def authorize_async(
     allow_anonymous: bool = False,
     timeout_s: float = TIMEOUT_S,
     call_sync: CallSync = in_thread,
-) -> Answer:
+) -> AuthAnswer:
     """As :func:`authorize`, from a coroutine. ``timeout_s`` bounds synchronous functions too.
 
     These run by ``call_sync`` (default: in one of 32 threads); one that is too slow is a no, and its thread goes on.
@@ -106,7 +106,7 @@ async def authorize_async(
     if request is None:
         return refused
     deadline = time.monotonic() + timeout_s
-    answers: dict[str, Answer] = {}
+    answers: dict[str, AuthAnswer] = {}
     for channel in request.channels:
         answer, found = _deciding(registry, channel, user)
         if found is not None:
@@ -119,7 +119,7 @@ async def authorize_async(
 
 def sign_in(
     client: Sockudo, form_body: Form, user: object, user_data: UserData, *, call_async: CallAsync = in_loop
-) -> Answer:
+) -> AuthAnswer:
     """Who is this socket? From synchronous code. ``user_data(user)``: a mapping with ``id``, or ``None`` for a no.
 
     An ``id`` that is a number or a UUID becomes text. A function that raises, or whose answer cannot be signed, is
@@ -136,7 +136,7 @@ def sign_in(
 
 async def sign_in_async(
     client: Sockudo, form_body: Form, user: object, user_data: UserData, *, call_sync: CallSync = in_thread
-) -> Answer:
+) -> AuthAnswer:
     """As :func:`sign_in`, from a coroutine."""
     refused, socket_id = _read(form_body, user, allow_anonymous=False, read=read_socket_id)
     if socket_id is None:
@@ -147,24 +147,26 @@ async def sign_in_async(
         return _sign_in_failed(error, user)
 
 
-def _read(form_body: Form, user: object, *, allow_anonymous: bool, read: Callable[[Form], Any]) -> tuple[Answer, Any]:
+def _read(
+    form_body: Form, user: object, *, allow_anonymous: bool, read: Callable[[Form], Any]
+) -> tuple[AuthAnswer, Any]:
     """What was read, or ``None`` and why not."""
     if is_too_large(form_body):
-        return Answer(413, {"error": f"form body: limit {MAX_FORM_BYTES} bytes"}), None
+        return AuthAnswer(413, {"error": f"form body: limit {MAX_FORM_BYTES} bytes"}), None
     if is_anonymous(user) and not allow_anonymous:
-        return Answer(401, {"error": NO_USER}), None
+        return AuthAnswer(401, {"error": NO_USER}), None
     try:
         return _DENIED, read(form_body)
     except ValidationError as error:
         return _malformed(error), None
 
 
-def _malformed(error: ValidationError) -> Answer:
+def _malformed(error: ValidationError) -> AuthAnswer:
     message = str(error)
-    return Answer(400, {"error": message}, field=message.partition(":")[0])
+    return AuthAnswer(400, {"error": message}, field=message.partition(":")[0])
 
 
-_DENIED = Answer(403, {"error": NOT_ALLOWED})
+_DENIED = AuthAnswer(403, {"error": NOT_ALLOWED})
 
 
 def _kind_of(channel: str) -> ChannelKind:
@@ -173,7 +175,7 @@ def _kind_of(channel: str) -> ChannelKind:
     return kind
 
 
-def _deciding(registry: Registry, channel: str, user: object) -> tuple[Answer, Found | None]:
+def _deciding(registry: Registry, channel: str, user: object) -> tuple[AuthAnswer, Found | None]:
     """The function that decides, or ``None`` and the answer."""
     try:
         channel = check_channel(channel)
@@ -181,7 +183,7 @@ def _deciding(registry: Registry, channel: str, user: object) -> tuple[Answer, F
         return _malformed(error), None
     if ChannelKind.of(channel) is None:
         public = "channel_name: a public channel, expected private-… or presence-…"
-        return Answer(400, {"error": public}, field="channel_name"), None
+        return AuthAnswer(400, {"error": public}, field="channel_name"), None
     found = registry.find(channel)
     if len(found) == 1:
         return _DENIED, found[0]
@@ -192,12 +194,12 @@ def _deciding(registry: Registry, channel: str, user: object) -> tuple[Answer, F
     return _DENIED, None
 
 
-def _signed(client: Sockudo, socket_id: str, channel: str, verdict: Verdict, user: object) -> Answer:
+def _signed(client: Sockudo, socket_id: str, channel: str, verdict: Verdict, user: object) -> AuthAnswer:
     if isinstance(verdict, Denied):
         return _DENIED
     assert isinstance(verdict, Allowed)
     try:
-        return Answer(200, dict(client.authenticate(channel, socket_id, verdict.member)))
+        return AuthAnswer(200, dict(client.authenticate(channel, socket_id, verdict.member)))
     except ValidationError as error:
         # Socket and channel were checked, so that this is about the member, or a missing master key.
         fault = str(error)
@@ -207,11 +209,11 @@ def _signed(client: Sockudo, socket_id: str, channel: str, verdict: Verdict, use
     return _DENIED
 
 
-def _joined(request: ChannelRequest, answers: dict[str, Answer]) -> Answer:
+def _joined(request: ChannelRequest, answers: dict[str, AuthAnswer]) -> AuthAnswer:
     if not request.is_batch:
         (answer,) = answers.values()
         return answer
-    return Answer(
+    return AuthAnswer(
         200,
         {
             channel: {"status": 200, "data": answer.body} if answer.status == 200 else {"status": answer.status}
@@ -220,13 +222,13 @@ def _joined(request: ChannelRequest, answers: dict[str, Answer]) -> Answer:
     )
 
 
-def _signed_in(client: Sockudo, socket_id: str, user_data: object) -> Answer:
+def _signed_in(client: Sockudo, socket_id: str, user_data: object) -> AuthAnswer:
     if user_data is None or user_data is False:
         return _DENIED
-    return Answer(200, dict(client.authenticate_user(socket_id, with_id_text(user_data))))
+    return AuthAnswer(200, dict(client.authenticate_user(socket_id, with_id_text(user_data))))
 
 
-def _sign_in_failed(error: Exception, user: object) -> Answer:
+def _sign_in_failed(error: Exception, user: object) -> AuthAnswer:
     if isinstance(error, ValidationError):
         logger.error("sign-in refused: %s user=%s", error, user_label(user))
     else:

@@ -13,13 +13,13 @@ from ...redaction import package_logger
 from .pattern import ChannelKind
 from .registry import Registry
 
-__all__ = ["Finding", "apps_with_one_secret", "check", "refuse_errors"]
+__all__ = ["PermissionFinding", "apps_with_one_secret", "check", "refuse_errors"]
 
 logger = package_logger("sockudo_publisher.contrib.permissions")
 
 
 @dataclass(frozen=True)
-class Finding:
+class PermissionFinding:
     """``level``: an ``error`` denies subscriptions, a ``warning`` is a risk. ``text``: one line."""
 
     level: Literal["error", "warning"]
@@ -27,14 +27,14 @@ class Finding:
     text: str
 
 
-def check(registry: Registry, client: Sockudo | None = None) -> tuple[Finding, ...]:
+def check(registry: Registry, client: Sockudo | None = None) -> tuple[PermissionFinding, ...]:
     """What is wrong with the registry's patterns. ``client``: says whether there is a master key.
 
     Errors: two patterns that match one channel; an encrypted pattern without a master key; a presence cache channel,
     which Sockudo 5.2.0 lets no client join. Warnings: private cache channels, whose subscribers it does not check.
     """
     findings = [
-        Finding(
+        PermissionFinding(
             "error",
             "overlap",
             f"{_shown(one.pattern)} ({one.name}) and {_shown(other.pattern)} ({other.name}) match the same channels, "
@@ -49,19 +49,19 @@ def check(registry: Registry, client: Sockudo | None = None) -> tuple[Finding, .
             continue
         if kind.is_encrypted and client is not None and not _has_master_key(client):
             findings.append(
-                Finding(
+                PermissionFinding(
                     "error", "no_master_key", f"{where}: needs SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64, which is not set"
                 )
             )
         if kind is ChannelKind.PRESENCE_CACHE:
             findings.append(
-                Finding(
+                PermissionFinding(
                     "error", "presence_cache", f"{where}: Sockudo 5.2.0 lets no client join presence-cache- channels"
                 )
             )
         elif kind.is_cache:
             findings.append(
-                Finding(
+                PermissionFinding(
                     "warning",
                     "open_cache",
                     f"{where}: Sockudo 5.2.0 does not check the signature on {kind.value} channels, any client with "
@@ -71,24 +71,24 @@ def check(registry: Registry, client: Sockudo | None = None) -> tuple[Finding, .
     return tuple(findings)
 
 
-def apps_with_one_secret(settings: Settings) -> tuple[Finding, ...]:
+def apps_with_one_secret(settings: Settings) -> tuple[PermissionFinding, ...]:
     """A warning for each app whose secret is an earlier app's too: a permission given in one counts in the other.
 
     The signature is over socket and channel, with the app's secret: a browser that changes the key before it has a
     signature for the other app. Raises ``ConfigurationError`` for a malformed URL.
     """
-    findings: list[Finding] = []
+    findings: list[PermissionFinding] = []
     owners: dict[str, tuple[str, str]] = {}
     for name in settings.app_urls():
         credentials = Credentials.from_url(settings.url_of(name), setting=f"app {name!r}")
         first, first_id = owners.setdefault(credentials.secret, (name, credentials.app_id))
         if first != name and first_id != credentials.app_id:
             text = f"apps {first!r} and {name!r} have one secret: what one of them permits, the other permits too"
-            findings.append(Finding("warning", "one_secret", text))
+            findings.append(PermissionFinding("warning", "one_secret", text))
     return tuple(findings)
 
 
-def refuse_errors(findings: tuple[Finding, ...]) -> None:
+def refuse_errors(findings: tuple[PermissionFinding, ...]) -> None:
     """Log the warnings, and raise ``ConfigurationError`` with all errors if there is one."""
     for finding in findings:
         if finding.level == "warning":

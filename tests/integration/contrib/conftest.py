@@ -24,7 +24,7 @@ TOKENS = {"Bearer token-of-ada": "ada", "Bearer token-of-bob": "bob"}
 class World:
     """What the application knows, and what it heard."""
 
-    #: Members of rooms; whoever is taken out loses the permission.
+    #: Members of rooms; a user that is taken out loses the permission.
     rooms: set[tuple[str, str]] = field(default_factory=lambda: {("ada", "js"), ("bob", "js")})
     webhooks: list[WebhookEvent] = field(default_factory=list)
     failing: bool = False
