@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Member", "Members"]
+__all__ = ["ChannelMember", "Members"]
 
 
 @dataclass(frozen=True)
-class Member:
+class ChannelMember:
     """A user in a presence channel. ``info`` is any JSON value that the app signed."""
 
     user_id: str
@@ -27,7 +27,7 @@ class Members:
     """The members of one channel by user and connection, in the order of joining."""
 
     def __init__(self) -> None:
-        self._users: dict[str, dict[str, Member]] = {}
+        self._users: dict[str, dict[str, ChannelMember]] = {}
         self._by_socket: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -36,14 +36,14 @@ class Members:
     def __iter__(self) -> Iterator[str]:
         return iter(self._users)
 
-    def join(self, socket_id: str, member: Member) -> bool:
+    def join(self, socket_id: str, member: ChannelMember) -> bool:
         """Add a connection. Returns whether it is the user's first here."""
         connections = self._users.setdefault(member.user_id, {})
         connections[socket_id] = member
         self._by_socket[socket_id] = member.user_id
         return len(connections) == 1
 
-    def leave(self, socket_id: str) -> Member | None:
+    def leave(self, socket_id: str) -> ChannelMember | None:
         """Remove a connection. Returns the member if it was the user's last here."""
         user_id = self._by_socket.pop(socket_id, None)
         if user_id is None:

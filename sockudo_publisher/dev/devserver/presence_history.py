@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .history import Entry, MessageHistory
-from .members import Member
+from .members import ChannelMember
 
 __all__ = ["MemberHistory"]
 
@@ -23,7 +23,7 @@ class MemberHistory(MessageHistory):
         else:
             super().__init__(app_id, "presence history", now_ms)
 
-    def record(self, channel: str, event: str, member: Member, socket_id: str) -> None:
+    def record(self, channel: str, event: str, member: ChannelMember, socket_id: str) -> None:
         """A member's first connection has joined, or the last has left."""
         info = member.info if event == "member_added" else None
         place = f"{event}:{self._app_id}:{channel}:{member.user_id}:{socket_id}"

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from .members import Member, Members
+from .members import ChannelMember, Members
 
-__all__ = ["USER_CHANNEL", "Left", "Registry", "Socket"]
+__all__ = ["USER_CHANNEL", "Left", "Socket", "SocketRegistry"]
 
 #: What goes to a channel of this form goes to the connections of the user named in it.
 USER_CHANNEL = "#server-to-user-"
@@ -35,10 +35,10 @@ class Left:
 
     channel: str
     is_last: bool
-    member: Member | None
+    member: ChannelMember | None
 
 
-class Registry:
+class SocketRegistry:
     """Channels and their sockets, in the order of subscription; users and theirs."""
 
     def __init__(self) -> None:
@@ -89,7 +89,7 @@ class Registry:
         self._sockets.setdefault(socket, set()).add(channel)
         return is_new
 
-    def join(self, socket: Socket, channel: str, member: Member) -> bool:
+    def join(self, socket: Socket, channel: str, member: ChannelMember) -> bool:
         """The member of a subscribed socket. Returns whether it is the user's first connection here."""
         return self._members.setdefault(channel, Members()).join(socket.socket_id, member)
 
@@ -140,7 +140,7 @@ class Registry:
         """The occupied channels, the oldest first."""
         return list(self._channels)
 
-    def _leave(self, socket: Socket, channel: str) -> Member | None:
+    def _leave(self, socket: Socket, channel: str) -> ChannelMember | None:
         members = self._members.get(channel)
         if members is None:
             return None

@@ -12,9 +12,9 @@ from .config import AppConfig
 from .frames import cache_miss, member_added, member_removed, subscribed
 from .history import MessageHistory
 from .last_events import LastEvents, is_cache_channel
-from .members import Member
+from .members import ChannelMember
 from .presence_history import MemberHistory
-from .registry import Left, Registry, Socket
+from .registry import Left, Socket, SocketRegistry
 from .watchlists import Watchlists
 
 __all__ = ["LEAVING_S", "AppState", "Later", "Notify"]
@@ -47,7 +47,7 @@ class AppState:
         presence_history: MemberHistory | None = None,
     ) -> None:
         self.app = app
-        self.registry = Registry()
+        self.registry = SocketRegistry()
         self.watchlists = Watchlists()
         self.last_events = LastEvents()
         self.history = history
@@ -57,7 +57,7 @@ class AppState:
 
     def disconnect(self) -> None:
         """Forget all connections."""
-        self.registry = Registry()
+        self.registry = SocketRegistry()
         self.watchlists = Watchlists()
 
     def forget(self) -> None:
@@ -67,7 +67,7 @@ class AppState:
             if history is not None:
                 history.forget()
 
-    def enter(self, socket: Socket, channel: str, member: Member | None = None) -> None:
+    def enter(self, socket: Socket, channel: str, member: ChannelMember | None = None) -> None:
         """Subscribe the socket, confirm it, and tell the others and the webhooks."""
         is_new = self.registry.subscribe(socket, channel)
         if member is None:
@@ -105,7 +105,7 @@ class AppState:
             count += 1
         return count
 
-    def _join(self, socket: Socket, channel: str, member: Member) -> None:
+    def _join(self, socket: Socket, channel: str, member: ChannelMember) -> None:
         if self.registry.user_of(socket) is None:
             self.registry.set_user(socket, member.user_id)
         if self.registry.join(socket, channel, member):

@@ -14,7 +14,7 @@ from typing import Any
 
 from .incoming import BAD_FRAME, FrameError, Incoming
 from .last_events import is_cache_channel
-from .members import Member
+from .members import ChannelMember
 from .refusal import Refusal
 from .request_auth import may_subscribe
 from .state import AppState
@@ -30,7 +30,7 @@ class Subscription:
     """A channel, and for a presence channel the member."""
 
     channel: str
-    member: Member | None
+    member: ChannelMember | None
 
 
 def read_subscription(state: AppState, socket_id: str, data: Any) -> Subscription:
@@ -104,7 +104,7 @@ def _presence_data(state: AppState, channel: str, channel_data: Any) -> Any:
         raise _bad_format("Invalid channel_data JSON for presence") from None
     info = value.get("user_info") if isinstance(value, dict) else None
     limit_kb = state.app.limits.max_presence_member_size_in_kb
-    size_kb = Member("", info).info_bytes // 1024
+    size_kb = ChannelMember("", info).info_bytes // 1024
     if limit_kb is not None and size_kb > limit_kb:
         raise _bad_channel(f"Presence member data size ({size_kb}KB) exceeds limit ({limit_kb}KB)")
     limit = state.app.limits.max_presence_members_per_channel
@@ -113,11 +113,11 @@ def _presence_data(state: AppState, channel: str, channel_data: Any) -> Any:
     return value
 
 
-def _member(value: Any) -> Member:
+def _member(value: Any) -> ChannelMember:
     user_id = value.get("user_id") if isinstance(value, dict) else None
     if not isinstance(user_id, str):
         raise _bad_channel("Missing user_id in channel_data")
-    return Member(user_id, value.get("user_info", {}))
+    return ChannelMember(user_id, value.get("user_info", {}))
 
 
 def _json_object(text: str) -> Mapping[str, Any] | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -25,14 +24,11 @@ from examples.auth_endpoint import application
 from sockudo_publisher import Sockudo, ValidationError
 from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from tests.support.pusher_js import pusher_js_modules
+from tests.support.pusher_page import SOON_S, Page
 
 pytestmark = pytest.mark.integration
 
-HERE = Path(__file__).parent
-LIBRARY = "pusher-js"
 MASTER_KEY = base64.b64encode(b"01234567890123456789012345678901").decode()
-#: Seconds for what is expected to be printed, on a machine with a lot to do.
-SOON_S = 60.0
 #: The longest text whose envelope has 10,240 bytes at most (docs/sdks.md, F20).
 LONGEST = 7619
 
@@ -76,64 +72,6 @@ class AuthEndpoint:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
-
-
-class Page:
-    """subscribe.cjs in Node; what it prints, in order."""
-
-    def __init__(self, node_modules: Path, **wish: Any) -> None:
-        self.said: list[dict[str, Any]] = []
-        wish = {"library": LIBRARY, "modules": str(node_modules), **wish}
-        self._process = subprocess.Popen(
-            ["node", str(HERE / "subscribe.cjs"), json.dumps(wish)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._readers = [threading.Thread(target=self._read), threading.Thread(target=self._read_errors)]
-        self.complaints = ""
-        for reader in self._readers:
-            reader.start()
-
-    def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
-            self.said.append(json.loads(line))
-
-    def _read_errors(self) -> None:
-        assert self._process.stderr
-        self.complaints = self._process.stderr.read()
-
-    def wait_for(self, key: str, count: int) -> list[dict[str, Any]]:
-        """Until this number of lines has the key."""
-        deadline = time.monotonic() + SOON_S
-        while len(lines := [line for line in self.said if key in line]) < count:
-            lives = self._process.poll() is None
-            assert lives or len([line for line in self.said if key in line]) >= count, (self.said, self.complaints)
-            assert time.monotonic() < deadline, self.said
-            time.sleep(0.02)
-        return lines
-
-    def events(self, count: int) -> list[tuple[str | None, str, Any]]:
-        """Until the page has received this number of events."""
-        return [(line["channel"], line["event"], line["data"]) for line in self.wait_for("event", count)]
-
-    def __enter__(self) -> Page:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()  # it ends by itself then
-        try:
-            self._process.wait(SOON_S)
-        finally:
-            self._process.kill()
-            for reader in self._readers:
-                reader.join(SOON_S)
-            for stream in (self._process.stdout, self._process.stderr):
-                assert stream
-                stream.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sockudo_publisher.dev.devserver.registry import Registry
+from sockudo_publisher.dev.devserver.registry import SocketRegistry
 
 pytestmark = pytest.mark.unit
 
@@ -29,7 +29,7 @@ STEPS = st.tuples(
 @given(st.lists(STEPS, max_size=40))
 def test_it_does_what_a_set_of_pairs_does(steps):
     """Any sequence over three sockets and three channels; nothing is left of what is gone."""
-    registry = Registry()
+    registry = SocketRegistry()
     listeners = [Listener(str(number)) for number in range(3)]
     pairs: set[tuple[int, str]] = set()
     for what, number, channel in steps:
