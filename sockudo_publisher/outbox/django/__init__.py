@@ -16,7 +16,7 @@ from ...redaction.frame_locals import without_locals
 from ..relay import MAX_ROWS, ParkedRow, Relayed
 from ..row import EventRow, build_rows
 
-__all__ = ["add", "parked", "relay"]
+__all__ = ["add", "parked", "relay", "release"]
 
 
 @without_locals
@@ -65,3 +65,15 @@ def parked(*, using: str | None = None, limit: int = 100) -> list[ParkedRow]:
 
     rows = OutboxRow.objects.using(using).filter(parked__isnull=False).order_by("id")[:limit]
     return [ParkedRow(*columns) for columns in rows.values_list("id", "app", "channel", "message_id", "parked")]
+
+
+def release(ids: Sequence[int] | None = None, *, using: str | None = None) -> int:
+    """Let relays try parked rows again: those of ``ids``, or all. Returns their number.
+
+    A row whose cause remains (a key that was used with another payload) is parked again.
+    """
+    from .models import OutboxRow
+
+    rows = OutboxRow.objects.using(using).filter(parked__isnull=False)
+    released: int = (rows if ids is None else rows.filter(id__in=ids)).update(parked=None)
+    return released
