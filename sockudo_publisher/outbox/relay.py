@@ -208,8 +208,13 @@ def run(
     failures: tuple[type[Exception], ...],
     every_s: float = INTERVAL_S,
     stop: threading.Event | None = None,
+    wait: Callable[[float], object] | None = None,
+    on_pass: Callable[[Relayed], None] | None = None,
 ) -> Relayed:
     """Make one pass after another, until ``stop`` is set. Continues after errors of the database (``failures``).
+
+    ``wait(every_s)`` waits between two passes; by default for that time, :meth:`.listen.Listener.wait` for less.
+    ``on_pass`` gets the result of each pass, for health and metrics; ``waiting[""]``: the database failed.
 
     Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass. Returns the sums of
     all passes, with the reasons of the last one.
@@ -229,6 +234,9 @@ def run(
             )
         except failures as error:
             now = {"": f"the database failed ({type(error).__name__})"}  # the error's text may hold a payload
+            done = Relayed(waiting=now)
+        if on_pass is not None:
+            on_pass(done)
         for name, why in now.items():
             if name not in trouble:
                 if name:
@@ -238,5 +246,5 @@ def run(
         if trouble and not now:
             logger.info("rows are moved again")
         trouble = now
-        stop.wait(every_s)
+        (wait or stop.wait)(every_s)
     return total

@@ -42,8 +42,10 @@ except ModuleNotFoundError as error:
         name=error.name,
     ) from None
 
+from ..errors import ConfigurationError
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals
+from .listen import LISTEN, NOTIFY, Listener
 from .relay import (
     INTERVAL_S,
     MAX_ROWS,
@@ -69,10 +71,14 @@ class Outbox:
     """A table of events that wait for their relay.
 
     ``metadata``: your metadata, so that ``create_all`` and Alembic know the table (``outbox.table``). ``name`` and
-    ``schema`` are the table's. One object serves all threads; the table holds the events of all apps.
+    ``schema`` are the table's. ``notify``: wake a relay that listens at each commit (PostgreSQL; elsewhere nothing).
+    One object serves all threads; the table holds the events of all apps.
     """
 
-    def __init__(self, metadata: MetaData, name: str = "sockudo_outbox", *, schema: str | None = None) -> None:
+    def __init__(
+        self, metadata: MetaData, name: str = "sockudo_outbox", *, schema: str | None = None, notify: bool = False
+    ) -> None:
+        self._notify = notify
         self.table = Table(
             name,
             metadata,
@@ -118,7 +124,10 @@ class Outbox:
     def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
         """Insert rows in the session's transaction. A recorder sees them here."""
         try:
-            return session.execute(insert(self.table), [row.columns() for row in rows])
+            result = session.execute(insert(self.table), [row.columns() for row in rows])
+            if self._notify:
+                _notify_relay(result)
+            return result
         except StatementError as error:
             # Its text quotes the parameters, and one of them is the payload.
             error.hide_parameters, error.params = True, None
@@ -138,10 +147,13 @@ class Outbox:
         every_s: float = INTERVAL_S,
         batch: int = MAX_ROWS,
         stop: threading.Event | None = None,
+        listen: bool = False,
     ) -> Relayed:
         """Relay every ``every_s`` seconds until ``stop`` is set; continues after errors of the database.
 
-        Returns the sums of all passes. Logs its start and its end at INFO (``sockudo_publisher.outbox``).
+        ``listen``: also after each commit of a process whose ``Outbox`` has ``notify=True``. Needs PostgreSQL with
+        psycopg or psycopg2, else it raises :class:`ConfigurationError`. Returns the sums of all passes. Logs its start
+        and its end at INFO (``sockudo_publisher.outbox``).
         """
         where = {"table": self.table.fullname, "database": engine.dialect.name, "apps": relayed_apps()}
         logger.info(
@@ -150,7 +162,14 @@ class Outbox:
             extra={**where, "every_s": every_s},
         )
         once = partial(self.relay, engine, batch=batch, stop=stop)
-        done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop)
+        stop = stop or threading.Event()
+        listener = _open_listener(engine, stop) if listen else None
+        try:
+            wait = listener and listener.wait
+            done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop, wait=wait)
+        finally:
+            if listener is not None:
+                listener.close()
         logger.info(
             "relay ended table=%s stored=%d already_stored=%d parked=%d",
             *(self.table.fullname, done.stored, done.already_stored, done.parked),
@@ -206,6 +225,33 @@ class Outbox:
             connection.execute(delete(self.table).where(row_id.in_(moved.stored)))
         for parked_id, why in moved.parked.items():
             connection.execute(update(self.table).where(row_id == parked_id).values(parked=why))
+
+
+def _notify_relay(result: Result[Any]) -> None:
+    connection = result.context.root_connection  # type: ignore[attr-defined] # of an insert
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(NOTIFY)
+
+
+def _open_listener(engine: Engine, stop: threading.Event) -> Listener:
+    if engine.dialect.name != "postgresql":
+        raise ConfigurationError(f"listen: needs PostgreSQL, the database is {engine.dialect.name}")
+
+    errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+
+    def connect() -> Any:
+        pooled = engine.raw_connection()
+        pooled.detach()  # a connection that listens must not go back to the pool
+        driver: Any = pooled.driver_connection
+        try:
+            driver.autocommit = True
+            driver.cursor().execute(LISTEN)
+        except errors:
+            driver.close()
+            raise
+        return driver
+
+    return Listener(connect, failures=(SQLAlchemyError, errors), stop=stop)
 
 
 def _read_rows(connection: Connection, query: Select[Any]) -> list[EventRow]:

@@ -12,5 +12,6 @@ Importing this module needs no Django; its functions do. Docs: docs/django.md.
 from __future__ import annotations
 
 from ...outbox.django import add, parked, relay, release
+from ..permissions import Member, channel
 
-__all__ = ["add", "parked", "relay", "release"]
+__all__ = ["Member", "add", "channel", "parked", "relay", "release"]

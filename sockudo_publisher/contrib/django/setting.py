@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
+from django.utils.module_loading import import_string
 
 from ...config.kinds import PREFIX, known_variables
 from ...config.misspelled import nearest_name
@@ -21,19 +22,26 @@ __all__ = ["DjangoSetting", "django_setting", "package_setting"]
 WEBHOOK_MAX_AGE_S = 900.0
 
 #: The keys that are no variables of the package.
-NAMES = (OUTBOX_NOTIFY, "WEBHOOK_CACHE", "WEBHOOK_CREDENTIALS", "WEBHOOK_MAX_AGE")
+NAMES = (OUTBOX_NOTIFY, "USER_DATA", "WEBHOOK_CACHE", "WEBHOOK_CREDENTIALS", "WEBHOOK_MAX_AGE")
+
+
+def id_of_user(user: Any) -> dict[str, str]:
+    """What a sign-in signs by default: the primary key as text."""
+    return {"id": str(user.pk)}
 
 
 @dataclass(frozen=True)
 class DjangoSetting:
     """``SOCKUDO``'s own keys of this app.
 
-    ``outbox_notify``: whether ``add`` wakes a listening relay (PostgreSQL). ``webhook_cache``: the alias of the cache
+    ``outbox_notify``: whether ``add`` wakes a listening relay (PostgreSQL). ``user_data``: ``user_data(user)`` is what a
+    sign-in signs, a mapping with ``id``, or ``None`` for a no. ``webhook_cache``: the alias of the cache
     that remembers webhook events. ``webhook_credentials``: further (key, secret) pairs that may have signed a webhook.
     ``webhook_max_age_s``: seconds after which a webhook is refused.
     """
 
     outbox_notify: bool = False
+    user_data: Callable[[Any], Any] = id_of_user
     webhook_cache: str = "default"
     webhook_credentials: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     webhook_max_age_s: float = WEBHOOK_MAX_AGE_S
@@ -58,6 +66,7 @@ def django_setting() -> DjangoSetting:
     default = DjangoSetting()
     return DjangoSetting(
         outbox_notify=is_relay_notified(),
+        user_data=_function(given, "USER_DATA", default.user_data),
         webhook_cache=_cache(given, "WEBHOOK_CACHE", default.webhook_cache),
         webhook_credentials=_pairs(given, "WEBHOOK_CREDENTIALS"),
         webhook_max_age_s=_seconds(given, "WEBHOOK_MAX_AGE", default.webhook_max_age_s),
@@ -66,6 +75,18 @@ def django_setting() -> DjangoSetting:
 
 def _complain(name: str, expected: str) -> ImproperlyConfigured:
     return ImproperlyConfigured(f"{SETTING}[{name!r}]: expected {expected}")
+
+
+def _function(given: Mapping[str, Any], name: str, default: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    value = given.get(name, default)
+    if isinstance(value, str):
+        try:
+            value = import_string(value)
+        except ImportError as error:
+            raise ImproperlyConfigured(f"{SETTING}[{name!r}]: {error}") from None
+    if not callable(value):
+        raise _complain(name, "a function or its dotted path")
+    return value  # type: ignore[no-any-return]
 
 
 def _cache(given: Mapping[str, Any], name: str, default: str) -> str:
@@ -83,7 +104,8 @@ def _pairs(given: Mapping[str, Any], name: str) -> tuple[tuple[str, str], ...]:
     if not isinstance(value, list | tuple):
         raise _complain(name, expected)
     for pair in value:
-        if not (isinstance(pair, list | tuple) and len(pair) == 2 and all(isinstance(one, str) and one for one in pair)):
+        is_pair = isinstance(pair, list | tuple) and len(pair) == 2
+        if not (is_pair and all(isinstance(one, str) and one for one in pair)):
             raise _complain(name, expected)
     return tuple((key, secret) for key, secret in value)
 

@@ -45,8 +45,13 @@ def add(
 def _insert(rows: Sequence[EventRow], using: str | None) -> None:
     """Insert rows in the current transaction. A recorder sees them here."""
     from .models import OutboxRow
+    from .setting import is_relay_notified
+    from .table import notify_relay
 
+    is_notified = is_relay_notified()  # it may raise, before anything is inserted
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
+    if is_notified:
+        notify_relay(using)
 
 
 def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
