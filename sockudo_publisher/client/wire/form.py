@@ -8,14 +8,14 @@ Facts: docs/sdks.md, F12 to F14; the encoding is that of URLSearchParams, which 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ...errors import ValidationError
 from ...redaction import decode_or_none
 
-__all__ = ["MAX_FORM_BYTES", "Form", "form_fields"]
+__all__ = ["MAX_FORM_BYTES", "Form", "form_fields", "form_items"]
 
 #: A form's body as received, or the form as a framework has parsed it: any mapping, of values or of lists of them.
 #: Flask's and Django's multi-dicts, Starlette's ``FormData``, aiohttp's and WebOb's are mappings.
@@ -54,14 +54,34 @@ def form_fields(form: Form, *names: str) -> tuple[str, ...]:
     return tuple(_decoded(name, found[name]) for name in names)
 
 
-def _parsed_field(form: Mapping[str, Any], name: str) -> str:
-    if name not in form:
-        raise ValidationError(f"{name}: not in the form")
+def form_items(form: Form, wanted: Callable[[str], bool]) -> list[tuple[str, str]]:
+    """Name and value of every field whose name is wanted, in the form's order, repeated ones too.
+
+    ``form`` as in :func:`form_fields`. Raises ``ValidationError`` for a value that is no text or not UTF-8, and for
+    what is no form.
+    """
+    if not isinstance(form, Mapping):
+        return [(name, _decoded(name, value)) for name, value in _pairs(_text(form)) if wanted(name)]
+    items: list[tuple[str, str]] = []
+    for name in dict.fromkeys(one for one in form if isinstance(one, str) and wanted(one)):
+        for value in _values(form, name):
+            if not isinstance(value, str):
+                raise ValidationError(f"{name}: a {type(value).__name__} in the form, expected a str")
+            items.append((name, value))
+    return items
+
+
+def _values(form: Mapping[str, Any], name: str) -> list[Any]:
     # A multi-dict returns one value unless all are requested: the application might have checked the other one.
     every = getattr(form, "getlist", None) or getattr(form, "getall", None)
     values = every(name) if callable(every) else form[name]
-    if not isinstance(values, list | tuple):
-        values = [values]
+    return list(values) if isinstance(values, list | tuple) else [values]
+
+
+def _parsed_field(form: Mapping[str, Any], name: str) -> str:
+    if name not in form:
+        raise ValidationError(f"{name}: not in the form")
+    values = _values(form, name)
     if len(values) != 1:
         raise ValidationError(f"{name}: {'twice' if values else 'not'} in the form")
     (value,) = values
