@@ -241,8 +241,8 @@ def _open_listener(engine: Engine, stop: threading.Event) -> Listener:
 
     def connect() -> Any:
         pooled = engine.raw_connection()
-        pooled.detach()  # a connection that listens must not go back to the pool
         driver: Any = pooled.driver_connection
+        pooled.detach()  # a connection that listens must not go back to the pool
         try:
             driver.autocommit = True
             driver.cursor().execute(LISTEN)

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from . import dead_letters, outbox_rows
+from . import dead_letters, outbox_rows, scheduled_events
 
-__all__ = ["dead_letters", "outbox_rows"]
+__all__ = ["dead_letters", "outbox_rows", "scheduled_events"]

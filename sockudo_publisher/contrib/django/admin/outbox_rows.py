@@ -89,7 +89,9 @@ class OutboxRowAdmin(admin.ModelAdmin):  # type: ignore[misc]
     def release(self, request: HttpRequest, queryset: QuerySet[OutboxRow]) -> None:
         """Release the chosen parked rows."""
         ids = list(queryset.filter(parked__isnull=False).values_list("id", flat=True))
-        released = queryset.model.objects.using(queryset.db).filter(id__in=ids, parked__isnull=False).update(parked=None)
+        released = (
+            queryset.model.objects.using(queryset.db).filter(id__in=ids, parked__isnull=False).update(parked=None)
+        )
         for one in ids:
             write_log_entry(request, OutboxRow, str(one), "Released", CHANGE)
         if released:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 __all__ = ["Command"]
 
@@ -22,11 +23,17 @@ class Command(BaseCommand):  # type: ignore[misc]
 
     def add_arguments(self, parser: CommandParser) -> None:
         """For ``call_command("sockudo", "status", "--json")``."""
-        parser.add_argument("arguments", nargs="*")
+        parser.add_argument("arguments", nargs=argparse.REMAINDER)
 
     def handle(self, *_args: Any, arguments: Sequence[str] = (), **_options: Any) -> None:
-        """Run with the arguments of ``call_command``."""
-        self._run(list(arguments), prog_name="manage.py sockudo")
+        """Run with the arguments of ``call_command``. Raises :class:`CommandError` for an exit code above 0."""
+        try:
+            self._run(list(arguments), prog_name="manage.py sockudo")
+        except SystemExit as error:
+            if error.code:
+                raise CommandError(
+                    f"sockudo {' '.join(arguments[:1])}: exit code {error.code}", returncode=error.code
+                ) from None
 
     def _run(self, arguments: list[str], *, prog_name: str) -> None:
         from .....cli import main

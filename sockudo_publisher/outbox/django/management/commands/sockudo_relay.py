@@ -40,7 +40,7 @@ class Command(BaseCommand):  # type: ignore[misc]
         parser.add_argument(
             "--listen",
             action="store_true",
-            help="let each commit wake the relay (PostgreSQL, with SOCKUDO = {\"OUTBOX_NOTIFY\": True})",
+            help='let each commit wake the relay (PostgreSQL, with SOCKUDO = {"OUTBOX_NOTIFY": True})',
         )
         parser.add_argument("--batch", type=int, default=MAX_ROWS, metavar="N", help="rows of a batch (%(default)s)")
 

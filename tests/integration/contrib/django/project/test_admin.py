@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import unittest
 
 import redis
 from django.conf import settings
@@ -80,7 +81,7 @@ class LookAtLetters(WithStaff):
                 page = self.client.get(f"{LETTERS}?{query}").content.decode()
                 self.assertEqual({name for name in ("shipped", "paid") if f"<td>{name}</td>" in page}, shown)
                 self.assertNotIn(PAYLOAD, page)
-                self.assertNotIn("<select name=\"action\"", page)
+                self.assertNotIn('<select name="action"', page)
 
     def test_payload_on_demand_and_logged(self) -> None:
         self.allow("view_deadletter")
@@ -257,3 +258,41 @@ class Index(WithStaff):
         self.assertContains(page, "Dead letters")
         self.assertContains(page, "Sockudo")
         self.assertContains(self.client.get("/admin/sockudo_outbox/"), "Events")
+
+
+@unittest.skipUnless(hasattr(operations, "scheduled"), "this version has no scheduled events in the journal")
+class Scheduled(WithStaff):
+    def setUp(self) -> None:
+        super().setUp()
+        self.address = reverse("admin:sockudo_outbox_scheduledevent_changelist")
+        options = {"countdown": 3600}
+        self.ids = [publish.apply_async((name, "later", {"text": PAYLOAD}), **options).id for name in ("a", "b")]
+
+    def test_list_and_filter(self) -> None:
+        self.allow("view_scheduledevent")
+        for query, shown in {
+            "": 2,
+            "channel=a": 1,
+            "event=now": 0,
+            "due_before=2020-01-01T00:00": 0,
+            "app=eu": 0,
+        }.items():
+            page = self.client.get(f"{self.address}?{query}")
+            self.assertEqual(len(page.context["rows"]), shown, query)
+            self.assertNotContains(page, PAYLOAD)
+            self.assertNotContains(page, "Cancel the chosen")
+
+    def test_cancel(self) -> None:
+        self.allow("view_scheduledevent")
+        chosen = {"id": [self.ids[0], "of-no-event"], "app": "default"}
+        self.assertEqual(self.client.post(self.address, chosen).status_code, 403)
+        self.assertEqual(len(operations.scheduled()), 2)
+        self.allow("cancel_scheduledevent")
+        page = self.client.post(self.address, chosen, follow=True)
+        self.assertContains(page, "1 event cancelled.")
+        self.assertContains(page, "of-no-event was stored meanwhile")
+        self.assertEqual([one.id for one in operations.scheduled()], [self.ids[1]])
+        self.assertEqual(LogEntry.objects.get().object_id, self.ids[0])
+
+    def test_who_may_look(self) -> None:
+        self.assertEqual(self.client.get(self.address).status_code, 403)

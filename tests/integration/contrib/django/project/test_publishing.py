@@ -87,6 +87,18 @@ class OnRealRedis(TransactionTestCase):
             call_command("sockudo_relay", once=True, stdout=io.StringIO(), stderr=io.StringIO())
         self.assertEqual(OutboxRow.objects.count(), 1)
 
+    def test_commands_have_the_project_settings(self) -> None:
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            call_command("sockudo", "dead", "list", "--json", "--app", "eu")
+        self.assertEqual(json.loads(said.getvalue())["app"], "eu")
+        with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(CommandError) as raised:
+            call_command("sockudo", "dead", "show", "0-1-1")
+        self.assertEqual(raised.exception.returncode, 1)
+        with contextlib.redirect_stderr(io.StringIO()), self.assertRaises(CommandError) as raised:
+            call_command("sockudo", "no-such-command")
+        self.assertEqual(raised.exception.returncode, 2)
+
     async def test_stored_after_the_commit_from_a_coroutine(self) -> None:
         @sync_to_async
         def ship() -> int:
@@ -99,7 +111,7 @@ class OnRealRedis(TransactionTestCase):
 
 def depth() -> int:
     said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.suppress(SystemExit):
+    with contextlib.redirect_stdout(said):
         call_command("sockudo", "status", "--json")
     [line] = said.getvalue().splitlines()
     return sum(lane["depth"] for app in json.loads(line)["apps"] for lane in app["lanes"])

@@ -14,7 +14,13 @@ from sockudo_publisher.contrib.django import signals
 from sockudo_publisher.testing import sign_webhook
 
 OCCUPIED = {"name": "channel_occupied", "channel": "orders"}
-TYPED = {"name": "client_event", "channel": "private-chat", "event": "client-typed", "data": '{"n":1}', "socket_id": "1.2"}
+TYPED = {
+    "name": "client_event",
+    "channel": "private-chat",
+    "event": "client-typed",
+    "data": '{"n":1}',
+    "socket_id": "1.2",
+}
 JOINED = {"name": "member_added", "channel": "presence-room", "user_id": "7"}
 
 
@@ -147,7 +153,17 @@ class Refused(WithReceivers):
         import hashlib
         import hmac
 
-        bodies = (b"", b"\xff", b"[", b"[]", b"null", b"[" * 100_000, b'{"events":5}', b'{"events":[5]}', b"x" * 10_485_760)
+        bodies = (
+            b"",
+            b"\xff",
+            b"[",
+            b"[]",
+            b"null",
+            b"[" * 100_000,
+            b'{"events":5}',
+            b'{"events":[5]}',
+            b"x" * 10_485_760,
+        )
         for body in (*bodies, json.dumps({"time_ms": 2**70, "events": []}).encode(), b'{"time_ms":NaN}'):
             signature = hmac.new(b"secret", body, hashlib.sha256).hexdigest()
             for kind in ("application/json", "multipart/form-data; boundary=x", "\x00"):
