@@ -1,10 +1,10 @@
 """System checks: the settings, the permissions, the outbox's table; with ``--deploy`` Redis and the cache.
 
-Errors: ``sockudo.E001`` settings, ``E002`` this app's own settings, ``E003`` overlapping patterns, ``E004`` an encrypted
-pattern without a master key, ``E005`` a pattern that no client can join, ``E011`` Redis' persistence, ``E012`` its
-eviction. Warnings: ``W001`` a redundant app, ``W002`` the outbox's table, ``W003`` two apps with one secret, ``W004``
-channels that the server does not protect, ``W010`` Redis was not reached, ``W011`` its persistence, ``W012`` its
-eviction, ``W013`` the cache for webhooks.
+Errors: ``sockudo.E001`` settings, ``E002`` this app's own settings, ``E003`` overlapping patterns, ``E004`` an
+encrypted pattern without a master key, ``E005`` a pattern that no client can join, ``E011`` Redis' persistence,
+``E012`` its eviction. Warnings: ``W001`` a redundant app, ``W002`` the outbox's table, ``W003`` two apps with one
+secret, ``W004`` channels that the server does not protect, ``W010`` Redis was not reached, ``W011`` its persistence,
+``W012`` its eviction, ``W013`` the cache for webhooks.
 """
 
 from __future__ import annotations

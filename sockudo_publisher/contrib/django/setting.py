@@ -34,9 +34,9 @@ def id_of_user(user: Any) -> dict[str, str]:
 class DjangoSetting:
     """``SOCKUDO``'s own keys of this app.
 
-    ``outbox_notify``: whether ``add`` wakes a listening relay (PostgreSQL). ``user_data``: ``user_data(user)`` is what a
-    sign-in signs, a mapping with ``id``, or ``None`` for a no. ``webhook_cache``: the alias of the cache
-    that remembers webhook events. ``webhook_credentials``: further (key, secret) pairs that may have signed a webhook.
+    ``outbox_notify``: whether ``add`` wakes a listening relay (PostgreSQL). ``user_data``: ``user_data(user)`` is what
+    a sign-in signs, a mapping with ``id``, or ``None`` for a no. ``webhook_cache``: the alias of the cache that
+    remembers webhook events. ``webhook_credentials``: further (key, secret) pairs that may have signed a webhook.
     ``webhook_max_age_s``: seconds after which a webhook is refused.
     """
 

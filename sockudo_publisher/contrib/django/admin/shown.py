@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import datetime, timezone
 
@@ -16,10 +17,8 @@ MAX_PAYLOAD_CHARACTERS = 100_000
 def shown_payload(data: object) -> str:
     """The data of an event, indented if it is JSON; cut at :data:`MAX_PAYLOAD_CHARACTERS`."""
     if isinstance(data, str):
-        try:
+        with contextlib.suppress(ValueError, RecursionError):
             data = json.loads(data)
-        except (ValueError, RecursionError):
-            pass
     text = data if isinstance(data, str) else json.dumps(data, ensure_ascii=False, indent=2)
     text = "\n".join(printable(line) for line in text.splitlines())
     if len(text) <= MAX_PAYLOAD_CHARACTERS:

@@ -19,12 +19,12 @@ PACKAGE = "tests.integration.contrib.django.project"
 
 def classes_with_tests() -> list[str]:
     """`module.Class` of every class with tests, its own or inherited ones."""
-    found = []
-    for file in sorted(PROJECT.glob("test_*.py")):
-        for node in ast.parse(file.read_text()).body:
-            if isinstance(node, ast.ClassDef) and not node.name.startswith("With"):
-                found.append(f"{file.stem}.{node.name}")
-    return found
+    return [
+        f"{file.stem}.{node.name}"
+        for file in sorted(PROJECT.glob("tests_*.py"))
+        for node in ast.parse(file.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("With")
+    ]
 
 
 @pytest.mark.parametrize("name", classes_with_tests())
@@ -32,8 +32,7 @@ def test_of_the_project(name: str, redis_url: str) -> None:
     """Its output is shown if one fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "DJANGO_"))}
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-W", "ignore::DeprecationWarning:rest_framework", "-m", "django", "test"]
-        + [f"{PACKAGE}.{name}", "--noinput"],
+        [sys.executable, "-W", "error", "-m", "django", "test", f"{PACKAGE}.{name}", "--noinput"],
         env={**clean, "DJANGO_SETTINGS_MODULE": f"{PACKAGE}.settings", "PROJECT_REDIS_URL": redis_url},
         cwd=ROOT,
         capture_output=True,

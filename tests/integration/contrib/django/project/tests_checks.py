@@ -1,5 +1,7 @@
 """System checks: what each finds, its id and its hint; no value of a setting is shown."""
 
+# ruff: noqa: PT009 -- tests as a Django project writes them
+
 from __future__ import annotations
 
 import os

@@ -1,5 +1,7 @@
 """Publishing from Django: coroutines, `delay_on_commit` in them, tests with the recorder, commands."""
 
+# ruff: noqa: PT009, PT027 -- tests as a Django project writes them
+
 from __future__ import annotations
 
 import contextlib

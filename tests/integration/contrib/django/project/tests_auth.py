@@ -1,5 +1,7 @@
 """pusher-js' form posts: who may subscribe, who is signed in, what hostile requests are answered."""
 
+# ruff: noqa: PT009 -- tests as a Django project writes them
+
 from __future__ import annotations
 
 import base64

@@ -1,5 +1,7 @@
 """The admin on a real journal: what it shows, who may do what, what stays hidden."""
 
+# ruff: noqa: PT009 -- tests as a Django project writes them
+
 from __future__ import annotations
 
 import json
