@@ -88,7 +88,8 @@ class Outbox:
             Column("channel", String(CHANNEL_CHARACTERS), nullable=False),
             Column("message_id", String(MESSAGE_ID_CHARACTERS), nullable=False),
             Column("fingerprint", String(FINGERPRINT_CHARACTERS), nullable=False),
-            Column("body", LargeBinary, nullable=False),
+            # MySQL's BLOB ends at 64 KB, SOCKUDO_MAX_EVENT_BYTES may be above; with a length it takes a larger type.
+            Column("body", LargeBinary().with_variant(LargeBinary(2**32 - 1), "mysql", "mariadb"), nullable=False),
             # Why the row can never be appended; such a row waits for an operator.
             Column("parked", Text, nullable=True),
             Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
