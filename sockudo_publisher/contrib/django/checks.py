@@ -10,7 +10,7 @@ secret, ``W004`` channels that the server does not protect, ``W010`` Redis was n
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.apps import apps
 from django.conf import settings
@@ -19,15 +19,15 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 
 from ...config.settings import DEFAULT_APP, Settings, get_settings
-from ...doctor.checks.redis import judge_redis
-from ...doctor.facts.redis import collect_redis_facts
-from ...doctor.finding import CheckFinding, State
 from ...errors import ConfigurationError
 from ...outbox.django.apps import LABEL
 from ...outbox.django.models import OutboxRow
-from ...wiring.app import app_named, check_apps
+from ...wiring.app import app_named, check_app
 from ..permissions import apps_with_one_secret, check, default_registry
 from .setting import django_setting
+
+if TYPE_CHECKING:
+    from ...doctor.finding import CheckFinding
 
 __all__ = ["check_outbox_table", "check_permissions", "check_redis", "check_setting", "check_webhook_cache"]
 
@@ -50,7 +50,7 @@ def check_setting(**_: Any) -> list[CheckMessage]:
     """The settings can be used; nothing is connected."""
     found: list[CheckMessage] = []
     try:
-        check_apps(get_settings())
+        _check_apps(get_settings())
     except ConfigurationError as error:
         found.append(Error(str(error), hint=f"As in {_EXAMPLE}", id="sockudo.E001"))
     try:
@@ -108,6 +108,10 @@ def check_outbox_table(databases: Sequence[str] | None = None, **_: Any) -> list
 @register("sockudo", deploy=True)
 def check_redis(**_: Any) -> list[CheckMessage]:
     """Redis keeps the events: persistence and eviction, as ``doctor`` judges them. Connects to it, for seconds."""
+    # Only here: every command of manage.py loads this module.
+    from ...doctor.checks.redis import judge_redis
+    from ...doctor.facts.redis import collect_redis_facts
+
     usable = _usable_settings()
     if usable is None:
         return []
@@ -119,6 +123,8 @@ def check_redis(**_: Any) -> list[CheckMessage]:
 
 
 def _redis_messages(findings: Iterable[CheckFinding]) -> Iterable[CheckMessage]:
+    from ...doctor.finding import State
+
     for finding in findings:
         number = _REDIS.get(finding.name)
         if number is None or finding.state is State.FINE:
@@ -153,10 +159,16 @@ def check_webhook_cache(**_: Any) -> list[CheckMessage]:
     ]
 
 
+def _check_apps(usable: Settings) -> None:
+    """Raise :class:`ConfigurationError` if there is no app, or one that cannot be addressed."""
+    for name in usable.app_urls() or (DEFAULT_APP,):
+        check_app(usable, name)
+
+
 def _usable_settings() -> Settings | None:
     try:
         usable = get_settings()
-        check_apps(usable)
+        _check_apps(usable)
     except ConfigurationError:
         return None  # E001 says that
     return usable

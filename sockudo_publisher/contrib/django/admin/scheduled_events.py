@@ -74,7 +74,7 @@ class ScheduledEventAdmin(RedisModelAdmin):
                     done += 1
                     self.write_log(request, one, f"Cancelled, app {app}", DELETION)
                 else:
-                    messages.warning(request, printable(f"{one} was stored meanwhile, or is being stored."))
+                    messages.warning(request, printable(f"Event {one} was stored meanwhile, or is being stored."))
         except (JournalUnavailable, ConfigurationError, ValidationError) as error:
             messages.error(request, printable(str(error)))
         if done:

@@ -292,7 +292,7 @@ class Scheduled(WithStaff):
         self.allow("cancel_scheduledevent")
         page = self.client.post(self.address, chosen, follow=True)
         self.assertContains(page, "1 event cancelled.")
-        self.assertContains(page, "of-no-event was stored meanwhile")
+        self.assertContains(page, "Event of-no-event was stored meanwhile")
         self.assertEqual([one.id for one in operations.scheduled()], [self.ids[1]])
         self.assertEqual(LogEntry.objects.get().object_id, self.ids[0])
 
