@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -27,6 +28,8 @@ logger = package_logger("sockudo_publisher.contrib.django")
 
 @csrf_exempt
 @require_POST
+# Each receiver has its own transactions: an event counts as handled when they are committed, not before.
+@transaction.non_atomic_requests
 def webhook(request: HttpRequest) -> HttpResponse:
     """Receive a webhook of any configured app. No CSRF token and no session: the signature says who sent it.
 

@@ -222,6 +222,12 @@ class Hostile(WithUser):
             answer = client.generic("POST", path, b"x" * MB_10, content_type=FORM)
             self.assertEqual(answer.status_code, 413, path)
 
+    def test_content_length(self) -> None:
+        for length in ("-5", "x", "9" * 5000, "\u0665"):
+            for path in ("/sockudo/auth/", "/asgi/auth/", "/sockudo/webhook/"):
+                answer = self.client.generic("POST", path, b"a=b", content_type=FORM, CONTENT_LENGTH=length)
+                self.assertEqual(answer.status_code, 400, (length[:5], path))
+
     def test_methods(self) -> None:
         for path in ("/sockudo/auth/", "/asgi/auth/", "/sockudo/user-auth/", "/asgi/user-auth/", "/sockudo/webhook/"):
             for method in ("GET", "PUT", "DELETE", "OPTIONS", "HEAD"):

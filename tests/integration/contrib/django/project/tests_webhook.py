@@ -9,7 +9,8 @@ import time
 from unittest import mock
 
 from django.core.cache import cache
-from django.test import TestCase, override_settings
+from django.db import connection
+from django.test import TestCase, TransactionTestCase, override_settings
 
 from sockudo_publisher.client.api.webhook import WebhookEvent
 from sockudo_publisher.contrib.django import signals
@@ -120,6 +121,30 @@ class Repeated(WithReceivers):
         with mock.patch.object(SeenEvents, "__init__", return_value=None) as made, self.assertRaises(AttributeError):
             self.post([OCCUPIED])
         self.assertEqual(made.call_args.args, ("default", 1800.0))
+
+
+class Transactions(TransactionTestCase):
+    """With ATOMIC_REQUESTS a commit could fail after the event counts as handled."""
+
+    def test_receivers_have_their_own(self) -> None:
+        inside: list[bool] = []
+
+        def receive(**_: object) -> None:
+            inside.append(connection.in_atomic_block)
+
+        signals.webhook_event.connect(receive)
+        self.addCleanup(signals.webhook_event.disconnect, receive)
+        headers, body = sign_webhook([OCCUPIED], key="key", secret="secret")
+        cache.clear()
+        with mock.patch.dict(connection.settings_dict, {"ATOMIC_REQUESTS": True}):
+            answer = self.client.generic(
+                "POST",
+                "/sockudo/webhook/",
+                body,
+                HTTP_X_PUSHER_KEY="key",
+                HTTP_X_PUSHER_SIGNATURE=headers["X-Pusher-Signature"],
+            )
+        self.assertEqual((answer.status_code, inside), (200, [False]))
 
 
 class Refused(WithReceivers):
