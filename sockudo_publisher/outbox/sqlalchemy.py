@@ -166,7 +166,7 @@ class Outbox:
         stop = stop or threading.Event()
         listener = _open_listener(engine, stop) if listen else None
         try:
-            wait = listener and listener.wait
+            wait = None if listener is None else listener.wait
             done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop, wait=wait)
         finally:
             if listener is not None:

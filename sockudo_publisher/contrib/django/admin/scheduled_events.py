@@ -21,6 +21,9 @@ from .shown import shown_time
 
 __all__ = ["ScheduledEventAdmin"]
 
+#: ``operations.scheduled`` and ``operations.cancel``, where the journal keeps scheduled events.
+_list_scheduled: Any = getattr(operations, "scheduled", None)
+_cancel_scheduled: Any = getattr(operations, "cancel", None)
 #: Scheduled events of one page, the earliest.
 MAX_SHOWN = 100
 
@@ -39,7 +42,7 @@ class ScheduledEventAdmin(RedisModelAdmin):
         channel, event, before = (request.GET.get(name, "").strip() for name in ("channel", "event", "due_before"))
         found: list[Any] = []
         try:
-            found = operations.scheduled(
+            found = _list_scheduled(
                 app,
                 channel=channel or None,
                 event=event or None,
@@ -70,7 +73,7 @@ class ScheduledEventAdmin(RedisModelAdmin):
         done = 0
         try:
             for one in ids:
-                if operations.cancel(one, app=app).is_cancelled:
+                if _cancel_scheduled(one, app=app).is_cancelled:
                     done += 1
                     self.write_log(request, one, f"Cancelled, app {app}", DELETION)
                 else:
@@ -92,5 +95,5 @@ def _time_of(text: str) -> datetime | None:
     return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
 
 
-if hasattr(operations, "scheduled"):
+if _list_scheduled is not None:
     admin.site.register(ScheduledEvent, ScheduledEventAdmin)

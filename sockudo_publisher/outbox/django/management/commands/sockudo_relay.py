@@ -81,7 +81,9 @@ class Command(BaseCommand):  # type: ignore[misc]
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
         again = partial(relay, database, batch=batch, stop=stop)
         listener = open_listener(database, stop) if listen else None
-        done = run(again, failures=FAILURES, every_s=interval, stop=stop, wait=listener and listener.wait)
+        done = run(
+            again, failures=FAILURES, every_s=interval, stop=stop, wait=None if listener is None else listener.wait
+        )
         if listener is not None:
             listener.close()
         self.stdout.write(f"relay ended: {_summary(done)}")
