@@ -117,9 +117,9 @@ def test_large_event_fits(engine: Engine, journal, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SOCKUDO_MAX_EVENT_BYTES", "300000")
     configure()
     with Session(engine) as session, session.begin():
-        outbox.add(session, "orders", "n", "x" * 200_000)
+        outbox.add(session, "orders", "n", ["x" * 200_000])
     assert outbox.relay(engine).stored == 1
-    assert [len(data) for data in journal("orders")] == [200_000]
+    assert [len(text) for [text] in journal("orders")] == [200_000]
 
 
 def test_relay_rings_the_lane(engine: Engine, journal, redis_url: str) -> None:
