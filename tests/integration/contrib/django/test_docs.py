@@ -147,7 +147,7 @@ def test_from_an_empty_project_to_the_browser(
         )
         browser.wait_for("document.querySelector('.sockudo-payload')?.innerText.includes('lamp')")
         shoot(browser, tmp_path / "dead-letter.png")
-        browser.evaluate("document.querySelector('.deletelink').click()")
+        browser.evaluate("document.querySelector('.sockudo-purge').click()")
         browser.wait_for("document.querySelector('input[name=confirmed]') !== null")
         browser.evaluate("document.querySelector('input[type=submit][value=\"Yes, purge\"]').click()")
         browser.wait_for("document.body.innerText.includes('1 dead letter purged.')")
