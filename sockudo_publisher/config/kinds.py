@@ -69,15 +69,29 @@ class RedisWait:
         )
 
 
+class _NamedTwice(Exception):
+    """A JSON object has a key twice."""
+
+
 class Apps:
     """URLs by name, as text a JSON object."""
 
     def parse(self, text: str, name: str) -> dict[str, str]:
         try:
-            value = json.loads(text)
+            value = json.loads(text, object_pairs_hook=self._pairs)
+        except _NamedTwice:
+            raise ConfigurationError(f"{name}: two apps have one name") from None
         except (ValueError, RecursionError):
             value = None
         return self.check(value, name)
+
+    @staticmethod
+    def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        """As a dict, which would keep the last of two apps with one name."""
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            raise _NamedTwice
+        return value
 
     def check(self, value: Any, name: str) -> dict[str, str]:
         if not isinstance(value, Mapping) or not all(

@@ -20,6 +20,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeAlias
 
 from ..config.settings import get_settings
@@ -212,8 +213,11 @@ def run(
     every_s: float = INTERVAL_S,
     stop: threading.Event | None = None,
     read_figures: ReadFigures | None = None,
+    wait: Callable[[float], object] | None = None,
 ) -> Relayed:
     """Make one pass after another, until ``stop`` is set. Continues after errors of the database (``failures``).
+
+    ``wait(every_s)`` waits between two passes; by default for that time, :meth:`.listen.Listener.wait` for less.
 
     Logs why rows wait once, when the trouble begins, and once when it is over; not at every pass. Returns the sums of
     all passes, with the reasons of the last one. Serves ``/healthz``, ``/readyz`` and ``/metrics``, there with what
@@ -222,13 +226,13 @@ def run(
     """
     stop = stop or threading.Event()
     with watched(every_s, read_figures) as state:
-        return _run_passes(once, failures, every_s, stop, state)
+        return _run_passes(once, failures, partial(wait or stop.wait, every_s), stop, state)
 
 
 def _run_passes(
     once: Callable[[], Relayed],
     failures: tuple[type[Exception], ...],
-    every_s: float,
+    wait: Callable[[], object],
     stop: threading.Event,
     state: RelayState,
 ) -> Relayed:
@@ -256,5 +260,5 @@ def _run_passes(
         if trouble and not now:
             logger.info("rows are moved again")
         trouble = now
-        stop.wait(every_s)
+        wait()
     return total

@@ -45,9 +45,11 @@ except ModuleNotFoundError as error:
     ) from None
 
 from ..client.wire.extras import ExtrasLike
+from ..errors import ConfigurationError
 from ..publishing.call import PublishCall
 from ..redaction.frame_locals import without_locals
 from .figures import OutboxFigures
+from .listen import LISTEN, NOTIFY, Listener
 from .relay import (
     INTERVAL_S,
     MAX_ROWS,
@@ -84,10 +86,14 @@ class Outbox:
     """A table of events that wait for their relay.
 
     ``metadata``: your metadata, so that ``create_all`` and Alembic know the table (``outbox.table``). ``name`` and
-    ``schema`` are the table's. One object serves all threads; the table holds the events of all apps.
+    ``schema`` are the table's. ``notify``: wake a relay that listens at each commit (PostgreSQL; elsewhere nothing).
+    One object serves all threads; the table holds the events of all apps.
     """
 
-    def __init__(self, metadata: MetaData, name: str = "sockudo_outbox", *, schema: str | None = None) -> None:
+    def __init__(
+        self, metadata: MetaData, name: str = "sockudo_outbox", *, schema: str | None = None, notify: bool = False
+    ) -> None:
+        self._notify = notify
         self.table = Table(
             name,
             metadata,
@@ -97,7 +103,8 @@ class Outbox:
             Column("channel", String(CHANNEL_CHARACTERS), nullable=False),
             Column("message_id", String(MESSAGE_ID_CHARACTERS), nullable=False),
             Column("fingerprint", String(FINGERPRINT_CHARACTERS), nullable=False),
-            Column("body", LargeBinary, nullable=False),
+            # MySQL's BLOB ends at 64 KB, SOCKUDO_MAX_EVENT_BYTES may be above; with a length it takes a larger type.
+            Column("body", LargeBinary().with_variant(LargeBinary(2**32 - 1), "mysql", "mariadb"), nullable=False),
             Column("collapse", String(COLLAPSE_CHARACTERS), nullable=False, server_default=""),
             # Why the row can never be appended; such a row waits for an operator.
             Column("parked", Text, nullable=True),
@@ -177,7 +184,10 @@ class Outbox:
     def _insert(self, session: Session | scoped_session[Session] | Connection, rows: Sequence[EventRow]) -> Result[Any]:
         """Insert rows in the session's transaction. A recorder sees them here."""
         try:
-            return session.execute(insert(self.table), [row.columns() for row in rows])
+            result = session.execute(insert(self.table), [row.columns() for row in rows])
+            if self._notify:
+                _notify_relay(result)
+            return result
         except StatementError as error:
             # Its text quotes the parameters, and one of them is the payload.
             error.hide_parameters, error.params = True, None
@@ -197,10 +207,13 @@ class Outbox:
         every_s: float = INTERVAL_S,
         batch: int = MAX_ROWS,
         stop: threading.Event | None = None,
+        listen: bool = False,
     ) -> Relayed:
         """Relay every ``every_s`` seconds until ``stop`` is set; continues after errors of the database.
 
-        Returns the sums of all passes. Logs its start and its end at INFO (``sockudo_publisher.outbox``).
+        ``listen``: also after each commit of a process whose ``Outbox`` has ``notify=True``. Needs PostgreSQL with
+        psycopg or psycopg2, else it raises :class:`ConfigurationError`. Returns the sums of all passes. Logs its start
+        and its end at INFO (``sockudo_publisher.outbox``).
         """
         where = {"table": self.table.fullname, "database": engine.dialect.name, "apps": relayed_apps()}
         logger.info(
@@ -210,7 +223,14 @@ class Outbox:
         )
         once = partial(self.relay, engine, batch=batch, stop=stop)
         figures = partial(self._read_figures, engine)
-        done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop, read_figures=figures)
+        stop = stop or threading.Event()
+        listener = _open_listener(engine, stop) if listen else None
+        try:
+            wait = None if listener is None else listener.wait
+            done = run(once, failures=(SQLAlchemyError,), every_s=every_s, stop=stop, wait=wait, read_figures=figures)
+        finally:
+            if listener is not None:
+                listener.close()
         logger.info(
             "relay ended table=%s stored=%d already_stored=%d parked=%d",
             *(self.table.fullname, done.stored, done.already_stored, done.parked),
@@ -290,6 +310,33 @@ def _is_async(session: object) -> bool:
 
 def _type_name(value: object) -> str:
     return f"a {type(value).__name__}"
+
+
+def _notify_relay(result: Result[Any]) -> None:
+    connection = result.context.root_connection  # type: ignore[attr-defined] # of an insert
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(NOTIFY)
+
+
+def _open_listener(engine: Engine, stop: threading.Event) -> Listener:
+    if engine.dialect.name != "postgresql":
+        raise ConfigurationError(f"listen: needs PostgreSQL, the database is {engine.dialect.name}")
+
+    errors: type[Exception] = engine.dialect.loaded_dbapi.Error
+
+    def connect() -> Any:
+        pooled = engine.raw_connection()
+        driver: Any = pooled.driver_connection
+        pooled.detach()  # a connection that listens must not go back to the pool
+        try:
+            driver.autocommit = True
+            driver.cursor().execute(LISTEN)
+        except errors:
+            driver.close()
+            raise
+        return driver
+
+    return Listener(connect, failures=(SQLAlchemyError, errors), stop=stop)
 
 
 def _read_rows(connection: Connection, query: Select[Any]) -> list[EventRow]:

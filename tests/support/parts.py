@@ -26,6 +26,7 @@ from sockudo_publisher.dev.embedded import (
     redis_server_version,
 )
 from sockudo_publisher.dev.embedded.sockudo import sockudo_version
+from tests.support.mariadb import find_mariadb
 from tests.support.postgres import find_postgres
 
 __all__ = [
@@ -81,6 +82,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "nginx": (_or_none(find_nginx), "apt-get install nginx-light"),
     "rabbitmq": (_program("rabbitmq-server"), "apt-get install rabbitmq-server"),
     "postgres": (find_postgres, "apt-get install postgresql"),
+    "mariadb": (find_mariadb, "apt-get install mariadb-server"),
     "browser": (_program("chromium", "chromium-browser", "google-chrome"), "apt-get install chromium"),
     "node": (_node, "apt-get install npm"),
     "go": (_program("go"), "apt-get install golang-go"),

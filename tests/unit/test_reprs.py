@@ -57,7 +57,7 @@ NOT_HERE = ("__main__", ".workerapp.assembly")
 
 def _modules() -> Iterator[Any]:
     for found in pkgutil.walk_packages(sockudo_publisher.__path__, "sockudo_publisher."):
-        if found.name.endswith(NOT_HERE) or ".outbox.django" in found.name:
+        if found.name.endswith(NOT_HERE) or ".outbox.django" in found.name or ".contrib.django" in found.name:
             continue
         try:
             yield importlib.import_module(found.name)

@@ -17,7 +17,7 @@ from ...redaction.frame_locals import without_locals
 from ..relay import MAX_ROWS, ParkedRow, Relayed
 from ..row import EventRow, build_rows
 
-__all__ = ["add", "parked", "relay"]
+__all__ = ["add", "parked", "relay", "release"]
 
 
 @without_locals
@@ -49,8 +49,13 @@ def add(
 def _insert(rows: Sequence[EventRow], using: str | None) -> None:
     """Insert rows in the current transaction. A recorder sees them here."""
     from .models import OutboxRow
+    from .setting import is_relay_notified
+    from .table import notify_relay
 
+    is_notified = is_relay_notified()  # it may raise, before anything is inserted
     OutboxRow.objects.using(using).bulk_create([OutboxRow(**row.columns()) for row in rows])
+    if is_notified:
+        notify_relay(using)
 
 
 def relay(*, using: str | None = None, batch: int = MAX_ROWS, stop: threading.Event | None = None) -> Relayed:
@@ -69,3 +74,15 @@ def parked(*, using: str | None = None, limit: int = 100) -> list[ParkedRow]:
 
     rows = OutboxRow.objects.using(using).filter(parked__isnull=False).order_by("id")[:limit]
     return [ParkedRow(*columns) for columns in rows.values_list("id", "app", "channel", "message_id", "parked")]
+
+
+def release(ids: Sequence[int] | None = None, *, using: str | None = None) -> int:
+    """Let relays try parked rows again: those of ``ids``, or all. Returns their number.
+
+    A row whose cause remains (a key that was used with another payload) is parked again.
+    """
+    from .models import OutboxRow
+
+    rows = OutboxRow.objects.using(using).filter(parked__isnull=False)
+    released: int = (rows if ids is None else rows.filter(id__in=ids)).update(parked=None)
+    return released

@@ -2,41 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from types import ModuleType
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.signals import setting_changed
 
-from ...config.settings import use_project_settings
+from . import absorbed
+from .setting import follow_setting
 
-__all__ = ["OutboxConfig"]
+__all__ = ["CONTRIB", "LABEL", "OutboxConfig"]
 
-#: The project's setting: a dict whose keys are the variables' names without their prefix.
-SETTING = "SOCKUDO"
+#: The label of the outbox's model and migrations, in whichever app they are.
+LABEL = "sockudo_outbox"
+#: The app with everything for Django. It has the outbox's model too, so only one of the two can own the label.
+CONTRIB = "sockudo_publisher.contrib.django"
 
 
 class OutboxConfig(AppConfig):  # type: ignore[misc]
-    """``sockudo_publisher.outbox.django``, with the label ``sockudo_outbox`` (the default would be ``django``)."""
+    """``sockudo_publisher.outbox.django``, with the label ``sockudo_outbox`` (the default would be ``django``).
+
+    Beside ``sockudo_publisher.contrib.django`` it is empty: a project may name both, in any order.
+    """
 
     name = "sockudo_publisher.outbox.django"
-    label = "sockudo_outbox"
+    label = LABEL
     verbose_name = "Sockudo outbox"
     default_auto_field = "django.db.models.BigAutoField"
 
+    def __init__(self, app_name: str, app_module: ModuleType) -> None:
+        self.is_absorbed = any(f"{entry}.".startswith(f"{CONTRIB}.") for entry in settings.INSTALLED_APPS)
+        if self.is_absorbed:
+            self.label = f"{LABEL}_absorbed"
+            app_name, app_module = absorbed.__name__, absorbed
+        super().__init__(app_name, app_module)
+
     def ready(self) -> None:
-        """From now on the project's setting wins over the environment; it is read at the first use."""
-        use_project_settings(_read_setting)
-        setting_changed.connect(_read_setting_again, dispatch_uid="sockudo_publisher.settings")
-
-
-def _read_setting() -> Mapping[str, Any]:
-    value: Mapping[str, Any] | None = getattr(settings, SETTING, None)
-    return {} if value is None else value
-
-
-def _read_setting_again(*, setting: str, **_: Any) -> None:
-    """Read the setting again when ``override_settings`` begins or ends."""
-    if setting == SETTING:
-        use_project_settings(_read_setting)
+        """Read the project's setting, unless the other app does."""
+        if not self.is_absorbed:
+            follow_setting()

@@ -27,6 +27,8 @@ class OutboxRow(models.Model):  # type: ignore[misc]
     class Meta:
         """The table has the default name of the module for SQLAlchemy."""
 
+        # Named, since the app that has the model may be `contrib.django`.
+        app_label = "sockudo_outbox"
         db_table = "sockudo_outbox"
         verbose_name = "event"
 

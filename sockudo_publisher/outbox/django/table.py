@@ -8,17 +8,21 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
-from django.db import connections, router, transaction
+from django.db import DatabaseError, InterfaceError, connections, router, transaction
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from ..figures import OutboxFigures
+from ..listen import LISTEN, NOTIFY, Listener
 from ..relay import Moved, Relayed, append, rows_before_gap
 from ..relay import relay as relay_by
 from ..row import COLUMNS, EventRow
 from .models import OutboxRow
 
-__all__ = ["read_figures", "relay"]
+__all__ = ["FAILURES", "has_notifications", "notify_relay", "open_listener", "read_figures", "relay"]
+
+#: The errors of a database that is away.
+FAILURES = (DatabaseError, InterfaceError)
 
 
 def relay(using: str | None, *, batch: int, stop: threading.Event | None = None) -> Relayed:
@@ -90,3 +94,33 @@ def _settle_rows(alias: str, moved: Moved) -> None:
         rows.filter(id__in=moved.stored).delete()
     for row_id, why in moved.parked.items():
         rows.filter(id=row_id).update(parked=why)
+
+
+def has_notifications(alias: str) -> bool:
+    """Whether the database is PostgreSQL, the only one with LISTEN and NOTIFY."""
+    return bool(connections[alias].vendor == "postgresql")
+
+
+def notify_relay(using: str | None) -> None:
+    """Wake a relay that listens, when the current transaction commits. Nothing on other databases than PostgreSQL."""
+    alias = using or router.db_for_write(OutboxRow)
+    if has_notifications(alias):
+        with connections[alias].cursor() as cursor:
+            cursor.execute(NOTIFY)
+
+
+def open_listener(alias: str, stop: threading.Event) -> Listener:
+    """A listener with a connection of its own, which is opened at the first wait."""
+
+    def connect() -> Any:
+        connection = connections[alias].copy()
+        try:
+            connection.set_autocommit(True)
+            with connection.cursor() as cursor:
+                cursor.execute(LISTEN)
+        except FAILURES:
+            connection.close()
+            raise
+        return connection.connection
+
+    return Listener(connect, failures=FAILURES, stop=stop)

@@ -28,7 +28,8 @@ from importlib import import_module
 from pkgutil import walk_packages
 import sockudo_publisher
 for one in walk_packages(sockudo_publisher.__path__, "sockudo_publisher."):
-    if not one.name.startswith("sockudo_publisher.outbox.django.") and not one.name.endswith("__main__"):
+    of_django = ("sockudo_publisher.outbox.django.", "sockudo_publisher.contrib.django.")
+    if not one.name.startswith(of_django) and not one.name.endswith("__main__"):
         import_module(one.name)
 """
 

@@ -13,6 +13,7 @@ import redis
 
 from sockudo_publisher import configure
 from tests.integration.journal.raw import read_lane
+from tests.support.mariadb import MariaDB
 from tests.support.parts import need
 from tests.support.postgres import Postgres
 
@@ -31,17 +32,29 @@ def postgres() -> Iterator[Postgres]:
         server.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """One server for all tests."""
+    server = MariaDB(need("mariadb"))
+    try:
+        server.initialize()
+        with server:
+            yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, `sqlite:///...` or `postgresql://...`."""
+    """The URL of an empty database, `sqlite:///...`, `postgresql://...` or `mysql+pymysql://...`."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/app.sqlite3"
         return
-    server = request.getfixturevalue("postgres")
     name = f"test_{uuid.uuid4().hex[:8]}"
+    server = request.getfixturevalue("postgres" if request.param == "postgresql" else "mariadb")
     server.run(f"CREATE DATABASE {name}")
     yield server.url(name)
-    server.run(f"DROP DATABASE {name} WITH (FORCE)")
+    server.run(f"DROP DATABASE {name}{' WITH (FORCE)' if request.param == 'postgresql' else ''}")
 
 
 @pytest.fixture

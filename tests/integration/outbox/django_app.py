@@ -18,8 +18,14 @@ def database(url: str) -> dict[str, object]:
     if url.startswith("sqlite:"):
         return {"ENGINE": "django.db.backends.sqlite3", "NAME": url.removeprefix("sqlite:///")}
     parts = urlsplit(url)
+    if parts.scheme.startswith("mysql"):
+        import pymysql
+
+        # Django looks at mysqlclient's version; PyMySQL takes its place.
+        pymysql.version_info = (2, 2, 7, "final", 0)
+        pymysql.install_as_MySQLdb()
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "django.db.backends." + ("mysql" if parts.scheme.startswith("mysql") else "postgresql"),
         "NAME": parts.path[1:],
         "USER": parts.username,
         "HOST": parts.hostname,
@@ -34,6 +40,7 @@ def configure(urls: dict[str, str]) -> None:
         INSTALLED_APPS=APPS,
         SECRET_KEY="for tests",
         USE_TZ=True,
+        SOCKUDO={"OUTBOX_NOTIFY": True},
     )
     django.setup()
 
@@ -47,7 +54,9 @@ if __name__ == "__main__":
     from sockudo_publisher import publish
     from sockudo_publisher.outbox.django import add
 
-    if command == "die-on-commit":
+    if command == "add":
+        add("orders", "n", int(rest[0]))
+    elif command == "die-on-commit":
         with transaction.atomic():
             add("outbox", "n", 1)
             transaction.on_commit(lambda: os.kill(os.getpid(), signal.SIGKILL))

@@ -12,12 +12,12 @@ from sqlalchemy.orm import Session
 from sockudo_publisher.outbox.sqlalchemy import Outbox
 
 metadata = MetaData()
-orders = Table("orders", metadata, Column("id", Integer, primary_key=True))
+orders = Table("orders", metadata, Column("id", Integer, primary_key=True, autoincrement=False))
 outbox = Outbox(metadata)
 
 
 def engine(url: str):
-    """The engine of a `sqlite:` or `postgresql:` URL."""
+    """The engine of a `sqlite:`, `postgresql:` or `mysql+pymysql:` URL."""
     return create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
 
 

@@ -10,7 +10,9 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -19,11 +21,12 @@ from django.db import connections, transaction
 
 from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, configure, publish
 from sockudo_publisher.dev.embedded.process import wait_for
-from sockudo_publisher.outbox.django import add, parked, relay
+from sockudo_publisher.outbox.django import add, parked, relay, release
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
 from tests.integration.outbox.conftest import LANES
+from tests.support.mariadb import find_mariadb
 from tests.support.parts import need, not_for_this_case
 from tests.support.postgres import find_postgres
 
@@ -32,18 +35,19 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[3]
 PROJECT = [sys.executable, "-m", "tests.integration.outbox.django_app"]
 
-DATABASES = ["default"] if find_postgres() is None else ["default", "postgresql"]
+SERVERS = {"postgresql": ("postgres", find_postgres), "mariadb": ("mariadb", find_mariadb)}
 
 
 @pytest.fixture(scope="module")
 def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Django configured in this process, with a migrated database of each kind; their URLs."""
     urls = {"default": f"sqlite:///{tmp_path_factory.mktemp('django')}/app.sqlite3"}
-    if "postgresql" in DATABASES:
-        server = request.getfixturevalue("postgres")
-        name = f"django_{uuid.uuid4().hex[:8]}"
-        server.run(f"CREATE DATABASE {name}")
-        urls["postgresql"] = server.url(name)
+    for alias, (part, find) in SERVERS.items():
+        if find() is not None:
+            server = request.getfixturevalue(part)
+            name = f"django_{uuid.uuid4().hex[:8]}"
+            server.run(f"CREATE DATABASE {name}")
+            urls[alias] = server.url(name)
     django_app.configure(urls)
     for alias in urls:
         call_command("migrate", database=alias, verbosity=0)
@@ -51,11 +55,11 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     connections.close_all()
 
 
-@pytest.fixture(params=["default", "postgresql"])
+@pytest.fixture(params=["default", *SERVERS])
 def using(request: pytest.FixtureRequest, project: dict[str, str], environ: dict[str, str]) -> Iterator[str]:
     """The alias of a database with an empty outbox: SQLite is the default one."""
     if request.param not in project:
-        need("postgres")
+        need(SERVERS[request.param][0])
     from sockudo_publisher.outbox.django.models import OutboxRow
 
     OutboxRow.objects.using(request.param).all().delete()
@@ -74,6 +78,15 @@ def left(using: str) -> int:
     from sockudo_publisher.outbox.django.models import OutboxRow
 
     return OutboxRow.objects.using(using).count()
+
+
+@contextmanager
+def transaction_of(connection) -> Iterator[Any]:
+    """A cursor of another connection than the alias' own, in a transaction that is rolled back."""
+    connection.set_autocommit(False)
+    with connection.cursor() as cursor:
+        yield cursor
+    connection.rollback()
 
 
 # -- publish.delay_on_commit ----------------------------------------------------------------------------
@@ -281,6 +294,8 @@ def test_conflict_is_parked_and_blocks_no_row(using: str, journal) -> None:
     assert relay(using=using).parked == 0, "it is not tried again"
     assert journal("orders") == [0, 2]
     assert OutboxRow.objects.using(using).get().parked.startswith("conflict: key: used before")
+    assert (release([0], using=using), release(using=using), release(using=using)) == (0, 1, 0)
+    assert relay(using=using).parked == 1, "it is tried again"
 
 
 def test_app_that_cannot_go_on_lets_the_others(using: str, journal, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -300,12 +315,11 @@ def test_rows_of_another_relay_are_not_overtaken(using: str, project: dict[str, 
     """What is locked is left, and what is behind it."""
     if using == "default":
         not_for_this_case("SQLite has no row locks: the ledger alone keeps each event single there")
-    import psycopg
-
     for number in range(4):
         add("orders", "n", number, using=using)
-    with psycopg.connect(project[using]) as other:
-        other.execute("SELECT 1 FROM sockudo_outbox WHERE id = (SELECT min(id) + 1 FROM sockudo_outbox) FOR UPDATE")
+    with closing(connections[using].copy()) as other, transaction_of(other) as cursor:
+        cursor.execute("SELECT min(id) + 1 FROM sockudo_outbox")
+        cursor.execute("SELECT 1 FROM sockudo_outbox WHERE id = %s FOR UPDATE", cursor.fetchone())
         assert relay(using=using).stored == 1
     assert relay(using=using).stored == 3
     assert journal("orders") == [0, 1, 2, 3]

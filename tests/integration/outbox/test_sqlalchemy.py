@@ -112,6 +112,16 @@ def test_id_is_not_given_twice(engine: Engine, environ) -> None:
     assert ids[0] < ids[1]
 
 
+def test_large_event_fits(engine: Engine, journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As large as the setting allows; a BLOB of MySQL would end at 64 KB."""
+    monkeypatch.setenv("SOCKUDO_MAX_EVENT_BYTES", "300000")
+    configure()
+    with Session(engine) as session, session.begin():
+        outbox.add(session, "orders", "n", ["x" * 200_000])
+    assert outbox.relay(engine).stored == 1
+    assert [len(text) for [text] in journal("orders")] == [200_000]
+
+
 def test_relay_rings_the_lane(engine: Engine, journal, redis_url: str) -> None:
     """So that a worker comes at once, and not with its next sweep."""
     with redis.Redis.from_url(redis_url) as client:

@@ -35,7 +35,8 @@ def note(name):
 
 os.environ.__class__ = Recorded
 import django, django.conf
-django.conf.settings.configure(INSTALLED_APPS=["sockudo_publisher.outbox.django"], SOCKUDO={"LANES": "no number"})
+APPS = [f"django.contrib.{name}" for name in ("contenttypes", "auth", "admin")] + ["sockudo_publisher.contrib.django"]
+django.conf.settings.configure(INSTALLED_APPS=APPS, SOCKUDO={"LANES": "no number"})
 django.setup()
 import sockudo_publisher
 

@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError
+from django.db import DEFAULT_DB_ALIAS, connections
 
 from .....errors import ConfigurationError
 from .....redaction import printable
 from .... import django as outbox
 from ....relay import INTERVAL_S, MAX_ROWS, Relayed, describe_parked, relayed_apps, run
 from ...models import OutboxRow
-from ...table import read_figures, relay
+from ...table import FAILURES, has_notifications, open_listener, read_figures, relay
 
 __all__ = ["Command"]
 
@@ -38,10 +38,28 @@ class Command(BaseCommand):  # type: ignore[misc]
         parser.add_argument(
             "--interval", type=float, default=INTERVAL_S, metavar="S", help="seconds between two passes (%(default)s)"
         )
+        parser.add_argument(
+            "--listen",
+            action="store_true",
+            help='let each commit wake the relay (PostgreSQL, with SOCKUDO = {"OUTBOX_NOTIFY": True})',
+        )
         parser.add_argument("--batch", type=int, default=MAX_ROWS, metavar="N", help="rows of a batch (%(default)s)")
 
-    def handle(self, *_args: Any, once: bool, database: str, interval: float, batch: int, **_options: Any) -> None:
+    def handle(
+        self,
+        *_args: Any,
+        once: bool,
+        database: str,
+        interval: float,
+        batch: int,
+        listen: bool = False,
+        **_options: Any,
+    ) -> None:
         """Run the relay. Raises :class:`CommandError`."""
+        if database not in connections:
+            raise CommandError(f"--database: no database has the alias {printable(database)}")
+        if listen and not has_notifications(database):
+            raise CommandError(f"--listen: needs PostgreSQL, the database is {connections[database].vendor}")
         if interval <= 0 or batch < 1:
             raise CommandError("--interval: must be above 0" if interval <= 0 else "--batch: must be at least 1")
         where = f"table={OutboxRow._meta.db_table} database={database} apps={relayed_apps()}"
@@ -56,27 +74,32 @@ class Command(BaseCommand):  # type: ignore[misc]
             if left:
                 raise CommandError(printable("; ".join(left)))
             return
-        self.stdout.write(f"{start} every_s={interval:g} batch={batch}")
+        self.stdout.write(f"{start} every_s={interval:g} batch={batch}{' listens' if listen else ''}")
         self.stdout.flush()
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Set the event in a thread: the handler may have interrupted this thread while it holds the event's lock.
             signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
         again = partial(relay, database, batch=batch, stop=stop)
+        listener = open_listener(database, stop) if listen else None
         try:
             done = run(
                 again,
-                failures=(DatabaseError, InterfaceError),
+                failures=FAILURES,
                 every_s=interval,
                 stop=stop,
+                wait=None if listener is None else listener.wait,
                 read_figures=partial(read_figures, database),
             )
         except ConfigurationError as error:  # its port is taken
             raise CommandError(printable(str(error))) from None
+        finally:
+            if listener is not None:
+                listener.close()
         self.stdout.write(f"relay ended: {_summary(done)}")
         try:
             parked = _parked(database)
-        except (DatabaseError, InterfaceError) as error:
+        except FAILURES as error:
             parked = f"unknown, the database failed ({type(error).__name__})"
         if parked:
             self.stderr.write(printable(f"rows are parked: {parked}"))
