@@ -47,6 +47,10 @@ KINDS = {
     "canary_holder": "string",
     "workers": "hash",
     "apps": "set",
+    "due_holder": "string",
+    "times": "zset",
+    "items": "hash",
+    "claimed": "set",
 }
 
 #: The answer of ``take.lua`` in place of an entry's id, if the head or the marker cannot be read.

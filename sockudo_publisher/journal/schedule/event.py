@@ -1,0 +1,74 @@
+"""One scheduled event as a value, read from the answers of the scripts. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from ..pack import Item, KeyedItem, Pack, UnreadableEntry
+from ..unreadable import as_count
+
+__all__ = ["ScheduledItem", "channel_in", "read_due", "read_listed"]
+
+
+@dataclass(frozen=True)
+class ScheduledItem:
+    """An event of one channel that waits in a bucket. ``due_ms``: Redis' time at which it is appended.
+
+    ``name``: its member in ``times``; ``message_id``: also the key of its append. ``fingerprint`` is of its payload,
+    and empty in a list. ``is_claimed``: a worker is appending it. ``is_parked``: it could not be appended, because its
+    key was used for another event, and waits for a person. ``item``: ``None`` if its record cannot be read.
+    """
+
+    name: str
+    message_id: str
+    due_ms: int
+    item: Item | None
+    fingerprint: str = ""
+    is_claimed: bool = False
+    is_parked: bool = False
+
+    @property
+    def keyed_item(self) -> KeyedItem:
+        """What is appended. Only of an event whose record can be read."""
+        assert self.item is not None
+        return KeyedItem(self.item, self.message_id, self.fingerprint)
+
+
+def channel_in(meta: bytes) -> str:
+    """The channel of an entry, by its meta alone; ``""`` if it cannot be read."""
+    try:
+        return str(json.loads(meta)["c"][0])
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return ""
+
+
+def _read_name(name: bytes) -> tuple[str, str]:
+    """The member of ``times``, and the message id in it."""
+    text = name.decode(errors="replace")
+    return text, text.partition(" ")[2]
+
+
+def _read_item(meta: bytes, body: bytes) -> Item | None:
+    """The item of an entry; ``None`` if its meta does not fit it."""
+    try:
+        return Pack(b"", 1, meta, body, 0, 1).item(0)
+    except UnreadableEntry:
+        return None
+
+
+def read_due(name: bytes, due: bytes, fingerprint: bytes, meta: bytes, body: bytes) -> ScheduledItem:
+    """One event of the answer of ``due.lua``."""
+    text, message_id = _read_name(name)
+    item = _read_item(meta, body) if meta else None
+    return ScheduledItem(
+        text, message_id, as_count(due) or 0, item, fingerprint.decode(errors="replace"), is_claimed=True
+    )
+
+
+def read_listed(name: bytes, score: bytes, claimed: int, due: bytes, meta: bytes, body: bytes) -> ScheduledItem:
+    """One event of the answer of ``scheduled.lua``."""
+    text, message_id = _read_name(name)
+    item = _read_item(meta, body) if meta else None
+    is_parked = score.lower().lstrip(b"+") == b"inf"
+    return ScheduledItem(text, message_id, as_count(due) or 0, item, "", bool(claimed), is_parked)
