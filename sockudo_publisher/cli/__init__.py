@@ -33,6 +33,7 @@ _COMMANDS = {
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),
     "resume": ("resume", "End a pause whose cause is removed."),
+    "scheduled": ("scheduled", "List or cancel events that are due later."),
     "dead": ("dead", "List, show, replay or purge dead letters."),
 }
 

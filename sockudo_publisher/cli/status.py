@@ -9,6 +9,7 @@ import click
 
 from .exits import ExitCode
 from .output import Output, plain
+from .scheduled_line import schedule_line
 from .table import render_table
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ __all__ = ["command"]
 def command(out: Output, app: str | None) -> None:
     """Show the lanes of every app: waiting events, the age of the oldest, held events and dead letters.
 
-    Exit code 1 if an operator must act: an app is paused, there are dead letters, events wait under a name that
+    Exit code 1 if an operator must act: an app is paused, there are dead letters or parked events, events wait under a name that
     is no longer configured or for a worker of a newer release, a worker delivers the app to another Sockudo app,
     the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
     server forgets message ids too early (the output names the server's setting to change).
@@ -49,6 +50,7 @@ def command(out: Output, app: str | None) -> None:
         or found.rival
         or found.is_unreadable
         or found.is_failing
+        or found.schedule.parked
         or any(lane.dead or lane.newer_version for lane in found.lanes)
         for found in apps
     )
@@ -75,6 +77,8 @@ def command(out: Output, app: str | None) -> None:
             )
         if found.rival:
             out.print(f"[bold red]another deployment[/]: {plain(found.rival)}")
+        if found.schedule.count:
+            out.print(schedule_line(found.schedule))
         if found.flip is not None:
             out.print(
                 f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "

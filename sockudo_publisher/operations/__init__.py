@@ -1,4 +1,4 @@
-"""Operator actions: status, dead letters, resume. The functions behind the command line.
+"""Operator actions: status, dead letters, scheduled events, resume. The functions behind the command line.
 
 Each function opens its own connection to ``settings.redis_url`` and raises :class:`JournalUnavailable` if Redis fails.
 """
@@ -6,14 +6,16 @@ Each function opens its own connection to ``settings.redis_url`` and raises :cla
 from __future__ import annotations
 
 from ..journal.status import LaneStatus
-from .app_status import AppStatus, FlipStatus, PauseStatus, status
+from .app_status import AppStatus, FlipStatus, PauseStatus, ScheduleStatus, status
 from .dead_letters import DeadLetter, dead_find, dead_list, dead_show
 from .pause import resume
 from .replay import NOT_ONE_EVENT, Purged, RefusedLetter, Replayed, dead_purge, dead_replay
+from .scheduled import Cancelled, ScheduledEvent, cancel, scheduled
 
 __all__ = [
     "NOT_ONE_EVENT",
     "AppStatus",
+    "Cancelled",
     "DeadLetter",
     "FlipStatus",
     "LaneStatus",
@@ -21,11 +23,15 @@ __all__ = [
     "Purged",
     "RefusedLetter",
     "Replayed",
+    "ScheduleStatus",
+    "ScheduledEvent",
+    "cancel",
     "dead_find",
     "dead_list",
     "dead_purge",
     "dead_replay",
     "dead_show",
     "resume",
+    "scheduled",
     "status",
 ]

@@ -14,13 +14,15 @@ from ..journal.app.shared import Limits
 from ..journal.app.workers import LiveWorker, Target, WorkerRegistry
 from ..journal.layout.layout import Layout
 from ..journal.redis.link import RedisLink
+from ..journal.schedule.book import ScheduleSummary
 from ..journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from ..journal.unreadable import wrong_keys
 from ..redaction.frame_locals import without_locals
 from ..wiring.app import target_of
 from .connection import connect
+from .scheduled import open_book
 
-__all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "status"]
+__all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "ScheduleStatus", "status"]
 
 #: Counters that are shown even at 0, so that a monitor can find them.
 RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "parked_uncertain", "settled_by_history")
@@ -54,11 +56,32 @@ class FlipStatus:
 
 
 @dataclass(frozen=True)
+class ScheduleStatus:
+    """``count`` events are due later or now; ``parked`` of them could not be stored and wait for an operator.
+
+    ``next_due_ms``: when the first is due (Redis' time, ms; ``None``: none is); ``late_s``: seconds since then, 0.0
+    if it is due later.
+    """
+
+    count: int = 0
+    parked: int = 0
+    next_due_ms: int | None = None
+    late_s: float = 0.0
+
+    @classmethod
+    def of(cls, summary: ScheduleSummary) -> ScheduleStatus:
+        """The same as an operator reads it."""
+        due_ms = summary.next_due_ms
+        late_s = 0.0 if due_ms is None else max(0, summary.now_ms - due_ms) / 1000
+        return cls(summary.count, summary.parked, due_ms, late_s)
+
+
+@dataclass(frozen=True)
 class AppStatus:
     """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server.
 
     ``memory``: the canaries' report of the server's dedup memory; ``advice``: what to change, or ``""``. ``flip``: a
-    change of the number of lanes that is not complete. Lanes of earlier numbers are listed while they have events.
+    change of the number of lanes that is not complete. ``schedule``: the events that are due later. Lanes of earlier numbers are listed while they have events.
     ``configured`` is ``False`` for an app that is no longer in the settings and still has events: no worker delivers
     them. ``workers``: the live workers of this Redis, with their targets. ``rival``: a worker that delivers to another
     Sockudo app than the settings here, or ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the
@@ -77,6 +100,7 @@ class AppStatus:
     workers: tuple[LiveWorker, ...] = ()
     rival: str = ""
     unreadable: tuple[str, ...] = ()
+    schedule: ScheduleStatus = field(default_factory=ScheduleStatus)
 
     @property
     def is_unreadable(self) -> bool:
@@ -91,7 +115,7 @@ class AppStatus:
 
 @without_locals
 def status(settings: Settings) -> list[AppStatus]:
-    """The state of every configured app, and of every other app that still has events; six round trips per app."""
+    """The state of every configured app, and of every other app that still has events; eight round trips per app."""
     link = connect(settings)
     configured = settings.app_urls()
     found = []
@@ -119,7 +143,9 @@ def status(settings: Settings) -> list[AppStatus]:
         dedup_memory = DedupMemory(link, app)
         memory = current_report(dedup_memory.report(), dedup_memory.now_ms())
         limits = seen.shared.limits
-        if app in configured or unreadable or any(lane.depth or lane.held or lane.dead for lane in lanes):
+        summary = open_book(settings, app).summary()
+        unreadable += summary.unreadable
+        if app in configured or unreadable or summary.count or any(lane.depth or lane.held or lane.dead for lane in lanes):
             change = advice(memory) if app in configured else ""
             workers = WorkerRegistry(link, app).alive()
             rival = _find_rival(target_of(settings, app), workers) if app in configured else ""
@@ -130,6 +156,7 @@ def status(settings: Settings) -> list[AppStatus]:
                     workers=workers,
                     rival=rival,
                     unreadable=tuple(unreadable),
+                    schedule=ScheduleStatus.of(summary),
                 )
             )
     return found
@@ -149,7 +176,7 @@ def _find_wrong_keys(link: RedisLink, app: str) -> list[str]:
     """Find keys with a wrong type: the app's keys and the key of all apps."""
     keys = link.keyspace.app(app)
     names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
-    names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
+    names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, keys.due_holder, link.keyspace.apps]
     return wrong_keys(link, names)
 
 
