@@ -121,7 +121,7 @@ class DueMover:
     def _append(
         self, events: Mapping[int, Sequence[ScheduledItem]], full: set[str]
     ) -> tuple[list[tuple[Placed, Outcome | None]], JournalUnavailable | None]:
-        """Append claimed events. Returns what became of each, and the error of all if there is one."""
+        """Append claimed events. Returns the result of each, and the error of all if there is one."""
         for here in events.values():
             for event in here:
                 if event.item is None:

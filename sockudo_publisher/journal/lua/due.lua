@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- due: report what became of claimed events of a bucket, and claim the next that are due.
+-- due: report the results of claimed events of a bucket, and claim the next that are due.
 -- KEYS[1] {app:due}:times    zset    "SEQ ID" -> due time in ms; +inf: parked
 -- KEYS[2] {app:due}:items    hash    ID -> its entries (record.lua)
 -- KEYS[3] {app:due}:claimed  set     names of the events that a worker is storing: cancel.lua leaves them

@@ -78,7 +78,7 @@ class DueEvents:
         return Heads(int(seconds) * 1000 + int(micros) // 1000, found)
 
     def claim(self, owner: str, reports: Mapping[int, BucketReport]) -> Claims:
-        """Report what became of claimed events, and claim the next ones, in one round trip."""
+        """Report the results of claimed events, and claim the next ones, in one round trip."""
         commands = [self._command(owner, bucket, report) for bucket, report in reports.items()]
         claims = Claims()
         for bucket, answer in zip(reports, self._link.run(commands) if commands else (), strict=True):

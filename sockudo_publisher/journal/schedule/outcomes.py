@@ -20,7 +20,7 @@ MAX_SKIPPED = 2_000
 
 
 class Outcome(Enum):
-    """What became of a claimed event."""
+    """The result of a claimed event."""
 
     #: It is in its lane, and leaves the schedule.
     STORED = "stored"
@@ -72,7 +72,7 @@ def order_due(events: Mapping[int, Sequence[ScheduledItem]], full: Collection[st
 
 
 def outcome_of(refusal: Refusal | None) -> Outcome | None:
-    """What becomes of an event by the answer of its append; ``None``: unknown, it stays claimed and is tried again."""
+    """The result of an event by the answer of its append; ``None``: unknown, it stays claimed and is tried again."""
     if refusal is None:
         return Outcome.STORED
     if isinstance(refusal, IdempotencyConflict):

@@ -149,7 +149,7 @@ class TestClaim:
             assert {key: one.client.dump(key) for key in one.client.scan_iter("*due*")} == before
 
     def test_lease_without_an_expiry_is_free(self, one: OneSchedule) -> None:
-        one.client.set(one.keys().lease, "nobody's")
+        one.client.set(one.keys().lease, "x")
         one.add("id")
         assert one.claim("me")
 
@@ -212,7 +212,7 @@ class TestCancel:
         assert not one.book.is_cancelled("nothing")
 
     def test_comes_too_late_for_a_claimed_event(self, one: OneSchedule) -> None:
-        """A worker may have stored it already: the answer must not promise that nobody gets it."""
+        """A worker may have stored it already: the answer must not promise that no subscriber gets it."""
         one.add("id", PAST, "c")
         one.add("id", FUTURE, "d")
         claimed = one.claim()

@@ -62,7 +62,7 @@ def test_unreadable_event_is_not_appended() -> None:
     ],
 )
 def test_outcome_of_an_append(refusal: Exception | None, outcome: Outcome | None) -> None:
-    """Of an unknown one nothing is reported: it stays claimed, so that nobody can cancel what may be stored."""
+    """Of an unknown one nothing is reported: it stays claimed, so that no caller cancels what may be stored."""
     assert outcome_of(refusal) is outcome
 
 
