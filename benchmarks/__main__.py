@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     # Only here: the peers are installed in the environment that has just been entered.
     from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 
-    from . import backlog, client, coroutines, drained, enqueueing, holds, imports, latency, steps
+    from . import backlog, client, coroutines, drained, enqueueing, holds, imports, latency, scheduled, steps
     from .ceiling import find_driver, item_bytes
     from .parts import parts
     from .report import Facts, Results, page
@@ -70,6 +70,9 @@ def main(arguments: list[str]) -> int:
             spins.append(spin_ms())
         if "backlog" in only and plan.deep_backlog:
             results.backlog = backlog.measure(real, plan, say)
+            spins.append(spin_ms())
+        if "scheduled" in only:
+            results.scheduled = scheduled.measure(real, plan, say)
             spins.append(spin_ms())
         names = ("celery", "kombu", "redis", "hiredis", "requests", *PEERS)
         versions = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "drained", "holds", "backlog")
+SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "drained", "holds", "backlog", "scheduled")
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Plan:
     backlog_block_s: float
     holds_pairs: int
     holds_backlog: int  # long enough for some attempts at the stuck item
+    scheduled_waiting: int
+    scheduled_blocks: int  # of ten seconds each
 
 
 #: About five minutes on two cores.
@@ -72,6 +74,8 @@ QUICK = Plan(
     backlog_block_s=0.0,
     holds_pairs=3,
     holds_backlog=300_000,
+    scheduled_waiting=100_000,
+    scheduled_blocks=3,
 )
 
 #: About a quarter of an hour: `make bench ARGS=--full`.
@@ -103,6 +107,8 @@ FULL = Plan(
     backlog_block_s=5.0,
     holds_pairs=7,
     holds_backlog=300_000,
+    scheduled_waiting=1_000_000,
+    scheduled_blocks=5,
 )
 
 #: To see that it runs at all; its numbers mean nothing.
@@ -134,4 +140,6 @@ TINY = Plan(
     backlog_block_s=0.5,
     holds_pairs=1,
     holds_backlog=100_000,
+    scheduled_waiting=2_000,
+    scheduled_blocks=1,
 )

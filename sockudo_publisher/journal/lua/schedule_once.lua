@@ -20,6 +20,7 @@ if known and string.sub(known, 1, 1) == 'a' then return {0} end
 if only_looks then return {1} end
 -- First: a layout is kept for its keys (layout.py), and never forgotten before them.
 local until_ms = tonumber(kept[2] or '0') or 0
+if not (until_ms >= 0 and until_ms < 1e15) then until_ms = 0 end
 if due > until_ms then redis.call('HSET', state, 'keys_until', string.format('%.0f', due)) end
 -- A repeat with an earlier due time leaves the event where it is, and its key as long as it is.
 if redis.call('PTTL', ledger) < tonumber(ttl_ms) then redis.call('SET', ledger, 's ' .. fingerprint, 'PX', ttl_ms) end

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ...errors import JournalUnreadable
 from ..keys import BUCKETS, BucketKeys, bucket_of
@@ -14,7 +13,7 @@ from ..layout.layout import LayoutRecord
 from ..redis.link import Command, RedisLink, checked, evalsha
 from ..redis.scripts import Answer
 from ..unreadable import is_wrong_type, wrong_keys
-from .event import ScheduledItem, channel_in, read_listed
+from .event import ScheduledItem, channel_in, read_listed, read_score
 
 __all__ = ["CancelledChannels", "ScheduleBook", "ScheduleSummary"]
 
@@ -65,7 +64,8 @@ class ScheduleBook:
             commands.append(("ZRANGE", keys.times, 0, 0, "WITHSCORES"))
         time, *answers = self._link.run(commands)
         seconds, micros = checked(time)
-        count, parked, first = 0, 0, math.inf
+        count, parked = 0, 0
+        due_ms: list[int] = []
         unreadable: list[str] = []
         for number, keys in enumerate(self._buckets):
             found = answers[3 * number : 3 * number + 3]
@@ -74,13 +74,11 @@ class ScheduleBook:
                 continue
             here, parked_here, head = (checked(answer) for answer in found)
             count, parked = count + here, parked + parked_here
-            if head:
-                first = min(first, _score_of(head))
+            if head and (first_ms := read_score(head)) is not None:
+                due_ms.append(first_ms)
         unreadable += wrong_keys(self._link, [key for keys in self._buckets for key in (keys.items, keys.claimed)])
-        next_due_ms = None if math.isinf(first) else int(first)
-        return ScheduleSummary(
-            count, parked, next_due_ms, int(seconds) * 1000 + int(micros) // 1000, tuple(unreadable)
-        )
+        now_ms = int(seconds) * 1000 + int(micros) // 1000
+        return ScheduleSummary(count, parked, min(due_ms, default=None), now_ms, tuple(unreadable))
 
     def events(self, channel: str | None = None) -> Iterator[ScheduledItem]:
         """The events of all channels, or of one, earliest first; parked ones last. Events that come and go meanwhile
@@ -118,7 +116,7 @@ class ScheduleBook:
             if code != Answer.DONE:
                 continue
             for channels, found in ((taken, parts[0]), (before, parts[2])):
-                for meta, fingerprint in zip(found[::2], found[1::2], strict=True):
+                for meta, fingerprint in zip(found[::2], found[1::2], strict=False):
                     channel = channel_in(meta)
                     channels.append(channel)
                     freed.append((channel, fingerprint))
@@ -167,9 +165,3 @@ class ScheduleBook:
             if len(parts) < 6 * PAGE:
                 return
             first += PAGE
-
-
-def _score_of(head: Sequence[Any]) -> float:
-    """The score of the one member of an answer; RESP2 answers a flat list, RESP3 pairs."""
-    pair = head[0] if isinstance(head[0], list | tuple) else head
-    return float(pair[1])

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...errors import JournalUnavailable
+from ...errors import JournalUnavailable, JournalUnreadable
 from ...redaction import package_logger
 from ..keys import BUCKETS
-from ..redis.link import Command, RedisLink, checked, evalsha, read_scores
+from ..redis.link import Command, RedisLink, checked, evalsha
 from ..redis.scripts import Answer
-from ..unreadable import is_wrong_type
-from .event import ScheduledItem, read_due
+from ..unreadable import is_wrong_type, wrong_keys
+from .event import ScheduledItem, read_due, read_score
 from .outcomes import BucketReport, Heads, Outcome
 
 __all__ = ["LEASE_MS", "RIGHT_MS", "Claims", "DueEvents"]
@@ -73,7 +73,8 @@ class DueEvents:
             if is_wrong_type(answer):
                 self._log_unreadable(keys[bucket])
                 continue
-            for _, due_ms in read_scores(checked(answer)):
+            head = checked(answer)
+            if head and (due_ms := read_score(head)) is not None:
                 found[bucket] = due_ms
         return Heads(int(seconds) * 1000 + int(micros) // 1000, found)
 
@@ -85,7 +86,7 @@ class DueEvents:
             try:
                 code, *parts = checked(answer)
             except JournalUnavailable as error:
-                claims.failures[bucket] = error
+                claims.failures[bucket] = self._with_key(bucket, error)
                 continue
             if code != Answer.DONE:
                 claims.busy.add(bucket)
@@ -101,6 +102,12 @@ class DueEvents:
         args: list[Any] = [owner, LEASE_MS, report.skipped, most, MAX_CLAIMED_BYTES]
         args += _flat(report.outcomes)
         return evalsha("due", (keys.times, keys.items, keys.claimed, keys.lease), args)
+
+    def _with_key(self, bucket: int, error: JournalUnavailable) -> JournalUnavailable:
+        """The error, with the key of another type if that is its cause."""
+        keys = self._link.keyspace.bucket(self._app, bucket)
+        wrong = wrong_keys(self._link, keys[3:6]) if isinstance(error, JournalUnreadable) else ()
+        return JournalUnreadable("; ".join(wrong), stored=error.stored) if wrong else error
 
     def _log_unreadable(self, key: str) -> None:
         logger.error("schedule not read app=%s key=%s error=another type of key", self._app, key)

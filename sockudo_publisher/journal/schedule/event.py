@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..pack import Item, KeyedItem, Pack, UnreadableEntry
-from ..unreadable import as_count
+from ..unreadable import MAX_NUMBER, as_count
 
-__all__ = ["ScheduledItem", "channel_in", "read_due", "read_listed"]
+__all__ = ["ScheduledItem", "channel_in", "read_due", "read_listed", "read_score"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,13 @@ def channel_in(meta: bytes) -> str:
         return str(json.loads(meta)["c"][0])
     except (ValueError, TypeError, LookupError, RecursionError):
         return ""
+
+
+def read_score(head: Sequence[Any]) -> int | None:
+    """The due time of the one member of an answer, ``None`` if it is parked. RESP2 answers a flat list, RESP3 pairs."""
+    pair = head[0] if isinstance(head[0], list | tuple) else head
+    score = float(pair[1])
+    return None if score == math.inf else int(max(0.0, min(score, MAX_NUMBER)))
 
 
 def _read_name(name: bytes) -> tuple[str, str]:

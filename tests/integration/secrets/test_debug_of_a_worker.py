@@ -53,7 +53,7 @@ def test_worker_shows_nothing_at_debug(guarded: Stack) -> None:
     events: list[dict[str, Any]] = []
     seen = guarded.subscribe(channel)
     publish.delay(channel, "e", f"{PAYLOAD} 1")
-    publish.apply_async((channel, "e", f"{PAYLOAD} later"), countdown=3600)
+    publish.apply_async((channel, "e", f"{PAYLOAD} later"), countdown=3600, group_id="g")
     # Another program's, whose header repeats the arguments.
     other = Celery("other", broker=guarded.environ["SOCKUDO_REDIS_URL"])
     with Connection(guarded.environ["SOCKUDO_REDIS_URL"]) as connection:
@@ -102,7 +102,7 @@ def test_caller_shows_nothing_at_debug(guarded: Stack, caplog) -> None:
     with caplog.at_level(logging.DEBUG):
         publish(guarded.channel(), "e", PAYLOAD)
         publish.delay(guarded.channel(), "e", PAYLOAD)
-        publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600)
+        publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600, group_id="g")
         operations.status(get_settings())
         app_named().client.channels_info()
     assert "auth_…" in caplog.text, "urllib3 logs at DEBUG"
