@@ -7,7 +7,18 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "drained", "holds", "backlog", "scheduled")
+SCENARIOS = (
+    "steps",
+    "imports",
+    "client",
+    "enqueue",
+    "coroutines",
+    "latency",
+    "drained",
+    "holds",
+    "backlog",
+    "scheduled",
+)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from .coroutines import CALLERS, Coroutines
 from .drained import Drained
 from .enqueueing import Enqueued
 from .holds import Holds
-from .scheduled import Scheduled
 from .imports import COMMANDS, SIDES, Imported
 from .latency import RATES, Latencies
 from .ratios import Spread, of_pairs, percentile, spread
+from .scheduled import Scheduled
 from .steps import STEPS, Steps
 
 __all__ = ["Facts", "Results", "Row", "page", "rows"]
@@ -219,7 +219,7 @@ def _scheduled(one: Scheduled) -> str:
     p95 = spread(one.late_p95_ms)
     return (
         f"## Scheduled events\n\n{one.waiting:,} events wait. Each costs Redis {one.redis_bytes:,.0f} bytes, of which "
-        f"{one.event_bytes:,.0f} are the event itself. A call with a countdown takes {one.call_us:,.0f} us at the median. "
+        f"{one.event_bytes:,.0f} are the event itself. A call takes {one.call_us:,.0f} us at the median. "
         f"Others fall due meanwhile, and arrive {spread(one.late_p50_ms).text(0, ' ms')} late at the median, "
         f"{p95.text(0, ' ms')} at p95, over {p95.count} blocks.\n"
     )

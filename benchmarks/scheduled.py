@@ -3,7 +3,7 @@
 ``python -m benchmarks.scheduled [--waiting N] [--blocks N]`` runs this part alone, without the peers' environment.
 
 The waiting events are due in a day. The schedule is filled by the script that a call runs, in pipelines, as a million
-calls would take minutes. Late is from the due time, by Redis' clock, to the arrival at a subscriber on the same machine.
+calls would take minutes. Late is from the due time, by Redis' clock, to the arrival at a local subscriber.
 """
 
 from __future__ import annotations

@@ -475,6 +475,7 @@ DEAD = Machine(
     },
 )
 
+
 def _schedule_state(seen: Seen) -> str:
     if seen.score is None:
         return "absent"

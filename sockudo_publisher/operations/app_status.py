@@ -81,11 +81,11 @@ class AppStatus:
     """One app: its lanes, its pause if there is one, counters by reason, batch limits learned from the server.
 
     ``memory``: the canaries' report of the server's dedup memory; ``advice``: what to change, or ``""``. ``flip``: a
-    change of the number of lanes that is not complete. ``schedule``: the events that are due later. Lanes of earlier numbers are listed while they have events.
+    change of the number of lanes that is not complete. Lanes of earlier numbers are listed while they have events.
     ``configured`` is ``False`` for an app that is no longer in the settings and still has events: no worker delivers
     them. ``workers``: the live workers of this Redis, with their targets. ``rival``: a worker that delivers to another
     Sockudo app than the settings here, or ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the
-    journal did not write; if the layout is unreadable, ``lanes`` is empty.
+    journal did not write; if the layout is unreadable, ``lanes`` is empty. ``schedule``: the events that are due later.
     """
 
     app: str
@@ -145,7 +145,12 @@ def status(settings: Settings) -> list[AppStatus]:
         limits = seen.shared.limits
         summary = open_book(settings, app).summary()
         unreadable += summary.unreadable
-        if app in configured or unreadable or summary.count or any(lane.depth or lane.held or lane.dead for lane in lanes):
+        if (
+            app in configured
+            or unreadable
+            or summary.count
+            or any(lane.depth or lane.held or lane.dead for lane in lanes)
+        ):
             change = advice(memory) if app in configured else ""
             workers = WorkerRegistry(link, app).alive()
             rival = _find_rival(target_of(settings, app), workers) if app in configured else ""

@@ -25,7 +25,7 @@ __all__ = ["Cancelled", "ScheduledEvent", "cancel", "open_book", "scheduled"]
 
 @dataclass(frozen=True)
 class ScheduledEvent:
-    """An event that is due later, on one channel of it. ``due_ms``: Redis' time in ms; ``size``: bytes as they are sent.
+    """An event that is due later, on one channel of it. ``due_ms``: Redis' time in ms; ``size``: bytes as sent.
 
     ``is_being_stored``: a worker has claimed it, and it can no longer be cancelled. ``is_parked``: it was due and could
     not be stored, because its ``key`` was used for another event meanwhile; it stays until it is cancelled. ``event``

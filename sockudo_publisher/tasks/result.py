@@ -1,4 +1,4 @@
-"""The results of ``publish``: of an event that is stored, of one that is due later, and of one that was sent eagerly."""
+"""The results of ``publish``: of a stored event, of one that is due later, and of one that was sent eagerly."""
 
 from __future__ import annotations
 

@@ -131,9 +131,7 @@ class DueMover:
         if not ready:
             return outcomes, None
         try:
-            appended = store(
-                app_named(self._name), [one.event.keyed_item for one in ready], on_refusal=OnRefusal.SKIP
-            )
+            appended = store(app_named(self._name), [one.event.keyed_item for one in ready], on_refusal=OnRefusal.SKIP)
         except BacklogFull:
             full.update(one.event.keyed_item.channel for one in ready)
             return outcomes + [(one, Outcome.WAITS) for one in ready], None
@@ -162,4 +160,4 @@ class DueMover:
         now = time.monotonic()
         if now >= self._logged.get(kind, 0.0):
             self._logged[kind] = now + LOG_AGAIN_S
-            logger.warning("app=%s " + text, self._name, *args)  # noqa: G003 -- one prefix
+            logger.warning("app=%s " + text, self._name, *args)

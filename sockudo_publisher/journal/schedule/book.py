@@ -128,7 +128,9 @@ class ScheduleBook:
 
     def is_scheduled(self, message_id: str) -> bool:
         """Whether an event of this message id waits until it is due."""
-        return any(checked(answer) for answer in self._link.run([("HEXISTS", k.items, message_id) for k in self._buckets]))
+        return any(
+            checked(answer) for answer in self._link.run([("HEXISTS", k.items, message_id) for k in self._buckets])
+        )
 
     def is_cancelled(self, message_id: str) -> bool:
         """Whether an event of this message id was cancelled, within the time that this is known."""

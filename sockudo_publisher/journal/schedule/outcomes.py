@@ -58,7 +58,9 @@ def due_buckets(heads: Heads) -> list[int]:
     return sorted((bucket for bucket, due in heads.due_ms.items() if due <= heads.now_ms), key=heads.due_ms.__getitem__)
 
 
-def order_due(events: Mapping[int, Sequence[ScheduledItem]], full: Collection[str]) -> tuple[list[Placed], list[Placed]]:
+def order_due(
+    events: Mapping[int, Sequence[ScheduledItem]], full: Collection[str]
+) -> tuple[list[Placed], list[Placed]]:
     """The events to append, earliest first, and those that stay, of channels whose lanes are ``full``.
 
     A channel's events are in one bucket, in their order: the sort keeps it.

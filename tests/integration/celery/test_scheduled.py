@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import time
 from datetime import datetime, timedelta, timezone
@@ -76,7 +77,9 @@ def test_expiry_before_the_due_time_is_refused(stack: Stack) -> None:
     assert len(operations.scheduled()) == 1
 
 
-@pytest.mark.parametrize("options", [{"countdown": 0}, {"countdown": -5}, {"eta": due_in(-60)}], ids=["0", "-5", "past"])
+@pytest.mark.parametrize(
+    "options", [{"countdown": 0}, {"countdown": -5}, {"eta": due_in(-60)}], ids=["0", "-5", "past"]
+)
 def test_event_that_is_due_already_is_stored_at_once(stack: Stack, options: dict[str, object]) -> None:
     publish.apply_async((stack.channel(), "e", 1), **options)
     assert operations.scheduled() == []
@@ -113,6 +116,7 @@ def test_result_is_asked_from_another_process(stack: Stack) -> None:
     said = call(
         stack,
         f"""
+import json
 import pickle
 result = pickle.loads({pickle.dumps(result)!r})
 say([result.id, result.state])
@@ -142,7 +146,7 @@ def test_key_is_one_event_while_it_waits_and_after(stack: Stack) -> None:
 
 def test_every_app_has_a_schedule_of_its_own(stack: Stack) -> None:
     """`app=`: another list, another right, the same workers."""
-    stack.environ["SOCKUDO_APPS"] = '{"eu": "%s"}' % stack.server.url
+    stack.environ["SOCKUDO_APPS"] = json.dumps({"eu": stack.server.url})
     seen = stack.subscribe(stack.channel())
     stack.worker()
     call(

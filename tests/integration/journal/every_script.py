@@ -171,7 +171,10 @@ def announce(lane: OneLane) -> None:
 
 def schedule(lane: OneLane) -> None:
     writer = Schedule(lane.producer, max_events=100)
-    due, book = DueEvents(lane.journal.link, lane.app), ScheduleBook(lane.journal.link, lane.app, lanes=1, key_ttl_ms=60_000)
+    due, book = (
+        DueEvents(lane.journal.link, lane.app),
+        ScheduleBook(lane.journal.link, lane.app, lanes=1, key_ttl_ms=60_000),
+    )
     items = [KeyedItem(Item(channel, b"8"), "id é", "f") for channel in (ODD, "a")]
     assert lane.producer.remember_keys(items, due_ms=PAST, kept_ms=90_000) == items
     assert writer.add(items, PAST).count == 2

@@ -274,11 +274,13 @@ class TestKeys:
         ledger = "sockudo:{app:0}:ledger:c:k"
         assert 80_000 < one.client.pttl(ledger) <= 90_000
         one.producer.remember_keys([item], due_ms=PAST, kept_ms=10_000)
-        assert 80_000 < one.client.pttl(ledger), "a repeat with an earlier time shortens nothing"
+        assert one.client.pttl(ledger) > 80_000, "a repeat with an earlier time shortens nothing"
         assert one.client.hget("sockudo:{app:0}:state", "keys_until") == str(FUTURE).encode()
 
     @pytest.mark.parametrize("due_ms", [PAST, FUTURE])
-    def test_layout_is_kept_as_long_as_its_keys(self, make_schedule: Callable[..., OneSchedule], redis_url: str, due_ms: int) -> None:
+    def test_layout_is_kept_as_long_as_its_keys(
+        self, make_schedule: Callable[..., OneSchedule], redis_url: str, due_ms: int
+    ) -> None:
         """Forgotten before, the key would be free while its event is scheduled."""
         one = make_schedule(lanes=1)
         item = KeyedItem(Item("c", b"1"), "k", "f")

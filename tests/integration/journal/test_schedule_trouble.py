@@ -48,7 +48,10 @@ def schedule(count: int = COUNT) -> None:
 
 def stored(url: str) -> list[int]:
     with redis.Redis.from_url(url) as client:
-        return [int(one.body.split(b'"message_id":"')[1].split(b'"')[0]) for one in read_lane(client, "default", 0).queue.items]
+        return [
+            int(one.body.split(b'"message_id":"')[1].split(b'"')[0])
+            for one in read_lane(client, "default", 0).queue.items
+        ]
 
 
 def check_stored(url: str, wanted: list[int]) -> None:
@@ -83,7 +86,9 @@ def test_full_redis_leaves_events_scheduled(own_redis: RedisServer) -> None:
     assert app_named().schedule_book().summary().count == 0
 
 
-def test_refused_append_in_a_full_redis_keeps_the_event(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_append_in_a_full_redis_keeps_the_event(
+    own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Full between the look at its memory and the append."""
     schedule()
     wait_until_due()
@@ -107,7 +112,10 @@ def test_failover_stores_each_event_once(
 ) -> None:
     """The replica has everything up to the cut, and is promoted; the worker there begins with what it has."""
     args = ["--replicaof", "127.0.0.1", str(own_redis.port)]
-    with RedisServer(tmp_path / "replica", args=args, password="") as replica, redis.Redis.from_url(replica.url) as client:
+    with (
+        RedisServer(tmp_path / "replica", args=args, password="") as replica,
+        redis.Redis.from_url(replica.url) as client,
+    ):
         assert wait_for(lambda: client.info("replication").get("master_link_status") == "up", 30)
         schedule()
         wait_until_due()

@@ -29,7 +29,7 @@ def run(*args: str) -> Result:
 
 
 @pytest.fixture(autouse=True)
-def waiting(settings: Settings) -> None:  # noqa: ARG001 -- its environment
+def waiting(settings: Settings) -> None:
     """Three events of the default app on two channels, and one of another app."""
     publish.apply_async(("orders", "reminder", {"id": SECRET}), {"key": "second"}, countdown=200)
     publish.apply_async((["orders", "mail"], "welcome", SECRET), {"key": "first"}, countdown=100)
@@ -45,7 +45,9 @@ class TestFunctions:
         assert [one.id for one in operations.scheduled(channel="orders")] == ["first", "second"]
         assert [one.id for one in operations.scheduled(event="reminder")] == ["second"]
         assert [one.id for one in operations.scheduled(due_before=at(150))] == ["first", "first"]
-        assert [one.id for one in operations.scheduled(channel="mail", event="late", due_before=at(20_000))] == ["third"]
+        assert [one.id for one in operations.scheduled(channel="mail", event="late", due_before=at(20_000))] == [
+            "third"
+        ]
         assert [one.id for one in operations.scheduled(limit=3)] == ["first", "first", "second"]
         assert [(one.id, one.app) for one in operations.scheduled(OTHER)] == [("theirs", OTHER)]
 
@@ -54,7 +56,8 @@ class TestFunctions:
         assert (one.id, one.channel, one.app) == ("second", "orders", "default")
         assert abs(one.due - at(200)) < timedelta(seconds=20)
         assert one.size > len(SECRET)
-        assert not (one.is_being_stored or one.is_parked)
+        assert not one.is_being_stored
+        assert not one.is_parked
         assert SECRET not in repr(one)
 
     def test_wrong_arguments_are_named(self) -> None:

@@ -148,7 +148,7 @@ def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis
         publish.apply_async_on_commit(("orders", "n", 1), expires="2999-01-01T00:00:00Z", priority=3, using=using)
         message_id = publish.apply_async_on_commit(("orders", "n", 2), countdown=60, using=using)
         assert app_named().schedule_book().summary().count == 0
-        with pytest.raises(ValidationError, match="^expires: "):
+        with pytest.raises(ValidationError, match=r"^expires: "):
             publish.apply_async_on_commit(("orders", "n", 3), countdown=60, expires=30, using=using)
     assert journal("orders") == [1]
     assert [event.message_id for event in app_named().schedule_book().events()] == [message_id]

@@ -240,7 +240,10 @@ assert set(sys.modules) == before, set(sys.modules) - before
 
 
 @pytest.mark.parametrize("broker_url", ["", "amqp://guest:guest@127.0.0.1:1//"], ids=["redis", "amqp"])
-@pytest.mark.parametrize("call", ["delay('c', 'e', 1)", "apply_async(('c', 'e', 1), countdown=60)", "apply_async(('c', 'e', 1), group_id='g')"])
+@pytest.mark.parametrize(
+    "call",
+    ["delay('c', 'e', 1)", "apply_async(('c', 'e', 1), countdown=60)", "apply_async(('c', 'e', 1), group_id='g')"],
+)
 def test_first_call_imports_where_forks_wait(call: str, broker_url: str, redis_url: str) -> None:
     """What a message or a broker of another kind needs is imported inside the gate."""
     run(

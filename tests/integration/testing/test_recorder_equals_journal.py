@@ -123,7 +123,7 @@ SCENARIOS: dict[str, list[Callable[[], object]]] = {
         lambda: publish.apply_async(("b", "e", 1), {"key": "k"}, countdown=30),
         lambda: publish.apply_async(("b", "e", 2), {"key": "k"}, countdown=30),
         later(countdown=30, expires=20),
-        later(countdown=30, expires=datetime.now(timezone.utc)),
+        later(eta=datetime(2040, 1, 2, tzinfo=timezone.utc), expires=datetime(2040, 1, 1, tzinfo=timezone.utc)),
         later(eta=datetime.now(timezone.utc) - timedelta(hours=1)),
         lambda: publish.apply_async((["c", "d"], "e", 1), {"key": "gone"}, countdown=30).revoke(),
         lambda: publish.apply_async(("c", "e", 2), {"key": "gone"}, countdown=30).revoke(),

@@ -1,4 +1,4 @@
-"""Every key of a bucket, spoiled in every way: other buckets go on, nothing raises, and the bad thing is named or gone."""
+"""Every key of a bucket, spoiled in every way: other buckets go on, nothing raises, the bad thing is named or gone."""
 
 from __future__ import annotations
 
@@ -74,7 +74,12 @@ def act(client: redis.Redis, what: str) -> None:
         DueMover("default").beat()
         client.delete(AppKeys.of("default").due_holder)
     assert client.xlen(lane_keys("default", 0).stream) > before, (what, "the other bucket flows")
-    for args in (["status"], ["scheduled", "list"], ["scheduled", "cancel", "waiting"], ["scheduled", "cancel", "gone"]):
+    for args in (
+        ["status"],
+        ["scheduled", "list"],
+        ["scheduled", "cancel", "waiting"],
+        ["scheduled", "cancel", "gone"],
+    ):
         for options in ([], ["--json"]):
             result = CliRunner().invoke(main, [*args, *options])
             assert result.exception is None or isinstance(result.exception, SystemExit), (what, args, result.exception)
