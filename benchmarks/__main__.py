@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
     # Only here: the peers are installed in the environment that has just been entered.
     from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 
-    from . import backlog, client, coroutines, drained, enqueueing, holds, imports, latency, steps, telemetry
+    from . import backlog, client, coroutines, drained, enqueueing, holds, imports, latency, scheduled, steps, telemetry
     from .ceiling import find_driver, item_bytes
     from .parts import parts
     from .report import Facts, Results, page
@@ -73,6 +73,9 @@ def main(arguments: list[str]) -> int:
             spins.append(spin_ms())
         if "telemetry" in only:
             results.telemetry = telemetry.measure(real, plan, say)
+            spins.append(spin_ms())
+        if "scheduled" in only:
+            results.scheduled = scheduled.measure(real, plan, say)
             spins.append(spin_ms())
         names = ("celery", "kombu", "redis", "hiredis", "requests", *PEERS)
         versions = {

@@ -18,6 +18,7 @@ SCENARIOS = (
     "holds",
     "backlog",
     "telemetry",
+    "scheduled",
 )
 
 
@@ -54,6 +55,8 @@ class Plan:
     holds_backlog: int  # long enough for some attempts at the stuck item
     telemetry_pairs: int
     telemetry_events: int  # a fifth of it as entries of one event
+    scheduled_waiting: int
+    scheduled_blocks: int  # of ten seconds each
 
 
 #: About five minutes on two cores.
@@ -87,6 +90,8 @@ QUICK = Plan(
     holds_backlog=300_000,
     telemetry_pairs=5,
     telemetry_events=100_000,
+    scheduled_waiting=100_000,
+    scheduled_blocks=3,
 )
 
 #: About a quarter of an hour: `make bench ARGS=--full`.
@@ -120,6 +125,8 @@ FULL = Plan(
     holds_backlog=300_000,
     telemetry_pairs=9,
     telemetry_events=150_000,
+    scheduled_waiting=1_000_000,
+    scheduled_blocks=5,
 )
 
 #: To see that it runs at all; its numbers mean nothing.
@@ -153,4 +160,6 @@ TINY = Plan(
     holds_backlog=100_000,
     telemetry_pairs=1,
     telemetry_events=10_000,
+    scheduled_waiting=2_000,
+    scheduled_blocks=1,
 )

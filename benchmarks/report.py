@@ -15,6 +15,7 @@ from .holds import Holds
 from .imports import COMMANDS, SIDES, Imported
 from .latency import RATES, Latencies
 from .ratios import Spread, of_pairs, percentile, spread
+from .scheduled import Scheduled
 from .steps import STEPS, Steps
 from .telemetry import Telemetry
 
@@ -53,6 +54,7 @@ class Results:
     holds: Holds | None = None
     backlog: Backlog | None = None
     telemetry: Telemetry | None = None
+    scheduled: Scheduled | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,10 @@ def rows(results: Results) -> list[Row]:
         found.append(at_least(what, "within 10 %", ratio, 0.90, _percent(ratio)))
     if results.telemetry is not None:
         found += _telemetry_rows(results.telemetry)
+    if results.scheduled is not None:
+        late = spread(results.scheduled.late_p50_ms)
+        what = f"late at the median, with {results.scheduled.waiting:,} scheduled events waiting"
+        found.append(at_most(what, "<= 100 ms", late, 100.0, late.text(0, " ms")))
     memory = _memory(results)
     if memory is not None:
         found.append(memory)
@@ -228,11 +234,23 @@ def _memory(results: Results) -> Row | None:
     return at_most(what, f"flat (end within {FLAT_MB:.0f} MB of the middle)", growth, FLAT_MB, f"{text} MB")
 
 
+def _scheduled(one: Scheduled) -> str:
+    p95 = spread(one.late_p95_ms)
+    return (
+        f"## Scheduled events\n\n{one.waiting:,} events wait. Each costs Redis {one.redis_bytes:,.0f} bytes, of which "
+        f"{one.event_bytes:,.0f} are the event itself. A call takes {one.call_us:,.0f} us at the median. "
+        f"Others fall due meanwhile, and arrive {spread(one.late_p50_ms).text(0, ' ms')} late at the median, "
+        f"{p95.text(0, ' ms')} at p95, over {p95.count} blocks.\n"
+    )
+
+
 def page(results: Results, facts: Facts) -> str:
     """The whole page, as Markdown."""
     parts = [_head(facts), _targets(rows(results))]
     if results.drained is not None:
         parts.append(_drained(results.drained))
+    if results.scheduled is not None:
+        parts.append(_scheduled(results.scheduled))
     if results.enqueue is not None:
         parts.append(_enqueued(results.enqueue))
     if results.coroutines is not None:

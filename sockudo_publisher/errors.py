@@ -290,7 +290,7 @@ class JournalUnreadable(JournalUnavailable):
 
 
 class BacklogFull(SockudoError):
-    """The lane holds ``SOCKUDO_MAX_BACKLOG`` events, or Redis is at 90 % of its memory."""
+    """The lane holds ``SOCKUDO_MAX_BACKLOG`` events, ``SOCKUDO_MAX_SCHEDULED`` are scheduled, or Redis is at 90 %."""
 
 
 class BulkError(SockudoError):

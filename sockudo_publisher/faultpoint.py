@@ -21,6 +21,8 @@ POINTS = (
     "encoded",  # producer: the item's bytes are final, nothing is stored
     "appended",  # producer: stored, the doorbell not yet rung
     "rung",  # producer: the doorbell is rung, the call has not returned
+    "scheduled",  # producer: the event waits until it is due, the call has not returned
+    "claimed",  # worker: due events are claimed, none of them is appended
     "leased",  # worker: has the lease of the lane, nothing taken
     "taken",  # worker: the batch is marked, nothing sent
     "posted",  # worker: the server has answered, nothing settled

@@ -38,6 +38,7 @@ _COMMANDS = {
     "wait-empty": ("wait_empty", "Wait until no event waits, before maintenance."),
     "find": ("find", "Show where an event is, by its message id."),
     "audit": ("audit", "Show what operators did."),
+    "scheduled": ("scheduled", "List or cancel events that are due later."),
     "dead": ("dead", "List, show, replay or purge dead letters."),
 }
 

@@ -42,8 +42,8 @@ _CLEAR = "\x1b[H\x1b[2J"
 def command(out: Output, app: str | None, watch: bool, every: float, fail_on: str | None) -> None:
     """Show the lanes of every app: waiting events, the age of the oldest, held events and dead letters.
 
-    Exit code 1 if an operator must act: an app is paused, there are dead letters, events wait under a name that
-    is no longer configured or for a worker of a newer release, a worker delivers the app to another Sockudo app,
+    Exit code 1 if an operator must act: an app is paused, there are dead letters or parked events, events wait under
+    a name that is no longer configured or for a worker of a newer release, a worker delivers the app to another app,
     the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
     server forgets message ids too early (the output names the server's setting to change). --fail-on chooses among
     these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, and oldest=SECONDS, an event that

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .output import Output, plain
+from .scheduled_line import schedule_line
 from .table import render_table
 from .target_app import when
 
@@ -44,6 +45,8 @@ def print_app(out: Output, found: AppStatus, memory: str) -> None:
         )
     if found.rival:
         out.print(f"[bold red]another deployment[/]: {plain(found.rival)}")
+    if found.schedule.count:
+        out.print(schedule_line(found.schedule))
     if found.flip is not None:
         out.print(
             f"[yellow]from {found.flip.old} to {found.flip.new} lanes[/]: {found.flip.waiting:,} events of the old "

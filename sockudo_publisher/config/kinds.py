@@ -191,6 +191,7 @@ KINDS: Mapping[str, Value] = {
     "dedup_window": Number(0.1, 10**7),
     "on_uncertain": Choice(("resend", "park"), renamed={"hold": "park"}),
     "max_backlog": Whole(0, 2**53),
+    "max_scheduled": Whole(0, 2**53),
     "max_event_bytes": MAX_EVENT_BYTES,
     "key_ttl": Number(1, 10**9),
     "max_rate": Number(0, 10**9),

@@ -64,6 +64,7 @@ class Settings:
     dedup_window: float = 120.0
     on_uncertain: Literal["resend", "park"] = "resend"
     max_backlog: int = 1_000_000
+    max_scheduled: int = 1_000_000
     max_event_bytes: int = 10_240
     key_ttl: float = 86_400.0
     max_rate: float = 0.0
@@ -190,6 +191,7 @@ class Fields(TypedDict, total=False):
     dedup_window: float
     on_uncertain: Literal["resend", "park"]
     max_backlog: int
+    max_scheduled: int
     max_event_bytes: int
     key_ttl: float
     max_rate: float

@@ -17,9 +17,12 @@ from urllib.parse import quote
 
 __all__ = [
     "APPS",
+    "BUCKETS",
     "AppKeys",
+    "BucketKeys",
     "Keyspace",
     "QueueKeys",
+    "bucket_of",
     "hold_keys",
     "lane_keys",
     "lane_of",
@@ -38,6 +41,15 @@ def lane_of(channel: str, lanes: int) -> int:
     return zlib.crc32(channel.encode()) % lanes
 
 
+#: Buckets of each app's schedule. Never changed: an event that is due far ahead is found by its channel.
+BUCKETS = 16
+
+
+def bucket_of(channel: str) -> int:
+    """The bucket of the schedule in which a channel's events wait until they are due."""
+    return lane_of(channel, BUCKETS)
+
+
 def _encode(name: str) -> str:
     return quote(name, safe="")
 
@@ -51,7 +63,8 @@ class QueueKeys(NamedTuple):
     prefix: str  # the beginning of all keys of the deployment
     stream: str  # stream of packs, oldest first
     # hash: head, depth, armed, marker, fence, rung, unanswered, unheard (sweep.lua), failures, failing_since, failure,
-    # retry_at (fail.lua), lane (open or closed: layout.py), numbered (collapse.lua)
+    # retry_at (fail.lua), lane (open or closed: layout.py), numbered (collapse.lua),
+    # keys_until (schedule_once.lua)
     state: str
     lease: str  # string with expiry: the holder's token
     gone: str  # hash "entry-id:index" -> 1: items behind the head that have left
@@ -82,11 +95,28 @@ class AppKeys(NamedTuple):
     workers: str  # hash with expiry: the live workers, and the Sockudo app of each (workers.py)
     operator_pause: str  # hash: reason, by, since (operator.py)
     audit: str  # stream: what operators did, newest last (operator.py)
+    due_holder: str  # string with expiry: the token of the worker that stores what is due
 
     @classmethod
     def of(cls, app: str) -> AppKeys:
         """The keys of an app without a namespace, for tools and tests."""
         return Keyspace().app(app)
+
+
+class BucketKeys(NamedTuple):
+    """The keys of one bucket of the schedule, in one slot."""
+
+    app: str
+    bucket: int
+    base: str
+    times: str  # sorted set "SEQ ID" -> due time in ms; +inf: parked (due.lua)
+    items: str  # hash message id -> its entries (record.lua)
+    claimed: str  # set: names of the events that a worker is storing
+    lease: str  # string with expiry: the token of that worker
+
+    def cancelled(self, message_id: str) -> str:
+        """String with expiry: what was cancelled of one message id."""
+        return f"{self.base}:cancelled:{_encode(message_id)}"
 
 
 class Keyspace:
@@ -123,6 +153,10 @@ class Keyspace:
     def ledger(self, app: str, lane: int, channel: str, key: str) -> str:
         """The ledger of one ``key=`` of a channel."""
         return f"{_lane_base(self._prefix, app, lane)}:ledger:{_encode(channel)}:{_encode(key)}"
+
+    def bucket(self, app: str, bucket: int) -> BucketKeys:
+        """The keys of one bucket of an app's schedule."""
+        return _bucket_keys(self._prefix, app, bucket)
 
     def position(self, app: str, job: str) -> str:
         """The position of one bulk job in its input (position.py)."""
@@ -170,6 +204,12 @@ def _hold_keys(prefix: str, app: str, lane: int, channel: str) -> QueueKeys:
 
 
 @lru_cache(maxsize=1024)
+def _bucket_keys(prefix: str, app: str, bucket: int) -> BucketKeys:
+    base = f"{prefix}:{{{_encode(app)}:due{bucket}}}"
+    return BucketKeys(app, bucket, base, f"{base}:times", f"{base}:items", f"{base}:claimed", f"{base}:lease")
+
+
+@lru_cache(maxsize=1024)
 def _app_keys(prefix: str, app: str) -> AppKeys:
     base = f"{prefix}:{{{_encode(app)}}}"
     names = (
@@ -186,6 +226,7 @@ def _app_keys(prefix: str, app: str) -> AppKeys:
         "workers",
         "operator_pause",
         "audit",
+        "due_holder",
     )
     return AppKeys(*(f"{base}:{name}" for name in names))
 

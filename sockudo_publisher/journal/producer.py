@@ -101,16 +101,17 @@ class Producer:
             raise
         raise JournalUnavailable(_KEEPS_CHANGING, stored=None if done.may_have_stored() else False)
 
-    def schedule_once(self, items: Sequence[KeyedItem]) -> bool:
-        """Remember the keys of items that go into a countdown message; ``False``: they are all appended already.
+    def remember_keys(self, items: Sequence[KeyedItem], *, due_ms: int = 0, kept_ms: int = 0) -> list[KeyedItem]:
+        """Remember the keys of items that are stored later. Returns those that are not appended already.
 
-        Raises :class:`IdempotencyConflict`, which leaves no mark on any channel, and :class:`JournalUnavailable`.
+        ``kept_ms``: how long, by default as long as the key of an appended item; ``due_ms``: Redis' time at which they
+        are appended, if it is known. Raises :class:`IdempotencyConflict`, which leaves no mark on any channel, and
+        :class:`JournalUnavailable`.
         """
         if len(items) > 1:
             for item in items:
-                self._schedule(item, look=True)
-        to_send = [self._schedule(item, look=False) for item in items]
-        return any(to_send)
+                self._remember_key(item, due_ms, kept_ms, look=True)
+        return [item for item in items if self._remember_key(item, due_ms, kept_ms, look=False)]
 
     def layout(self) -> Layout:
         """The layout of the lanes, at most a few seconds old; ``layout().appending`` says a channel's lane."""
@@ -120,6 +121,20 @@ class Producer:
             layout = self._layout = self._record.read()
             self._layout_read_at = now
         return layout
+
+    @property
+    def link(self) -> RedisLink:
+        """The connections of callers to the journal's Redis."""
+        return self._link
+
+    @property
+    def key_ttl_ms(self) -> int:
+        """How long the key of an appended item is remembered."""
+        return self._key_ttl_ms
+
+    def check_memory(self) -> None:
+        """Raise :class:`BacklogFull` while Redis is nearly full."""
+        self._memory.check()
 
     def now_ms(self) -> int:
         """Redis' time."""
@@ -152,7 +167,7 @@ class Producer:
                 collapses = collapses or one.collapses
             names = (keys.stream, keys.state, keys.latest) if collapses else (keys.stream, keys.state)
             commands.append(evalsha("append", names, args))
-        self._read(parts, self._run(commands), done)
+        self._read(parts, self.run_replicated(commands), done)
 
     def _send_keyed(self, layout: Layout, parts: list[_Part], on_refusal: OnRefusal, done: Appending) -> None:
         try:
@@ -163,7 +178,7 @@ class Producer:
             error.stored = False  # a look stores nothing, answered or not
             raise
         commands = [self._once_command(layout, part, known, on_refusal.value) for part in parts]
-        self._read(parts, self._run(commands), done)
+        self._read(parts, self.run_replicated(commands), done)
 
     def _all_take(self, layout: Layout, parts: list[_Part], known: Mapping[Any, bytes], done: Appending) -> bool:
         """Look whether every lane would take its part, since none shall be stored if one is refused."""
@@ -203,7 +218,7 @@ class Producer:
                 found[channel, key] = bytes(answer)  # the latest layout that knows it
         return found
 
-    def _schedule(self, keyed: KeyedItem, *, look: bool) -> bool:
+    def _remember_key(self, keyed: KeyedItem, due_ms: int, kept_ms: int, *, look: bool) -> bool:
         """Remember one key, or (``look``) only answer; ``False``: its item is appended already."""
         channel, key = keyed.item.channel, keyed.key
         for moves in range(MAX_MOVES + 1):
@@ -212,7 +227,8 @@ class Producer:
             known = self._known_before(layout, [(channel, key)]).get((channel, key), b"")
             keyspace = self._link.keyspace
             keys = (keyspace.ledger(self.app, lane, channel, key), keyspace.lane(self.app, lane).state)
-            args = (keyed.fingerprint, self._key_ttl_ms, "1" if look else "0", _must_be_marked(layout), known)
+            kept = kept_ms or self._key_ttl_ms
+            args = (keyed.fingerprint, kept, "1" if look else "0", _must_be_marked(layout), known, due_ms)
             answer = self._link.script("schedule_once", keys, args)
             if answer[0] == Answer.CONFLICT:
                 raise IdempotencyConflict(_CONFLICT)
@@ -222,7 +238,8 @@ class Producer:
 
     # -- the answers ----------------------------------------------------------------------------------
 
-    def _run(self, commands: list[Command]) -> list[Any]:
+    def run_replicated(self, commands: Sequence[Command]) -> list[Any]:
+        """Run scripts that store; with `SOCKUDO_REDIS_WAIT`, wait until replicas have what they stored."""
         if self._wait is None:
             return self._link.run(commands)
         *answers, replicas = self._link.run(commands, then=("WAIT", *self._wait))

@@ -10,13 +10,14 @@ Imports the answer codes only. The two machines of a batch in a worker's hands a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from .redis.scripts import NAMES, Answer
 
-__all__ = ["DEAD", "HOLD", "KEY", "LANES", "LEASE", "MACHINES", "MARKER", "OPERATOR_PAUSE", "PAUSE", "WAKE_UP"]
-__all__ += ["Machine", "ProtocolState", "Seen", "Step"]
+__all__ = ["DEAD", "HOLD", "KEY", "LANES", "LEASE", "MACHINES", "MARKER", "OPERATOR_PAUSE", "PAUSE", "SCHEDULE"]
+__all__ += ["WAKE_UP", "Machine", "ProtocolState", "Seen", "Step"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,9 @@ class Seen:
     is_operator_paused: bool = False
     ledger: str = ""
     letters: int = 0
+    score: float | None = None  # of a scheduled event in its bucket
+    is_claimed: bool = False
+    bucket_lease: str = ""
 
 
 @dataclass(frozen=True)
@@ -443,6 +447,7 @@ KEY = Machine(
         Step("scheduled", "append_once", Answer.RING, "appended"),
         Step("scheduled", "SOCKUDO_KEY_TTL passes", None, "unknown"),
         Step("appended", "SOCKUDO_KEY_TTL passes", None, "unknown"),
+        Step("scheduled", "free_key", Answer.DONE, "unknown"),
     ),
     state_of=_key_state,
     refused={
@@ -450,6 +455,7 @@ KEY = Machine(
         "append_once": Answer.DONE,
         "schedule_once (another payload)": Answer.CONFLICT,
         "append_once (another payload)": Answer.CONFLICT,
+        "free_key": Answer.EMPTY,
     },
     unguarded={
         ("unknown", "schedule_once (another payload)"): "an unknown key has no other payload",
@@ -489,5 +495,66 @@ DEAD = Machine(
     },
 )
 
+
+def _schedule_state(seen: Seen) -> str:
+    if seen.score is None:
+        return "absent"
+    if seen.score == math.inf:
+        return "parked"
+    if seen.is_claimed:
+        if not seen.bucket_lease:
+            return "abandoned"
+        return "claimed" if seen.bucket_lease == seen.token else "another's"
+    return "due" if seen.score <= seen.now_ms else "waiting"
+
+
+SCHEDULE = Machine(
+    name="schedule",
+    title="A scheduled event, as one worker sees it",
+    states=(
+        ProtocolState("absent", "not in times"),
+        ProtocolState("waiting", "in times, due later"),
+        ProtocolState("due", "in times, due"),
+        ProtocolState("claimed", "in times and claimed, lease = our token"),
+        ProtocolState("another's", "in times and claimed, lease = another token"),
+        ProtocolState("abandoned", "in times and claimed, no key lease"),
+        ProtocolState("parked", "in times with +inf"),
+    ),
+    steps=(
+        Step("absent", "schedule", Answer.DONE, "waiting"),
+        Step("waiting", "time passes", None, "due"),
+        Step("due", "due (claim)", Answer.DONE, "claimed"),
+        Step("due", "due (claim by another worker)", Answer.DONE, "another's"),
+        Step("claimed", "due (claim)", Answer.DONE, "claimed"),
+        Step("claimed", "due (stored)", Answer.DONE, "absent"),
+        Step("claimed", "due (waits)", Answer.DONE, "due"),
+        Step("claimed", "due (parked)", Answer.DONE, "parked"),
+        Step("claimed", "8 s without a report", None, "abandoned"),
+        Step("another's", "due (claim by another worker)", Answer.DONE, "another's"),
+        Step("another's", "8 s without a report", None, "abandoned"),
+        Step("abandoned", "due (claim)", Answer.DONE, "claimed"),
+        Step("abandoned", "due (claim by another worker)", Answer.DONE, "another's"),
+        *(Step(name, "cancel", Answer.DONE, "absent") for name in ("waiting", "due", "parked")),
+        Step("absent", "cancel", Answer.EMPTY, "absent"),
+        *(
+            Step(name, operation, Answer.DONE, name)
+            for name in ("absent", "waiting", "parked")
+            for operation in ("due (claim)", "due (claim by another worker)")
+        ),
+    ),
+    state_of=_schedule_state,
+    refused={
+        "schedule": Answer.DONE,
+        "schedule (another payload)": Answer.CONFLICT,
+        "due (claim)": Answer.EMPTY,
+        "due (claim by another worker)": Answer.EMPTY,
+        "due (stored)": Answer.LOST,
+        "due (waits)": Answer.LOST,
+        "due (parked)": Answer.LOST,
+        "cancel": Answer.DONE,
+    },
+    unguarded={("absent", "schedule (another payload)"): "an unknown id has no other payload"},
+)
+
 #: All machines of the journal, in the order of the page.
-MACHINES = (LEASE, MARKER, WAKE_UP, HOLD, LANES, PAUSE, OPERATOR_PAUSE, DEAD, KEY)
+MACHINES = (LEASE, MARKER, WAKE_UP, HOLD, LANES, PAUSE, OPERATOR_PAUSE, DEAD, KEY, SCHEDULE)

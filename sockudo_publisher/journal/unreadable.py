@@ -51,6 +51,10 @@ KINDS = {
     "operator_pause": "hash",
     "audit": "stream",
     "apps": "set",
+    "due_holder": "string",
+    "times": "zset",
+    "items": "hash",
+    "claimed": "set",
 }
 
 #: The answer of ``take.lua`` in place of an entry's id, if the head or the marker cannot be read.

@@ -1,4 +1,6 @@
-"""What an operator does: status, dead letters, pause, find, audit, health. The functions behind the command line.
+"""What an operator does: status, dead letters, scheduled events, pause, find, audit, health.
+
+The functions behind the command line.
 
 Each function opens its own connection to Redis. ``settings``: those of this process unless others are given. An app
 that neither the settings nor Redis know is a :class:`ConfigurationError`, a malformed argument a
@@ -9,7 +11,7 @@ that neither the settings nor Redis know is a :class:`ConfigurationError`, a mal
 from __future__ import annotations
 
 from ..journal.status import LaneStatus
-from .app_status import AppStatus, FlipStatus, PauseStatus, status
+from .app_status import AppStatus, FlipStatus, PauseStatus, ScheduleStatus, status
 from .audit_trail import AuditEntry, audit
 from .emptying import wait_until_empty
 from .health import worker_health
@@ -19,12 +21,14 @@ from .locating import EventPlace, FoundEvent, find
 from .pausing import OperatorPause, Paused, Resumed, pause, resume
 from .problems import PROBLEMS, FailOn, find_problems
 from .replaying import NOT_ONE_EVENT, Purged, RefusedLetter, Replayed, dead_purge, dead_replay, purge, replay
+from .scheduled import Cancelled, ScheduledEvent, cancel, scheduled
 
 __all__ = [
     "NOT_ONE_EVENT",
     "PROBLEMS",
     "AppStatus",
     "AuditEntry",
+    "Cancelled",
     "DeadLetter",
     "EventPlace",
     "FailOn",
@@ -38,7 +42,10 @@ __all__ = [
     "RefusedLetter",
     "Replayed",
     "Resumed",
+    "ScheduleStatus",
+    "ScheduledEvent",
     "audit",
+    "cancel",
     "dead_find",
     "dead_letters",
     "dead_list",
@@ -51,6 +58,7 @@ __all__ = [
     "purge",
     "replay",
     "resume",
+    "scheduled",
     "status",
     "wait_until_empty",
     "worker_health",

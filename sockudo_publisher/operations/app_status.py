@@ -15,13 +15,15 @@ from ..journal.app.shared import Limits
 from ..journal.app.workers import LiveWorker, Target, WorkerRegistry
 from ..journal.layout.layout import Layout
 from ..journal.redis.link import RedisLink
+from ..journal.schedule.book import ScheduleSummary
 from ..journal.status import LaneStatus, journal_status, known_apps, layout_in_force
 from ..journal.unreadable import wrong_keys
 from ..redaction.frame_locals import without_locals
 from ..wiring.app import target_of
 from .connection import connect, open_app
+from .scheduled import open_book
 
-__all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "status"]
+__all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "ScheduleStatus", "status"]
 
 #: Counters that are shown even at 0, so that a monitor can find them.
 RARE_COUNTERS = ("searched", "stuck", "resent_after_window", "parked_uncertain", "settled_by_history")
@@ -55,6 +57,27 @@ class FlipStatus:
 
 
 @dataclass(frozen=True)
+class ScheduleStatus:
+    """``count`` events are due later or now; ``parked`` of them could not be stored and wait for an operator.
+
+    ``next_due_ms``: when the first is due (Redis' time, ms; ``None``: none is); ``late_s``: seconds since then, 0.0
+    if it is due later.
+    """
+
+    count: int = 0
+    parked: int = 0
+    next_due_ms: int | None = None
+    late_s: float = 0.0
+
+    @classmethod
+    def of(cls, summary: ScheduleSummary) -> ScheduleStatus:
+        """The same as an operator reads it."""
+        due_ms = summary.next_due_ms
+        late_s = 0.0 if due_ms is None else max(0, summary.now_ms - due_ms) / 1000
+        return cls(summary.count, summary.parked, due_ms, late_s)
+
+
+@dataclass(frozen=True)
 class AppStatus:
     """One app: its lanes, its pauses if there are some, counters by reason, batch limits learned from the server.
 
@@ -64,7 +87,7 @@ class AppStatus:
     that is no longer in the settings and still has events: no worker delivers them. ``workers``: the live workers of
     this Redis, with their targets. ``rival``: a worker that delivers to another Sockudo app than the settings here, or
     ``""``. ``unreadable``: keys of the app, or of all apps, that hold data the journal did not write; if the layout is
-    unreadable, ``lanes`` is empty.
+    unreadable, ``lanes`` is empty. ``schedule``: the events that are due later.
     """
 
     app: str
@@ -80,6 +103,7 @@ class AppStatus:
     rival: str = ""
     unreadable: tuple[str, ...] = ()
     operator_pause: OperatorPause | None = None
+    schedule: ScheduleStatus = field(default_factory=ScheduleStatus)
 
     @property
     def is_unreadable(self) -> bool:
@@ -94,7 +118,7 @@ class AppStatus:
 
 @without_locals
 def status(app: str | None = None, *, settings: Settings | None = None) -> list[AppStatus]:
-    """The state of every configured app, and of every other app that still has events; six round trips per app.
+    """The state of every configured app, and of every other app that still has events; eight round trips per app.
 
     ``app``: of that one alone. Raises :class:`ConfigurationError` for an app that nobody knows, and
     :class:`JournalUnavailable`.
@@ -134,9 +158,12 @@ def _read_status(settings: Settings, link: RedisLink, names: Sequence[str]) -> l
         dedup_memory = DedupMemory(link, app)
         memory = current_report(dedup_memory.report(), dedup_memory.now_ms())
         limits = seen.shared.limits
+        summary = open_book(settings, app).summary()
+        unreadable += summary.unreadable
         if (
             app in configured
             or unreadable
+            or summary.count
             or seen.shared.operator_pause
             or any(lane.depth or lane.held or lane.dead for lane in lanes)
         ):
@@ -151,6 +178,7 @@ def _read_status(settings: Settings, link: RedisLink, names: Sequence[str]) -> l
                     rival=rival,
                     unreadable=tuple(unreadable),
                     operator_pause=seen.shared.operator_pause,
+                    schedule=ScheduleStatus.of(summary),
                 )
             )
     return found
@@ -171,7 +199,7 @@ def _find_wrong_keys(link: RedisLink, app: str) -> list[str]:
     keys = link.keyspace.app(app)
     names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
     names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
-    names += [keys.operator_pause, keys.audit]
+    names += [keys.operator_pause, keys.audit, keys.due_holder]
     return wrong_keys(link, names)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
 from ..config.settings import Settings
@@ -22,6 +23,7 @@ from ..journal.unreadable import as_count, is_wrong_type
 from ..redaction.frame_locals import without_locals
 from .connection import OpenApp, check_text, open_app
 from .letters import as_dead_letter, parse_event
+from .scheduled import open_book
 
 __all__ = ["FINDERS", "EventPlace", "Finder", "FoundEvent", "State", "find"]
 
@@ -37,7 +39,8 @@ MAX_ID = 500
 
 @dataclass(frozen=True)
 class EventPlace:
-    """One place of an event. ``id``: of the dead letter, or of the entry that holds the event.
+    """One place of an event. ``id``: of the dead letter, or of the entry that holds the event. ``lane``: -1
+    if it is scheduled.
 
     ``since_ms`` (Redis' time, 0: unknown): stored, or moved there; ``in delivery`` and ``dead``: its first attempt, or
     its death. ``detail``: why it is there, for a person.
@@ -83,6 +86,21 @@ def find(message_id: str, *, app: str | None = None, settings: Settings | None =
     opened = open_app(app, settings)
     lanes = layout_in_force(opened.link, opened.app, opened.settings.lanes).lanes
     return FoundEvent(message_id, tuple(place for finder in FINDERS for place in finder(opened, lanes, message_id)))
+
+
+def _find_in_schedule(opened: OpenApp, _lanes: Sequence[int], message_id: str) -> Iterator[EventPlace]:
+    book = open_book(opened.settings, opened.app)
+    if not book.is_scheduled(message_id):
+        return
+    for found in book.events():
+        if found.message_id != message_id:
+            continue
+        event = parse_event(found.item.body) if found.item is not None else None
+        due = datetime.fromtimestamp(found.due_ms / 1000, tz=timezone.utc).isoformat(timespec="seconds")
+        detail = "parked: its key was used for another event" if found.is_parked else f"due {due}"
+        channel = found.item.channel if found.item is not None else ""
+        name = str((event or {}).get("name", ""))
+        yield EventPlace("scheduled", opened.app, channel, name, -1, found.name, detail=detail)
 
 
 def _find_in_lanes(opened: OpenApp, lanes: Sequence[int], message_id: str) -> Iterator[EventPlace]:
@@ -196,4 +214,4 @@ def _items_with(
 
 
 #: Each kind of place, in the order in which an event moves.
-FINDERS: list[Finder] = [_find_in_lanes, _find_in_holds, _find_in_letters]
+FINDERS: list[Finder] = [_find_in_schedule, _find_in_lanes, _find_in_holds, _find_in_letters]

@@ -16,7 +16,7 @@ from ..wiring.app import App
 from ..wiring.doorbell import doorbell
 from .prepare import Prepared
 
-__all__ = ["append_items", "check_event_stored", "schedule_event", "store", "store_event"]
+__all__ = ["append_items", "check_event_stored", "remember_event", "schedule_event", "store", "store_event"]
 
 
 def store(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal = OnRefusal.STOP) -> Appended:
@@ -78,15 +78,50 @@ def check_event_stored(prepared: Prepared, appended: Appended) -> None:
         raise _error_of_event(failure, prepared, tuple(stored))
 
 
-def schedule_event(app: App, prepared: Prepared) -> bool:
-    """Record a countdown event's key and payload before its message is sent.
+def remember_event(app: App, prepared: Prepared) -> bool:
+    """Record the key and the payload of an event before its message is sent.
 
     ``False``: the event is already stored, and no message is needed. Raises :class:`IdempotencyConflict`.
     """
-    if prepared.key is None:
-        return True
+    return prepared.key is None or bool(_remember_keys(app, prepared, prepared.keyed_items(prepared.key)))
+
+
+def schedule_event(app: App, prepared: Prepared, due_ms: int, *, now_ms: int) -> None:
+    """Keep one event in the journal until ``due_ms``; ``now_ms``: Redis' time.
+
+    Raises :class:`BacklogFull`, :class:`IdempotencyConflict` or :class:`JournalUnavailable` with the message id and
+    the channels on which it is scheduled.
+    """
+    if app.observer is NOTHING:
+        _schedule_event(app, prepared, due_ms, now_ms)
+        return
+    with app.observer.publishing(app.name, prepared.channels, prepared.message_id) as trace:
+        _schedule_event(app, prepared.with_trace(trace), due_ms, now_ms)
+
+
+def _schedule_event(app: App, prepared: Prepared, due_ms: int, now_ms: int) -> None:
+    items = prepared.keyed_items(prepared.message_id)
+    if prepared.key is not None:
+        # Its key is remembered first: a call with another payload is refused from now on, until long after it is due.
+        kept_ms = max(0, due_ms - now_ms) + app.producer.key_ttl_ms
+        items = _remember_keys(app, prepared, items, due_ms=due_ms, kept_ms=kept_ms)
+    if not items:
+        return  # it is stored already
     try:
-        return app.producer.schedule_once(prepared.keyed_items(prepared.key))
+        scheduled = app.schedule.add(items, due_ms)
+    except JournalUnavailable as error:
+        app.observer.redis_error(app.name, "schedule")
+        error.message_id = prepared.message_id
+        raise
+    if scheduled.count:
+        app.observer.scheduled(app.name, scheduled.count)
+    crash_point("scheduled")
+    check_event_stored(prepared._replace(items=tuple([one.item for one in items])), scheduled)
+
+
+def _remember_keys(app: App, prepared: Prepared, items: Sequence[KeyedItem], **times_ms: int) -> list[KeyedItem]:
+    try:
+        return app.producer.remember_keys(items, **times_ms)
     except JournalUnavailable as error:
         app.observer.redis_error(app.name, "schedule")
         error.message_id, error.stored = prepared.message_id, False

@@ -1,7 +1,7 @@
 """The task ``sockudo_publisher.append``: stores a finished event. Its messages are made by ``publish``.
 
-A countdown, a canvas and a retry each carry the event as it will be stored, so the worker that runs the message
-appends bytes. Countdowns go to this package's own workers, canvases to those of the application's Celery app.
+A canvas and a retry each carry the event as it will be stored, so the worker that runs the message appends bytes.
+Canvases go to the workers of the application's Celery app.
 """
 
 from __future__ import annotations

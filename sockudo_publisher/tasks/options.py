@@ -3,10 +3,10 @@
 Celery sends a message with any option and returns its id; a worker that cannot read the message drops it, and the
 event with it. Every option of Celery and kombu (:class:`PublishOptions`) therefore has its place in a table below:
 
-- It makes the call *later* or *part of a canvas* (:func:`choose_way`): the event travels in a message.
-- It belongs to the event (``task_id``, ``expires``): honoured with and without a message.
+- It makes the call *part of a canvas* (:func:`choose_way`): the event travels in a message.
+- It belongs to the event (``task_id``, ``countdown``, ``eta``, ``expires``): honoured with and without a message.
 - It only affects how a message travels: without a message it has no effect, and a message takes it if it is harmless.
-- Honouring it would lose the event: refused at the caller (:func:`check_options`, :func:`check_destination`).
+- Honouring it would lose the event: refused at the caller (:func:`check_options`, :func:`check_due_before_expiry`).
 
 Sources: celery/app/base.py (``send_task``), celery/app/amqp.py, celery/worker/request.py, kombu/messaging.py.
 """
@@ -31,13 +31,15 @@ __all__ = [
     "PUBLISH_TASK",
     "PublishOptions",
     "Way",
-    "check_destination",
+    "check_due_before_expiry",
     "check_options",
     "choose_way",
     "drop_refused_options",
+    "due_ms",
     "expiry_ms",
     "options_for_other_app",
     "options_for_own_queue",
+    "refuse_expiry_before",
     "sends_to_queue",
 ]
 
@@ -143,9 +145,6 @@ _CANVAS = frozenset({"chain", "chord", "group_id", "link", "link_error"})
 #: The option that Celery gives to each signature of a canvas.
 _SET_BY_FREEZE = "reply_to"
 
-#: Options that choose the queue of a message.
-_DESTINATION = ("queue", "exchange", "routing_key")
-
 #: Options of a message to our own queue, with the stamps that `stamped_headers` names. Priority, time limits, a
 #: broker's own properties and another connection have no use there, and some could lose the message. `expires` is in
 #: the finished event: the journal counts or keeps an expired event (SOCKUDO_ON_EXPIRED), Celery would discard it.
@@ -178,7 +177,7 @@ class Way(Enum):
 
     #: The caller appends; there is no message.
     NOW = "now"
-    #: A message in our own queue, run when it is due.
+    #: The caller puts the event into the journal's schedule; there is no message.
     LATER = "later"
     #: A message of the Celery app whose tasks are in the same canvas.
     CANVAS = "canvas"
@@ -193,17 +192,36 @@ def choose_way(options: Mapping[str, Any], *, is_next_step: bool = False) -> Way
     return Way.NOW
 
 
-def check_destination(options: Mapping[str, Any], queue: str) -> None:
-    """Refuse a destination other than ``queue`` for a message of our own: our workers read no other queue.
+def check_due_before_expiry(options: Mapping[str, Any]) -> None:
+    """Refuse an event that expires before it is due, where that is known without a clock.
 
     Raises :class:`ValidationError`.
     """
-    for name in _DESTINATION:
-        # An exchange without a name is the broker's default one: the routing key is the queue's name.
-        if options.get(name) and not sends_to_queue({name: options[name]}, queue):
-            raise ValidationError(
-                f"{name}: a countdown of publish waits in the queue {queue}, which its workers read; leave {name}= out"
-            )
+    countdown, eta, expires = options.get("countdown"), options.get("eta"), options.get("expires")
+    if expires is None:
+        return
+    if isinstance(expires, datetime):
+        if eta is not None and not countdown:
+            refuse_expiry_before(_ms_of(eta), _ms_of(expires))
+    elif countdown:
+        refuse_expiry_before(int(countdown * 1000), int(expires * 1000))
+
+
+def refuse_expiry_before(due: int, expires: int) -> None:
+    """Raise :class:`ValidationError` if an event expires when it is due, or before; both in ms, from the same start."""
+    if expires <= due:
+        raise ValidationError(
+            f"expires: {(due - expires) / 1000:g} s before the event is due, expected a time after countdown= or eta="
+        )
+
+
+def due_ms(options: Mapping[str, Any], now_ms: int) -> int:
+    """The time at which an event with a checked ``countdown`` or ``eta`` is due, in ms since 1970.
+
+    As in Celery, ``countdown`` wins if both are given.
+    """
+    countdown, eta = options.get("countdown"), options.get("eta")
+    return _ms_of(eta) if eta is not None and not countdown else now_ms + int((countdown or 0) * 1000)
 
 
 def sends_to_queue(options: Mapping[str, Any], queue: str) -> bool:
@@ -278,8 +296,12 @@ def drop_refused_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def expiry_ms(expires: datetime | float, now_ms: Callable[[], int]) -> int:
     """The expiry in milliseconds since 1970 of a checked ``expires``: a datetime, or seconds from ``now_ms()``."""
     if isinstance(expires, datetime):
-        return max(1, int(expires.timestamp() * 1000))
+        return max(1, _ms_of(expires))
     return max(1, now_ms() + int(expires * 1000))
+
+
+def _ms_of(time: datetime) -> int:
+    return int(time.timestamp() * 1000)
 
 
 def _is_in_canvas(options: Mapping[str, Any]) -> bool:

@@ -1,7 +1,8 @@
 """The task ``sockudo_publisher.publish``: what applications call, and what programs without this package send.
 
-``publish.delay`` appends to the journal in the caller's process, without a Celery message. Countdowns and canvases
-need a message: the caller finishes the event, and the message runs the append task (append.py). A message of
+``publish.delay`` appends to the journal in the caller's process, without a Celery message; with a countdown the event
+waits in the journal's schedule until it is due. A canvas needs a message: the caller finishes the event, and the
+message runs the append task (append.py). A message of
 ``publish`` itself carries raw arguments: Celery beat, ``send_task``, and the later steps of a chain send these.
 """
 
@@ -21,7 +22,7 @@ from ..config.settings import get_settings
 from ..errors import ConfigurationError, JournalUnavailable
 from ..publishing.call import PublishCall, bind
 from ..publishing.prepare import Prepared, prepare
-from ..publishing.store import schedule_event, store_event
+from ..publishing.store import remember_event, schedule_event, store_event
 from ..redaction.frame_locals import without_locals
 from ..wiring.app import App, app_named
 from ..wiring.broker import bounded_send
@@ -35,12 +36,14 @@ from .options import (
     PUBLISH_TASK,
     PublishOptions,
     Way,
-    check_destination,
+    check_due_before_expiry,
     check_options,
     choose_way,
     drop_refused_options,
+    due_ms,
     expiry_ms,
     options_for_own_queue,
+    refuse_expiry_before,
 )
 from .other_apps import (
     add_registered_app,
@@ -52,7 +55,7 @@ from .other_apps import (
     task_of_app,
 )
 from .rescue import UNAVAILABLE, goes_on, without_event
-from .result import PublishResult, StoredResult, countdown_result, eager_result
+from .result import PublishResult, ScheduledResult, StoredResult, eager_result
 from .signature import HIDDEN, QuietSignature
 
 if TYPE_CHECKING:
@@ -74,8 +77,9 @@ class Publish(StoringTask):
 
     - ``publish.delay(...)``: stores the event and returns at once; a worker delivers it.
     - ``await publish.adelay(...)``: the same from a coroutine.
-    - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery. ``link`` runs when
-      the event is stored, with the message id. It needs :func:`register`, as chains, groups and chords do.
+    - ``publish.apply_async((...), countdown=, eta=, expires=, link=, link_error=)``: as in Celery. An event that is due
+      later waits in the journal, and ``result.revoke()`` takes it back. ``link`` runs when the event is stored, with
+      the message id. It needs :func:`register`, as chains, groups and chords do.
     - ``publish(...)``: sends the event now, in this process, and returns a :class:`Receipt`.
 
     ``channel`` is a name or a sequence of up to 100; ``None`` with ``user_id``, the signed-in user whose connections
@@ -171,7 +175,7 @@ class Publish(StoringTask):
         kwargs: Mapping[str, Any] | None = None,
         **options: Unpack[PublishOptions],
     ) -> PublishResult:
-        """Store an event now, or send it as a Celery message if an option needs one."""
+        """Store an event now, or until it is due; or send it as a Celery message if an option needs one."""
         is_next_step = _is_next_step(options)
         try:
             result = self._store_or_send(args or (), kwargs or {}, check_options(options), is_next_step)
@@ -309,11 +313,11 @@ class Publish(StoringTask):
             prepared = _prepare(app, call, options)
             store_event(app, prepared)
             return StoredResult(prepared.message_id)
+        if way is Way.LATER:
+            return _schedule(app, call, options)
         try:
             prepared = _prepare(app, call, options, is_keyed=True)
-            # Already stored: there is nothing to send, unless other tasks wait for this one.
-            if not schedule_event(app, prepared) and way is Way.LATER:
-                return StoredResult(prepared.message_id)
+            remember_event(app, prepared)  # its message is sent in any case: other tasks wait for this one
         except JournalUnavailable:
             if not is_next_step:
                 raise
@@ -323,24 +327,21 @@ class Publish(StoringTask):
         options = {**options, "task_id": prepared.message_id}
         if is_next_step:
             return self._send_step(through, message, options)
-        if way is Way.LATER:
-            # Its result is in our backend: another app looks for the children of its task in its own.
-            options["add_to_parent"] = False
-            return countdown_result(self._send(through, message, options))
         return self._send(through, message, options)
 
     def check_call_options(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """The checked options of a call that is made later. Raises the errors of that call now."""
         given = check_options(options)
-        through = self._choose_app(choose_way(given), given, is_next_step=False)
+        way = choose_way(given)
+        if way is Way.LATER:
+            check_due_before_expiry(given)
+        through = self._choose_app(way, given, is_next_step=False)
         if through is not celery_app and self._eager_app() is None:
             route_options(through, self, given, may_raise=True)
         return given
 
     def _choose_app(self, way: Way, options: Mapping[str, Any], *, is_next_step: bool) -> Celery:
         """The app that sends the message. Raises for options that the caller cannot have."""
-        if way is Way.LATER:
-            check_destination(options, queue_name())
         if way is not Way.CANVAS:
             return celery_app
         app = find_canvas_app(self.app, options)
@@ -419,12 +420,34 @@ def _prepare(app: App, call: PublishCall, options: Mapping[str, Any], *, is_keye
     expires = options.get("expires")
     expires_ms = 0
     if expires is not None:
-        try:
-            expires_ms = expiry_ms(expires, app.producer.now_ms)
-        except JournalUnavailable as error:
-            error.message_id, error.stored = call.key or message_id or uuid.uuid4().hex, False
-            raise
+        expires_ms = expiry_ms(expires, lambda: _ask_time(app, call, options))
     return prepare(app, call, message_id=message_id, expires_ms=expires_ms, is_keyed=is_keyed)
+
+
+def _schedule(app: App, call: PublishCall, options: Mapping[str, Any]) -> PublishResult:
+    """Keep an event in the journal until it is due; store it at once if it is due already."""
+    check_due_before_expiry(options)
+    prepared = prepare(app, call, message_id=options.get("task_id"), is_keyed=True)  # a bad event needs no Redis
+    now_ms = _ask_time(app, call, {"task_id": prepared.message_id})
+    due = due_ms(options, now_ms)
+    if (expires := options.get("expires")) is not None:
+        expires_ms = expiry_ms(expires, lambda: now_ms)
+        refuse_expiry_before(due, expires_ms)
+        prepared = prepared._replace(items=tuple([item._replace(expires_ms=expires_ms) for item in prepared.items]))
+    if due <= now_ms:
+        store_event(app, prepared)
+        return StoredResult(prepared.message_id)
+    schedule_event(app, prepared, due, now_ms=now_ms)
+    return ScheduledResult(prepared.message_id, app.name)
+
+
+def _ask_time(app: App, call: PublishCall, options: Mapping[str, Any]) -> int:
+    """Redis' time in ms. Raises :class:`JournalUnavailable` with the event's message id."""
+    try:
+        return app.producer.now_ms()
+    except JournalUnavailable as error:
+        error.message_id, error.stored = call.key or options.get("task_id") or uuid.uuid4().hex, False
+        raise
 
 
 def _finish(app: App, prepared: Prepared) -> FinishedEvent:

@@ -1,16 +1,15 @@
-"""The results of ``publish``: of an event that is stored, of one that was sent eagerly, and of a countdown."""
+"""The results of ``publish``: of a stored event, of one that is due later, and of one that was sent eagerly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from celery import Celery, states
 from celery import result as celery_result
+from celery.exceptions import TaskRevokedError
 from vine import promise
 
-from ..redaction import package_logger
-from ..wiring.private_celery import celery_app
+from ..wiring.app import app_named
 from .other_apps import find_signature_app
 
 if TYPE_CHECKING:
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
 else:
     _Result = object
 
-__all__ = ["PublishResult", "StoredResult", "UnstoredResult", "countdown_result", "eager_result"]
-
-logger = package_logger("sockudo_publisher.stored_result")
+__all__ = ["PublishResult", "ScheduledResult", "StoredResult", "UnstoredResult", "eager_result"]
 
 
 class PublishResult(_Result):  # type: ignore[misc]
@@ -111,7 +108,7 @@ class StoredResult(celery_result.EagerResult, PublishResult):  # type: ignore[mi
     def __del__(self) -> None:
         """Nothing to clean up; Celery's own would ask the backend."""
 
-    def __reduce_args__(self) -> tuple[str]:
+    def __reduce_args__(self) -> tuple[str, ...]:
         return (self.id,)
 
     def __repr__(self) -> str:
@@ -155,6 +152,75 @@ def _unstored_again(message_id: str, error: Exception, stored: bool | None) -> U
     return UnstoredResult(message_id, error, stored=stored)
 
 
+class ScheduledResult(StoredResult):
+    """The result of a countdown: the event is stored in the schedule; ``id`` is its message id.
+
+    Its state is SUCCESS, and REVOKED from the time at which :meth:`revoke`, ``operations.cancel`` or an operator took
+    the event back. ``state``, ``get()`` and what is made of them ask Redis, and raise :class:`JournalUnavailable` if it
+    fails. That an event was taken back is known for ``SOCKUDO_KEY_TTL``.
+    """
+
+    def __init__(self, message_id: str, app_name: str) -> None:
+        super().__init__(message_id)
+        self._app_name = app_name
+
+    def revoke(self, *_args: Any, **_kwargs: Any) -> None:
+        """Take the event back on all its channels, and free its ``key``; no effect once it is due."""
+        app_named(self._app_name).schedule_book().cancel(self.id)
+
+    def revoke_by_stamped_headers(self, *_args: Any, **_kwargs: Any) -> None:
+        """No effect: no message has the headers."""
+
+    @property
+    def state(self) -> str:
+        """SUCCESS or REVOKED."""
+        is_cancelled = app_named(self._app_name).schedule_book().is_cancelled(self.id)
+        return str(states.REVOKED if is_cancelled else states.SUCCESS)
+
+    status = state
+
+    def ready(self) -> bool:
+        """True: the event is stored, or was taken back."""
+        return True
+
+    def successful(self) -> bool:
+        """Whether the event is stored, and was not taken back."""
+        return bool(self.state == states.SUCCESS)
+
+    def failed(self) -> bool:
+        """False: a bad event is refused at the call."""
+        return False
+
+    @property
+    def result(self) -> Any:
+        """The message id, or Celery's ``TaskRevokedError``."""
+        return TaskRevokedError("revoked") if self.state == states.REVOKED else self.id
+
+    def get(
+        self,
+        timeout: float | None = None,  # noqa: ARG002 -- nothing is waited for
+        propagate: bool = True,
+        *_args: Any,
+        callback: Any = None,
+        **_kwargs: Any,
+    ) -> Any:
+        """The message id, at once. Raises Celery's ``TaskRevokedError`` if the event was taken back."""
+        value = self.result
+        if isinstance(value, Exception) and propagate:
+            raise value
+        if callback is not None:
+            callback(self.id, value)
+        return value
+
+    wait = get
+
+    def __reduce_args__(self) -> tuple[str, ...]:
+        return (self.id, self._app_name)
+
+    def __repr__(self) -> str:
+        return f"<ScheduledResult: {self.id}>"
+
+
 class EagerResult(celery_result.EagerResult, PublishResult):  # type: ignore[misc]
     """The result of an event that was sent eagerly. It can be used as a :class:`StoredResult` can."""
 
@@ -183,54 +249,3 @@ def eager_result(result: Any) -> PublishResult:
     if isinstance(result, celery_result.EagerResult):
         result.__class__ = EagerResult
     return cast(PublishResult, result)
-
-
-class AsyncResult(celery_result.AsyncResult, PublishResult):  # type: ignore[misc]
-    """The result of a countdown: our worker stores the event, and only our workers can revoke it."""
-
-    app: Any
-
-    @property
-    def supports_native_join(self) -> bool:
-        """False for our backend: a set would ask it for the application's results too, and wait for ever."""
-        return self.app is not celery_app and bool(super().supports_native_join)
-
-    def revoke(self, *args: Any, **kwargs: Any) -> None:
-        """Celery's, through our broker; the application may have another."""
-        self._call_own_broker(super().revoke, args, kwargs)
-
-    def revoke_by_stamped_headers(self, *args: Any, **kwargs: Any) -> None:
-        """Celery's, through our broker."""
-        self._call_own_broker(super().revoke_by_stamped_headers, args, kwargs)
-
-    def _call_own_broker(self, call: Callable[..., None], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        theirs, self.app = self.app, celery_app
-        try:
-            call(*args, **kwargs)
-        finally:
-            self.app = theirs
-
-
-def countdown_result(result: Any) -> PublishResult:
-    """The result of a countdown. It joins the application's results if these are in the same Redis."""
-    if isinstance(result, celery_result.AsyncResult):
-        result.__class__ = AsyncResult
-        app = find_signature_app()
-        if app is not celery_app and _has_our_results(app):
-            result.app, result.backend = app, app.backend
-    return cast(PublishResult, result)
-
-
-def _has_our_results(app: Celery) -> bool:
-    """Whether another app's backend reads the results that our worker stores."""
-    url = app.conf.result_backend
-    if not isinstance(url, str) or not url.startswith("redis") or app.conf.result_serializer != "json":
-        return False
-    try:
-        theirs, ours = app.backend, celery_app.backend
-        places = [[one.connparams.get(name) for name in ("host", "port", "path", "db")] for one in (theirs, ours)]
-        names = [one.get_key_for_task("id") for one in (theirs, ours)]
-    except Exception as error:  # noqa: BLE001 -- any error of a backend: the message is sent already
-        logger.debug("results of app %r: %s", app.main, type(error).__name__)
-        return False
-    return places[0] == places[1] and names[0] == names[1]

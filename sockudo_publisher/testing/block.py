@@ -43,7 +43,7 @@ class Block:
 
         use_dummies(self._replacements)  # or a test would fail for a missing setting
         replace = self._replacements.replace
-        for owner, name in ((Producer, "append"), (Producer, "schedule_once"), (Producer, "now_ms")):
+        for owner, name in ((Producer, "append"), (Producer, "remember_keys"), (Producer, "now_ms")):
             replace(owner, name, self._closed)
         # At the coroutine's call: a failure in the thread that appends would end it, and the coroutine would wait.
         replace(_Group, "add", self._closed)

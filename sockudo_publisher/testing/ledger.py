@@ -18,7 +18,7 @@ CONFLICT = "key: used before on this channel with another payload (within SOCKUD
 
 
 class _KnownKey(NamedTuple):
-    """``is_appended``: else its event waits in a countdown message."""
+    """``is_appended``: else its event is scheduled, or waits in a canvas' message."""
 
     is_appended: bool
     fingerprint: str
@@ -58,9 +58,12 @@ class Ledger:
         done.count = len(fresh)
         return done, [index for index, _ in fresh.values()]
 
-    def schedule(self, items: Sequence[KeyedItem], *, now_ms: int, ttl_ms: int) -> bool:
-        """Remember the keys of a countdown; ``False``: all are appended. Raises :class:`IdempotencyConflict`."""
-        is_needed = False
+    def remember(self, items: Sequence[KeyedItem], *, now_ms: int, ttl_ms: int) -> list[KeyedItem]:
+        """Remember the keys of items that are stored later; returns those that are not appended.
+
+        Raises :class:`IdempotencyConflict`.
+        """
+        needed = []
         for item in items:
             known = self._find((item.channel, item.key), now_ms)
             if known is not None and known.fingerprint != item.fingerprint:
@@ -69,9 +72,20 @@ class Ledger:
             place = item.channel, item.key
             known = self._find(place, now_ms)
             if known is None or not known.is_appended:
-                self._records[place] = _KnownKey(False, item.fingerprint, now_ms + ttl_ms)
-                is_needed = True
-        return is_needed
+                until_ms = max(now_ms + ttl_ms, 0 if known is None else known.until_ms)
+                self._records[place] = _KnownKey(False, item.fingerprint, until_ms)
+                needed.append(item)
+        return needed
+
+    def knows(self, item: KeyedItem, now_ms: int) -> bool:
+        """Whether its key is a caller's."""
+        return self._find((item.channel, item.key), now_ms) is not None
+
+    def free(self, channel: str, key: str) -> None:
+        """Forget the key of a scheduled event that was cancelled (``free_key.lua``)."""
+        known = self._records.get((channel, key))
+        if known is not None and not known.is_appended:
+            del self._records[channel, key]
 
     def _find(self, place: tuple[str, str], now_ms: int) -> _KnownKey | None:
         record = self._records.get(place)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..journal.appended import Appended, Appending, OnRefusal
 from ..journal.pack import Item, KeyedItem
+from ..journal.schedule.book import CancelledChannels
 from ..wiring import app as apps
 from .direct_calls import Answers, IdMemory, read_publish
 from .event import Call, PublishedEvent, SecretOf, Via, event_of_item
@@ -61,6 +62,9 @@ class Recorder:
         self._ids = IdMemory()
         #: App, channel and key of countdowns: their event is recorded with its message, and not again when stored.
         self._scheduled: set[tuple[str, str, str]] = set()
+        #: App, channel and message id of every scheduled event -> when it is due; app and id of what was cancelled.
+        self._due_ms: dict[tuple[str, str, str], int] = {}
+        self._cancelled: set[tuple[str, str]] = set()
 
     # -- what is kept when bytes are made -------------------------------------------------------------
 
@@ -101,16 +105,60 @@ class Recorder:
         for row in rows:
             self._append(apps.app_named(row.app).producer, [row.keyed_item()], OnRefusal.SKIP)
 
-    def schedule(self, producer: Producer, items: Sequence[KeyedItem]) -> bool:
-        """As :meth:`Producer.schedule_once`."""
+    def remember_keys(self, producer: Producer, items: Sequence[KeyedItem], kept_ms: int) -> list[KeyedItem]:
+        """As :meth:`Producer.remember_keys`."""
         self.check_process()
         self.failures.raise_next(is_of_calls=False)
         with self._lock:
-            ledger, ttl_ms = self._ledger(producer), producer._key_ttl_ms
-            return ledger.schedule(items, now_ms=self.now_ms(), ttl_ms=ttl_ms)
+            ttl_ms = kept_ms or producer.key_ttl_ms
+            return self._ledger(producer).remember(items, now_ms=self.now_ms(), ttl_ms=ttl_ms)
+
+    def schedule(self, producer: Producer, items: Sequence[KeyedItem], due_ms: int) -> Appended:
+        """As :meth:`Schedule.add`: records the events of a countdown, which no worker will store."""
+        self.check_process()
+        app = producer.app
+        secret_of = apps.app_named(app).encoder.channel_secret
+        with self._lock:
+            is_keyed = self._ledger(producer).knows(items[0], self.now_ms())
+            if not is_keyed:  # a call with a key has failed before, if it had to
+                self.failures.raise_next(is_of_calls=False)
+            self._cancelled.discard((app, items[0].key))
+            for item, message_id, _ in items:
+                place = app, item.channel, message_id
+                if place in self._due_ms:
+                    continue
+                self._due_ms[place] = due_ms
+                if is_keyed:
+                    self._scheduled.add(place)
+                self._record(item, app, message_id if is_keyed else None, secret_of, "apply_async")
+        return Appended(len(items), (), (), {})
+
+    def cancel(self, app: str, message_id: str) -> CancelledChannels:
+        """As :meth:`ScheduleBook.cancel`: a scheduled event that is not due leaves the record."""
+        self.check_process()
+        self.failures.raise_next(is_of_calls=False)
+        with self._lock:
+            now_ms, ledger = self.now_ms(), self._ledger(apps.app_named(app).producer)
+            waiting = [place for place, due_ms in self._due_ms.items() if due_ms > now_ms]
+            channels = [channel for of_app, channel, id in waiting if (of_app, id) == (app, message_id)]
+            for channel in channels:
+                del self._due_ms[app, channel, message_id]
+                self._scheduled.discard((app, channel, message_id))
+                ledger.free(channel, message_id)
+                self._cancelled.add((app, message_id))
+            self.events = [
+                one
+                for one in self.events
+                if (one.app, one.message_id) != (app, message_id) or one.channel not in channels
+            ]
+            return CancelledChannels(tuple(channels))
+
+    def is_cancelled(self, app: str, message_id: str) -> bool:
+        """As :meth:`ScheduleBook.is_cancelled`."""
+        return (app, message_id) in self._cancelled
 
     def send_message(self, event: FinishedEvent) -> None:
-        """Record the event of a message: a countdown, or a step of a canvas."""
+        """Record the event of a message: a step of a canvas."""
         secret_of = apps.app_named(event.app).encoder.channel_secret
         key = event.prepared.key
         with self._lock:

@@ -24,6 +24,8 @@ from ..config.settings import Settings
 from ..errors import ConfigurationError
 from ..journal.appended import Appended, OnRefusal
 from ..journal.producer import Producer
+from ..journal.schedule.book import ScheduleBook
+from ..journal.schedule.writer import Schedule
 from ..outbox import django as django_outbox
 from ..publishing import bulk_run
 from ..redaction.frame_locals import without_locals
@@ -92,11 +94,23 @@ def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
 
         return record
 
-    def schedule(_: Method) -> Method:
-        def record(self: Producer, items: Any) -> bool:
-            return recorder.schedule(self, items)
+    def remember_keys(_: Method) -> Method:
+        def record(self: Producer, items: Any, *, due_ms: int = 0, kept_ms: int = 0) -> Any:  # noqa: ARG001
+            return recorder.remember_keys(self, items, kept_ms)
 
         return record
+
+    def schedule(_: Method) -> Method:
+        def record(self: Schedule, items: Any, due_ms: int) -> Appended:
+            return recorder.schedule(self._producer, items, due_ms)
+
+        return record
+
+    def cancel(_: Method) -> Method:
+        return lambda self, message_id: recorder.cancel(self._app, message_id)
+
+    def is_cancelled(_: Method) -> Method:
+        return lambda self, message_id: recorder.is_cancelled(self._app, message_id)
 
     def send(_: Method) -> Method:
         def record(_app: Any, send_with: Callable[[Any], Any]) -> Any:
@@ -126,10 +140,12 @@ def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
         return record
 
     replacements.replace(Producer, "append", append)
-    replacements.replace(Producer, "schedule_once", schedule)
+    replacements.replace(Producer, "remember_keys", remember_keys)
+    replacements.replace(Schedule, "add", schedule)
+    replacements.replace(ScheduleBook, "cancel", cancel)
+    replacements.replace(ScheduleBook, "is_cancelled", is_cancelled)
     replacements.replace(Producer, "now_ms", lambda _: lambda _self: recorder.now_ms())
     replacements.replace(publish, "bounded_send", send)
-    replacements.replace(publish, "countdown_result", lambda _: lambda result: result)
     replacements.replace(AppendTask, "apply_async", send_append)
     replacements.replace(Calls, "call", call)
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..journal.app.workers import Target
     from ..journal.holder import Journal
     from ..journal.position import PositionRecord
+    from ..journal.schedule.book import ScheduleBook
+    from ..journal.schedule.writer import Schedule
 
 __all__ = ["App", "app_named", "check_app", "check_apps", "client_of", "setting_of", "target_of"]
 
@@ -92,6 +94,25 @@ class App:
         if journal is None:
             journal = self.__dict__.setdefault("_journal", self._open_journal())
         return journal
+
+    @property
+    def schedule(self) -> Schedule:
+        """Where callers put events that are due later."""
+        schedule: Schedule | None = self.__dict__.get("_schedule")
+        if schedule is None:
+            with inside_client:  # forks wait for the import
+                from ..journal.schedule.writer import Schedule
+            schedule = self.__dict__.setdefault(
+                "_schedule", Schedule(self.producer, max_events=self._settings.max_scheduled)
+            )
+        return schedule
+
+    def schedule_book(self) -> ScheduleBook:
+        """The schedule for a result's questions, over the connections of callers."""
+        with inside_client:
+            from ..journal.schedule.book import ScheduleBook
+        key_ttl_ms = self.producer.key_ttl_ms
+        return ScheduleBook(self.producer.link, self.name, lanes=self._settings.lanes, key_ttl_ms=key_ttl_ms)
 
     def position_record(self, job: str) -> PositionRecord:
         """The record of how far a bulk job has read its input."""

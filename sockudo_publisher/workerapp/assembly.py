@@ -1,7 +1,7 @@
 """The worker's Celery app, assembled: ``celery -A worker worker``, ``sockudo-publisher worker``.
 
-The private app with its tasks, the look at the settings, the stop that reaches every pool, and the sweep and the
-canaries as steps of the worker. Importing it makes this process a worker's.
+The private app with its tasks, the look at the settings, the stop that reaches every pool, and the sweep, the
+canaries and the schedule as steps of the worker. Importing it makes this process a worker's.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from .printable_logs import make_names_printable
 from .remote_answers import hide_secrets
 from .remote_control import keep_green_pidbox, refuse_commands
 from .steps.canaries import CanaryStep
+from .steps.due import DueStep
 from .steps.endpoints import Endpoints
 from .steps.sweep import Sweep
 
@@ -47,5 +48,6 @@ outlast_group_signals()
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(CanaryStep)
 app.steps["worker"].add(Endpoints)
+app.steps["worker"].add(DueStep)
 # At DEBUG Celery's pools write the first kilobyte of every message, and payloads with it.
 logging.getLogger("celery.pool").setLevel(logging.INFO)

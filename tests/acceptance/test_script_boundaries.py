@@ -38,6 +38,8 @@ for n in range(4):
     %s
     print(n, flush=True)
 """
+#: Callers and operators are killed beside these in `test_scheduled_deaths.py`.
+SCHEDULE = ("schedule", "cancel", "free_key")
 #: The call that dies.
 DIES_AT = 3
 
@@ -57,9 +59,9 @@ def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subpr
 
 
 def test_every_script_is_died_beside() -> None:
-    """A new script has to be killed at here or by the workers' list; `status` changes nothing."""
+    """A new script has to be killed at here or by the workers' list; `status` and `scheduled` change nothing."""
     workers = {boundary.script for boundary in BOUNDARIES}
-    assert {*workers, *CALLS, *OPERATORS, "replay", "purge", "status"} == set(scripts.NAMES)
+    assert {*workers, *CALLS, *SCHEDULE, "replay", "purge", "status", "scheduled"} == set(scripts.NAMES)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

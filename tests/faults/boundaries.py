@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import redis
 
-from sockudo_publisher import Event, Sockudo, publish_many
+from sockudo_publisher import Event, Sockudo, publish, publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.layout.layout import Span, read_layout
 from tests.support.proxy import Answer, Cut
@@ -101,6 +101,13 @@ def provoke_no_place(world: FaultWorld) -> None:
     time.sleep(PROVOKE_EVERY_S)
 
 
+def provoke_due(world: FaultWorld) -> None:
+    """Events of channels without a subscriber that are due in a moment."""
+    for n in range(20):
+        publish.apply_async((f"spoilt-{n % len(CHANNELS)}", "n", n), countdown=0.01)
+    time.sleep(PROVOKE_EVERY_S)
+
+
 def provoke_error(world: FaultWorld) -> None:
     """A refused event whose letter has no room, since something else is there, which ends the drain in an error."""
     with redis.Redis.from_url(world.redis.url) as client:
@@ -167,6 +174,7 @@ BOUNDARIES = (
     Boundary("relayout", prepare=more_lanes),
     Boundary("mark", prepare=more_lanes),
     Boundary("announce"),
+    Boundary("due", provoke_due),
     Boundary("quarantine", provoke_unreadable),
     Boundary("mend", provoke_no_place),
     Boundary("fail", provoke_error),

@@ -26,13 +26,17 @@ class Part:
     commands: frozenset[str]
 
 
-_CALLER_SCRIPTS = frozenset({"append", "append_once", "mark", "relayout", "schedule_once"})
+_CALLER_SCRIPTS = frozenset(
+    {"append", "append_once", "cancel", "free_key", "mark", "relayout", "schedule", "schedule_once"}
+)
 
 
-_CALLER_COMMANDS = frozenset({"eval", "evalsha", "get", "sadd", "set", "time"})
+_CALLER_COMMANDS = frozenset({"eval", "evalsha", "exists", "get", "sadd", "set", "time", "zcard"})
 
 
-_OPERATOR_SCRIPTS = frozenset({"audit", "operator_pause", "operator_resume", "purge", "replay", "status"})
+_OPERATOR_SCRIPTS = frozenset(
+    {"audit", "cancel", "free_key", "operator_pause", "operator_resume", "purge", "replay", "scheduled", "status"}
+)
 
 
 CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
@@ -41,7 +45,7 @@ CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
 #: A worker also appends: the events of append messages.
 WORKER = Part(
     "worker",
-    frozenset(NAMES) - {"audit", "operator_pause", "operator_resume", "purge", "replay"},
+    frozenset(NAMES) - {"audit", "operator_pause", "operator_resume", "purge", "replay", "scheduled"},
     _CALLER_COMMANDS
     | {"del", "exists", "hget", "hgetall", "hmget", "hset", "xlen", "xread", "zadd", "zrange", "zrem"}
     | {"hdel", "hincrby", "type", "zremrangebyrank", "zremrangebyscore"},
@@ -52,7 +56,7 @@ OPERATOR = Part(
     "operator",
     _OPERATOR_SCRIPTS,
     frozenset({"eval", "evalsha", "get", "hget", "hgetall", "hmget", "smembers", "time", "type", "xrange"})
-    | {"xrevrange", "zrange"},
+    | {"hexists", "xrevrange", "zcard", "zcount", "zrange"},
 )
 
 
@@ -113,6 +117,7 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "publish": ("/0.celery.pidbox", "v"),
     "sadd": (_KEY, "v"),
     "set": (_KEY, "v"),
+    "sismember": (_KEY, "v"),
     "srem": (_KEY, "v"),
     "subscribe": ("/0.celery.pidbox",),
     "time": (),
@@ -125,11 +130,13 @@ _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "xrevrange": (_KEY, "+", "-"),
     "xtrim": (_KEY, "MAXLEN", "0"),
     "zadd": (_KEY, "1", "m"),
+    "zcount": (_KEY, "-inf", "1"),
     "zrange": (_KEY, "0", "-1"),
     "zrangebyscore": (_KEY, "-inf", "1"),
     "zrem": (_KEY, "m"),
     "zremrangebyrank": (_KEY, "0", "0"),
     "zremrangebyscore": (_KEY, "-inf", "1"),
+    "zrevrangebyscore": (_KEY, "1", "-inf"),
     "zscore": (_KEY, "m"),
 }
 

@@ -274,6 +274,8 @@ class LayoutRecord:
         oldest = layout.retired[0]
         if oldest.closed_ms >= closed_before_ms or not self._are_empty(oldest.span, dead_too=True):
             return False
+        if self._has_keys_of_scheduled_events(oldest.span):
+            return False
         if not self._swap(text, layout._replace(retired=layout.retired[1:])):
             return False
         self._keep_counts(oldest.span, layout.span.first)
@@ -317,6 +319,13 @@ class LayoutRecord:
             if seen.wrong or seen.age_ms >= 0 or seen.held or (dead_too and seen.dead):
                 return False
         return True
+
+    def _has_keys_of_scheduled_events(self, span: Span) -> bool:
+        """Whether these lanes remember the key of an event that is not due yet (``schedule_once.lua``)."""
+        lanes = [self._link.keyspace.lane(self._app, lane) for lane in span.lanes]
+        time, *answers = self._link.run([("TIME",), *(("HGET", keys.state, "keys_until") for keys in lanes)])
+        now_ms = int(checked(time)[0]) * 1000
+        return any((as_count(checked(answer) or 0) or 0) > now_ms for answer in answers)
 
     def _mark(self, lane: int, what: str) -> Command:
         return evalsha("mark", (self._link.keyspace.lane(self._app, lane).state,), (what,))

@@ -1,6 +1,7 @@
 #!lua flags=allow-oom
--- take_right: take or renew a right that one worker of an app has at a time: to probe, to hold the canaries, or to report.
--- KEYS[1] {app}:RIGHT  string  the owner's token; RIGHT is probe, canary_holder or dead_reporter
+-- take_right: take or renew a right that one worker of an app has at a time: to probe, to hold the
+-- canaries, to report, or to store what is due.
+-- KEYS[1] {app}:RIGHT  string  the owner's token; RIGHT is probe, canary_holder, dead_reporter or due_holder
 -- ARGV[1] token   ARGV[2] ttl_ms
 -- Returns {EMPTY}: another worker has the right | {DONE}
 -- A right without an expiry counts as free: otherwise no worker could ever take it.

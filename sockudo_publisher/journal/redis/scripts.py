@@ -25,9 +25,12 @@ NAMES = (
     "append_once",
     "audit",
     "bury",
+    "cancel",
     "count",
     "drop_right",
+    "due",
     "fail",
+    "free_key",
     "hold",
     "learn",
     "mark",
@@ -44,7 +47,9 @@ NAMES = (
     "renew",
     "replay",
     "resume",
+    "schedule",
     "schedule_once",
+    "scheduled",
     "settle",
     "status",
     "sweep",
@@ -67,7 +72,7 @@ class Answer(IntEnum):
     LOST = -1  # the caller does not hold the lease; nothing was changed
     MISMATCH = -2  # Redis holds another marker (token, pause or layout); nothing was changed
     FULL = -3  # the lane holds the maximum number of items; nothing was appended
-    CONFLICT = -4  # the key was used with another payload; nothing was appended
+    CONFLICT = -4  # the key was used with another payload; nothing was stored
     CLOSED = -5  # the lane belongs to an earlier layout; nothing was appended
     EMPTY = 0  # the script found nothing to do
     DONE = 1  # done
@@ -75,7 +80,7 @@ class Answer(IntEnum):
     UNKNOWN_VERSION = 3  # a newer release wrote the head; nothing was changed
     RING = 4  # done, and the caller must ring the lane
     KEPT = 5  # not released: the queue has entries, go on draining
-    UNREADABLE = 6  # the head cannot be read; nothing was taken
+    UNREADABLE = 6  # the head, or a record of the schedule, cannot be read
 
 
 class Script(NamedTuple):

@@ -108,7 +108,7 @@ publish.delay(C, "e", "frozen", key=caught.message_id)
 LATER = """
 def later(**options):
     started = time.monotonic()
-    try: sent = publish.apply_async((C, "e", "later"), **{"countdown": 0.5, **options})
+    try: sent = publish.apply_async((C, "e", "later"), **{"countdown": 0.5, "group_id": "g", **options})
     except JournalUnavailable as error: said = [error.stored, error.message_id, str(error).split(": ")[0]]
     else: said = ["sent", sent.id, ""]
     say([*said, time.monotonic() - started])
@@ -117,8 +117,8 @@ def later(**options):
 
 
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:{port}/0", "amqp://guest:guest@127.0.0.1:{port}//"])
-def test_countdown_without_a_broker_raises_at_once(stack: Stack, url: str) -> None:
-    """It needs a message: JournalUnavailable, certainly not stored, never the broker's client's own error."""
+def test_message_without_a_broker_raises_at_once(stack: Stack, url: str) -> None:
+    """A canvas needs one: JournalUnavailable, certainly not stored, never the broker's client's own error."""
     broker = url.format(port=free_port())
     ((stored, message_id, error_text, _),) = in_time(
         lambda: call(stack, LATER + "later()", SOCKUDO_BROKER_URL=broker), lambda said: said[0][3], 2.0
@@ -127,7 +127,7 @@ def test_countdown_without_a_broker_raises_at_once(stack: Stack, url: str) -> No
     assert message_id
 
 
-def test_countdown_with_a_frozen_broker_raises_in_time(stack: Stack, tmp_path: Path) -> None:
+def test_message_with_a_frozen_broker_raises_in_time(stack: Stack, tmp_path: Path) -> None:
     """Whether the message was sent is unknown; repeated with its id as key, the event is stored and seen once."""
     with RedisServer(tmp_path / "broker", appendonly=False) as broker:
         stack.environ["SOCKUDO_BROKER_URL"] = broker.url
@@ -145,7 +145,7 @@ os.kill({broker.pid}, signal.SIGCONT)
 time.sleep(0.2)
 later()
 publish.delay(C, "e", "later", key=lost)
-publish.apply_async((C, "e", "later"), {{"key": lost}}, countdown=0.1)
+publish.apply_async((C, "e", "later"), {{"key": lost}}, countdown=0.1, group_id="g")
 """,
         )
         assert [one[0] for one in said] == ["sent", None, False, "sent"]

@@ -102,7 +102,7 @@ def test_worker_survives_an_unblocked_consumer(stack: Stack, broker: RedisServer
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if name != "UNBLOCKED"])
 def test_worker_survives_error_replies(stack: Stack, broker: RedisServer, name: str) -> None:
-    """Events are delivered while the broker refuses; afterwards doorbells and countdowns are heard again."""
+    """Events are delivered while the broker refuses; afterwards doorbells and messages are heard again."""
     check(stack, broker, name, "threads")
 
 
@@ -158,6 +158,6 @@ def connected(worker: WorkerProcess) -> int:
 
 
 def after_fault(stack: Stack, channel: str, client: redis.Redis) -> None:
-    """A countdown goes through the broker and its consumer."""
+    """A message goes through the broker and its consumer."""
     assert wait_for(client.ping, 20)
-    call(stack, f"publish.apply_async(({channel!r}, 'n', {{'n': 2}}), countdown=0.1)")
+    call(stack, f"publish.apply_async(({channel!r}, 'n', {{'n': 2}}), countdown=0.1, group_id='g')")

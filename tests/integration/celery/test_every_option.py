@@ -64,12 +64,16 @@ AT_ONCE = {
     "x-anything": "1",
 }
 
+#: Those that make the event wait in the journal.
+LATER = {
+    "countdown": "0.1",
+    "eta": "(datetime.now(timezone.utc) + timedelta(seconds=0.5)).isoformat()",
+}
+
 #: Those that make a message by themselves, alone in a process without another Celery app.
 AS_MESSAGE = {
     "chain": "[publish.si(C, 'step', 'of chain')]",
     "chord": "publish.si(C, 'step', 'of chord')",
-    "countdown": "0.1",
-    "eta": "(now + timedelta(seconds=0.1)).isoformat()",
     "group_id": "'g'",
     "link": "publish.si(C, 'step', 'of link')",
     "link_error": "publish.si(C, 'step', 'of link_error')",
@@ -82,9 +86,6 @@ REFUSED = {
     "content_type": "content_type: ",
     "expiration": "expiration: ",
 }
-
-#: Those that are refused where a message of our own needs them.
-REFUSED_LATER = {name: f"{name}: a countdown of publish" for name in ("queue", "routing_key", "exchange")}
 
 SOURCE = """
 from kombu import Connection, Producer
@@ -100,7 +101,7 @@ def ask(name, options):
 
 def test_tables_name_every_option() -> None:
     """What Celery adds gets its place here, and in the tables of `options`."""
-    assert {*AT_ONCE, *AS_MESSAGE, *REFUSED} - {"x-anything"} == options._KNOWN
+    assert {*AT_ONCE, *LATER, *AS_MESSAGE, *REFUSED} - {"x-anything"} == options._KNOWN
 
 
 @pytest.mark.parametrize("with_countdown", [False, True], ids=["alone", "with countdown"])
@@ -109,17 +110,17 @@ def test_event_arrives_or_its_call_is_refused(stack: Stack, their_broker: RedisS
     seen = stack.subscribe(stack.channel())
     stack.worker()
     more = ", 'countdown': 0.1" if with_countdown else ""
-    given = {**AT_ONCE, **AS_MESSAGE, **dict.fromkeys(REFUSED, "'x'")}
+    given = {**AT_ONCE, **LATER, **AS_MESSAGE, **dict.fromkeys(REFUSED, "'x'")}
     lines = [f"ask({name!r}, {{{name!r}: {value}{more}}})" for name, value in given.items()]
     told = dict(call(stack, SOURCE.format(elsewhere=their_broker.url) + "\n".join(lines)))
-    wanted = dict.fromkeys(AT_ONCE, "AsyncResult" if with_countdown else "StoredResult")
+    wanted = dict.fromkeys(AT_ONCE, "ScheduledResult" if with_countdown else "StoredResult")
+    wanted |= dict.fromkeys(LATER, "ScheduledResult")
     wanted |= dict.fromkeys(AS_MESSAGE, "AsyncResult")
-    refused = REFUSED | (REFUSED_LATER if with_countdown else {})
-    for name, error_text in refused.items():
+    for name, error_text in REFUSED.items():
         assert told[name].startswith(error_text)
         wanted.pop(name, None)
     assert {name: told[name] for name in wanted} == wanted
-    names = sorted(given.keys() - refused.keys())
+    names = sorted(given.keys() - REFUSED.keys())
     # And what follows in the chain and by the link: nothing failed, and a chord without a group has no end.
     seen.wait_for_count(len(names) + 2, 40)
     arrived = [event.data for event in seen.events()]

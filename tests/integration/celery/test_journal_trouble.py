@@ -52,14 +52,14 @@ def test_frozen_journal_reports_that_nothing_is_stored(stack: Stack, frozen: Red
         assert ("key" in way) == (message_id == "k")
 
 
-def test_countdown_waits_in_the_broker_for_a_frozen_journal(stack: Stack, frozen: RedisServer) -> None:
+def test_message_waits_in_the_broker_for_a_frozen_journal(stack: Stack, frozen: RedisServer) -> None:
     """Without a key it needs no journal to be sent; the worker stores it, once, when the journal is back."""
     seen = stack.subscribe(stack.channel())
-    call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1)')
+    call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1, group_id="g")')
     frozen.resume()
     worker = stack.worker()
     frozen.pause()
-    call(stack, 'publish.apply_async((C, "e", "later still"), countdown=0.1)')
+    call(stack, 'publish.apply_async((C, "e", "later still"), countdown=0.1, group_id="g")')
     assert worker.is_running
     frozen.resume()
     seen.wait_for_count(2, 40)

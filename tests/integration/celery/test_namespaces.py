@@ -291,7 +291,7 @@ def test_one_broker_two_databases(deploy: Deploy, channel: str, redis_server: Re
     for one in both:
         one.worker()
     for one in both:
-        one.publish(channel, 10, "publish.apply_async((C, 'later', n), countdown=0.2)")
+        one.publish(channel, 10, "publish.apply_async((C, 'later', n), countdown=0.2, group_id='g')")
         one.publish(channel, COUNT)
     for one in seen:
         one.wait_for_count(COUNT + 10, ARRIVE_S)

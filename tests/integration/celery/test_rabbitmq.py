@@ -101,11 +101,11 @@ def rabbitmq(rabbitmq_server: RabbitMQ) -> RabbitMQ:
 
 
 def test_rabbitmq_as_broker(stack: Stack, rabbitmq: RabbitMQ) -> None:
-    """Doorbells and countdown messages go through RabbitMQ, and it may go away for a while."""
+    """Doorbells and messages of canvases go through RabbitMQ, and it may go away for a while."""
     stack.environ["SOCKUDO_BROKER_URL"] = rabbitmq.url
     seen = stack.subscribe(stack.channel())
     worker = stack.worker()
-    call(stack, 'publish.delay(C, "e", "now")\npublish.apply_async((C, "e", "later"), countdown=1)')
+    call(stack, 'publish.delay(C, "e", "now")\npublish.apply_async((C, "e", "later"), countdown=1, group_id="g")')
     seen.wait_for_count(2, 30)
     assert seen.data() == ["now", "later"]
     assert stack.redis.llen("sockudo") == 0, "nothing goes through the journal's Redis"
@@ -127,12 +127,12 @@ def test_worker_outlives_a_refused_queue(stack: Stack, rabbitmq: RabbitMQ) -> No
         assert "lane drained without doorbell" in worker.log_text()
         queue.delete()
         worker.wait_until_ready()
-        call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1)')
+        call(stack, 'publish.apply_async((C, "e", "later"), countdown=0.1, group_id="g")')
         seen.wait_for_count(2, 60)
         readies = worker.log_text().count("Connected to ")
         queue.delete()
         assert wait_for(lambda: worker.log_text().count("Connected to ") > readies, 60), worker.log_text()
-        call(stack, 'publish.apply_async((C, "e", "again"), countdown=0.1)')
+        call(stack, 'publish.apply_async((C, "e", "again"), countdown=0.1, group_id="g")')
         seen.wait_for_count(3, 60)
     assert seen.data() == ["meanwhile", "later", "again"]
     assert "Unrecoverable" not in worker.log_text()
@@ -148,7 +148,7 @@ def test_refusal_of_rabbitmq_is_told_as_such(stack: Stack, rabbitmq: RabbitMQ) -
 from kombu import Connection, Queue
 with Connection({rabbitmq.url!r}) as connection:
     Queue("sockudo", durable=False, channel=connection.default_channel).declare()
-    for options in ({{"countdown": 5}}, {{"link": publish.si(C, "e", "next")}}):
+    for options in ({{"group_id": "g"}}, {{"link": publish.si(C, "e", "next")}}):
         try: publish.apply_async((C, "e", "x"), **options)
         except JournalUnavailable as error: say([str(error), error.stored, bool(error.message_id)])
 """,

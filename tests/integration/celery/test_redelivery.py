@@ -43,12 +43,12 @@ def taken_s_ago(stack: Stack) -> float:
     return time.time() - float(taken_at)
 
 
-def test_countdown_of_a_killed_worker_is_stored_by_another_once(stack: Stack, tmp_path: Path) -> None:
+def test_message_of_a_killed_worker_is_stored_by_another_once(stack: Stack, tmp_path: Path) -> None:
     """The message waits in a worker that is killed; another has it after the visibility timeout."""
     seen = stack.subscribe(stack.channel())
     with impatient_worker(stack, tmp_path) as first:
         # In this process: the end of another one may come after the event is due.
-        publish.apply_async((stack.channel(), "e", "later"), countdown=4)
+        publish.apply_async((stack.channel(), "e", "later"), countdown=4, group_id="g")
         assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 60)
         first.kill()
     # Kombu before 5.7 looks when a worker starts and then every 100 s: what is not yet due at the start is late.
@@ -72,7 +72,7 @@ def test_event_that_falls_due_while_redis_is_full_is_kept(
         configure()
         seen = stack.subscribe(stack.channel())
         with impatient_worker(stack, tmp_path) as worker:
-            publish.apply_async((stack.channel(), "e", "later"), countdown=4)
+            publish.apply_async((stack.channel(), "e", "later"), countdown=4, group_id="g")
             assert wait_for(lambda: stack.redis.hlen("unacked") == 1, 60)
             stack.redis.config_set("maxmemory", "1mb")
             assert wait_for(lambda: "the broker takes no message" in worker.log_text(), 60), worker.log_tail()

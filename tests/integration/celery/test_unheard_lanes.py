@@ -88,7 +88,7 @@ def test_cancelled_consumer_delivers_and_is_unhealthy(stack: Stack, pool: str) -
         control(stack, "add_consumer", queue=QUEUE)
         assert wait_for(lambda: reads_queue(stack), 20)
         assert health(stack, worker)[0] == 0
-        call(stack, f"publish.apply_async(({channels[0]!r}, 'n', {{'n': 1}}), countdown=0.1)")
+        call(stack, f"publish.apply_async(({channels[0]!r}, 'n', {{'n': 1}}), countdown=0.1, group_id='g')")
         seen.wait_for_count(17, 30)
         assert worker.stop() == 0
 
@@ -145,7 +145,7 @@ def test_remote_control_stops_and_loses_nothing(stack: Stack, pool: str) -> None
             assert set(said) == {"error"}, command
         for channel in channels:
             publish.delay(channel, "n", {"n": 0})
-        call(stack, f"publish.apply_async(({channels[0]!r}, 'n', {{'n': 1}}), countdown=0.1)")
+        call(stack, f"publish.apply_async(({channels[0]!r}, 'n', {{'n': 1}}), countdown=0.1, group_id='g')")
         seen.wait_for_count(17, 30)
         control(stack, "shutdown")
         assert wait_for(lambda: not worker.is_running, 30)

@@ -10,8 +10,13 @@ from sockudo_publisher.journal.app.rate import Rate
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.holder import DeadLetterFields, Journal
+from sockudo_publisher.journal.keys import bucket_of
 from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
+from sockudo_publisher.journal.schedule.book import ScheduleBook
+from sockudo_publisher.journal.schedule.due import DueEvents
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome, due_buckets
+from sockudo_publisher.journal.schedule.writer import Schedule
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
 
@@ -28,6 +33,7 @@ def walk(lane: OneLane) -> None:
     share(lane)
     remember(lane)
     announce(lane)
+    schedule(lane)
     change_lanes(lane)
 
 
@@ -174,6 +180,38 @@ def announce(lane: OneLane) -> None:
     registry.leave("first")
     [left] = registry.alive()
     assert (left.owner, left.node, left.target) == ("second", "two@host", target)
+
+
+def schedule(lane: OneLane) -> None:
+    writer = Schedule(lane.producer, max_events=100)
+    due, book = (
+        DueEvents(lane.journal.link, lane.app),
+        ScheduleBook(lane.journal.link, lane.app, lanes=1, key_ttl_ms=60_000),
+    )
+    items = [KeyedItem(Item(channel, b"8"), "id é", "f") for channel in (ODD, "a")]
+    assert lane.producer.remember_keys(items, due_ms=PAST, kept_ms=90_000) == items
+    assert writer.add(items, PAST).count == 2
+    conflict = writer.add([items[0]._replace(fingerprint="g")], PAST)
+    assert isinstance(conflict.failure, IdempotencyConflict)
+    [first, second] = book.events()
+    assert {first.item, second.item} == {items[0].item, items[1].item}
+    assert due.take_right("me")
+    buckets = due_buckets(due.heads())
+    claims = due.claim("me", {bucket: BucketReport() for bucket in buckets})
+    assert {event.keyed_item for here in claims.events.values() for event in here} == set(items)
+    assert due.claim("another", {bucket: BucketReport() for bucket in buckets}).busy == set(buckets)
+    assert set(book.cancel("id é").late) == {ODD, "a"}
+    own, odd = bucket_of("a"), bucket_of(ODD)
+    reports = {
+        own: BucketReport([(Outcome.STORED, claims.events[own][0].name)], claims=False),
+        odd: BucketReport([(Outcome.WAITS, claims.events[odd][0].name)], claims=False),
+    }
+    assert due.claim("me", reports).failures == {}
+    assert book.cancel("id é").taken == (ODD,)
+    assert book.cancel("id é").before == (ODD,)
+    assert book.is_cancelled("id é")
+    assert book.summary().count == 0
+    due.drop_right("me")
 
 
 def change_lanes(lane: OneLane) -> None:

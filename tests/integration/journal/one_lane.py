@@ -107,8 +107,8 @@ class OneLane:
         return self.producer.append(items, on_refusal=on_refusal)
 
     def schedule_once(self, key: str, fingerprint: str = "f", *, channel: str = "c") -> bool:
-        """One key whose event goes into a countdown."""
-        return self.producer.schedule_once([KeyedItem(Item(channel, b"later"), key, fingerprint)])
+        """One key whose event is stored later."""
+        return bool(self.producer.remember_keys([KeyedItem(Item(channel, b"later"), key, fingerprint)]))
 
     # -- holders ------------------------------------------------------------------------------------
 

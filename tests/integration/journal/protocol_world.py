@@ -16,6 +16,7 @@ import redis
 
 from sockudo_publisher.journal.batch import Batch
 from sockudo_publisher.journal.holder import Holder, Journal, MarkerChanged
+from sockudo_publisher.journal.keys import bucket_of
 from sockudo_publisher.journal.lease import LeaseLost
 from sockudo_publisher.journal.protocol import Machine, Seen, script_of
 from sockudo_publisher.journal.redis import link as link_module
@@ -25,6 +26,8 @@ from tests.integration.journal.one_lane import OneLane
 
 CHANNEL = "c"
 KEY = "k"
+#: The name of an event of that key in its bucket.
+SCHEDULED = f"0000000000 {KEY}"
 
 #: A wait that no test outlasts, in seconds; the sweep takes a later one for damage.
 LONG_S = 1000.0
@@ -71,6 +74,7 @@ class ProtocolWorld:
         self.keys = self.link.keyspace.lane(lane.app, 0)
         self.app_keys = self.link.keyspace.app(lane.app)
         self.hold_keys = self.keys.hold(CHANNEL)
+        self.bucket_keys = self.link.keyspace.bucket(lane.app, bucket_of(CHANNEL))
         self.holder: Holder | None = None
         self.batch: Batch | None = None
         self.token = ""
@@ -164,6 +168,9 @@ class ProtocolWorld:
             is_operator_paused=bool(client.exists(self.app_keys.operator_pause)),
             ledger=text(client.get(ledger)),
             letters=client.xlen(self.keys.dead),
+            score=client.zscore(self.bucket_keys.times, SCHEDULED),
+            is_claimed=bool(client.sismember(self.bucket_keys.claimed, SCHEDULED)),
+            bucket_lease=text(client.get(self.bucket_keys.lease)),
         )
 
 

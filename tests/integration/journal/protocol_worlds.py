@@ -7,10 +7,17 @@ from contextlib import suppress
 from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.dead_letters import DeadBounds, Letter
 from sockudo_publisher.journal.holder import DeadLetterFields, Holder
+from sockudo_publisher.journal.keys import bucket_of
 from sockudo_publisher.journal.layout.layout import Layout, Span
 from sockudo_publisher.journal.lease import TTL_MS, LeaseLost
+from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
-from tests.integration.journal.protocol_world import CHANNEL, KEY, LONG_S, ProtocolWorld, StoppedError
+from sockudo_publisher.journal.schedule.book import ScheduleBook
+from sockudo_publisher.journal.schedule.due import DueEvents
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome
+from sockudo_publisher.journal.schedule.writer import Schedule
+from tests.integration.journal.one_lane import FUTURE
+from tests.integration.journal.protocol_world import CHANNEL, KEY, LONG_S, SCHEDULED, ProtocolWorld, StoppedError
 
 
 class LeaseWorld(ProtocolWorld):
@@ -250,7 +257,7 @@ class LanesWorld(ProtocolWorld):
     def _schedule(self, lane: int, needs_mark: str) -> None:
         space = self.link.keyspace
         keys = (space.ledger(self.lane.app, lane, CHANNEL, KEY), space.lane(self.lane.app, lane).state)
-        self.link.script("schedule_once", keys, ("f", 60_000, "0", needs_mark, ""))
+        self.link.script("schedule_once", keys, ("f", 60_000, "0", needs_mark, "", 0))
 
     def schedule_once_old_lane(self) -> None:
         self._schedule(0, "0")
@@ -359,7 +366,7 @@ class KeyWorld(ProtocolWorld):
 
     def _schedule(self, fingerprint: str) -> None:
         keys = (self.link.keyspace.ledger(self.lane.app, 0, CHANNEL, KEY), self.keys.state)
-        self.link.script("schedule_once", keys, (fingerprint, 60_000, "0", "0", ""))
+        self.link.script("schedule_once", keys, (fingerprint, 60_000, "0", "0", "", 0))
 
     def schedule_once(self) -> None:
         self._schedule("f")
@@ -373,8 +380,61 @@ class KeyWorld(ProtocolWorld):
     def append_once_another_payload(self) -> None:
         self.lane.append_once((KEY, b"2"), channel=CHANNEL, fingerprint="g")
 
+    def free_key(self) -> None:
+        self.link.script("free_key", (self.link.keyspace.ledger(self.lane.app, 0, CHANNEL, KEY),), ("f",))
+
     def sockudo_key_ttl_passes(self) -> None:
         self.client.delete(self.link.keyspace.ledger(self.lane.app, 0, CHANNEL, KEY))
+
+
+class ScheduleWorld(ProtocolWorld):
+    """A bucket without events; our token is ``me``."""
+
+    def begin(self) -> None:
+        self.token = "me"
+        self.writer = Schedule(self.lane.producer, max_events=0)
+        self.due = DueEvents(self.link, self.lane.app)
+        self.book = ScheduleBook(self.link, self.lane.app, lanes=1, key_ttl_ms=60_000)
+        self.bucket = bucket_of(CHANNEL)
+
+    def _schedule(self, fingerprint: str) -> None:
+        self.writer.add([KeyedItem(Item(CHANNEL, b"1"), KEY, fingerprint)], FUTURE)
+
+    def schedule(self) -> None:
+        self._schedule("f")
+
+    def schedule_another_payload(self) -> None:
+        self._schedule("g")
+
+    def time_passes(self) -> None:
+        self.client.zadd(self.bucket_keys.times, {SCHEDULED: 1})
+
+    def _due(self, owner: str, *outcomes: Outcome) -> None:
+        report = BucketReport([(outcome, SCHEDULED) for outcome in outcomes], claims=not outcomes)
+        self.due.claim(owner, {self.bucket: report})
+
+    def due_claim(self) -> None:
+        self._due("me")
+
+    def due_claim_by_another_worker(self) -> None:
+        self._due("another")
+
+    def due_stored(self) -> None:
+        self._due("me", Outcome.STORED)
+
+    def due_waits(self) -> None:
+        self._due("me", Outcome.WAITS)
+
+    def due_parked(self) -> None:
+        self._due("me", Outcome.PARKED)
+
+    def cancel(self) -> None:
+        keys = self.bucket_keys
+        named = (keys.times, keys.items, keys.claimed, keys.cancelled(KEY))
+        self.link.script("cancel", named, (KEY, 60_000))
+
+    def _8_s_without_a_report(self) -> None:
+        self.client.delete(self.bucket_keys.lease)
 
 
 WORLDS: dict[str, type[ProtocolWorld]] = {
@@ -387,4 +447,5 @@ WORLDS: dict[str, type[ProtocolWorld]] = {
     "operator-pause": OperatorPauseWorld,
     "dead": DeadWorld,
     "key": KeyWorld,
+    "schedule": ScheduleWorld,
 }

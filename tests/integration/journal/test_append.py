@@ -287,7 +287,7 @@ class TestAppendOnce:
 
 class TestScheduleOnce:
     def test_a_key_is_remembered_as_scheduled(self, make_lane) -> None:
-        """The same call sends its countdown message again: only an append ends that."""
+        """The same call schedules its event again: only an append ends that."""
         lane = make_lane(key_ttl_ms=50_000)
         assert lane.schedule_once("k")
         key = ledger_key(lane.app, 0, "c", "k")
@@ -297,11 +297,11 @@ class TestScheduleOnce:
 
     def test_a_look_remembers_nothing(self, lane: OneLane) -> None:
         """It answers as the call would."""
-        assert lane.producer._schedule(KeyedItem(Item("c", b"1"), "k", "f"), look=True)
+        assert lane.producer._remember_key(KeyedItem(Item("c", b"1"), "k", "f"), 0, 0, look=True)
         assert not list(lane.client.scan_iter("*ledger*"))
         lane.schedule_once("k")
         with pytest.raises(IdempotencyConflict):
-            lane.producer._schedule(KeyedItem(Item("c", b"1"), "k", "g"), look=True)
+            lane.producer._remember_key(KeyedItem(Item("c", b"1"), "k", "g"), 0, 0, look=True)
 
     def test_another_payload_is_a_conflict(self, lane: OneLane) -> None:
         """After a schedule and after an append; what is remembered stays."""
@@ -356,7 +356,7 @@ class TestClosedLanes:
         lane, must_be_marked = closed
         keys = (ledger_key(lane.app, 0, "c", "k"), f"{lane.base}:state")
         before = lane.everything()
-        args = ("f", 1000, look, must_be_marked, "")
+        args = ("f", 1000, look, must_be_marked, "", 0)
         assert lane.journal.link.script("schedule_once", keys, args) == [Answer.CLOSED]
         assert lane.everything() == before
 
@@ -366,7 +366,7 @@ class TestClosedLanes:
         keys = (f"{lane.base}:stream", f"{lane.base}:state")
         args = (0, "1", "stop", 1, 1, 0, '{"n":[1],"c":["c"]}', "1")
         assert lane.journal.link.script("append", keys, args) == [Answer.RING]
-        args = ("f", 1000, "0", "1", "")
+        args = ("f", 1000, "0", "1", "", 0)
         keys = (ledger_key(lane.app, 0, "c", "k"), f"{lane.base}:state")
         assert lane.journal.link.script("schedule_once", keys, args) == [Answer.DONE]
         assert lane.bodies == [b"1"]
@@ -376,7 +376,7 @@ class TestClosedLanes:
         """As if the lane's own ledger said it."""
         link, own = lane.journal.link, ledger_key(lane.app, 0, "c", "k")
         keys = (f"{lane.base}:stream", f"{lane.base}:state", f"{lane.base}:latest", own)
-        schedule = ("f", 1000, "0", "0", said)
+        schedule = ("f", 1000, "0", "0", said, 0)
         expected = {"appended": Answer.EMPTY, "scheduled": Answer.DONE, "conflict": Answer.CONFLICT}
         assert link.script("schedule_once", (own, f"{lane.base}:state"), schedule) == [expected[what]]
         lane.client.delete(own)

@@ -79,6 +79,7 @@ def key_pattern(described: str, repeated: int) -> list[re.Pattern[str]]:
     if "{" not in name:
         name = f"{{app:lane}}(:hold:CHANNEL)?:{name}"
     tag = {"{app:lane}": r"sockudo:\{[^{}:]+:\d+\}", "{app}": r"sockudo:\{[^{}:]+\}"}
+    tag["{app:due}"] = r"sockudo:\{[^{}:]+:due\d+\}"
     for word, pattern in tag.items():
         name = name.replace(word, pattern)
     return [re.compile(re.sub("CHANNEL|KEY|RIGHT|NAME", "[^:]+", name))]

@@ -167,9 +167,9 @@ def test_countdown_of_an_old_layout_is_known_in_the_new_one(
     """The closed lane's ledger changes no more: the key is looked for where everybody looks now."""
     assert record.ask_for(3)
     record.closed()
-    assert producer.schedule_once(keyed("c0", "k"))
+    assert producer.remember_keys(keyed("c0", "k"))
     with pytest.raises(IdempotencyConflict):
-        stale.schedule_once(keyed("c0", "k", "other"))
+        stale.remember_keys(keyed("c0", "k", "other"))
 
 
 def test_one_change_at_a_time(record: LayoutRecord, journal: Journal, producer: Producer) -> None:
@@ -213,7 +213,7 @@ def test_key_is_remembered_over_changes(
     """Its ledger entry is in a lane of an earlier layout: not appended again, and another payload is a conflict."""
     for channel in CHANNELS:
         assert producer.append(keyed(channel, "k")).count == 1
-    assert producer.schedule_once(keyed("c1", "later"))
+    assert producer.remember_keys(keyed("c1", "later"))
     for lanes in (5, 3):
         assert record.ask_for(lanes)
         record.closed()

@@ -50,4 +50,4 @@ def test_all_other_calls_change_nothing(lane: OneLane, machine: Machine, state: 
 def test_every_script_that_changes_a_state_is_in_the_table() -> None:
     """The others count, share what was learned or only look."""
     named = {step.script for machine in MACHINES for step in machine.steps}
-    assert set(NAMES) - named == {"announce", "audit", "count", "learn", "rate", "status", "write"}
+    assert set(NAMES) - named == {"announce", "audit", "count", "learn", "rate", "scheduled", "status", "write"}

@@ -128,6 +128,12 @@ WAITING_CALLER = """
 from sockudo_publisher import publish
 late = publish.apply_async(("c", "later", 2), countdown=1)
 assert late.get(timeout=50) == late.id
+gone = publish.apply_async(("c", "gone", 2), kwargs={"key": "gone"}, countdown=60)
+gone.revoke()
+assert gone.state == "REVOKED"
+step = publish.apply_async(("c", "step", 2), countdown=1, group_id="g")
+assert step.get(timeout=50) == step.id
+publish.apply_async(("c", "cancelled", 2), task_id="to-cancel", countdown=600)
 publish.delay("c", "e", 2)
 """
 
@@ -137,11 +143,13 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
     deployment.run("caller", "-c", CALLER)
     with WarmWorker(deployment.settings("worker"), directory=deployment.directory):
         deployment.run("caller", "-c", WAITING_CALLER)
-        assert wait_for(lambda: deployment.settled() >= 25, LONG_S)
+        assert wait_for(lambda: deployment.settled() >= 26, LONG_S)
         [letter, *_] = deployment.cli("dead", "list")["letters"]  # type: ignore[misc]
         deployment.cli("dead", "show", letter["id"])
         deployment.cli("dead", "replay", letter["id"])
         assert wait_for(lambda: deployment.settled() >= 26, LONG_S)
+        [waiting] = deployment.cli("scheduled", "list")["scheduled"]  # type: ignore[misc]
+        deployment.cli("scheduled", "cancel", waiting["id"])
         deployment.cli("resume")
         [app] = deployment.cli("status", codes=(0, 1))["apps"]  # type: ignore[misc]
         assert app["counters"]["settled"] >= 26
@@ -171,7 +179,7 @@ def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServerProcess, mo
         deployment.run("caller", "-c", CALLER)
         with WarmWorker(deployment.settings("worker"), directory=tmp_path) as worker:
             deployment.run("caller", "-c", WAITING_CALLER)
-            assert wait_for(lambda: deployment.settled() >= 25, LONG_S), worker.log_tail()
+            assert wait_for(lambda: deployment.settled() >= 26, LONG_S), worker.log_tail()
             client.script_flush()
             deployment.run("caller", "-c", WAITING_CALLER)
             assert wait_for(lambda: deployment.settled() >= 27, LONG_S), worker.log_tail()

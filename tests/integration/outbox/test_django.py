@@ -22,6 +22,7 @@ from django.db import connections, transaction
 from sockudo_publisher import IdempotencyConflict, JournalUnavailable, ValidationError, configure, publish
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.outbox.django import add, parked, relay, release
+from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.wiring.private_celery import celery_app
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
@@ -129,7 +130,7 @@ def test_bad_input_raises_inside_the_transaction(using: str, journal) -> None:
         for arguments in [("no channel", "n", 1), ("orders", "n", float("nan")), ("orders", "", 1)]:
             with pytest.raises(ValidationError):
                 publish.delay_on_commit(*arguments, using=using)
-        refused = {"expires": "soon", "countdown": "30", "eta": 5, "queue": "theirs", "link": 5, "task_id": "x" * 129}
+        refused = {"expires": "soon", "countdown": "30", "eta": 5, "link": 5, "task_id": "x" * 129}
         for name, value in refused.items():
             options = {"countdown": 5, name: value}
             with pytest.raises(ValidationError, match=f"^{name}: "):
@@ -167,14 +168,15 @@ def test_collapse_keys_are_stored_after_the_commit(using: str, journal, collapse
 
 
 def test_options_of_apply_async_count_from_the_commit(using: str, journal, redis_client: redis.Redis) -> None:
-    """Expiry is with the stored event; a countdown is a message, sent after the commit."""
+    """Expiry is with the stored event; an event with a countdown is scheduled after the commit."""
     with transaction.atomic(using=using):
         publish.apply_async_on_commit(("orders", "n", 1), expires="2999-01-01T00:00:00Z", priority=3, using=using)
         message_id = publish.apply_async_on_commit(("orders", "n", 2), countdown=60, using=using)
-        assert redis_client.llen("sockudo") == 0
-    messages = redis_client.lrange("sockudo", 0, -1)
+        assert app_named().schedule_book().summary().count == 0
+        with pytest.raises(ValidationError, match=r"^expires: "):
+            publish.apply_async_on_commit(("orders", "n", 3), countdown=60, expires=30, using=using)
     assert journal("orders") == [1]
-    assert sum(message_id.encode() in message for message in messages) == 1
+    assert [event.message_id for event in app_named().schedule_book().events()] == [message_id]
 
 
 def test_eager_mode_sends_at_the_commit(using: str, environ, monkeypatch: pytest.MonkeyPatch) -> None:

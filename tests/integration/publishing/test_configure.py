@@ -63,12 +63,12 @@ def test_events_and_doorbells_go_where_the_settings_say(place: Place) -> None:
     assert connected(place(2)) == 0
 
 
-def test_countdowns_follow_to_queue_broker_and_results(place: Place) -> None:
+def test_messages_follow_to_queue_broker_and_results(place: Place) -> None:
     """They need Celery's own connections, which know the earlier broker."""
     configure(url=URL, redis_url=place(1))
-    assert publish.apply_async(("a", "e", 1), countdown=60).backend.connparams["db"] == 1
+    assert publish.apply_async(("a", "e", 1), group_id="g").backend.connparams["db"] == 1
     configure(url=URL, redis_url=place(2), broker_url=place(3), namespace="blue")
-    result = publish.apply_async(("a", "e", 1), countdown=60)
+    result = publish.apply_async(("a", "e", 1), group_id="g")
     assert (messages(place(1)), messages(place(2)), messages(place(3), f"{QUEUE}.blue")) == (1, 0, 1)
     assert result.backend.connparams["db"] == 2
     publish.delay("a", "e", 1)  # the doorbell closes what it had when it next rings

@@ -181,7 +181,7 @@ def stores():
     doorbell._skip_until = 0.0
     assert publish.delay("d", "e", 2).id
     try:
-        publish.apply_async(("c", "e", 3), countdown=60)
+        publish.apply_async(("c", "e", 3), group_id="g")
     except JournalUnavailable:
         pass
     else:
@@ -240,7 +240,10 @@ assert set(sys.modules) == before, set(sys.modules) - before
 
 
 @pytest.mark.parametrize("broker_url", ["", "amqp://guest:guest@127.0.0.1:1//"], ids=["redis", "amqp"])
-@pytest.mark.parametrize("call", ["delay('c', 'e', 1)", "apply_async(('c', 'e', 1), countdown=60)"])
+@pytest.mark.parametrize(
+    "call",
+    ["delay('c', 'e', 1)", "apply_async(('c', 'e', 1), countdown=60)", "apply_async(('c', 'e', 1), group_id='g')"],
+)
 def test_first_call_imports_where_forks_wait(call: str, broker_url: str, redis_url: str) -> None:
     """What a message or a broker of another kind needs is imported inside the gate."""
     run(
@@ -270,7 +273,7 @@ def test_message_below_one_that_loads_is_refused(redis_url: str) -> None:
 from sockudo_publisher.errors import JournalUnavailable
 def handle(*_):
     try:
-        publish.apply_async(("c", "e", 1), countdown=60)
+        publish.apply_async(("c", "e", 1), group_id="g")
     except JournalUnavailable as error:
         refused.append(error.stored)
 class Interrupt:
@@ -281,9 +284,9 @@ class Interrupt:
 refused = []
 signal.signal(signal.SIGUSR1, handle)
 sys.meta_path.insert(0, Interrupt())
-assert publish.apply_async(("c", "e", 1), countdown=60).id
+assert publish.apply_async(("c", "e", 1), group_id="g").id
 assert refused == [False], refused
-assert publish.apply_async(("c", "e", 1), countdown=60).id
+assert publish.apply_async(("c", "e", 1), group_id="g").id
 """,
         redis_url,
     )

@@ -63,7 +63,9 @@ def test_worker_shows_nothing_at_debug(guarded: Stack) -> None:
         args = (channel, "e", f"{PAYLOAD} 2")
         other.send_task("sockudo_publisher.publish", args, queue="sockudo")
         other.send_task("sockudo_publisher.publish", (channel, "", PAYLOAD), queue="sockudo")
-        other.send_task("sockudo_publisher.publish", (channel, "e", PAYLOAD), queue="sockudo", countdown=3600)
+        other.send_task(
+            "sockudo_publisher.publish", (channel, "e", PAYLOAD), queue="sockudo", countdown=3600, group_id="g"
+        )
         seen.wait_for_count(2, 60)
         asked = celery_app.control.inspect(timeout=60, limit=1)  # returns with the one worker's answer
         assert wait_for(lambda: sum(len(one) for one in (asked.scheduled() or {}).values()) == 2, 60)
@@ -102,7 +104,7 @@ def test_caller_shows_nothing_at_debug(guarded: Stack, caplog) -> None:
     with caplog.at_level(logging.DEBUG):
         publish(guarded.channel(), "e", PAYLOAD)
         publish.delay(guarded.channel(), "e", PAYLOAD)
-        publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600)
+        publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600, group_id="g")
         operations.status()
         app_named().client.channels_info()
     assert "auth_…" in caplog.text, "urllib3 logs at DEBUG"

@@ -115,14 +115,14 @@ def test_failing_doctor_shows_nothing(broken_redis):
     ],
 )
 def test_failing_broker_shows_nothing(redis_url, monkeypatch, caplog, broker):
-    """A countdown raises; a doorbell is logged, and the event is stored."""
+    """A message of a canvas raises; a doorbell is logged, and the event is stored."""
     host = redis_url.partition("://")[2].partition("/")[0]
     broker = {"REFUSED": f"redis://unknown:{SECRET}@{host}/0", "NO AMQP": f"amqp://user:{SECRET}@{host}//"}.get(
         broker, broker
     )
     with caplog.at_level(logging.DEBUG):
         for _ in _settings(monkeypatch, SOCKUDO_BROKER_URL=broker, SOCKUDO_REDIS_URL=redis_url):
-            error = error_of(lambda: publish.apply_async(("c", "e", PAYLOAD), countdown=60))
+            error = error_of(lambda: publish.apply_async(("c", "e", PAYLOAD), group_id="g"))
             assert isinstance(error, JournalUnavailable | ConfigurationError)
             assert_hidden(error, SECRET, PAYLOAD)
             assert publish.delay("c", "e", PAYLOAD).id

@@ -144,6 +144,12 @@ SCENARIOS: dict[str, list[Callable[[], object]]] = {
         lambda: publish.delay("b", "e", 1, key="k"),
         lambda: publish.apply_async(("b", "e", 1), {"key": "k"}, countdown=30),
         lambda: publish.apply_async(("b", "e", 2), {"key": "k"}, countdown=30),
+        later(countdown=30, expires=20),
+        later(eta=datetime(2040, 1, 2, tzinfo=timezone.utc), expires=datetime(2040, 1, 1, tzinfo=timezone.utc)),
+        later(eta=datetime.now(timezone.utc) - timedelta(hours=1)),
+        lambda: publish.apply_async((["c", "d"], "e", 1), {"key": "gone"}, countdown=30).revoke(),
+        lambda: publish.apply_async(("c", "e", 2), {"key": "gone"}, countdown=30).revoke(),
+        lambda: publish.delay("c", "e", 3, key="gone"),
     ],
     "options of the message": [
         later(expires=60),
@@ -193,21 +199,16 @@ def event_key(channel: str, item: dict[str, Any], app: str) -> str:
 
 
 def stored_events(redis_url: str) -> Counter[str]:
-    """What waits in the lanes, and in countdown messages of the broker."""
+    """What waits in the lanes, and in the schedule."""
     found: Counter[str] = Counter()
     with redis.Redis.from_url(redis_url) as client:
         for app in ("default", "eu"):
             for lane in range(LANES):
                 for item in read_lane(client, app, lane).queue.items:
                     found[event_key(item.channel, json.loads(item.body), app)] += 1
-        for raw in client.lrange("sockudo", 0, -1):
-            message = json.loads(raw)
-            if message["headers"]["task"] == "sockudo_publisher.append" and "compression" not in message["headers"]:
-                event = json.loads(base64.b64decode(message["body"]))[1]["event"]
-                for channel, body, _ in event["items"]:
-                    found[event_key(channel, json.loads(body), event["app"])] += 1
-            elif message["headers"]["task"] == "sockudo_publisher.append":
-                found[event_key("a", {"name": "later", "data": "1"}, "default")] += 1
+            for scheduled in app_named(app).schedule_book().events():
+                assert scheduled.item is not None
+                found[event_key(scheduled.item.channel, json.loads(scheduled.item.body), app)] += 1
     return found
 
 

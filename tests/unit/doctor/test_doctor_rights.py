@@ -36,6 +36,7 @@ def test_every_command_has_a_complete_form():
         "type",
         "watch",
         "xlen",
+        "zcard",
     }
     needed = UNNEEDED.union(*map(rights_of, PARTS), *rights.BROKER_RIGHTS.values())
     assert needed <= with_key_alone | set(rights._ARGUMENTS)

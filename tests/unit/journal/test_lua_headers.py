@@ -132,8 +132,8 @@ def test_keys_come_from_the_caller(name: str) -> None:
 def test_only_what_stores_anew_is_refused_by_a_full_redis(name: str) -> None:
     """Draining goes on: everything but appends, replays and schedules is allowed in a Redis out of memory."""
     first = TEXTS[name].splitlines()[0]
-    stores = {"append", "append_once", "replay", "schedule_once"}
-    reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL"
+    stores = {"append", "append_once", "replay", "schedule", "schedule_once"}
+    reads = "GET|HGET|HMGET|XRANGE|XLEN|EXISTS|ZRANGE|HGETALL|TIME|TYPE|PTTL|SISMEMBER|ZREVRANGE"
     writes = re.search(
         rf"redis\.call\((command|'(?!{reads}))|\b(tally|add_depth|add_entry|add_letter|remove_letter|drop_letter|trim_dead|add_audit)\(",
         code(TEXTS[name]),

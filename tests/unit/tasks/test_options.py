@@ -13,10 +13,11 @@ from sockudo_publisher import ValidationError, publish
 from sockudo_publisher.tasks.options import (
     MAX_MS,
     Way,
-    check_destination,
+    check_due_before_expiry,
     check_options,
     choose_way,
     drop_refused_options,
+    due_ms,
     expiry_ms,
     options_for_other_app,
     options_for_own_queue,
@@ -200,12 +201,53 @@ def test_options_that_name_our_queue(options: dict[str, Any], ours: bool) -> Non
     assert sends_to_queue(options, "sockudo") is ours
 
 
-def test_countdown_to_another_queue_is_refused() -> None:
-    """Our workers read one queue: elsewhere the event would wait for ever."""
-    check_destination({"queue": "sockudo", "exchange": "", "routing_key": "sockudo"}, "sockudo")
-    for name, value in {"queue": Queue("theirs"), "routing_key": "theirs", "exchange": "theirs"}.items():
-        with pytest.raises(ValidationError, match=f"^{name}: .* leave {name}= out"):
-            check_destination({name: value}, "sockudo")
+NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+NOW_MS = int(NOW.timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("options", "due"),
+    [
+        ({"countdown": 1.5}, NOW_MS + 1500),
+        ({"countdown": 0}, NOW_MS),
+        ({"countdown": -2}, NOW_MS - 2000),
+        ({"eta": NOW + timedelta(seconds=3)}, NOW_MS + 3000),
+        ({"eta": NOW + timedelta(seconds=3), "countdown": 1}, NOW_MS + 1000),
+        ({"eta": NOW + timedelta(seconds=3), "countdown": 0}, NOW_MS + 3000),
+    ],
+)
+def test_due_time(options: dict[str, Any], due: int) -> None:
+    """As in Celery, a countdown wins over an `eta`."""
+    assert due_ms(options, NOW_MS) == due
+
+
+@pytest.mark.parametrize(
+    ("options", "by_s"),
+    [
+        ({"countdown": 5, "expires": 5}, "0"),
+        ({"countdown": 5, "expires": 2.5}, "2.5"),
+        ({"eta": NOW, "expires": NOW - timedelta(seconds=1)}, "1"),
+    ],
+)
+def test_expiry_before_the_due_time_is_refused(options: dict[str, Any], by_s: str) -> None:
+    with pytest.raises(ValidationError, match=rf"^expires: {by_s} s before the event is due"):
+        check_due_before_expiry(options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"countdown": 5},
+        {"countdown": 5, "expires": 5.001},
+        {"countdown": 5, "expires": NOW},
+        {"eta": NOW, "expires": 1},
+        {"eta": NOW, "countdown": 1, "expires": 2},
+        {"eta": NOW, "countdown": 1, "expires": NOW - timedelta(seconds=9)},
+    ],
+)
+def test_expiry_is_left_to_a_clock(options: dict[str, Any]) -> None:
+    """What can only be compared at the call, with Redis' time."""
+    check_due_before_expiry(options)
 
 
 def test_message_takes_what_can_do_no_harm() -> None:

@@ -121,6 +121,25 @@ def test_a_keyed_countdown_is_recorded_once(published: Published) -> None:
     published.assert_one("a", "e")
 
 
+def test_a_revoked_countdown_is_not_recorded_any_more(published: Published) -> None:
+    """No subscriber would get it; its key is free, and the state is what Celery's users expect."""
+    result = publish.apply_async((["a", "b"], "e", 1), {"key": "k"}, countdown=30)
+    other = publish.apply_async(("a", "e", 2), countdown=30)
+    assert (result.state, len(published)) == ("SUCCESS", 3)
+    result.revoke()
+    assert (result.state, other.state) == ("REVOKED", "SUCCESS")
+    published.assert_one("a", "e", 2)
+    published.assert_none("b")
+    publish.apply_async(("a", "e", 3), {"key": "k"}, countdown=30)
+    published.assert_one("a", "e", 3)
+
+
+def test_an_expiry_before_the_due_time_is_refused(published: Published) -> None:
+    with pytest.raises(ValidationError, match=r"^expires: "):
+        publish.apply_async(("a", "e", 1), eta=datetime(2030, 1, 1, tzinfo=timezone.utc), expires=1)
+    assert not published.events
+
+
 def test_every_way_is_named(published: Published) -> None:
     client = Sockudo("id", "key", "secret")
     publish.delay("a", "1", 1)
@@ -181,8 +200,8 @@ def test_bad_input_is_refused_as_in_production(published: Published) -> None:
         publish.delay("a", "e", "x" * 10_241)
     with pytest.raises(ValidationError, match="serializer"):
         publish.apply_async(("a", "e", 1), serializer="pickle")
-    with pytest.raises(ValidationError, match="queue"):
-        publish.apply_async(("a", "e", 1), countdown=5, queue="other")
+    with pytest.raises(ValidationError, match="expires"):
+        publish.apply_async(("a", "e", 1), countdown=5, expires=4)
     with pytest.raises(TypeError, match="countdown"):
         publish.apply_async(("a", "e", 1), countdwn=5)
     with pytest.raises(ValidationError) as stopped:

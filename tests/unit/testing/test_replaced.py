@@ -43,7 +43,18 @@ def test_replacements_take_the_arguments_of_the_originals(monkeypatch: pytest.Mo
     monkeypatch.setattr(Replacements, "replace", look)
     with capture_published():
         pass
-    assert {"append", "schedule_once", "now_ms", "bounded_send", "call", "payload", "delay", "_insert"} <= set(seen)
+    assert {
+        "append",
+        "remember_keys",
+        "add",
+        "cancel",
+        "now_ms",
+        "bounded_send",
+        "call",
+        "payload",
+        "delay",
+        "_insert",
+    } <= set(seen)
 
 
 def test_the_block_replaces_what_exists() -> None:

@@ -1,0 +1,212 @@
+"""Scheduled events under any interleaving of callers, two workers and cancellations: none lost, none twice.
+
+A machine of Hypothesis plays callers, workers that die or are frozen between any two steps, leases that end, and
+operators. Planted bugs show that it finds what it is for.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+
+from sockudo_publisher.journal.appended import OnRefusal
+from sockudo_publisher.journal.keys import bucket_of
+from sockudo_publisher.journal.redis import scripts
+from sockudo_publisher.journal.schedule.event import ScheduledItem
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome, outcome_of
+from tests.integration.journal.one_schedule import FUTURE, PAST, OneSchedule
+from tests.integration.journal.raw import read_lane
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+#: Two channels of one bucket, and one of another.
+CHANNELS = ("c", next(f"c{n}" for n in range(99) if bucket_of(f"c{n}") == bucket_of("c")), "d")
+WORKERS = ("a", "b")
+
+channels = st.sampled_from(CHANNELS)
+workers = st.sampled_from(WORKERS)
+
+
+class Hands:
+    """What a worker has of one bucket: the claimed events, and the results that it has not reported."""
+
+    def __init__(self, events: list[ScheduledItem]) -> None:
+        self.events = events
+        self.outcomes: list[tuple[Outcome, str]] = []
+
+
+class Machine(RuleBasedStateMachine):
+    url = ""
+
+    @initialize()
+    def begin(self) -> None:
+        self.one = OneSchedule(self.url)
+        self.one.client.flushall()
+        self.number = 0
+        self.scheduled: dict[str, str] = {}  # id -> channel
+        self.cancelled: set[str] = set()
+        self.hands: dict[str, Hands | None] = dict.fromkeys(WORKERS)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "one"):
+            return
+        try:
+            self._finish()
+            self._check()
+        finally:
+            self.one.client.close()
+
+    # -- callers and operators ---------------------------------------------------------------------------
+
+    @rule(channel=channels, is_due=st.booleans())
+    def schedule(self, channel: str, is_due: bool) -> None:
+        self.number += 1
+        id = str(self.number)
+        self.one.add(id, PAST if is_due else FUTURE, channel)
+        self.scheduled[id] = channel
+
+    @rule(data=st.data())
+    def schedule_again(self, data: st.DataObject) -> None:
+        """The caller did not get the answer."""
+        if waiting := sorted(self.scheduled.keys() - self.cancelled):
+            id = data.draw(st.sampled_from(waiting))
+            if self.one.book.is_scheduled(id):
+                self.one.add(id, FUTURE, self.scheduled[id])
+
+    @rule(channel=channels)
+    def time_passes(self, channel: str) -> None:
+        times = self.one.keys(channel).times
+        for name, score in self.one.client.zrange(times, 0, -1, withscores=True):
+            if score == FUTURE:
+                self.one.client.zadd(times, {name: PAST})
+
+    @rule(data=st.data())
+    def cancel(self, data: st.DataObject) -> None:
+        if self.scheduled:
+            id = data.draw(st.sampled_from(sorted(self.scheduled)))
+            if self.one.book.cancel(id).taken:
+                self.cancelled.add(id)
+
+    # -- workers -----------------------------------------------------------------------------------------
+
+    @rule(worker=workers, channel=channels)
+    def claim(self, worker: str, channel: str) -> None:
+        if self.hands[worker] is None and (found := self.one.claim(worker, channel=channel)):
+            self.hands[worker] = Hands(found)
+
+    @rule(worker=workers, is_full=st.booleans())
+    def append(self, worker: str, is_full: bool) -> None:
+        """All claimed events; ``is_full``: the lane takes none."""
+        hands = self.hands[worker]
+        if hands is None or hands.outcomes:
+            return
+        if is_full:
+            hands.outcomes = [(Outcome.WAITS, event.name) for event in hands.events]
+            return
+        items = [event.keyed_item for event in hands.events]
+        done = self.one.producer.append(items, on_refusal=OnRefusal.SKIP)
+        for index, event in enumerate(hands.events):
+            outcome = outcome_of(done.refused.get(index))
+            assert outcome is not None
+            hands.outcomes.append((outcome, event.name))
+
+    @rule(worker=workers)
+    def report(self, worker: str) -> None:
+        hands = self.hands[worker]
+        if hands is not None and hands.outcomes:
+            assert hands.events[0].item is not None
+            bucket = bucket_of(hands.events[0].item.channel)
+            self.one.due.claim(worker, {bucket: BucketReport(hands.outcomes, claims=False)})
+            self.hands[worker] = None
+
+    @rule(worker=workers)
+    def die(self, worker: str) -> None:
+        self.hands[worker] = None
+
+    @rule(channel=channels)
+    def lease_ends(self, channel: str) -> None:
+        """Its holder is slow, frozen or dead, and does not know."""
+        self.one.client.delete(self.one.keys(channel).lease)
+
+    # -- at the end --------------------------------------------------------------------------------------
+
+    def _finish(self) -> None:
+        for channel in CHANNELS:
+            self.time_passes(channel)
+            self.lease_ends(channel)
+            found: Any = self.one.claim("last", channel=channel)
+            while found:
+                items = [event.keyed_item for event in found]
+                refused = self.one.producer.append(items, on_refusal=OnRefusal.SKIP).refused
+                assert not refused, "no key was used for another event"
+                stored = [(Outcome.STORED, event.name) for event in found]
+                found = self.one.claim("last", *stored, channel=channel)
+
+    def _check(self) -> None:
+        stored = Counter(item.body.decode() for item in read_lane(self.one.client, "app", 0).queue.items)
+        assert not [id for id, count in stored.items() if count > 1], "stored twice"
+        assert not stored.keys() & self.cancelled, "cancelled, and stored"
+        assert stored.keys() == self.scheduled.keys() - self.cancelled, "lost"
+        assert self.one.stored_keys() <= {f"cancelled:{id}" for id in self.cancelled}, "something is left"
+
+
+@pytest.fixture
+def machine(redis_url: str) -> type[Machine]:
+    return type("Playing", (Machine,), {"url": redis_url})
+
+
+def play(machine: type[Machine], examples: int) -> None:
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=30, database=None, deadline=None)
+    )
+
+
+@pytest.mark.parametrize("examples", [60, pytest.param(1500, marks=pytest.mark.long)])
+def test_no_event_is_lost_or_stored_twice(machine: type[Machine], examples: int) -> None:
+    play(machine, examples)
+
+
+#: A planted bug: the script, its line, and what is there instead.
+BUGS = {
+    "cancel ignores claims": ("cancel", "if redis.call('SISMEMBER', claimed, name) == 1 then", "if false then"),
+    "any worker reports": ("due", "if #ARGV > 5 then return {-1} end", ""),
+    "a claim is not recorded": ("due", "redis.call('SADD', claimed, name)", ""),
+    "a repeat makes a second event": ("schedule", "local k = channels[ARGV[i]]", "local k = nil"),
+    "a stored event stays": ("due", "redis.call('ZREM', times, name)\n    redis.call('SREM'", "redis.call('SREM'"),
+}
+
+
+@pytest.fixture
+def plant() -> Iterator[Any]:
+    """Change one script, until the test ends."""
+    original = scripts._read
+
+    def plant(name: str, line: str, instead: str) -> None:
+        def changed(asked: str) -> str:
+            text = original(asked)
+            if asked == name:
+                assert line in text
+                return text.replace(line, instead, 1)
+            return text
+
+        scripts._read = changed
+        scripts.script.cache_clear()
+
+    yield plant
+    scripts._read = original
+    scripts.script.cache_clear()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("bug", BUGS)
+def test_planted_bug_is_found(machine: type[Machine], plant: Any, bug: str) -> None:
+    plant(*BUGS[bug])
+    with pytest.raises(Exception) as found:  # noqa: PT011 -- an assertion, or a group of several
+        play(machine, 2000)
+    assert "Assertion" in repr(found.value) or "group" in type(found.value).__name__.lower()
