@@ -63,9 +63,7 @@ def test_worker_shows_nothing_at_debug(guarded: Stack) -> None:
         args = (channel, "e", f"{PAYLOAD} 2")
         other.send_task("sockudo_publisher.publish", args, queue="sockudo")
         other.send_task("sockudo_publisher.publish", (channel, "", PAYLOAD), queue="sockudo")
-        other.send_task(
-            "sockudo_publisher.publish", (channel, "e", PAYLOAD), queue="sockudo", countdown=3600, group_id="g"
-        )
+        other.send_task("sockudo_publisher.publish", (channel, "e", PAYLOAD), queue="sockudo", countdown=3600)
         seen.wait_for_count(2, 60)
         asked = celery_app.control.inspect(timeout=60, limit=1)  # returns with the one worker's answer
         assert wait_for(lambda: sum(len(one) for one in (asked.scheduled() or {}).values()) == 2, 60)
