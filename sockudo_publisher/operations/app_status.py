@@ -149,7 +149,8 @@ def _find_wrong_keys(link: RedisLink, app: str) -> list[str]:
     """Find keys with a wrong type: the app's keys and the key of all apps."""
     keys = link.keyspace.app(app)
     names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
-    names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
+    names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.dead_reporter]
+    names += [keys.workers, link.keyspace.apps]
     return wrong_keys(link, names)
 
 
