@@ -36,12 +36,12 @@ class DeadReports:
 
     def lanes_to_report(self, lanes: Sequence[int]) -> list[int]:
         """The lanes with letters behind their marks; none while a process reports."""
-        commands: list[Command] = [("EXISTS", self._link.keyspace.app(self._app).dead_reporter)]
+        commands: list[Command] = [("PTTL", self._link.keyspace.app(self._app).dead_reporter)]
         for lane in lanes:
             keys = self._link.keyspace.lane(self._app, lane)
             commands += [("HGET", keys.dead_size, "reported"), ("XREVRANGE", keys.dead, "+", "-", "COUNT", 1)]
-        is_reported_now, *answers = self._link.run(commands)
-        if checked(is_reported_now):
+        left_ms, *answers = self._link.run(commands)
+        if checked(left_ms) >= 0:  # a right without an expiry counts as free (take_right.lua)
             return []
         found = []
         for lane, mark, last in zip(lanes, answers[::2], answers[1::2], strict=True):

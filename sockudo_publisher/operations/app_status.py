@@ -199,7 +199,7 @@ def _find_wrong_keys(link: RedisLink, app: str) -> list[str]:
     keys = link.keyspace.app(app)
     names = [keys.pause, keys.probe, keys.limits, keys.lanes, keys.rate, keys.memory]
     names += [keys.canaries, keys.canary_answers, keys.canary_holder, keys.workers, link.keyspace.apps]
-    names += [keys.operator_pause, keys.audit, keys.due_holder]
+    names += [keys.operator_pause, keys.audit, keys.due_holder, keys.dead_reporter]
     return wrong_keys(link, names)
 
 
