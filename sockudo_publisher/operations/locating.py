@@ -147,7 +147,8 @@ class _Marker:
 def _read_marker(marker: bytes | None) -> _Marker | None:
     try:
         first_ms, entry_id, index = (marker or b"").decode().split(" ")[:3]
-        return _Marker(int(first_ms), (*_numbers(entry_id.encode()), int(index)))
+        ms, sequence = _numbers(entry_id.encode())
+        return _Marker(int(first_ms), (ms, sequence, int(index)))
     except ValueError:  # none, or one that cannot be read (mend.lua)
         return None
 
