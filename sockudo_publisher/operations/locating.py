@@ -167,7 +167,7 @@ def _entries(opened: OpenApp, stream: str, *, until_ms: int) -> Iterator[tuple[b
     after = "-"
     while True:
         answer = opened.link.run([("XRANGE", stream, after, until_ms, "COUNT", PAGE)])[0]
-        entries = () if is_wrong_type(answer) else checked(answer)
+        entries: Sequence[Any] = () if is_wrong_type(answer) else checked(answer)
         for entry_id, fields in entries:
             yield entry_id, dict(zip(fields[::2], fields[1::2], strict=True))
         if len(entries) < PAGE:
