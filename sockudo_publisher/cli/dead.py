@@ -39,7 +39,7 @@ def command() -> None:
 )
 @letter_filters
 @Output.command
-def list_(out: Output, app: str | None, limit: int, older_than: float | None, **names: str | None) -> None:
+def list_(out: Output, app: str | None, limit: int, older_than: float | None, **names: Any) -> None:
     """List dead letters, oldest first, without their payloads."""
     _, name = _settings(app)
     from .. import operations
@@ -104,7 +104,7 @@ def replay(
     dry_run: bool,
     actor: str | None,
     older_than: float | None,
-    **names: str | None,
+    **names: Any,
 ) -> None:
     """Queue dead letters again, behind the waiting events: they lose their place in the order of their channels.
 
@@ -153,7 +153,7 @@ def purge(
     dry_run: bool,
     actor: str | None,
     older_than: float | None,
-    **names: str | None,
+    **names: Any,
 ) -> None:
     """Delete dead letters for good. Asks first, and says how many there are."""
     _check_selection(ids, every, older_than, **names)
@@ -182,7 +182,7 @@ def _settings(app: str | None) -> tuple[Settings, str]:
     return settings, app or DEFAULT_APP
 
 
-def _check_selection(ids: tuple[str, ...], every: bool, *filters: float | None, **names: str | None) -> None:
+def _check_selection(ids: tuple[str, ...], every: bool, *filters: float | None, **names: Any) -> None:
     has_filter = any(value is not None for value in (*filters, *names.values()))
     if bool(ids) + every + has_filter != 1:
         raise click.UsageError("give one or more IDs, or --all, or filters such as --reason")

@@ -12,7 +12,7 @@ from .exits import ExitCode
 from .output import Output, plain
 
 if TYPE_CHECKING:
-    from ..operations.scheduled import Cancelled, ScheduledEvent
+    from ..operations.scheduling import Cancelled, ScheduledEvent
 
 __all__ = ["command"]
 

@@ -21,7 +21,7 @@ from ..journal.unreadable import wrong_keys
 from ..redaction.frame_locals import without_locals
 from ..wiring.app import target_of
 from .connection import connect, open_app
-from .scheduled import open_book
+from .scheduling import open_book
 
 __all__ = ["RARE_COUNTERS", "AppStatus", "FlipStatus", "PauseStatus", "ScheduleStatus", "status"]
 

@@ -8,7 +8,7 @@ import socket
 from dataclasses import dataclass
 
 from ..config.settings import DEFAULT_APP, Settings, get_settings
-from ..errors import ValidationError
+from ..errors import JournalUnavailable, ValidationError
 from ..journal.redis.link import WORKER_TIMEOUT_S, RedisLink
 from ..journal.status import known_apps
 
@@ -44,9 +44,17 @@ def open_app(app: str | None, settings: Settings | None = None) -> OpenApp:
         raise ValidationError(f"app: expected a name, got {'an empty text' if app == '' else type(app).__name__}")
     name = DEFAULT_APP if app is None else app
     link = connect(settings)
-    if name not in settings.app_urls() and name not in known_apps(link):
+    if name not in settings.app_urls() and not _is_known(link, name):
         settings.url_of(name)  # raises, and names the setting
     return OpenApp(settings, name, link)
+
+
+def _is_known(link: RedisLink, app: str) -> bool:
+    """Whether Redis has lanes of the app; not if Redis is away: then the missing setting is told."""
+    try:
+        return app in known_apps(link)
+    except JournalUnavailable:
+        return False
 
 
 def check_text(value: object, field: str, most: int) -> str:

@@ -32,7 +32,7 @@ def wait_until_empty(timeout_s: float, *, app: str | None = None, settings: Sett
     if not (math.isfinite(timeout_s) and 0 <= timeout_s <= MAX_TIMEOUT_S):
         raise ValidationError(f"timeout_s: expected 0 to {MAX_TIMEOUT_S:.0f} seconds")
     settings = get_settings() if settings is None else settings
-    names = [app] if app is not None else list(settings.app_urls()) or [None]
+    names: list[str | None] = [app] if app is not None else [*settings.app_urls()] or [None]
     opened = [open_app(name, settings) for name in names]
     ends_at = time.monotonic() + timeout_s
     while any(map(waiting_events, opened)):

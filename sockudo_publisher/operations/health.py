@@ -10,13 +10,13 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 
-from ..config.settings import Settings
+from ..config.settings import DEFAULT_APP, Settings
 from ..errors import ConfigurationError, JournalUnavailable
 from ..journal.app.workers import TTL_MS, LiveWorker, WorkerRegistry
 from ..journal.redis.link import RedisLink
 from ..redaction import printable
 from ..redaction.frame_locals import without_locals
-from ..wiring.app import check_apps
+from ..wiring.app import check_app
 from ..wiring.health import HealthCheck
 
 __all__ = ["default_node", "judge_worker", "worker_health"]
@@ -52,7 +52,8 @@ def worker_health(settings: Settings, node: str | None = None) -> list[HealthChe
     """
     node = node or default_node()
     try:
-        check_apps(settings)
+        for name in settings.app_urls() or (DEFAULT_APP,):
+            check_app(settings, name)  # without the HTTP client
     except ConfigurationError as error:
         return [HealthCheck("settings", printable(str(error)))]
     link = RedisLink(settings.redis_url, timeout_s=TIMEOUT_S, namespace=settings.namespace)

@@ -23,7 +23,7 @@ from ..journal.unreadable import as_count, is_wrong_type
 from ..redaction.frame_locals import without_locals
 from .connection import OpenApp, check_text, open_app
 from .letters import as_dead_letter, parse_event
-from .scheduled import open_book
+from .scheduling import open_book
 
 __all__ = ["FINDERS", "EventPlace", "Finder", "FoundEvent", "State", "find"]
 
@@ -165,7 +165,8 @@ class _Marker:
 def _read_marker(marker: bytes | None) -> _Marker | None:
     try:
         first_ms, entry_id, index = (marker or b"").decode().split(" ")[:3]
-        return _Marker(int(first_ms), (*_numbers(entry_id.encode()), int(index)))
+        ms, sequence = _numbers(entry_id.encode())
+        return _Marker(int(first_ms), (ms, sequence, int(index)))
     except ValueError:  # none, or one that cannot be read (mend.lua)
         return None
 
@@ -184,7 +185,7 @@ def _entries(opened: OpenApp, stream: str, *, until_ms: int) -> Iterator[tuple[b
     after = "-"
     while True:
         answer = opened.link.run([("XRANGE", stream, after, until_ms, "COUNT", PAGE)])[0]
-        entries = () if is_wrong_type(answer) else checked(answer)
+        entries: Sequence[Any] = () if is_wrong_type(answer) else checked(answer)
         for entry_id, fields in entries:
             yield entry_id, dict(zip(fields[::2], fields[1::2], strict=True))
         if len(entries) < PAGE:

@@ -277,14 +277,14 @@ def dead_purge(settings: Settings, app: str, ids: Sequence[str] | None) -> Purge
 
 
 def _purge(opened: OpenApp, letters: DeadLetters, selection: Selection) -> Purged:
-    answers: list[int | JournalUnreadable]
+    answers: list[int | JournalUnreadable] = []
+    names: tuple[str, ...] = ()
     if selection.is_all:
-        answers, names = letters.purge_lanes(), ()
+        answers = letters.purge_lanes()
     elif selection.names_ids:
         answers = letters.purge_each(selection.places)
         names = tuple([f"{lane}-{entry_id}" for lane, entry_id in selection.places])
     else:
-        answers, names = [], ()
         chosen = selection.letters(opened.app, letters, [])
         while places := [(letter.lane, letter.entry_id) for letter in islice(chosen, PURGED_AT_ONCE)]:
             answers += letters.purge_each(places)

@@ -68,8 +68,8 @@ def read_operator_pause(values: Sequence[Any] | None) -> OperatorPause | None:
     reason, by, since = values or (None, None, None)
     if reason is None and by is None and since is None:
         return None
-    texts = [(value or b"").decode(errors="replace") for value in (reason, by)]
-    return OperatorPause(*texts, since_ms=as_count(since or 0) or 0)
+    why, who = [(value or b"").decode(errors="replace") for value in (reason, by)]
+    return OperatorPause(why, who, as_count(since or 0) or 0)
 
 
 class OperatorRecords:

@@ -151,9 +151,9 @@ def read_view(answers: Sequence[Any]) -> SharedView:
             unreadable.append(f"memory {field}")
         times_ms.append(time_ms or 0)
     forgets_until_ms, checked_ms = times_ms
-    wrong = tuple(dict.fromkeys(unreadable))
+    names = tuple(dict.fromkeys(unreadable))
     return SharedView(
-        pause, Limits(*limits), forgets_until_ms, checked_ms, wrong, read_operator_pause(found[3] or None)
+        pause, Limits(*limits), forgets_until_ms, checked_ms, names, read_operator_pause(found[3] or None)
     )
 
 
