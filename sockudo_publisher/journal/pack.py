@@ -140,10 +140,10 @@ def pack(items: Sequence[Item]) -> Packed:
         meta += f',"x":{_numbers(expiries)}'
     else:
         earliest = 0
-    collapse = [item.collapse for item in items]
-    collapses = any(collapse)
+    collapse_keys = [item.collapse for item in items]
+    collapses = any(collapse_keys)
     if collapses:
-        meta += f',"k":{_names(collapse)}'
+        meta += f',"k":{_names(collapse_keys)}'
     return Packed(len(items), earliest, meta + "}", b",".join([item.body for item in items]), collapses)
 
 
