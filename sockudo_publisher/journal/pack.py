@@ -146,10 +146,10 @@ def pack(items: Sequence[Item]) -> Packed:
         meta += f',"x":{_numbers(expiries)}'
     else:
         earliest = 0
-    collapse = [item.collapse for item in items]
-    collapses = any(collapse)
+    collapse_keys = [item.collapse for item in items]
+    collapses = any(collapse_keys)
     if collapses:
-        meta += f',"k":{_names(collapse)}'
+        meta += f',"k":{_names(collapse_keys)}'
     traces = [item.trace for item in items]
     if any(traces):
         meta += f',"r":{_names(traces)}'

@@ -315,7 +315,7 @@ def test_event_that_does_not_fit_replaces_nothing(redis_url: str, is_keyed: bool
 
 
 def test_packs_of_a_call_without_keys_stay_plain(lane: OneLane) -> None:
-    """Only a pack with a collapse key has numbers, and its entry says so."""
+    """Only the entry of a pack with a collapse key has a number."""
     lane.producer.append([*items_of(*(str(n) for n in range(MAX_ITEMS))), *items_of("a:k")])
     plain, numbered = lane.entries()
     assert set(plain) == {b"v", b"n", b"x", b"m", b"b"}

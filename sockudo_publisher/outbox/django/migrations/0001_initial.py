@@ -21,6 +21,7 @@ class Migration(migrations.Migration):  # type: ignore[misc]
                 ("message_id", models.CharField(max_length=128)),
                 ("fingerprint", models.CharField(max_length=32)),
                 ("body", models.BinaryField()),
+                ("collapse", models.CharField(blank=True, default="", max_length=128)),
                 ("parked", models.TextField(null=True)),
                 ("created_at", models.DateTimeField(default=django.utils.timezone.now)),
             ],
