@@ -19,19 +19,15 @@ __all__ = ["command"]
 _app = click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
 
 
-class _Time(click.ParamType):
-    """A time as ISO 8601; UTC if it has no zone."""
-
-    name = "TIME"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        if isinstance(value, datetime):
-            return value
-        try:
-            time = datetime.fromisoformat(str(value).replace("Z", "+00:00"))
-        except ValueError:
-            self.fail("expected a time as 2030-01-31T12:00:00+00:00", param, ctx)
-        return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
+def _read_time(_context: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
+    """A time given as ISO 8601; UTC if it has no zone."""
+    if value is None:
+        return None
+    try:
+        time = datetime.fromisoformat(value.replace("Z", "+00:00"))
+    except ValueError:
+        raise click.BadParameter("expected a time as 2030-01-31T12:00:00+00:00") from None
+    return time if time.tzinfo is not None else time.replace(tzinfo=timezone.utc)
 
 
 @click.group("scheduled")
@@ -46,7 +42,12 @@ def command() -> None:
 @_app
 @click.option("--channel", help="Only of this channel.")
 @click.option("--event", help="Only with this event name.")
-@click.option("--due-before", type=_Time(), help="Only what is due before this time (ISO 8601; UTC without a zone).")
+@click.option(
+    "--due-before",
+    metavar="TIME",
+    callback=_read_time,
+    help="Only what is due before this time (ISO 8601; UTC without a zone).",
+)
 @click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Show at most this many."
 )

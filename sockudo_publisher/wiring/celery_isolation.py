@@ -1,7 +1,7 @@
 """A Celery app that only this package configures: no environment, no ``celeryconfig``, no Django.
 
 Celery reads ``CELERY_*`` variables for every app of a process, before the app's own configuration: a
-``CELERY_BROKER_URL`` of the application would send this package's doorbells and countdowns to a broker where none of
+``CELERY_BROKER_URL`` of the application would send this package's doorbells and messages to a broker where none of
 its workers listens. The same variables reach the ``celery`` command's options (``CELERY_WORKER_QUEUES``,
 ``BROKER_URL``, ``LOADER``, ...). Knows Celery and no module of this package but the redaction.
 """

@@ -23,7 +23,7 @@ __all__ = ["add_own_task", "celery_app", "configuration", "queue_name"]
 #: Slots beside one per lane: for `publish` messages and held channels.
 SPARE_SLOTS = 4
 
-#: Seconds after which an unacknowledged message (a countdown whose worker was killed) is delivered to
+#: Seconds after which an unacknowledged message (a step of a canvas whose worker was killed) is delivered to
 #: another worker. Kombu's default is an hour; a redelivered message appends nothing new (ledger).
 VISIBILITY_TIMEOUT_S = 600
 
@@ -52,7 +52,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     return {
         "broker_url": settings.broker_url,
         "broker_transport_options": options,
-        # The message id of a countdown event is its result; chords need a backend too.
+        # The message id of an event in a canvas is its result; chords need a backend too.
         "result_backend": settings.redis_address.backend_url(),
         "redis_backend_use_ssl": settings.redis_address.tls or None,
         "task_default_queue": settings.queue,

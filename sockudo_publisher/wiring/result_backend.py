@@ -1,6 +1,6 @@
 """The result backends of `publish` messages: Celery's Redis backends without the subscription at each call.
 
-Celery subscribes to a result before it sends the message. Most countdown events have no caller that waits, and the
+Celery subscribes to a result before it sends the message. Most messages have no caller that waits, and the
 subscription would make the call wait for the journal's Redis (for ever if it is frozen), although it needs only the
 broker. `AsyncResult.get()` subscribes itself and then reads the stored result.
 """

@@ -18,7 +18,7 @@ _INEFFECTIVE = ("time_limit", "soft_time_limit")
 
 _REFUSED = {
     "autoscale": "--autoscale: a lane needs its slot for as long as there are events; use --concurrency",
-    "purge": "--purge: the queue holds events with a countdown, which would be lost; leave it out",
+    "purge": "--purge: the queue holds steps of canvases, whose events would be lost; leave it out",
 }
 
 
