@@ -102,9 +102,7 @@ def replay(out: Output, ids: tuple[str, ...], app: str | None, every: bool, new_
     _check_selection(ids, every)
     settings, name = _settings(app)
     from .. import operations
-    from ..wiring.doorbell import doorbell
 
-    doorbell.avoid_celery()
     done = operations.dead_replay(settings, name, None if every else ids, new_id=new_id)
     out.print(f"Replayed {done.replayed:,}.")
     for refused in done.refused[:MAX_REFUSED]:

@@ -23,9 +23,7 @@ def command(out: Output, *, app: str | None) -> None:
     name = app or DEFAULT_APP
     settings.url_of(name)
     from .. import operations
-    from ..wiring.doorbell import doorbell
 
-    doorbell.avoid_celery()
     resumed = operations.resume(settings, name)
     out.print(f"[bold]{plain(name)}[/] {'resumed' if resumed else 'was not paused'}.")
     out.print_json(ok=True, app=name, resumed=resumed)

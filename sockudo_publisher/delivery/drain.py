@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing_extensions import assert_never
 
 from ..errors import JournalUnavailable, JournalUnreadable
-from ..journal.holder import DeadLetterFields, Journal
+from ..journal.app.shared import SharedView
+from ..journal.holder import DeadLetterFields, Holder, Journal
 from ..journal.lease import LeaseLost
 from ..journal.pack import UnreadableEntry
 from . import moves as to
@@ -32,6 +33,9 @@ from .watch import watch_queue
 from .window import Policy
 
 __all__ = ["DrainAgain", "Post", "drain"]
+
+#: Pauses that may begin while a run takes its lease, each after the end of the one before; then the sweep rings.
+MAX_PAUSES = 3
 
 
 def drain(
@@ -54,13 +58,10 @@ def drain(
     uncertain events. Without these the settings alone count. Raises :class:`JournalUnavailable` when Redis fails; the
     caller has nothing to undo.
     """
-    shared = journal.shared.view()
-    pause = shared.pause
-    if pause and pause.left_ms(journal.now_ms()):
-        return None  # the run that began the pause rings a lane; the end of the pause rings all of them
-    holder = journal.acquire(lane, channel)
+    holder, shared = _acquire(journal, lane, channel)
     if holder is None:
         return None  # its holder sees the entries: release.lua
+    pause = shared.pause
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, max_items=1)  # a held queue starts with its stuck item, alone
@@ -88,6 +89,28 @@ def drain(
         run.letters.flush()
         run.probe.give_back_right()
         journal.forget(run.holder)
+
+
+def _acquire(journal: Journal, lane: int, channel: str | None) -> tuple[Holder | None, SharedView]:
+    """Take the lease, unless another run has it or the app is paused: the run that began the pause rings a lane, and
+    the end of the pause rings all of them.
+
+    With what the app shares in one round trip, so that an event on a quiet lane waits for no other. So a paused app's
+    lease is taken too, and given back.
+    """
+    holder, shared = journal.acquire_and_view(lane, channel)
+    for _ in range(MAX_PAUSES):
+        if holder is None or not shared.pause or not shared.pause.left_ms(journal.now_ms()):
+            return holder, shared
+        journal.hand_over(holder)
+        # The pause may have ended just now: then the ring for its end found this lease, and ended.
+        shared = journal.shared.view()
+        if shared.pause and shared.pause.left_ms(journal.now_ms()):
+            return None, shared
+        holder, shared = journal.acquire_and_view(lane, channel)
+    if holder is not None:
+        journal.hand_over(holder)
+    return None, shared
 
 
 def _free(run: Run) -> None:

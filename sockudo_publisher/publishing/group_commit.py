@@ -65,7 +65,7 @@ class _Group:
         self._away: JournalUnavailable | None = None
         #: Until the callers know the outcome: one of them may be the next that tries.
         self._is_flushing = False
-        #: The loops that still wake callers of the last hand-over, with its number, and until when a flush waits for them.
+        #: The loops that still wake callers of the last hand-over, with its number; until when a flush waits for them.
         self._waking: dict[Loop, int] = {}
         self._waking_until = 0.0
         self._hand_overs = 0
