@@ -7,7 +7,7 @@ from dataclasses import dataclass
 __all__ = ["FULL", "QUICK", "SCENARIOS", "TINY", "Plan"]
 
 #: What can be chosen with --only, in the order in which it runs.
-SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "drained", "holds", "backlog")
+SCENARIOS = ("steps", "imports", "client", "enqueue", "coroutines", "latency", "cold", "drained", "holds", "backlog")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,7 @@ class Plan:
     coroutine_block_s: float  # of a loop that is watched
     latency_pairs: int
     latency_block_s: float
+    cold_turns: int  # of a second or two each
     steps_rounds: int
     imports_rounds: int
     client_pairs: int
@@ -61,6 +62,7 @@ QUICK = Plan(
     coroutine_block_s=2.0,
     latency_pairs=5,
     latency_block_s=1.5,
+    cold_turns=32,
     steps_rounds=10,
     imports_rounds=9,
     client_pairs=7,
@@ -92,6 +94,7 @@ FULL = Plan(
     coroutine_block_s=4.0,
     latency_pairs=11,
     latency_block_s=4.0,
+    cold_turns=96,
     steps_rounds=30,
     imports_rounds=15,
     client_pairs=15,
@@ -123,6 +126,7 @@ TINY = Plan(
     coroutine_block_s=0.5,
     latency_pairs=1,
     latency_block_s=0.5,
+    cold_turns=8,
     steps_rounds=2,
     imports_rounds=1,
     client_pairs=1,

@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import redis
 
-from sockudo_publisher import configure
+from sockudo_publisher import configure, publish
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.journal.keys import lane_of
+from sockudo_publisher.journal.redis.link import RedisLink
+from sockudo_publisher.journal.redis.scripts import name_of
 from sockudo_publisher.wiring import doorbell as doorbell_module
 from sockudo_publisher.wiring.doorbell import Doorbell
 from sockudo_publisher.wiring.redis_ring import is_broker_the_journal
@@ -151,3 +154,26 @@ def test_worker_runs_what_was_rung_without_celery(stack: Stack) -> None:
     assert wait_for(lambda: stack.redis.llen("sockudo") == 0, timeout_s=60)
     assert "refused" not in worker.log_text()
     assert "Traceback" not in worker.log_text()
+
+
+def test_quiet_lane_is_rung_in_one_round_trip_after_the_append(client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The append and the ring, and nothing else, once the process knows the lanes; an armed lane needs no ring."""
+    publish.delay("c", "e", 0)
+    client.flushall()
+    publish.delay("c", "e", 1)  # the layout is written
+    trips: list[list[str]] = []
+    run = RedisLink.run
+
+    def counted(link: RedisLink, commands: Any, **options: Any) -> list[Any]:
+        commands = list(commands)
+        if commands[0] != ("INFO", "memory"):  # looked at once a second
+            trips.append([name_of(one[1]) if one[0] == "EVALSHA" else one[0] for one in commands])
+        return run(link, commands, **options)
+
+    monkeypatch.setattr(RedisLink, "run", counted)
+    other = next(f"c{n}" for n in range(100) if lane_of(f"c{n}", 8) != lane_of("c", 8))
+    publish.delay(other, "e", 2)
+    assert trips == [["append"], ["LPUSH"]]
+    del trips[:]
+    publish.delay(other, "e", 3)
+    assert trips == [["append"]]
