@@ -32,7 +32,20 @@ def main(arguments: list[str]) -> int:
     # Only here: the peers are installed in the environment that has just been entered.
     from sockudo_publisher.dev.embedded.sockudo import sockudo_version
 
-    from . import backlog, client, coroutines, drained, enqueueing, holds, imports, latency, scheduled, steps, telemetry
+    from . import (
+        backlog,
+        client,
+        cold,
+        coroutines,
+        drained,
+        enqueueing,
+        holds,
+        imports,
+        latency,
+        scheduled,
+        steps,
+        telemetry,
+    )
     from .ceiling import find_driver, item_bytes
     from .parts import parts
     from .report import Facts, Results, page
@@ -61,6 +74,9 @@ def main(arguments: list[str]) -> int:
             spins.append(spin_ms())
         if "latency" in only:
             results.latency = latency.measure(real, plan, say)
+            spins.append(spin_ms())
+        if "cold" in only:
+            results.cold = cold.measure(real, plan, say)
             spins.append(spin_ms())
         if "drained" in only:
             results.drained = drained.measure(real, plan, driver, say)

@@ -14,6 +14,7 @@ SCENARIOS = (
     "enqueue",
     "coroutines",
     "latency",
+    "cold",
     "drained",
     "holds",
     "backlog",
@@ -42,6 +43,7 @@ class Plan:
     coroutine_block_s: float  # of a loop that is watched
     latency_pairs: int
     latency_block_s: float
+    cold_turns: int  # of a second or two each
     steps_rounds: int
     imports_rounds: int
     client_pairs: int
@@ -77,6 +79,7 @@ QUICK = Plan(
     coroutine_block_s=2.0,
     latency_pairs=5,
     latency_block_s=1.5,
+    cold_turns=32,
     steps_rounds=10,
     imports_rounds=9,
     client_pairs=7,
@@ -112,6 +115,7 @@ FULL = Plan(
     coroutine_block_s=4.0,
     latency_pairs=11,
     latency_block_s=4.0,
+    cold_turns=96,
     steps_rounds=30,
     imports_rounds=15,
     client_pairs=15,
@@ -147,6 +151,7 @@ TINY = Plan(
     coroutine_block_s=0.5,
     latency_pairs=1,
     latency_block_s=0.5,
+    cold_turns=8,
     steps_rounds=2,
     imports_rounds=1,
     client_pairs=1,

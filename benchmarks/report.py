@@ -8,6 +8,7 @@ from statistics import median
 
 from .backlog import Backlog
 from .client import BATCH, PEERS_OF_THE_CLIENT, Called
+from .cold import Cold
 from .coroutines import CALLERS, Coroutines
 from .drained import Drained
 from .enqueueing import Enqueued
@@ -50,6 +51,7 @@ class Results:
     enqueue: Enqueued | None = None
     coroutines: Coroutines | None = None
     latency: Latencies | None = None
+    cold: Cold | None = None
     drained: Drained | None = None
     holds: Holds | None = None
     backlog: Backlog | None = None
@@ -123,6 +125,8 @@ def rows(results: Results) -> list[Row]:
                 found.append(at_least(what, ">= 1x as fast", ratio, 1.0, ratio.text(2, "x")))
     if results.latency is not None:
         found += [_latency_row(results.latency, rate) for rate in RATES]
+    if results.cold is not None:
+        found.append(_cold_row(results.cold))
     if results.holds is not None:
         ratio = of_pairs(results.holds.held, results.holds.free)
         what = "drained with 1 channel of 64 held, beside none"
@@ -171,6 +175,20 @@ def _latency_row(latency: Latencies, rate: int) -> Row:
     extra = spread([mine - other for mine, other in zip(ours, direct, strict=True)])
     text = f"{extra.middle:+.1f} ms ({extra.low:+.1f} to {extra.high:+.1f})"
     return at_most(what, "<= a direct `trigger` + 2 ms", extra, 2, text)
+
+
+def _cold_row(cold: Cold) -> Row:
+    """Of single events, as there is one cold event in ten seconds: quarters of them stand for pairs."""
+    ours, direct = _medians(cold.ms["cold"]), _medians(cold.ms["direct"])
+    extra = spread([mine - other for mine, other in zip(ours, direct, strict=True)])
+    text = f"{extra.middle:+.1f} ms ({extra.low:+.1f} to {extra.high:+.1f})"
+    return at_most("p50 from call to subscriber on a quiet lane", "<= a direct `trigger` + 4 ms", extra, 4, text)
+
+
+def _medians(times: Sequence[float], parts: int = 4) -> list[float]:
+    """The medians of the first part of the times, of the second, and so on."""
+    size = max(1, len(times) // parts)
+    return [percentile(times[start : start + size], 0.5) for start in range(0, len(times) - size + 1, size)]
 
 
 def _coroutine_rows(measured: Coroutines) -> list[Row]:
@@ -261,6 +279,8 @@ def page(results: Results, facts: Facts) -> str:
         parts.append(_called(results.client))
     if results.latency is not None:
         parts.append(_latencies(results.latency))
+    if results.cold is not None:
+        parts.append(_cold(results.cold))
     if results.backlog is not None:
         parts.append(_backlog(results.backlog))
     if results.steps is not None:
@@ -397,6 +417,22 @@ def _latencies(latency: Latencies) -> str:
         for side, what in names.items():
             p50, p95 = latency.p50_ms[rate][side], latency.p95_ms[rate][side]
             lines.append(f"| {rate} | {what} | {spread(p50).text(1)} | {spread(p95).text(1)} |")
+    return "\n".join(lines)
+
+
+def _cold(cold: Cold) -> str:
+    names = {
+        "direct": "our client's `trigger`",
+        "warm": "`publish.delay`, lane watched",
+        "cold": "`publish.delay`, quiet",
+    }
+    lines = ["## A quiet lane, milliseconds from call to subscriber", "", "| | p50 | p95 |", "|---|---|---|"]
+    for side, what in names.items():
+        lines.append(f"| {what} | {percentile(cold.ms[side], 0.5):.1f} | {percentile(cold.ms[side], 0.95):.1f} |")
+    lines += ["", "The way of an event on a quiet lane, each step since the one before:", "", "| | p50 | p95 |"]
+    lines.append("|---|---|---|")
+    for hop, times in cold.hops_ms.items():
+        lines.append(f"| {hop} | {percentile(times, 0.5):.1f} | {percentile(times, 0.95):.1f} |")
     return "\n".join(lines)
 
 

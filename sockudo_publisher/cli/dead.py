@@ -114,9 +114,7 @@ def replay(
     _check_selection(ids, every, older_than, **names)
     _, name = _settings(app)
     from .. import operations
-    from ..wiring.doorbell import doorbell
 
-    doorbell.avoid_celery()
     done = operations.replay(
         ids or None, app=name, all=every, older_than_s=older_than, new_id=new_id, dry_run=dry_run, actor=actor, **names
     )

@@ -101,11 +101,9 @@ def _store(call: PublishCall) -> str:
     from ..publishing.prepare import prepare
     from ..publishing.store import store_event
     from ..wiring.app import app_named
-    from ..wiring.doorbell import doorbell
 
     app = app_named(call.app)
     prepared = prepare(app, call)
-    doorbell.avoid_celery()
     store_event(app, prepared)
     return prepared.message_id
 

@@ -22,9 +22,7 @@ def command(out: Output, *, app: str | None, actor: str | None) -> None:
     """
     from .. import operations
     from ..config.settings import DEFAULT_APP
-    from ..wiring.doorbell import doorbell
 
-    doorbell.avoid_celery()
     name = app or DEFAULT_APP
     resumed = operations.resume(name, actor=actor)
     out.print(f"[bold]{plain(name)}[/] {'resumed' if resumed else 'was not paused'}.")

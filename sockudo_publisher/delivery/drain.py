@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing_extensions import assert_never
 
 from ..errors import JournalUnavailable, JournalUnreadable
-from ..journal.holder import DeadLetterFields, Journal
+from ..journal.app.shared import SharedView
+from ..journal.holder import DeadLetterFields, Holder, Journal
 from ..journal.lease import LeaseLost
 from ..journal.pack import UnreadableEntry
 from ..telemetry.observer import NOTHING, Observer
@@ -33,6 +34,9 @@ from .watch import watch_queue
 from .window import Policy
 
 __all__ = ["DrainAgain", "Post", "drain"]
+
+#: Pauses that may begin while a run takes its lease, each after the end of the one before; then the sweep rings.
+MAX_PAUSES = 3
 
 
 def drain(
@@ -57,16 +61,10 @@ def drain(
 
     Raises :class:`JournalUnavailable` when Redis fails; the caller has nothing to undo.
     """
-    shared = journal.shared.view()
-    pause = shared.pause
-    if pause and pause.left_ms(journal.now_ms()):
-        return None  # the run that began the pause rings a lane; the end of the pause rings all of them
-    # A pause whose time is over is probed with canaries meanwhile; a held queue begins with an event that was sent.
-    if shared.operator_pause and pause is None and channel is None and not journal.is_marked(lane):
-        return None  # the operator who resumes the app rings the lane
-    holder = journal.acquire(lane, channel)
+    holder, shared = _acquire(journal, lane, channel)
     if holder is None:
         return None  # its holder sees the entries: release.lua
+    pause = shared.pause
     progress = Progress.after_pauses(pause.reason, pause.count, policy.batch_max_events) if pause else Progress()
     if channel is not None:
         progress = replace(progress, max_items=1)  # a held queue starts with its stuck item, alone
@@ -94,6 +92,36 @@ def drain(
         run.letters.flush()
         run.probe.give_back_right()
         journal.forget(run.holder)
+
+
+def _acquire(journal: Journal, lane: int, channel: str | None) -> tuple[Holder | None, SharedView]:
+    """Take the lease, unless another run has it or the app is paused: the run that began the pause rings a lane, and
+    the end of the pause rings all of them.
+
+    With what the app shares in one round trip, so that an event on a quiet lane waits for no other. So a paused app's
+    lease is taken too, and given back.
+    """
+    holder, shared = journal.acquire_and_view(lane, channel)
+    for _ in range(MAX_PAUSES):
+        if holder is None or not _is_paused(journal, shared, lane, channel):
+            return holder, shared
+        journal.hand_over(holder)
+        # The pause may have ended just now: then the ring for its end found this lease, and ended.
+        shared = journal.shared.view()
+        if _is_paused(journal, shared, lane, channel):
+            return None, shared
+        holder, shared = journal.acquire_and_view(lane, channel)
+    if holder is not None:
+        journal.hand_over(holder)
+    return None, shared
+
+
+def _is_paused(journal: Journal, shared: SharedView, lane: int, channel: str | None) -> bool:
+    """Whether a run has nothing to do in this queue. An operator's pause lets what is marked be resolved first."""
+    if shared.pause:  # when its time is over, it is probed with canaries, under an operator's pause too
+        return shared.pause.left_ms(journal.now_ms()) > 0
+    # A held queue begins with an event that was sent.
+    return bool(shared.operator_pause) and channel is None and not journal.is_marked(lane)
 
 
 def _free(run: Run) -> None:

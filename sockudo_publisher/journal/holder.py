@@ -191,20 +191,33 @@ class Journal:
         """
         if not self._is_open(lane):
             return None
-        keys = (
-            self.link.keyspace.lane(self.app, lane)
-            if channel is None
-            else self.link.keyspace.hold(self.app, lane, channel)
-        )
+        keys, command = self._acquire_command(lane, channel)
         asked_at = time.monotonic()
+        return self._holder(keys, self.link.call(*command), asked_at)
+
+    def acquire_and_view(self, lane: int, channel: str | None = None) -> tuple[Holder | None, SharedView]:
+        """As :meth:`acquire`, with what the app's workers share, read in the same round trip just before."""
+        if not self._is_open(lane):
+            return None, self.shared.view()
+        keys, command = self._acquire_command(lane, channel)
+        asked_at = time.monotonic()
+        *shared, answer = self.link.run([*self.shared.read_commands(), command])
+        view = read_view(shared)  # first: where it raises, nothing renews the lease, which runs out
+        return self._holder(keys, checked(answer), asked_at), view
+
+    def _acquire_command(self, lane: int, channel: str | None) -> tuple[QueueKeys, Command]:
+        of_lane = self.link.keyspace.lane(self.app, lane)
+        keys = of_lane if channel is None else self.link.keyspace.hold(self.app, lane, channel)
         args = (new_owner(), TTL_MS, channel or "")
-        lane_state = self.link.keyspace.lane(self.app, lane).state
-        answer = self.link.script("acquire", (keys.lease, keys.state, keys.holds, lane_state, keys.stream), args)
+        return keys, evalsha("acquire", (keys.lease, keys.state, keys.holds, of_lane.state, keys.stream), args)
+
+    def _holder(self, keys: QueueKeys, answer: Any, asked_at: float) -> Holder | None:
+        """The holder by the answer of ``acquire``; its lease is renewed from now on."""
         if answer[0] != Answer.DONE:
             return None
         lease = Lease(keys, answer[1].decode(), self.link, asked_at)
         self._keeper.add(lease)
-        held = set(decode_names(answer[3:])) if channel is None else set()
+        held = set(decode_names(answer[3:])) if keys.channel is None else set()
         return Holder(keys, lease, held, is_failing=answer[2] == b"1")
 
     def release(self, holder: Holder) -> bool:

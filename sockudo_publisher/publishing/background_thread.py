@@ -8,11 +8,11 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ..redaction import package_logger
 
-__all__ = ["BackgroundThread"]
+__all__ = ["BackgroundThread", "LookAgain"]
 
 logger = package_logger("sockudo_publisher.background_thread")
 
@@ -22,13 +22,20 @@ Work = TypeVar("Work")
 CHECK_EVERY_S = 0.002
 
 
-class BackgroundThread(Generic[Work]):
-    """Calls ``take()`` under :attr:`lock` for the next work (``None``: there is nothing), and ``do(work)`` without it.
+class LookAgain(NamedTuple):
+    """Answer of ``take()``: nothing to do now; call it again after these seconds, or at a wake-up before."""
 
-    Callers add work and call :meth:`wake`, both under :attr:`lock`.
+    after_s: float
+
+
+class BackgroundThread(Generic[Work]):
+    """Calls ``take()`` under :attr:`lock` for the next work, and ``do(work)`` without it.
+
+    ``take()`` answers ``None`` if there is nothing until the next wake-up. Callers add work and call :meth:`wake`, both
+    under :attr:`lock`.
     """
 
-    def __init__(self, name: str, take: Callable[[], Work | None], do: Callable[[Work], None]) -> None:
+    def __init__(self, name: str, take: Callable[[], Work | LookAgain | None], do: Callable[[Work], None]) -> None:
         # Reentrant: a signal handler, or a coroutine that is garbage, may interrupt the thread that has it.
         self.lock = threading.RLock()
         self.is_busy = False
@@ -78,16 +85,27 @@ class BackgroundThread(Generic[Work]):
         while True:
             with self.lock:
                 work = self._take()
-                self.is_busy = work is not None
-                if work is None:
+                is_idle = work is None or isinstance(work, LookAgain)
+                self.is_busy = not is_idle
+                if is_idle:
                     if self.is_stopping:
                         return
                     self._is_asleep = True
-            if work is None:
-                self._sleep.acquire()
+            if work is None or isinstance(work, LookAgain):
+                self._fall_asleep(None if work is None else work.after_s)
                 continue
             try:
                 self._do(work)
             except Exception:
                 logger.exception("background work failed thread=%s", self._name)
             work = None  # not kept in memory while the thread sleeps
+
+    def _fall_asleep(self, seconds: float | None) -> None:
+        """Sleep until the next wake-up, or for some seconds."""
+        if self._sleep.acquire(timeout=-1 if seconds is None else seconds):
+            return
+        with self.lock:
+            if self._is_asleep:
+                self._is_asleep = False
+            else:  # woken since then: the next sleep must not find this wake-up
+                self._sleep.acquire()

@@ -15,18 +15,30 @@ from ..errors import IdempotencyConflict
 from ..journal.appended import Appended, Refusal
 from .waiting_call import CallState, Outcome, WaitingCall
 
-__all__ = ["Admission", "admit", "count_next_flush", "outcomes_of", "split_kinds"]
+__all__ = ["Admission", "admit", "count_next_flush", "is_worth_a_flush", "outcomes_of", "split_kinds"]
 
 #: Events and bytes of one flush: it keeps Redis busy for a few milliseconds only.
 FLUSH_EVENTS = 1000
 FLUSH_BYTES = 1024 * 1024
 
+#: Events and bytes that are appended while callers of the flush before are still being woken. Smaller flushes wait for
+#: them, because each call that such a caller makes next would else find a flush under way: with 1,000 callers most
+#: flushes would be of a few events, and each costs a round trip and two changes of Python's lock.
+WORTH_EVENTS = 250
+WORTH_BYTES = 256 * 1024
+
+#: Seconds that a flush waits for these callers: their loop may do something else first.
+MAX_PATIENCE_S = 0.01
+
 #: Events and bytes that may wait in this process for one app.
 MAX_WAITING_EVENTS = 100_000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 
-assert FLUSH_EVENTS < MAX_WAITING_EVENTS
-assert FLUSH_BYTES < MAX_WAITING_BYTES
+assert WORTH_EVENTS < FLUSH_EVENTS < MAX_WAITING_EVENTS
+assert WORTH_BYTES < FLUSH_BYTES < MAX_WAITING_BYTES
+
+#: What most calls end with: one event, stored.
+_ONE_STORED = Appended(1, (), (), {})
 
 
 class Admission(Enum):
@@ -47,6 +59,11 @@ def admit(call: WaitingCall, *, waiting_events: int, waiting_bytes: int, is_away
         return Admission.ENTER  # a call of any size, if it is the only one
     is_full = waiting_events + call.event_count > MAX_WAITING_EVENTS or waiting_bytes + call.size > MAX_WAITING_BYTES
     return Admission.FULL if is_full else Admission.ENTER
+
+
+def is_worth_a_flush(waiting_events: int, waiting_bytes: int) -> bool:
+    """Whether so much waits that a flush need not wait for the callers that are being woken."""
+    return waiting_events >= WORTH_EVENTS or waiting_bytes >= WORTH_BYTES
 
 
 def count_next_flush(calls: Iterable[WaitingCall]) -> int:
@@ -87,7 +104,7 @@ def outcomes_of(calls: Sequence[WaitingCall], appended: Appended) -> list[Outcom
     if len(calls) == 1:  # as it is: where a conflict refuses all items, its index names the one
         return [appended]
     if not appended.refused and not appended.already_stored:
-        return [Appended(call.event_count, (), (), {}) for call in calls]
+        return [_ONE_STORED if call.event_count == 1 else Appended(call.event_count, (), (), {}) for call in calls]
     known = set(appended.already_stored)
     outcomes: list[Outcome] = []
     start = 0

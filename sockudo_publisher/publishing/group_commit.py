@@ -1,7 +1,9 @@
 """Group commit: one thread of each app and process appends what the coroutines of all loops have given it.
 
-A flush is one append: it takes what has come while the flush before was under way, so its size follows the load. One
-flush is under way at a time, so the order of a channel is the order of the calls. Each call has its own outcome.
+A flush is one append: it takes what has come while the flush before was under way, so its size follows the load. While
+callers of that flush are still being woken it waits for their next calls (a few milliseconds at most), unless enough
+waits. One flush is under way at a time, so the order of a channel is the order of the calls. Each call has its own
+outcome.
 
 When Redis does not answer a flush, all waiting calls fail with it, and from then on new ones fail at once, except one
 at a time, which tries Redis again.
@@ -12,8 +14,10 @@ from __future__ import annotations
 import atexit
 import copy
 import os
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -22,17 +26,19 @@ from ..errors import BacklogFull, JournalUnavailable
 from ..journal.appended import OnRefusal
 from ..redaction import package_logger
 from ..wiring.app import App
-from .background_thread import BackgroundThread
+from .background_thread import BackgroundThread, LookAgain
 from .flush_plan import (
+    MAX_PATIENCE_S,
     MAX_WAITING_BYTES,
     MAX_WAITING_EVENTS,
     Admission,
     admit,
     count_next_flush,
+    is_worth_a_flush,
     outcomes_of,
     split_kinds,
 )
-from .loop_outcomes import hand_over
+from .loop_outcomes import Loop, by_loop, hand_over
 from .ring_thread import ring_soon, wait_for_rings
 from .store import append_items
 from .waiting_call import CallState, Outcome, WaitingCall
@@ -59,6 +65,10 @@ class _Group:
         self._away: JournalUnavailable | None = None
         #: Until the callers know the outcome: one of them may be the next that tries.
         self._is_flushing = False
+        #: The loops that still wake callers of the last hand-over, with its number; until when a flush waits for them.
+        self._waking: dict[Loop, int] = {}
+        self._waking_until = 0.0
+        self._hand_overs = 0
         self.thread = BackgroundThread(f"sockudo-publisher-append-{app.name}", self._take, self._flush)
 
     def add(self, call: WaitingCall) -> bool:
@@ -77,7 +87,8 @@ class _Group:
                 self._queue.append(call)
                 self._count(call, 1)
                 try:
-                    self.thread.wake()
+                    if not self._waking or is_worth_a_flush(self.waiting_events, self._waiting_bytes):
+                        self.thread.wake()
                 except RuntimeError:
                     self.withdraw(call)
                     raise JournalUnavailable("no thread can be started: the process ends", stored=False) from None
@@ -108,8 +119,15 @@ class _Group:
 
     # -- the thread -----------------------------------------------------------------------------------
 
-    def _take(self) -> list[WaitingCall] | None:
+    def _take(self) -> list[WaitingCall] | LookAgain | None:
         """The calls of the next flush."""
+        if self._waking and not self.thread.is_stopping:
+            left_s = self._waking_until - time.monotonic()
+            if left_s > 0 and not is_worth_a_flush(self.waiting_events, self._waiting_bytes):
+                self._is_flushing = False
+                return LookAgain(left_s)
+            if left_s <= 0:
+                self._waking.clear()
         self._is_flushing = bool(self._queue)
         if not self._queue:
             self.waiting_events = self._waiting_bytes = 0
@@ -147,7 +165,7 @@ class _Group:
             outcomes = [JournalUnavailable(f"append failed: {type(error).__name__}", stored=None) for _ in calls]
         self._away = None
         # Callers first: a ring may take half a second.
-        self.lost += hand_over(self.app.name, zip(calls, outcomes, strict=True))
+        self._hand_over(zip(calls, outcomes, strict=True))
         if rings:
             ring_soon(self.app.name, rings)
         return None
@@ -167,7 +185,24 @@ class _Group:
             error = copy.copy(failure)
             error.stored = False  # not sent
             done.append((call, error))
-        self.lost += hand_over(self.app.name, done)
+        self._hand_over(done)
+
+    def _hand_over(self, done: Iterable[tuple[WaitingCall, Outcome]]) -> None:
+        outcomes = by_loop(done)
+        self._hand_overs += 1
+        number = self._hand_overs
+        with self.thread.lock:
+            self._waking = dict.fromkeys(outcomes, number)
+            self._waking_until = time.monotonic() + MAX_PATIENCE_S
+        self.lost += hand_over(self.app.name, outcomes, partial(self._end_wait_for, number))
+
+    def _end_wait_for(self, number: int, loop: Loop) -> None:
+        """The callers of a loop have run, and have made their next calls."""
+        with self.thread.lock:
+            if self._waking.get(loop) == number:
+                del self._waking[loop]
+            if self._queue and not self._waking:
+                self.thread.wake()
 
 
 #: The groups of this process. Replaced by :func:`configure`, and in a fork, where the parent's threads do not exist.

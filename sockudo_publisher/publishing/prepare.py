@@ -16,7 +16,7 @@ from ..errors import ValidationError
 from ..faultpoint import crash_point
 from ..journal.pack import Item, KeyedItem
 from ..wiring.app import App
-from .call import PublishCall
+from .call import PublishCall, has_options
 
 if TYPE_CHECKING:
     from ..client.wire.event import Event
@@ -63,11 +63,20 @@ def prepare(
     so it has a fingerprint too.
     """
     name, key, socket_id, tags, extras = call.event, call.key, call.socket_id, call.tags, call.extras
-    delta = call.delta
+    if message_id is None and not is_keyed and not has_options(call) and isinstance(call.channel, str):
+        # the usual call
+        message_id = _new_id()
+        encoder = app.encoder
+        item = Item(
+            call.channel, encoder.plain_item(call.channel, name, encoder.payload(call.data), message_id), expires_ms
+        )
+        crash_point("encoded")
+        return Prepared(message_id, (item,))
     if key is not None:
         message_id = check_id(key, field="key")
     elif message_id is None:
-        message_id = os.urandom(16).hex()  # as a UUID4 without its six fixed bits, at a third of the price
+        message_id = _new_id()
+    delta = call.delta
     collapse = "" if call.collapse is None else check_id(call.collapse, field="collapse")
     if extras is not None:
         check_queue_extras(extras)
@@ -100,6 +109,10 @@ def prepare(
     if key is None and not is_keyed:
         return Prepared(message_id, items)
     return Prepared(message_id, items, key, _fingerprint(app, name, payload, socket_id, tags, extras))
+
+
+def _new_id() -> str:
+    return os.urandom(16).hex()  # as a UUID4 without its six fixed bits, at a third of the price
 
 
 def _fingerprint(

@@ -47,7 +47,10 @@ class WaitingCall:
         self.is_alone = is_alone
         self.message_id = message_id
         self.event_count = len(items)
-        self.size = sum([len(one.item.body if isinstance(one, KeyedItem) else one.body) for one in items])
+        if len(items) == 1:  # the usual call
+            self.size = len(first.item.body if isinstance(first, KeyedItem) else first.body)
+        else:
+            self.size = sum([len(one.item.body if isinstance(one, KeyedItem) else one.body) for one in items])
         self.state = CallState.WAITING
         self.loop = loop
         self.future: asyncio.Future[Outcome] = loop.create_future()

@@ -42,7 +42,7 @@ def current_other_app() -> Celery | None:
     Celery keeps the current app per thread. In other threads, as those of a web server, it is Celery's default app;
     there the app that was registered last counts. Called by each `publish.delay`.
     """
-    current = current_app._get_current_object()
+    current = _state.get_current_app()
     if current is celery_app:
         return None
     if not _is_default_app(current):

@@ -4,8 +4,9 @@ A lost doorbell costs time, never an event: the sweep of any worker finds a lane
 ringing never raises and never takes long: one attempt, on its own connection with short timeouts. After a failure it
 sends none for a while; the sweep rings.
 
-Celery and the broker's client are loaded by :func:`load_client`, which modules of long-lived processes call when they
-are imported. A command calls :meth:`Doorbell.avoid_celery`.
+Where the broker is the journal's Redis, as it is by default, a ring needs neither Celery nor kombu
+(:mod:`.redis_ring`): theirs costs a millisecond, by which an event on a quiet lane would be later. For other brokers
+:func:`load_client` loads them, which modules of long-lived processes call when they are imported.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Any
 
-from ..config.settings import get_settings, on_configure
+from ..config.settings import Settings, get_settings, on_configure
 from ..errors import SockudoError
 from ..redaction import package_logger
 from ..telemetry.untraced import untraced
@@ -53,13 +54,8 @@ class Doorbell:
         self._producer: Any = None
         self._skip_until = 0.0
         self._is_outdated = False
-        self._redis_ring: RedisRing | None = None
-
-    def avoid_celery(self) -> None:
-        """From now on ring through the journal's Redis, without Celery, if it is the broker: for a command."""
-        settings = get_settings()
-        if is_broker_the_journal(settings):
-            self._redis_ring = RedisRing(settings, timeout_s=SEND_S)
+        #: The ring without Celery, and the settings that it was made for; ``None``: the broker is another server.
+        self._direct: tuple[Settings | None, RedisRing | None] = (None, None)
 
     def ring(self, app: str, lanes: Iterable[int], *, after_s: float = 0.0, channel: str | None = None) -> bool:
         """Ring lanes (or one held channel of a lane); ``False``: not rung; the sweep finds them."""
@@ -72,8 +68,9 @@ class Doorbell:
         self._ringer = me
         try:
             with inside_client, untraced():
-                if self._redis_ring is not None and not after_s and channel is None:
-                    self._redis_ring.ring(app, lanes)
+                direct = self._direct_ring()
+                if direct is not None and not after_s:
+                    direct.ring(app, lanes, channel)
                 else:
                     producer = self._open()
                     for lane in lanes:
@@ -98,7 +95,17 @@ class Doorbell:
         """Connect again before the next ring, to the broker of the current settings."""
         self._is_outdated = True
         self._skip_until = 0.0
-        self._redis_ring = None
+
+    def _direct_ring(self) -> RedisRing | None:
+        """The ring without Celery, if the broker of the current settings is the journal's Redis."""
+        settings = get_settings()
+        made_for, ring = self._direct
+        if made_for is not settings:
+            if ring is not None:
+                ring.close()
+            ring = RedisRing(settings, timeout_s=SEND_S) if is_broker_the_journal(settings) else None
+            self._direct = (settings, ring)
+        return ring
 
     def _open(self) -> Any:
         if self._pid != os.getpid():
@@ -117,6 +124,9 @@ class Doorbell:
         return self._producer
 
     def _close(self) -> None:
+        _, direct = self._direct
+        if direct is not None:
+            direct.close()
         connection, self._connection, self._producer = self._connection, None, None
         if connection is not None:
             try:

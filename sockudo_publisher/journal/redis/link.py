@@ -142,6 +142,16 @@ class RedisLink:
         """The connections of this process that are not in use."""
         return [] if self._made is None else self._made.free
 
+    def close(self) -> None:
+        """Close the idle connections of this process; the next command connects again."""
+        made = self._made
+        while made is not None and made.pid == os.getpid() and made.free:
+            try:
+                connection = made.free.pop()
+            except IndexError:  # another thread was faster
+                break
+            connection.disconnect()
+
     def _give_back(self, connection: Any) -> None:
         made = self._made
         if made is not None and len(made.free) < MAX_FREE:

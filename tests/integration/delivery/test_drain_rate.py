@@ -135,7 +135,7 @@ def test_without_a_limit_nothing_is_asked(world: DrainWorld) -> None:
     script = world.journal.link.script
     world.journal.link.script = lambda name, *rest: (calls.append(name), script(name, *rest))[1]  # type: ignore[method-assign]
     world.drain()
-    assert calls == ["acquire", "release"], "each batch is one round trip: settle and take"
+    assert calls == ["release"], "the lease comes with the view; each batch is one round trip: settle and take"
     assert not world.redis.exists(AppKeys.of(APP).rate)
 
 

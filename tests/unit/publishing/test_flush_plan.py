@@ -19,9 +19,12 @@ from sockudo_publisher.publishing.flush_plan import (
     FLUSH_EVENTS,
     MAX_WAITING_BYTES,
     MAX_WAITING_EVENTS,
+    WORTH_BYTES,
+    WORTH_EVENTS,
     Admission,
     admit,
     count_next_flush,
+    is_worth_a_flush,
     outcomes_of,
     split_kinds,
 )
@@ -150,6 +153,19 @@ def test_call_above_the_bound_may_wait_alone(loop, monkeypatch) -> None:
     call = WaitingCall([Item("a", b"x" * 11)], loop)
     assert admit(call, waiting_events=0, waiting_bytes=0, is_away=False, is_flushing=True) is Admission.ENTER
     assert admit(call, waiting_events=1, waiting_bytes=1, is_away=False, is_flushing=True) is Admission.FULL
+
+
+@pytest.mark.parametrize(
+    ("events", "size", "is_worth"),
+    [
+        (0, 0, False),
+        (WORTH_EVENTS - 1, WORTH_BYTES - 1, False),
+        (WORTH_EVENTS, 0, True),
+        (1, WORTH_BYTES, True),
+    ],
+)
+def test_flush_that_need_not_wait_for_callers(events: int, size: int, is_worth: bool) -> None:
+    assert is_worth_a_flush(events, size) is is_worth
 
 
 def results(calls: Sequence[WaitingCall], appended: Appended) -> list[tuple[int, list[int], dict[int, str]]]:
