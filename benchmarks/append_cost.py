@@ -1,7 +1,8 @@
 """``python -m benchmarks.append_cost REVISION``: Redis' CPU of an append, beside an earlier script.
 
-The items have no collapse keys: what those need must cost other events nothing. Both texts of ``append.lua`` run on one Redis, in turns; the figure is the median of the pairs' ratios. CPU time of
-Redis' main thread counts, so other load matters little. Needs git, and the history of the revision.
+The items have no collapse keys: what those need must cost other events nothing. Both texts of ``append.lua`` run on one
+Redis, in turns; the figure is the median of the pairs' ratios. CPU time of Redis' main thread counts, so other load
+matters little. Needs git, and the history of the revision.
 """
 
 from __future__ import annotations
