@@ -332,7 +332,8 @@ def test_packs_of_a_call_without_keys_stay_plain(lane: OneLane) -> None:
     assert set(plain) == {b"v", b"n", b"x", b"m", b"b"}
     assert set(numbered) == {b"v", b"n", b"x", b"m", b"b", b"f"}
     put(lane, "b")
-    assert set(lane.entries()[2]) == set(plain)
+    assert put_once(lane, "c", "d") == 2
+    assert set(lane.entries()[2]) == set(lane.entries()[3]) == set(plain)
     assert latest(lane) == {b"1:ck": numbered[b"f"]}
 
 
