@@ -55,6 +55,11 @@ NEEDLESS: dict[tuple[str, str, str], str] = {
         "kept = {}",
     ): "an error is a table without elements too: the loop over them does nothing",
     (
+        "append.lua",
+        "always true",
+        "if latest then",
+    ): "spares the usual case, a call without collapse keys, the decoding of its meta",
+    (
         "dead.lua",
         "deleted",
         "read = math.min(read * 2, MAX_READ)",

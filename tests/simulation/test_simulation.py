@@ -17,6 +17,7 @@ from sockudo_publisher.delivery.outcome import Outcome
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.lease import Lease, LeaseLost
 from tests.simulation.clock import virtual_clock, virtual_time
+from tests.simulation.journal import JournalModel
 from tests.simulation.lane import Broken
 from tests.simulation.plan import ACCIDENTS, FAULTS, Accident, Fault, Plan, plan_of, smaller
 from tests.simulation.world import World, run
@@ -192,6 +193,34 @@ def test_hold_under_a_lost_marker_does_not_end_the_drain() -> None:
             ),
         )
     )
+
+
+def test_only_the_latest_of_a_key_arrives_after_trouble() -> None:
+    """The server is away from the first request on; of ten events on one key it gets the last, once."""
+    world = World(
+        Plan(
+            seed=5,
+            events=((0.0, (0,) * 5), (2.0, (0,) * 5)),
+            collapse=tuple((n, 0) for n in range(10)),
+            accidents=(Accident(step=1, kind="server down", span_s=5.0),),
+        )
+    )
+    world.live()
+    assert set(world.oracle.delivered) == {9}
+    assert world.journal.lanes[0].counts == {"collapsed": 9, "settled": 1}
+
+
+def test_dropping_the_latest_event_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A number that is too high would drop an event for a later one that never came."""
+    append = JournalModel.append
+
+    def append_too_high(self: JournalModel, lane: int, items: Any) -> bool:
+        rings = append(self, lane, items)
+        self.lanes[lane].latest = {key: turn + 1 for key, turn in self.lanes[lane].latest.items()}
+        return rings
+
+    monkeypatch.setattr(JournalModel, "append", append_too_high)
+    assert "lost" in _first_broken(range(60))
 
 
 class _FrozenInRenewals:

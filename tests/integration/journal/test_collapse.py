@@ -314,6 +314,17 @@ def test_event_that_does_not_fit_replaces_nothing(redis_url: str, is_keyed: bool
     lane.close()
 
 
+def test_pack_that_does_not_fit_replaces_nothing(redis_url: str) -> None:
+    """The second pack of a call finds the lane full."""
+    lane = OneLane(redis_url, max_backlog=MAX_ITEMS)
+    items = items_of(*(f"{n}:k{n}" for n in range(MAX_ITEMS)), "last:k0")
+    appended = lane.producer.append(items, on_refusal=OnRefusal.SKIP)
+    assert (appended.count, sorted(appended.refused)) == (MAX_ITEMS, [MAX_ITEMS])
+    assert len(lane.bodies) == MAX_ITEMS
+    assert lane.drain() == [b"%d" % n for n in range(MAX_ITEMS)]
+    lane.close()
+
+
 def test_packs_of_a_call_without_keys_stay_plain(lane: OneLane) -> None:
     """Only the entry of a pack with a collapse key has a number."""
     lane.producer.append([*items_of(*(str(n) for n in range(MAX_ITEMS))), *items_of("a:k")])
@@ -321,7 +332,8 @@ def test_packs_of_a_call_without_keys_stay_plain(lane: OneLane) -> None:
     assert set(plain) == {b"v", b"n", b"x", b"m", b"b"}
     assert set(numbered) == {b"v", b"n", b"x", b"m", b"b", b"f"}
     put(lane, "b")
-    assert set(lane.entries()[2]) == set(plain)
+    assert put_once(lane, "c", "d") == 2
+    assert set(lane.entries()[2]) == set(lane.entries()[3]) == set(plain)
     assert latest(lane) == {b"1:ck": numbered[b"f"]}
 
 

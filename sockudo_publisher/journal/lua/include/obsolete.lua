@@ -14,7 +14,6 @@ local function latest_numbers(latest, counts, meta, n)
   if #asked == 0 then return nil end
   local kept = redis.pcall('HMGET', latest, unpack(asked))
   if kept.err then
-    if not string.find(kept.err, 'WRONGTYPE', 1, true) then redis.call('HMGET', latest, unpack(asked)) end -- raises
     redis.call('DEL', latest)
     tally(counts, 'unreadable_records', 1)
     return nil
