@@ -1,7 +1,7 @@
 """Which dead letters have been reported to the application: a mark in each lane, the id of the last one.
 
-The mark moves after the report, so each letter is reported at least once, whoever has written it and whenever a worker
-dies. One process of an app reports at a time, which has the right to (``take_right.lua``).
+The mark moves after the report, so each letter is reported at least once, from every script that writes one, and if a
+worker dies. One process of an app reports at a time, which has the right to (``take_right.lua``).
 """
 
 from __future__ import annotations

@@ -301,7 +301,7 @@ class Outbox:
 
 
 def _is_async(session: object) -> bool:
-    """Whether it is one of SQLAlchemy's asynchronous sessions or connections. Whoever has one has loaded the module."""
+    """Whether it is one of SQLAlchemy's asynchronous sessions or connections. If there is one, its module is loaded."""
     asyncio = sys.modules.get("sqlalchemy.ext.asyncio")
     return asyncio is not None and isinstance(
         session, (asyncio.AsyncSession, asyncio.AsyncConnection, asyncio.async_scoped_session)

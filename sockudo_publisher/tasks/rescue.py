@@ -30,7 +30,7 @@ def goes_on() -> bool:
 
 
 def without_event(app: str, event: str, prepared: Prepared, error: Exception) -> UnstoredResult:
-    """Count and log that an event is not stored. Returns the call's result, which says so."""
+    """Count and log that an event is not stored. Returns the call's result."""
     done = error.stored_channels if isinstance(error, JournalUnavailable) else ()
     stored = error.stored if isinstance(error, JournalUnavailable) else False
     channels = [item.channel for item in prepared.items if item.channel not in done]

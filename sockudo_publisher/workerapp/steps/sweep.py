@@ -127,7 +127,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     logger.exception("sweep failed app=%s", name)
 
     def _ring_for_reports(self, name: str) -> None:
-        """Let a slot report the dead letters that nobody has reported; a thread of this process without a broker."""
+        """Let a slot report the dead letters that are not reported yet; a thread of this process without a broker."""
         lanes = lanes_to_report(name)[:1]  # one report is for all lanes
         if lanes and not doorbell.ring(name, lanes):
             self._own.submit(report_dead_letters, name)

@@ -51,7 +51,7 @@ def numbers(texts: list[Any]) -> list[int]:
 
 
 def test_event_for_a_user_reaches_all_their_connections(stack: Stack, native: Native) -> None:
-    """And nobody else's: in the order of the calls, by every way to publish."""
+    """And no other user's: in the order of the calls, by every way to publish."""
     user, other = f"u-{stack.unique}", f"v-{stack.unique}"
     phone, laptop, stranger = signed_in(native, user), signed_in(native, user), signed_in(native, other)
     native_one = signed_in(native, user, protocol=2)

@@ -122,7 +122,7 @@ def test_right_without_an_end_is_nobodys(client: redis.Redis, reports: DeadRepor
 
 
 def test_letter_that_cannot_be_read_is_reported(client: redis.Redis, reports: DeadReports) -> None:
-    client.xadd(lane_keys(APP, 0).dead, {"nothing": "of ours"})
+    client.xadd(lane_keys(APP, 0).dead, {"a": "b"})
     (letter,) = reports.letters_to_report(0)
     assert (letter.reason, letter.item) == ("unreadable", b"")
 

@@ -192,7 +192,7 @@ def test_failed_insert_shows_no_payload(databases, environ) -> None:
 
 @pytest.mark.parametrize("kind", ["session", "connection", "scoped"])
 def test_add_refuses_an_asynchronous_session(kind: str, environ) -> None:
-    """It would only make a coroutine that nobody awaits, and lose the event."""
+    """It would only make a coroutine that is never awaited, and lose the event."""
     engine = create_async_engine("sqlite+aiosqlite://")
     sessions = {
         "session": AsyncSession(engine),

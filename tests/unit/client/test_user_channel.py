@@ -61,7 +61,7 @@ def test_event_of_a_dict_may_leave_the_channel_out() -> None:
             as_event(given)
 
 
-def test_event_for_nobody_is_refused() -> None:
+def test_event_without_a_target_is_refused() -> None:
     with pytest.raises(ValidationError, match="channel: a NoneType, expected a str"):
         Encoder().item(Event(None, "e", 1).target, "e", "1")
 

@@ -50,6 +50,8 @@ GOOD = [
     ("SOCKUDO_REDIS_WAIT", "2:150", "redis_wait", (2, 150)),
     ("SOCKUDO_ON_EXPIRED", "dead", "on_expired", "dead"),
     ("SOCKUDO_ON_EXPIRED", "drop", "on_expired", "drop"),
+    ("SOCKUDO_ON_UNAVAILABLE", "raise", "on_unavailable", "raise"),
+    ("SOCKUDO_ON_UNAVAILABLE", "log", "on_unavailable", "log"),
     ("SOCKUDO_DEAD_MAX", "1_000", "dead_max", 1000),
     ("SOCKUDO_DEAD_MAX_BYTES", "0", "dead_max_bytes", 0),
     ("SOCKUDO_DEAD_TTL", "3600", "dead_ttl", 3600.0),
