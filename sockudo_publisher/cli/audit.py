@@ -22,7 +22,7 @@ def command() -> None:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="At most this many.")
 @Output.command
 def list_(out: Output, *, app: str | None, limit: int) -> None:
-    """List actions, newest first: when, who, what, and what came of it."""
+    """List actions, newest first: when, who, what, and the result."""
     from .. import operations
 
     entries = operations.audit(app, limit=limit)

@@ -12,7 +12,7 @@ __all__ = ["command"]
 
 @click.command("pause")
 @app_option
-@click.option("--reason", required=True, help="Why, for whoever looks at the status (1 to 500 characters).")
+@click.option("--reason", required=True, help="Why, for the readers of the status (1 to 500 characters).")
 @actor_option
 @Output.command
 def command(out: Output, *, app: str | None, reason: str, actor: str | None) -> None:

@@ -120,7 +120,7 @@ class AppStatus:
 def status(app: str | None = None, *, settings: Settings | None = None) -> list[AppStatus]:
     """The state of every configured app, and of every other app that still has events; eight round trips per app.
 
-    ``app``: of that one alone. Raises :class:`ConfigurationError` for an app that nobody knows, and
+    ``app``: of that one alone. Raises :class:`ConfigurationError` for an app that is not known, and
     :class:`JournalUnavailable`.
     """
     if app is not None:

@@ -1,4 +1,4 @@
-"""The audit: who did what to an app, when, and what came of it.
+"""The audit: who did what to an app, when, and the result.
 
 An action is recorded before it is made, and its counts after it: an action whose operator died has no counts. The
 stream is bounded (``journal/app/operator.py``). No entry holds a payload.
@@ -22,7 +22,7 @@ __all__ = ["AuditEntry", "audit", "begin_action", "checked_actor", "end_action"]
 
 logger = package_logger("sockudo_publisher.operations")
 
-#: The action of a record that only has what came of another one.
+#: The action of a record that only has the result of another one.
 _OUTCOME = "outcome"
 
 
@@ -30,7 +30,7 @@ _OUTCOME = "outcome"
 class AuditEntry:
     """One action of an operator. ``at_ms``: Redis' time; ``by``: who; ``what``: its selection or its reason.
 
-    ``counts``: what came of it by name, ``None``: not known, as its operator died or lost Redis.
+    ``counts``: the result by name, ``None``: not known, as its operator died or lost Redis.
     """
 
     id: str
@@ -53,7 +53,7 @@ def begin_action(opened: OpenApp, action: str, actor: str, what: str) -> str:
 
 
 def end_action(opened: OpenApp, action_id: str, **counts: int) -> None:
-    """Record what came of an action. If Redis fails now, that is logged: the action was made."""
+    """Record the result of an action. If Redis fails now, that is logged: the action was made."""
     try:
         OperatorRecords(opened.link, opened.app).record(action=_OUTCOME, of=action_id, counts=json.dumps(counts))
     except JournalUnavailable as error:
@@ -74,7 +74,7 @@ def audit(app: str | None = None, *, limit: int = 100, settings: Settings | None
 
 
 def merge_outcomes(app: str, newest: Sequence[AuditRecord]) -> list[AuditEntry]:
-    """The actions among records, each with what came of it. Pure."""
+    """The actions among records, each with its result. Pure."""
     counts: dict[str, Mapping[str, int] | None] = {}
     found = []
     for record in newest:

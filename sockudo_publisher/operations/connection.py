@@ -50,7 +50,7 @@ def open_app(app: str | None, settings: Settings | None = None) -> OpenApp:
 
 
 def _is_known(link: RedisLink, app: str) -> bool:
-    """Whether Redis has lanes of the app; not if Redis is away: then the missing setting is told."""
+    """Whether Redis has lanes of the app; not if Redis is away: then the missing setting is named."""
     try:
         return app in known_apps(link)
     except JournalUnavailable:

@@ -33,7 +33,7 @@ def pause(app: str | None = None, *, reason: str, actor: str | None = None, sett
     replaces reason and person, keeps the time, and answers the reason before.
 
     ``reason``: 1 to 500 characters; ``actor``: who does it, default ``user@host``. Raises :class:`ValidationError`,
-    :class:`ConfigurationError` for an app that nobody knows, and :class:`JournalUnavailable`.
+    :class:`ConfigurationError` for an app that is not known, and :class:`JournalUnavailable`.
     """
     reason, by = check_text(reason, "reason", MAX_REASON), checked_actor(actor)
     opened = open_app(app, settings)

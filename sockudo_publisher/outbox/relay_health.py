@@ -1,4 +1,4 @@
-"""Whether the relays of this process are alive and ready, and the HTTP port that says so (``SOCKUDO_METRICS_PORT``).
+"""Whether the relays of this process are alive and ready, and the HTTP port that answers it (``SOCKUDO_METRICS_PORT``).
 
 *Alive*: a batch ended lately. *Ready*: the last pass moved all rows that it found. The relays of one process share one
 port, from the start of the first to the end of the last. The judgements are pure.

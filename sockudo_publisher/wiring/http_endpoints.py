@@ -141,7 +141,7 @@ def _make_server(host: str, port: int) -> HTTPServer:
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
     from socketserver import TCPServer
 
-    class Request(BaseHTTPRequestHandler):
+    class Exchange(BaseHTTPRequestHandler):
         timeout = CLIENT_TIMEOUT_S
         server_version = "sockudo-publisher"
         sys_version = ""
@@ -167,7 +167,7 @@ def _make_server(host: str, port: int) -> HTTPServer:
 
         def __init__(self) -> None:
             self._slots = threading.BoundedSemaphore(MAX_REQUESTS)
-            super().__init__((host, port), Request)
+            super().__init__((host, port), Exchange)
 
         def server_bind(self) -> None:
             """Without HTTPServer's look-up of the host's full name, which may take the resolver's timeout."""

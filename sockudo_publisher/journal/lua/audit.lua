@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- audit: record what an operator does, before it is done, or what came of it.
+-- audit: record what an operator does, before it is done, or the result of it.
 -- KEYS[1] {app}:audit  stream  what operators did, newest last
 -- ARGV[1] max entries that are kept   ARGV[2...] names and values of the entry's fields
 -- Returns {DONE, entry id}

@@ -111,7 +111,7 @@ def test_neither_pause_ends_the_other(world: DrainWorld, first: str) -> None:
 
 
 def test_person_ends_both_pauses(world: DrainWorld) -> None:
-    """One resume is enough, whoever paused."""
+    """One resume is enough."""
     world.append(world.channel(), 3)
     world.meet_trouble()
     pause(world)

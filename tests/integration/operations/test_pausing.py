@@ -101,7 +101,7 @@ def test_longest_reason_and_odd_characters_are_kept(settings: Settings) -> None:
     ids=["pause", "resume", "status", "dead_letters", "replay", "purge", "find", "audit", "wait_until_empty"],
 )
 def test_unknown_app_is_a_clear_error(settings: Settings, redis_url: str, act: Callable[[str], object]) -> None:
-    """Nothing is written under a name that nobody knows: a misspelled pause would pause nothing, in silence."""
+    """Nothing is written under a name that is not known: a misspelled pause would pause nothing, in silence."""
     with redis.Redis.from_url(redis_url) as client:
         before = client.keys("*")
         with pytest.raises(ConfigurationError, match=r"no app named 'defalt'"):

@@ -47,7 +47,7 @@ def test_each_problem_is_found_and_can_be_left_out(name: str) -> None:
 
 
 def test_operators_pause_is_a_pause() -> None:
-    """Someone has to end it."""
+    """A person has to end it."""
     assert find_problems(replace(FINE, operator_pause=OperatorPause("r", "ana", 1))) == ("paused",)
 
 

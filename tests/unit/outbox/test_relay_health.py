@@ -1,4 +1,4 @@
-"""When a relay is alive and when it is ready, and the port on which it says so."""
+"""When a relay is alive and when it is ready, and the port that answers for it."""
 
 from __future__ import annotations
 
