@@ -44,4 +44,4 @@ def test_json_log_is_one_object_a_line(stack: Stack) -> None:
     assert any(line["message"] == "delivered" and line["settled"] == 4 for line in lines)
     assert "data" not in letter, "no payload"
     text = [line for line in worker.log_text().splitlines() if "sockudo_publisher." in line and line[:1] != "{"]
-    assert not [line for line in text if "WARNING" in line or "ERROR" in line], "no line of ours beside the objects"
+    assert not [line for line in text if "WARNING" in line or "ERROR" in line], "no other line of this package"
