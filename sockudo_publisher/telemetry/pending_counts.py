@@ -2,7 +2,8 @@
 
 The locks of metrics libraries must not be in the path of an event. A fork while another thread holds one leaves it
 locked in the child for ever, and a signal handler that publishes would wait for the code that it has interrupted. So
-:meth:`PendingCounts.add` only appends to a deque, which is atomic. A daemon thread adds up what has come, every half second.
+:meth:`PendingCounts.add` only appends to a deque, which is atomic. A daemon thread adds up what has come, every half
+second.
 """
 
 from __future__ import annotations
