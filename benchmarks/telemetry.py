@@ -8,9 +8,11 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from statistics import median
 
-from sockudo_publisher import configure, publish, publish_many
+from sockudo_publisher import publish, publish_many
 from sockudo_publisher.dev.embedded.ports import free_port
+from sockudo_publisher.wiring.app import app_named
 
 from .drained import settled, watch
 from .parts import CeleryWorker, Parts
@@ -25,15 +27,22 @@ __all__ = ["Telemetry", "measure"]
 SCRAPE_S = 5.0
 
 #: Calls of one block, and blocks of a pair: blocks of both sides alternate, so that a disturbance meets both.
-BLOCK_CALLS = 100
+BLOCK_CALLS = 50
+
+#: Rounds and calls of the part that is measured alone.
+ADDED_ROUNDS = 9
+ADDED_CALLS = 20_000
 
 
 @dataclass
 class Telemetry:
-    """By pair, with metrics and without: CPU microseconds of a call, events a second of a drain, and the worker's CPU
+    """``added_us``: CPU microseconds of what metrics add to a call, measured alone, with the thread's part.
+
+    By pair, with metrics and without: CPU microseconds of a call, events a second of a drain, and the worker's CPU
     microseconds per event in it, which the rest of the machine disturbs less.
     """
 
+    added_us: list[float] = field(default_factory=list)
     call_us: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
     drained: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
     singles: dict[str, list[float]] = field(default_factory=lambda: {"on": [], "off": []})
@@ -45,6 +54,8 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Telemetry:
     """Each pair measures both sides, one after the other, the order changing."""
     result = Telemetry()
     parts.fresh()
+    result.added_us += [_added_us() for _ in range(ADDED_ROUNDS)]
+    say(f"telemetry: us of CPU that a call has more, alone: {min(result.added_us):.2f}")
     for number in range(plan.telemetry_pairs):
         for side, value in _calls(plan.delay_calls).items():
             result.call_us[side].append(value)
@@ -67,30 +78,47 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Telemetry:
 
 
 def _calls(count: int) -> dict[str, float]:
-    """CPU microseconds of a ``delay``; with metrics including the thread that adds them up."""
-    spent = {"on": 0.0, "off": 0.0}
+    """CPU microseconds of a ``delay``; with metrics including the thread that adds them up.
+
+    One app with one connection, whose observer changes from block to block: what a machine does meanwhile meets both.
+    """
+    from sockudo_publisher.telemetry.observer import NOTHING
+    from sockudo_publisher.telemetry.prometheus import OBSERVER
+
+    app = app_named()
+    blocks: dict[str, list[float]] = {"on": [], "off": []}
     todo = list(events(BLOCK_CALLS))
+    for event in todo:  # connections, scripts, the lanes' doorbells
+        publish.delay(*event)
     try:
-        for number in range(max(2, count // BLOCK_CALLS)):
+        for number in range(max(4, 2 * count // BLOCK_CALLS)):
             for side in ("on", "off") if number % 2 else ("off", "on"):
-                configure(telemetry="prometheus") if side == "on" else configure()
-                publish.delay(*todo[0])  # connections and scripts
+                app.observer = OBSERVER if side == "on" else NOTHING
                 began = time.process_time()
                 for event in todo:
                     publish.delay(*event)
                 if side == "on":
-                    _add_up()
-                spent[side] += time.process_time() - began
+                    OBSERVER.flush()
+                blocks[side].append((time.process_time() - began) / BLOCK_CALLS * 1e6)
     finally:
-        configure()
-    calls = max(2, count // BLOCK_CALLS) * BLOCK_CALLS
-    return {side: seconds / calls * 1e6 for side, seconds in spent.items()}
+        app.observer = NOTHING
+    return {side: median(values) for side, values in blocks.items()}
 
 
-def _add_up() -> None:
+def _added_us() -> float:
+    """What `store_event` does more for an observer that counts: a whole call takes far longer, and varies by more."""
+    from sockudo_publisher.telemetry.observer import NOTHING
     from sockudo_publisher.telemetry.prometheus import OBSERVER
 
-    OBSERVER.flush()
+    spent = {}
+    for side, observer in (("on", OBSERVER), ("off", NOTHING)):
+        began = time.process_time()
+        for _ in range(ADDED_CALLS):
+            assert not observer.traces_calls
+            observer.appended("default", 1)
+        OBSERVER.flush()
+        spent[side] = time.process_time() - began
+    return (spent["on"] - spent["off"]) / ADDED_CALLS * 1e6
 
 
 def _drain(parts: Parts, plan: Plan, *, is_on: bool, is_single: bool) -> tuple[float, float]:

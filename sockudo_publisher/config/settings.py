@@ -282,7 +282,8 @@ def temporary_settings(**fields: Unpack[Fields]) -> Iterator[None]:
     """``configure()`` for a block: these fields, over those that are given now. For servers of tests."""
     before = _source.given
     if isinstance(before, Settings):
-        configure(replace(before, **fields))
+        changed: Any = fields  # of configure(), which takes some values in several forms
+        configure(replace(before, **changed))
     else:
         _replace({**before, **{name: _checked(name, value) for name, value in fields.items()}})
     try:

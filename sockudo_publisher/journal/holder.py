@@ -372,6 +372,8 @@ class Journal:
         """Count what a take removed unsent: reasons and numbers, in turn."""
         for reason, number in zip(left[::2], left[1::2], strict=True):
             self.observer.left(self.app, reason.decode(), number)
+            if reason == b"expired" and self._on_expired == "dead":
+                self.observer.buried(self.app, "expired", number)
 
     # -- what cannot be read ------------------------------------------------------------------------
 

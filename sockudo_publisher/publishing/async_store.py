@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from ..errors import JournalUnavailable
 from ..journal.appended import Appended
 from ..journal.pack import Item, KeyedItem
-from ..telemetry.observer import NOTHING
 from ..wiring.app import App
 from .group_commit import enter
 from .prepare import Prepared
@@ -54,7 +53,7 @@ async def astore(
 
 async def astore_event(app: App, prepared: Prepared, loop: asyncio.AbstractEventLoop) -> None:
     """Store one event on all its channels. Raises the errors of :func:`.store.store_event`."""
-    if app.observer is NOTHING:
+    if not app.observer.traces_calls:
         await _astore_event(app, prepared, loop)
         return
     with app.observer.publishing(app.name, prepared.channels, prepared.message_id) as trace:

@@ -11,7 +11,6 @@ from ..errors import BacklogFull, JournalUnavailable
 from ..faultpoint import crash_point
 from ..journal.appended import Appended, OnRefusal, Refusal
 from ..journal.pack import Item, KeyedItem
-from ..telemetry.observer import NOTHING
 from ..wiring.app import App
 from ..wiring.doorbell import doorbell
 from .prepare import Prepared
@@ -54,7 +53,7 @@ def store_event(app: App, prepared: Prepared, *, once_key: str | None = None) ->
     nothing new). Raises :class:`BacklogFull`, :class:`IdempotencyConflict` or :class:`JournalUnavailable` with the
     message id and the channels that are stored.
     """
-    if app.observer is NOTHING:  # a third of a microsecond of each call
+    if not app.observer.traces_calls:
         _store_event(app, prepared, once_key)
         return
     with app.observer.publishing(app.name, prepared.channels, prepared.message_id) as trace:

@@ -22,6 +22,9 @@ _NO_SPAN: Final[AbstractContextManager[None]] = nullcontext()
 class Observer:
     """The protocol; each method does nothing here. ``app`` is the name of an app in the settings."""
 
+    #: Whether :meth:`publishing` has something to do: without it, a call spares the block.
+    traces_calls = False
+
     def begin(self, app: str) -> None:
         """The process will count for this app: its series may begin at 0."""
 
@@ -93,6 +96,7 @@ class Several(Observer):
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = tuple(observers)
+        self.traces_calls = any(one.traces_calls for one in observers)
 
     def begin(self, app: str) -> None:
         """See :class:`Observer`, as for the others."""

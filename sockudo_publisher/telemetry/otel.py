@@ -39,6 +39,8 @@ _propagator: Final = TraceContextTextMapPropagator()
 class TracingObserver(Observer):
     """Makes the spans."""
 
+    traces_calls = True
+
     def __init__(self, tracer: trace.Tracer | None = None) -> None:
         self._given = tracer
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from .ages import BOUNDS_S, Ages
 from .names import COUNTERS, HISTOGRAMS, JOURNAL_SECONDS, LABEL_VALUES, PREFIX, bounded
 from .observer import Observer
-from .tally import Key, Tally
+from .pending_counts import Key, PendingCounts
 
 __all__ = ["OBSERVER", "PrometheusObserver"]
 
@@ -38,7 +38,7 @@ class _WeightedHistogram(Histogram):
 class _FlushFirst(Collector):
     """Adds up what waits before a scrape reads the metrics; registered before them. Has no metrics of its own."""
 
-    def __init__(self, tally: Tally) -> None:
+    def __init__(self, tally: PendingCounts) -> None:
         self._tally = tally
 
     def collect(self) -> Iterator[Any]:
@@ -50,7 +50,7 @@ class PrometheusObserver(Observer):
     """Counts for Prometheus. One per process: the registry takes each name once."""
 
     def __init__(self) -> None:
-        self._tally = Tally(self._apply)
+        self._tally = PendingCounts(self._apply)
         REGISTRY.register(_FlushFirst(self._tally))
         self._counters = {
             one.name: Counter(

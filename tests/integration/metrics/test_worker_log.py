@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
-from sockudo_publisher import __version__, publish_many
+from sockudo_publisher import __version__, publish, publish_many
+from sockudo_publisher.dev.embedded.process import wait_for
+from tests.support.parts import part_is_absent
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
@@ -44,4 +54,47 @@ def test_json_log_is_one_object_a_line(stack: Stack) -> None:
     assert any(line["message"] == "delivered" and line["settled"] == 4 for line in lines)
     assert "data" not in letter, "no payload"
     text = [line for line in worker.log_text().splitlines() if "sockudo_publisher." in line and line[:1] != "{"]
-    assert not [line for line in text if "WARNING" in line or "ERROR" in line], "no line of ours beside the objects"
+    assert not [line for line in text if "WARNING" in line or "ERROR" in line], "no other line of this package"
+
+
+def test_sentry_gets_errors_of_the_worker_without_payloads(stack: Stack, tmp_path: Path) -> None:
+    """The module of docs/metrics.md with Sentry's own SDK, and a server in Sentry's place that keeps what comes."""
+    if find_spec("sentry_sdk") is None:  # not imported here: it imports eventlet
+        part_is_absent("sentry_sdk", "no module sentry_sdk: pip install --editable '.[dev]'")
+    envelopes: list[bytes] = []
+
+    class Sentry(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            is_packed = self.headers.get("Content-Encoding") == "gzip"
+            envelopes.append(gzip.decompress(body) if is_packed else body)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    page = (Path(__file__).resolve().parents[3] / "docs" / "metrics.md").read_text()
+    [module] = re.findall(r"^```python\n(# sentry_worker.*?)^```", page, re.MULTILINE | re.DOTALL)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Sentry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        dsn = f"http://key@127.0.0.1:{server.server_address[1]}/1"
+        (tmp_path / "sentry_worker.py").write_text(module.replace("dsn=...", f"dsn={dsn!r}"))
+        command = [sys.executable, "-m", "celery", "-A", "sentry_worker", "worker", "--loglevel=INFO"]
+        env = {**stack.python(), "PYTHONPATH": str(tmp_path)}
+        with (tmp_path / "log").open("wb") as log:
+            worker = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
+        try:
+            publish.delay(stack.channel(), "ai-output", {"secret": "s3cr3t-payload"})  # refused: an error in the log
+            sent = wait_for(lambda: any(b"dead letter" in one for one in envelopes), 60)
+            assert sent, (tmp_path / "log").read_text()
+        finally:
+            worker.terminate()
+            worker.wait(60)
+            server.shutdown()
+    [error] = [one for one in envelopes if b"dead letter" in one]
+    assert stack.channel().encode() in error
+    assert b'"reason": "refused"' in error or b'"reason":"refused"' in error, "the fields are there"
+    assert b"s3cr3t-payload" not in b"".join(envelopes)

@@ -80,6 +80,16 @@ def test_page_shows_what_leaves_otherwise(stack: Stack) -> None:
     assert page.total("events_uncertain_total") == 0
 
 
+def test_expired_event_that_is_kept_is_a_dead_letter_too(stack: Stack) -> None:
+    stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
+    publish.apply_async((stack.channel(), "n", 1), expires=0.05)
+    time.sleep(0.2)
+    port = free_port()
+    stack.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
+    page = wait_for_value(port, "events_dead_total", 1, reason="expired")
+    assert page.value("events_expired_total") == 1
+
+
 def test_number_of_series_is_bounded(stack: Stack) -> None:
     """200 channels, events and ids add no series, and none of their names is on the page."""
     port = free_port()

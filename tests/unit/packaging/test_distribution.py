@@ -59,6 +59,7 @@ def test_the_wheel_has_every_file_of_the_package(wheel, root):
     assert packed == there
     assert {"sockudo_publisher/py.typed"} <= packed
     assert [name for name in packed if name.endswith(".lua")]
+    assert {name.rpartition("/")[2] for name in packed if "/deploy_files/" in name} >= {"alerts.yml", "grafana.json"}
     assert [name for name in packed if name.endswith(".html")]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sockudo_publisher.telemetry.tally import EVERY_S, MAX_PENDING, Key, Tally
+from sockudo_publisher.telemetry.pending_counts import EVERY_S, MAX_PENDING, Key, PendingCounts
 
 pytestmark = pytest.mark.unit
 
@@ -31,7 +31,7 @@ class Sums:
 
 def test_threads_lose_no_number() -> None:
     sums = Sums()
-    tally = Tally(sums)
+    tally = PendingCounts(sums)
 
     def count() -> None:
         for _ in range(20_000):
@@ -49,7 +49,7 @@ def test_threads_lose_no_number() -> None:
 
 def test_numbers_are_added_up_by_themselves() -> None:
     sums = Sums()
-    tally = Tally(sums)
+    tally = PendingCounts(sums)
     tally.add(("b", "app"), 3)
     deadline = time.monotonic() + 20 * EVERY_S
     while not sums.calls and time.monotonic() < deadline:
@@ -65,7 +65,7 @@ def test_failure_of_the_metrics_does_not_end_them() -> None:
         if len(seen) == 1:
             raise OSError("no space left")
 
-    tally = Tally(apply)
+    tally = PendingCounts(apply)
     tally.add(("a",))
     deadline = time.monotonic() + 20 * EVERY_S
     while len(seen) < 2 and time.monotonic() < deadline:
@@ -82,7 +82,7 @@ def test_fork_while_numbers_are_added_up() -> None:
         is_applying.set()
         may_end.wait(10)
 
-    tally = Tally(apply)
+    tally = PendingCounts(apply)
     tally.add(("a",), 7)
     flushing = threading.Thread(target=tally.flush)
     flushing.start()
@@ -113,7 +113,7 @@ def _wait(pid: int) -> int:
 
 def test_signal_handler_does_not_wait_for_the_lock() -> None:
     sums = Sums()
-    tally = Tally(sums)
+    tally = PendingCounts(sums)
     before = signal.signal(signal.SIGUSR1, lambda *_: tally.add(("handler",)))
     try:
         with tally._lock:  # the interrupted code
@@ -126,5 +126,5 @@ def test_signal_handler_does_not_wait_for_the_lock() -> None:
 
 
 def test_waiting_numbers_are_bounded() -> None:
-    tally = Tally(Sums())
+    tally = PendingCounts(Sums())
     assert tally._pending.maxlen == MAX_PENDING

@@ -2,7 +2,8 @@
 
 The locks of metrics libraries must not be in the path of an event. A fork while another thread holds one leaves it
 locked in the child for ever, and a signal handler that publishes would wait for the code that it has interrupted. So
-:meth:`Tally.add` only appends to a deque, which is atomic. A daemon thread adds up what has come, every half second.
+:meth:`PendingCounts.add` only appends to a deque, which is atomic. A daemon thread adds up what has come, every half
+second.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Final, TypeAlias
 
 from ..redaction import package_logger
 
-__all__ = ["EVERY_S", "Key", "Tally"]
+__all__ = ["EVERY_S", "Key", "PendingCounts"]
 
 logger = package_logger("sockudo_publisher.telemetry")
 
@@ -35,7 +36,7 @@ MAX_PENDING: Final = 1_000_000
 FORK_WAIT_S: Final = 1.0
 
 
-class Tally:
+class PendingCounts:
     """Adds up numbers by series, and gives the sums to ``apply`` in a thread of its own. One per process and use."""
 
     def __init__(self, apply: Callable[[Mapping[Key, float]], None]) -> None:
