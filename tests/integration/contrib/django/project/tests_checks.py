@@ -24,7 +24,7 @@ GOOD = settings.SOCKUDO
 def found(*, deploy: bool = False, databases: list[str] | None = None, **changed: Any) -> dict[str, str]:
     """Id -> text and hint of our checks, with a changed setting."""
     with override_settings(SOCKUDO={**GOOD, **changed}):
-        messages = run_checks(tags=["sockudo"], include_deployment_checks=deploy, databases=databases)
+        messages = run_checks(tags=["sockudo"], include_deployment_checks=deploy, databases=databases or [])
     for message in messages:
         assert message.hint, message
     return {message.id: f"{message.msg} {message.hint}" for message in messages}
@@ -64,7 +64,7 @@ class Settings(SimpleTestCase):
 
     def test_no_dict(self) -> None:
         with override_settings(SOCKUDO=["of-mine"]):
-            [message] = run_checks(tags=["sockudo"])
+            [message] = run_checks(tags=["sockudo"], databases=[])
         self.assertEqual((message.id, message.msg), ("sockudo.E001", "SOCKUDO: expected a dict, got list"))
 
     def test_command_fails(self) -> None:
