@@ -8,9 +8,11 @@ Callers are in a closed loop: each makes its next call when the one before has r
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sockudo_publisher import JournalUnavailable, publish
 
@@ -42,6 +44,8 @@ class Coroutines:
     """Events a second by side and callers, by pair; seconds and milliseconds of the other measurements, by pair."""
 
     rates: dict[tuple[str, int], list[float]] = field(default_factory=dict)
+    cpu_us: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # of this process, an event
+    switches: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # sleeps of its threads, an event
     p50_ms: dict[str, list[float]] = field(default_factory=dict)  # of one caller
     stall_ms: dict[str, list[float]] = field(default_factory=dict)  # p99, with 1,000 callers
     frozen_s: list[float] = field(default_factory=list)
@@ -59,8 +63,10 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Coroutines:
         for callers in CALLERS:
             count = plan.coroutine_events if callers >= SDK_CALLERS else plan.delay_calls
             for side, call in (("adelay", _adelay), ("to_thread", _to_thread)):
-                rate = asyncio.run(_rate(call, callers, count if side == "adelay" else plan.delay_calls))
-                result.rates.setdefault((side, callers), []).append(rate)
+                cost = asyncio.run(_cost(call, callers, count if side == "adelay" else plan.delay_calls))
+                result.rates.setdefault((side, callers), []).append(cost.rate)
+                result.cpu_us.setdefault((side, callers), []).append(cost.cpu_us)
+                result.switches.setdefault((side, callers), []).append(cost.switches)
         rate = asyncio.run(_sdk_rate(parts.sockudo.url, plan.trigger_events))
         result.rates.setdefault(("SDK", SDK_CALLERS), []).append(rate)
         result.p50_ms.setdefault("delay", []).append(_p50_of_delay(plan.delay_calls))
@@ -90,16 +96,29 @@ async def _idle(number: int) -> object:
     return await asyncio.sleep(IDLE_CALL_S)
 
 
+class _Cost(NamedTuple):
+    rate: float  # events a second
+    cpu_us: float
+    switches: float
+
+
 async def _rate(call: Call, callers: int, count: int) -> float:
     """Events a second of callers in a closed loop."""
+    return (await _cost(call, callers, count)).rate
+
+
+async def _cost(call: Call, callers: int, count: int) -> _Cost:
+    """The rate of callers in a closed loop, and what an event costs this process: these say more on a busy machine."""
 
     async def caller(first: int) -> None:
         for number in range(first, count, callers):
             await call(number)
 
-    started = time.perf_counter()
+    before, cpu_s, started = resource.getrusage(resource.RUSAGE_SELF), time.process_time(), time.perf_counter()
     await asyncio.gather(*(caller(first) for first in range(callers)))
-    return count / (time.perf_counter() - started)
+    took_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
+    sleeps = resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw - before.ru_nvcsw
+    return _Cost(count / took_s, cpu_s / count * 1e6, sleeps / count)
 
 
 async def _sdk_rate(url: str, count: int) -> float:

@@ -385,6 +385,13 @@ def _from_coroutines(measured: Coroutines) -> str:
     for side, what in names.items():
         cells = [spread(rates).text() if (rates := measured.rates.get((side, one))) else "" for one in CALLERS]
         lines.append(f"| {what} | {' | '.join(cells)} |")
+    lines += ["", "What an event costs the process: microseconds of CPU / times that a thread sleeps", ""]
+    lines += [f"| | {' | '.join(f'{callers:,} callers' for callers in CALLERS)} |", f"|---|{'---|' * len(CALLERS)}"]
+    for side, what in names.items():
+        costs = [(measured.cpu_us.get((side, one)), measured.switches.get((side, one))) for one in CALLERS]
+        cells = [f"{median(cpu):.0f} / {median(sleeps):.2f}" for cpu, sleeps in costs if cpu and sleeps]
+        if cells:
+            lines.append(f"| {what} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

@@ -354,7 +354,7 @@ class Publish(StoringTask):
         if _is_own_app_eager():
             return celery_app
         # `self.app` binds a task to its app, at the price of a tenth of a call of `adelay`; ours is bound.
-        own = celery_app if self._app is celery_app else self.app
+        own = celery_app if self._app is celery_app else self.app  # type: ignore[attr-defined]
         for app in (own, current_other_app()):
             if app is not None and app is not celery_app and app.conf.task_always_eager:
                 return app

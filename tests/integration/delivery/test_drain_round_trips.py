@@ -1,6 +1,6 @@
 """How many round trips to Redis an event on a quiet lane waits for, and what a lease that is taken in a pause does.
 
-Counted, not timed: each round trip is a switch of threads and processes for an event that nobody watches for.
+Counted, not timed: each round trip is a switch of threads and processes for an event that no worker watches for.
 """
 
 from __future__ import annotations
@@ -97,13 +97,13 @@ def test_pauses_that_begin_again_and_again_end_the_run(world: DrainWorld) -> Non
         journal.shared.pause("busy", 60.0)
         return acquire(lane, channel)
 
-    def over() -> Any:
+    def end_pause() -> Any:
         nonlocal looks
         looks += 1
         journal.shared.resume()
         return view()
 
-    journal.acquire_and_view, journal.shared.view = paused_again, over  # type: ignore[method-assign]
+    journal.acquire_and_view, journal.shared.view = paused_again, end_pause  # type: ignore[method-assign]
     assert world.drain() is None
     assert looks == drain_module.MAX_PAUSES
     assert not world.is_leased()

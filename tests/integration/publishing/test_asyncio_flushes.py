@@ -65,8 +65,8 @@ def test_many_callers_make_flushes_that_are_worth_it(flushes: list[int], loop_na
 
 
 @pytest.mark.parametrize("loop_name", LOOPS)
-def test_single_caller_waits_for_nobody(flushes: list[int], loop_name: str) -> None:
-    """Each of its calls begins a flush at once: the wait is for a caller that is it."""
+def test_single_caller_waits_for_no_other(flushes: list[int], loop_name: str) -> None:
+    """Each of its calls begins a flush at once, as it is the caller that was woken."""
     run_in(loop_name, closed_loop(1, 50))
     assert flushes == [1] * 50
 

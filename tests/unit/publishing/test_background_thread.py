@@ -1,4 +1,4 @@
-"""The thread that does what it is given, sleeps while there is nothing, and looks again when it is told to."""
+"""The thread that does what it is given, sleeps while there is nothing, and looks again after a time."""
 
 from __future__ import annotations
 
