@@ -91,7 +91,7 @@ def schedule_event(app: App, prepared: Prepared, due_ms: int, *, now_ms: int) ->
     Raises :class:`BacklogFull`, :class:`IdempotencyConflict` or :class:`JournalUnavailable` with the message id and
     the channels on which it is scheduled.
     """
-    if app.observer is NOTHING:
+    if not app.observer.traces_calls:
         _schedule_event(app, prepared, due_ms, now_ms)
         return
     with app.observer.publishing(app.name, prepared.channels, prepared.message_id) as trace:

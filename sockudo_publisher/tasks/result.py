@@ -23,7 +23,7 @@ __all__ = ["PublishResult", "ScheduledResult", "StoredResult", "UnstoredResult",
 class PublishResult(_Result):  # type: ignore[misc]
     """A Celery result whose ``id`` and ``get()`` are the event's message id. Names the types for checkers.
 
-    ``stored``: ``True``: the journal has the event (a countdown: the broker has its message). With
+    ``stored``: ``True``: the journal has the event (a countdown: its schedule has). With
     ``SOCKUDO_ON_UNAVAILABLE=log`` also ``False``: it has not, or ``None``: unknown.
     """
 
@@ -126,23 +126,34 @@ class UnstoredResult(StoredResult):
 
     def __init__(self, message_id: str, error: Exception, *, stored: bool | None) -> None:
         super().__init__(message_id)
-        self._result = error
+        self._error = error
         self.stored = stored
 
-    def get(self, _timeout: float | None = None, propagate: bool = True, *_args: Any, **_kwargs: Any) -> Any:
+    def get(
+        self,
+        timeout: float | None = None,  # noqa: ARG002 -- nothing is waited for
+        propagate: bool = True,
+        *_args: Any,
+        **_kwargs: Any,
+    ) -> Any:
         """Raise the error; returns it if not ``propagate``."""
         if propagate:
-            raise self._result
-        return self._result
+            raise self._error
+        return self._error
 
     wait = get
+
+    @property
+    def result(self) -> Exception:
+        """The error."""
+        return self._error
 
     def exists(self) -> bool:
         """False: the event is not stored, as far as is known."""
         return False
 
     def __reduce__(self) -> Any:
-        return _unstored_again, (self.id, self._result, self.stored)
+        return _unstored_again, (self.id, self._error, self.stored)
 
     def __repr__(self) -> str:
         return f"<UnstoredResult: {self.id} stored={self.stored}>"
