@@ -56,6 +56,7 @@ class StoredResult(celery_result.EagerResult, PublishResult):  # type: ignore[mi
     """
 
     _state = states.SUCCESS
+    _result: Any
     _traceback = None
     _name = "sockudo_publisher.publish"
     _ignored = False
@@ -132,9 +133,9 @@ class UnstoredResult(StoredResult):
         self._result = error
         self.stored = stored
 
-    def get(self, _timeout: float | None = None, propagate: bool = True, *_args: Any, **_kwargs: Any) -> Any:
-        """Raise the error; returns it if not ``propagate``."""
-        if propagate:
+    def get(self, *args: Any, propagate: bool = True, **_kwargs: Any) -> Any:
+        """Raise the error; returns it if not ``propagate``, which may also be the second argument, as in Celery."""
+        if args[1] if len(args) > 1 else propagate:
             raise self._result
         return self._result
 
