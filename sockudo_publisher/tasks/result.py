@@ -53,6 +53,7 @@ class StoredResult(celery_result.EagerResult, PublishResult):  # type: ignore[mi
     """
 
     _state = states.SUCCESS
+    _result: Any
     _traceback = None
     _name = "sockudo_publisher.publish"
     _ignored = False
