@@ -17,7 +17,7 @@ pytestmark = pytest.mark.unit
 unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 channels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
-items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]))
+items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]), st.just(""))
 some_items = st.lists(items, min_size=1, max_size=12)
 
 
@@ -51,6 +51,26 @@ def test_one_item_is_packed_as_several_are(channel: str) -> None:
         one = json.loads(pack([Item(channel, b"123", expiry)]).meta)
         two = json.loads(pack([Item(channel, b"123", expiry)] * 2).meta)
         assert {name: values * 2 for name, values in one.items()} == two
+
+
+@unhurried
+@given(some_items, st.data())
+def test_traces_follow_their_items(given_items: list[Item], data: st.DataObject) -> None:
+    """The contexts of the calls, cut with their items; no list where none of them has one."""
+    traces = data.draw(st.lists(st.sampled_from(["", "00-a-b-01", "00-c-d-01"]), min_size=1, max_size=12))
+    traced = [item._replace(trace=traces[index % len(traces)]) for index, item in enumerate(given_items)]
+    assert ("r" in json.loads(pack(traced).meta)) == any(item.trace for item in traced)
+    start, stop = 0, data.draw(st.integers(1, len(traced)))
+    taken = as_taken(traced, start, stop)
+    assert taken.traces() == [item.trace for item in traced[start:stop] if item.trace]
+    assert [taken.item(index).trace for index in taken.indexes()] == [""] * stop, "only appending needs it"
+    meta = json.loads(taken.meta_of(0))
+    assert meta.get("r", [""]) == [traced[0].trace], "what is held keeps it"
+
+
+@pytest.mark.parametrize("meta", [b'{"r":1}', b'{"r":["a"]}', b'{"r":[1,2]}', b'["r":', b'[{"r":["a","b"]}]'])
+def test_traces_of_another_writer_are_left_out(meta: bytes) -> None:
+    assert Pack(b"1-1", 2, meta, b"1,2", 0, 2).traces() == []
 
 
 @unhurried
