@@ -18,7 +18,7 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 channels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 collapse_keys = st.sampled_from(["", "", "eur", 'é\u2028"\\\0'])
-items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]), collapse_keys)
+items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]), collapse_keys, st.just(""))
 some_items = st.lists(items, min_size=1, max_size=12)
 
 
@@ -68,6 +68,26 @@ def test_a_pack_without_collapse_keys_is_as_before() -> None:
     assert pack([Item("c", b"1", 5)]) == (1, 5, '{"n":[1],"c":["c"],"x":[5]}', b"1", False)
     both = [Item("c", b"1"), Item("d", b"22", 7)]
     assert pack(both) == (2, 7, '{"n":[1,2],"c":["c","d"],"x":[0,7]}', b"1,22", False)
+
+
+@unhurried
+@given(some_items, st.data())
+def test_traces_follow_their_items(given_items: list[Item], data: st.DataObject) -> None:
+    """The contexts of the calls, cut with their items; no list where none of them has one."""
+    traces = data.draw(st.lists(st.sampled_from(["", "00-a-b-01", "00-c-d-01"]), min_size=1, max_size=12))
+    traced = [item._replace(trace=traces[index % len(traces)]) for index, item in enumerate(given_items)]
+    assert ("r" in json.loads(pack(traced).meta)) == any(item.trace for item in traced)
+    start, stop = 0, data.draw(st.integers(1, len(traced)))
+    taken = as_taken(traced, start, stop)
+    assert taken.traces() == [item.trace for item in traced[start:stop] if item.trace]
+    assert [taken.item(index).trace for index in taken.indexes()] == [""] * stop, "only appending needs it"
+    meta = json.loads(taken.meta_of(0))
+    assert meta.get("r", [""]) == [traced[0].trace], "what is held keeps it"
+
+
+@pytest.mark.parametrize("meta", [b'{"r":1}', b'{"r":["a"]}', b'{"r":[1,2]}', b'["r":', b'[{"r":["a","b"]}]'])
+def test_traces_of_another_writer_are_left_out(meta: bytes) -> None:
+    assert Pack(b"1-1", 2, meta, b"1,2", 0, 2).traces() == []
 
 
 @unhurried
