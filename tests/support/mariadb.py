@@ -15,6 +15,8 @@ from sockudo_publisher.dev.embedded.process import ChildProcess
 
 #: Where systems keep the server; not on everybody's PATH.
 PLACES = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/usr/local/sbin", "/usr/libexec"])
+#: The number of the user without rights.
+UNPRIVILEGED = 65534
 #: Seconds that the making of the system tables may take.
 INIT_S = 120
 
@@ -35,9 +37,9 @@ class MariaDB(ChildProcess):
         self._server = server
         self._data = self._home / "data"
         self.port = free_port()
-        self._user = "nobody" if os.geteuid() == 0 else pwd.getpwuid(os.geteuid()).pw_name
-        if os.geteuid() == 0:
-            os.chown(self._home, pwd.getpwnam("nobody").pw_uid, pwd.getpwnam("nobody").pw_gid)
+        user = pwd.getpwuid(UNPRIVILEGED if os.geteuid() == 0 else os.geteuid())
+        self._user = user.pw_name
+        os.chown(self._home, user.pw_uid, user.pw_gid)
 
     def url(self, database: str) -> str:
         """For SQLAlchemy, and what the tests' Django project reads."""

@@ -12,7 +12,7 @@ from django.core.cache import caches
 
 from ...client.api.webhook import Webhook, WebhookEvent
 
-__all__ = ["Claim", "SeenEvents", "events_with_ids"]
+__all__ = ["EventClaim", "SeenEvents", "events_with_ids"]
 
 #: Seconds for which an event counts as being handled; then another request may handle it. If a process dies in a
 #: receiver, the server's next repetition after this time is handled.
@@ -20,7 +20,7 @@ HANDLING_S = 60
 _HANDLING, _HANDLED = "handling", "handled"
 
 
-class Claim(Enum):
+class EventClaim(Enum):
     """The answer of :meth:`SeenEvents.claim`."""
 
     OURS = "ours"
@@ -52,12 +52,12 @@ class SeenEvents:
         self._cache = caches[alias]
         self._remembered_s = int(remembered_s) + 1
 
-    def claim(self, event_id: str) -> Claim:
+    def claim(self, event_id: str) -> EventClaim:
         """Take an event for this request, unless it was handled or another request has it."""
         key = _key(event_id)
         if self._cache.add(key, _HANDLING, HANDLING_S):
-            return Claim.OURS
-        return Claim.HANDLED if self._cache.get(key) == _HANDLED else Claim.BUSY
+            return EventClaim.OURS
+        return EventClaim.HANDLED if self._cache.get(key) == _HANDLED else EventClaim.BUSY
 
     def settle(self, event_id: str) -> None:
         """All receivers have handled it."""

@@ -17,7 +17,7 @@ from ...errors import InvalidWebhook
 from ...redaction import package_logger, printable
 from ...wiring.app import app_named
 from .bodies import read_body, refuse
-from .seen_events import Claim, SeenEvents, events_with_ids
+from .seen_events import EventClaim, SeenEvents, events_with_ids
 from .setting import DjangoSetting, django_setting
 from .signals import SIGNALS, webhook_event
 
@@ -79,9 +79,9 @@ def _handle(app: str, message: Webhook, seen: SeenEvents) -> HttpResponse:
     is_busy = has_failed = False
     for event_id, event in events_with_ids(app, message):
         claim = seen.claim(event_id)
-        if claim is Claim.BUSY:
+        if claim is EventClaim.BUSY:
             is_busy = True
-        if claim is not Claim.OURS:
+        if claim is not EventClaim.OURS:
             continue
         if _send(app, message, event):
             seen.settle(event_id)

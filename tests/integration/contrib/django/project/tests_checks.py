@@ -21,7 +21,7 @@ from sockudo_publisher.contrib.permissions import default_registry
 GOOD = settings.SOCKUDO
 
 
-def found(*, deploy: bool = False, databases: list[str] | None = None, **changed: Any) -> dict[str, str]:
+def find_messages(*, deploy: bool = False, databases: list[str] | None = None, **changed: Any) -> dict[str, str]:
     """Id -> text and hint of our checks, with a changed setting."""
     with override_settings(SOCKUDO={**GOOD, **changed}):
         messages = run_checks(tags=["sockudo"], include_deployment_checks=deploy, databases=databases or [])
@@ -32,7 +32,7 @@ def found(*, deploy: bool = False, databases: list[str] | None = None, **changed
 
 class Settings(SimpleTestCase):
     def test_good_ones(self) -> None:
-        self.assertEqual(found(), {})
+        self.assertEqual(find_messages(), {})
 
     def test_wrong_ones(self) -> None:
         cases: dict[str, tuple[dict[str, Any], str, str]] = {
@@ -58,7 +58,7 @@ class Settings(SimpleTestCase):
         }
         for name, (changed, code, text) in cases.items():
             with self.subTest(name):
-                messages = found(**changed)
+                messages = find_messages(**changed)
                 self.assertIn(text, messages.get(f"sockudo.{code}", f"only {messages}"))
                 self.assertNotIn("of-mine", str(messages))
 
@@ -72,7 +72,7 @@ class Settings(SimpleTestCase):
             call_command("check")
 
     def test_two_apps_with_one_secret(self) -> None:
-        messages = found(APPS={"eu": "http://key:secret@127.0.0.1:9/apps/eu"})
+        messages = find_messages(APPS={"eu": "http://key:secret@127.0.0.1:9/apps/eu"})
         self.assertIn("one secret", messages["sockudo.W003"])
 
 
@@ -87,28 +87,28 @@ class Permissions(SimpleTestCase):
             default_registry.add(one.pattern, one.function)
 
     def test_encrypted_pattern_without_a_key(self) -> None:
-        messages = found(ENCRYPTION_MASTER_KEY_BASE64=None)
+        messages = find_messages(ENCRYPTION_MASTER_KEY_BASE64=None)
         self.assertIn("private-encrypted-orders.{order_id}", messages["sockudo.E004"])
 
     def test_overlapping_patterns(self) -> None:
         channel("private-orders.{id}")(lambda user, id: True)
-        self.assertIn("match the same channels", found()["sockudo.E003"])
+        self.assertIn("match the same channels", find_messages()["sockudo.E003"])
 
     def test_channels_that_the_server_does_not_protect(self) -> None:
         channel("private-cache-{id}")(lambda user, id: True)
-        self.assertIn("private-cache-", found()["sockudo.W004"])
+        self.assertIn("private-cache-", find_messages()["sockudo.W004"])
         channel("presence-cache-{id}")(lambda user, id: True)
-        self.assertIn("presence-cache-", found()["sockudo.E005"])
+        self.assertIn("presence-cache-", find_messages()["sockudo.E005"])
 
 
 class Table(TransactionTestCase):
     def test_table_that_is_not_there(self) -> None:
-        self.assertEqual(found(databases=["default"]), {})
+        self.assertEqual(find_messages(databases=["default"]), {})
         with connection.schema_editor() as editor:
             editor.execute("ALTER TABLE sockudo_outbox RENAME TO elsewhere")
         try:
-            self.assertIn("migrate sockudo_outbox", found(databases=["default"])["sockudo.W002"])
-            self.assertEqual(found(), {}, "no database is asked unless the caller names it")
+            self.assertIn("migrate sockudo_outbox", find_messages(databases=["default"])["sockudo.W002"])
+            self.assertEqual(find_messages(), {}, "no database is asked unless the caller names it")
         finally:
             with connection.schema_editor() as editor:
                 editor.execute("ALTER TABLE elsewhere RENAME TO sockudo_outbox")
@@ -121,10 +121,10 @@ class Deployed(SimpleTestCase):
             client.config_set("appendonly", "no")
             client.config_set("maxmemory-policy", "allkeys-lru")
             try:
-                messages = found(deploy=True, REDIS_URL=url)
+                messages = find_messages(deploy=True, REDIS_URL=url)
                 client.config_set("maxmemory-policy", "noeviction")
                 client.config_set("appendonly", "yes")
-                better = found(deploy=True, REDIS_URL=url)
+                better = find_messages(deploy=True, REDIS_URL=url)
             finally:
                 client.config_set("maxmemory-policy", "noeviction")
                 client.config_set("appendonly", "no")
@@ -133,13 +133,13 @@ class Deployed(SimpleTestCase):
         self.assertEqual(set(better) - {"sockudo.W013"}, set())
 
     def test_redis_that_is_not_reached(self) -> None:
-        messages = found(deploy=True, REDIS_URL="redis://:of-mine@127.0.0.1:9/0")
+        messages = find_messages(deploy=True, REDIS_URL="redis://:of-mine@127.0.0.1:9/0")
         self.assertEqual(set(messages), {"sockudo.W010", "sockudo.W013"})
         self.assertNotIn("of-mine", str(messages))
 
     def test_cache_of_one_process(self) -> None:
         url = os.environ["PROJECT_REDIS_URL"]
-        self.assertIn("WEBHOOK_CACHE", found(deploy=True, REDIS_URL=url)["sockudo.W013"])
+        self.assertIn("WEBHOOK_CACHE", find_messages(deploy=True, REDIS_URL=url)["sockudo.W013"])
         shared = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}}
         with override_settings(CACHES=shared):
-            self.assertNotIn("sockudo.W013", found(deploy=True, REDIS_URL=url))
+            self.assertNotIn("sockudo.W013", find_messages(deploy=True, REDIS_URL=url))
