@@ -87,8 +87,7 @@ def _families(apps: Mapping[str, AppFigures]) -> Iterator[Any]:
         yield family
     paused = GaugeMetricFamily(PREFIX + "paused", "Whether the app is paused, by reason", labels=("app", "reason"))
     for app, figures in apps.items():
-        reason = figures.paused
         for known in PAUSE_REASONS:
-            paused.add_metric((app, known), float(known == reason))
-        paused.add_metric((app, "other"), float(bool(reason) and reason not in PAUSE_REASONS))
+            paused.add_metric((app, known), float(known in figures.paused))
+        paused.add_metric((app, "other"), float(not figures.paused <= set(PAUSE_REASONS)))
     yield paused

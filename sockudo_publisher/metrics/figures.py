@@ -11,8 +11,10 @@ from ..config.settings import Settings
 from ..errors import JournalUnreadable
 from ..journal.app.workers import WorkerRegistry
 from ..journal.redis.link import RedisLink, checked
+from ..journal.schedule.book import ScheduleBook
 from ..journal.status import journal_status, layout_in_force
 from ..journal.unreadable import is_wrong_type
+from ..telemetry.names import OPERATOR
 
 __all__ = ["READ_TIMEOUT_S", "AppFigures", "Figures", "link_of", "read_figures"]
 
@@ -25,7 +27,7 @@ class AppFigures:
     """One app. Ages are seconds; ``None``: not known.
 
     ``backlog``: events in lanes and in held channels. ``oldest_age_s``: of the oldest of them, 0 if none waits.
-    ``paused``: the reason, ``""`` for none. ``consuming``: live workers whose consumer is attached to the queue.
+    ``paused``: the reasons, of a server in trouble and of an operator. ``consuming``: live workers whose consumer is attached to the queue.
     ``is_memory_intact``: whether the server remembers message ids. ``is_readable``: whether all keys hold what the
     journal wrote. ``scheduled``: events with a later time.
     """
@@ -34,7 +36,7 @@ class AppFigures:
     oldest_age_s: float
     dead: int
     held_channels: int
-    paused: str
+    paused: frozenset[str]
     failing_lanes: int
     workers: int
     consuming: int
@@ -58,7 +60,7 @@ def link_of(settings: Settings) -> RedisLink:
 
 
 def read_figures(link: RedisLink, settings: Settings) -> Figures:
-    """Read the figures of all apps, six round trips each. Raises :class:`JournalUnavailable`."""
+    """Read the figures of all apps, about eight round trips each. Raises :class:`JournalUnavailable`."""
     apps = {name: _read_app(link, settings, name) for name in settings.app_urls()}
     used, limit = _read_memory(link)
     return Figures(apps, used, limit)
@@ -73,22 +75,25 @@ def _read_app(link: RedisLink, settings: Settings, app: str) -> AppFigures:
     try:
         layout = layout_in_force(link, app, settings.lanes)
     except JournalUnreadable:  # the lanes are not known: what the doctor and `status` name
-        return AppFigures(0, 0.0, 0, 0, "", 0, workers, consuming, is_intact, is_readable=False)
+        return AppFigures(0, 0.0, 0, 0, frozenset(), 0, workers, consuming, is_intact, is_readable=False)
     seen = journal_status(link, app, layout.lanes)
     cards = link.run([("ZCARD", link.keyspace.lane(app, lane).holds) for lane in layout.lanes])
     lanes = seen.lanes
-    pause = seen.shared.pause
+    reasons = {seen.shared.pause.reason} if seen.shared.pause else set[str]()
+    if seen.shared.operator_pause:
+        reasons.add(OPERATOR)
     return AppFigures(
         backlog=sum(lane.depth + lane.held for lane in lanes),
         oldest_age_s=max((lane.oldest_age_s or 0.0 for lane in lanes), default=0.0),
         dead=sum(lane.dead for lane in lanes),
         held_channels=sum(0 if is_wrong_type(card) else int(checked(card)) for card in cards),
-        paused=pause.reason if pause else "",
+        paused=frozenset(reasons),
         failing_lanes=sum(1 for lane in lanes if lane.failures),
         workers=workers,
         consuming=consuming,
         is_memory_intact=is_intact,
         is_readable=not any(lane.unreadable for lane in lanes),
+        scheduled=ScheduleBook(link, app, lanes=settings.lanes, key_ttl_ms=0).summary().count,
     )
 
 

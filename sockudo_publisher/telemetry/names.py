@@ -40,7 +40,9 @@ JOURNAL_SECONDS: Final = Counted("journal_seconds", "Seconds from stored to deli
 #: The value of a label that is in no list: a newer release wrote it.
 OTHER: Final = "other"
 
-PAUSE_REASONS: Final = ("unreachable", "unknown", "busy", "misconfigured", "operator")
+#: The reason of a pause by a person.
+OPERATOR: Final = "operator"
+PAUSE_REASONS: Final = ("unreachable", "unknown", "busy", "misconfigured", OPERATOR)
 
 #: By metric without prefix and `_total`, the label beside `app` and its values. Nothing else is ever a label.
 LABEL_VALUES: Final = {

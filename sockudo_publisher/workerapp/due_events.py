@@ -17,7 +17,7 @@ from ..journal.schedule.due import RIGHT_MS, DueEvents
 from ..journal.schedule.event import ScheduledItem
 from ..journal.schedule.outcomes import (
     BucketReport,
-    Outcome,
+    ClaimResult,
     Placed,
     due_buckets,
     next_reports,
@@ -107,7 +107,7 @@ class DueMover:
             crash_point("claimed")
             skipped = {bucket: reports[bucket].skipped for bucket in claims.events}
             outcomes, failed = self._append(claims.events, full)
-            stored += sum(outcome is Outcome.STORED for _, outcome in outcomes)
+            stored += sum(outcome is ClaimResult.STORED for _, outcome in outcomes)
             goes_on = failed is None and self._keep_right(due)
             reports = next_reports(claims.events, outcomes, skipped, claims=goes_on)
             if failed is not None:
@@ -120,29 +120,29 @@ class DueMover:
 
     def _append(
         self, events: Mapping[int, Sequence[ScheduledItem]], full: set[str]
-    ) -> tuple[list[tuple[Placed, Outcome | None]], JournalUnavailable | None]:
+    ) -> tuple[list[tuple[Placed, ClaimResult | None]], JournalUnavailable | None]:
         """Append claimed events. Returns the result of each, and the error of all if there is one."""
         for here in events.values():
             for event in here:
                 if event.item is None:
                     self._log_parked(event, "its record in the schedule cannot be read")
         ready, waiting = order_due(events, full)
-        outcomes: list[tuple[Placed, Outcome | None]] = [(one, Outcome.WAITS) for one in waiting]
+        outcomes: list[tuple[Placed, ClaimResult | None]] = [(one, ClaimResult.WAITS) for one in waiting]
         if not ready:
             return outcomes, None
         try:
             appended = store(app_named(self._name), [one.event.keyed_item for one in ready], on_refusal=OnRefusal.SKIP)
         except BacklogFull:
             full.update(one.event.keyed_item.channel for one in ready)
-            return outcomes + [(one, Outcome.WAITS) for one in ready], None
+            return outcomes + [(one, ClaimResult.WAITS) for one in ready], None
         except JournalUnavailable as error:
             return outcomes + [(one, outcome_of(error)) for one in ready], error
         for index, one in enumerate(ready):
             refusal = appended.refused.get(index)
             outcome = outcome_of(refusal)
-            if outcome is Outcome.PARKED:
+            if outcome is ClaimResult.PARKED:
                 self._log_parked(one.event, str(refusal))
-            elif outcome is not Outcome.STORED:
+            elif outcome is not ClaimResult.STORED:
                 full.add(one.event.keyed_item.channel)
             outcomes.append((one, outcome))
         return outcomes, None

@@ -18,7 +18,7 @@ from ..redis.link import Command, RedisLink, checked, evalsha
 from ..redis.scripts import Answer
 from ..unreadable import is_wrong_type, wrong_keys
 from .event import ScheduledItem, read_due, read_score
-from .outcomes import BucketReport, Heads, Outcome
+from .outcomes import BucketReport, ClaimResult, Heads
 
 __all__ = ["LEASE_MS", "RIGHT_MS", "Claims", "DueEvents"]
 
@@ -113,5 +113,5 @@ class DueEvents:
         logger.error("schedule not read app=%s key=%s error=another type of key", self._app, key)
 
 
-def _flat(outcomes: Iterable[tuple[Outcome, str]]) -> list[str]:
+def _flat(outcomes: Iterable[tuple[ClaimResult, str]]) -> list[str]:
     return [part for outcome, name in outcomes for part in (outcome.value, name)]

@@ -11,7 +11,7 @@ from ...errors import IdempotencyConflict, JournalUnavailable
 from ..appended import Refusal
 from .event import ScheduledItem
 
-__all__ = ["MAX_SKIPPED", "BucketReport", "Heads", "Outcome", "Placed"]
+__all__ = ["MAX_SKIPPED", "BucketReport", "ClaimResult", "Heads", "Placed"]
 __all__ += ["due_buckets", "next_reports", "order_due", "outcome_of"]
 
 #: Due events of one bucket that stay because their lanes are full, and that one pass looks beyond: events of other
@@ -19,7 +19,7 @@ __all__ += ["due_buckets", "next_reports", "order_due", "outcome_of"]
 MAX_SKIPPED = 2_000
 
 
-class Outcome(Enum):
+class ClaimResult(Enum):
     """The result of a claimed event."""
 
     #: It is in its lane, and leaves the schedule.
@@ -41,7 +41,7 @@ class Heads(NamedTuple):
 class BucketReport:
     """What a worker reports of one bucket, and asks of it: ``skipped`` due events stay and are passed over."""
 
-    outcomes: list[tuple[Outcome, str]] = field(default_factory=list)
+    outcomes: list[tuple[ClaimResult, str]] = field(default_factory=list)
     skipped: int = 0
     claims: bool = True
 
@@ -73,20 +73,20 @@ def order_due(
     )
 
 
-def outcome_of(refusal: Refusal | None) -> Outcome | None:
+def outcome_of(refusal: Refusal | None) -> ClaimResult | None:
     """The result of an event by the answer of its append; ``None``: unknown, it stays claimed and is tried again."""
     if refusal is None:
-        return Outcome.STORED
+        return ClaimResult.STORED
     if isinstance(refusal, IdempotencyConflict):
-        return Outcome.PARKED
+        return ClaimResult.PARKED
     if isinstance(refusal, JournalUnavailable) and refusal.stored is not False:
         return None
-    return Outcome.WAITS
+    return ClaimResult.WAITS
 
 
 def next_reports(
     buckets: Collection[int],
-    outcomes: Sequence[tuple[Placed, Outcome | None]],
+    outcomes: Sequence[tuple[Placed, ClaimResult | None]],
     skipped: Mapping[int, int],
     *,
     claims: bool,
@@ -100,7 +100,7 @@ def next_reports(
         report = reports[bucket]
         if outcome is not None:
             report.outcomes.append((outcome, event.name))
-        if outcome in (None, Outcome.WAITS):
+        if outcome in (None, ClaimResult.WAITS):
             report.skipped += 1
     for report in reports.values():
         report.claims = report.claims and report.skipped < MAX_SKIPPED

@@ -15,7 +15,7 @@ from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.schedule.book import ScheduleBook
 from sockudo_publisher.journal.schedule.due import DueEvents
-from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome, due_buckets
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, ClaimResult, due_buckets
 from sockudo_publisher.journal.schedule.writer import Schedule
 from sockudo_publisher.journal.status import journal_status
 from tests.integration.journal.one_lane import FUTURE, PAST, OneLane, bodies_of
@@ -203,8 +203,8 @@ def schedule(lane: OneLane) -> None:
     assert set(book.cancel("id é").late) == {ODD, "a"}
     own, odd = bucket_of("a"), bucket_of(ODD)
     reports = {
-        own: BucketReport([(Outcome.STORED, claims.events[own][0].name)], claims=False),
-        odd: BucketReport([(Outcome.WAITS, claims.events[odd][0].name)], claims=False),
+        own: BucketReport([(ClaimResult.STORED, claims.events[own][0].name)], claims=False),
+        odd: BucketReport([(ClaimResult.WAITS, claims.events[odd][0].name)], claims=False),
     }
     assert due.claim("me", reports).failures == {}
     assert book.cancel("id é").taken == (ODD,)

@@ -14,7 +14,7 @@ from sockudo_publisher.journal.redis.link import RedisLink
 from sockudo_publisher.journal.schedule.book import ScheduleBook
 from sockudo_publisher.journal.schedule.due import DueEvents
 from sockudo_publisher.journal.schedule.event import ScheduledItem
-from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, ClaimResult
 from sockudo_publisher.journal.schedule.writer import Schedule
 
 PAST = 1_000
@@ -43,7 +43,7 @@ class OneSchedule:
         return self.schedule.add(items, due_ms)
 
     def claim(
-        self, owner: str = "me", *outcomes: tuple[Outcome, str], channel: str = "c", **report: Any
+        self, owner: str = "me", *outcomes: tuple[ClaimResult, str], channel: str = "c", **report: Any
     ) -> list[ScheduledItem] | None:
         """The claimed events of the channel's bucket; ``None``: another worker has it, or has had it."""
         bucket = bucket_of(channel)

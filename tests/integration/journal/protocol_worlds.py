@@ -14,7 +14,7 @@ from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.redis.scripts import Answer
 from sockudo_publisher.journal.schedule.book import ScheduleBook
 from sockudo_publisher.journal.schedule.due import DueEvents
-from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, ClaimResult
 from sockudo_publisher.journal.schedule.writer import Schedule
 from tests.integration.journal.one_lane import FUTURE
 from tests.integration.journal.protocol_world import CHANNEL, KEY, LONG_S, SCHEDULED, ProtocolWorld, StoppedError
@@ -409,7 +409,7 @@ class ScheduleWorld(ProtocolWorld):
     def time_passes(self) -> None:
         self.client.zadd(self.bucket_keys.times, {SCHEDULED: 1})
 
-    def _due(self, owner: str, *outcomes: Outcome) -> None:
+    def _due(self, owner: str, *outcomes: ClaimResult) -> None:
         report = BucketReport([(outcome, SCHEDULED) for outcome in outcomes], claims=not outcomes)
         self.due.claim(owner, {self.bucket: report})
 
@@ -420,13 +420,13 @@ class ScheduleWorld(ProtocolWorld):
         self._due("another")
 
     def due_stored(self) -> None:
-        self._due("me", Outcome.STORED)
+        self._due("me", ClaimResult.STORED)
 
     def due_waits(self) -> None:
-        self._due("me", Outcome.WAITS)
+        self._due("me", ClaimResult.WAITS)
 
     def due_parked(self) -> None:
-        self._due("me", Outcome.PARKED)
+        self._due("me", ClaimResult.PARKED)
 
     def cancel(self) -> None:
         keys = self.bucket_keys

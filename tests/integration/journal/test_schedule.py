@@ -11,12 +11,12 @@ from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import bucket_of
 from sockudo_publisher.journal.pack import Item, KeyedItem
 from sockudo_publisher.journal.schedule.due import LEASE_MS, MAX_CLAIMED, MAX_CLAIMED_BYTES
-from sockudo_publisher.journal.schedule.outcomes import Outcome
+from sockudo_publisher.journal.schedule.outcomes import ClaimResult
 from tests.integration.journal.one_schedule import FUTURE, PAST, OneSchedule
 
 pytestmark = pytest.mark.integration
 
-STORED, WAITS, PARKED = Outcome.STORED, Outcome.WAITS, Outcome.PARKED
+STORED, WAITS, PARKED = ClaimResult.STORED, ClaimResult.WAITS, ClaimResult.PARKED
 
 
 @pytest.fixture
@@ -134,8 +134,8 @@ class TestClaim:
         one.client.delete(one.keys().lease)  # it has expired
         assert one.claim("another")
 
-    @pytest.mark.parametrize("outcome", list(Outcome))
-    def test_report_under_a_lost_lease_changes_nothing(self, one: OneSchedule, outcome: Outcome) -> None:
+    @pytest.mark.parametrize("outcome", list(ClaimResult))
+    def test_report_under_a_lost_lease_changes_nothing(self, one: OneSchedule, outcome: ClaimResult) -> None:
         """A worker that was frozen: its successor is at the same event."""
         one.add("id")
         claimed = one.claim("frozen")

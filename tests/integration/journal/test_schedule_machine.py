@@ -19,7 +19,7 @@ from sockudo_publisher.journal.appended import OnRefusal
 from sockudo_publisher.journal.keys import bucket_of
 from sockudo_publisher.journal.redis import scripts
 from sockudo_publisher.journal.schedule.event import ScheduledItem
-from sockudo_publisher.journal.schedule.outcomes import BucketReport, Outcome, outcome_of
+from sockudo_publisher.journal.schedule.outcomes import BucketReport, ClaimResult, outcome_of
 from tests.integration.journal.one_schedule import FUTURE, PAST, OneSchedule
 from tests.integration.journal.raw import read_lane
 
@@ -38,7 +38,7 @@ class Hands:
 
     def __init__(self, events: list[ScheduledItem]) -> None:
         self.events = events
-        self.outcomes: list[tuple[Outcome, str]] = []
+        self.outcomes: list[tuple[ClaimResult, str]] = []
 
 
 class Machine(RuleBasedStateMachine):
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         if hands is None or hands.outcomes:
             return
         if is_full:
-            hands.outcomes = [(Outcome.WAITS, event.name) for event in hands.events]
+            hands.outcomes = [(ClaimResult.WAITS, event.name) for event in hands.events]
             return
         items = [event.keyed_item for event in hands.events]
         done = self.one.producer.append(items, on_refusal=OnRefusal.SKIP)
@@ -145,7 +145,7 @@ class Machine(RuleBasedStateMachine):
                 items = [event.keyed_item for event in found]
                 refused = self.one.producer.append(items, on_refusal=OnRefusal.SKIP).refused
                 assert not refused, "no key was used for another event"
-                stored = [(Outcome.STORED, event.name) for event in found]
+                stored = [(ClaimResult.STORED, event.name) for event in found]
                 found = self.one.claim("last", *stored, channel=channel)
 
     def _check(self) -> None:

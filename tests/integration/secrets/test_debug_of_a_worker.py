@@ -102,7 +102,7 @@ def test_caller_shows_nothing_at_debug(guarded: Stack, caplog) -> None:
     with caplog.at_level(logging.DEBUG):
         publish(guarded.channel(), "e", PAYLOAD)
         publish.delay(guarded.channel(), "e", PAYLOAD)
-        publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600, group_id="g")
+        publish.apply_async((guarded.channel(), "e", PAYLOAD), countdown=3600)
         operations.status()
         app_named().client.channels_info()
     assert "auth_…" in caplog.text, "urllib3 logs at DEBUG"

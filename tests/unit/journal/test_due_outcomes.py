@@ -9,8 +9,8 @@ from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.journal.schedule.event import ScheduledItem, read_listed
 from sockudo_publisher.journal.schedule.outcomes import (
     MAX_SKIPPED,
+    ClaimResult,
     Heads,
-    Outcome,
     Placed,
     due_buckets,
     next_reports,
@@ -54,33 +54,33 @@ def test_unreadable_event_is_not_appended() -> None:
 @pytest.mark.parametrize(
     ("refusal", "outcome"),
     [
-        (None, Outcome.STORED),
-        (IdempotencyConflict("x"), Outcome.PARKED),
-        (BacklogFull("x"), Outcome.WAITS),
-        (JournalUnavailable("x", stored=False), Outcome.WAITS),
+        (None, ClaimResult.STORED),
+        (IdempotencyConflict("x"), ClaimResult.PARKED),
+        (BacklogFull("x"), ClaimResult.WAITS),
+        (JournalUnavailable("x", stored=False), ClaimResult.WAITS),
         (JournalUnavailable("x", stored=None), None),
     ],
 )
-def test_outcome_of_an_append(refusal: Exception | None, outcome: Outcome | None) -> None:
+def test_outcome_of_an_append(refusal: Exception | None, outcome: ClaimResult | None) -> None:
     """Of an unknown one nothing is reported: it stays claimed, so that no caller cancels what may be stored."""
     assert outcome_of(refusal) is outcome
 
 
 def test_reports_pass_over_what_stays() -> None:
     found = [
-        (Placed(1, event("a", 1)), Outcome.STORED),
-        (Placed(1, event("b", 2)), Outcome.WAITS),
+        (Placed(1, event("a", 1)), ClaimResult.STORED),
+        (Placed(1, event("b", 2)), ClaimResult.WAITS),
         (Placed(1, event("c", 3)), None),
-        (Placed(1, event("d", 4)), Outcome.PARKED),
+        (Placed(1, event("d", 4)), ClaimResult.PARKED),
     ]
     reports = next_reports([1, 2], found, {1: 5}, claims=True)
-    assert reports[1].outcomes == [(Outcome.STORED, "a"), (Outcome.WAITS, "b"), (Outcome.PARKED, "d")]
+    assert reports[1].outcomes == [(ClaimResult.STORED, "a"), (ClaimResult.WAITS, "b"), (ClaimResult.PARKED, "d")]
     assert (reports[1].skipped, reports[1].claims) == (7, True)
     assert (reports[2].outcomes, reports[2].skipped) == ([], 0)
 
 
 def test_pass_over_a_full_bucket_ends() -> None:
-    found = [(Placed(1, event("a", 1)), Outcome.WAITS)]
+    found = [(Placed(1, event("a", 1)), ClaimResult.WAITS)]
     assert not next_reports([1], found, {1: MAX_SKIPPED - 1}, claims=True)[1].claims
     assert not next_reports([1], [], {}, claims=False)[1].claims
 
