@@ -27,9 +27,9 @@ class AppFigures:
     """One app. Ages are seconds; ``None``: not known.
 
     ``backlog``: events in lanes and in held channels. ``oldest_age_s``: of the oldest of them, 0 if none waits.
-    ``paused``: the reasons, of a server in trouble and of an operator. ``consuming``: live workers whose consumer is attached to the queue.
-    ``is_memory_intact``: whether the server remembers message ids. ``is_readable``: whether all keys hold what the
-    journal wrote. ``scheduled``: events with a later time.
+    ``paused``: the reasons, of a server in trouble and of an operator. ``consuming``: live workers whose consumer is
+    attached to the queue. ``is_memory_intact``: whether the server remembers message ids. ``is_readable``: whether all
+    keys hold what the journal wrote. ``scheduled``: events with a later time.
     """
 
     backlog: int

@@ -18,7 +18,9 @@ unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow]
 
 channels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 collapse_keys = st.sampled_from(["", "", "eur", 'é\u2028"\\\0'])
-items = st.builds(Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]), collapse_keys, st.just(""))
+items = st.builds(
+    Item, channels, st.binary(min_size=1, max_size=12), st.sampled_from([0, 0, 5, 7]), collapse_keys, st.just("")
+)
 some_items = st.lists(items, min_size=1, max_size=12)
 
 
