@@ -206,7 +206,7 @@ class Fields(TypedDict, total=False):
     namespace: str
     json: Literal["json", "orjson"]
     json_encoder: Callable[[Any], str | bytes] | None
-    telemetry: str | tuple[str, ...]
+    telemetry: tuple[str, ...]
     log: Literal["text", "json"]
     metrics_port: int
     metrics_host: str

@@ -52,6 +52,9 @@ class EndpointAnswer(NamedTuple):
     body: bytes
     content_type: str = "text/plain; charset=utf-8"
 
+    def __repr__(self) -> str:
+        return f"EndpointAnswer(status={self.status}, {len(self.body)} bytes, {self.content_type!r})"
+
 
 #: Answers one request. It runs in a thread of the server, so it must be safe beside itself; an error that it raises is
 #: logged and answered with 500.

@@ -29,7 +29,7 @@ from .remote_answers import hide_secrets
 from .remote_control import keep_green_pidbox, refuse_commands
 from .steps.canaries import CanaryStep
 from .steps.due import DueStep
-from .steps.endpoints import Endpoints
+from .steps.endpoints import HttpEndpoints
 from .steps.sweep import Sweep
 
 __all__ = ["app"]
@@ -47,7 +47,7 @@ keep_green_pidbox()
 outlast_group_signals()
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(CanaryStep)
-app.steps["worker"].add(Endpoints)
+app.steps["worker"].add(HttpEndpoints)
 app.steps["worker"].add(DueStep)
 # At DEBUG Celery's pools write the first kilobyte of every message, and payloads with it.
 logging.getLogger("celery.pool").setLevel(logging.INFO)

@@ -38,10 +38,14 @@ PRIVATE = re.compile(
 
 #: Fields of such names that hold neither, with the reason.
 HARMLESS = {
+    "ChannelPattern.text": "a pattern of the application's code",
     "DeadLetter.raw_entry": "the id of an entry",
+    "EndpointAnswer.content_type": "a media type",
+    "Endpoints.user_data": "a function of the application",
     "Letter.raw_entry": "the id of an entry",
     "Looks.token_wait_s": "seconds of the rate limit",
     "NodeAnswer.payload": "one of the doctor's own two",
+    "PermissionFinding.text": "about patterns of the application's code",
     "Script.text": "a script of this package",
     "Seen.token": "a number that Redis counts",
 }

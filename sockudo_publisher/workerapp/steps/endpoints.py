@@ -23,10 +23,10 @@ from ..check_settings import refuse
 from ..metrics import metrics_handler
 from .sweep import Sweep
 
-__all__ = ["Endpoints"]
+__all__ = ["HttpEndpoints"]
 
 
-class Endpoints(bootsteps.StartStopStep):  # type: ignore[misc]
+class HttpEndpoints(bootsteps.StartStopStep):  # type: ignore[misc]
     """A step of the worker, left out without a port. It starts after the pool, which must not fork a running server."""
 
     requires = {"celery.worker.components:Pool", "sockudo_publisher.workerapp.steps.sweep:Sweep"}

@@ -36,7 +36,7 @@ ACTIONS = {"replay": "replay_deadletter", "replay_new_id": "replay_deadletter", 
 
 
 @dataclass(frozen=True)
-class LetterFilter:
+class LetterQuery:
     """What a page shows: a reason, and parts of the names of the channel and the event; empty: any."""
 
     reason: str = ""
@@ -44,7 +44,7 @@ class LetterFilter:
     event: str = ""
 
     @classmethod
-    def of(cls, request: HttpRequest) -> LetterFilter:
+    def of(cls, request: HttpRequest) -> LetterQuery:
         """From the page's address."""
         return cls(*(request.GET.get(name, "").strip() for name in ("reason", "channel", "event")))
 
@@ -66,10 +66,10 @@ class DeadLetterAdmin(RedisModelAdmin):
         if request.method == "POST":
             return self._act(request)
         app, apps = self.chosen_app(request)
-        chosen = LetterFilter.of(request)
+        chosen = LetterQuery.of(request)
         letters: list[Letter] = []
         try:
-            read = dead_list(get_settings(), app, MAX_SEARCHED if chosen != LetterFilter() else MAX_SHOWN + 1)
+            read = dead_list(get_settings(), app, MAX_SEARCHED if chosen != LetterQuery() else MAX_SHOWN + 1)
             letters = [letter for letter in read if chosen.has(letter)]
         except (JournalUnavailable, ConfigurationError) as error:
             messages.error(request, printable(str(error)))
