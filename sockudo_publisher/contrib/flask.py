@@ -170,5 +170,5 @@ def _too_large(limit: int) -> Answer:
 def _response(answer: Answer) -> Response:
     response = jsonify(answer.body)
     response.status_code = answer.status
-    response.headers.update(HEADERS)
+    response.headers.update(dict(HEADERS))
     return response
