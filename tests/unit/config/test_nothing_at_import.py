@@ -30,7 +30,7 @@ def note(name):
     while frame.f_globals.get("__name__") in ("os", "_collections_abc", "collections.abc"):
         frame = frame.f_back
     reader = frame.f_globals.get("__name__", "")
-    # The standard library's copies all of them when prometheus_client imports it, and uses none of ours.
+    # It copies all variables when prometheus_client imports it, and uses none with this prefix.
     if reader.startswith("sockudo_publisher") or (name.startswith("SOCKUDO_") and reader != "wsgiref.handlers"):
         print(reader, name)
 
