@@ -15,11 +15,35 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from celery.utils.dispatch import Signal
+from typing_extensions import Self
 
-__all__ = ["DeadEvent", "event_dead"]
+__all__ = ["DeadEvent", "StoredLetter", "event_dead", "read_fields"]
+
+
+class StoredLetter(Protocol):
+    """A dead letter as the journal keeps it (``journal.dead_letters.Letter``), which parses no item."""
+
+    @property
+    def id(self) -> str: ...  # noqa: D102
+    @property
+    def channel(self) -> str: ...  # noqa: D102
+    @property
+    def reason(self) -> str: ...  # noqa: D102
+    @property
+    def message(self) -> str: ...  # noqa: D102
+    @property
+    def attempts(self) -> int: ...  # noqa: D102
+    @property
+    def first_ms(self) -> int: ...  # noqa: D102
+    @property
+    def dead_ms(self) -> int: ...  # noqa: D102
+    @property
+    def maybe_delivered(self) -> bool: ...  # noqa: D102
+    @property
+    def item(self) -> bytes: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -46,6 +70,26 @@ class DeadEvent:
     size: int
     maybe_delivered: bool
     item: bytes = field(repr=False)
+
+    @classmethod
+    def of(cls, app: str, letter: StoredLetter) -> Self:
+        """The letter of an app, with its event's name and message id."""
+        event = read_fields(letter.item) or {}
+        return cls(
+            id=letter.id,
+            app=app,
+            channel=letter.channel,
+            name=str(event.get("name", "")),
+            message_id=str(event.get("message_id", "")),
+            reason=letter.reason,
+            message=letter.message,
+            attempts=letter.attempts,
+            first_ms=letter.first_ms,
+            dead_ms=letter.dead_ms,
+            size=len(letter.item),
+            maybe_delivered=letter.maybe_delivered,
+            item=letter.item,
+        )
 
     @property
     def data(self) -> Any:

@@ -6,10 +6,9 @@ connection to ``settings.redis_url`` and raises :class:`JournalUnavailable` when
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config.settings import Settings
@@ -19,6 +18,7 @@ from ..journal.pack import Item
 from ..journal.status import layout_in_force
 from ..journal.wellformed import fault_of
 from ..redaction.frame_locals import without_locals
+from ..signals import DeadEvent, read_fields
 from .connection import OpenApp, connect
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "dead_show",
     "letters_of",
     "open_letters",
-    "parse_event",
     "parse_ids",
 ]
 
@@ -38,29 +37,13 @@ _ID = re.compile(r"([0-9]{1,9})-([0-9]{1,20}-[0-9]{1,20})")
 
 
 @dataclass(frozen=True)
-class DeadLetter:
-    """An event that could not be delivered. Times are Redis', in ms; ``size`` is the length of ``item`` in bytes.
+class DeadLetter(DeadEvent):
+    """An event that could not be delivered, as an operator sees it: with ``raw_entry``.
 
-    ``reason``: ``refused``, ``too_large``, ``conflict``, ``uncertain``, ``expired``, ``miscounted`` (the server
-    gave several receipts for it) or ``unreadable``; ``message``: the server's error text. ``first_ms``: the start of
-    its first attempt; 0: never sent, or the time is unknown. ``item`` is the exact element of ``{"batch":[...]}``; it
-    contains the payload and is in no repr. ``raw_entry``: the whole entry of the journal if it could not be read (each
-    name and value as ``LENGTH:BYTES,``); else ``""``.
+    That is the whole entry of the journal if it could not be read (each name and value as ``LENGTH:BYTES,``); else
+    ``""``.
     """
 
-    id: str
-    app: str
-    channel: str
-    name: str
-    message_id: str
-    reason: str
-    message: str
-    attempts: int
-    first_ms: int
-    dead_ms: int
-    size: int
-    maybe_delivered: bool
-    item: bytes = field(repr=False)
     raw_entry: str = ""
 
     @property
@@ -71,7 +54,7 @@ class DeadLetter:
     @property
     def data(self) -> Any:
         """The event's data; if ``item`` is not an event, the whole item as text."""
-        event = parse_event(self.item)
+        event = read_fields(self.item)
         return self.item.decode(errors="replace") if event is None else event.get("data")
 
 
@@ -122,29 +105,4 @@ def parse_ids(ids: Iterable[str]) -> list[tuple[int, str]]:
 
 def as_dead_letter(app: str, letter: Letter) -> DeadLetter:
     """The letter as it is shown, with its event's name and message id."""
-    event = parse_event(letter.item) or {}
-    return DeadLetter(
-        id=letter.id,
-        app=app,
-        channel=letter.channel,
-        name=str(event.get("name", "")),
-        message_id=str(event.get("message_id", "")),
-        reason=letter.reason,
-        message=letter.message,
-        attempts=letter.attempts,
-        first_ms=letter.first_ms,
-        dead_ms=letter.dead_ms,
-        size=len(letter.item),
-        maybe_delivered=letter.maybe_delivered,
-        item=letter.item,
-        raw_entry=letter.raw_entry,
-    )
-
-
-def parse_event(item: bytes) -> dict[str, Any] | None:
-    """The item as an event; ``None`` if it is not one."""
-    try:
-        event = json.loads(item)
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
+    return replace(DeadLetter.of(app, letter), raw_entry=letter.raw_entry)

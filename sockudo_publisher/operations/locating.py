@@ -21,8 +21,9 @@ from ..journal.redis.link import checked, read_scores
 from ..journal.status import layout_in_force
 from ..journal.unreadable import as_count, is_wrong_type
 from ..redaction.frame_locals import without_locals
+from ..signals import read_fields
 from .connection import OpenApp, check_text, open_app
-from .letters import as_dead_letter, parse_event
+from .letters import as_dead_letter
 from .scheduling import open_book
 
 __all__ = ["FINDERS", "EventPlace", "Finder", "FoundEvent", "State", "find"]
@@ -95,7 +96,7 @@ def _find_in_schedule(opened: OpenApp, _lanes: Sequence[int], message_id: str) -
     for found in book.events():
         if found.message_id != message_id:
             continue
-        event = parse_event(found.item.body) if found.item is not None else None
+        event = read_fields(found.item.body) if found.item is not None else None
         due = datetime.fromtimestamp(found.due_ms / 1000, tz=timezone.utc).isoformat(timespec="seconds")
         detail = "parked: its key was used for another event" if found.is_parked else f"due {due}"
         channel = found.item.channel if found.item is not None else ""
@@ -209,7 +210,7 @@ def _items_with(
             item = pack.item(index)
         except UnreadableEntry:
             return
-        event = parse_event(item.body)
+        event = read_fields(item.body)
         if event is not None and event.get("message_id") == message_id:
             yield index, item, event
 

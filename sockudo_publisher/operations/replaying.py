@@ -19,11 +19,12 @@ from ..journal.dead_letters import DeadLetters, Letter
 from ..journal.redis.scripts import Answer
 from ..redaction import package_logger
 from ..redaction.frame_locals import without_locals
+from ..signals import read_fields
 from ..wiring.doorbell import doorbell
 from .audit_trail import begin_action, checked_actor, end_action
 from .connection import OpenApp, connect, open_app
 from .letter_filter import LetterFilter
-from .letters import as_dead_letter, letters_of, parse_event
+from .letters import as_dead_letter, letters_of
 from .selection import Selection
 
 __all__ = ["NOT_ONE_EVENT", "Purged", "RefusedLetter", "Replayed", "dead_purge", "dead_replay", "purge", "replay"]
@@ -234,7 +235,7 @@ def _refusal(app: str, letter: Letter, *, new_id: bool) -> str:
 
 
 def _with_new_id(item: bytes) -> bytes:
-    event = {**(parse_event(item) or {}), "message_id": uuid.uuid4().hex}
+    event = {**(read_fields(item) or {}), "message_id": uuid.uuid4().hex}
     return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode()
 
 

@@ -12,11 +12,10 @@ from celery.exceptions import SoftTimeLimitExceeded
 
 from ..errors import ConfigurationError, JournalUnavailable
 from ..faultpoint import crash_point
-from ..journal.dead_letters import Letter
 from ..journal.dead_reports import DeadReports
 from ..redaction import package_logger
 from ..redaction.frame_locals import clear_locals, without_locals
-from ..signals import DeadEvent, event_dead, read_fields
+from ..signals import DeadEvent, event_dead
 from ..wiring import stop
 from ..wiring.app import app_named
 
@@ -64,7 +63,7 @@ def _report(name: str, lanes: list[int]) -> None:
                 for letter in letters:
                     if stop.flag.is_set() or time.monotonic() >= end:
                         return
-                    _send(_as_dead_event(name, letter))
+                    _send(DeadEvent.of(name, letter))
                     crash_point("reported")
                     if not reports.mark_and_renew(letter):
                         return
@@ -83,22 +82,3 @@ def _send(letter: DeadEvent) -> None:
             "receivers of event_dead are slow app=%s channel=%s message_id=%s seconds=%.1f",
             *(letter.app, letter.channel, letter.message_id, took_s),
         )
-
-
-def _as_dead_event(app: str, letter: Letter) -> DeadEvent:
-    event = read_fields(letter.item) or {}
-    return DeadEvent(
-        id=letter.id,
-        app=app,
-        channel=letter.channel,
-        name=str(event.get("name", "")),
-        message_id=str(event.get("message_id", "")),
-        reason=letter.reason,
-        message=letter.message,
-        attempts=letter.attempts,
-        first_ms=letter.first_ms,
-        dead_ms=letter.dead_ms,
-        size=len(letter.item),
-        maybe_delivered=letter.maybe_delivered,
-        item=letter.item,
-    )
