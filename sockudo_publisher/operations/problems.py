@@ -20,6 +20,7 @@ PROBLEMS = {
     "unreadable": "a key in Redis contains data that the journal did not write",
     "failing": "the deliveries of a lane keep failing",
     "newer": "events wait for a worker of a newer release",
+    "parked": "a scheduled event cannot be stored: its key was used for another one",
 }
 
 _OLDEST = re.compile(r"oldest=([0-9]{1,9}(?:\.[0-9]{1,3})?)")
@@ -36,6 +37,7 @@ def find_problems(status: AppStatus) -> tuple[str, ...]:
         "unreadable": status.is_unreadable,
         "failing": status.is_failing,
         "newer": any(lane.newer_version for lane in status.lanes),
+        "parked": status.schedule.parked > 0,
     }
     return tuple(name for name in PROBLEMS if found[name])
 

@@ -30,17 +30,13 @@ _CALLER_SCRIPTS = frozenset(
     {"append", "append_once", "cancel", "free_key", "mark", "relayout", "schedule", "schedule_once"}
 )
 
-
 _CALLER_COMMANDS = frozenset({"eval", "evalsha", "exists", "get", "sadd", "set", "time", "zcard"})
-
 
 _OPERATOR_SCRIPTS = frozenset(
     {"audit", "cancel", "free_key", "operator_pause", "operator_resume", "purge", "replay", "scheduled", "status"}
 )
 
-
 CALLER = Part("caller", _CALLER_SCRIPTS, _CALLER_COMMANDS)
-
 
 #: A worker also appends: the events of append messages.
 WORKER = Part(
@@ -51,7 +47,6 @@ WORKER = Part(
     | {"hdel", "hincrby", "type", "zremrangebyrank", "zremrangebyscore"},
 )
 
-
 OPERATOR = Part(
     "operator",
     _OPERATOR_SCRIPTS,
@@ -59,20 +54,16 @@ OPERATOR = Part(
     | {"hexists", "xrevrange", "zcard", "zcount", "zrange"},
 )
 
-
 PARTS = (CALLER, WORKER, OPERATOR)
-
 
 #: Commands that kombu runs in a Redis that is the broker: to send, and (below) to broadcast to workers.
 _SEND = frozenset({"exec", "llen", "lpush", "multi", "publish", "sadd", "smembers"})
-
 
 _ASK_WORKERS = (
     _SEND
     | {"brpop", "del", "eval", "evalsha", "exists", "pexpire", "srem", "time", "zadd", "zrange", "zrangebyscore"}
     | {"zrem"}
 )
-
 
 BROKER_RIGHTS: Mapping[str, frozenset[str]] = {
     "caller": _SEND,
@@ -82,18 +73,14 @@ BROKER_RIGHTS: Mapping[str, frozenset[str]] = {
     "operator": _ASK_WORKERS,
 }
 
-
 #: Commands that no part needs: a user who may run them was not created for one part alone.
 UNNEEDED = frozenset({"incr", "strlen"})
 
-
 _CALLED = re.compile(r"redis\.p?call\(\s*'(\w+)'")
-
 
 #: The arguments of each command, complete: Redis checks the command and does not run it. Never check a command with too
 #: few arguments: Redis reads beyond them.
 _KEY = "KEY"
-
 
 _ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "brpop": (_KEY, "1"),

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import pytest
 
 from sockudo_publisher import Event, configure, operations, publish_many
-from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.integration.journal.raw import read_lane
 from tests.support.proxy import Hang, Pass, Proxy
@@ -83,7 +82,7 @@ def test_only_the_latest_go_out_after_an_outage(
         marked = sum(len(read_lane(stack.redis, "default", lane).queue.marked) for lane in range(LANES))
         comes_back(proxy)
         assert wait_for(lambda: waiting() == 0, 120)
-        counters = operations.status(get_settings())[0].counters
+        counters = operations.status()[0].counters
         seen.wait_for_count(counters["settled"], 60)
         events = seen.events()
     assert counters["settled"] + counters["collapsed"] == outage.ticks
@@ -113,4 +112,4 @@ def publish_ticks(channels: list[str], outage: Outage) -> None:
 
 
 def waiting() -> int:
-    return sum(lane.depth + lane.held for lane in operations.status(get_settings())[0].lanes)
+    return sum(lane.depth + lane.held for lane in operations.status()[0].lanes)

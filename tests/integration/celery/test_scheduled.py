@@ -11,7 +11,7 @@ import pytest
 from celery.exceptions import TaskRevokedError
 
 from sockudo_publisher import ValidationError, operations, publish
-from sockudo_publisher.config.settings import QUEUE, get_settings
+from sockudo_publisher.config.settings import QUEUE
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.wiring.app import app_named
@@ -83,7 +83,7 @@ def test_expiry_before_the_due_time_is_refused(stack: Stack) -> None:
 def test_event_that_is_due_already_is_stored_at_once(stack: Stack, options: dict[str, object]) -> None:
     publish.apply_async((stack.channel(), "e", 1), **options)
     assert operations.scheduled() == []
-    [app] = operations.status(get_settings())
+    [app] = operations.status()
     assert sum(lane.depth for lane in app.lanes) == 1
 
 

@@ -85,7 +85,7 @@ class TestFunctions:
         assert operations.cancel("theirs", app=OTHER).channels == ("orders",)
 
     def test_status_counts_them_in_no_lane(self, settings: Settings) -> None:
-        default, other = sorted(operations.status(settings), key=lambda one: one.app)
+        default, other = sorted(operations.status(settings=settings), key=lambda one: one.app)
         assert (default.schedule.count, default.schedule.parked, default.schedule.late_s) == (4, 0, 0.0)
         assert other.schedule.count == 1
         assert sum(lane.depth for lane in default.lanes) == 0
@@ -97,7 +97,7 @@ class TestFunctions:
     ) -> None:
         """Its events are due, and no worker stores them."""
         monkeypatch.delenv("SOCKUDO_APPS")
-        found = {one.app: one for one in operations.status(Settings.from_env())}
+        found = {one.app: one for one in operations.status(settings=Settings.from_env())}
         assert (found[OTHER].configured, found[OTHER].schedule.count) == (False, 1)
         assert settings.apps
 
@@ -108,7 +108,7 @@ class TestFunctions:
             client.zadd(keys.times, {name: "inf"})
         assert operations.scheduled()[-1].id == "second"
         assert operations.scheduled()[-1].is_parked
-        assert next(one for one in operations.status(settings) if one.app == "default").schedule.parked == 1
+        assert next(one for one in operations.status(settings=settings) if one.app == "default").schedule.parked == 1
         status = CliRunner().invoke(main, ["status"])
         assert status.exit_code == 1
         assert "4 scheduled, 1 parked" in status.output
