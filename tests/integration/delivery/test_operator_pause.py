@@ -57,7 +57,7 @@ def test_run_under_way_stops_before_its_next_batch(world: DrainWorld) -> None:
 
 
 def test_resume_that_meets_a_run_under_way_rings_again(world: DrainWorld) -> None:
-    """The ring for the end of the pause finds the lease of a run that has seen the pause: nothing waits for the sweep."""
+    """The ring for the end of the pause finds the lease of a run that has seen it: nothing waits for the sweep."""
     world.append(world.channel(), 30, pack=False)
     world.policy = type(world.policy)(batch_max_events=10)
 

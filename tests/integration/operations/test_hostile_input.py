@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from click.testing import CliRunner
 
 from sockudo_publisher import ConfigurationError, ValidationError, operations, publish
+from sockudo_publisher.cli import main
 from sockudo_publisher.config.settings import Settings, temporary_settings
 from sockudo_publisher.errors import JournalUnreadable
+from sockudo_publisher.metrics.figures import link_of, read_figures
 from tests.integration.journal.one_lane import OneLane
 from tests.integration.operations.conftest import OTHER
 
@@ -55,6 +58,20 @@ def test_resume_survives_a_pause_of_another_type(settings: Settings, lane: OneLa
     assert [one.action for one in operations.audit()] == ["resume"]
 
 
+def test_spoiled_schedule_is_in_the_metrics(settings: Settings, lane: OneLane) -> None:
+    """As a spoiled lane is: `journal_readable` is 0, and the other figures are there."""
+    link = link_of(settings)
+    lane.append(b"1")
+    assert read_figures(link, settings).apps["default"].is_readable
+    for key in ("times", "items"):
+        name = getattr(link.keyspace.bucket("default", 3), key)
+        lane.client.set(name, "x")
+        figures = read_figures(link, settings).apps
+        assert (figures["default"].is_readable, figures["default"].backlog) == (False, 1), key
+        assert figures[OTHER].is_readable
+        lane.client.delete(name)
+
+
 def test_find_says_why_a_scheduled_event_is_parked(settings: Settings, lane: OneLane) -> None:
     """A record that cannot be read is another reason than a key that was used."""
     result = publish.apply_async(("c", "e", 1), countdown=600)
@@ -70,6 +87,16 @@ def test_find_says_why_a_scheduled_event_is_parked(settings: Settings, lane: One
     assert (place.state, place.channel) == ("scheduled", "")
     assert "cannot be read" in place.detail
     assert "its key" not in place.detail
+
+
+def test_commands_show_and_record_a_scheduled_event(settings: Settings) -> None:
+    """`find` says when it is due, and names no lane; `scheduled cancel` says who did it."""
+    later = publish.apply_async(("c", "e", 1), countdown=600)
+    shown = CliRunner().invoke(main, ["find", later.id])
+    assert (shown.exit_code, "scheduled" in shown.output, "due 2" in shown.output) == (0, True, True)
+    assert "lane" not in shown.output
+    assert CliRunner().invoke(main, ["scheduled", "cancel", later.id, "--actor", "ana"]).exit_code == 0
+    assert [(one.action, one.by) for one in operations.audit()] == [("cancel", "ana")]
 
 
 def test_cancelled_record_that_cannot_be_read_is_in_the_audit(settings: Settings, lane: OneLane) -> None:
@@ -93,5 +120,5 @@ def test_schedule_of_an_app_that_is_no_longer_configured(settings: Settings, lan
         assert operations.cancel(result.id, app=OTHER).is_cancelled
         with pytest.raises(ConfigurationError, match="no app named 'nothing'"):
             operations.scheduled("nothing")
-        with pytest.raises(ValidationError, match="^app: "):
+        with pytest.raises(ValidationError, match=r"^app: "):
             operations.scheduled("")

@@ -1,4 +1,4 @@
-"""One event with every option, by every way to publish: the same entry in the journal, and the same record in a test."""
+"""One event with every option, by every way to publish: the same entry in the journal, the same record in a test."""
 
 from __future__ import annotations
 
