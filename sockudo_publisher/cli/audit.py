@@ -14,7 +14,7 @@ __all__ = ["command"]
 
 @click.group("audit")
 def command() -> None:
-    """Show what operators did: pauses, resumes, replays, purges."""
+    """Show what operators did: pauses, resumes, replays, purges, cancelled events."""
 
 
 @command.command("list")

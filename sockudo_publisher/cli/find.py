@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from .exits import ExitCode
 from .output import Output, plain
 from .target_app import app_option, when
+
+if TYPE_CHECKING:
+    from ..operations.locating import EventPlace
 
 __all__ = ["command"]
 
@@ -18,7 +22,7 @@ __all__ = ["command"]
 @app_option
 @Output.command
 def command(out: Output, *, message_id: str, app: str | None) -> None:
-    """Find an event by its message id: waiting, in delivery, held, dead; exit code 1 if it is not here.
+    """Find an event by its message id: scheduled, waiting, in delivery, held, dead; exit code 1 if it is not here.
 
     What is not here was delivered, has expired, was purged, or was never stored. Reads every waiting event.
     """
@@ -26,10 +30,7 @@ def command(out: Output, *, message_id: str, app: str | None) -> None:
 
     found = operations.find(message_id, app=app)
     for place in found.places:
-        out.print(
-            f"[bold]{place.state}[/]  {plain(place.channel)}  {plain(place.name)}  lane {place.lane}, "
-            f"{'dead letter' if place.state == 'dead' else 'entry'} {place.id}, since {when(place.since_ms)}"
-        )
+        out.print(f"[bold]{place.state}[/]  {plain(place.channel)}  {plain(place.name)}{_where(place)}")
         if place.detail:
             out.print(f"    [dim]{plain(place.detail)}[/]")
     if not found.places:
@@ -42,3 +43,11 @@ def command(out: Output, *, message_id: str, app: str | None) -> None:
     )
     if not found.places:
         raise SystemExit(ExitCode.FAILED)
+
+
+def _where(place: EventPlace) -> str:
+    """The lane and the entry; a scheduled event has none, its detail says when it is due."""
+    if place.state == "scheduled":
+        return ""
+    kind = "dead letter" if place.state == "dead" else "entry"
+    return f"  lane {place.lane}, {kind} {plain(place.id)}, since {when(place.since_ms)}"

@@ -10,14 +10,12 @@ import click
 
 from .exits import ExitCode
 from .output import Output, plain
+from .target_app import actor_option, app_option
 
 if TYPE_CHECKING:
     from ..operations.scheduling import Cancelled, ScheduledEvent
 
 __all__ = ["command"]
-
-_app = click.option("--app", help="The app's name in SOCKUDO_APPS. Default: the app of SOCKUDO_URL.")
-
 
 def _read_time(_context: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
     """A time given as ISO 8601; UTC if it has no zone."""
@@ -39,7 +37,7 @@ def command() -> None:
 
 
 @command.command("list")
-@_app
+@app_option
 @click.option("--channel", help="Only of this channel.")
 @click.option("--event", help="Only with this event name.")
 @click.option(
@@ -72,9 +70,10 @@ def list_(
 
 @command.command("cancel")
 @click.argument("ids", nargs=-1, metavar="ID...", required=True)
-@_app
+@app_option
+@actor_option
 @Output.command
-def cancel(out: Output, ids: tuple[str, ...], app: str | None) -> None:
+def cancel(out: Output, ids: tuple[str, ...], app: str | None, actor: str | None) -> None:
     """Cancel scheduled events by their message ids, on all their channels, and free their keys.
 
     Exit code 1 if an event is not scheduled any more, or is being stored.
@@ -82,7 +81,7 @@ def cancel(out: Output, ids: tuple[str, ...], app: str | None) -> None:
     from .. import operations
     from ..config.settings import DEFAULT_APP
 
-    answers = [operations.cancel(one, app=app) for one in dict.fromkeys(ids)]
+    answers = [operations.cancel(one, app=app, actor=actor) for one in dict.fromkeys(ids)]
     for answer in answers:
         out.print(f"[bold]{plain(answer.message_id)}[/]  {plain(_text(answer))}")
     is_done = all(answer.is_cancelled for answer in answers)

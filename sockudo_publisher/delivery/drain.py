@@ -207,6 +207,11 @@ def _deliver(run: Run) -> DrainAgain | None:  # noqa: PLR0915 -- a case for each
             case to.Leave(again):
                 run.hand_over()
                 return again
+            case to.LeaveToOperator():
+                run.hand_over()
+                # The pause may have ended just now: then the ring for its end found this lease, and ended.
+                shared = run.journal.shared.view()
+                return None if shared.pause or shared.operator_pause else DrainAgain(0.0)
             case to.LeaveToNewer(version):
                 fields = {"app": run.journal.app, "lane": run.holder.keys.lane, "version": version}
                 log(logging.ERROR, "entry of a newer release is left to a newer worker", **fields)

@@ -27,6 +27,7 @@ from .moves import (
     EndProbe,
     Leave,
     LeaveToNewer,
+    LeaveToOperator,
     LookUpHistory,
     Move,
     Release,
@@ -69,8 +70,7 @@ def gate(view: View, now_ms: int) -> Move:
     if move is not None:
         return move
     if head is None:
-        # What waits for the operator is left to the end of the pause, which rings all lanes.
-        return Leave(None) if taken.batch is not None and not view.is_probing else _leave_empty(view, pause)
+        return LeaveToOperator() if taken.batch is not None and not view.is_probing else _leave_empty(view, pause)
     return _pass_resend(view, head, now_ms) if head.resent else _pass_rate(view, head)
 
 

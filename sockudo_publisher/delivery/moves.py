@@ -26,6 +26,7 @@ __all__ = [
     "EndProbe",
     "Leave",
     "LeaveToNewer",
+    "LeaveToOperator",
     "LookUpHistory",
     "Looks",
     "Move",
@@ -121,6 +122,11 @@ class Leave:
 
 
 @dataclass(frozen=True)
+class LeaveToOperator:
+    """The same while an operator pauses the app: the end of the pause rings all lanes."""
+
+
+@dataclass(frozen=True)
 class LeaveToNewer:
     """The same: a newer release wrote the head, which a newer worker can read."""
 
@@ -212,6 +218,7 @@ Move: TypeAlias = (
     Send
     | Wait
     | Leave
+    | LeaveToOperator
     | LeaveToNewer
     | Release
     | WatchQueue

@@ -12,11 +12,14 @@ from ..errors import JournalUnavailable, ValidationError
 from ..journal.redis.link import WORKER_TIMEOUT_S, RedisLink
 from ..journal.status import known_apps
 
-__all__ = ["OpenApp", "check_text", "connect", "default_actor", "open_app"]
+__all__ = ["OpenApp", "check_name", "check_text", "connect", "default_actor", "open_app"]
 
 #: Characters of a reason and of a person's name: they are shown on one line.
 MAX_REASON = 500
 MAX_ACTOR = 200
+
+#: Characters of a channel or an event name that is searched for: more than any event has.
+MAX_NAME = 500
 
 
 @dataclass(frozen=True)
@@ -59,10 +62,19 @@ def _is_known(link: RedisLink, app: str) -> bool:
 
 def check_text(value: object, field: str, most: int) -> str:
     """A text of 1 to ``most`` characters. Raises :class:`ValidationError`, which names the field, size and limit."""
+    if isinstance(value, str) and not value.strip():
+        raise ValidationError(f"{field}: empty, expected 1 to {most} characters")
+    return _checked_text(value, field, most)
+
+
+def check_name(value: object, field: str) -> str | None:
+    """A channel or an event name that is searched for; ``None``: any. Raises :class:`ValidationError`."""
+    return None if value is None else _checked_text(value, field, MAX_NAME)
+
+
+def _checked_text(value: object, field: str, most: int) -> str:
     if not isinstance(value, str):
         raise ValidationError(f"{field}: expected text, got {type(value).__name__}")
-    if not value.strip():
-        raise ValidationError(f"{field}: empty, expected 1 to {most} characters")
     if len(value) > most:
         raise ValidationError(f"{field}: {len(value)} characters, limit {most}")
     if not _is_utf8(value):

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, fields
 
 from ..errors import ValidationError
+from .connection import check_name
 from .letters import DeadLetter
 
 __all__ = ["REASONS", "LetterFilter"]
@@ -28,9 +29,7 @@ class LetterFilter:
 
     def __post_init__(self) -> None:
         for name in ("reason", "channel", "event"):
-            value = getattr(self, name)
-            if value is not None and not isinstance(value, str):
-                raise ValidationError(f"{name}: expected text, got {type(value).__name__}")
+            check_name(getattr(self, name), name)
         if self.reason is not None and self.reason not in REASONS:
             raise ValidationError(f"reason: must be one of {', '.join(REASONS)}")
         age = self.older_than_s

@@ -98,7 +98,11 @@ def _find_in_schedule(opened: OpenApp, _lanes: Sequence[int], message_id: str) -
             continue
         event = read_fields(found.item.body) if found.item is not None else None
         due = datetime.fromtimestamp(found.due_ms / 1000, tz=timezone.utc).isoformat(timespec="seconds")
-        detail = "parked: its key was used for another event" if found.is_parked else f"due {due}"
+        detail = f"due {due}"
+        if found.item is None:
+            detail = "its record cannot be read, and is not delivered"
+        elif found.is_parked:
+            detail = "parked: its key was used for another event"
         channel = found.item.channel if found.item is not None else ""
         name = str((event or {}).get("name", ""))
         yield EventPlace("scheduled", opened.app, channel, name, -1, found.name, detail=detail)

@@ -13,13 +13,13 @@ from datetime import datetime, timezone
 from itertools import islice
 
 from ..client.wire.limits import check_id
-from ..config.settings import DEFAULT_APP, Settings, get_settings
-from ..errors import ValidationError
+from ..config.settings import Settings
+from ..errors import JournalUnreadable, ValidationError
 from ..journal.schedule.book import ScheduleBook
 from ..journal.schedule.event import ScheduledItem
 from ..redaction.frame_locals import without_locals
 from .audit_trail import begin_action, checked_actor, end_action
-from .connection import connect, open_app
+from .connection import check_name, connect, open_app
 
 __all__ = ["Cancelled", "ScheduledEvent", "cancel", "open_book", "scheduled"]
 
@@ -81,14 +81,15 @@ def scheduled(
 
     ``app``: its name in ``SOCKUDO_APPS``, by default the app of ``SOCKUDO_URL``. ``channel``, ``event``: only of this
     channel, only of this name. ``due_before``: only what is due before that time (UTC if it has no zone). Events that
-    come or leave during the call may be left out. Raises :class:`ValidationError` for a limit below 1,
-    :class:`ConfigurationError` for an app that is not configured.
+    come or leave during the call may be left out. Raises :class:`ValidationError` for a limit below 1 and for what is
+    no name, and :class:`ConfigurationError` for an app that neither the settings nor Redis know.
     """
-    if not isinstance(limit, int) or limit < 1:
-        raise ValidationError(f"limit: {limit!r}, expected a number from 1")
-    settings, name = _of_app(app)
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise ValidationError(f"limit: {limit!r:.40}, expected a number from 1")
+    channel, event = check_name(channel, "channel"), check_name(event, "event")
     until_ms = None if due_before is None else _ms_of(due_before)
-    found = _matching(open_book(settings, name).events(channel), name, event, until_ms)
+    opened = open_app(app)
+    found = _matching(open_book(opened.settings, opened.app).events(channel), opened.app, event, until_ms)
     return list(islice(found, limit))
 
 
@@ -98,13 +99,17 @@ def cancel(message_id: str, *, app: str | None = None, actor: str | None = None)
 
     ``message_id``: the ``id`` of its result; ``actor``: who does it, default ``user@host``, for :func:`audit`. A call
     that was interrupted is repeated safely. Raises
-    :class:`ValidationError` for an id that no event can have, :class:`ConfigurationError` for an app that is not
-    configured, and :class:`JournalUnreadable` for a record that could not be read: it is deleted.
+    :class:`ValidationError` for an id that no event can have, :class:`ConfigurationError` for an app that neither the
+    settings nor Redis know, and :class:`JournalUnreadable` for a record that could not be read: it is deleted.
     """
     message_id = check_id(message_id, field="message_id")
     by, opened = checked_actor(actor), open_app(app)
     action = begin_action(opened, "cancel", by, message_id)
-    found = open_book(opened.settings, opened.app).cancel(message_id)
+    try:
+        found = open_book(opened.settings, opened.app).cancel(message_id)
+    except JournalUnreadable:
+        end_action(opened, action, unreadable=1)
+        raise
     end_action(opened, action, cancelled=len(found.taken), already=len(found.before), too_late=len(found.late))
     return Cancelled(message_id, opened.app, found.taken, found.before, found.late)
 
@@ -112,12 +117,6 @@ def cancel(message_id: str, *, app: str | None = None, actor: str | None = None)
 def open_book(settings: Settings, app: str) -> ScheduleBook:
     """The schedule of an app, over a connection of its own."""
     return ScheduleBook(connect(settings), app, lanes=settings.lanes, key_ttl_ms=int(settings.key_ttl * 1000))
-
-
-def _of_app(app: str | None) -> tuple[Settings, str]:
-    settings, name = get_settings(), app or DEFAULT_APP
-    settings.url_of(name)
-    return settings, name
 
 
 def _matching(

@@ -11,6 +11,7 @@ from ..errors import BacklogFull, JournalUnavailable
 from ..publishing.prepare import Prepared
 from ..publishing.unstored import count_unstored
 from ..redaction import package_logger, printable
+from ..wiring.app import app_named
 from .result import UnstoredResult
 
 __all__ = ["UNAVAILABLE", "goes_on", "without_event"]
@@ -35,6 +36,7 @@ def without_event(app: str, event: str, prepared: Prepared, error: Exception) ->
     stored = error.stored if isinstance(error, JournalUnavailable) else False
     channels = [item.channel for item in prepared.items if item.channel not in done]
     count_unstored(app, len(channels), is_unknown=stored is None)
+    app_named(app).observer.unstored(app, "unknown" if stored is None else "lost", len(channels))
     more = f",+{len(channels) - MAX_NAMED}" if len(channels) > MAX_NAMED else ""
     fields = {
         "app": app,

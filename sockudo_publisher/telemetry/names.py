@@ -58,6 +58,7 @@ LABEL_VALUES: Final = {
             "misconfigured",
         ),
     ),
+    "events_unstored": ("outcome", ("lost", "unknown")),
     "redis_errors": ("where", ("append", "schedule", "drain", "sweep")),
     "pauses": ("reason", PAUSE_REASONS),
     "drains_without_doorbell": ("reason", ("broker_away", "unheard")),
@@ -67,6 +68,7 @@ LABEL_VALUES: Final = {
 COUNTERS: Final = (
     Counted("events_stored", "Events that this process stored in the journal"),
     Counted("events_scheduled", "Events that this process stored for a later time"),
+    Counted("events_unstored", "Events whose callers went on without them, by what is known (SOCKUDO_ON_UNAVAILABLE)"),
     Counted("events_settled", "Events delivered, with Sockudo's receipt"),
     Counted("events_resent", "Events sent again, after an attempt that may have carried them"),
     Counted("events_dead", "Events that became dead letters, by reason"),

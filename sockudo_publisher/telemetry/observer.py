@@ -36,6 +36,9 @@ class Observer:
     def scheduled(self, app: str, count: int) -> None:
         """``count`` events were stored for a later time."""
 
+    def unstored(self, app: str, outcome: str, count: int) -> None:
+        """A caller went on without ``count`` events; ``outcome``: ``lost``, or ``unknown``."""
+
     def publishing(
         self,
         app: str,  # noqa: ARG002 -- of the protocol
@@ -122,6 +125,10 @@ class Several(Observer):
     def scheduled(self, app: str, count: int) -> None:  # noqa: D102
         for one in self._observers:
             one.scheduled(app, count)
+
+    def unstored(self, app: str, outcome: str, count: int) -> None:  # noqa: D102
+        for one in self._observers:
+            one.unstored(app, outcome, count)
 
     def redis_error(self, app: str, where: str) -> None:  # noqa: D102
         for one in self._observers:

@@ -93,6 +93,9 @@ class PrometheusObserver(Observer):
     def scheduled(self, app: str, count: int) -> None:  # noqa: D102
         self._tally.add(("events_scheduled", app), count)
 
+    def unstored(self, app: str, outcome: str, count: int) -> None:  # noqa: D102
+        self._tally.add(("events_unstored", app, bounded("events_unstored", outcome)), count)
+
     def redis_error(self, app: str, where: str) -> None:  # noqa: D102
         self._tally.add(("redis_errors", app, bounded("redis_errors", where)))
 

@@ -12,6 +12,8 @@ local by, max = ARGV[1], ARGV[2]
 redis.call('DEL', probe)
 local ordered, troubled = redis.call('EXISTS', operator_pause), redis.call('EXISTS', pause)
 if ordered + troubled == 0 then return {0} end
-add_audit(audit, max, {'action', 'resume', 'by', by, 'what', redis.pcall('HGET', operator_pause, 'reason') or ''})
+local reason = redis.pcall('HGET', operator_pause, 'reason')
+if type(reason) ~= 'string' then reason = '' end -- there is none, or the key is of another type
+add_audit(audit, max, {'action', 'resume', 'by', by, 'what', reason})
 redis.call('DEL', operator_pause, pause)
 return {1, ordered, troubled}

@@ -38,9 +38,13 @@ class Schedule:
         with is in the answer. Raises :class:`JournalUnavailable` when Redis fails (``stored`` is ``None`` where some
         may be stored), and :class:`BacklogFull` when its memory is short or ``max_events`` are scheduled.
         """
-        self._producer.check_memory()
-        self._producer.layout()  # registers the app, so that an operator sees its events under whatever settings
-        self._check_bound(len(items))
+        try:
+            self._producer.check_memory()
+            self._producer.layout()  # registers the app, so that an operator sees its events under whatever settings
+            self._check_bound(len(items))
+        except JournalUnavailable as error:
+            error.stored = False  # a look stores nothing, answered or not
+            raise
         parts: dict[int, list[int]] = {}
         for index, one in enumerate(items):
             parts.setdefault(bucket_of(one.channel), []).append(index)

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from sockudo_publisher.delivery.moves import DrainAgain
 from sockudo_publisher.delivery.outcome import NoReply, Reply
 from sockudo_publisher.journal.app.operator import OperatorRecords, Resumed
-from sockudo_publisher.journal.keys import lane_keys
 from tests.integration.delivery.world import APP, At, DrainWorld, left_unknown
 
 pytestmark = pytest.mark.integration
@@ -34,10 +34,11 @@ def test_waiting_events_are_not_sent_and_not_marked(world: DrainWorld) -> None:
     """Also not by many doorbells; after the pause each arrives once, in order."""
     world.append(world.channel(), 30)
     pause(world)
+    points: list[str] = []
     for _ in range(5):
-        assert world.drain(post=no_post) is None
+        assert world.drain(post=no_post, at=points.append) is None
+    assert points == [], "the lease goes back before a batch is taken"
     assert (world.marker(), world.is_leased(), world.depth()) == (None, False, 1)
-    assert world.redis.hget(lane_keys(APP, 0).state, "fence") is None, "no lease was taken, and no batch"
     assert resume(world) == Resumed(operator=True)
     world.settle_down()
     world.check()
@@ -51,6 +52,25 @@ def test_run_under_way_stops_before_its_next_batch(world: DrainWorld) -> None:
     assert len(world.server.seen(world.channel())) == 10
     assert (world.marker(), world.is_leased(), world.depth()) == (None, False, 20)
     resume(world)
+    world.settle_down()
+    world.check()
+
+
+def test_resume_that_meets_a_run_under_way_rings_again(world: DrainWorld) -> None:
+    """The ring for the end of the pause finds the lease of a run that has seen it: nothing waits for the sweep."""
+    world.append(world.channel(), 30, pack=False)
+    world.policy = type(world.policy)(batch_max_events=10)
+
+    def meet(point: str) -> None:
+        if point == "posted" and not met:
+            pause(world)
+        elif point == "settled" and not met:  # the next batch is in hand, read in the pause
+            met.append(resume(world))
+            assert world.drain(post=no_post) is None
+
+    met: list[Resumed] = []
+    assert world.drain(at=meet) == DrainAgain(0.0)
+    assert (world.marker(), world.is_leased(), world.depth()) == (None, False, 20)
     world.settle_down()
     world.check()
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,9 +28,7 @@ from sockudo_publisher import (
 )
 from sockudo_publisher.cli import main
 from sockudo_publisher.outbox.sqlalchemy import Outbox
-from sockudo_publisher.publishing.store import store_event
-from sockudo_publisher.tasks.message import read_event
-from sockudo_publisher.wiring.app import app_named
+from sockudo_publisher.workerapp.due_events import DueMover
 
 pytestmark = pytest.mark.integration
 
@@ -61,12 +59,14 @@ def stored_keys(journal: redis.Redis) -> list[tuple[str, str]]:
 
 
 def run_countdown(journal: redis.Redis, **options: Any) -> None:
-    """A countdown's message, and what a worker does with it when it is due."""
-    publish.apply_async(("c", "e", 1), options, countdown=60)
+    """A countdown, and what a worker does when it is due."""
+    publish.apply_async(("c", "e", 1), options, countdown=0.2)
     assert stored_keys(journal) == [], "it takes its number when it is due"
-    [raw] = journal.lrange("sockudo", 0, -1)
-    event = read_event(json.loads(base64.b64decode(json.loads(raw)["body"]))[1]["event"])
-    store_event(app_named(event.app), event.prepared, once_key=event.prepared.message_id)
+    mover, until = DueMover("default"), time.monotonic() + 20
+    while not mover.beat():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    mover.stop()
 
 
 def run_outbox(**options: Any) -> None:

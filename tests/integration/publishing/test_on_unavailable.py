@@ -6,12 +6,14 @@ import asyncio
 import logging
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from celery import Celery, chain, signature
+from prometheus_client import REGISTRY
 
 from sockudo_publisher import (
     BacklogFull,
@@ -28,7 +30,10 @@ from sockudo_publisher import (
 from sockudo_publisher.config.settings import temporary_settings
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.journal.keys import lane_of
+from sockudo_publisher.journal.producer import Producer
+from sockudo_publisher.journal.schedule.writer import Schedule
 from sockudo_publisher.publishing.unstored import UnstoredCounts, unstored_events
+from sockudo_publisher.tasks import on_commit
 from tests.support.stored import stored_data
 
 pytestmark = pytest.mark.integration
@@ -90,6 +95,77 @@ def test_caller_goes_on_and_the_loss_is_seen(journal: RedisServer, way: str, cap
     assert f"app=default channel={channel} event=e message_id={result.id} stored=no" in record.getMessage()
     assert PAYLOAD not in caplog.text
     assert (record.channel, record.message_id) == (channel, result.id)
+
+
+def test_loss_is_a_metric(journal: RedisServer) -> None:
+    """By what is known of it, an event on each channel of its own."""
+    configure(
+        url="http://key:secret@127.0.0.1:9/apps/app",
+        redis_url=journal.url,
+        on_unavailable="log",
+        telemetry="prometheus",
+    )
+
+    def value(outcome: str) -> float:
+        found = REGISTRY.get_sample_value(
+            "sockudo_publisher_events_unstored_total", {"app": "default", "outcome": outcome}
+        )
+        return found or 0
+
+    publish.delay("c", "first", 0)
+    before = value("lost"), value("unknown")
+    journal.pause()
+    publish.delay("c", "e", 1)
+    journal.resume()
+    journal.kill()
+    publish.delay(["c", "d"], "e", 1)
+    publish.apply_async(("c", "e", 1), countdown=60)
+    assert (value("lost") - before[0], value("unknown") - before[1]) == (3, 1)
+
+
+def test_countdown_at_the_commit_goes_on(
+    journal: RedisServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Redis goes between the call and the commit: the callback raises nothing, and the log has the call's id."""
+    waiting: list[Callable[[], None]] = []
+    monkeypatch.setattr(on_commit, "_run_on_commit", lambda store, *_: waiting.append(store))
+    before = counted()
+    options = {"user_id": "42", "collapse": "x", "tags": {"a": "b"}}
+    ids = [
+        publish.apply_async_on_commit((None, "e", PAYLOAD), options, countdown=60),
+        publish.apply_async_on_commit(("c", "e", PAYLOAD), {"key": "k"}, countdown=60, expires=90),
+        publish.delay_on_commit(["c", "d"], "e", PAYLOAD),
+    ]
+    journal.kill()
+    with caplog.at_level(logging.ERROR, LOGGER):
+        for store in waiting:
+            store()
+    assert [record.message_id for record in caplog.records] == ids
+    assert counted().lost == before.lost + 4
+    assert PAYLOAD not in caplog.text
+
+
+def test_frozen_before_it_is_scheduled_is_certainly_lost(journal: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look that is not answered stores nothing: only the script that stores leaves it unknown."""
+    publish.apply_async(("c", "e", 0), countdown=60)
+    check_bound, run_replicated = Schedule._check_bound, Producer.run_replicated
+
+    def freeze_and_check(*args: Any) -> None:
+        journal.pause()
+        check_bound(*args)
+
+    def freeze_and_run(*args: Any) -> Any:
+        journal.pause()
+        return run_replicated(*args)
+
+    with monkeypatch.context() as patch, temporary_settings(max_scheduled=1000):
+        patch.setattr(Schedule, "_check_bound", freeze_and_check)
+        assert publish.apply_async(("c", "e", 1), countdown=60).stored is False
+        journal.resume()
+    with monkeypatch.context() as patch:
+        patch.setattr(Producer, "run_replicated", freeze_and_run)
+        assert publish.apply_async(("c", "e", 1), countdown=60).stored is None
+        journal.resume()
 
 
 def test_frozen_redis_leaves_the_loss_unknown(journal: RedisServer) -> None:

@@ -15,6 +15,7 @@ from sockudo_publisher.delivery.moves import (
     DrainAgain,
     EndProbe,
     Leave,
+    LeaveToOperator,
     Looks,
     LookUpHistory,
     Move,
@@ -42,9 +43,9 @@ def ordered(head: Batch | None, **state: Any) -> View:
 @pytest.mark.parametrize(
     ("given", "move"),
     [
-        pytest.param(ordered(FIRST), Leave(None), id="first send"),
-        pytest.param(ordered(FIRST, is_hold=True), Leave(None), id="first send of a held channel"),
-        pytest.param(ordered(FIRST, tokens=0), Leave(None), id="first send, no tokens are bought"),
+        pytest.param(ordered(FIRST), LeaveToOperator(), id="first send"),
+        pytest.param(ordered(FIRST, is_hold=True), LeaveToOperator(), id="first send of a held channel"),
+        pytest.param(ordered(FIRST, tokens=0), LeaveToOperator(), id="first send, no tokens are bought"),
         pytest.param(ordered(FIRST, is_stopping=True), Leave(DrainAgain(0.0)), id="worker stops"),
         pytest.param(ordered(None), Release(), id="empty: no slot is kept to watch it"),
         pytest.param(ordered(RESENT), Send(3), id="resend"),
@@ -53,10 +54,10 @@ def ordered(head: Batch | None, **state: Any) -> View:
         pytest.param(ordered(OLD), LookUpHistory(), id="uncertain batch is looked up as ever"),
         pytest.param(ordered(RESENT, progress=Progress(suspects=3)), Send(3), id="search goes on"),
         # Beside a pause of a server in trouble.
-        pytest.param(ordered(FIRST, app_pause=pause(900)), Leave(None), id="both pauses"),
+        pytest.param(ordered(FIRST, app_pause=pause(900)), LeaveToOperator(), id="both pauses"),
         pytest.param(ordered(None, app_pause=pause(900)), Release(), id="both pauses, empty"),
         pytest.param(ordered(FIRST, app_pause=pause(count=4)), TakeRight(4), id="pause over: this run probes"),
-        pytest.param(ordered(FIRST, app_pause=pause(), looks=TRIED), Leave(None), id="another run probes"),
+        pytest.param(ordered(FIRST, app_pause=pause(), looks=TRIED), LeaveToOperator(), id="another run probes"),
         pytest.param(
             ordered(FIRST, app_pause=pause(), looks=TRIED, **PROBE),
             AskCanaries(NOW_MS - 40_000, 5.0),
@@ -98,4 +99,4 @@ def test_first_send_is_never_chosen(can_ask: bool, is_probing: bool, left_ms: in
         can_ask=can_ask,
         looks=Looks(has_tried_probe=tried),
     )
-    assert isinstance(gate(given, NOW_MS), Leave | TakeRight | AskCanaries | EndProbe)
+    assert isinstance(gate(given, NOW_MS), Leave | LeaveToOperator | TakeRight | AskCanaries | EndProbe)
