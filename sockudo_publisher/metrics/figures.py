@@ -29,8 +29,8 @@ class AppFigures:
     ``backlog``: events in lanes and in held channels. ``oldest_age_s``: of the oldest of them, 0 if none waits.
     ``paused``: the reasons, of a server in trouble and of an operator. ``consuming``: live workers whose consumer is
     attached to the queue. ``is_memory_intact``: whether the server remembers message ids. ``is_readable``: whether all
-    keys hold what the journal wrote. ``scheduled``: events with a later time; ``scheduled_parked`` of them could not be stored and wait
-    for a person; the first of the others is late by ``scheduled_late_s``. ``None``: not known.
+    keys hold what the journal wrote. ``scheduled``: events with a later time; ``scheduled_parked`` of them could not be
+    stored and wait for a person; the first of the others is late by ``scheduled_late_s``. ``None``: not known.
     """
 
     backlog: int
