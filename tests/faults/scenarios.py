@@ -349,7 +349,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         "worker killed before and after each script of scheduled events",
         "SIGKILL at the Lua boundaries; callers and operators too",
         killed_beside_scheduled,
-        3,
+        1,
     ),
     Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30, 6),
     Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6),

@@ -104,6 +104,7 @@ class Accidents:
         self.world.say("Redis begins again from its last second")
         self.world.oracle.has_rolled_back = True
         self.world.journal.restore(snapshot)
+        self.world.due.look_again()
         known |= {int(name) for name in self.world.journal.schedule.names()}  # these will be stored (again)
         came = {*self.world.oracle.order, *self.world.oracle.due_ms}
         self.world.oracle.lost_by_redis.update(came - known)

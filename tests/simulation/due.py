@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +112,7 @@ class DueWorld:
         self.plans: dict[int, Scheduled] = {}
         self.items: dict[int, ModelItem] = {}
         self.to_call = 0
+        self._is_looking = False
         self.stored_ms: dict[int, int] = {}  # when each was appended
         self.found_full = 0  # appends that a full lane refused
         self.were_late = 0  # cancellations that came while a worker was storing the event
@@ -129,8 +131,6 @@ class DueWorld:
             if one.cancel_s is not None:
                 self.to_call += 1
                 scheduler.at(one.called_at + one.cancel_s, lambda number=number: self._cancel(number))
-        if self.world.plan.scheduled:
-            scheduler.at(EVERY_S, self._look)
 
     def rests(self) -> bool:
         """Whether all has been called, and nothing waits that can be stored."""
@@ -165,6 +165,7 @@ class DueWorld:
         # A repeat comes with its own, later due time: the first stays.
         later_ms = due_ms if number not in self.world.oracle.due_ms else due_ms + 500
         self.world.journal.schedule.schedule(item, later_ms)
+        self.look_again()
         self.world.oracle.scheduled(item, due_ms)
 
     def _cancel(self, number: int) -> None:
@@ -178,12 +179,20 @@ class DueWorld:
 
     # -- workers ----------------------------------------------------------------------------------------
 
+    def look_again(self) -> None:
+        """Look when the next event is due, at one of the moments that are ``EVERY_S`` apart."""
+        heads = self.world.journal.schedule.heads().values()
+        if self._is_looking or self.world.is_at_rest or not heads:
+            return
+        now = self.world.scheduler.now
+        turn = math.ceil(max(min(heads) / 1000, now + EVERY_S / 2) / EVERY_S)
+        self._is_looking = True
+        self.world.scheduler.at(max(turn * EVERY_S, now), self._look)
+
     def _look(self) -> None:
         """Every worker looks; where nothing is due, a pass changes nothing and is left out."""
-        if self.world.is_at_rest:
-            return
-        scheduler = self.world.scheduler
-        scheduler.at(scheduler.now + EVERY_S, self._look)
+        scheduler, self._is_looking = self.world.scheduler, False
+        self.look_again()
         if not self.world.journal.schedule.has_due():
             return
         for process in self.world.processes:

@@ -217,7 +217,7 @@ def _operator_pauses(seed: int) -> tuple[tuple[float, float], ...]:
 def _scheduled(seed: int, channels: int) -> dict[str, Any]:
     """Drawn apart too: in most worlds with troubles some of them happen while events become due."""
     random = Random(seed + 3_000_003)
-    if random.random() > 0.15:
+    if random.random() > 0.08:
         return {}
     calls: list[Scheduled] = []
     for _ in range(random.randint(1, 8)):

@@ -23,7 +23,7 @@ from sockudo_publisher.journal.schedule.outcomes import BucketReport, ClaimResul
 from tests.integration.journal.one_schedule import FUTURE, PAST, OneSchedule
 from tests.integration.journal.raw import read_lane
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 #: Two channels of one bucket, and one of another.
 CHANNELS = ("c", next(f"c{n}" for n in range(99) if bucket_of(f"c{n}") == bucket_of("c")), "d")
@@ -211,7 +211,7 @@ def play(machine: type[Machine], examples: int) -> None:
     )
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(1500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [60, pytest.param(600, marks=pytest.mark.long)])
 def test_no_event_is_lost_or_stored_twice(machine: type[Machine], examples: int) -> None:
     play(machine, examples)
 
