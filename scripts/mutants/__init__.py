@@ -11,7 +11,7 @@ from dataclasses import dataclass
 __all__ = ["GROUPS", "Mutant"]
 
 #: The tables, each ``scripts/mutants/NAME.py``.
-GROUPS = ("delivery", "client", "producing")
+GROUPS = ("delivery", "client", "producing", "scheduled")
 
 
 @dataclass(frozen=True)

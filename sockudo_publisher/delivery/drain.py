@@ -61,7 +61,11 @@ def drain(
 
     Raises :class:`JournalUnavailable` when Redis fails; the caller has nothing to undo.
     """
-    holder, shared = _acquire(journal, lane, channel)
+    try:
+        holder, shared = _acquire(journal, lane, channel)
+    except LeaseLost:  # a freeze, of a process that was to give it back
+        _log_lost_lease(journal, lane, channel)
+        return None
     if holder is None:
         return None  # its holder sees the entries: release.lua
     pause = shared.pause
@@ -78,7 +82,7 @@ def drain(
             except UnreadableEntry as error:
                 journal.quarantine(run.holder, error.entry_id)  # it leaves; then from the head again
     except LeaseLost:
-        log(logging.INFO, "lease lost, its new holder goes on", app=journal.app, lane=lane, channel=channel)
+        _log_lost_lease(journal, lane, channel)
         return None
     except JournalUnreadable:
         _free(run)
@@ -101,19 +105,29 @@ def _acquire(journal: Journal, lane: int, channel: str | None) -> tuple[Holder |
     With what the app shares in one round trip, so that an event on a quiet lane waits for no other. So a paused app's
     lease is taken too, and given back.
     """
-    holder, shared = journal.acquire_and_view(lane, channel)
-    for _ in range(MAX_PAUSES):
-        if holder is None or not _is_paused(journal, shared, lane, channel):
-            return holder, shared
-        journal.hand_over(holder)
-        # The pause may have ended just now: then the ring for its end found this lease, and ended.
-        shared = journal.shared.view()
-        if _is_paused(journal, shared, lane, channel):
-            return None, shared
+    holder: Holder | None = None
+    try:
         holder, shared = journal.acquire_and_view(lane, channel)
-    if holder is not None:
-        journal.hand_over(holder)
+        for _ in range(MAX_PAUSES):
+            if holder is None or not _is_paused(journal, shared, lane, channel):
+                return holder, shared
+            journal.hand_over(holder)
+            # The pause may have ended just now: then the ring for its end found this lease, and ended.
+            shared = journal.shared.view()
+            if _is_paused(journal, shared, lane, channel):
+                return None, shared
+            holder, shared = journal.acquire_and_view(lane, channel)
+        if holder is not None:
+            journal.hand_over(holder)
+    except BaseException:
+        if holder is not None:
+            journal.forget(holder)  # or this process would renew it for ever
+        raise
     return None, shared
+
+
+def _log_lost_lease(journal: Journal, lane: int, channel: str | None) -> None:
+    log(logging.INFO, "lease lost, its new holder goes on", app=journal.app, lane=lane, channel=channel)
 
 
 def _is_paused(journal: Journal, shared: SharedView, lane: int, channel: str | None) -> bool:

@@ -30,6 +30,16 @@ GAUGES: Final[tuple[tuple[str, str, Callable[[AppFigures], float | None]], ...]]
     ("dead_letters", "Dead letters that wait for a person", lambda app: app.dead),
     ("held_channels", "Channels that wait behind their stuck event", lambda app: app.held_channels),
     ("scheduled_events", "Events that are stored for a later time", lambda app: app.scheduled),
+    (
+        "scheduled_parked_events",
+        "Scheduled events that could not be stored and wait for a person",
+        lambda app: app.scheduled_parked,
+    ),
+    (
+        "scheduled_late_seconds",
+        "Seconds since the first scheduled event was due, 0: none is due",
+        lambda app: app.scheduled_late_s,
+    ),
     ("failing_lanes", "Lanes whose drains end in errors", lambda app: app.failing_lanes),
     ("workers", "Live workers", lambda app: app.workers),
     ("workers_consuming", "Live workers whose consumer is attached to the queue", lambda app: app.consuming),

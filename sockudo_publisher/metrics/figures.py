@@ -29,7 +29,8 @@ class AppFigures:
     ``backlog``: events in lanes and in held channels. ``oldest_age_s``: of the oldest of them, 0 if none waits.
     ``paused``: the reasons, of a server in trouble and of an operator. ``consuming``: live workers whose consumer is
     attached to the queue. ``is_memory_intact``: whether the server remembers message ids. ``is_readable``: whether all
-    keys hold what the journal wrote. ``scheduled``: events with a later time.
+    keys hold what the journal wrote. ``scheduled``: events with a later time; ``scheduled_parked`` of them could not be
+    stored and wait for a person; the first of the others is late by ``scheduled_late_s``. ``None``: not known.
     """
 
     backlog: int
@@ -43,6 +44,8 @@ class AppFigures:
     is_memory_intact: bool | None
     is_readable: bool = True
     scheduled: int | None = None
+    scheduled_parked: int | None = None
+    scheduled_late_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ def _read_app(link: RedisLink, settings: Settings, app: str) -> AppFigures:
     reasons = {seen.shared.pause.reason} if seen.shared.pause else set[str]()
     if seen.shared.operator_pause:
         reasons.add(OPERATOR)
+    schedule = ScheduleBook(link, app, lanes=settings.lanes, key_ttl_ms=0).summary()
     return AppFigures(
         backlog=sum(lane.depth + lane.held for lane in lanes),
         oldest_age_s=max((lane.oldest_age_s or 0.0 for lane in lanes), default=0.0),
@@ -95,6 +99,8 @@ def _read_app(link: RedisLink, settings: Settings, app: str) -> AppFigures:
         is_memory_intact=is_intact,
         is_readable=not (schedule.unreadable or any(lane.unreadable for lane in lanes)),
         scheduled=schedule.count,
+        scheduled_parked=schedule.parked,
+        scheduled_late_s=schedule.late_s,
     )
 
 

@@ -72,9 +72,7 @@ class ScheduleStatus:
     @classmethod
     def of(cls, summary: ScheduleSummary) -> ScheduleStatus:
         """The same as an operator reads it."""
-        due_ms = summary.next_due_ms
-        late_s = 0.0 if due_ms is None else max(0, summary.now_ms - due_ms) / 1000
-        return cls(summary.count, summary.parked, due_ms, late_s)
+        return cls(summary.count, summary.parked, summary.next_due_ms, summary.late_s)
 
 
 @dataclass(frozen=True)

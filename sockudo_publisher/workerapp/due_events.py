@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import BacklogFull, JournalUnavailable
 from ..faultpoint import crash_point
-from ..journal.appended import OnRefusal
-from ..journal.schedule.due import RIGHT_MS, DueEvents
+from ..journal.appended import Appended, OnRefusal
+from ..journal.pack import KeyedItem
+from ..journal.redis.link import CALLER_TIMEOUT_S
+from ..journal.schedule.due import LEASE_MS, RIGHT_MS, DueEvents
 from ..journal.schedule.event import ScheduledItem
 from ..journal.schedule.outcomes import (
     BucketReport,
@@ -44,6 +46,11 @@ FULL_EVERY_S = 1.0
 # Two renewals may fail without loss of the right.
 assert EVERY_S < RENEW_EVERY_S
 assert 3 * RENEW_EVERY_S < RIGHT_MS / 1000
+
+#: Seconds for which a claim is surely valid when the append of its events begins: the append takes a caller's timeout
+#: for each of its steps, of which there are five with one change of lanes.
+MAX_CLAIM_AGE_S = 1.5
+assert MAX_CLAIM_AGE_S + 5 * CALLER_TIMEOUT_S < LEASE_MS / 1000
 
 #: Seconds between two log lines about the same trouble of one app.
 LOG_AGAIN_S = 60.0
@@ -99,12 +106,17 @@ class DueMover:
         full: set[str] = set()
         reports: Mapping[int, BucketReport] = {bucket: BucketReport() for bucket in buckets}
         while reports:
+            asked_at = time.monotonic()  # before the call, so that a slow answer makes no claim younger
             claims = due.claim(self._owner, reports)
             for bucket, failure in claims.failures.items():
                 self._log(f"bucket {bucket}", "due events not claimed bucket=%d error=%s", bucket, failure)
             if not claims.events:
                 break
             crash_point("claimed")
+            if time.monotonic() - asked_at > MAX_CLAIM_AGE_S:
+                # This process was frozen. Another worker may have had the events meanwhile, and one of them was
+                # perhaps cancelled since. They stay claimed, and the next pass claims them again.
+                break
             skipped = {bucket: reports[bucket].skipped for bucket in claims.events}
             outcomes, failed = self._append(claims.events, full)
             stored += sum(outcome is ClaimResult.STORED for _, outcome in outcomes)
@@ -131,7 +143,7 @@ class DueMover:
         if not ready:
             return outcomes, None
         try:
-            appended = store(app_named(self._name), [one.event.keyed_item for one in ready], on_refusal=OnRefusal.SKIP)
+            appended = self._store([one.event.keyed_item for one in ready])
         except BacklogFull:
             full.update(one.event.keyed_item.channel for one in ready)
             return outcomes + [(one, ClaimResult.WAITS) for one in ready], None
@@ -146,6 +158,9 @@ class DueMover:
                 full.add(one.event.keyed_item.channel)
             outcomes.append((one, outcome))
         return outcomes, None
+
+    def _store(self, items: Sequence[KeyedItem]) -> Appended:
+        return store(app_named(self._name), items, on_refusal=OnRefusal.SKIP)
 
     def _log_parked(self, event: ScheduledItem, why: str) -> None:
         channel = "-" if event.item is None else event.item.channel

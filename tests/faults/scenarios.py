@@ -40,6 +40,7 @@ from .bounds import (
     shown_only,
     stuck_may_repeat,
 )
+from .scheduled import killed_beside_scheduled
 from .world import CHANNELS, FIRE_S, TTL_S, FaultWorld, Setup, wait_for_progress, wait_until_nothing_is_sent
 
 __all__ = ["SCENARIOS", "Act", "Scenario"]
@@ -344,6 +345,12 @@ SCENARIOS: tuple[Scenario, ...] = (
         for point, times in (("leased", 6), ("taken", 8), ("posted", 8), ("settled", 6), ("held", 3), ("buried", 4))
     ),
     Scenario("worker killed before and after each script", "SIGKILL at the Lua boundaries", killed_beside_scripts, 1),
+    Scenario(
+        "worker killed before and after each script of scheduled events",
+        "SIGKILL at the Lua boundaries; callers and operators too",
+        killed_beside_scheduled,
+        1,
+    ),
     Scenario("callers killed", "SIGKILL at each point between the call and its return", kill_producers, 30, 6),
     Scenario("workers frozen past their lease", "SIGSTOP, then a zombie", freeze_workers, 6),
     Scenario("requests cut in mid-batch", "docs/server.md, A1 to A3", cut_requests, 60, bound=left_in_mid_batch),

@@ -77,6 +77,7 @@ class Accidents:
                 self.world.redis_down_until = now + span
             case "redis loses its last second":
                 snapshot, known = self.world.journal.snapshot(), set(self.world.oracle.order)
+                known |= self.world.oracle.cancelled.keys()
                 self.world.scheduler.at(now + self.world.chance(), lambda: self._roll_back(snapshot, known))
             case "answer of redis lost" | "answer of redis late" | "freeze before an answer":
                 self.answer_faults[task] = accident
@@ -102,6 +103,9 @@ class Accidents:
     def _roll_back(self, snapshot: dict[str, Any], known: set[int]) -> None:
         self.world.say("Redis begins again from its last second")
         self.world.oracle.has_rolled_back = True
-        self.world.oracle.lost_by_redis.update(number for number in self.world.oracle.order if number not in known)
         self.world.journal.restore(snapshot)
+        self.world.due.look_again()
+        known |= {int(name) for name in self.world.journal.schedule.names()}  # these will be stored (again)
+        came = {*self.world.oracle.order, *self.world.oracle.due_ms}
+        self.world.oracle.lost_by_redis.update(came - known)
         self.world.redis_down_until = max(self.world.redis_down_until, self.world.scheduler.now + 0.5)

@@ -1,4 +1,4 @@
-"""Virtual time: while it lasts, leases look at the clock of the running world."""
+"""Virtual time: while it lasts, leases and what is due look at the clock of the running world."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sockudo_publisher.journal import lease as lease_module
+from sockudo_publisher.workerapp import due_events as due_module
 from tests.simulation.scheduler import Scheduler
 
 __all__ = ["virtual_clock", "virtual_time"]
 
 
 class _Clock:
-    """In the place of the ``time`` module where the lease looks at it.
+    """In the place of the ``time`` module where the lease and the worker that stores due events look at it.
 
     Other threads (the lease keeper of a worker that has just ended) go on in real time.
     """
@@ -36,20 +37,24 @@ class _Clock:
 
 
 virtual_clock = _Clock()
-_delivery_logger = logging.getLogger("sockudo_publisher.delivery")
+_loggers = [logging.getLogger(f"sockudo_publisher.{name}") for name in ("delivery", "due")]
 
 
 @contextmanager
 def virtual_time() -> Iterator[None]:
     """While this lasts worlds may run: leases look at their clock, and nothing is logged."""
-    kept, state = lease_module.time, global_random.getstate()
-    was_disabled = _delivery_logger.disabled
+    kept, state = [(module, module.time) for module in (lease_module, due_module)], global_random.getstate()
+    were_disabled = [logger.disabled for logger in _loggers]
     virtual_clock.thread = threading.get_ident()
-    lease_module.time = virtual_clock  # type: ignore[assignment]
-    _delivery_logger.disabled = True
+    for module, _ in kept:
+        module.time = virtual_clock  # type: ignore[assignment]
+    for logger in _loggers:
+        logger.disabled = True
     try:
         yield
     finally:
-        lease_module.time = kept
-        _delivery_logger.disabled = was_disabled
+        for module, real in kept:
+            module.time = real
+        for logger, was_disabled in zip(_loggers, were_disabled, strict=True):
+            logger.disabled = was_disabled
         global_random.setstate(state)

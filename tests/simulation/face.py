@@ -93,21 +93,23 @@ class Face:
         return self.trip("now", self.model.now_ms)
 
     def acquire(self, lane: int, channel: str | None = None) -> Holder | None:
+        return self.acquire_and_view(lane, channel)[0]
+
+    def acquire_and_view(self, lane: int, channel: str | None = None) -> tuple[Holder | None, SharedView]:
         asked_at = self._monotonic()
 
-        def act() -> tuple[str, set[str]] | None:
-            token = self.model.acquire(lane, channel)
-            return None if token is None else (token, set(self.model.lanes[lane].due_ms))
+        def act() -> tuple[SharedView, str | None, set[str]]:
+            view = self.model.view()
+            return view, self.model.acquire(lane, channel), set(self.model.lanes[lane].due_ms)
 
-        answer = self.trip("acquire", act)
-        if answer is None:
-            return None
-        token, held = answer
+        view, token, held = self.trip("acquire", act)
+        if token is None:
+            return None, view
         keys = lane_keys(APP, lane) if channel is None else hold_keys(APP, lane, channel)
         lease = Lease(keys, token, _Link(self, lane, channel), asked_at)  # type: ignore[arg-type]
         self.holder = Holder(keys, lease, held if channel is None else set())
         self._keep(self.holder)
-        return self.holder
+        return self.holder, view
 
     def release(self, holder: Holder) -> bool:
         return self._release(holder, False)

@@ -14,8 +14,12 @@ from sockudo_publisher.journal.app.shared import AppPause, Limits, SharedView
 from sockudo_publisher.journal.holder import SWEEP_GAP_MS, UNHEARD_RINGS, DeadLetterFields
 from sockudo_publisher.journal.lease import TTL_MS
 from tests.simulation.lane import Broken, Entry, Lane, Marker, ModelBatch, ModelItem, Queue
+from tests.simulation.schedule import ScheduleModel
 
 __all__ = ["JournalModel"]
+
+#: What a disk would have of the schedule.
+SCHEDULE_KEPT = ("buckets", "stored", "owner", "owned_until_ms", "turns")
 
 
 @dataclass
@@ -38,9 +42,11 @@ class JournalModel:
     tokens_at_s: float = 0.0
     owners: int = 0
     positions: int = 0
+    schedule: ScheduleModel = field(init=False)
 
     def __post_init__(self) -> None:
         self.lanes = [Lane() for _ in range(self.lane_count)]
+        self.schedule = ScheduleModel(self.now_s)
 
     def now_ms(self) -> int:
         """Redis' time."""
@@ -59,11 +65,15 @@ class JournalModel:
             "checked_ms",
         )
         kept += ("tokens", "tokens_at_s")
-        return deepcopy({name: getattr(self, name) for name in kept})
+        schedule = {name: getattr(self.schedule, name) for name in SCHEDULE_KEPT}
+        return deepcopy({**{name: getattr(self, name) for name in kept}, "schedule": schedule})
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Begin again from what the disk had."""
-        for name, value in deepcopy(snapshot).items():
+        kept = deepcopy(snapshot)
+        for name, value in kept.pop("schedule").items():
+            setattr(self.schedule, name, value)
+        for name, value in kept.items():
             setattr(self, name, value)
 
     def queue(self, lane: int, channel: str | None) -> Queue:

@@ -14,7 +14,7 @@ from sockudo_publisher.journal.app.rate import burst
 from tests.simulation.face import Face
 from tests.simulation.journal import JournalModel
 from tests.simulation.lane import Broken, ModelItem
-from tests.simulation.plan import PACES_S, Fault, Plan
+from tests.simulation.plan import PACES_S, Fault, Plan, Scheduled
 from tests.simulation.server import Request, SimulatedServer
 
 __all__ = ["Oracle"]
@@ -32,6 +32,9 @@ REDIS_TROUBLES = {"redis down", "redis loses its last second", "answer of redis 
 
 #: Troubles that may part a take from its request: what was marked may never have been sent.
 MAY_BE_MARKED = REDIS_TROUBLES | {"crash", "freeze", "freeze before an answer"}
+
+#: Troubles in which a command may reach Redis long after it was sent.
+FREEZES = {"freeze", "freeze before an answer"}
 
 #: The counters that say how an event left the journal, each one of them.
 WAYS_OUT = (
@@ -68,6 +71,11 @@ class Oracle:
     lost_by_redis: set[int] = field(default_factory=set)
     has_rolled_back: bool = False
     late: set[int] = field(default_factory=set)
+    due_ms: dict[int, int] = field(default_factory=dict)  # of scheduled events, in the order of their calls
+    cancelled: dict[int, float] = field(default_factory=dict)  # scheduled event -> when it was taken back
+    #: Channel -> the due time of the scheduled event that was stored last, and its place among the calls.
+    last_due: dict[str, tuple[int, int]] = field(default_factory=dict)
+    places: int = 0
     #: Why what was delivered twice was.
     causes: Counter[str] = field(default_factory=Counter)
     orphans: int = 0
@@ -79,7 +87,7 @@ class Oracle:
 
     def __post_init__(self) -> None:
         spans = [one.span_s + SLOW_RECOVERY.get(one.kind, RECOVERY_S) for one in self.plan.accidents]
-        events = sum(len(numbers) for _, numbers in self.plan.events)
+        events = sum(len(numbers) for _, numbers in self.plan.events) + len(self.plan.scheduled)
         rate = events / self.plan.max_rate if self.plan.max_rate else 0.0
         self.excuse_s = sum(spans) + sum(map(self._excuse_s, self.plan.faults)) + rate
 
@@ -98,11 +106,60 @@ class Oracle:
         return self.excuse_s > self.policy.window_s - margin - 30.0
 
     def appended(self, item: ModelItem) -> None:
-        self.order[item.number] = len(self.order)
+        self.order[item.number] = self.places
+        self.places += 1
         self.channels[item.number] = item.channel
         if item.collapse:
             self.keys[item.number] = item.channel, item.collapse
             self.last_of_key[item.channel, item.collapse] = item.number
+
+    # -- scheduled events -------------------------------------------------------------------------------
+
+    def is_cancelled(self, number: int) -> bool:
+        return number in self.cancelled
+
+    def scheduled(self, item: ModelItem, due_ms: int) -> None:
+        """A call has been told so; a repeat changes nothing."""
+        self.due_ms.setdefault(item.number, due_ms)
+        self.channels[item.number] = item.channel
+
+    def cancels(self, number: int, answer: str, now: float) -> None:
+        """An operator was told that it is taken back, or that it is too late."""
+        if answer == "taken":
+            if number in self.order and not self.has_rolled_back:
+                raise Broken(f"event {number} is stored, and was taken back")
+            self.cancelled[number] = now
+
+    def stores(self, item: ModelItem, began: float, now_ms: int) -> None:
+        """A worker appends a due event; it has sent the command at ``began``, and no check can be later than that."""
+        number, due_ms = item.number, self.due_ms[item.number]
+        if now_ms < due_ms:
+            raise Broken(f"event {number} is stored {due_ms - now_ms} ms before it is due")
+        if self.cancelled.get(number, math.inf) <= began and not self.has_rolled_back:
+            raise Broken(f"event {number} was cancelled, and is stored")
+        if number in self.order and not self.has_rolled_back:
+            raise Broken(f"event {number} is stored twice")
+        place = due_ms, list(self.due_ms).index(number)
+        if place < self.last_due.get(item.channel, (-1, -1)) and not self.has_rolled_back:
+            raise Broken(f"event {number} is stored after one of its channel that was due, or called, later")
+        self.last_due[item.channel] = place
+        self.lost_by_redis.discard(number)
+        self.appended(item)
+
+    def check_scheduled(self, parked: set[int]) -> None:
+        """Each was stored, or taken back, or is parked because its key was used for another event."""
+        foreign = {number for number in self.due_ms if self._scheduled_plan(number).is_foreign}
+        for number in self.due_ms:
+            ways = [number in self.order, number in self.cancelled, number in parked]
+            if not any(ways) and number not in self.lost_by_redis:
+                raise Broken(f"scheduled event {number} is lost")
+            if sum(ways) > 1 and not (self.has_rolled_back or self.plan.kinds() & FREEZES):
+                raise Broken(f"scheduled event {number} left the schedule in two ways")
+        if not parked <= foreign:
+            raise Broken(f"events {parked - foreign} are parked, and their keys are their own")
+
+    def _scheduled_plan(self, number: int) -> Scheduled:
+        return self.plan.scheduled[number - sum(len(numbers) for _, numbers in self.plan.events)]
 
     # -- at each step -----------------------------------------------------------------------------------
 
@@ -206,6 +263,8 @@ class Oracle:
         """Everything is at rest: nothing lost, nothing left, culprits buried once and alone, all counted."""
         if requests > self._most_requests():
             raise Broken(f"{requests} requests where {self._most_requests():.0f} are enough")
+        parked = {int(name) for name in self.journal.schedule.names()}
+        self.check_scheduled(parked)
         letters = [(item.number, letter) for lane in self.journal.lanes for item, letter in lane.letters]
         counts: Counter[str] = Counter()
         for lane in self.journal.lanes:
@@ -264,8 +323,8 @@ class Oracle:
         if plan.faults or plan.accidents or plan.max_items is not None or plan.capacity is not None or plan.max_rate:
             return math.inf
         sizes = [len(numbers) for _, numbers in plan.events]
-        batches = sum(math.ceil(size / plan.batch_max) + plan.lanes for size in sizes)
-        largest = min(plan.batch_max, sum(sizes))
+        batches = sum(math.ceil(size / plan.batch_max) + plan.lanes for size in sizes) + len(plan.scheduled)
+        largest = min(plan.batch_max, sum(sizes) + len(plan.scheduled))
         culprits = len(plan.poison) + len(plan.foreign)
         # A search, and the batches that double after it.
         return batches + culprits * (2 * math.ceil(math.log2(largest)) + 3)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from random import Random
 from typing import Any, Literal
 
-__all__ = ["PACES_S", "WANDERS_S", "Accident", "Fault", "Plan", "plan_of", "smaller"]
+__all__ = ["PACES_S", "WANDERS_S", "Accident", "Fault", "Plan", "Scheduled", "plan_of", "smaller"]
 
 #: What can happen to a request, and how often; the number is the item at which it is cut.
 FAULTS = (
@@ -85,6 +85,21 @@ class Accident:
 
 
 @dataclass(frozen=True)
+class Scheduled:
+    """A call with a countdown; times in seconds, of ``repeat_s``, ``due_s`` and ``cancel_s`` from the call on.
+
+    ``repeat_s``: the caller did not get the answer, and calls again; ``is_foreign``: another event has used its key.
+    """
+
+    called_at: float
+    channel: int
+    due_s: float
+    repeat_s: float = 0.0
+    cancel_s: float | None = None
+    is_foreign: bool = False
+
+
+@dataclass(frozen=True)
 class Plan:
     """``events``: (when, channel numbers) of each append; event numbers count over all of them."""
 
@@ -113,6 +128,9 @@ class Plan:
     #: (when, seconds) of each pause that an operator orders.
     operator_pauses: tuple[tuple[float, float], ...] = ()
     lies: float = 0.0  # share of what a full memory does not take: delivered, and answered "in progress"
+    scheduled: tuple[Scheduled, ...] = ()  # their numbers follow those of ``events``
+    max_backlog: int = 0  # of a lane, for what is due; 0: any number
+    more_lanes_at: float | None = None  # when the lanes become one more
 
     def kinds(self) -> set[str]:
         """The names of all that happens."""
@@ -182,6 +200,7 @@ def plan_of(seed: int) -> Plan:
         # The last to be drawn: the other plans of a seed stay as they were.
         collapse=tuple((n, below(2)) for n in range(count) if chance() < 0.7) if chance() < 0.25 else (),
         operator_pauses=_operator_pauses(seed),
+        **_scheduled(seed, channels),
     )
 
 
@@ -195,16 +214,40 @@ def _operator_pauses(seed: int) -> tuple[tuple[float, float], ...]:
     )
 
 
+def _scheduled(seed: int, channels: int) -> dict[str, Any]:
+    """Drawn apart too: in most worlds with troubles some of them happen while events become due."""
+    random = Random(seed + 3_000_003)
+    if random.random() > 0.08:
+        return {}
+    calls: list[Scheduled] = []
+    for _ in range(random.randint(1, 8)):
+        called_at, due_s = random.choice((0.0, 0.0, 0.1, 1.0)), random.choice((0.05, 0.3, 0.3, 1.0, 4.0, 10.0))
+        repeat_s = due_s * random.choice((0.1, 0.5, 1.0)) if random.random() < 0.2 else 0.0
+        cancel_s = (
+            due_s + random.choice((-0.04, 0.002, 0.005, 0.008, 0.012, 0.1, 2.0, 9.0)) if random.random() < 0.3 else None
+        )
+        calls.append(
+            Scheduled(called_at, random.randrange(channels), due_s, repeat_s, cancel_s, random.random() < 0.04)
+        )
+    return {
+        "scheduled": tuple(sorted(calls, key=lambda one: one.called_at)),
+        "max_backlog": random.choice((0, 0, 1, 2, 4)),
+        "more_lanes_at": random.choice((0.2, 0.5, 1.5, 5.0)) if random.random() < 0.3 else None,
+    }
+
+
 def smaller(plan: Plan) -> Iterator[Plan]:
     """Plans with one thing less, for the search of a short failing one."""
-    for name in ("accidents", "faults", "events", "poison", "foreign", "expires_s", "collapse", "operator_pauses"):
+    for name in ("accidents", "faults", "events", "poison", "foreign", "expires_s", "collapse", "operator_pauses",
+                 "scheduled"):  # fmt: skip
         things = getattr(plan, name)
         if name != "events" or len(things) > 1:
             for n in range(len(things)):
                 yield replace(plan, **{name: things[:n] + things[n + 1 :]})
     for name, simple in (("rings_lost", 0.0), ("lanes", 1), ("max_items", None), ("capacity", None), ("max_rate", 0.0),
                          ("processes", 1), ("finishes_requests", False), ("is_scarce", True),
-                         ("asks", False), ("finds", False), ("checks", False), ("lies", 0.0)):  # fmt: skip
+                         ("asks", False), ("finds", False), ("checks", False), ("lies", 0.0),
+                         ("max_backlog", 0), ("more_lanes_at", None)):  # fmt: skip
         if getattr(plan, name) != simple:
             yield replace(plan, **{name: simple})
     for n, (when, channels) in enumerate(plan.events):

@@ -195,6 +195,12 @@ def test_hold_under_a_lost_marker_does_not_end_the_drain() -> None:
     )
 
 
+def test_lease_is_left_when_the_look_at_a_pause_fails() -> None:
+    """Seed 380: Redis' answer to the look was lost, and the worker renewed the lease of a lane that nobody drained."""
+    accidents = (Accident(4, "server down", 7.0), Accident(48, "answer of redis lost"))
+    run(Plan(seed=380, processes=1, events=((2.8, (1,)),), accidents=accidents, asks=True))
+
+
 def test_only_the_latest_of_a_key_arrives_after_trouble() -> None:
     """The server is away from the first request on; of ten events on one key it gets the last, once."""
     world = World(

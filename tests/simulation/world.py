@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random as global_random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -16,6 +16,7 @@ from sockudo_publisher.journal.redis.link import WORKER_TIMEOUT_S
 from sockudo_publisher.workerapp.steps.sweep import EVERY_S
 from tests.simulation.accidents import Accidents
 from tests.simulation.clock import virtual_clock
+from tests.simulation.due import DueWorld
 from tests.simulation.exchanges import Exchanges
 from tests.simulation.face import Face
 from tests.simulation.journal import JournalModel
@@ -42,14 +43,15 @@ class Control:
         self.world = world
         self.task = task
         self.face = face
-        self.others = [one for one in range(world.plan.lanes) if one != lane]
+        self.lane = lane
         self.monotonic = world.monotonic
 
     def stopping(self) -> bool:
         return self.task.process.is_stopping
 
     def others_wait(self) -> bool:
-        return bool(self.others) and self.face.has_waiting_lane(self.others)
+        others = [one for one in self.world.lanes_drained() if one != self.lane]
+        return bool(others) and self.face.has_waiting_lane(others)
 
     def slots_are_scarce(self) -> bool:
         return self.world.plan.is_scarce
@@ -77,7 +79,8 @@ class World:
         self.accidents = Accidents(self)
         self.scheduler = Scheduler(self.accidents.step)
         self.accidents.watch()
-        self.journal = JournalModel(self._now, plan.lanes, plan.on_expired)
+        lanes = plan.lanes if plan.more_lanes_at is None else 2 * plan.lanes + 1
+        self.journal = JournalModel(self._now, lanes, plan.on_expired)
         self.policy = Policy(batch_max_events=plan.batch_max, on_uncertain=plan.on_uncertain)
         self.server = SimulatedServer(
             self._now,
@@ -96,7 +99,8 @@ class World:
         self.server_down_until = -1.0
         self.to_append = len(plan.events)
         self.kept: dict[int, Task] = {}
-        self.waiters: list[list[Task]] = [[] for _ in range(plan.lanes)]
+        self.waiters: list[list[Task]] = [[] for _ in range(lanes)]
+        self.due = DueWorld(self)
         self.is_at_rest = False
         self.failure: BaseException | None = None
 
@@ -122,6 +126,7 @@ class World:
             events = [(number + n, f"c{channel}") for n, channel in enumerate(channels)]
             number += len(channels)
             self.scheduler.at(when, lambda events=events: self._append(events, expires, collapse))
+        self.due.begin(number)
         for when, span_s in self.plan.operator_pauses:
             self.scheduler.at(when, self._operator_pauses)
             self.scheduler.at(when + span_s, self._operator_resumes)
@@ -152,15 +157,37 @@ class World:
             expires_ms = int((now + expires[number]) * 1000) if number in expires else 0
             key = f"k{collapse[number]}" if number in collapse else ""
             item = ModelItem(channel, b"x" * 9, expires_ms, number, key)
-            by_lane.setdefault(int(channel[1:]) % self.plan.lanes, []).append(item)
+            by_lane.setdefault(self.lane_of(channel), []).append(item)
             self.oracle.appended(item)
         for lane, items in by_lane.items():
-            self.say(f"append lane {lane}: {[(item.number, item.channel) for item in items]}")
-            if self.journal.append(lane, items):
-                self.ring(lane)
-            for task in self.waiters[lane]:
-                self.scheduler.wake(task)
-            self.waiters[lane].clear()
+            self.append_to(lane, items)
+
+    def append_to(self, lane: int, items: Sequence[ModelItem]) -> None:
+        """Append, ring, and wake the drain that waits for an entry."""
+        self.say(f"append lane {lane}: {[(item.number, item.channel) for item in items]}")
+        if self.journal.append(lane, items):
+            self.ring(lane)
+        for task in self.waiters[lane]:
+            self.scheduler.wake(task)
+        self.waiters[lane].clear()
+
+    # -- lanes --------------------------------------------------------------------------------------------
+
+    def lane_of(self, channel: str) -> int:
+        """Where a channel's events are appended now: after a change, in lanes behind the first ones."""
+        lanes, changes_at = self.plan.lanes, self.plan.more_lanes_at
+        if changes_at is None or self.scheduler.now < changes_at:
+            return int(channel[1:]) % lanes
+        return lanes + int(channel[1:]) % (lanes + 1)
+
+    def lanes_drained(self) -> range:
+        """The lanes from which workers deliver: the first ones until they are empty."""
+        lanes, changes_at = self.plan.lanes, self.plan.more_lanes_at
+        if changes_at is None or self.scheduler.now < changes_at:
+            return range(lanes)
+        if any(place.queue.entries or place.due_ms for place in self.journal.lanes[:lanes]):
+            return range(lanes)
+        return range(lanes, 2 * lanes + 1)
 
     def _operator_pauses(self) -> None:
         """A person pauses the app; while Redis is away the command fails."""
@@ -190,7 +217,9 @@ class World:
                 self.ring(lane)
 
     def _answer(self, lane: int, channel: str | None) -> None:
-        """Some worker answers a doorbell."""
+        """Some worker answers a doorbell; of lanes that are not drained yet, the sweep rings later."""
+        if lane not in self.lanes_drained():
+            return
         free = [one for one in self.processes if one.is_alive and not one.is_stopping]
         if free:
             process = free[int(self.chance() * len(free))]
@@ -200,7 +229,7 @@ class World:
     def _drain(self, task: Task, lane: int, channel: str | None) -> None:
         face = Face(
             self.journal,
-            self._tripper(task),
+            self.tripper(task),
             monotonic=self.monotonic,
             keep=lambda holder: self._keep(task, holder),
             forgotten=lambda holder: self.kept.pop(id(holder), None) and None,
@@ -231,7 +260,7 @@ class World:
 
     # -- the way to the journal -------------------------------------------------------------------------
 
-    def _tripper(self, task: Task) -> Callable[[str, Callable[[], Any]], Any]:
+    def tripper(self, task: Task) -> Callable[[str, Callable[[], Any]], Any]:
         sleep, chance, scheduler = self.scheduler.sleep, self.chance, self.scheduler
 
         def trip(name: str, act: Callable[[], Any]) -> Any:
@@ -307,7 +336,7 @@ class World:
         if pause is not None and pause.until_ms > self.journal.now_ms():
             return
         lanes, due = [], []
-        for lane in range(self.plan.lanes):
+        for lane in self.lanes_drained():
             is_ordered = self.journal.operator_pause is not None
             ring, channels = self.journal.sweep(lane, is_counted=pause is None, only_marked=is_ordered)
             if ring:
@@ -316,14 +345,14 @@ class World:
         if pause is not None:
             lanes, due = lanes[:1], ([] if lanes else due[:1])
             if not lanes and not due:
-                lanes = [int(self.chance() * self.plan.lanes)]
+                lanes = [self.lanes_drained()[int(self.chance() * len(self.lanes_drained()))]]
         for lane, channel in [*((lane, None) for lane in lanes), *due]:
             is_unheard = self.journal.lanes[lane].queue.unanswered >= UNHEARD_RINGS
             # A lane whose doorbells reach no worker is drained by the worker that sweeps.
             (self._answer if is_unheard else self.ring)(lane, channel)
 
     def _rests(self) -> bool:
-        if self.to_append or self.exchanges.on_their_way or self.server.running:
+        if self.to_append or self.exchanges.on_their_way or self.server.running or not self.due.rests():
             return False
         if self.journal.pause is not None and self.plan.asks:
             return False  # a canary has to find that the server answers

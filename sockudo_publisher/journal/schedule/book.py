@@ -33,6 +33,11 @@ class ScheduleSummary(NamedTuple):
     now_ms: int
     unreadable: tuple[str, ...] = ()
 
+    @property
+    def late_s(self) -> float:
+        """Seconds since the first was due, 0.0 if none is due."""
+        return 0.0 if self.next_due_ms is None else max(0, self.now_ms - self.next_due_ms) / 1000
+
 
 @dataclass(frozen=True)
 class CancelledChannels:
