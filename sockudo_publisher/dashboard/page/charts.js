@@ -22,7 +22,7 @@ export class History {
     if (this.looks.length > RATE_LOOKS + 1) this.looks.shift();
     const first = this.looks[0];
     const seconds = (atMs - first.atMs) / 1000;
-    const sample = { atMs, backlog: totals.backlog, oldest: totals.oldest_age_s, stored: null, delivered: null, mean: null };
+    const sample = { atMs, backlog: totals.backlog, oldest: totals.oldest_age_s ?? 0, stored: null, delivered: null, mean: null };
     if (seconds > 0.5) {
       const ended = totals.ended - first.ended;
       sample.delivered = (totals.delivered - first.delivered) / seconds;

@@ -85,12 +85,14 @@ export function bytes(count) {
   return count < 1000 ? `${count} B` : count < 1e6 ? `${tenth.format(count / 1000)} KB` : `${tenth.format(count / 1e6)} MB`;
 }
 
-const clock = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const day = { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" };
+const clock = new Intl.DateTimeFormat("en-GB", day), longClock = new Intl.DateTimeFormat("en-GB", { ...day, year: "numeric" });
 
 export function when(ms) {
   if (!ms) return "unknown";
   const date = new Date(ms);
-  return Number.isNaN(date.getTime()) ? `${ms} ms` : clock.format(date);
+  if (Number.isNaN(date.getTime())) return `${ms} ms`;
+  return (date.getFullYear() === new Date().getFullYear() ? clock : longClock).format(date);
 }
 
 export const time = (ms) => {
