@@ -148,7 +148,8 @@ def _sign_in(sessions: Sessions) -> Callable[[Request], Awaitable[Response]]:
             sessions.make(),
             max_age=SESSION_S,
             path=_cookie_path(request),
-            secure=request.url.scheme == "https",
+            # The browser's own scheme, also behind a proxy with TLS: the guard has compared the rest of the Origin.
+            secure=request.headers.get("origin", str(request.url)).startswith("https:"),
             httponly=True,
             samesite="strict",
         )
