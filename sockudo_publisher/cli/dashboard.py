@@ -67,11 +67,14 @@ def command(out: Output, *, host: str, port: int, allow_host: tuple[str, ...], r
     shown_host, shown_port = bound.getsockname()[:2]
     name = f"[{shown_host}]" if ":" in shown_host else shown_host
     url = f"http://{name}:{shown_port}/"
-    out.print(f"[green]Ready.[/] {plain(url)}" + ("  [dim]read-only[/]" if read_only else ""))
-    if settings.dashboard_token:
-        out.print("Sign in with the token of SOCKUDO_DASHBOARD_TOKEN.")
-    out.print_json(ok=True, event="ready", url=url, port=shown_port, pid=os.getpid(), read_only=read_only)
-    if not serve(app, bound):
+
+    def announce() -> None:
+        out.print(f"[green]Ready.[/] {plain(url)}" + ("  [dim]read-only[/]" if read_only else ""))
+        if settings.dashboard_token:
+            out.print("Sign in with the token of SOCKUDO_DASHBOARD_TOKEN.")
+        out.print_json(ok=True, event="ready", url=url, port=shown_port, pid=os.getpid(), read_only=read_only)
+
+    if not serve(app, bound, announce):
         out.print_error("PartFailed", "the server has ended", ExitCode.FAILED)
         raise SystemExit(ExitCode.FAILED)
     out.print_json(ok=True, event="ended")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from types import FrameType
 from typing import Final
 
@@ -16,8 +17,8 @@ __all__ = ["bind", "serve"]
 #: Connections at the same time; a further one gets 503.
 MAX_CONNECTIONS: Final = 200
 
-#: Seconds between two checks whether the server still runs, and for requests that run at the end.
-LOOK_S, STOP_S = 0.2, 3.0
+#: Seconds between two checks whether the server has started, and whether it still runs; for requests at the end.
+START_LOOK_S, LOOK_S, STOP_S = 0.01, 0.2, 3.0
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -36,10 +37,10 @@ def bind(host: str, port: int) -> socket.socket:
     return bound
 
 
-def serve(app: ASGIApp, bound: socket.socket) -> bool:
+def serve(app: ASGIApp, bound: socket.socket, announce: Callable[[], object]) -> bool:
     """Serve until SIGINT, SIGTERM or SIGHUP; ``False``: the server ended by itself. Closes the socket.
 
-    Call it in the main thread.
+    ``announce`` is called when a request is answered and a signal ends the server. Call it in the main thread.
     """
     config = uvicorn.Config(
         app,
@@ -64,6 +65,10 @@ def serve(app: ASGIApp, bound: socket.socket) -> bool:
     thread = threading.Thread(target=server.run, args=([bound],), name="dashboard", daemon=True)
     try:
         thread.start()
+        while thread.is_alive() and not server.started and not ended.wait(START_LOOK_S):
+            pass
+        if server.started:
+            announce()
         while thread.is_alive() and not ended.wait(LOOK_S):
             pass
     finally:

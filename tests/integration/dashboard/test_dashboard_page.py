@@ -22,6 +22,28 @@ HOSTILE = "<img src=x onerror='window.harmed=1'>\u202etxt"
 SHOWN_HOSTILE = "<img src=x onerror='window.harmed=1'>\\u202etxt"
 HOSTILE_DATA = "</pre><script>window.harmed=1</script>"
 
+#: Every text that is shown, with its contrast, where that is below what WCAG's level AA asks.
+LOW_CONTRAST = """(() => {
+  const parts = (text) => text.match(/[\\d.]+/g).map(Number);
+  const linear = (one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4;
+  const weights = [0.2126, 0.7152, 0.0722];
+  const light = (colour) => weights.reduce((sum, weight, index) => sum + weight * linear(colour[index] / 255), 0);
+  const ground = (node) => {
+    for (; node; node = node.parentElement) {
+      const found = parts(getComputedStyle(node).backgroundColor);
+      if (found.length === 3 || found[3] > 0.99) return found;
+    }
+    return [255, 255, 255];
+  };
+  const contrast = (one) => {
+    const [a, b] = [light(parts(getComputedStyle(one).color)), light(ground(one))].sort((x, y) => y - x);
+    return [one.tagName + ' ' + one.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)];
+  };
+  return [...document.querySelectorAll('h1, h2, h3, p, td, th, label, button, .tag, a, dt, dd')]
+    .filter((one) => one.checkVisibility() && !one.disabled && one.textContent.trim())
+    .map(contrast).filter(([, ratio]) => ratio < 4.5);
+})()"""
+
 
 def click(page: Browser, selector: str) -> None:
     """As a person: only what is visible and enabled."""
@@ -241,16 +263,5 @@ def test_texts_can_be_read(browser: Browser, dashboard: Dashboard, client: redis
     page = open_page(browser, dashboard)
     page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": colours}])
     wait_rows(page, "letters", 1)
-    low = page.evaluate("""(() => {
-      const parts = (text) => text.match(/[\\d.]+/g).map(Number);
-      const light = ([r, g, b]) => [r, g, b].map((one) => one / 255).map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
-        .reduce((sum, one, index) => sum + one * [0.2126, 0.7152, 0.0722][index], 0);
-      const ground = (node) => { for (; node; node = node.parentElement) {
-        const found = parts(getComputedStyle(node).backgroundColor); if (found.length === 3 || found[3] > 0.99) return found; } return [255, 255, 255]; };
-      return [...document.querySelectorAll('h1, h2, h3, p, td, th, label, button, .tag, a, dt, dd')]
-        .filter((one) => one.checkVisibility() && !one.disabled && one.textContent.trim())
-        .map((one) => { const [a, b] = [light(parts(getComputedStyle(one).color)), light(ground(one))].sort((x, y) => y - x);
-          return [one.tagName + ' ' + one.textContent.slice(0, 30), (a + 0.05) / (b + 0.05)]; })
-        .filter(([, ratio]) => ratio < 4.5);
-    })()""")
+    low = page.evaluate(LOW_CONTRAST)
     assert low == []
