@@ -31,6 +31,7 @@ _COMMANDS = {
     "publish-file": ("publish_file", "Queue the events of a file: JSON lines or CSV."),
     "status": ("status", "Show waiting events and whether they are being delivered."),
     "health": ("health", "Check one worker, for probes: exit code 0 or 1."),
+    "dashboard": ("dashboard", "Serve a page that shows and operates everything."),
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),
     "pause": ("pause", "Let an app's events wait until it is resumed."),

@@ -6,10 +6,11 @@ from importlib.util import find_spec
 
 import click
 
-__all__ = ["is_rich_installed", "require_demo_extra"]
+__all__ = ["is_rich_installed", "require_dashboard_extra", "require_demo_extra"]
 
-#: The modules of the extra ``demo``.
-DEMO_EXTRA = ("starlette", "uvicorn", "websockets")
+#: The modules of the extras ``dashboard`` and ``demo``.
+DASHBOARD_EXTRA = ("starlette", "uvicorn")
+DEMO_EXTRA = (*DASHBOARD_EXTRA, "websockets")
 
 
 def is_rich_installed() -> bool:
@@ -23,8 +24,17 @@ def is_rich_installed() -> bool:
 
 def require_demo_extra(command: str) -> None:
     """Raise :class:`click.UsageError`, with the command that installs them, if modules of the extra are missing."""
-    missing = [name for name in DEMO_EXTRA if find_spec(name) is None]
+    _require("demo", DEMO_EXTRA, command)
+
+
+def require_dashboard_extra(command: str) -> None:
+    """As :func:`require_demo_extra`, of the extra ``dashboard``."""
+    _require("dashboard", DASHBOARD_EXTRA, command)
+
+
+def _require(extra: str, modules: tuple[str, ...], command: str) -> None:
+    missing = [name for name in modules if find_spec(name) is None]
     if missing:
         raise click.UsageError(
-            f"{command} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[demo]'"
+            f"{command} needs an extra (not installed: {', '.join(missing)}): pip install 'sockudo-publisher[{extra}]'"
         )

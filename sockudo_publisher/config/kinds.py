@@ -177,6 +177,19 @@ def _host(host: str, name: str) -> str:
     return host
 
 
+#: Characters of the dashboard's token. It travels in a header, so it has visible ASCII characters only.
+MIN_TOKEN, MAX_TOKEN = 16, 512
+
+
+def _token(token: str, name: str) -> str:
+    if not (MIN_TOKEN <= len(token) <= MAX_TOKEN and all("!" <= character <= "~" for character in token)):
+        raise ConfigurationError(
+            f"{name}: {len(token)} characters, expected {MIN_TOKEN} to {MAX_TOKEN} of ASCII without spaces: "
+            "make one with `openssl rand -hex 32`"
+        )
+    return token
+
+
 #: The allowed values of each field. The URL of an app and the master key are checked where they are used (`client`).
 KINDS: Mapping[str, Value] = {
     "url": Text(optional=True),
@@ -210,10 +223,11 @@ KINDS: Mapping[str, Value] = {
     "log": Choice(("text", "json")),
     "metrics_port": Whole(0, 65_535),
     "metrics_host": Text(_host),
+    "dashboard_token": Text(_token, optional=True),
 }
 
 #: The fields that hold a secret: no ``repr`` shows them, and each may be given as a file, by ``VARIABLE_FILE``.
-SECRETS = ("url", "redis_url", "broker_url", "encryption_master_key_base64", "apps")
+SECRETS = ("url", "redis_url", "broker_url", "encryption_master_key_base64", "apps", "dashboard_token")
 
 
 def known_variables() -> tuple[str, ...]:

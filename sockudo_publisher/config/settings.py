@@ -83,6 +83,7 @@ class Settings:
     log: Literal["text", "json"] = "text"
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
+    dashboard_token: str | None = field(default=None, repr=False)
     given_as: InitVar[Mapping[str, str]] = MappingProxyType({})
 
     def __post_init__(self, given_as: Mapping[str, str]) -> None:
@@ -210,6 +211,7 @@ class Fields(TypedDict, total=False):
     log: Literal["text", "json"]
     metrics_port: int
     metrics_host: str
+    dashboard_token: str | None
 
 
 class _Source:

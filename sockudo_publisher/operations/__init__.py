@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .audit_trail import AuditEntry, audit
     from .emptying import wait_until_empty
     from .health import worker_health
+    from .held import HeldChannel, held_channels
     from .letters import DeadLetter, dead_find, dead_list, dead_show
     from .listing import dead_letters
     from .locating import EventPlace, FoundEvent, find
@@ -38,6 +39,7 @@ __all__ = [
     "FailOn",
     "FlipStatus",
     "FoundEvent",
+    "HeldChannel",
     "LaneStatus",
     "OperatorPause",
     "PauseStatus",
@@ -58,6 +60,7 @@ __all__ = [
     "dead_show",
     "find",
     "find_problems",
+    "held_channels",
     "pause",
     "purge",
     "replay",
@@ -88,6 +91,8 @@ _LAZY = {
     "find_problems": ".problems",
     "FlipStatus": ".app_status",
     "FoundEvent": ".locating",
+    "held_channels": ".held",
+    "HeldChannel": ".held",
     "LaneStatus": "..journal.status",
     "NOT_ONE_EVENT": ".replaying",
     "OperatorPause": ".pausing",

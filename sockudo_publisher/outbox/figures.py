@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-__all__ = ["OutboxFigures", "ReadFigures"]
+__all__ = ["OutboxFigures", "ReadFigures", "add_table", "known_tables"]
 
 
 class OutboxFigures(NamedTuple):
@@ -21,3 +21,15 @@ class OutboxFigures(NamedTuple):
 
 #: Reads the figures of all apps that have rows. Any error means that they are not known.
 ReadFigures: TypeAlias = Callable[[], Sequence[OutboxFigures]]
+
+_tables: list[ReadFigures] = []
+
+
+def add_table(read: ReadFigures) -> None:
+    """Let the dashboard of this process count a table: ``manage.py sockudo dashboard`` adds Django's."""
+    _tables.append(read)
+
+
+def known_tables() -> tuple[ReadFigures, ...]:
+    """The tables that were added."""
+    return tuple(_tables)

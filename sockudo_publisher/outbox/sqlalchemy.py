@@ -222,7 +222,7 @@ class Outbox:
             extra={**where, "every_s": every_s},
         )
         once = partial(self.relay, engine, batch=batch, stop=stop)
-        figures = partial(self._read_figures, engine)
+        figures = partial(self.figures, engine)
         stop = stop or threading.Event()
         listener = _open_listener(engine, stop) if listen else None
         try:
@@ -246,7 +246,7 @@ class Outbox:
         with engine.connect() as connection:
             return [ParkedRow(*row) for row in connection.execute(query)]
 
-    def _read_figures(self, engine: Engine) -> list[OutboxFigures]:
+    def figures(self, engine: Engine) -> list[OutboxFigures]:
         """Count the rows of each app. Ages are by the database's clock, which wrote the rows' times."""
         table = self.table.c
         waiting = case((table.parked.is_(None), 1))

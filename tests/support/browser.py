@@ -10,6 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from tests.support.parts import need, part_is_absent
 
-__all__ = ["Browser", "browser", "chromium"]
+__all__ = ["Browser", "browser", "chromium", "open_tab", "running_chromium"]
 
 #: Seconds for Chromium to start on a busy machine.
 START_S = 90.0
@@ -102,8 +103,13 @@ class Browser:
 @pytest.fixture(scope="session")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The debugging address of a running Chromium."""
-    binary = need("browser")
-    home: Path = tmp_path_factory.mktemp("chromium")
+    with running_chromium(need("browser"), tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
+@contextmanager
+def running_chromium(binary: Path | str, home: Path) -> Iterator[str]:
+    """The debugging address of a Chromium with this empty directory for its files; ended with the block."""
     log = home.with_suffix(".log")
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -132,6 +138,13 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def browser(chromium: str) -> Iterator[Browser]:
     """A tab of its own for each test."""
+    with open_tab(chromium) as tab:
+        yield tab
+
+
+@contextmanager
+def open_tab(chromium: str) -> Iterator[Browser]:
+    """A new tab of a running Chromium; closed with the block."""
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     new = urllib.request.Request(f"{chromium}/json/new?about:blank", method="PUT")
     with direct.open(new, timeout=START_S) as answer:

@@ -84,7 +84,7 @@ def test_age_of_the_oldest_row_is_the_databases(engine: Engine, environ: dict[st
     ten_minutes_ago = datetime.now(timezone.utc) - timedelta(minutes=10)
     with engine.begin() as connection:
         connection.execute(update(table).where(table.c.message_id == first).values(created_at=ten_minutes_ago))
-    [figures] = outbox._read_figures(engine)
+    [figures] = outbox.figures(engine)
     assert (figures.app, figures.waiting, figures.parked) == ("default", 2, 0)
     assert 590 < figures.oldest_age_s < 660
 

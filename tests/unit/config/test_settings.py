@@ -68,6 +68,7 @@ GOOD = [
     ("SOCKUDO_METRICS_PORT", "9464", "metrics_port", 9464),
     ("SOCKUDO_METRICS_HOST", "0.0.0.0", "metrics_host", "0.0.0.0"),
     ("SOCKUDO_METRICS_HOST", "::1", "metrics_host", "::1"),
+    ("SOCKUDO_DASHBOARD_TOKEN", "0123456789abcdef", "dashboard_token", "0123456789abcdef"),
 ]
 
 #: The fields that a variable can set; a function has no text.
@@ -95,6 +96,7 @@ BAD: dict[str, list[str]] = {
     ],
     "SOCKUDO_METRICS_PORT": [*NOT_NUMBERS, "-1", "65536", "9464/tcp"],
     "SOCKUDO_METRICS_HOST": ["a b", "a/b", "[::1]", "h:9464", "ü", "a\nb", SECRET + "@h"],
+    "SOCKUDO_DASHBOARD_TOKEN": ["short", "x" * 15, "x" * 513, "with a space in it", "ünicode-is-no-header"],
     "SOCKUDO_TELEMETRY": ["Prometheus", "statsd", "prometheus;otel", SECRET],
     "SOCKUDO_LOG": ["", "JSON", "yaml", SECRET],
     "SOCKUDO_JSON": ["", "JSON", "simplejson", SECRET],
@@ -244,6 +246,7 @@ def test_repr_shows_no_secret() -> None:
         SOCKUDO_BROKER_URL=f"amqp://u:{SECRET}@h//",
         SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64=SECRET,
         SOCKUDO_APPS=json.dumps({"shop": URL}),
+        SOCKUDO_DASHBOARD_TOKEN=SECRET * 4,
     )
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -38,4 +39,17 @@ class Command(BaseCommand):  # type: ignore[misc]
     def _run(self, arguments: list[str], *, prog_name: str) -> None:
         from .....cli import main
 
+        if arguments[:1] == ["dashboard"]:
+            _show_outbox()
         main.main(args=arguments, prog_name=prog_name)
+
+
+def _show_outbox() -> None:
+    """Let the dashboard count the rows of the outbox."""
+    from django.db import router
+
+    from .....outbox.django.models import OutboxRow
+    from .....outbox.django.table import read_figures
+    from .....outbox.figures import add_table
+
+    add_table(partial(read_figures, router.db_for_read(OutboxRow)))
