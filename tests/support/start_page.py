@@ -78,7 +78,6 @@ class Terminal:
                 stderr=output,
                 start_new_session=True,
             )
-        self.write("trap 'failed=$?' ERR\n")
 
     @property
     def printed(self) -> str:
@@ -92,9 +91,11 @@ class Terminal:
     def run(self, commands: str) -> str:
         """Type the commands and wait for their end; what they printed. Fails if one of them fails."""
         before, self._ends = len(self.printed), self._ends + 1
-        # The programs get no standard input: it is the terminal's.
+        # The programs get no standard input, which is the terminal's.
         mark = f"== end {self._ends}:"
-        self.write(f'{{ failed=0\n{commands}\n}} </dev/null\necho; echo "{mark} ${{failed:-0}} $PWD"\n')
+        # A line is a command; `a && b` fails as a whole where `a` does.
+        typed = "".join(f"{{ {line}\n}} </dev/null || failed=$?\n" for line in commands.splitlines())
+        self.write(f'failed=0\n{typed}echo; echo "{mark} $failed $PWD"\n')
         self._wait(lambda: mark in self.printed, COMMANDS_S, commands)
         printed, _, end = self.printed[before:].partition(mark)
         assert end.split()[0] == "0", f"{commands}\n{printed}"
@@ -216,5 +217,6 @@ def _with_these_packages(commands: str) -> str:
     """An environment with the packages of this one, so that `pip install` finds each requirement there."""
     site = next(one for one in sys.path if one.endswith("site-packages"))
     line = shlex.quote(f"import site; site.addsitedir({site!r})")
-    made = f"python3 -m venv --without-pip .venv && echo {line} | tee .venv/lib/python3*/site-packages/these.pth"
+    file = f".venv/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages/these.pth"
+    made = f"python3 -m venv --without-pip .venv && echo {line} >{file}"
     return commands.replace("python3 -m venv .venv", made)
