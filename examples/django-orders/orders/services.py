@@ -54,6 +54,7 @@ def change_stock(product: Product, difference: int) -> None:
         raise Refused(f"Only {product.stock} left of {product.name}.")
     product.stock += difference
     product.save(update_fields=["stock"])
-    # After the commit, straight to Redis: the next level replaces one that is lost or still waits.
+    # After the commit, straight to Redis: the next level replaces one that is lost or still waits. robust: a Redis that
+    # is away fails no order.
     level = {"sku": product.sku, "stock": product.stock}
     publish.delay_on_commit("private-stock", "level", level, collapse=product.sku, robust=True)
