@@ -177,7 +177,7 @@ def _secret(file: Path | None) -> str | None:
 def _start_redis(out: Output, stack: ExitStack, port: int) -> str:
     """Start a Redis whose data ends with it, and return its URL; or print why it does not start, and exit.
 
-    It has no password, as its address is the default of SOCKUDO_REDIS_URL: a project under development needs no setting.
+    It has no password: its address is the default of SOCKUDO_REDIS_URL, so a project needs no setting for it.
     """
     from ..dev.embedded import EmbeddedError, RedisServer
 
