@@ -18,7 +18,7 @@ from sockudo_publisher.dev.embedded.process import ChildProcess
 from .pusher_js import PACKAGE, pusher_js_modules
 from .web_apps import send
 
-__all__ = ["ExampleApp", "ExampleProcess", "copy_example", "example_python", "run_example"]
+__all__ = ["EXAMPLES", "ExampleApp", "ExampleProcess", "copy_example", "copy_files", "example_python", "run_example"]
 
 #: Seconds for a command of an example, on a machine with a lot to do.
 RUN_S = 120.0
@@ -32,8 +32,7 @@ def copy_example(name: str, directory: Path) -> Path:
     wanted = [line.strip() for line in (EXAMPLES / name / "package-lock.json").read_text().splitlines()]
     assert [line for line in wanted if "sha512" in line]
     assert {line for line in wanted if "sha512" in line} <= lines, "another version than the tests install"
-    copy = directory / name
-    shutil.copytree(EXAMPLES / name, copy, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+    copy = copy_files(name, directory)
     (copy / "node_modules").symlink_to(pusher_js_modules())
     return copy
 
@@ -59,6 +58,12 @@ def run_example(
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
+
+
+def copy_files(name: str, directory: Path) -> Path:
+    """A copy of an example without a page."""
+    ignored = shutil.ignore_patterns("__pycache__", "node_modules")
+    return Path(shutil.copytree(EXAMPLES / name, directory / name, ignore=ignored))
 
 
 class ExampleProcess(ChildProcess):

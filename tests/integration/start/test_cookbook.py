@@ -12,9 +12,11 @@ import pytest
 from flask import Flask, send_from_directory
 
 from sockudo_publisher.contrib.flask import FlaskSockudo, Member, Registry
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
 from tests.support.browser import Browser, browser, chromium
+from tests.support.parts import need
 from tests.support.pusher_js import pusher_js_modules
-from tests.support.stack import Stack
+from tests.support.stack import DEDUP_TTL_S, Stack
 from tests.support.web_apps import serve_wsgi
 
 __all__ = ["browser", "chromium"]
@@ -62,6 +64,15 @@ def application() -> Flask:
     vendor = pusher_js_modules() / "pusher-js" / "dist" / "web"
     app.add_url_rule("/vendor/<name>", "vendor", lambda name: send_from_directory(vendor, name))
     return app
+
+
+@pytest.fixture(scope="session")
+def sockudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
+    """The tests' server, with an app whose users may sign in."""
+    need("sockudo")
+    app = SockudoApp("cookbook", "cookbook-key", policy={"features": {"enable_user_authentication": True}})
+    with SockudoServer(tmp_path_factory.mktemp("cookbook"), (app,), dedup_ttl_s=DEDUP_TTL_S) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
