@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -24,6 +27,8 @@ __all__ = ["command"]
 APP_ID, APP_KEY, APP_SECRET = "app-id", "app-key", "app-secret"
 #: The variable with the app's secret: other users of the machine cannot read it.
 SECRET_VARIABLE = "SOCKUDO_DEVSERVER_SECRET"
+#: The port of ``--redis`` without a value: that of the default SOCKUDO_REDIS_URL.
+REDIS_PORT = 6379
 #: Bytes of a file with a secret.
 MAX_SECRET_BYTES = 4096
 
@@ -53,6 +58,15 @@ WHAT_IT_IS_NOT = "For development: one process, nothing on disk, no cluster, no 
 @click.option("--webhook", metavar="URL", help="Address for all webhooks of apps without any.")
 @click.option("--allow-origin", multiple=True, metavar="ORIGIN", help="A further origin whose pages may connect.")
 @click.option("--history", is_flag=True, help="Keep the last messages and members of channels.")
+@click.option(
+    "--redis",
+    "redis_port",
+    type=click.IntRange(0, 65535),
+    is_flag=False,
+    flag_value=REDIS_PORT,
+    metavar="[PORT]",
+    help=f"Also run a Redis on 127.0.0.1, empty at each start.  [default port: {REDIS_PORT}]",
+)
 @Output.command
 def command(
     out: Output,
@@ -67,6 +81,7 @@ def command(
     webhook: str | None,
     allow_origin: tuple[str, ...],
     history: bool,
+    redis_port: int | None,
 ) -> None:
     """For development: no cluster, no TLS, no persistence, no protocol 2. Run the embedded Sockudo until Ctrl-C.
 
@@ -99,15 +114,18 @@ def command(
         with everything_ends() as stack:
             _start(out, server, port)
             stack.callback(server.stop)
+            redis_url = None if redis_port is None else _start_redis(out, stack, redis_port)
             app = config.apps[0]
             shown = server.url_of(app if app.secret == APP_SECRET else replace(app, secret="SECRET"))
             out.print(f"[green]Ready.[/] {WHAT_IT_IS_NOT}")
             out.print(f"Set  [bold]SOCKUDO_URL={plain(shown)}[/]")
+            if redis_url is not None:
+                out.print(f"Set  [bold]SOCKUDO_REDIS_URL={plain(redis_url)}[/]")
             out.print(f"WebSockets:  {plain(server.ws_url().partition('?')[0])}")
             out.print(f"Page:  {plain(server.page_url)}")
             out.print_json(
                 ok=True, event="ready", url=shown, port=server.port, pid=os.getpid(), page=server.page_url,
-                apps=[one.id for one in config.apps],
+                apps=[one.id for one in config.apps], redis=redis_url,
             )  # fmt: skip
             while server.is_running:
                 time.sleep(LOOK_S)
@@ -156,20 +174,46 @@ def _secret(file: Path | None) -> str | None:
     return secret
 
 
+def _start_redis(out: Output, stack: ExitStack, port: int) -> str:
+    """Start a Redis whose data ends with it, and return its URL; or print why it does not start, and exit.
+
+    It has no password: its address is the default of SOCKUDO_REDIS_URL, so a project needs no setting for it.
+    """
+    from ..dev.embedded import EmbeddedError, RedisServer
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            _print_taken(out, "--redis: ", port, "--redis PORT, a free one with --redis 0")
+            raise SystemExit(ExitCode.FAILED) from None
+    directory = stack.enter_context(TemporaryDirectory(prefix="sockudo-dev-redis-"))
+    try:
+        return stack.enter_context(RedisServer(directory, port or None, appendonly=False, password="")).url
+    except EmbeddedError as problem:
+        out.print_error("PartFailed", str(problem), ExitCode.FAILED)
+        raise SystemExit(ExitCode.FAILED) from None
+
+
+def _print_taken(out: Output, what: str, port: int, remedy: str) -> None:
+    from ..dev.embedded.port_owner import find_port_owner
+
+    owner = find_port_owner(port)
+    by = f" by {owner}" if owner else ""
+    out.print_error("PortTaken", f"{what}port {port}: taken{by}; choose another with {remedy}", ExitCode.FAILED)
+
+
 def _start(out: Output, server: object, port: int) -> None:
     """Start it, or say why not and by whom the port is taken."""
     from ..dev.devserver.running import DevServer
-    from ..dev.embedded.port_owner import find_port_owner
 
     assert isinstance(server, DevServer)
     try:
         server.start()
     except OSError as problem:
         if problem.errno == errno.EADDRINUSE:
-            owner = find_port_owner(port)
-            by = f" by {owner}" if owner else ""
-            text = f"port {port}: taken{by}; choose another with --port, or a free one with --port 0"
-            out.print_error("PortTaken", text, ExitCode.FAILED)
+            _print_taken(out, "", port, "--port, or a free one with --port 0")
         else:
             text = f"--host, --port {port}: cannot listen: {problem.strerror or 'not an address of this machine'}"
             out.print_error("CannotListen", text, ExitCode.FAILED)

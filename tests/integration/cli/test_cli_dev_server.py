@@ -7,8 +7,10 @@ import os
 import signal
 import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import redis
 
 from sockudo_publisher.dev.embedded import SockudoApp
 from sockudo_publisher.dev.embedded.answers import accepts
@@ -72,3 +74,30 @@ def test_a_taken_port_is_an_error(start):
     assert str(port) in stderr.decode()
     if Path("/proc/net/tcp").exists():
         assert f"process {os.getpid()}" in stderr.decode()
+
+
+def test_redis_runs_beside_it_and_ends_with_it(start, run, environ):
+    """Its URL needs no password and takes events; after the end neither port answers, no directory is left."""
+    server = start("dev-server", "--port", "0", "--redis", "0", "--json")
+    ready = json.loads(server.stdout.readline())
+    environ |= {"SOCKUDO_URL": ready["url"], "SOCKUDO_REDIS_URL": ready["redis"]}
+    assert run("publish", "c", "e", "hello")[0] == 0
+    with redis.Redis.from_url(ready["redis"]) as client:
+        directory = Path(str(client.config_get("dir")["dir"]))
+    assert directory.is_dir()
+    server.send_signal(signal.SIGTERM)
+    _, stderr = server.communicate(timeout=30)
+    assert server.returncode == 0, stderr.decode()
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", urlsplit(ready["redis"]).port)) != 0
+    assert not directory.exists()
+
+
+def test_a_taken_redis_port_is_an_error(start):
+    """Not a second Redis elsewhere, and not the one that is there, whose data are others'."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        server = start("dev-server", "--port", "0", "--redis", str(port))
+        stdout, stderr = server.communicate(timeout=30)
+    assert (server.returncode, stdout) == (1, b"")
+    assert f"--redis: port {port}: taken" in stderr.decode()
