@@ -33,7 +33,7 @@ _BESIDE: Mapping[str, frozenset[str]] = {
 _BROKER_PATTERNS: Mapping[str, tuple[str, ...]] = {
     "caller": ("~sockudo*", "~_kombu.binding*"),
     "worker": ("~sockudo*", "~_kombu.binding*", "~unacked*", "~*celery.pidbox*", "~celeryev*", "&*"),
-    "operator": ("~sockudo*", "~_kombu.binding*", "~*celery.pidbox*", "&*"),
+    "operator": ("~sockudo*", "~_kombu.binding*", "~unacked*", "~*celery.pidbox*", "&*"),
 }
 
 

@@ -96,7 +96,7 @@ def test_options_arrive_in_the_files() -> None:
     assert "max_capacity = 120000\n" in run("sockudo", "--events-per-second", "1000").output
     units = run("systemd", "--user", "pub", "--prefix", "/opt/x/", "--namespace", "blue", "--metrics-port", "9000").output
     assert units.count("User=pub\n") == 3
-    assert "ExecStart=/opt/x/bin/sockudo-publisher worker\n" in units
+    assert "ExecStart=/opt/x/bin/sockudo-publisher worker --loglevel INFO\n" in units
     assert units.count("SOCKUDO_NAMESPACE=blue\n") == 3
     assert "SOCKUDO_METRICS_PORT=9000\n" in units
     assert "SOCKUDO_METRICS_PORT=9001\n" in units
