@@ -33,6 +33,7 @@ _COMMANDS = {
     "health": ("health", "Check one worker, for probes: exit code 0 or 1."),
     "dashboard": ("dashboard", "Serve a page that shows and operates everything."),
     "doctor": ("doctor", "Check whether this deployment delivers exactly once, in order; say what to change."),
+    "config": ("config", "Print a file to deploy with: units, manifests, alerts, configurations."),
     "bench": ("bench", "Measure the speed of this machine or of this deployment."),
     "pause": ("pause", "Let an app's events wait until it is resumed."),
     "resume": ("resume", "End an operator's pause, or a pause whose cause is removed."),

@@ -87,6 +87,7 @@ PARTS: dict[str, tuple[Callable[[], Path | None], str]] = {
     "node": (_node, "apt-get install npm"),
     "go": (_program("go"), "apt-get install golang-go"),
     "prometheus": (_prometheus, "apt-get install prometheus"),
+    "systemd": (_program("systemd-analyze"), "apt-get install systemd"),
     "openssl": (_program("openssl"), "apt-get install openssl"),
     "make": (_program("make"), "apt-get install make"),
     "bash": (_program("bash"), "apt-get install bash"),

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +17,7 @@ from sockudo_publisher.dev.embedded.ports import free_port
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.integration.metrics.page import PREFIX
 from tests.support.parts import need
+from tests.support.prometheus import Prometheus, prometheus
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -31,68 +26,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 WITHOUT_VALUE = {"outbox_rows", "outbox_parked_rows", "outbox_oldest_row_age_seconds", "scheduled_events"}
 #: What is known only after a while, or only of a Redis with a limit.
 SOMETIMES = {"dedup_memory_intact", "redis_max_memory_bytes"}
-
-
-class Prometheus:
-    """Its HTTP API."""
-
-    def __init__(self, port: int) -> None:
-        self._url = f"http://127.0.0.1:{port}"
-
-    def get(self, path: str, **query: str) -> Any:
-        url = f"{self._url}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        try:
-            with urllib.request.urlopen(url, timeout=10) as answer:
-                told = json.load(answer)
-        except urllib.error.HTTPError as error:
-            with error:
-                pytest.fail(f"{query}: {error.read().decode()}")
-        assert told["status"] == "success", told
-        return told["data"]
-
-    def query(self, expr: str) -> list[Any]:
-        result: list[Any] = self.get("query", query=expr)["result"]
-        return result
-
-    def is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self._url}/-/ready", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except (urllib.error.URLError, ConnectionError):
-            return False
-
-
-@contextmanager
-def prometheus(directory: Path, targets: Sequence[int]) -> Iterator[Prometheus]:
-    directory.mkdir()
-    (directory / ALERTS).write_text(read_file(ALERTS))
-    jobs = [{"job_name": "sockudo-publisher", "static_configs": [{"targets": [f"127.0.0.1:{one}" for one in targets]}]}]
-    config = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-        "rule_files": [ALERTS],
-        "scrape_configs": jobs,
-    }
-    (directory / "prometheus.yml").write_text(yaml.safe_dump(config))
-    port = free_port()
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                need("prometheus"),
-                f"--config.file={directory / 'prometheus.yml'}",
-                f"--storage.tsdb.path={directory / 'data'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-            ],
-            cwd=directory,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        server = Prometheus(port)
-        assert wait_for(server.is_ready, 60), (directory / "log").read_text()
-        yield server
-    finally:
-        process.kill()
-        process.wait()
 
 
 def queries_of_dashboard() -> list[tuple[str, str]]:

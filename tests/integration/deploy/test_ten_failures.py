@@ -1,0 +1,135 @@
+"""A deployment with the shipped files is broken in ten ways: the right alert fires, and its page ends it.
+
+One deployment for all of them, one after the other; each test leaves it with no alert firing. The page's commands are read
+from docs/operate/runbook and run. How long a condition has to hold before an alert fires is
+tests/integration/metrics/test_alert_rules.py's.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+import redis
+
+from sockudo_publisher.deploy_files import sockudo_file
+from sockudo_publisher.dev.embedded.process import wait_for
+from tests.integration.deploy.world import LONG_S, World, running
+from tests.integration.metrics.page import scrape
+from tests.support.proxy import Cut
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    directory = tmp_path_factory.mktemp("deployment")
+    directory.chmod(0o700)
+    with running(directory) as started:
+        yield started
+
+
+@pytest.fixture
+def world(deployment: World) -> Iterator[World]:
+    """Healthy before and after: nothing fires, and an event arrives."""
+    deployment.wait_until_calm()
+    yield deployment
+    deployment.wait_until_calm()
+    before = _settled(deployment)
+    deployment.publish()
+    assert wait_for(lambda: _settled(deployment) > before, LONG_S), deployment.worker.log_tail()
+
+
+def _settled(world: World) -> float:
+    with redis.Redis.from_url(world.redis.url) as client:
+        return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("sockudo:*:counts"))
+
+
+def _value(world: World, name: str) -> float | None:
+    return scrape(world.worker.port).value(name)
+
+
+def test_redis_away(world: World) -> None:
+    world.redis.stop()
+    world.wait_until_fires("RedisAway")
+    world.end_by_page("redis-away")
+
+
+def test_redis_frozen(world: World) -> None:
+    """Stopped in the middle, it accepts connections and answers nothing."""
+    world.publish(10)
+    world.redis.pause()
+    world.wait_until_fires("RedisAway")
+    world.end_by_page("redis-away")
+
+
+def test_redis_full(world: World) -> None:
+    with redis.Redis.from_url(world.redis.url) as client:
+        client.set("of-another-program", b"x" * 52_000_000)
+    world.wait_until_fires("RedisFull")
+    assert "redis-cli CONFIG SET maxmemory 2gb" in world.end_by_page("redis-full")
+
+
+def test_sockudo_away(world: World) -> None:
+    world.server.kill()
+    world.publish(10)
+    world.wait_until_fires("SockudoAway")
+    world.end_by_page("sockudo-away")
+
+
+def test_sockudo_answers_401(world: World) -> None:
+    """The secret was changed at the server alone."""
+    world.server.secret = "secret-two"
+    world.server.restart()
+    world.publish(10)
+    world.wait_until_fires("CredentialsRefused")
+    world.write_secret("sockudo_url", world.sockudo_url("secret-two"))  # "Correct SOCKUDO_URL"
+    world.end_by_page("credentials-refused")
+
+
+def test_sockudo_forgets(world: World) -> None:
+    """Its memory has room for one event a second; more come."""
+    world.server.configure(sockudo_file(events_per_second=1))
+    world.server.restart()
+    world.publish(2_000)
+    world.wait_until_fires("ServerForgets")
+    world.end_by_page("server-forgets")
+
+
+def test_worker_dead(world: World) -> None:
+    world.worker.kill()
+    world.wait_until_fires("WorkerDead")
+    world.publish(10)
+    world.end_by_page("worker-dead")
+
+
+def test_consumer_cancelled(world: World) -> None:
+    world._run("celery -A sockudo_publisher control --timeout 10 cancel_consumer sockudo")
+    world.wait_until_fires("ConsumerCancelled")
+    world.end_by_page("consumer-cancelled")
+
+
+def test_poison(world: World) -> None:
+    """An event that Sockudo refuses for its rules."""
+    world.publish(event="ai-output")
+    world.wait_until_fires("DeadLetters")
+    assert _value(world, "dead_letters") == 1
+    world.end_by_page("dead-letters")
+    assert wait_for(lambda: _value(world, "dead_letters") == 0, LONG_S)
+
+
+def test_held_channel(world: World) -> None:
+    """Requests are cut in the middle of a batch until Sockudo keeps the claim of one event."""
+    chance = random.Random(1)
+    until = time.monotonic() + LONG_S
+    while not (_value(world, "held_channels") or 0):
+        assert time.monotonic() < until, world.worker.log_tail()
+        world.cable.next(*(Cut(after_s=chance.uniform(0.0, 0.008)) for _ in range(2)))
+        world.publish(400, channel=f"held-{chance.random()}", size=500)
+        time.sleep(4.0)  # a stuck batch is tried again after 2 s, then searched
+        world.cable.no_more()
+    world.wait_until_fires("HeldChannel")
+    world.end_by_page("held-channel")
+    assert _value(world, "held_channels") == 0
