@@ -15,8 +15,8 @@ from ..journal.redis.link import checked, read_scores
 from ..journal.status import layout_in_force
 from ..journal.unreadable import as_count, is_wrong_type
 from ..redaction.frame_locals import without_locals
+from ..signals import read_fields
 from .connection import OpenApp, open_app
-from .letters import parse_event
 
 __all__ = ["HeldChannel", "held_channels"]
 
@@ -114,4 +114,4 @@ def _stuck_event(entry_id: bytes, fields: dict[bytes, bytes]) -> dict[str, Any]:
         item = Pack(entry_id, size, fields.get(b"m", b""), fields.get(b"b", b""), 0, size).item(0)
     except UnreadableEntry:
         return {}
-    return parse_event(item.body) or {}
+    return read_fields(item.body) or {}
