@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 
 from ..config.settings import Settings
+from ..dead_event import read_fields
 from ..errors import ValidationError
 from ..journal.keys import QueueKeys
 from ..journal.pack import VERSION, Pack, UnreadableEntry
@@ -15,7 +16,6 @@ from ..journal.redis.link import checked, read_scores
 from ..journal.status import layout_in_force
 from ..journal.unreadable import as_count, is_wrong_type
 from ..redaction.frame_locals import without_locals
-from ..signals import read_fields
 from .connection import OpenApp, open_app
 
 __all__ = ["HeldChannel", "held_channels"]

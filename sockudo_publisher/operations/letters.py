@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..config.settings import Settings
+from ..dead_event import DeadEvent, read_fields
 from ..errors import ValidationError
 from ..journal.dead_letters import UNREADABLE, DeadLetters, Letter
 from ..journal.pack import Item
 from ..journal.status import layout_in_force
 from ..journal.wellformed import fault_of
 from ..redaction.frame_locals import without_locals
-from ..signals import DeadEvent, read_fields
 from .connection import OpenApp, connect
 
 __all__ = [

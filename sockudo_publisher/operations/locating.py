@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal, TypeAlias
 
 from ..config.settings import Settings
+from ..dead_event import read_fields
 from ..journal.dead_letters import DeadLetters
 from ..journal.keys import QueueKeys
 from ..journal.pack import VERSION, Item, Pack, UnreadableEntry
@@ -21,7 +22,6 @@ from ..journal.redis.link import checked, read_scores
 from ..journal.status import layout_in_force
 from ..journal.unreadable import as_count, is_wrong_type
 from ..redaction.frame_locals import without_locals
-from ..signals import read_fields
 from .connection import OpenApp, check_text, open_app
 from .letters import as_dead_letter
 from .scheduling import open_book

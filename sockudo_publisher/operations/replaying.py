@@ -14,12 +14,12 @@ from itertools import islice
 
 from ..canaries.store import DedupMemory
 from ..config.settings import Settings
+from ..dead_event import read_fields
 from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.dead_letters import DeadLetters, Letter
 from ..journal.redis.scripts import Answer
 from ..redaction import package_logger
 from ..redaction.frame_locals import without_locals
-from ..signals import read_fields
 from ..wiring.doorbell import doorbell
 from .audit_trail import begin_action, checked_actor, end_action
 from .connection import OpenApp, connect, open_app

@@ -39,7 +39,7 @@ class Presence:
         """
         try:
             for name in get_settings().app_urls():
-                self._announce(name)
+                self._announce(name, None)  # its consumer starts later
         except JournalUnavailable as error:
             logger.warning("worker not compared with other workers yet error=%s", error)
         except ConfigurationError:
@@ -49,7 +49,7 @@ class Presence:
     def beat(self, name: str) -> None:
         """Announce an app again when it is time. Raises as :meth:`enter`, and :class:`JournalUnavailable`."""
         if time.monotonic() >= self._next.get(name, 0.0):
-            self._announce(name)
+            self._announce(name, None if self._is_consuming is None else self._is_consuming())
 
     def leave(self) -> None:
         """Take the announcements back; what Redis does not take runs out."""
@@ -59,10 +59,9 @@ class Presence:
             except JournalUnavailable as error:
                 logger.debug("announcement not removed app=%s error=%s", name, error)
 
-    def _announce(self, name: str) -> None:
+    def _announce(self, name: str, is_consuming: bool | None) -> None:
         settings = get_settings()
         target = target_of(settings, name)
-        is_consuming = None if self._is_consuming is None else self._is_consuming()
         workers = self._registry(name).announce(self._owner, self._node, target, is_consuming=is_consuming)
         self._next[name] = time.monotonic() + BEAT_S
         mine = next((one for one in workers if one.owner == self._owner), None)

@@ -61,7 +61,7 @@ def run(stack: Stack, command: Sequence[str], point: str | None = None) -> subpr
 def test_every_script_is_died_beside() -> None:
     """A new script has to be killed at here or by the workers' list; `status` and `scheduled` change nothing."""
     workers = {boundary.script for boundary in BOUNDARIES}
-    assert {*workers, *CALLS, *SCHEDULE, "replay", "purge", "status", "scheduled"} == set(scripts.NAMES)
+    assert {*workers, *CALLS, *SCHEDULE, *OPERATORS, "replay", "purge", "status", "scheduled"} == set(scripts.NAMES)
 
 
 @pytest.mark.parametrize("side", ["before", "after"])

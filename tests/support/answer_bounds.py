@@ -21,6 +21,7 @@ import requests
 from sockudo_publisher import Sockudo
 from sockudo_publisher.delivery.outcome import classify
 from sockudo_publisher.errors import CallError
+from sockudo_publisher.telemetry.observer import NOTHING
 from sockudo_publisher.workerapp.drain_requests import post_batch
 
 #: Seconds of one attempt.
@@ -30,7 +31,7 @@ TIMEOUT = 1.0
 def deliver(client: Sockudo) -> str:
     """As a worker does; the outcome's name."""
     body = b'{"batch":[{"channel":"c","name":"e","data":"x","message_id":"1"}]}'
-    app: Any = SimpleNamespace(client=client)
+    app: Any = SimpleNamespace(client=client, observer=NOTHING)
     return classify(post_batch(app, body, TIMEOUT), 1).outcome.name
 
 

@@ -60,7 +60,6 @@ AT_ONCE = {
     "timeout": "1",
     "timestamp": "0",
     "type": "'t'",
-    "user_id": "'a-user'",
     "x-anything": "1",
 }
 

@@ -12,6 +12,7 @@ import pytest
 
 from sockudo_publisher.delivery import drain as drain_module
 from sockudo_publisher.delivery.outcome import NoReply, Reply
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.holder import Journal
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.redis.link import Command
@@ -48,7 +49,7 @@ def test_quiet_lane_sends_after_two_round_trips(world: DrainWorld) -> None:
         return world.server.post(body)
 
     world.drain(post=post)
-    view = ["HGETALL", "HMGET", "HMGET"]
+    view = ["HGETALL", "HMGET", "HMGET", "HMGET"]
     assert before == [[*view, "acquire"], [*view, "take"]]
     world.check()
 
@@ -64,7 +65,7 @@ def test_paused_app_has_its_lease_given_back(world: DrainWorld) -> None:
     assert not world.is_leased()
     assert (world.depth(), world.marker()) == (1, None)
     assert world.redis.hget(lane_keys(APP, 0).state, "armed") == b"1", "no other ring of an append is needed"
-    world.journal.shared.resume()
+    OperatorRecords(world.journal.link, APP).resume("test")
     world.drain()
     world.check()
 
@@ -76,7 +77,7 @@ def test_pause_that_ends_during_the_lease_leaves_no_lane_behind(world: DrainWorl
     hand_over = world.journal.hand_over
 
     def ends_meanwhile(holder: Any) -> None:
-        world.journal.shared.resume()
+        OperatorRecords(world.journal.link, APP).resume("test")
         assert world.drain(journal=world.worker()) is None, "the ring for the end of the pause finds the lease taken"
         hand_over(holder)
 
@@ -100,7 +101,7 @@ def test_pauses_that_begin_again_and_again_end_the_run(world: DrainWorld) -> Non
     def end_pause() -> Any:
         nonlocal looks
         looks += 1
-        journal.shared.resume()
+        OperatorRecords(journal.link, APP).resume("test")
         return view()
 
     journal.acquire_and_view, journal.shared.view = paused_again, end_pause  # type: ignore[method-assign]
@@ -109,7 +110,7 @@ def test_pauses_that_begin_again_and_again_end_the_run(world: DrainWorld) -> Non
     assert not world.is_leased()
     assert world.depth() == 1
     journal.acquire_and_view, journal.shared.view = acquire, view  # type: ignore[method-assign]
-    journal.shared.resume()
+    OperatorRecords(journal.link, APP).resume("test")
     world.drain()
     world.check()
 
@@ -124,7 +125,7 @@ def test_taken_lease_is_left_alone_in_a_pause(world: DrainWorld) -> None:
     assert world.drain() is None
     assert world.is_leased()
     other.hand_over(holder)
-    world.journal.shared.resume()
+    OperatorRecords(world.journal.link, APP).resume("test")
     world.drain()
     world.check()
 

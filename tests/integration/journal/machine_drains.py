@@ -69,7 +69,7 @@ class Drains(RuleBasedStateMachine):
         state, known = self.model.ledger.get((channel, key), ("", fingerprint))
         producer = self.parts.producers[0]
         try:
-            to_send = producer.schedule_once([KeyedItem(Item(channel, b"later"), key, fingerprint)])
+            to_send = bool(producer.remember_keys([KeyedItem(Item(channel, b"later"), key, fingerprint)]))
         except IdempotencyConflict:
             assert known != fingerprint
         else:

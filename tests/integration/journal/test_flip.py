@@ -224,9 +224,9 @@ def test_key_is_remembered_over_changes(
             for channel in CHANNELS:
                 again = one.append(keyed(channel, "k"))
                 assert (again.count, again.already_stored) == (0, [0])
-            assert not one.schedule_once(keyed("c1", "k"))
+            assert not one.remember_keys(keyed("c1", "k"))
             with pytest.raises(IdempotencyConflict):
-                one.schedule_once(keyed("c1", "later", "other"))
+                one.remember_keys(keyed("c1", "later", "other"))
     assert producer.append(keyed("c1", "later")).count == 1, "what was scheduled falls due"
     assert producer.append(keyed("c1", "later")).count == 0
 

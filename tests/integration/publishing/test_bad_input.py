@@ -152,7 +152,10 @@ def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pyte
     [
         (("c", "e"), "a tuple of 2, expected (channel, name, data)"),
         ({"channel": "c", "name": "e"}, "event: no data"),
-        ({"channel": "c", "name": "e", "data": 1, "nonsense": 2}, "unknown field 'nonsense', expected channel, data, "),
+        (
+            {"channel": "c", "name": "e", "data": 1, "nonsense": 2},
+            "unknown field 'nonsense', expected channel, collapse, data, ",
+        ),
         (7, "event: a int, expected"),
         (Event("c", "e", 1, idempotency_key="k"), "idempotency_key: not for queued events"),
         (Event("c", "e", 1, info="user_count"), "info: not for queued events"),

@@ -53,7 +53,7 @@ def test_worker_shows_nothing_at_debug(guarded: Stack) -> None:
     events: list[dict[str, Any]] = []
     seen = guarded.subscribe(channel)
     publish.delay(channel, "e", f"{PAYLOAD} 1")
-    publish.apply_async((channel, "e", f"{PAYLOAD} later"), countdown=3600)
+    publish.apply_async((channel, "e", f"{PAYLOAD} later"), countdown=3600, group_id="g")
     # Another program's, whose header repeats the arguments.
     other = Celery("other", broker=guarded.environ["SOCKUDO_REDIS_URL"])
     with Connection(guarded.environ["SOCKUDO_REDIS_URL"]) as connection:
