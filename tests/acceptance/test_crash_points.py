@@ -54,6 +54,7 @@ def test_every_point_has_a_test() -> None:
     assert {*WORKER_POINTS, *PRODUCER_POINTS, *elsewhere} == set(faultpoint.POINTS)
 
 
+@pytest.mark.parametrize("point", WORKER_POINTS)
 def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, point: str) -> None:
     """The marker survives SIGKILL; the successor sends exactly that prefix; the server replays what it has taken."""
     channels = stack.channels(16)

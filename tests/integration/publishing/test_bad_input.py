@@ -154,7 +154,7 @@ def test_full_backlog_refuses_and_stores_nothing(stack: Stack, monkeypatch: pyte
         ({"channel": "c", "name": "e"}, "event: no data"),
         (
             {"channel": "c", "name": "e", "data": 1, "nonsense": 2},
-            "unknown field 'nonsense', expected channel, collapse, data, ",
+            "unknown field 'nonsense', expected channel, collapse, ",
         ),
         (7, "event: a int, expected"),
         (Event("c", "e", 1, idempotency_key="k"), "idempotency_key: not for queued events"),
