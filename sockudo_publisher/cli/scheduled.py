@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+
 def _read_time(_context: click.Context, _param: click.Parameter, value: str | None) -> datetime | None:
     """A time given as ISO 8601; UTC if it has no zone."""
     if value is None:
