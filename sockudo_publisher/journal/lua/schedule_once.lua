@@ -23,6 +23,5 @@ local until_ms = tonumber(kept[2] or '0') or 0
 if not (until_ms >= 0 and until_ms < 1e15) then until_ms = 0 end
 if due > until_ms then redis.call('HSET', state, 'keys_until', string.format('%.0f', due)) end
 -- A repeat with an earlier due time leaves the event where it is, and its key as long as it is.
-local left_ms = redis.call('PTTL', ledger)
-if left_ms < tonumber(ttl_ms) then redis.call('SET', ledger, 's ' .. fingerprint, 'PX', ttl_ms) end
+if redis.call('PTTL', ledger) < tonumber(ttl_ms) then redis.call('SET', ledger, 's ' .. fingerprint, 'PX', ttl_ms) end
 return {1}

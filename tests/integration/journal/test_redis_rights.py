@@ -180,7 +180,7 @@ class TestUnknownScripts:
 DENIED_INSIDE = {
     "append": ["-hmget", "-xadd", "-hincrby", "-hsetnx"],
     "append_once": ["-hmget", "-xadd", "-hincrby", "-hsetnx", "-set"],
-    "schedule_once": ["-set", "-hmget", "-pttl"],
+    "schedule_once": ["-set", "-hget"],
     "replay": ["-xadd", "-hincrby", "-hsetnx", "-xdel"],
 }
 
