@@ -17,9 +17,12 @@ from contextvars import ContextVar
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ..journal.appended import Appended, Appending, OnRefusal
+from ..errors import IdempotencyConflict
+from ..journal.appended import Appended, Appending, OnRefusal, Refusal
+from ..journal.keys import bucket_of
 from ..journal.pack import Item, KeyedItem
 from ..journal.schedule.book import CancelledChannels
+from ..journal.schedule.writer import SCHEDULE_CONFLICT
 from ..wiring import app as apps
 from .direct_calls import Answers, IdMemory, read_publish
 from .event import Call, PublishedEvent, SecretOf, Via, event_of_item
@@ -64,6 +67,7 @@ class Recorder:
         self._scheduled: set[tuple[str, str, str]] = set()
         #: App, channel and message id of every scheduled event -> when it is due; app and id of what was cancelled.
         self._due_ms: dict[tuple[str, str, str], int] = {}
+        self._fingerprints: dict[tuple[str, str, str], str] = {}
         self._cancelled: set[tuple[str, str]] = set()
 
     # -- what is kept when bytes are made -------------------------------------------------------------
@@ -122,16 +126,32 @@ class Recorder:
             is_keyed = self._ledger(producer).knows(items[0], self.now_ms())
             if not is_keyed:  # a call with a key has failed before, if it had to
                 self.failures.raise_next(is_of_calls=False)
-            self._cancelled.discard((app, items[0].key))
-            for item, message_id, _ in items:
+            refused = self._refused_by_schedule(app, items)
+            if len(refused) < len(items):
+                self._cancelled.discard((app, items[0].key))
+            for index, (item, message_id, fingerprint) in enumerate(items):
                 place = app, item.channel, message_id
-                if place in self._due_ms:
+                if index in refused or place in self._due_ms:
                     continue
                 self._due_ms[place] = due_ms
+                self._fingerprints[place] = fingerprint
                 if is_keyed:
                     self._scheduled.add(place)
                 self._record(item, app, message_id if is_keyed else None, secret_of, "apply_async")
-        return Appended(len(items), (), (), {})
+        return Appended(len(items) - len(refused), (), (), refused)
+
+    def _refused_by_schedule(self, app: str, items: Sequence[KeyedItem]) -> dict[int, Refusal]:
+        """Items whose bucket has another event under their id that is not due yet, as ``schedule.lua`` refuses them."""
+        now_ms, refused = self.now_ms(), dict[int, Refusal]()
+        for index, (item, message_id, fingerprint) in enumerate(items):
+            place = app, item.channel, message_id
+            if self._due_ms.get(place, 0) <= now_ms or self._fingerprints[place] == fingerprint:
+                continue
+            bucket, conflict = bucket_of(item.channel), IdempotencyConflict(SCHEDULE_CONFLICT, index=index)
+            for other, one in enumerate(items):
+                if bucket_of(one.channel) == bucket:
+                    refused.setdefault(other, conflict)
+        return refused
 
     def cancel(self, app: str, message_id: str) -> CancelledChannels:
         """As :meth:`ScheduleBook.cancel`: a scheduled event that is not due leaves the record."""

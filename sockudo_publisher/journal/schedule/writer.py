@@ -18,9 +18,10 @@ from ..redis.link import Command, checked, evalsha, is_out_of_memory
 from ..redis.scripts import Answer
 from ..unreadable import is_wrong_type, wrong_keys
 
-__all__ = ["Schedule"]
+__all__ = ["SCHEDULE_CONFLICT", "Schedule"]
 
-_CONFLICT = "key: scheduled before on this channel with another payload"
+#: Why an event is refused that has the id of another one.
+SCHEDULE_CONFLICT = "key: scheduled before on this channel with another payload"
 
 
 class Schedule:
@@ -92,7 +93,7 @@ class Schedule:
         except JournalUnavailable as error:
             return error
         if code == Answer.CONFLICT:
-            return IdempotencyConflict(_CONFLICT, index=found[answer[1]])
+            return IdempotencyConflict(SCHEDULE_CONFLICT, index=found[answer[1]])
         if code == Answer.UNREADABLE:
             return JournalUnreadable(f"{keys.items}: the record of this message id cannot be read", stored=False)
         return None

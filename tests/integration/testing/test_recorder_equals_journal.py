@@ -151,6 +151,17 @@ SCENARIOS: dict[str, list[Callable[[], object]]] = {
         lambda: publish.apply_async(("c", "e", 2), {"key": "gone"}, countdown=30).revoke(),
         lambda: publish.delay("c", "e", 3, key="gone"),
     ],
+    "countdown with a task id": [
+        lambda: publish.apply_async(("a", "e", 1), task_id="t", countdown=30),
+        lambda: publish.apply_async(("a", "e", 1), task_id="t", countdown=60),
+        lambda: publish.apply_async(("a", "e", 2), task_id="t", countdown=30),
+        lambda: publish.apply_async(("a", "e", 1), {"collapse": "x"}, task_id="t", countdown=30),
+        lambda: publish.apply_async((["a", "b"], "e", 1), task_id="t", countdown=30),
+        lambda: publish.apply_async((), {"event": "e", "data": 3, "user_id": "42"}, task_id="u", countdown=30),
+        lambda: publish.apply_async((), {"event": "e", "data": 4, "user_id": "42"}, task_id="u", countdown=30),
+        lambda: publish.apply_async(("a", "e", 5), task_id="v", countdown=30).revoke(),
+        lambda: publish.apply_async(("a", "e", 6), task_id="v", countdown=30),
+    ],
     "options of the message": [
         later(expires=60),
         later(expires=datetime(2001, 1, 1, tzinfo=timezone.utc)),
