@@ -81,9 +81,8 @@ MUTANTS = (
         name="drain a lane without a marker in an operator's pause",
         why="each doorbell would take a batch and put it back",
         file=DRAIN,
-        old="    if shared.operator_pause and pause is None and channel is None and not journal.is_marked(lane):\n"
-        "        return None",
-        new="    if False:\n        return None",
+        old="    return bool(shared.operator_pause) and channel is None and not journal.is_marked(lane)",
+        new="    return False",
         test=OPERATOR_LOOP,
     ),
     Mutant(
