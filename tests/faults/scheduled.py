@@ -121,7 +121,7 @@ def _kill_caller(world: FaultWorld, publisher: Publisher, numbers: Iterator[int]
 
 
 def _kill_operator(world: FaultWorld, point: str, number: int) -> None:
-    """The command dies, and is repeated: the event, whose number nobody was promised, must not arrive."""
+    """The command dies, and is repeated: the event, whose number is promised to no caller, must not arrive."""
     key = f"cancelled-{number}"
     channels = CHANNELS[2 * number % len(CHANNELS) :][:2]
     _publish(channels, -1 - number, key, 60.0)

@@ -119,12 +119,12 @@ class Oracle:
         return number in self.cancelled
 
     def scheduled(self, item: ModelItem, due_ms: int) -> None:
-        """A call has been told so; a repeat changes nothing."""
+        """The answer to a call; a repeat changes nothing."""
         self.due_ms.setdefault(item.number, due_ms)
         self.channels[item.number] = item.channel
 
     def cancels(self, number: int, answer: str, now: float) -> None:
-        """An operator was told that it is taken back, or that it is too late."""
+        """The answer to an operator: it is taken back, or it is too late."""
         if answer == "taken":
             if number in self.order and not self.has_rolled_back:
                 raise Broken(f"event {number} is stored, and was taken back")

@@ -196,7 +196,7 @@ def test_hold_under_a_lost_marker_does_not_end_the_drain() -> None:
 
 
 def test_lease_is_left_when_the_look_at_a_pause_fails() -> None:
-    """Seed 380: Redis' answer to the look was lost, and the worker renewed the lease of a lane that nobody drained."""
+    """Seed 380: Redis' answer to the look was lost, and the worker renewed the lease of a lane without draining it."""
     accidents = (Accident(4, "server down", 7.0), Accident(48, "answer of redis lost"))
     run(Plan(seed=380, processes=1, events=((2.8, (1,)),), accidents=accidents, asks=True))
 

@@ -36,7 +36,7 @@ def test_nothing_scheduled_is_nothing_late(redis_url: str, one: OneSchedule) -> 
     assert shown(redis_url) == {"scheduled_events": 1, "scheduled_parked_events": 0, "scheduled_late_seconds": 0.0}
 
 
-def test_due_event_that_nobody_stores_is_late(redis_url: str, one: OneSchedule) -> None:
+def test_due_event_that_no_worker_stores_is_late(redis_url: str, one: OneSchedule) -> None:
     one.add("1", one.producer.now_ms() - 7_000)
     late_s = shown(redis_url)["scheduled_late_seconds"]
     assert late_s is not None
