@@ -64,6 +64,7 @@ def main() -> None:
         home.mkdir()
         address = ends.enter_context(running_chromium(need("browser"), home))
         tab = ends.enter_context(open_tab(address))
+        tab.call("Emulation.setScrollbarsHidden", hidden=True)
         tab.open(url)
         _publish(chosen.seconds)
         for name, colours, width, scale, most in PICTURES:

@@ -34,6 +34,7 @@ logger = package_logger("sockudo_publisher.dashboard")
 
 #: The files of the pages, with their types: no other file of the directory is served.
 _FILES: Final = {
+    "icon.svg": "image/svg+xml",
     "login.css": "text/css",
     "style.css": "text/css",
     "charts.js": "text/javascript",

@@ -1,4 +1,4 @@
-"""Serves the application on a port of its own, until the program is told to end."""
+"""Serves the application on a port of its own, until a signal ends it."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ const WIDE = {
   dead: { box: [560, 176, 200, 34], branch: "M660 140 V176" },
 };
 const TALL = {
-  size: [340, 640],
-  boxes: { callers: [8, 8, 324, 96], lanes: [8, 150, 324, 148], workers: [8, 400, 324, 90], sockudo: [8, 540, 324, 92] },
-  pipes: { store: "M170 110 V144", take: "M170 352 V394", send: "M170 496 V534" },
-  stops: [170, 372],
-  held: { box: [8, 310, 156, 34], branch: "M86 298 V310" },
-  dead: { box: [176, 310, 156, 34], branch: "M254 298 V310" },
+  size: [340, 668],
+  boxes: { callers: [8, 8, 324, 112], lanes: [8, 160, 324, 148], workers: [8, 410, 324, 96], sockudo: [8, 548, 324, 112] },
+  pipes: { store: "M170 126 V154", take: "M170 362 V404", send: "M170 512 V542" },
+  stops: [170, 383],
+  held: { box: [8, 320, 156, 34], branch: "M86 308 V320" },
+  dead: { box: [176, 320, 156, 34], branch: "M254 308 V320" },
 };
 
 function node(name, [x, y, width, height]) {

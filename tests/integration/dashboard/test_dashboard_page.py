@@ -231,7 +231,7 @@ def test_read_only_page_has_no_usable_action(
 def test_sign_in_and_sign_out(browser: Browser, guarded: Dashboard) -> None:
     """In the browser, whose form sends the Origin."""
     browser.open(guarded.url)
-    browser.wait_for("document.querySelector('#token')")
+    browser.wait_for("document.querySelector('#token') !== null")
     write(browser, "#token", "wrong")
     click(browser, "button")
     browser.wait_for("document.querySelector('[role=alert]')?.checkVisibility()")
@@ -240,7 +240,7 @@ def test_sign_in_and_sign_out(browser: Browser, guarded: Dashboard) -> None:
     browser.wait_for(LIVE)
     assert browser.evaluate("document.cookie") == "", "no script reads it"
     click(browser, "#sign-out button")
-    browser.wait_for("document.querySelector('#token')")
+    browser.wait_for("document.querySelector('#token') !== null")
 
 
 def test_phone_and_keyboard(browser: Browser, dashboard: Dashboard, client: redis.Redis) -> None:
