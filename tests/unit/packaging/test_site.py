@@ -44,7 +44,7 @@ def test_foot_names_the_newest_version(root) -> None:
 
 
 def test_every_page_has_a_place(root) -> None:
-    """The build says so too; this is quicker."""
+    """The build fails as well; this is quicker."""
     listed = re.findall(r"^ *- (?:[\w -]+: )?([\w/.-]+\.md)$", (root / "mkdocs.yml").read_text(), re.M)
     pages = {str(page.relative_to(root / "docs")) for page in (root / "docs").rglob("*.md")}
     assert sorted(listed) == sorted(pages)
