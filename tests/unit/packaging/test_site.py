@@ -51,11 +51,12 @@ def test_every_page_has_a_place(root) -> None:
 
 
 def test_site_asks_no_other_site(root) -> None:
-    """No fonts and scripts from elsewhere."""
+    """No fonts and scripts from elsewhere, and no question for the repository's stars."""
     text = (root / "mkdocs.yml").read_text()
     assert re.search(r"^  font: false$", text, re.M)
     assert "extra_javascript" not in text
     assert "extra_css" not in text
+    assert not re.search(r"^repo_url:", text, re.M)
 
 
 def test_reference_has_each_public_name(root) -> None:
