@@ -23,7 +23,7 @@ QUICK := -m "not long and not acceptance"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help install format format-check lint types test test-long test-depth check conformance mutants demo bench faults soak stack wheel test-oldest test-all clean
+.PHONY: help install format format-check lint types test test-long test-depth check conformance mutants demo docs bench faults soak stack wheel test-oldest test-all clean
 
 help: ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -69,6 +69,10 @@ mutants: $(INSTALLED) ## Plant known bugs, one by one, in a copy: a test must fi
 demo: $(INSTALLED) ## Flight departures through the whole product; ARGS=--once to check and exit
 	$(BIN)/sockudo-publisher demo $(ARGS)
 
+# mkdocs-material prints an advertisement for its successor otherwise.
+docs: $(INSTALLED) ## Build the site from docs/ into site/; a dead link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs --quiet build --strict $(ARGS)
+
 bench: $(INSTALLED) ## Measure it beside its peers; writes benchmarks/results.md
 	$(BIN)/python -m benchmarks $(ARGS)
 
@@ -105,5 +109,5 @@ test-all: ## Run the tests on each Python 3.10-3.13 that is here
 	if [ -n "$$absent" ]; then echo "absent here, not tested:$$absent"; fi
 
 clean: ## Remove environments, caches and builds
-	rm -rf .venv .venv-* .stack dist build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-* .stack dist build site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

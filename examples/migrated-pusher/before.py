@@ -22,6 +22,7 @@ HERE = Path(__file__).parent
 OPTIONS = ("Green tea", "Black tea", "Coffee")
 votes = dict.fromkeys(OPTIONS, 0)
 app = Flask(__name__)
+app.json.sort_keys = False
 app.secret_key = os.environ.get("POLL_SECRET") or secrets.token_hex(32)
 
 

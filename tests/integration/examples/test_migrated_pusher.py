@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from sockudo_publisher.dev.embedded import free_port
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer, free_port
 from tests.support.browser import Browser, browser, chromium
 from tests.support.example_app import EXAMPLES, ExampleApp, copy_example
 from tests.support.parts import need
-from tests.support.stack import Stack
+from tests.support.stack import DEDUP_TTL_S, Stack
 from tests.support.web_apps import send
 
 __all__ = ["browser", "chromium"]
@@ -26,6 +26,15 @@ EXAMPLE = EXAMPLES / "migrated-pusher"
 COUNTS = "[...document.querySelectorAll('#options b')].map((one) => one.textContent).join()"
 
 
+@pytest.fixture(scope="session")
+def sockudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
+    """The tests' server, with an app whose id is a number: `pusher` takes no other."""
+    need("sockudo")
+    app = SockudoApp("4711", "poll-key")
+    with SockudoServer(tmp_path_factory.mktemp("poll"), (app,), dedup_ttl_s=DEDUP_TTL_S) as server:
+        yield server
+
+
 @pytest.fixture
 def start(stack: Stack, tmp_path: Path) -> Iterator[object]:
     """`start("after", **env)`: the program of that name, running."""
@@ -34,6 +43,7 @@ def start(stack: Stack, tmp_path: Path) -> Iterator[object]:
     with ExitStack() as running:
 
         def start(name: str, **env: str) -> ExampleApp:
+            """`url` answers when it returns."""
             app = ExampleApp(directory, ["flask", "--app", name, "run"], {**stack.python(), **env})
             return running.enter_context(app)
 
@@ -75,6 +85,6 @@ def test_votes_arrive_with_both_programs(start, stack: Stack, browser: Browser, 
 
 def test_a_vote_without_sockudo(start, stack: Stack) -> None:
     """It fails as it was, and is stored as it is now."""
-    away = f"http://app-key:app-secret@127.0.0.1:{free_port()}/apps/app-id"
+    away = f"http://app-key:app-secret@127.0.0.1:{free_port()}/apps/4711"
     assert vote(start("before", SOCKUDO_URL=away)) == 500
     assert vote(start("after", SOCKUDO_URL=away)) == 200

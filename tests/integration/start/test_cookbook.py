@@ -107,7 +107,7 @@ def test_recipe_does_what_it_says(kitchen: Browser, recipe: str, python: dict[st
         kitchen.call("Runtime.evaluate", expression=block, replMode=True)
     kitchen.wait_for("pusher.allChannels().every((one) => one.subscribed)")
     if "signin" in recipe:
-        kitchen.wait_for("pusher.user.user_data?.id === '42'")
+        kitchen.wait_for("pusher.user.user_data?.id === '42'", 30)
     for block in blocks(recipe, "python"):
         exec(compile(block, "cookbook.md", "exec"), python)
     for expected in SHOWN[recipe.partition("\n")[0]]:

@@ -31,7 +31,7 @@ def parts() -> None:
 
 
 class Reader:
-    """Looks at the page where the documentation says so."""
+    """Looks at the page at the marks of the documentation."""
 
     def __init__(self, tab: Browser) -> None:
         self.tab = tab
