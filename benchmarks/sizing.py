@@ -1,8 +1,8 @@
 """What a deployment needs in Redis, for each thing that it keeps: ``python -m benchmarks.sizing [--events N]``.
 
-Measured with a Redis of its own, as the difference of ``used_memory``: waiting events stored one by one and in bulk, the
-records of keys, scheduled events, and connections. The RAM and the threads of an idle worker, and the CPU of caller and worker
-for an event, are those of real processes. docs/operate/sizing.md has the table.
+Measured with a Redis of its own, as the difference of ``used_memory``: waiting events stored one by one and in bulk,
+the records of keys, scheduled events, and connections. The RAM of a worker, and the CPU of caller and worker for an
+event, are those of real processes. docs/operate/sizing.md has the table.
 """
 
 from __future__ import annotations

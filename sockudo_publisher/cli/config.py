@@ -16,7 +16,7 @@ from .output import Output, plain
 __all__ = ["command"]
 
 
-class _Text(click.ParamType):
+class _Text(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A text that is put into a file as it is: of one form, so that it cannot change the file's other lines."""
 
     def __init__(self, name: str, pattern: str, expected: str) -> None:
@@ -120,7 +120,9 @@ def nginx(out: Output, *, upstream: str, listen: str, resolver: str, output: Pat
     help="The directory with a file for each secret.",
 )
 @_namespace_option
-@click.option("--metrics-port", type=_TCP_PORT, default=9108, show_default=True, help="The worker's; the relay's is next.")
+@click.option(
+    "--metrics-port", type=_TCP_PORT, default=9108, show_default=True, help="The worker's; the relay's is next."
+)
 @click.option("--project", type=_PATH, default="/srv/app", show_default=True, help="Where the relay runs.")
 @click.option(
     "--relay",
@@ -129,7 +131,9 @@ def nginx(out: Output, *, upstream: str, listen: str, resolver: str, output: Pat
     show_default=True,
     help="The relay's command line.",
 )
-@click.option("--dashboard-port", type=_TCP_PORT, default=8100, show_default=True, help="The dashboard's, on 127.0.0.1.")
+@click.option(
+    "--dashboard-port", type=_TCP_PORT, default=8100, show_default=True, help="The dashboard's, on 127.0.0.1."
+)
 @_target
 def systemd(out: Output, *, output: Path | None, force: bool, **options: Any) -> None:
     """Hardened units of systemd: worker, relay, dashboard."""

@@ -71,7 +71,9 @@ def test_systemd_finds_nothing_to_say(units: list[Path]) -> None:
 def test_systemd_sees_a_mistake(units: list[Path]) -> None:
     """The tool is the real one: it names what systemd would ignore."""
     units[0].write_text(units[0].read_text().replace("KillMode=mixed", "KilMode=mixed"))
-    found = subprocess.run([need("systemd"), "verify", units[0]], capture_output=True, text=True, timeout=60, check=False)
+    found = subprocess.run(
+        [need("systemd"), "verify", units[0]], capture_output=True, text=True, timeout=60, check=False
+    )
     assert "KilMode" in found.stderr
 
 
@@ -113,7 +115,9 @@ def test_nginx_of_the_manifests_is_the_same_file(tmp_path: Path) -> None:
         one for one in yaml.safe_load_all(kubernetes_files(image="w")["kubernetes.yml"]) if one["kind"] == "ConfigMap"
     ]
     inside = found["data"]["nginx.conf"]
-    assert inside == nginx_file("sockudo.default.svc.cluster.local:6001", "8080", "kube-dns.kube-system.svc.cluster.local")
+    assert inside == nginx_file(
+        "sockudo.default.svc.cluster.local:6001", "8080", "kube-dns.kube-system.svc.cluster.local"
+    )
 
 
 def test_printed_compose_makes_its_own_secrets(tmp_path: Path) -> None:

@@ -94,7 +94,9 @@ def test_options_arrive_in_the_files() -> None:
     assert nginx["set"] == ["$sockudo http://[::1]:7001"]
     assert nginx["listen"] == ["127.0.0.1:81"]
     assert "max_capacity = 120000\n" in run("sockudo", "--events-per-second", "1000").output
-    units = run("systemd", "--user", "pub", "--prefix", "/opt/x/", "--namespace", "blue", "--metrics-port", "9000").output
+    units = run(
+        "systemd", "--user", "pub", "--prefix", "/opt/x/", "--namespace", "blue", "--metrics-port", "9000"
+    ).output
     assert units.count("User=pub\n") == 3
     assert "ExecStart=/opt/x/bin/sockudo-publisher worker --loglevel INFO\n" in units
     assert units.count("SOCKUDO_NAMESPACE=blue\n") == 3
