@@ -67,7 +67,7 @@ def test_redis_frozen(world: World) -> None:
 
 def test_redis_full(world: World) -> None:
     with redis.Redis.from_url(world.redis.url) as client:
-        client.set("of-another-program", b"x" * 52_000_000)
+        client.set("of-another-program", b"x" * 57_000_000)
     world.wait_until_fires("RedisFull")
     assert "redis-cli CONFIG SET maxmemory 2gb" in world.end_by_page("redis-full")
 
