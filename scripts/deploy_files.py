@@ -20,10 +20,10 @@ _HEAD = """\
 # One node of each part, set up for exactly-once delivery: Redis with an append-only file, Sockudo with room for every
 # message id of its window, nginx that finishes requests whose client is gone, and a worker that stops cleanly.
 #
-#   sockudo-publisher config compose --output .    this file, sockudo.toml, nginx.conf, make-secrets, Dockerfile
-#   sh make-secrets                                once: random secrets in secrets/, and .env, which names that directory
-#   docker compose up -d                           Redis, Sockudo, nginx, worker
-#   docker compose up -d --scale worker=3          more workers; they share the lanes
+#   sockudo-publisher config compose --output .   this file, sockudo.toml, nginx.conf, make-secrets, Dockerfile
+#   sh make-secrets                               once: random secrets in secrets/, and .env, which names that place
+#   docker compose up -d                          Redis, Sockudo, nginx, worker
+#   docker compose up -d --scale worker=3         more workers; they share the lanes
 #
 # Applications on this host use secrets/application.env. Every port is published on 127.0.0.1 alone. Browsers of other
 # machines need a proxy with TLS in front of 127.0.0.1:6001 that passes the path /app/ and no other.

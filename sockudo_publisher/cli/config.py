@@ -16,7 +16,7 @@ from .output import Output, plain
 __all__ = ["command"]
 
 
-class _Text(click.ParamType):
+class _Text(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A text that is put into a file as it is: of one form, so that it cannot change the file's other lines."""
 
     def __init__(self, name: str, pattern: str, expected: str) -> None:

@@ -176,7 +176,7 @@ class World:
 
     def wait_until_fires(self, alert: str) -> None:
         name = f"SockudoPublisher{alert}"
-        assert wait_for(lambda: name in self.prometheus.firing(), LONG_S, 0.5), (name, self._told())
+        assert wait_for(lambda: name in self.prometheus.firing(), LONG_S, 0.5), (name, self._description())
 
     def wait_until_calm(self) -> None:
         """No alert at all fires, twice in a row."""
@@ -187,9 +187,9 @@ class World:
             time.sleep(2.5)
             return not self.prometheus.firing()
 
-        assert wait_for(is_calm, LONG_S, 0.5), self._told()
+        assert wait_for(is_calm, LONG_S, 0.5), self._description()
 
-    def _told(self) -> object:
+    def _description(self) -> object:
         return self.prometheus.firing(), self.worker.log_tail()
 
     def end_by_page(self, name: str) -> list[str]:
