@@ -22,7 +22,7 @@ from ..redaction import package_logger
 from ..redaction.frame_locals import clear_locals
 from .access import LOOPBACK_NAMES, AccessRules, host_name
 from .actions import ACTIONS, READS, Action
-from .fields import MAX_BODY, Fields
+from .fields import MAX_BODY, RequestFields
 from .guard import COOKIE, Guard
 from .looking import LookReader
 from .session import SESSION_S, Sessions
@@ -174,7 +174,7 @@ def _cookie_path(request: Request) -> str:
 
 def _read(action: Action) -> Callable[[Request], Awaitable[Response]]:
     async def answer(request: Request) -> Response:
-        return await _run(action, Fields(request.query_params))
+        return await _run(action, RequestFields(request.query_params))
 
     return answer
 
@@ -185,7 +185,7 @@ def _act(action: Action) -> Callable[[Request], Awaitable[Response]]:
         if body is None:
             return JSONResponse({"error": f"body: more than {MAX_BODY} bytes"}, status_code=413)
         try:
-            fields = Fields.of_json(body)
+            fields = RequestFields.of_json(body)
         except ValidationError as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         return await _run(action, fields)
@@ -193,7 +193,7 @@ def _act(action: Action) -> Callable[[Request], Awaitable[Response]]:
     return answer
 
 
-async def _run(action: Action, fields: Fields) -> Response:
+async def _run(action: Action, fields: RequestFields) -> Response:
     try:
         return JSONResponse(await run_in_threadpool(action, fields))
     except SockudoError as error:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from ..errors import ValidationError
 
-__all__ = ["MAX_BODY", "Fields"]
+__all__ = ["MAX_BODY", "RequestFields"]
 
 #: Bytes of a request's body.
 MAX_BODY: Final = 1024 * 1024
@@ -17,14 +17,14 @@ MAX_BODY: Final = 1024 * 1024
 MAX_IDS: Final = 10_000
 
 
-class Fields:
+class RequestFields:
     """Takes fields one by one; :meth:`end` refuses what is left. Every complaint is a :class:`ValidationError`."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = dict(values)
 
     @classmethod
-    def of_json(cls, body: bytes) -> Fields:
+    def of_json(cls, body: bytes) -> RequestFields:
         """Of the body of a request."""
         try:
             values = json.loads(body)

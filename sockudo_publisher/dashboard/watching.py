@@ -14,7 +14,7 @@ from ..errors import SockudoError
 from ..redaction import package_logger
 from ..redaction.frame_locals import clear_locals
 
-__all__ = ["EVERY_S", "MAX_WAIT_S", "Seen", "SharedLook"]
+__all__ = ["EVERY_S", "MAX_WAIT_S", "LookResult", "SharedLook"]
 
 logger = package_logger("sockudo_publisher.dashboard")
 
@@ -28,7 +28,7 @@ MAX_WAIT_S: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Seen(Generic[Read]):
+class LookResult(Generic[Read]):
     """A look's value; ``None`` and ``error`` if it failed. ``number`` increases with each look."""
 
     value: Read | None
@@ -47,10 +47,10 @@ class SharedLook(Generic[Read]):
         self._every_s = every_s
         self._wait_s = wait_s
         self._began = float("-inf")
-        self._seen: Seen[Read] = Seen(None, error="no look yet")
+        self._seen: LookResult[Read] = LookResult(None, error="no look yet")
         self._task: asyncio.Task[None] | None = None
 
-    async def get(self) -> Seen[Read]:
+    async def get(self) -> LookResult[Read]:
         """What was seen at most ``every_s`` seconds ago."""
         task = self._task
         if task is None or task.done():
@@ -61,16 +61,16 @@ class SharedLook(Generic[Read]):
         # Not wait_for, which would cancel the look that others wait for.
         await asyncio.wait((task,), timeout=self._wait_s)
         if not task.done():
-            return Seen(None, self._seen.number, f"Redis does not answer: no answer within {self._wait_s:g} s")
+            return LookResult(None, self._seen.number, f"Redis does not answer: no answer within {self._wait_s:g} s")
         return self._seen
 
     async def _look(self) -> None:
         number = self._seen.number + 1
         try:
-            self._seen = Seen(await run_in_threadpool(self._read), number)
+            self._seen = LookResult(await run_in_threadpool(self._read), number)
         except SockudoError as error:
-            self._seen = Seen(None, number, str(error))
+            self._seen = LookResult(None, number, str(error))
         except Exception as error:
             clear_locals(error)
             logger.exception("look failed")
-            self._seen = Seen(None, number, f"the look failed ({type(error).__name__}): see the dashboard's log")
+            self._seen = LookResult(None, number, f"the look failed ({type(error).__name__}): see the dashboard's log")

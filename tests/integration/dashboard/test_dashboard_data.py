@@ -87,17 +87,17 @@ def test_letters_are_filtered(dashboard: Dashboard, client: redis.Redis) -> None
     bury(client, "2", reason="conflict", channel="b", name="x")
     bury(client, "3", reason="refused", channel="b", name="y")
 
-    def found(query: str) -> list[str]:
+    def ids_of(query: str) -> list[str]:
         status, answer = dashboard.get(f"/api/letters?{query}")
         assert status == 200, answer
         assert "payload" not in str(answer)
         return [one["message_id"] for one in answer["letters"]]
 
-    assert found("") == ["1", "2", "3"]
-    assert found("reason=refused") == ["1", "3"]
-    assert found("channel=b&event=x") == ["2"]
-    assert found("older_than_s=3600") == []
-    assert found("limit=2") == ["1", "2"]
+    assert ids_of("") == ["1", "2", "3"]
+    assert ids_of("reason=refused") == ["1", "3"]
+    assert ids_of("channel=b&event=x") == ["2"]
+    assert ids_of("older_than_s=3600") == []
+    assert ids_of("limit=2") == ["1", "2"]
     assert dashboard.get("/api/letters?limit=2")[1]["has_more"]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from sockudo_publisher import JournalUnavailable
-from sockudo_publisher.dashboard.watching import Seen, SharedLook
+from sockudo_publisher.dashboard.watching import LookResult, SharedLook
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +36,7 @@ def test_viewers_share_a_look() -> None:
     """A hundred at once cost one; the next one comes a period later."""
     reads = Reads()
 
-    async def view() -> list[Seen[int]]:
+    async def view() -> list[LookResult[int]]:
         look = SharedLook(reads, every_s=0.3)
         seen = [one for _ in range(5) for one in await asyncio.gather(*(look.get() for _ in range(20)))]
         await asyncio.sleep(0.35)
@@ -90,7 +90,7 @@ def test_failure_is_named_and_ends() -> None:
             raise failures.pop()
         return 7
 
-    async def view() -> list[Seen[int]]:
+    async def view() -> list[LookResult[int]]:
         look = SharedLook(answer, every_s=0.0)
         return [await look.get() for _ in range(3)]
 
@@ -98,4 +98,4 @@ def test_failure_is_named_and_ends() -> None:
     assert (first.value, first.error) == (None, "Redis did not answer: x")
     assert "ValueError" in second.error
     assert "payload" not in second.error
-    assert third == Seen(7, 3)
+    assert third == LookResult(7, 3)
