@@ -40,6 +40,7 @@ PRIVATE = re.compile(
 HARMLESS = {
     "ChannelPattern.text": "a pattern of the application's code",
     "DeadLetter.raw_entry": "the id of an entry",
+    "RequestFacts.content_type": "a media type",
     "EndpointAnswer.content_type": "a media type",
     "Endpoints.user_data": "a function of the application",
     "Letter.raw_entry": "the id of an entry",

@@ -26,6 +26,7 @@ VALUES = {
     "broker_url": f"amqp://u:{SECRET}@h//",
     "encryption_master_key_base64": base64.b64encode(b"k" * 32).decode(),
     "apps": json.dumps({"shop": URL}),
+    "dashboard_token": f"{SECRET}-of-the-dashboard-{'x' * 16}",
 }
 
 

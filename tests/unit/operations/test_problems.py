@@ -10,7 +10,7 @@ from sockudo_publisher import ValidationError
 from sockudo_publisher.journal.app.operator import OperatorPause
 from sockudo_publisher.journal.app.shared import Limits
 from sockudo_publisher.journal.status import LaneStatus
-from sockudo_publisher.operations.app_status import AppStatus, PauseStatus
+from sockudo_publisher.operations.app_status import AppStatus, PauseStatus, ScheduleStatus
 from sockudo_publisher.operations.problems import PROBLEMS, FailOn, find_problems
 
 pytestmark = pytest.mark.unit
@@ -27,6 +27,7 @@ WRONG = {
     "unreadable": replace(FINE, lanes=(replace(LANE, unreadable=("key",)),)),
     "failing": replace(FINE, lanes=(replace(LANE, failures=1),)),
     "newer": replace(FINE, lanes=(replace(LANE, newer_version="2"),)),
+    "parked": replace(FINE, schedule=ScheduleStatus(count=1, parked=1)),
 }
 
 
