@@ -18,6 +18,8 @@ INSTALLED := $(VENV)/.installed
 # One environment per purpose beside the developer's own.
 OLDEST := .venv-oldest
 VERSIONS := 3.10 3.11 3.12 3.13
+# What the tests need there: no linters.
+EXTRAS := cli,dashboard,demo,django,eventlet,fastapi,flask,gevent,metrics,orjson,otel,sqlalchemy,test
 # What runs on every version and on the lowest dependencies: all but the runs with kills, and those for depth.
 QUICK := -m "not long and not acceptance"
 PIP := -m pip --disable-pip-version-check
@@ -93,7 +95,7 @@ wheel: $(INSTALLED) ## Build dist/*.whl and dist/*.tar.gz
 test-oldest: ## Run the tests on the oldest Python here and the lowest versions declared
 	scripts/make-venv $(OLDEST) "$$(scripts/find-python --oldest)"
 	$(OLDEST)/bin/python $(PIP) install --quiet uv
-	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[cli,demo,django,eventlet,gevent,orjson,sqlalchemy,test]'
+	$(OLDEST)/bin/uv pip install --quiet --python $(OLDEST)/bin/python --resolution lowest-direct --editable '.[$(EXTRAS)]'
 	$(OLDEST)/bin/python $(PIP) list
 	$(OLDEST)/bin/python $(PYTEST) $(QUICK) $(ARGS)
 
@@ -102,7 +104,7 @@ test-all: ## Run the tests on each Python 3.10-3.13 that is here
 	    if python=$$(scripts/find-python $$version 2>/dev/null); then \
 	        echo "== Python $$version: $$python" && \
 	        scripts/make-venv .venv-$$version "$$python" && \
-	        .venv-$$version/bin/python $(PIP) install --quiet --editable '.[cli,demo,django,eventlet,gevent,orjson,sqlalchemy,test]' && \
+	        .venv-$$version/bin/python $(PIP) install --quiet --editable '.[$(EXTRAS)]' && \
 	        .venv-$$version/bin/python $(PYTEST) $(QUICK) $(ARGS) || exit 1; \
 	    else absent="$$absent $$version"; fi; \
 	done; \

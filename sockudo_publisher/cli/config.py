@@ -132,7 +132,7 @@ def nginx(out: Output, *, upstream: str, listen: str, resolver: str, output: Pat
     help="The relay's command line.",
 )
 @click.option(
-    "--dashboard-port", type=_TCP_PORT, default=8100, show_default=True, help="The dashboard's, on 127.0.0.1."
+    "--dashboard-port", type=_TCP_PORT, default=8700, show_default=True, help="The dashboard's, on 127.0.0.1."
 )
 @_target
 def systemd(out: Output, *, output: Path | None, force: bool, **options: Any) -> None:

@@ -46,8 +46,8 @@ def command(out: Output, app: str | None, watch: bool, every: float, fail_on: st
     a name that is no longer configured or for a worker of a newer release, a worker delivers the app to another app,
     the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
     server forgets message ids too early (the output names the server's setting to change). --fail-on chooses among
-    these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, and oldest=SECONDS, an event that
-    has waited longer.
+    these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, parked, and oldest=SECONDS, an event
+    that has waited longer.
 
     Exit code 2 if no app is configured and none has events, or if an app's URL is malformed; 3 if Redis cannot be
     reached. --watch goes on then, and ends with 0.

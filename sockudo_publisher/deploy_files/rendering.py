@@ -71,7 +71,7 @@ def systemd_files(
     metrics_port: int = 9108,
     project: str = "/srv/app",
     relay: str = "/srv/app/venv/bin/python manage.py sockudo_relay",
-    dashboard_port: int = 8100,
+    dashboard_port: int = 8700,
 ) -> dict[str, str]:
     """The units of worker, relay and dashboard. The relay's metrics are on the port after the worker's."""
     values = {
