@@ -20,7 +20,7 @@ from tests.integration.deploy.world import LONG_S, World, running
 from tests.integration.metrics.page import scrape
 from tests.support.proxy import Cut
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.integration, pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,8 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import redis
+from kombu.exceptions import OperationalError
 
 from sockudo_publisher.config.settings import QUEUE
 from sockudo_publisher.dev.embedded import RedisServer
@@ -46,7 +48,14 @@ def health(stack: Stack, worker: WorkerProcess, *args: str) -> tuple[int, str]:
 
 def control(stack: Stack, command: str, **arguments: object) -> None:
     with PrivateApp("control", broker=stack.redis_server.url) as app:
-        assert wait_for(lambda: app.control.ping(timeout=2, limit=1), 20)
+
+        def is_answered() -> bool:
+            try:
+                return bool(app.control.ping(timeout=2, limit=1))
+            except (OperationalError, redis.ConnectionError):  # a connection that an earlier test's server has closed
+                return False
+
+        assert wait_for(is_answered, 20)
         assert app.control.broadcast(command, arguments=arguments, reply=True, timeout=10, limit=1)
 
 
