@@ -144,8 +144,6 @@ def pack(items: Sequence[Item]) -> Packed:
     if any(expiries):
         earliest = min(expiry for expiry in expiries if expiry)
         meta += f',"x":{_numbers(expiries)}'
-    else:
-        earliest = 0
     collapse_keys = [item.collapse for item in items]
     collapses = any(collapse_keys)
     if collapses:

@@ -82,7 +82,6 @@ def _read_app(link: RedisLink, settings: Settings, app: str) -> AppFigures:
     seen = journal_status(link, app, layout.lanes)
     cards = link.run([("ZCARD", link.keyspace.lane(app, lane).holds) for lane in layout.lanes])
     lanes = seen.lanes
-    schedule = ScheduleBook(link, app, lanes=settings.lanes, key_ttl_ms=0).summary()
     reasons = {seen.shared.pause.reason} if seen.shared.pause else set[str]()
     if seen.shared.operator_pause:
         reasons.add(OPERATOR)

@@ -6,7 +6,6 @@ settings' Redis and raises :class:`JournalUnavailable` when Redis fails.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -14,6 +13,7 @@ from itertools import islice
 
 from ..client.wire.limits import check_id
 from ..config.settings import Settings
+from ..dead_event import read_fields
 from ..errors import JournalUnreadable, ValidationError
 from ..journal.schedule.book import ScheduleBook
 from ..journal.schedule.event import ScheduledItem
@@ -136,18 +136,14 @@ def _matching(
 def _as_scheduled_event(item: ScheduledItem, app: str) -> ScheduledEvent:
     channel, name, size = "", "", 0
     if item.item is not None:
-        channel, name, size = item.item.channel, _name_in(item.item.body), len(item.item.body)
+        channel, name, size = (
+            item.item.channel,
+            str((read_fields(item.item.body) or {}).get("name", "")),
+            len(item.item.body),
+        )
     return ScheduledEvent(
         item.message_id, channel, name, item.due_ms, app, size, item.is_claimed and not item.is_parked, item.is_parked
     )
-
-
-def _name_in(body: bytes) -> str:
-    try:
-        found = json.loads(body)
-        return str(found["name"])
-    except (ValueError, TypeError, LookupError, RecursionError):
-        return ""
 
 
 def _ms_of(time: datetime) -> int:
