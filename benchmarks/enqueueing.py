@@ -32,7 +32,7 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Enqueued:
     result = Enqueued()
     celery = Celery("trivial", broker=parts.redis.url, set_as_current=False)
 
-    @celery.task(ignore_result=True)  # type: ignore[untyped-decorator]
+    @celery.task(ignore_result=True, shared=False)  # type: ignore[untyped-decorator]
     def trivial(channel: str, name: str, data: object) -> None:
         """Would do nothing."""
 

@@ -42,13 +42,13 @@ def eager_app() -> Iterator[Celery]:
 def test_eager_calls_and_canvases(eager_app: Celery, published: Published) -> None:
     """Eagerly the steps run in this process; `publish` is recorded as it was called."""
 
-    @eager_app.task
+    @eager_app.task(shared=False)
     def add(a: int, b: int) -> int:
         return a + b
 
     ids: list[str] = []
 
-    @eager_app.task
+    @eager_app.task(shared=False)
     def note(message_id: str) -> None:
         ids.append(message_id)
 
@@ -72,7 +72,7 @@ def test_canvas_messages_are_recorded(published: Published) -> None:
     """Not eager: the message of the first step is recorded, nothing runs; without `register` it is refused."""
     app = Celery("shop2", broker="memory://", set_as_current=False)
 
-    @app.task
+    @app.task(shared=False)
     def note(message_id: str) -> None:
         raise AssertionError("no worker runs it")
 

@@ -53,3 +53,30 @@ def test_module_that_is_imported_in_advance_exists(name: str) -> None:
     if name.startswith("sockudo_publisher."):
         package = TESTS.parent.joinpath(*name.split("."))
         assert package.with_suffix(".py").is_file() or (package / "__init__.py").is_file()
+
+
+def test_tasks_inside_tests_are_of_one_app() -> None:
+    """A task that is shared, as Celery's are by default, is registered in every app that the process makes later.
+
+    There two tests' tasks of one name warn, and a warning is an error.
+    """
+    shared: list[str] = []
+    for file, text in files().items():
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                local = [inner for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef) and inner is not node]
+                shared += [f"{file}:{one.lineno}" for one in local if any(map(_is_shared_task, one.decorator_list))]
+    assert not shared
+
+
+def _is_shared_task(decorator: ast.expr) -> bool:
+    call = decorator if isinstance(decorator, ast.Call) else None
+    name = call.func if call else decorator
+    is_task = (isinstance(name, ast.Attribute) and name.attr == "task") or (
+        isinstance(name, ast.Name) and name.id == "shared_task"
+    )
+    says_not = call is not None and any(
+        keyword.arg == "shared" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+        for keyword in call.keywords
+    )
+    return is_task and not says_not
