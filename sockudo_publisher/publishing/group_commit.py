@@ -165,7 +165,7 @@ class _Group:
             outcomes = [JournalUnavailable(f"append failed: {type(error).__name__}", stored=None) for _ in calls]
         self._away = None
         # Callers first: a ring may take half a second.
-        self._hand_over(zip(calls, outcomes, strict=True))
+        self._hand_over(list(zip(calls, outcomes, strict=True)))
         if rings:
             ring_soon(self.app.name, rings)
         return None
@@ -187,14 +187,17 @@ class _Group:
             done.append((call, error))
         self._hand_over(done)
 
-    def _hand_over(self, done: Iterable[tuple[WaitingCall, Outcome]]) -> None:
+    def _hand_over(self, done: Sequence[tuple[WaitingCall, Outcome]]) -> None:
         outcomes = by_loop(done)
-        self._hand_overs += 1
-        number = self._hand_overs
+        then: Callable[[Loop], None] | None = None
         with self.thread.lock:
-            self._waking = dict.fromkeys(outcomes, number)
-            self._waking_until = time.monotonic() + MAX_PATIENCE_S
-        self.lost += hand_over(self.app.name, outcomes, partial(self._end_wait_for, number))
+            # One caller alone has no other to share a flush with, and would only be woken later.
+            if len(done) > 1 or self.waiting_events:
+                self._hand_overs += 1
+                self._waking = dict.fromkeys(outcomes, self._hand_overs)
+                self._waking_until = time.monotonic() + MAX_PATIENCE_S
+                then = partial(self._end_wait_for, self._hand_overs)
+        self.lost += hand_over(self.app.name, outcomes, then)
 
     def _end_wait_for(self, number: int, loop: Loop) -> None:
         """The callers of a loop have run, and have made their next calls."""

@@ -29,7 +29,7 @@ def by_loop(done: Iterable[tuple[WaitingCall, Outcome]]) -> dict[Loop, Done]:
     return {**sorted_out}
 
 
-def hand_over(app: str, done: Mapping[Loop, Done], then: Callable[[Loop], None]) -> int:
+def hand_over(app: str, done: Mapping[Loop, Done], then: Callable[[Loop], None] | None) -> int:
     """Give each call its outcome, with one wake-up per loop. Returns how many errors met a closed loop: no caller
     gets them, so they are logged.
 
@@ -41,11 +41,12 @@ def hand_over(app: str, done: Mapping[Loop, Done], then: Callable[[Loop], None])
             loop.call_soon_threadsafe(_set_slice, loop, outcomes, 0, then)
         except RuntimeError:  # the loop was closed while these calls waited
             lost += _log_errors(app, outcomes)
-            then(loop)
+            if then is not None:
+                then(loop)
     return lost
 
 
-def _set_slice(loop: Loop, outcomes: Done, start: int, then: Callable[[Loop], None]) -> None:
+def _set_slice(loop: Loop, outcomes: Done, start: int, then: Callable[[Loop], None] | None) -> None:
     """Set some of the outcomes now, the others in the loop's next steps: a thousand at once would hold it."""
     stop = start + SLICE
     for call, outcome in outcomes[start:stop]:
@@ -54,7 +55,7 @@ def _set_slice(loop: Loop, outcomes: Done, start: int, then: Callable[[Loop], No
             call.future.set_result(outcome)
     if stop < len(outcomes):
         loop.call_soon(_set_slice, loop, outcomes, stop, then)
-    else:  # behind the callers that were woken last
+    elif then is not None:  # behind the callers that were woken last
         loop.call_soon(then, loop)
 
 

@@ -65,10 +65,15 @@ def test_many_callers_make_flushes_that_are_worth_it(flushes: list[int], loop_na
 
 
 @pytest.mark.parametrize("loop_name", LOOPS)
-def test_single_caller_waits_for_no_other(flushes: list[int], loop_name: str) -> None:
-    """Each of its calls begins a flush at once, as it is the caller that was woken."""
+def test_single_caller_waits_for_no_other(
+    flushes: list[int], monkeypatch: pytest.MonkeyPatch, loop_name: str
+) -> None:
+    """Each of its calls begins a flush at once, without waiting for the end of a hand-over."""
+    ended: list[int] = []
+    monkeypatch.setattr(group_commit._Group, "_end_wait_for", lambda group, number, loop: ended.append(number))
     run_in(loop_name, closed_loop(1, 50))
     assert flushes == [1] * 50
+    assert not ended
 
 
 def test_call_behind_a_hand_over_begins_a_flush(flushes: list[int]) -> None:
