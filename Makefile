@@ -5,6 +5,9 @@
 #   make test JOBS=1               one file of tests at a time
 #   make demo ARGS=--once          arguments for the demo
 
+# Where it is set, as in many images, each of the thousands of processes would compile the package anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?=
 VENV ?= .venv
 ARGS ?=

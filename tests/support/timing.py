@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from types import ModuleType, SimpleNamespace
+from typing import Any, TypeVar
 
-__all__ = ["BUSY_S", "in_time"]
+import pytest
+
+__all__ = ["BUSY_S", "in_time", "replace_time"]
 
 T = TypeVar("T")
 
@@ -22,3 +26,9 @@ def in_time(attempt: Callable[[], T], seconds_of: Callable[[T], float], bound_s:
         if took[-1] < bound_s:
             return result
     raise AssertionError(f"none of {attempts} attempts took less than {bound_s} s: {took}")
+
+
+def replace_time(monkeypatch: pytest.MonkeyPatch, module: ModuleType, **functions: Callable[..., Any]) -> None:
+    """Replace functions of `time` for one module alone: the whole process has only one `time.sleep`."""
+    own = {name: getattr(time, name) for name in dir(time) if not name.startswith("_")}
+    monkeypatch.setattr(module, "time", SimpleNamespace(**{**own, **functions}))

@@ -65,9 +65,7 @@ def test_many_callers_make_flushes_that_are_worth_it(flushes: list[int], loop_na
 
 
 @pytest.mark.parametrize("loop_name", LOOPS)
-def test_single_caller_waits_for_no_other(
-    flushes: list[int], monkeypatch: pytest.MonkeyPatch, loop_name: str
-) -> None:
+def test_single_caller_waits_for_no_other(flushes: list[int], monkeypatch: pytest.MonkeyPatch, loop_name: str) -> None:
     """Each of its calls begins a flush at once, without waiting for the end of a hand-over."""
     ended: list[int] = []
     monkeypatch.setattr(group_commit._Group, "_end_wait_for", lambda group, number, loop: ended.append(number))

@@ -26,6 +26,7 @@ from sockudo_publisher.errors import (
     SockudoConnectionError,
     ValidationError,
 )
+from tests.support.timing import replace_time
 from tests.support.wire import least_answer, wired
 
 pytestmark = pytest.mark.unit
@@ -117,7 +118,7 @@ def test_p3_changes_without_an_identity_are_not_repeated():
 def test_g4_queries_are_repeated_and_waits_are_made(monkeypatch):
     """There queries never are, and publishes three times at once, into a server that is just coming back."""
     waits = []
-    monkeypatch.setattr(calls.time, "sleep", waits.append)
+    replace_time(monkeypatch, calls, sleep=waits.append)
     with wired() as wire:
         failing(wire, (503, {}), (429, {}))
         wire.client.channels_info()

@@ -2,8 +2,10 @@
 
 import pytest
 
+from sockudo_publisher.client.http import calls
 from sockudo_publisher.client.http.retries import Retries
 from sockudo_publisher.errors import NotFound, RateLimited, ServerError
+from tests.support.timing import replace_time
 from tests.support.wire import least_answer
 
 pytestmark = pytest.mark.unit
@@ -87,7 +89,7 @@ def test_p3_call_that_may_take_effect_twice_is_not_made_again(wire, call):
 def test_call_that_was_certainly_not_taken_is_made_again(wire, call, monkeypatch):
     """The rate limiter answers before anything is done."""
     waits = []
-    monkeypatch.setattr("sockudo_publisher.client.http.calls.time.sleep", waits.append)
+    replace_time(monkeypatch, calls, sleep=waits.append)
     answers(wire, (429, {"error": "Too many requests", "message": "slow down"}))
     call(wire.client, SOON)
     assert (len(wire.sent), len(waits)) == (2, 1)

@@ -14,6 +14,7 @@ from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.client.wire.encryption import shared_secret
 from sockudo_publisher.client.wire.event import Event
 from sockudo_publisher.errors import BadRequest, ValidationError
+from tests.support.timing import replace_time
 from tests.support.wire import wired
 
 pytestmark = pytest.mark.unit
@@ -44,7 +45,7 @@ HOSTS = {
 @pytest.mark.parametrize(("options", "base"), HOSTS.values(), ids=HOSTS.keys())
 def test_s1_the_signature_does_not_depend_on_the_host(monkeypatch, options, base):
     """Go's vector, through the whole client."""
-    monkeypatch.setattr(calls.time, "time", lambda: 1353088179.9)
+    replace_time(monkeypatch, calls, time=lambda: 1353088179.9)
     wire = Wire()
     with requests.Session() as session:
         session.trust_env = False

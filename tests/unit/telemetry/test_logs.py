@@ -16,6 +16,7 @@ from sockudo_publisher.telemetry import summary as summaries
 from sockudo_publisher.telemetry.ages import weigh_ages
 from sockudo_publisher.telemetry.json_logs import JsonFormatter
 from sockudo_publisher.telemetry.summary import Summary
+from tests.support.timing import replace_time
 
 pytestmark = pytest.mark.unit
 
@@ -113,7 +114,7 @@ def test_no_line_breaks_its_caller(template: str, args: list[object]) -> None:
 
 def test_summary_is_one_line_a_minute(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(summaries.time, "monotonic", lambda: now[0])
+    replace_time(monkeypatch, summaries, monotonic=lambda: now[0])
     summary = Summary(["shop", "other"])
     with caplog.at_level(logging.INFO, "sockudo_publisher.summary"):
         for _ in range(30):
