@@ -8,6 +8,7 @@ import signal
 import pytest
 
 from sockudo_publisher import faultpoint, publish_many
+from tests.support.cases import in_depth
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 from tests.support.warm import run_python
@@ -74,7 +75,7 @@ def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, poi
     assert verdict.is_exact, verdict
 
 
-@pytest.mark.parametrize("point", ["taken", "posted"])
+@pytest.mark.parametrize("point", in_depth(["taken", "posted"], quick=["posted"]))
 def test_worker_killed_beside_a_dead_letter_loses_nothing(stack: Stack, point: str) -> None:
     """Killed in the search for a refused item: it is dead-lettered once, its neighbours arrive once."""
     channel = stack.channel()

@@ -9,6 +9,7 @@ import pytest
 
 from sockudo_publisher import operations, publish
 from sockudo_publisher.dev.embedded.process import wait_for
+from tests.support.cases import in_depth
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 from tests.support.warm import run_python
@@ -20,6 +21,9 @@ WORKER_DEATHS = [
     *("claimed:1", "claimed:3", "before due:1", "after due:1", "before due:3", "after due:3", "before append_once:2"),
     *("after append_once:1", "after append_once:2", "rung:2", "appended:1"),
 ]
+
+#: At each point and beside each script once.
+QUICK_DEATHS = ["claimed:1", "after due:1", "before append_once:2", "rung:2", "appended:1"]
 
 CALLER = """
 import sys
@@ -33,7 +37,7 @@ for n in range(8):
 CANCEL = ["-m", "sockudo_publisher.cli", "scheduled", "cancel"]
 
 
-@pytest.mark.parametrize("point", WORKER_DEATHS)
+@pytest.mark.parametrize("point", in_depth(WORKER_DEATHS, quick=QUICK_DEATHS))
 def test_worker_killed_beside_due_events_loses_none(stack: Stack, point: str) -> None:
     """Each event is in the schedule or in its lane, or in both until the next worker finds the ledger's record."""
     channels = stack.channels(4)

@@ -147,6 +147,7 @@ class _Parent:
 
     def can_fork(self, arguments: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a fork is what a new interpreter would be."""
+        _, arguments = _split_warnings(arguments)
         if arguments[0].startswith("-") and arguments[0] not in {"-m", "-c"}:
             return False
         if any(name in argument for argument in arguments for name in ("gevent", "eventlet")):
@@ -193,6 +194,13 @@ def _the_parent() -> _Parent | None:
     return _parent
 
 
+def _split_warnings(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The action of a leading `-W`, or "", and the other arguments."""
+    if list(arguments[:2]) in (["-W", "error"], ["-W", "ignore"]):
+        return arguments[1], list(arguments[2:])
+    return "", list(arguments)
+
+
 def start_python(
     arguments: Sequence[str],
     *,
@@ -205,8 +213,10 @@ def start_python(
 ) -> Any:
     """`subprocess.Popen([sys.executable, *arguments], ...)`, in bytes."""
     directory = str(Path(cwd or Path.cwd()).absolute())
+    action, program = _split_warnings(arguments)
     request = {
-        "arguments": list(arguments),
+        "arguments": program,
+        "warnings": action,
         "env": dict(env),
         "directory": directory,
         "new_session": start_new_session,

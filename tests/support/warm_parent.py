@@ -17,6 +17,7 @@ import signal
 import socket
 import sys
 import types
+import warnings
 from typing import Any
 
 #: What a worker, a caller or a command imports anyway. Modules that tie Celery to our settings are the child's.
@@ -32,6 +33,15 @@ MODULES = [
     "celery.fixups.django",
     "celery.worker.consumer",
     "celery.worker.strategy",
+    "django.contrib.messages.storage.fallback",
+    "django.core.management",
+    "django.core.servers.basehttp",
+    "django.db.backends.sqlite3.base",
+    "django.db.models",
+    "django.forms.models",
+    "django.template.backends.django",
+    "django.test",
+    "django.views.generic",
     "kombu.mixins",
     "kombu.transport.pyamqp",
     "kombu.transport.redis",
@@ -43,6 +53,10 @@ MODULES = [
     "sockudo_publisher.delivery.drain",
     "sockudo_publisher.journal.holder",
     "sockudo_publisher.journal.producer",
+    "sqlalchemy.dialects.mysql.pymysql",
+    "sqlalchemy.dialects.postgresql.psycopg",
+    "sqlalchemy.dialects.sqlite",
+    "sqlalchemy.orm",
 ]
 #: Bytes of one request.
 MAX_REQUEST = 1 << 17
@@ -98,6 +112,9 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
         setattr(sys, name, new)
         setattr(sys, f"__{name}__", new)
     sys.dont_write_bytecode = bool(os.environ.get("PYTHONDONTWRITEBYTECODE"))
+    if request["warnings"]:  # of -W: modules that are imported in advance have not been asked
+        sys.warnoptions.append(request["warnings"])
+        warnings.simplefilter(request["warnings"])
     first = request["arguments"][0]
     own = os.getcwd() if first == "-m" else "" if first == "-c" else os.path.dirname(os.path.abspath(first))
     sys.path[:] = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *base_path]

@@ -18,6 +18,7 @@ from sockudo_publisher.dev.bench.figures import DIRECT
 from sockudo_publisher.dev.bench.load import PREFIX
 from sockudo_publisher.dev.bench.plan import Plan
 from sockudo_publisher.dev.embedded import SockudoServer, WorkerProcess, find_redis_server
+from tests.support.cases import in_depth
 from tests.support.parts import not_for_this_case
 from tests.support.warm import start_python
 
@@ -94,7 +95,7 @@ def wait_until_gone(pids: list[int]) -> None:
         time.sleep(0.05)
 
 
-@pytest.mark.parametrize("server", ["Sockudo", "embedded Sockudo"])
+@pytest.mark.parametrize("server", in_depth(["Sockudo", "embedded Sockudo"], quick=["Sockudo"]))
 def test_from_nothing_it_measures_and_ends_what_it_started(bench, tmp_path, request, server):
     """Whatever the caller's settings name is left alone: they lead nowhere."""
     environ = dict(NOWHERE)

@@ -124,6 +124,7 @@ def test_restarted_server_without_events_gets_no_number(make_stack: MakeStack) -
     assert not re.search(r"max_capacity = \d", CliRunner().invoke(cli.main, ["status"]).output)
 
 
+@pytest.mark.long
 def test_time_to_live_that_is_too_short_is_told_within_a_window(make_stack: MakeStack) -> None:
     """4 s, where the workers count on 12 s: there is room enough, so it is the time that has to be changed."""
     stack = make_stack({"SOCKUDO_DEDUP_WINDOW": "12", "SOCKUDO_DELIVERY_TIMEOUT": "3"}, dedup_ttl_s=4)
@@ -142,6 +143,7 @@ def test_time_to_live_that_is_too_short_is_told_within_a_window(make_stack: Make
     assert "set [idempotency] ttl_seconds = 12 " in shown.output
 
 
+@pytest.mark.long
 def test_cache_that_evicts_is_told_within_a_window(make_stack: MakeStack, tmp_path: Path) -> None:
     """A cache Redis with room for few ids that drops the longest unused: nothing in the server's answers tells."""
     lru = ["--maxmemory-policy", "allkeys-lru"]

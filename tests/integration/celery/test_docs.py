@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.celery_worker import ForeignWorker
 from tests.support.parts import need_module
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -43,15 +42,7 @@ def blocks(page: str) -> list[str]:
 def run(source: str, environ: dict[str, str], directory: Path) -> str:
     """What it prints."""
     environ = {**environ, "PYTHONPATH": f"{directory}:{DOCS.parent}"}
-    done = subprocess.run(
-        [sys.executable, "-c", source],
-        env=environ,
-        cwd=directory,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = run_python(["-c", source], env=environ, cwd=directory, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -100,7 +100,9 @@ def test_worker_survives_an_unblocked_consumer(stack: Stack, broker: RedisServer
     check(stack, broker, "UNBLOCKED", pool)
 
 
-@pytest.mark.parametrize("name", [name for name in FAULTS if name != "UNBLOCKED"])
+@pytest.mark.parametrize(
+    "name", in_depth([name for name in FAULTS if name != "UNBLOCKED"], quick=["MISCONF", "NOPERM"])
+)
 def test_worker_survives_error_replies(stack: Stack, broker: RedisServer, name: str) -> None:
     """Events are delivered while the broker refuses; afterwards doorbells and messages are heard again."""
     check(stack, broker, name, "threads")

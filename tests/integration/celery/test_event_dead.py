@@ -118,7 +118,7 @@ def test_letters_without_a_refusal_are_reported_too(stack: Stack, receivers: Rec
     assert (line["reason"], line["data"], line["first_ms"]) == ("expired", "late", 0)
 
 
-@pytest.mark.parametrize(("point", "times"), [("buried", 1), ("reported", 2)])
+@pytest.mark.parametrize(("point", "times"), [("buried", 1), pytest.param("reported", 2, marks=pytest.mark.long)])
 def test_worker_killed_beside_its_report(stack: Stack, receivers: Receivers, point: str, times: int) -> None:
     """Between the bury and the signal: another worker sends it. After the receiver has run: it is sent again."""
     victim = receivers.worker(concurrency=1, wait=False, SOCKUDO_FAULTPOINT=point)

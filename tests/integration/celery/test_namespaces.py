@@ -217,6 +217,7 @@ def test_ended_worker_frees_its_name_at_once(deploy: Deploy, client: redis.Redis
     deploy(1).worker()
 
 
+@pytest.mark.long
 def test_killed_worker_frees_its_name_soon(deploy: Deploy, client: redis.Redis) -> None:
     """Its record runs out; until then a successor with another app id is refused."""
     deploy(0).worker().kill()
@@ -260,6 +261,7 @@ def test_damaged_record_stops_no_worker(deploy: Deploy, client: redis.Redis, dam
         one.worker()
 
 
+@pytest.mark.long
 def test_status_and_doctor_name_the_other_deployment(deploy: Deploy) -> None:
     """Also where only a caller's URL is another: no worker meets it."""
     blue, green = deploy(0), deploy(1)

@@ -111,6 +111,7 @@ def test_hot_lane_with_one_slot_lets_others_through(stack: Stack) -> None:
     assert len(seen.data(hot)) < 20_000, "the hot lane must still have been busy"
 
 
+@pytest.mark.long
 def test_solo_pool_takes_messages_between_drains(stack: Stack) -> None:
     """A drain keeps the consumer from fetching; Celery calls its one slot twelve, and empty lanes were watched."""
     numbered = Numbered(stack.channels(8))

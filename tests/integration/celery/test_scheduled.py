@@ -162,6 +162,7 @@ say([len(operations.scheduled()), len(operations.scheduled("eu")), operations.sc
     assert sorted(seen.data()) == ["ours", "theirs"]
 
 
+@pytest.mark.long
 def test_successor_stores_what_a_dead_worker_was_to_store(stack: Stack) -> None:
     """The right expires after three seconds; both workers together store each event once."""
     channels = stack.channels(4)
@@ -188,6 +189,7 @@ def test_warm_shutdown_hands_the_right_on_at_once(stack: Stack) -> None:
     assert stack.redis.get(HOLDER) is None
 
 
+@pytest.mark.long
 def test_lane_change_under_due_events_keeps_their_order(stack: Stack) -> None:
     """They wait beside the lanes, so the number of lanes does not matter to them."""
     channels = stack.channels(8)

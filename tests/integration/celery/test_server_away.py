@@ -40,6 +40,7 @@ BACKLOG = 250_000
 TRIES = 5
 
 
+@pytest.mark.long
 def test_one_worker_probes_and_all_lanes_flow_on_return(stack: Stack) -> None:
     """Eight lanes, two workers: no answer for a while, then refused connections, then the server again."""
     channels = stack.channels(64)

@@ -171,6 +171,7 @@ def test_remote_control_survives_a_cut_connection(stack: Stack, pool: str) -> No
     assert worker.stop() == 0
 
 
+@pytest.mark.long
 def test_health_is_asked_of_our_worker_among_namesakes(stack: Stack, tmp_path: Path) -> None:
     """A worker of another app with the same name and broker answers for itself, and not for ours."""
     env = {**stack.python(), "MY_BROKER": stack.redis_server.url, "PYTHONPATH": str(ROOT)}

@@ -99,7 +99,7 @@ def test_remapped_sigterm_gives_lanes_back(stack: Stack, pool: list[str], tmp_pa
 
 
 @each_pool
-@pytest.mark.parametrize("env", [{}, REMAPPED], ids=["plain", "remapped"])
+@pytest.mark.parametrize("env", in_depth({"plain": {}, "remapped": REMAPPED}, quick=["remapped"]))
 def test_sigterm_to_the_group_gives_lanes_back(
     stack: Stack, pool: list[str], env: dict[str, str], tmp_path: Path
 ) -> None:
@@ -129,7 +129,7 @@ LIMITS = {
 }
 
 
-@pytest.mark.parametrize("options", in_depth(LIMITS, quick=["hard, prefork", "memory, prefork"]))
+@pytest.mark.parametrize("options", in_depth(LIMITS, quick=["hard, prefork"]))
 def test_limits_of_tasks_end_no_drain(stack: Stack, options: list[str], tmp_path: Path) -> None:
     """Drains run for longer than each limit, every lane flows on, and the worker ends cleanly."""
     channels = stack.channels(CHANNELS)
@@ -155,6 +155,7 @@ def longest_silences_s(events: list, channels: list[str]) -> list[float]:  # typ
     return [max(later - earlier for earlier, later in pairwise(times)) for times in at.values()]
 
 
+@pytest.mark.long
 @each_pool
 def test_second_sigquit_ends_a_worker_whose_server_hangs(stack: Stack, pool: list[str], tmp_path: Path) -> None:
     """A cold shutdown does not wait for answers."""

@@ -9,15 +9,15 @@ from collections.abc import Mapping
 
 import pytest
 
+from tests.support.warm import run_python
+
 pytestmark = pytest.mark.integration
 
 COMMAND = [sys.executable, "-m", "sockudo_publisher.cli"]
 
 
 def ended(environ: Mapping[str, str], *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *args], env=dict(environ), capture_output=True, text=True, timeout=120, check=False
-    )
+    return run_python([*COMMAND[1:], *args], env=dict(environ), timeout=120)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import pytest
 import redis as redis_py
 
 from sockudo_publisher.dev.embedded import RedisServer
+from tests.support.cases import in_depth
 from tests.support.parts import not_for_this_case
 
 pytestmark = pytest.mark.integration
@@ -261,7 +262,7 @@ class TestPublishFile:
             assert (code, answer["count"], answer["already_stored"]) == (0, 30, 0)
         assert len(stored()) == 60
 
-    @pytest.mark.parametrize("as_json", [True, False], ids=["json", "people"])
+    @pytest.mark.parametrize("as_json", in_depth({"json": True, "people": False}, quick=["people"]))
     def test_interrupted_it_says_how_many_are_stored(self, start, run, redis, stored, tmp_path, as_json):
         """And that is so: exit code 1, and the same command goes on from there."""
         file = tmp_path / "long.ndjson"

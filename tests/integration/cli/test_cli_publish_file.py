@@ -9,6 +9,8 @@ import os
 import pytest
 import redis as redis_py
 
+from tests.support.cases import in_depth
+
 from .test_cli_publish import TWO_FLUSHES, entries, expected, lines, numbers, wait_for_entries
 
 pytestmark = pytest.mark.integration
@@ -82,7 +84,7 @@ def test_a_bad_row_ends_the_run_at_its_line(run, stored, tmp_path):
     assert len(stored()) == 30
 
 
-@pytest.mark.parametrize("is_gzip", [False, True], ids=["plain", "gzip"])
+@pytest.mark.parametrize("is_gzip", in_depth({"plain": False, "gzip": True}, quick=["gzip"]))
 def test_a_second_run_begins_where_the_first_stopped(start, run, redis, stored, tmp_path, is_gzip):
     """It sends what is left, not what is stored; and all is stored once, in order."""
     file = tmp_path / "long.ndjson"

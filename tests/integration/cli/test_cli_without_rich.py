@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cases import in_depth
+
 pytestmark = pytest.mark.integration
 
 #: Runs a command in a Python that has rich, or none.
@@ -64,7 +66,10 @@ def test_publish_file_shows_its_progress(environ: dict[str, str], tmp_path: Path
     assert "3 stored" in written
 
 
-@pytest.mark.parametrize("args", [["status"], ["dead", "list"], ["resume"], ["publish", "c", "e", "d"]], ids=" ".join)
+ARGS = [["status"], ["dead", "list"], ["resume"], ["publish", "c", "e", "d"]]
+
+
+@pytest.mark.parametrize("args", in_depth({" ".join(args): args for args in ARGS}, quick=["publish c e d"]))
 def test_output_is_the_same_without_rich(environ: dict[str, str], args: list[str]) -> None:
     """Tables and colours are this package's own."""
     told = [

@@ -204,6 +204,7 @@ def test_a_taken_port_is_left_to_its_owner(demo):
         assert ready["url"] != f"http://127.0.0.1:{port}"
 
 
+@pytest.mark.long
 def test_two_demos_run_side_by_side(demo):
     """Nothing is assumed about ports, databases or names."""
     first, second = demo(), demo()
@@ -214,6 +215,7 @@ def test_two_demos_run_side_by_side(demo):
     assert all(map(is_alive, other["processes"].values()))
 
 
+@pytest.mark.long
 def test_people_are_told_where_to_look(tmp_path):
     """Without --json: what is started, and the page's address."""
     command = [sys.executable, "-m", "sockudo_publisher.cli", "demo"]

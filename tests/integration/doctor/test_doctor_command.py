@@ -51,6 +51,7 @@ def findings(environ, *args):
     return code, {finding["name"]: finding for finding in answer["findings"]}
 
 
+@pytest.mark.long
 def test_the_composed_stack_is_fine(running):
     """All of it, with a worker that says its version: exit code 0."""
     for _ in range(4):
@@ -175,6 +176,7 @@ def test_settings_that_are_none_end_with_2(environ, args, message):
     assert "of-mine" not in told
 
 
+@pytest.mark.long
 def test_an_old_terminal_is_written_to_all_the_same():
     """Its encoding lacks characters that the findings have."""
     code, told, _ = doctor(

@@ -210,6 +210,7 @@ def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
     assert states(limited)["sockudo.reachable"] == "fine"
 
 
+@pytest.mark.long
 def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, monkeypatch):
     """At the server's default of 10,000 ids it remembers no new one; the finding has the setting and a number."""
     monkeypatch.setattr(room, "MIN_AGE_S", 1.0)
@@ -249,6 +250,7 @@ class RoundRobin(Proxy):
         return next(self._turn)
 
 
+@pytest.mark.long
 def test_nodes_with_memories_of_their_own_are_broken(sockudo, sockudo_as, no_cuts):
     """Two of them behind a balancer: a resend to the other one is delivered again."""
     other = sockudo_as()

@@ -104,11 +104,20 @@ def test_pipes_and_signals_work_both_ways(environ: dict[str, str]) -> None:
     assert process.returncode == -signal.SIGTERM
 
 
-@pytest.mark.parametrize("arguments", [["-W", "error", "-c", "pass"], ["-c", "import gevent"]])
+@pytest.mark.parametrize("arguments", [["-X", "dev", "-c", "pass"], ["-c", "import gevent"]])
 def test_what_a_fork_is_not_gets_an_interpreter(environ: dict[str, str], arguments: list[str]) -> None:
     """Options of the interpreter, and patches that have to come before all imports."""
     with start_python(arguments, env=environ) as process:
         assert not isinstance(process, WarmProcess)
+
+
+def test_warnings_are_treated_as_asked(environ: dict[str, str]) -> None:
+    """As `-W` does; the programs that it runs in a new interpreter get it too."""
+    source = "import sys, warnings; print(sys.warnoptions, flush=True); warnings.warn('careful')"
+    refused = run_python(["-W", "error", "-c", source], env=environ, timeout=PROGRAM_S)
+    assert (refused.returncode, refused.stdout) == (1, "['error']\n")
+    assert "UserWarning: careful" in refused.stderr
+    assert run_python(["-W", "ignore", "-c", source], env=environ, timeout=PROGRAM_S).stderr == ""
 
 
 @pytest.mark.parametrize("variable", ["SOCKUDO_FAULTPOINT", "PYTHONHASHSEED", "TZ"])

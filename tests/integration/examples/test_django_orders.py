@@ -146,6 +146,7 @@ def test_orders_move_over_the_desk(desk: Desk, browser: Browser) -> None:
     assert [line for line in browser.complaints if "favicon" not in line] == []
 
 
+@pytest.mark.long
 def test_customers_follow_their_own_order(desk: Desk, browser: Browser) -> None:
     """The customer's page moves when the admin's action ships; other customers see neither page nor channel."""
     sign_in(browser, desk, "ada")

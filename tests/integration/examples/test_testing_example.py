@@ -46,6 +46,7 @@ def run_project(directory: Path) -> subprocess.CompletedProcess[str]:
     return run_python(command, cwd=directory, env=env, timeout=280)
 
 
+@pytest.mark.long
 def test_the_example_project_passes(tmp_path: Path) -> None:
     project = tmp_path / "shop"
     shutil.copytree(ROOT / "examples" / "testing", project, ignore=shutil.ignore_patterns("__pycache__"))

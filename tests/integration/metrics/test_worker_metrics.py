@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -20,6 +18,7 @@ from sockudo_publisher.telemetry.names import COUNTERS, HISTOGRAMS, JOURNAL_SECO
 from tests.integration.metrics.page import scrape, wait_for_value
 from tests.support.cases import in_depth
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -170,9 +169,7 @@ def test_worker_without_a_port_counts_nothing(stack: Stack) -> None:
         "assert not [t for t in threading.enumerate() if 'telemetry' in t.name]\n"
     )
     env = {**os.environ, **stack.environ}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run_python(["-c", code], env=env, timeout=60)
     assert done.returncode == 0, done.stderr
 
 

@@ -30,6 +30,7 @@ from tests.integration.outbox.conftest import LANES
 from tests.support.mariadb import find_mariadb
 from tests.support.parts import need, not_for_this_case
 from tests.support.postgres import find_postgres
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -227,8 +228,8 @@ def test_death_between_commit_and_append_loses_the_event_only(
     project: dict[str, str], environ, journal, using: str
 ) -> None:
     """The gap of on_commit, and what the outbox is for."""
-    done = subprocess.run(
-        [*PROJECT, project[using], "die-on-commit"], env={**os.environ, **environ}, cwd=ROOT, timeout=60, check=False
+    done = run_python(
+        [*PROJECT[1:], project[using], "die-on-commit"], env={**os.environ, **environ}, cwd=ROOT, timeout=60
     )
     assert done.returncode == -signal.SIGKILL
     assert relay(using=using).stored == 1
@@ -248,15 +249,7 @@ def test_death_between_commit_and_append_loses_the_event_only(
 def test_without_django_the_error_says_what_to_do(environ, prelude: str, message: str) -> None:
     """A setting is missing, or a package."""
     source = f"{prelude}\nfrom sockudo_publisher import publish\npublish.delay_on_commit('c', 'e', 1)"
-    done = subprocess.run(
-        [sys.executable, "-c", source],
-        env={**os.environ, **environ},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(["-c", source], env={**os.environ, **environ}, cwd=ROOT, timeout=60)
     assert done.stderr.splitlines()[-1].startswith("sockudo_publisher.errors.ConfigurationError: publish.delay_on_")
     assert message in done.stderr.splitlines()[-1]
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import redis
 
 from tests.integration.journal.raw import read_lane
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -43,15 +42,7 @@ URL = "http://key:s3cr3t@127.0.0.1:9/apps/app"
 def run(script: str, **environ: str) -> list[object]:
     """What the script shows."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "DJANGO_"))}
-    done = subprocess.run(
-        [sys.executable, "-c", PROJECT + script],
-        cwd=ROOT,
-        env={**clean, **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(["-c", PROJECT + script], cwd=ROOT, env={**clean, **environ}, timeout=60)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -57,14 +56,11 @@ def test_transactions_page(stack: Stack, tmp_path: Path) -> None:
         sqlalchemy,
         relay,
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(program)],
+    done = run_python(
+        ["-c", "\n".join(program)],
         env={**stack.python(), "PYTHONPATH": f"{tmp_path}:{PAGE.parents[1]}"},
         cwd=tmp_path,
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [

@@ -21,6 +21,7 @@ from sockudo_publisher import ConfigurationError
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.outbox.sqlalchemy import Outbox
 from tests.support.postgres import Postgres
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -154,14 +155,8 @@ def test_command_of_django_is_woken(url: str, environ, journal, tmp_path: Path) 
     finally:
         relay.kill()
         relay.communicate()
-    refused = subprocess.run(
-        [*PROJECT, f"sqlite:///{tmp_path}/a", "sockudo_relay", "--listen"],
-        env=env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    refused = run_python(
+        [*PROJECT[1:], f"sqlite:///{tmp_path}/a", "sockudo_relay", "--listen"], env=env, cwd=ROOT, timeout=120
     )
     assert refused.returncode == 1
     assert "--listen: needs PostgreSQL, the database is sqlite" in refused.stderr

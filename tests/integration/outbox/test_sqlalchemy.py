@@ -25,6 +25,7 @@ from tests.integration.outbox.sqlalchemy_app import metadata, orders, outbox
 from tests.support.oracle import compare, numbers
 from tests.support.parts import not_for_this_case
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -269,12 +270,11 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
     """SIGKILL after the journal has a batch and before the table knows: the next relay appends nothing twice."""
     for number in range(10):
         place(engine, number)
-    victim = subprocess.run(
-        [*APP, "relay", database_url, "4"],
+    victim = run_python(
+        [*APP[1:], "relay", database_url, "4"],
         env={**environ, **SETTINGS, "SOCKUDO_FAULTPOINT": f"{point}:2"},
         cwd=ROOT,
         timeout=60,
-        check=False,
     )
     assert victim.returncode == -signal.SIGKILL, "the fault must have fired"
     assert left(engine) == 6
@@ -287,9 +287,7 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
 
 def test_application_killed_after_the_commit_loses_nothing(engine: Engine, database_url: str, environ, journal) -> None:
     """The row is the application's last word: whatever becomes of its process, the relay has it."""
-    done = subprocess.run(
-        [*APP, "order", database_url, "7"], env={**environ, **SETTINGS}, cwd=ROOT, timeout=60, check=False
-    )
+    done = run_python([*APP[1:], "order", database_url, "7"], env={**environ, **SETTINGS}, cwd=ROOT, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert journal() == []
     outbox.relay(engine)

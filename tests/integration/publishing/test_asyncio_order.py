@@ -15,6 +15,7 @@ from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.journal.layout.layout import read_layout
 from tests.support.async_publisher import AsyncPublisher
+from tests.support.cases import in_depth
 from tests.support.loops import LOOPS
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
@@ -33,7 +34,7 @@ def check(publisher: AsyncPublisher, seen: Subscriber) -> None:
     assert verdict.is_exact, verdict
 
 
-@pytest.mark.parametrize("loop_name", LOOPS)
+@pytest.mark.parametrize("loop_name", in_depth(LOOPS, quick=["asyncio"]))
 def test_load_arrives_once_and_in_order(stack: Stack, loop_name: str) -> None:
     """Hundreds of calls at once, keyed and plain in turn on every channel."""
     channels = stack.channels(5)

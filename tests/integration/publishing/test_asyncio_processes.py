@@ -14,6 +14,7 @@ from tests.support.parts import need_module
 from tests.support.stack import Stack
 from tests.support.stored import stored_data
 from tests.support.timing import BUSY_S
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -42,14 +43,7 @@ def other_loop():
 
 
 def run(stack: Stack, source: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", COMMON + source],
-        env={**stack.python(), **env},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return run_python(["-c", COMMON + source], env={**stack.python(), **env}, timeout=120)
 
 
 def test_end_of_the_process_flushes_what_waits(stack: Stack) -> None:

@@ -193,6 +193,7 @@ def test_the_whole_stack_does_what_it_is_there_for(programs):
     assert len(re.findall(r"^ok ", result.stdout, re.MULTILINE)) == len(stack_check.CHECKS)
 
 
+@pytest.mark.long
 def test_ctrl_c_ends_all_that_was_started(programs):
     """SIGINT, exit 0, and no process listens any more."""
     process = subprocess.Popen(

@@ -9,6 +9,7 @@ import pytest
 
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.browser import Browser, browser, chromium
+from tests.support.cases import in_depth
 from tests.support.parts import need
 from tests.support.start_page import Look, follow, steps_of
 from tests.support.web_apps import send
@@ -87,7 +88,7 @@ class Reader:
         self.tab.wait_for(f"{listed} === {'; '.join(items)!r}")
 
 
-@pytest.mark.parametrize("name", ["celery", "django", "fastapi", "flask"])
+@pytest.mark.parametrize("name", in_depth(["celery", "django", "fastapi", "flask"], quick=["fastapi"]))
 def test_page_leads_to_an_event_in_the_browser(name: str, tmp_path: Path, browser: Browser) -> None:
     """Every command and file of the page; every mark is seen; the browser complains about nothing of the page."""
     page = START / f"{name}.md"

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.testing.test_plugin import SENTENCE, outcomes, run_pytest
+from tests.support.cases import in_depth
 
 pytestmark = pytest.mark.integration
 
@@ -19,6 +20,7 @@ filterwarnings = error
 ASYNC_TESTS = """
 import asyncio
 import pytest
+from tests.support.cases import in_depth
 from sockudo_publisher import AsyncSockudo, JournalUnavailable, RateLimited, apublish_many, configure, publish
 from sockudo_publisher.testing import AsyncSubscriber, capture_published
 
@@ -98,6 +100,7 @@ USE_TZ = True
 """
 DJANGO_TESTS = """
 import pytest
+from tests.support.cases import in_depth
 from django.db import transaction
 from django.test import TestCase
 from sockudo_publisher import ConfigurationError, publish
@@ -178,7 +181,11 @@ def check(directory: Path, *arguments: str, without: str, failed: set[str], erro
 
 
 @pytest.mark.parametrize(
-    ("mode", "arguments"), [("strict", ()), ("auto", ("-n", "2"))], ids=["strict", "auto, and xdist"]
+    ("mode", "arguments"),
+    [
+        pytest.param("strict", (), id="strict"),
+        pytest.param("auto", ("-n", "2"), id="auto, and xdist", marks=pytest.mark.long),
+    ],
 )
 def test_with_pytest_asyncio(tmp_path: Path, mode: str, arguments: tuple[str, ...]) -> None:
     pytest.importorskip("pytest_asyncio")
@@ -188,7 +195,7 @@ def test_with_pytest_asyncio(tmp_path: Path, mode: str, arguments: tuple[str, ..
     check(tmp_path, *arguments, without="django", failed=failed, errors={"test_blocked_and_swallowed"}, passed=8)
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "xdist"])
+@pytest.mark.parametrize("arguments", in_depth({"one process": (), "xdist": ("-n", "2")}, quick=["one process"]))
 def test_with_pytest_django(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     pytest.importorskip("pytest_django")
     (tmp_path / "pytest.ini").write_text(f"{INI}DJANGO_SETTINGS_MODULE = shop_settings\npythonpath = .\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cases import in_depth
 from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
@@ -20,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[3]
 TESTS = """
 import threading, unittest
 import pytest
+from tests.support.cases import in_depth
 from sockudo_publisher import publish, Sockudo, configure
 from sockudo_publisher.testing import capture_published
 import sockudo_publisher.dev.embedded as embedded
@@ -130,7 +132,7 @@ def outcomes(output: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "2")], ids=["one process", "xdist"])
+@pytest.mark.parametrize("arguments", in_depth({"one process": (), "xdist": ("-n", "2")}, quick=["one process"]))
 def test_a_project_with_the_block(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     (tmp_path / "pytest.ini").write_text(INI)
     (tmp_path / "test_shop.py").write_text(TESTS)

@@ -289,7 +289,7 @@ SPOILED = {
 }
 
 
-@pytest.mark.parametrize("stride", [pytest.param(STRIDE, marks=pytest.mark.long), 5 * STRIDE])
+@pytest.mark.parametrize("stride", [pytest.param(STRIDE, marks=pytest.mark.long), 10 * STRIDE])
 @pytest.mark.parametrize("name", SPOILED)
 def test_spoiled_key_stops_no_other_lane(client: redis.Redis, name: str, stride: int) -> None:
     """In every way; see the module."""

@@ -204,10 +204,11 @@ HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish, publish_ma
 
 @pytest.fixture(scope="module")
 def mypy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """`mypy(program)`: what it prints. The stubs of the libraries are read once."""
+    """`mypy(program)`: what it prints. The stubs of the libraries are read once: their cache is kept."""
     need_module("mypy")
     directory = tmp_path_factory.mktemp("mypy")
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", "cache", "program.py"]
+    cache = Path(__file__).resolve().parents[3] / ".mypy_cache" / "programs"
+    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(cache), "program.py"]
 
     def check(program: str) -> str:
         (directory / "program.py").write_text(program)
@@ -239,6 +240,7 @@ def test_a_project_is_well_typed_for_mypy(mypy: Callable[[str], str]) -> None:
     assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == []
 
 
+@pytest.mark.long
 def test_a_project_is_well_typed_for_pyright(tmp_path: Path) -> None:
     """As strict as it can be, by the wheel that brings its own Node."""
     pytest.importorskip("basedpyright")

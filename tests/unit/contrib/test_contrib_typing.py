@@ -10,6 +10,9 @@ import pytest
 
 pytestmark = pytest.mark.unit
 
+#: Kept from run to run: the stubs of the libraries take most of the time.
+MYPY_CACHE = Path(__file__).resolve().parents[3] / ".mypy_cache" / "programs"
+
 #: Every public name, without a cast or an ignored line.
 PROJECT = """
 from typing import Annotated, Any
@@ -94,11 +97,12 @@ def check(tool: list[str], directory: Path, program: str) -> str:
 
 def test_an_application_is_well_typed_for_mypy(tmp_path: Path) -> None:
     """Under --strict."""
-    mypy = ["mypy", "--strict", "--cache-dir", str(tmp_path / "cache")]
+    mypy = ["mypy", "--strict", "--cache-dir", str(MYPY_CACHE)]
     assert check(mypy, tmp_path, PROJECT).startswith("Success: ")
     assert "[arg-type]" in check(mypy, tmp_path, PROJECT + MISTAKE)
 
 
+@pytest.mark.long
 def test_an_application_is_well_typed_for_pyright(tmp_path: Path) -> None:
     """As strict as it can be."""
     pytest.importorskip("basedpyright")

@@ -117,6 +117,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcomes
     return run
 
 
+@pytest.mark.long
 def test_skipped_with_its_reason(outcomes: Callable[..., Outcomes]) -> None:
     """On a developer's machine."""
     told = outcomes()

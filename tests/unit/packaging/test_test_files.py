@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,17 @@ def files() -> dict[str, str]:
     return {str(path.relative_to(TESTS)): path.read_text(encoding="utf-8") for path in sorted(TESTS.rglob("*.py"))}
 
 
+@lru_cache(maxsize=1)
+def functions() -> list[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
+    """Each function of each file of tests, with the file's name."""
+    return [
+        (file, node)
+        for file, text in files().items()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+
+
 def test_files_have_at_most_500_lines() -> None:
     """Split by what is tested."""
     assert {name for name, text in files().items() if text.count("\n") > MAX_LINES} == LONG_FILES
@@ -40,10 +52,9 @@ def test_files_have_at_most_500_lines() -> None:
 def test_names_have_at_most_60_characters() -> None:
     """The behaviour in plain words; the docstring has the rest."""
     found: Counter[str] = Counter()
-    for file, text in files().items():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                found[file] += len(node.name) > MAX_NAME
+    for file, node in functions():
+        if node.name.startswith("test_"):
+            found[file] += len(node.name) > MAX_NAME
     assert dict(+found) == LONG_NAMES
 
 
@@ -61,11 +72,9 @@ def test_tasks_inside_tests_are_of_one_app() -> None:
     There two tests' tasks of one name warn, and a warning is an error.
     """
     shared: list[str] = []
-    for file, text in files().items():
-        for node in ast.walk(ast.parse(text)):
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                local = [inner for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef) and inner is not node]
-                shared += [f"{file}:{one.lineno}" for one in local if any(map(_is_shared_task, one.decorator_list))]
+    for file, node in functions():
+        local = [inner for inner in ast.walk(node) if isinstance(inner, ast.FunctionDef) and inner is not node]
+        shared += [f"{file}:{one.lineno}" for one in local if any(map(_is_shared_task, one.decorator_list))]
     assert not shared
 
 

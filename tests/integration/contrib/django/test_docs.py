@@ -20,6 +20,7 @@ from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_keys
 from tests.support.browser import Browser, browser, chromium
 from tests.support.pusher_js import pusher_js_modules
+from tests.support.warm import run_python
 
 __all__ = ["browser", "chromium"]
 
@@ -67,15 +68,7 @@ class Project:
             (directory / "desk" / name).write_text(text)
 
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=self.directory,
-            env=self.env,
-            capture_output=True,
-            text=True,
-            timeout=START_S,
-            check=False,
-        )
+        done = run_python(["manage.py", *arguments], cwd=self.directory, env=self.env, timeout=START_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -106,6 +99,7 @@ def answers(url: str) -> bool:
         return False
 
 
+@pytest.mark.long
 def test_from_an_empty_project_to_the_browser(
     sockudo: SockudoServer, redis_url: str, tmp_path: Path, browser: Browser
 ) -> None:

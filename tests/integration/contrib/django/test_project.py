@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -31,14 +31,11 @@ def classes_with_tests() -> list[str]:
 def test_of_the_project(name: str, redis_url: str) -> None:
     """Its output is shown if one fails."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "DJANGO_"))}
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "django", "test", f"{PACKAGE}.{name}", "--noinput"],
+    done = run_python(
+        ["-W", "error", "-m", "django", "test", f"{PACKAGE}.{name}", "--noinput"],
         env={**clean, "DJANGO_SETTINGS_MODULE": f"{PACKAGE}.settings", "PROJECT_REDIS_URL": redis_url},
         cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=240,
-        check=False,
     )
     assert done.returncode == 0, done.stderr[-8000:]
     assert "\nOK" in done.stderr
