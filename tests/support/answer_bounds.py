@@ -81,7 +81,8 @@ def main() -> None:
         for call, function in CALLS.items():  # at the same time: most of them wait for most of their time
             child = os.fork()
             if child == 0:
-                print(json.dumps({"answer": name, "call": call, **measured(client(port), function)}), flush=True)
+                line = json.dumps({"answer": name, "call": call, **measured(client(port), function)})
+                os.write(sys.stdout.fileno(), f"{line}\n".encode())  # one write: the others write too
                 os._exit(0)
             children[child] = call
         for child, call in children.items():
