@@ -211,9 +211,7 @@ def _log_patterns_once(registry: Registry) -> None:
     logger.info("permissions of this endpoint patterns=%s", ", ".join(shown) or "none")
 
 
-def _signed(
-    client: Sockudo, socket_id: str, channel: str, found: Found, verdict: Verdict, user: object
-) -> AuthAnswer:
+def _signed(client: Sockudo, socket_id: str, channel: str, found: Found, verdict: Verdict, user: object) -> AuthAnswer:
     if isinstance(verdict, Denied):
         if verdict.fault is None:
             pattern, name = found.permission.pattern_text, found.permission.name
