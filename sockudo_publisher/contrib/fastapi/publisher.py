@@ -28,8 +28,8 @@ class EventPublisher:
     """The package's calls under one name, with the arguments and errors that they have everywhere.
 
     ``adelay``, ``aapply_async`` and ``apublish_many`` for ``async def`` endpoints; ``delay``, ``apply_async`` and
-    ``publish_many``, which block, for others. ``client``: the HTTP client of ``SOCKUDO_URL``, whose calls block. In tests, ``published`` records what it publishes, or
-    ``app.dependency_overrides[get_publisher]`` replaces it.
+    ``publish_many``, which block, for others. ``client``: the HTTP client of ``SOCKUDO_URL``, whose calls block. In
+    tests, ``published`` records what it publishes, or ``app.dependency_overrides[get_publisher]`` replaces it.
     """
 
     adelay = staticmethod(publish.adelay)

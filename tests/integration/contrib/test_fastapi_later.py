@@ -1,4 +1,4 @@
-"""Events for later from a FastAPI application: the block of docs/fastapi.md with a real Redis, and with one that hangs."""
+"""Events for later from FastAPI: the block of docs/fastapi.md, with a Redis that answers and one that hangs."""
 
 from __future__ import annotations
 
