@@ -1,4 +1,4 @@
-"""docs/django.md, followed by a reader: its first section in a new project, an event in headless Chromium, the admin."""
+"""docs/django.md, as its reader does: the first section in a new project, an event in the browser, the admin."""
 
 from __future__ import annotations
 
@@ -132,10 +132,10 @@ def answers(url: str) -> bool:
 
 
 def test_from_an_empty_project_to_the_browser(
-    sockudo: SockudoServer, redis_url: str, tmp_path: Path, browser: Browser
+    js_server: SockudoServer, redis_url: str, tmp_path: Path, browser: Browser
 ) -> None:
     """Every block of the first section; then a dead letter is looked at and purged in the admin."""
-    desk = Project(tmp_path, sockudo.url, redis_url)
+    desk = Project(tmp_path, js_server.url, redis_url)
     assert "sockudo.W002" in desk.manage("migrate", "-v0"), "as the page says"
     assert "sockudo.W002" not in desk.manage("check", "--database", "default")
     desk.manage("createsuperuser", "--noinput", "--username=ada", "--email=ada@example.org")
