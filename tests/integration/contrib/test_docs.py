@@ -102,7 +102,7 @@ def test_flask_page(published: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_permissions_page() -> None:
     """The functions, and a framework of one's own."""
-    module = run_blocks("permissions.md", 3)
+    module = run_blocks("permissions.md", 4)
     user = {"id": 7, "name": "Ada", "orders": {"5"}, "rooms": {"r"}}
     client = Sockudo.from_url(URL, encryption_master_key_base64=MASTER_KEY)
     for channel, status in {
