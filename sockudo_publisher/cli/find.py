@@ -24,8 +24,8 @@ __all__ = ["command"]
 def command(out: Output, *, message_id: str, app: str | None) -> None:
     """Find an event by its message id: scheduled, waiting, in delivery, held or dead; exit code 1 if it is nowhere.
 
-    Then it was cancelled, which is told, or it was delivered, has expired, was purged, or was never stored. Reads every
-    waiting event.
+    Then it was cancelled, which the output says, or was delivered, has expired, was purged, or never stored. Every
+    waiting event is read.
     """
     from .. import operations
 
