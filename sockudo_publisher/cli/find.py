@@ -22,9 +22,10 @@ __all__ = ["command"]
 @app_option
 @Output.command
 def command(out: Output, *, message_id: str, app: str | None) -> None:
-    """Find an event by its message id: scheduled, waiting, in delivery, held, dead; exit code 1 if it is not here.
+    """Find an event by its message id: scheduled, waiting, in delivery, held or dead; exit code 1 if it is nowhere.
 
-    What is not here was delivered, has expired, was purged, or was never stored. Reads every waiting event.
+    Then it was cancelled, which the output says, or was delivered, has expired, was purged, or never stored. Every
+    waiting event is read.
     """
     from .. import operations
 
@@ -33,7 +34,9 @@ def command(out: Output, *, message_id: str, app: str | None) -> None:
         out.print(f"[bold]{place.state}[/]  {plain(place.channel)}  {plain(place.name)}{_where(place)}")
         if place.detail:
             out.print(f"    [dim]{plain(place.detail)}[/]")
-    if not found.places:
+    if found.state == "cancelled":
+        out.print("Cancelled: it was scheduled, and was taken back before it was stored.")
+    elif not found.places:
         out.print("Not here: delivered, expired, purged, or never stored.")
     out.print_json(
         ok=bool(found.places),
@@ -47,7 +50,7 @@ def command(out: Output, *, message_id: str, app: str | None) -> None:
 
 def _where(place: EventPlace) -> str:
     """The lane and the entry; a scheduled event has none, its detail says when it is due."""
-    if place.state == "scheduled":
+    if place.lane is None:
         return ""
     kind = "dead letter" if place.state == "dead" else "entry"
     return f"  lane {place.lane}, {kind} {plain(place.id)}, since {when(place.since_ms)}"

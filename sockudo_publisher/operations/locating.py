@@ -1,4 +1,4 @@
-"""Where an event is: waiting, held, in delivery, dead, or not here.
+"""Where an event is: scheduled, waiting, held, in delivery, dead, cancelled, or not here.
 
 The journal has no index by message id: every entry of the app is read, page by page, and nothing is changed. Another
 room adds a place by a function in :data:`FINDERS`, which are asked in the order in which an event moves, so that one
@@ -29,7 +29,7 @@ from .scheduling import open_book
 __all__ = ["FINDERS", "EventPlace", "Finder", "FoundEvent", "State", "find"]
 
 #: In the order in which they are named when an event is at several places.
-State: TypeAlias = Literal["scheduled", "waiting", "in delivery", "held", "dead", "not here"]
+State: TypeAlias = Literal["scheduled", "waiting", "in delivery", "held", "dead", "cancelled", "not here"]
 
 #: Entries of a stream in one read: each has up to 256 KiB.
 PAGE = 50
@@ -40,7 +40,7 @@ MAX_ID = 500
 
 @dataclass(frozen=True)
 class EventPlace:
-    """One place of an event. ``id``: of the dead letter, or of the entry that holds the event. ``lane``: -1
+    """One place of an event. ``id``: of the dead letter, or of the entry that holds the event. ``lane``: ``None``
     if it is scheduled.
 
     ``since_ms`` (Redis' time, 0: unknown): stored, or moved there; ``in delivery`` and ``dead``: its first attempt, or
@@ -51,7 +51,7 @@ class EventPlace:
     app: str
     channel: str
     name: str
-    lane: int
+    lane: int | None
     id: str
     since_ms: int = 0
     detail: str = ""
@@ -61,16 +61,20 @@ class EventPlace:
 class FoundEvent:
     """``places``: all that have an event of this id (one for each channel of the call); empty: it is not here.
 
-    Then it was delivered, or it expired, was purged, or was never stored in this journal.
+    Then it was delivered, or it expired, was purged, or was never stored in this journal. ``was_cancelled``: it was
+    scheduled and was cancelled, on one channel at least; known for ``SOCKUDO_KEY_TTL`` seconds.
     """
 
     message_id: str
     places: tuple[EventPlace, ...] = ()
+    was_cancelled: bool = False
 
     @property
     def state(self) -> State:
-        """The state of the first place; ``"not here"`` without one."""
-        return self.places[0].state if self.places else "not here"
+        """The state of the first place; without one ``"cancelled"`` or ``"not here"``."""
+        if self.places:
+            return self.places[0].state
+        return "cancelled" if self.was_cancelled else "not here"
 
 
 #: Looks in one kind of place, for the events with this message id.
@@ -86,7 +90,9 @@ def find(message_id: str, *, app: str | None = None, settings: Settings | None =
     check_text(message_id, "message_id", MAX_ID)
     opened = open_app(app, settings)
     lanes = layout_in_force(opened.link, opened.app, opened.settings.lanes).lanes
-    return FoundEvent(message_id, tuple(place for finder in FINDERS for place in finder(opened, lanes, message_id)))
+    places = tuple(place for finder in FINDERS for place in finder(opened, lanes, message_id))
+    # Asked last: an event that is cancelled meanwhile is at no place.
+    return FoundEvent(message_id, places, open_book(opened.settings, opened.app).is_cancelled(message_id))
 
 
 def _find_in_schedule(opened: OpenApp, _lanes: Sequence[int], message_id: str) -> Iterator[EventPlace]:
@@ -105,7 +111,7 @@ def _find_in_schedule(opened: OpenApp, _lanes: Sequence[int], message_id: str) -
             detail = "parked: its key was used for another event"
         channel = found.item.channel if found.item is not None else ""
         name = str((event or {}).get("name", ""))
-        yield EventPlace("scheduled", opened.app, channel, name, -1, found.name, detail=detail)
+        yield EventPlace("scheduled", opened.app, channel, name, None, found.name, detail=detail)
 
 
 def _find_in_lanes(opened: OpenApp, lanes: Sequence[int], message_id: str) -> Iterator[EventPlace]:

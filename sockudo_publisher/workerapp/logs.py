@@ -1,8 +1,12 @@
-"""The worker's log: a start line, one summary line a minute, no line per drain, and JSON with ``SOCKUDO_LOG=json``."""
+"""The worker's log: a line at its start and when it is ready, one summary line a minute, no line per drain, and JSON
+with ``SOCKUDO_LOG=json``.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
+from contextlib import suppress
 from typing import Any, Final
 
 from celery.signals import after_setup_logger, after_setup_task_logger
@@ -10,13 +14,13 @@ from celery.signals import after_setup_logger, after_setup_task_logger
 from .. import __version__
 from ..config.settings import Settings, get_settings
 from ..errors import ConfigurationError
-from ..redaction import package_logger
+from ..redaction import package_logger, printable, without_credentials
 from ..telemetry.choose import switch_on
 from ..telemetry.json_logs import JsonFormatter
 from ..telemetry.summary import Summary
 from ..wiring.redis_ring import DRAIN_TASK
 
-__all__ = ["begin_summary", "log_start", "quiet_drains", "set_format_with_worker", "write_summary"]
+__all__ = ["begin_summary", "log_ready", "log_start", "quiet_drains", "set_format_with_worker", "write_summary"]
 
 logger = package_logger("sockudo_publisher.worker")
 
@@ -45,6 +49,21 @@ def log_start(settings: Settings) -> None:
     logger.info(
         "worker started version=%s queue=%s lanes=%d apps=%s", __version__, settings.queue, settings.lanes, apps
     )
+
+
+def log_ready(settings: Settings, *, is_quiet: bool) -> None:
+    """Say what this worker delivers, once it reads its queue; never a password.
+
+    At INFO a log line. Celery's default level hides it, so it is printed below Celery's banner then; not with
+    ``--quiet``, which hides the banner, and not where the log is JSON.
+    """
+    message = "worker ready queue=%s apps=%s redis=%s"
+    fields = settings.queue, ",".join(sorted(settings.app_urls())), without_credentials(settings.redis_url)
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(message, *fields)
+    elif not is_quiet and settings.log != "json":
+        with suppress(OSError, ValueError):  # its reader has gone away; the worker delivers all the same
+            print(printable(message % fields), file=sys.__stdout__, flush=True)
 
 
 class _WithoutDrains(logging.Filter):

@@ -27,7 +27,7 @@ from ..wiring import stop
 from ..wiring.celery_isolation import end_with_usage
 from ..wiring.private_celery import queue_name
 from . import assembly as _assembly  # noqa: F401 -- this process becomes a worker's, whatever module named the app
-from .logs import begin_summary, log_start
+from .logs import begin_summary, log_ready, log_start
 from .metrics import begin_metrics
 from .options import check_queues, ineffective_options, own_options
 from .pool_name import asks_for_prefork
@@ -67,6 +67,11 @@ class WorkerProgram(celery_worker.Worker):  # type: ignore[misc]
             logger.warning("option without effect, as drains end by themselves option=%s", option)
         for queue in self._further_queues:
             logger.warning("worker discards foreign tasks of a further queue queue=%s", queue)
+
+    def on_consumer_ready(self, consumer: Any) -> None:
+        """Celery's, called once: not again after a lost connection."""
+        super().on_consumer_ready(consumer)
+        log_ready(get_settings(), is_quiet=bool(self.quiet))
 
     def terminate(self, in_sighandler: bool = False) -> None:
         """Celery's; children may be ended now."""

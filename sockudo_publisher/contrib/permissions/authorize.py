@@ -3,6 +3,8 @@
 ``authorize`` and ``sign_in`` for synchronous frameworks, ``authorize_async`` and ``sign_in_async`` for the others. Each
 takes the request's form and the user of the session, and returns a status with a body, whatever was posted: malformed
 forms are 4xx. Nothing is signed unless a permission function said yes to the very channel that is signed.
+
+A function's plain no is logged at DEBUG, a channel without a pattern at WARNING (and, once, all patterns at INFO).
 """
 
 from __future__ import annotations
@@ -40,6 +42,9 @@ HEADERS: Mapping[str, str] = MappingProxyType({"Cache-Control": "no-store"})
 #: belongs to another user.
 NOT_ALLOWED = "not allowed"
 NO_USER = "sign in first"
+
+#: Patterns that one log line names; the rest is a number.
+MAX_LOGGED_PATTERNS = 50
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def authorize(
         if found is not None:
             kind = _kind_of(channel)
             verdict = judge_call(found, kind, channel, user, deadline=deadline, call_async=call_async)
-            answer = _signed(client, request.socket_id, channel, verdict, user)
+            answer = _signed(client, request.socket_id, channel, found, verdict, user)
         answers[channel] = answer
     return _joined(request, answers)
 
@@ -112,7 +117,7 @@ async def authorize_async(
         if found is not None:
             kind = _kind_of(channel)
             verdict = await judge_call_async(found, kind, channel, user, deadline=deadline, call_sync=call_sync)
-            answer = _signed(client, request.socket_id, channel, verdict, user)
+            answer = _signed(client, request.socket_id, channel, found, verdict, user)
         answers[channel] = answer
     return _joined(request, answers)
 
@@ -129,7 +134,7 @@ def sign_in(
     if socket_id is None:
         return refused
     try:
-        return _signed_in(client, socket_id, call_from_sync(user_data, user, call_async=call_async))
+        return _signed_in(client, socket_id, call_from_sync(user_data, user, call_async=call_async), user)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is no
         return _sign_in_failed(error, user)
 
@@ -142,7 +147,7 @@ async def sign_in_async(
     if socket_id is None:
         return refused
     try:
-        return _signed_in(client, socket_id, await call_from_async(user_data, user, call_sync=call_sync))
+        return _signed_in(client, socket_id, await call_from_async(user_data, user, call_sync=call_sync), user)
     except Exception as error:  # noqa: BLE001 -- whatever it is, the answer is no
         return _sign_in_failed(error, user)
 
@@ -154,6 +159,7 @@ def _read(
     if is_too_large(form_body):
         return AuthAnswer(413, {"error": f"form body: limit {MAX_FORM_BYTES} bytes"}), None
     if is_anonymous(user) and not allow_anonymous:
+        logger.debug("denied: no user, or one who has not signed in user=%s", user_label(user))
         return AuthAnswer(401, {"error": NO_USER}), None
     try:
         return _DENIED, read(form_body)
@@ -191,11 +197,26 @@ def _deciding(registry: Registry, channel: str, user: object) -> tuple[AuthAnswe
         logger.error("denied: %s patterns match channel=%s user=%s", len(found), channel, user_label(user))
     else:
         logger.warning("denied: no pattern matches channel=%s user=%s", channel, user_label(user))
+        _log_patterns_once(registry)
     return _DENIED, None
 
 
-def _signed(client: Sockudo, socket_id: str, channel: str, verdict: Verdict, user: object) -> AuthAnswer:
+def _log_patterns_once(registry: Registry) -> None:
+    """Which patterns there are: the line before has the channel alone. Once, until the patterns change."""
+    texts = registry.pop_unlogged_patterns()
+    if texts is None:
+        return
+    more = len(texts) - MAX_LOGGED_PATTERNS
+    shown = [*texts[:MAX_LOGGED_PATTERNS], *([f"and {more} more"] if more > 0 else [])]
+    logger.info("permissions of this endpoint patterns=%s", ", ".join(shown) or "none")
+
+
+def _signed(client: Sockudo, socket_id: str, channel: str, found: Found, verdict: Verdict, user: object) -> AuthAnswer:
     if isinstance(verdict, Denied):
+        if verdict.fault is None:
+            pattern, name = found.permission.pattern_text, found.permission.name
+            message = "denied: the permission function said no pattern=%s permission=%s channel=%s user=%s"
+            logger.debug(message, pattern, name, channel, user_label(user))
         return _DENIED
     assert isinstance(verdict, Allowed)
     try:
@@ -222,8 +243,9 @@ def _joined(request: ChannelRequest, answers: dict[str, AuthAnswer]) -> AuthAnsw
     )
 
 
-def _signed_in(client: Sockudo, socket_id: str, user_data: object) -> AuthAnswer:
+def _signed_in(client: Sockudo, socket_id: str, user_data: object, user: object) -> AuthAnswer:
     if user_data is None or user_data is False:
+        logger.debug("sign-in refused: user_data said no user=%s", user_label(user))
         return _DENIED
     return AuthAnswer(200, dict(client.authenticate_user(socket_id, with_id_text(user_data))))
 

@@ -36,6 +36,11 @@ class Permission:
         """The function's name, for messages."""
         return _name_of(self.function)
 
+    @property
+    def pattern_text(self) -> str:
+        """The pattern, for messages."""
+        return self.pattern.text if self.pattern else "every channel"
+
     def matches(self, name: str) -> dict[str, str] | None:
         """The arguments, beside the user, that the function is called with for this channel; ``None`` for no match."""
         if self.pattern is None:
@@ -69,6 +74,8 @@ class Registry:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._permissions: tuple[Permission, ...] = ()
+        #: The patterns that a log line has named; ``None`` before the first.
+        self._logged_patterns: tuple[str, ...] | None = None
 
     def __iter__(self) -> Iterator[Permission]:
         return iter(self._permissions)
@@ -126,6 +133,15 @@ class Registry:
             for permission in self._permissions
             if (arguments := permission.matches(name)) is not None
         )
+
+    def pop_unlogged_patterns(self) -> tuple[str, ...] | None:
+        """The texts of all patterns, for a log line; ``None`` if this very set was asked for before."""
+        with self._lock:
+            texts = tuple(permission.pattern_text for permission in self._permissions)
+            if texts == self._logged_patterns:
+                return None
+            self._logged_patterns = texts
+            return texts
 
     def overlaps(self) -> tuple[tuple[Permission, Permission], ...]:
         """Pairs of permissions that match one channel."""

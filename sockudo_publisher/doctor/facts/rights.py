@@ -50,7 +50,7 @@ WORKER = Part(
 OPERATOR = Part(
     "operator",
     _OPERATOR_SCRIPTS,
-    frozenset({"eval", "evalsha", "get", "hget", "hgetall", "hmget", "smembers", "time", "type", "xrange"})
+    frozenset({"eval", "evalsha", "exists", "get", "hget", "hgetall", "hmget", "smembers", "time", "type", "xrange"})
     | {"hexists", "xrevrange", "zcard", "zcount", "zrange"},
 )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,21 +18,23 @@ from sockudo_publisher.cli.exits import ExitCode
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.keys import lane_of
+from sockudo_publisher.telemetry.names import LABEL_VALUES
 from tests.integration.cli.conftest import COMMAND_S, LANES
 
 pytestmark = pytest.mark.integration
 
 Run = Callable[..., tuple[int, Any]]
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "cli.md").read_text()
 
 
-def bury_first(redis: RedisServer, channel: str) -> None:
+def bury_first(redis: RedisServer, channel: str, fields: DeadLetterFields | None = None) -> None:
     """The event at the head of the channel's lane is refused."""
     journal = Journal(redis.url, "default", lanes=LANES)
     holder = journal.acquire(lane_of(channel, LANES))
     assert holder is not None
     batch = journal.take(holder, max_items=1, max_bytes=10**6).batch
     assert batch is not None
-    journal.bury(holder, batch, DeadLetterFields("refused", "words", 1))
+    journal.bury(holder, batch, fields or DeadLetterFields("refused", "words", 1))
     journal.hand_over(holder)
 
 
@@ -97,6 +101,25 @@ def test_find_says_where_an_event_is(run: Run, redis: RedisServer) -> None:
     assert "secret-payload" not in json.dumps(told)
     code, told = run("find", "order-2", "--json")
     assert (code, told["ok"], told["state"], told["places"]) == (1, False, "not here", [])
+
+
+def test_dead_list_prints_what_the_page_shows(
+    run: Run, redis: RedisServer, start: Callable[..., subprocess.Popen[bytes]]
+) -> None:
+    """Line by line, except ids, times and sizes; and the page names every reason."""
+    (sample,) = re.findall(r"^\$ sockudo-publisher dead list\n(.*?)^```", PAGE, re.M | re.S)
+    for name, fields in {
+        "ai-output": DeadLetterFields("refused", "AI Transport is not enabled for this channel", 2),
+        "shipped": DeadLetterFields("conflict", "idempotency key was already used with a different payload", 1),
+    }.items():
+        assert run("publish", "orders", name, "1")[0] == 0
+        bury_first(redis, "orders", fields)
+    command = start("dead", "list")
+    printed, _ = command.communicate(timeout=60)
+    blank = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d|\d+-\d+-\d+|\d+(?= bytes)")
+    assert blank.sub("#", printed.decode()) == blank.sub("#", sample)
+    table = PAGE.partition("| reason | what happened |")[2].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == set(LABEL_VALUES["events_dead"][1])
 
 
 def test_wait_empty_ends_with_one_if_events_are_left(run: Run) -> None:

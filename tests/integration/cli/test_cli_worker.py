@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -118,3 +119,16 @@ def test_worker_warns_of_a_misspelled_variable(environ, start):
     worker.send_signal(signal.SIGTERM)
     worker.communicate(timeout=60)
     assert worker.returncode == 0
+
+
+def test_a_terminal_shows_that_the_worker_is_ready(environ, start, redis):
+    """At Celery's default level, with the URL of Redis but not its password."""
+    password = urlsplit(redis.url).password
+    worker = start("worker", "--concurrency", "1")
+    shown = next(line for line in worker.stdout if line.startswith(b"worker ready"))
+    worker.send_signal(signal.SIGTERM)
+    stdout, stderr = worker.communicate(timeout=60)
+    address = redis.url.replace(f":{password}@", "")
+    assert shown.decode() == f"worker ready queue=sockudo apps=default redis={address}\n"
+    assert password.encode() not in shown + stdout + stderr
+    assert b"worker ready" not in stdout + stderr

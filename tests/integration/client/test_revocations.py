@@ -11,6 +11,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
+from tests.support.docs_recipe import recipe
+
 pytestmark = pytest.mark.integration
 
 
@@ -74,3 +76,16 @@ def test_revoked_token_closes_and_opens_nothing(full, full_sockudo, opens, by):
     while full.revoke_tokens(**{by: ids[by]})["closed_connections"]:
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_holder_is_put_out_of_a_room(full, full_sockudo, opens):
+    """The recipe of docs/permissions.md: the right is gone, the connection too, and the token opens none."""
+    app, holder, members = full_sockudo.apps[0], f"user-{uuid.uuid4()}", {("other", "room")}
+    members.add((holder, "room"))
+    connection, opened = opens(token(app, "a-token", holder))
+    assert opened
+    recipe("remove_holder_from_room")(full, members, holder, "room")
+    assert members == {("other", "room")}
+    assert closed(connection)
+    _, opened = opens(token(app, "a-new-token", holder))
+    assert not opened

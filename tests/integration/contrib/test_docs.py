@@ -74,15 +74,18 @@ def test_fastapi_page(published: Any, capsys: pytest.CaptureFixture[str]) -> Non
     """The application, its session variant, Starlette, and the test at the end."""
     from sockudo_publisher.contrib.fastapi import get_publisher
 
-    assert len(blocks("fastapi.md")) == 5
-    module = run_blocks("fastapi.md", 4)
+    assert len(blocks("fastapi.md")) == 6
+    module = run_blocks("fastapi.md", 5)
     with serve_asgi(module["app"]) as url:
         check_shop(url, capsys)
+        assert send(f"{url}/orders/5/remind?minutes=1", b"")[0] == 202
+    published.assert_one("private-orders.5", "reminder", data={"id": 5}, countdown=60.0, via="apply_async")
+    published.clear()
     with serve_asgi(module["plain"]) as url:
         assert auth(url, "private-orders.5", {"x-token": "token-of-ada"})[0] == 200
         assert auth(url, "private-orders.5", {})[0] == 401
     module |= {"asyncio": asyncio, "get_publisher": get_publisher}
-    exec(blocks("fastapi.md")[4], module)
+    exec(blocks("fastapi.md")[5], module)
     module["test_shipping"](published)
 
 
@@ -99,7 +102,7 @@ def test_flask_page(published: Any, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_permissions_page() -> None:
     """The functions, and a framework of one's own."""
-    module = run_blocks("permissions.md", 3)
+    module = run_blocks("permissions.md", 4)
     user = {"id": 7, "name": "Ada", "orders": {"5"}, "rooms": {"r"}}
     client = Sockudo.from_url(URL, encryption_master_key_base64=MASTER_KEY)
     for channel, status in {

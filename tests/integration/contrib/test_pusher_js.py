@@ -13,6 +13,7 @@ import pytest
 from sockudo_publisher import Sockudo
 from sockudo_publisher.dev.embedded import SockudoServer
 from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
+from tests.support.docs_recipe import recipe
 from tests.support.pusher_js import pusher_js_modules
 from tests.support.pusher_page import Page
 from tests.support.web_apps import send
@@ -84,8 +85,8 @@ def test_who_loses_the_permission_is_put_out(
     old = page("private-js", token="token-of-bob", sign_in=True)
     old.wait_for("subscribed", 1)
     old.wait_for("signed_in", 1)
-    running.world.rooms.remove(("bob", "js"))
-    client.terminate_user_connections("bob")
+    recipe("remove_from_room")(client, running.world.rooms, "bob", "js")
+    assert ("bob", "js") not in running.world.rooms
     old.wait_for("failed", 1)
     client.trigger("private-js", "after", 1)
     assert visited.events(1) == [("private-js", "after", 1)]

@@ -58,7 +58,7 @@ def test_the_example_project_passes(tmp_path: Path) -> None:
 def test_every_block_of_the_page_passes(tmp_path: Path) -> None:
     page = PAGE.read_text()
     blocks = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == page.count("```python\n") == 9
+    assert len(blocks) == page.count("```python\n") == 10
     for name, source in blocks:
         (tmp_path / name).write_text(source)
     (ini,) = re.findall(r"^```ini\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -32,6 +32,7 @@ def test_log_has_no_line_per_drain(stack: Stack, pool: str) -> None:
     assert worker.stop() == 0
     log = worker.log_text()
     assert f"worker started version={__version__} queue=sockudo lanes=8 apps=default" in log
+    assert log.count("worker ready queue=sockudo apps=default redis=redis://") == 1
     assert "delivered app=default" in log
     assert "settled=50 " in log, "the last summary is of all processes of the pool"
     assert "sockudo_publisher.drain[" not in log, "no line per drain"
@@ -48,6 +49,8 @@ def test_json_log_is_one_object_a_line(stack: Stack) -> None:
     assert all({"time", "level", "logger", "message", "process"} <= set(line) for line in lines)
     [start] = [line for line in lines if line["message"] == "worker started"]
     assert (start["version"], start["lanes"], start["apps"]) == (__version__, 8, "default")
+    [ready] = [line for line in lines if line["message"] == "worker ready"]
+    assert (ready["queue"], ready["apps"]) == ("sockudo", "default")
     [letter] = [line for line in lines if line["message"] == "dead letter"]
     assert (letter["channel"], letter["event"], letter["reason"]) == (channel, "ai-output", "refused")
     assert letter["level"] == "ERROR"

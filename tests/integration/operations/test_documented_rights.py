@@ -150,6 +150,7 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
         assert wait_for(lambda: deployment.settled() >= 26, LONG_S)
         [waiting] = deployment.cli("scheduled", "list")["scheduled"]  # type: ignore[misc]
         deployment.cli("scheduled", "cancel", waiting["id"])
+        assert deployment.cli("find", waiting["id"], codes=(1,))["state"] == "cancelled"
         deployment.cli("resume")
         [app] = deployment.cli("status", codes=(0, 1))["apps"]  # type: ignore[misc]
         assert app["counters"]["settled"] >= 26

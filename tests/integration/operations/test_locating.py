@@ -8,8 +8,10 @@ import time
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
-from sockudo_publisher import ValidationError, operations
+from sockudo_publisher import ValidationError, operations, publish
+from sockudo_publisher.cli import main
 from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.journal.holder import DeadLetterFields
 from sockudo_publisher.operations import locating
@@ -103,6 +105,25 @@ def test_another_room_adds_a_place(settings: Settings, lane: OneLane, monkeypatc
     monkeypatch.setattr(locating, "FINDERS", [scheduled, *locating.FINDERS])
     append(lane, "m")
     assert [place.state for place in operations.find("m").places] == ["scheduled", "waiting"]
+
+
+def test_a_cancelled_event_is_called_cancelled(settings: Settings) -> None:
+    """On all channels, on one of two, and scheduled again under its key; the command says it too, and no lane of -1."""
+    event = (("a", "b"), "n", 1)
+    publish.apply_async(event, {"key": "m"}, countdown=600)
+    assert [(place.state, place.lane) for place in operations.find("m").places] == [("scheduled", None)] * 2
+    shown = CliRunner().invoke(main, ["find", "m", "--json"])
+    assert [place["lane"] for place in json.loads(shown.output)["places"]] == [None, None]
+    operations.cancel("m")
+    assert (state("m"), operations.find("m").was_cancelled) == ("cancelled", True)
+    shown = CliRunner().invoke(main, ["find", "m"])
+    assert (shown.exit_code, shown.output.partition(":")[0]) == (1, "Cancelled")
+    shown = CliRunner().invoke(main, ["find", "m", "--json"])
+    told = json.loads(shown.output)
+    assert (shown.exit_code, told["ok"], told["state"], told["places"]) == (1, False, "cancelled", [])
+    publish.apply_async(event, {"key": "m"}, countdown=600)
+    assert state("m") == "scheduled"
+    assert state("never") == "not here"
 
 
 @pytest.mark.parametrize("message_id", ["", " ", 7, None, "x" * 501, "\ud800"])

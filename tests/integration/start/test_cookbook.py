@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,12 +14,16 @@ from typing import Any
 import pytest
 from flask import Flask, send_from_directory
 
-from sockudo_publisher.contrib.flask import FlaskSockudo, Member, Registry
+from sockudo_publisher import Sockudo
+from sockudo_publisher.contrib.flask import FlaskSockudo, Member, Registry, blueprint
 from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.browser import Browser, browser, chromium
 from tests.support.parts import need
 from tests.support.pusher_js import pusher_js_modules
 from tests.support.stack import DEDUP_TTL_S, Stack
+from tests.support.warm import start_python
 from tests.support.web_apps import serve_wsgi
 
 __all__ = ["browser", "chromium"]
@@ -24,7 +31,7 @@ __all__ = ["browser", "chromium"]
 pytestmark = pytest.mark.integration
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "cookbook.md").read_text()
-HEAD, *RECIPES = re.split(r"^## ", PAGE, flags=re.M)
+HEAD, *RECIPES, WEBHOOKS = re.split(r"^## ", PAGE, flags=re.M)
 
 HTML = """<!doctype html><meta charset=utf-8><title>Cookbook</title><link rel=icon href="data:,">
 <p id=bell></p><progress id=bar max=100 value=0></progress><p id=table></p><pre id=chat></pre><p id=people></p>
@@ -117,7 +124,32 @@ def test_recipe_does_what_it_says(kitchen: Browser, recipe: str, python: dict[st
     assert kitchen.complaints == []
 
 
+def test_webhooks_arrive_in_development() -> None:
+    """The last section: its command with this test's ports, and its handlers in an application."""
+    (command,) = blocks(WEBHOOKS, "sh")
+    module: dict[str, Any] = {}
+    exec(compile(blocks(WEBHOOKS, "python")[0], "cookbook.md", "exec"), module)
+    app = Flask(__name__)
+    made = blueprint(Registry(), webhooks=module["webhooks"], client=Sockudo("app-id", "app-key", "app-secret"))
+    app.register_blueprint(made, url_prefix="/pusher")
+    with serve_wsgi(app) as url:
+        command = command.replace("http://127.0.0.1:8000", url).replace("--redis", "--port 0 --json")
+        program, *arguments = command.split()
+        assert program == "sockudo-publisher"
+        server = start_python(["-m", "sockudo_publisher.cli", *arguments], env=dict(os.environ), stdout=subprocess.PIPE)
+        try:
+            assert server.stdout
+            port = json.loads(server.stdout.readline())["port"]
+            with Subscriber(f"ws://127.0.0.1:{port}/app/app-key?protocol=7", "stock"):
+                assert wait_for(lambda: module["occupied"] == {"stock"}, 30)
+            assert wait_for(lambda: module["occupied"] == set(), 30)
+        finally:
+            server.terminate()
+            server.communicate(timeout=30)
+
+
 def test_every_recipe_is_known() -> None:
-    """Eight jobs, each with its result."""
+    """Eight jobs, each with its result, and webhooks."""
     assert [text.partition("\n")[0] for text in RECIPES] == list(SHOWN)
-    assert len(re.findall("^```", PAGE, re.M)) == 2 * (len(blocks(PAGE, "js")) + len(blocks(PAGE, "python")))
+    known = len(blocks(PAGE, "js")) + len(blocks(PAGE, "python")) + len(blocks(WEBHOOKS, "sh"))
+    assert len(re.findall("^```", PAGE, re.M)) == 2 * known

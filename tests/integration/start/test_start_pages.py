@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.support.browser import Browser, browser, chromium
 from tests.support.cases import in_depth
 from tests.support.parts import need
 from tests.support.start_page import Look, follow, steps_of
+from tests.support.warm import run_python
 from tests.support.web_apps import send
 
 __all__ = ["browser", "chromium"]
@@ -34,8 +37,9 @@ def parts() -> None:
 class Reader:
     """Looks at the page at the marks of the documentation."""
 
-    def __init__(self, tab: Browser) -> None:
+    def __init__(self, tab: Browser, page: str) -> None:
         self.tab = tab
+        self.page = page
         self.looks: list[str] = []
         self.user = ""
 
@@ -53,6 +57,8 @@ class Reader:
                 self._shows("A <b>book")
             case "the lamp arrives":
                 self._shows("A <b>book", "A lamp")
+                self._has_passed(look.here("http://127.0.0.1:6001"))
+                self._tells_problems()
             case "open the page":
                 self._open(f"{url}/page.html")
                 self.tab.wait_for("pusher.allChannels()[0]?.subscribed")
@@ -62,6 +68,8 @@ class Reader:
                 )
                 names = "[...document.querySelectorAll('label')].map((one) => one.id).sort().join()"
                 assert self.tab.evaluate(names) == "February,January"
+                self._has_passed(look.here("http://127.0.0.1:6001"))
+                self._is_diagnosed(look)
             case _:
                 raise AssertionError(look)
 
@@ -83,6 +91,56 @@ class Reader:
         )
         self.tab.wait_for("location.pathname === '/' && document.readyState === 'complete'")
 
+    def _has_passed(self, devserver: str) -> None:
+        """What the dev-server's page shows: the channel with its subscriber, and the events."""
+        channel = self.tab.evaluate("pusher.allChannels()[0].name")
+        status, state, _ = send(f"{devserver}/dev/state")
+        assert status == 200
+        (shown,) = [one for one in state["apps"][0]["channels"] if one["name"] == channel]
+        assert shown["subscribers"] == 1
+        assert [one for one in state["events"] if one["channel"] == channel]
+
+    def _is_diagnosed(self, look: Look) -> None:
+        """The doctor with the page's settings: only the two risks of a Redis for development."""
+        env = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")},
+            "SOCKUDO_URL": look.here("http://app-key:app-secret@127.0.0.1:6001/apps/app-id"),
+            "SOCKUDO_REDIS_URL": look.here("redis://127.0.0.1:6379/0"),
+        }
+        ended = run_python(["-m", "sockudo_publisher.cli", "doctor", "--json"], env=env, timeout=START_S)
+        findings = json.loads(ended.stdout)["findings"]
+        troubles = {one["name"] for one in findings if one["state"] in ("risk", "broken")}
+        assert troubles == {"redis.persistence", "redis.memory"}, findings
+
+    def _tells_problems(self) -> None:
+        """An order that is refused (the path does not exist), a subscription that is, and a server that is away."""
+        problem = "document.getElementById('problem').textContent"
+        complaints = list(self.tab.complaints)
+        self.tab.evaluate(
+            "window.real = fetch; window.fetch = (url, options) => real('/no-such-path', options);"
+            "document.forms[0].item.value = 'A vase'; document.forms[0].requestSubmit()"
+        )
+        assert self.tab.wait_for(problem) in {"Not ordered, status 404", "Not ordered, status 405"}
+        assert self.tab.evaluate("document.forms[0].item.value") == "A vase"
+        self.tab.evaluate("window.fetch = () => Promise.reject(new Error('gone')); document.forms[0].requestSubmit()")
+        self.tab.wait_for(f"{problem} === 'Not ordered: gone'")
+        self.tab.evaluate("pusher.allChannels()[0].emit('pusher:subscription_error', {status: 403}); 0")
+        assert self.tab.evaluate(problem) == "Not subscribed, status 403"
+        self._connect_to("s => s.replace('app-key', 'no-key')")
+        self.tab.wait_for(f"{problem} === 'Sockudo refused: Application key not found or invalid'")
+        if self.page == "flask":  # pusher-js takes ten seconds
+            self._connect_to("() => 'ws://127.0.0.1:1/'")
+            self.tab.wait_for(f"{problem} === 'No connection to Sockudo'")
+        self.tab.complaints[:] = complaints  # those that came since are what was asked for
+
+    def _connect_to(self, change: str) -> None:
+        """Connect again, to the address that this function makes of the page's."""
+        self.tab.evaluate(
+            "window.Socket ??= WebSocket;"
+            f"window.WebSocket = function (url) {{ return new Socket(({change})(url)) }};"
+            "pusher.disconnect(); pusher.connect(); 0"
+        )
+
     def _shows(self, *items: str) -> None:
         listed = "[...document.querySelectorAll('#orders li')].map((one) => one.textContent).join('; ')"
         self.tab.wait_for(f"{listed} === {'; '.join(items)!r}")
@@ -92,7 +150,7 @@ class Reader:
 def test_page_leads_to_an_event_in_the_browser(name: str, tmp_path: Path, browser: Browser) -> None:
     """Every command and file of the page; every mark is seen; the browser complains about nothing of the page."""
     page = START / f"{name}.md"
-    reader = Reader(browser)
+    reader = Reader(browser, name)
     follow(page, tmp_path, reader, lambda text: text.replace("orders.USER", f"orders.{reader.user}"))
     assert reader.looks == re.findall(r"^<!-- test: (.+) -->$", page.read_text(), re.M)
     assert len(reader.looks) == 2

@@ -34,6 +34,7 @@ pytestmark = pytest.mark.unit
 MASTER_KEY = base64.b64encode(b"k" * 32).decode()
 CLIENT = Sockudo("app", "key", "secret", encryption_master_key_base64=MASTER_KEY)
 Ask = Callable[..., Answer]
+LOGGER = "sockudo_publisher.contrib.permissions"
 
 
 def _sync(*args: Any, **kwargs: Any) -> Answer:
@@ -185,6 +186,55 @@ def test_a_channel_without_a_pattern_is_a_no(ask: Ask, caplog: pytest.LogCapture
     registry.add("private-{y}.1", lambda user, y: True)
     assert ask(registry, CLIENT, form("private-a.1"), "ada").status == 403
     assert "2 patterns match channel=private-a.1" in caplog.text
+
+
+def test_a_plain_no_is_logged_at_debug(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    """With pattern, function, channel and user: nothing else says which function it was."""
+    caplog.set_level(logging.DEBUG, LOGGER)
+    registry = registry_with("private-a.{x}", False)
+    assert ask(registry, CLIENT, form("private-a.1"), {"id": "a\x1b[31m", "password": "hush"}).status == 403
+    (record,) = caplog.records
+    assert record.levelno == logging.DEBUG
+    assert "said no pattern=private-a.{x} permission=" in caplog.text
+    assert r"channel=private-a.1 user=a\x1b[31m" in caplog.text
+    assert "hush" not in caplog.text
+    assert "\x1b" not in caplog.text
+    caplog.clear()
+    assert ask(registry_with("private-a.{x}", True), CLIENT, form("private-a.1"), "ada").status == 200
+    assert caplog.text == ""
+
+
+def test_no_user_is_logged_at_debug(ask: Ask, sign: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    """A page that posts without its token, and a user who may not sign in."""
+    caplog.set_level(logging.DEBUG, LOGGER)
+    assert ask(registry_with("private-a.{x}", True), CLIENT, form("private-a.1"), None).status == 401
+    assert sign(CLIENT, b"socket_id=1.2", "ada", lambda user: None).status == 403
+    assert [(record.levelno, record.getMessage()) for record in caplog.records] == [
+        (logging.DEBUG, "denied: no user, or one who has not signed in user=none"),
+        (logging.DEBUG, "sign-in refused: user_data said no user=ada"),
+    ]
+
+
+def test_patterns_are_logged_once_per_set(ask: Ask, caplog: pytest.LogCaptureFixture) -> None:
+    """A channel that matches nothing: the reader sees what the endpoint knows, and each refusal has one line."""
+    caplog.set_level(logging.INFO)
+
+    def named() -> list[str]:
+        return [one.getMessage() for one in caplog.records if one.levelno == logging.INFO]
+
+    registry = Registry()
+    ask(registry, CLIENT, form("private-b.1"), "ada")
+    assert named() == ["permissions of this endpoint patterns=none"]
+    registry.add("private-a.{x}", lambda user, x: True)
+    for _ in range(3):
+        ask(registry, CLIENT, form("private-b.1"), "ada")
+    assert named()[1:] == ["permissions of this endpoint patterns=private-a.{x}"]
+    for number in range(50):
+        registry.add(f"presence-{number}.{{x}}", lambda user, x: True)
+    ask(registry, CLIENT, form("private-b.1"), "ada")
+    assert len(named()) == 3
+    assert named()[2].endswith("presence-48.{x}, and 1 more")
+    assert len(caplog.records) - len(named()) == 5
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""docs/django.md, followed by a reader: from an empty project to an event in headless Chromium, and the admin there."""
+"""docs/django.md, as its reader does: the first section in a new project, an event in the browser, the admin."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import redis
 
-from sockudo_publisher.dev.embedded import SockudoServer, free_port
+from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer, free_port
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_keys
 from tests.support.browser import Browser, browser, chromium
+from tests.support.parts import need
 from tests.support.pusher_js import pusher_js_modules
 from tests.support.warm import run_python
 
@@ -29,6 +30,31 @@ pytestmark = pytest.mark.integration
 ROOT = Path(__file__).resolve().parents[4]
 PAGE = (ROOT / "docs" / "django.md").read_text()
 START, _, REST = PAGE.partition("## Publish")
+#: What the project of the reader has already.
+URLS = """
+from django.contrib import admin
+from django.shortcuts import render
+from django.urls import include, path
+from django.views.decorators.csrf import ensure_csrf_cookie
+
+urlpatterns = [
+    path("", ensure_csrf_cookie(lambda request: render(request, "desk.html"))),
+    path("admin/", admin.site.urls),
+]
+"""
+CHANNELS = """
+from sockudo_publisher.contrib.django import channel
+
+@channel("private-orders.{user_id}")
+def may_join(user, user_id):
+    return str(user.pk) == user_id
+"""
+SUBSCRIBE = """
+pusher.signin();
+pusher.subscribe("private-orders.{{ user.pk }}").bind("created", (order) => {
+  list.append(Object.assign(document.createElement("li"), { textContent: order.item }));
+});
+"""
 #: Seconds for a program to start, on a machine with a lot to do.
 START_S = 120
 
@@ -36,6 +62,15 @@ START_S = 120
 def block(language: str, comment: str) -> str:
     """The block of the first section that begins with this comment."""
     return next(one for one in re.findall(rf"^```{language}\n(.*?)^```", START, re.M | re.S) if one.startswith(comment))
+
+
+@pytest.fixture(scope="session")
+def sockudo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SockudoServer]:
+    """A real server with an app whose users may sign in."""
+    need("sockudo")
+    app = SockudoApp("desk", "desk-key", policy={"features": {"enable_user_authentication": True}})
+    with SockudoServer(tmp_path_factory.mktemp("desk"), (app,)) as server:
+        yield server
 
 
 class Project:
@@ -50,18 +85,17 @@ class Project:
         )
         key, port = re.fullmatch(r"http://([^:]+):.*:(\d+)/apps/.*", url).groups()
         pusher = (pusher_js_modules() / "pusher-js" / "dist" / "web" / "pusher.min.js").read_text()
-        script = f"<script>{{% verbatim %}}{pusher}{{% endverbatim %}}</script>"
-        settings = block("python", "# desk/settings.py")
+        settings = 'INSTALLED_APPS += ["desk"]\n' + block("python", "# settings.py")
         settings = settings.replace("http://app-key:app-secret@127.0.0.1:6001/apps/app-id", url)
         settings = settings.replace("redis://127.0.0.1:6379/0", redis_url)
-        html = block("html", "<!-- desk/templates/desk.html")
-        html = html.replace("app-key", key).replace("wsPort: 6001", f"wsPort: {port}")
-        html = re.sub(r"<script src=.*?</script>", lambda _: script, html)
+        page = block("js", "// in a page").replace("app-key", key).replace("wsPort: 6001", f"wsPort: {port}")
+        script = f"{{% verbatim %}}{pusher}{{% endverbatim %}}</script><script>{page}{SUBSCRIBE}"
+        html = f"<ul id=list></ul><script>{script}</script>"
         with (directory / "desk" / "settings.py").open("a") as file:
             file.write(settings)
         for name, text in {
-            "urls.py": block("python", "# desk/urls.py"),
-            "channels.py": block("python", "# desk/channels.py"),
+            "urls.py": URLS + block("python", "# urls.py"),
+            "channels.py": CHANNELS,
             "templates/desk.html": f"<!doctype html><meta charset=utf-8>{html}",
         }.items():
             (directory / "desk" / name).parent.mkdir(exist_ok=True)
@@ -71,6 +105,13 @@ class Project:
         done = run_python(["manage.py", *arguments], cwd=self.directory, env=self.env, timeout=START_S)
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def warn_of_the_table(self, *migrate: str) -> None:
+        """The command warns of the outbox's table, as the page says, and makes it."""
+        for arguments, warns in ((migrate, True), (("check", "--database", "default"), False)):
+            done = run_python(["manage.py", *arguments], cwd=self.directory, env=self.env, timeout=START_S)
+            assert done.returncode == 0, done.stderr
+            assert ("sockudo.W002" in done.stderr) is warns, done.stderr
 
     @contextmanager
     def running(self, *arguments: str) -> Iterator[None]:
@@ -105,7 +146,7 @@ def test_from_an_empty_project_to_the_browser(
 ) -> None:
     """Every block of the first section; then a dead letter is looked at and purged in the admin."""
     desk = Project(tmp_path, sockudo.url, redis_url)
-    desk.manage("migrate", "-v0")
+    desk.warn_of_the_table("migrate", "-v0")
     desk.manage("createsuperuser", "--noinput", "--username=ada", "--email=ada@example.org")
     port = free_port()
     site = f"http://127.0.0.1:{port}"
@@ -122,8 +163,9 @@ def test_from_an_empty_project_to_the_browser(
         browser.wait_for("location.pathname === '/admin/'")
         browser.open(f"{site}/")
         browser.wait_for("pusher.channel('private-orders.1').subscribed")
-        publish = re.search(r"shell -c '(.*)'", block("sh", "python manage.py migrate"))[1]
-        desk.manage("shell", "-c", publish)
+        browser.wait_for("pusher.user.user_data?.id === '1'")
+        call = 'publish.delay("private-orders.1", "created", {"item": "book"})'
+        desk.manage("shell", "-c", f"from sockudo_publisher import publish; {call}")
         browser.wait_for("document.querySelector('#list').innerText === 'book'")
         with redis.Redis.from_url(redis_url) as client:
             event = (
