@@ -133,7 +133,8 @@ def test_held_channel(world: World) -> None:
     _hold_a_channel(world)
     world.wait_until_fires("HeldChannel")
     world.end_by_page("held-channel")
-    assert _value(world, "held_channels") == 0
+    # A figure is shown for a second.
+    assert wait_for(lambda: _value(world, "held_channels") == 0, 10.0), "the page's command waits for the end"
 
 
 def _set_niceness(pid: int, niceness: int) -> None:
