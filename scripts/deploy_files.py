@@ -40,11 +40,11 @@ def derived_compose(text: str) -> str:
     body = re.sub(r"\n  # The departures board.*?(?=\n# Made by worker/make-secrets)", "", body, flags=re.DOTALL)
     for old, new in (
         ("      dockerfile: worker/Dockerfile\n", "      dockerfile: Dockerfile\n"),
-        ('["CMD", "python", "worker/healthcheck.py"]', '["CMD", "sockudo-publisher", "health"]'),
         ("worker/", ""),
     ):
         assert old in body, old
         body = body.replace(old, new)
+    body = body.replace(" (docs/deployment.md, Prometheus beside compose)", "")
     return body.replace("(docs/deployment.md)", "(`SOCKUDO_NAMESPACE`)")
 
 

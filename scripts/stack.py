@@ -39,12 +39,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the parts listen, on 127.0.0.1."""
+    """Where the parts listen, on 127.0.0.1. ``metrics``: of Sockudo; ``worker``: the worker's metrics and probes."""
 
     redis: int
     sockudo: int
     metrics: int
     nginx: int
+    worker: int = 0
 
 
 def interpolated(value: Any, environ: Mapping[str, str]) -> Any:
@@ -121,10 +122,20 @@ def worker_command() -> list[str]:
     return [sys.executable, "-m", *command]
 
 
-def worker_environment(composed: Mapping[str, Any], secrets: Path) -> dict[str, str]:
-    """The worker's composed environment, with the secrets' files where they lie here."""
+def worker_environment(composed: Mapping[str, Any], secrets: Path, ports: Ports) -> dict[str, str]:
+    """The worker's composed environment, with the secrets' files where they lie here, and a port of this machine."""
     environment: dict[str, str] = composed["worker"]["environment"]
-    return {name: value.replace(SECRETS, str(secrets)) for name, value in environment.items()}
+    here = {name: value.replace(SECRETS, str(secrets)) for name, value in environment.items()}
+    return {**here, "SOCKUDO_METRICS_HOST": "127.0.0.1", "SOCKUDO_METRICS_PORT": str(ports.worker)}
+
+
+def worker_healthcheck(composed: Mapping[str, Any], ports: Ports) -> list[str]:
+    """The worker's composed health check, with this Python and this port."""
+    service = composed["worker"]
+    kind, program, *arguments = service["healthcheck"]["test"]
+    assert (kind, program) == ("CMD", "python")
+    port = service["environment"]["SOCKUDO_METRICS_PORT"]
+    return [sys.executable, *(one.replace(port, str(ports.worker)) for one in arguments)]
 
 
 @dataclass(frozen=True)
@@ -233,11 +244,11 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
     composed = services(os.environ)
     with ExitStack() as stop:
         directory = Path(stop.enter_context(tempfile.TemporaryDirectory(prefix="sockudo-stack-")))
-        ports = Ports(*free_ports(4))
+        ports = Ports(*free_ports(5))
         app = composed["sockudo"]["environment"]["SOCKUDO_APP_ID"]
         secrets = directory / "secrets"
         make_secrets(secrets, app, lambda text: addressed(text, ports))
-        settings = worker_environment(composed, secrets)
+        settings = worker_environment(composed, secrets, ports)
         environment = application_environment(settings)
 
         def start(name: str, command: Sequence[str], environ: Mapping[str, str], answers: Callable[[], bool]) -> Part:
@@ -267,7 +278,8 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
         )
         worker = None
         if with_worker:
-            worker = start("worker", worker_command(), settings, lambda: worker_answers(environment))
+            healthcheck = worker_healthcheck(composed, ports)
+            worker = start("worker", worker_command(), settings, lambda: succeeds(healthcheck))
         yield Stack(ports, directory, worker, environment)
 
 
@@ -305,8 +317,12 @@ def http_answers(url: str) -> bool:
 
 def worker_answers(environment: Mapping[str, str]) -> bool:
     """Whether the image's own health check is content."""
-    check = [sys.executable, str(ROOT / "worker" / "healthcheck.py")]
+    return succeeds([sys.executable, str(ROOT / "worker" / "healthcheck.py")], environment)
+
+
+def succeeds(command: Sequence[str], environment: Mapping[str, str] | None = None) -> bool:
+    """Whether a command ends with 0; it has none of this process' settings."""
     quiet = subprocess.DEVNULL
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-    done = subprocess.run(check, env={**ours, **environment}, stdout=quiet, stderr=quiet, check=False)
+    done = subprocess.run(command, env={**ours, **(environment or {})}, stdout=quiet, stderr=quiet, check=False)
     return done.returncode == 0

@@ -13,12 +13,13 @@ import os
 import socket
 import struct
 import time
+import urllib.request
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from scripts.stack import Stack, worker_answers
+from scripts.stack import Stack, services, succeeds, worker_answers, worker_healthcheck
 from sockudo_publisher.client.http.credentials import Credentials
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber, ws_url
@@ -138,12 +139,20 @@ def check_delivery(stack: Stack) -> str:
 
 
 def check_health(stack: Stack) -> str:
-    """The image's health check tells a worker that answers from one that does not."""
+    """The health checks of the image and of compose tell a worker that answers from one that does not."""
     if not worker_answers(stack.environment):
         raise AssertionError("the worker does not answer")
     if worker_answers({**stack.environment, "CELERY_NODENAME": "celery@absent"}):
         raise AssertionError("a node that does not exist is called healthy")
-    return "the worker's health check answers for its own node alone"
+    composed = services(os.environ)
+    if not succeeds(worker_healthcheck(composed, stack.ports)):
+        raise AssertionError("/readyz does not answer 200")
+    if succeeds(worker_healthcheck(composed, replace(stack.ports, worker=stack.ports.nginx))):
+        raise AssertionError("a port without the worker's paths is called healthy")
+    with urllib.request.urlopen(f"http://127.0.0.1:{stack.ports.worker}/metrics", timeout=10) as answer:
+        if b"\nsockudo_publisher_redis_up 1.0\n" not in answer.read():
+            raise AssertionError("/metrics has no figures of the journal")
+    return "the worker's health checks answer for its own node alone; its metrics are served"
 
 
 CHECKS = (check_limits, check_memory, check_cut, check_delivery, check_health)

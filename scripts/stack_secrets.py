@@ -29,8 +29,9 @@ def make_secrets(directory: Path, app: str, addressed: Callable[[str], str]) -> 
 
 
 def application_environment(worker: Mapping[str, str]) -> dict[str, str]:
-    """The worker's settings for programs of this machine: each secret itself instead of its file."""
+    """The worker's settings for programs of this machine: each secret itself instead of its file, and no port."""
     return {
         name.removesuffix("_FILE"): Path(value).read_text().strip() if name.endswith("_FILE") else value
         for name, value in worker.items()
+        if not name.startswith("SOCKUDO_METRICS_")
     }

@@ -47,18 +47,25 @@ def command() -> None:
     callback=_read_time,
     help="Only what is due before this time (ISO 8601; UTC without a zone).",
 )
+@click.option("--parked", is_flag=True, help="Only events that could not be stored and wait for an operator.")
 @click.option(
     "--limit", default=100, show_default=True, type=click.IntRange(1, 100_000), help="Show at most this many."
 )
 @Output.command
 def list_(
-    out: Output, app: str | None, channel: str | None, event: str | None, due_before: datetime | None, limit: int
+    out: Output,
+    app: str | None,
+    channel: str | None,
+    event: str | None,
+    due_before: datetime | None,
+    parked: bool,
+    limit: int,
 ) -> None:
     """List scheduled events, the earliest first, without their payloads."""
     from .. import operations
     from ..config.settings import DEFAULT_APP
 
-    found = operations.scheduled(app, channel=channel, event=event, due_before=due_before, limit=limit)
+    found = operations.scheduled(app, channel=channel, event=event, due_before=due_before, parked=parked, limit=limit)
     for one in found:
         out.print(f"[bold]{plain(one.id)}[/]  {_when(one)}  {one.size:,} bytes{_note(one)}")
         out.print(f"    {plain(one.channel)}  [bold]{plain(one.event)}[/]")

@@ -20,5 +20,7 @@ def schedule_line(schedule: ScheduleStatus) -> str:
         colour = "red" if schedule.late_s > LATE_S else "dim"
         text += f", [{colour}]the first is {schedule.late_s:.1f} s late[/]"
     if schedule.parked:
-        text += f", [bold red]{schedule.parked:,} parked[/]: see scheduled list, remove them with scheduled cancel"
+        text += (
+            f", [bold red]{schedule.parked:,} parked[/]: see scheduled list --parked, remove them with scheduled cancel"
+        )
     return text

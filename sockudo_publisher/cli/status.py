@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .exits import ExitCode
+from .outbox_rows import RowCounter, outbox_lines
 from .output import Output, plain
 from .status_text import print_app
 
@@ -46,22 +47,27 @@ def command(out: Output, app: str | None, watch: bool, every: float, fail_on: st
     a name that is no longer configured or for a worker of a newer release, a worker delivers the app to another app,
     the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
     server forgets message ids too early (the output names the server's setting to change). --fail-on chooses among
-    these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, parked, and oldest=SECONDS, an event
-    that has waited longer.
+    these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, parked, outbox, oldest=SECONDS, an
+    event that has waited longer (a scheduled one: since it was due), and late=SECONDS, a scheduled one alone.
+
+    Rows of an outbox are in your own database, which this command does not know. "manage.py sockudo status" counts
+    Django's; with SQLAlchemy ask Outbox.figures, Outbox.parked, or the metrics of the relay.
 
     Exit code 2 if no app is configured and none has events, or if an app's URL is malformed; 3 if Redis cannot be
     reached. --watch goes on then, and ends with 0.
     """
     from .. import operations
+    from ..outbox.figures import known_tables
 
     checked = operations.FailOn() if fail_on is None else operations.FailOn.parse(fail_on)
+    counter = RowCounter(known_tables(), app)
     if watch:
-        _watch(out, app, checked, every)
-    elif not _look(out, app, checked):
+        _watch(out, app, checked, counter, every)
+    elif not _look(out, app, checked, counter):
         raise SystemExit(ExitCode.FAILED)
 
 
-def _look(out: Output, app: str | None, fail_on: FailOn) -> bool:
+def _look(out: Output, app: str | None, fail_on: FailOn, counter: RowCounter) -> bool:
     """Read and write the state once; returns whether nothing in it needs a person."""
     from ..config.settings import DEFAULT_APP, get_settings
 
@@ -75,22 +81,29 @@ def _look(out: Output, app: str | None, fail_on: FailOn) -> bool:
     if not apps:
         settings.url_of(app or DEFAULT_APP)  # raises, and names the variable to set
     problems = {found.app: fail_on.problems(found) for found in apps}
-    _write(out, apps, problems)
-    return not any(problems.values())
+    rows = counter.look()
+    of_outbox = () if rows is None else fail_on.outbox_problems(parked=rows.parked, oldest_age_s=rows.oldest_age_s)
+    is_ok = not of_outbox and not any(problems.values())
+    _write(out, apps)
+    if rows is not None:
+        for line in outbox_lines(rows):
+            out.print(line)
+    out.print_json(
+        ok=is_ok,
+        apps=[{**asdict(found), "problems": problems[found.app]} for found in apps],
+        outbox=None if rows is None else {**rows.as_json(), "problems": of_outbox},
+    )
+    return is_ok
 
 
-def _write(out: Output, apps: Sequence[AppStatus], problems: dict[str, tuple[str, ...]]) -> None:
+def _write(out: Output, apps: Sequence[AppStatus]) -> None:
     from ..canaries.verdict import summary
 
     for found in apps:
         print_app(out, found, summary(found.memory))
-    out.print_json(
-        ok=not any(problems.values()),
-        apps=[{**asdict(found), "problems": problems[found.app]} for found in apps],
-    )
 
 
-def _watch(out: Output, app: str | None, fail_on: FailOn, every_s: float) -> None:
+def _watch(out: Output, app: str | None, fail_on: FailOn, counter: RowCounter, every_s: float) -> None:
     """Look until Ctrl-C, which is the way to end it. A Redis that is away is shown, and looked for again."""
     from ..errors import JournalUnavailable
 
@@ -100,7 +113,7 @@ def _watch(out: Output, app: str | None, fail_on: FailOn, every_s: float) -> Non
             if clear:
                 click.echo(clear, nl=False)
             try:
-                _look(out, app, fail_on)
+                _look(out, app, fail_on, counter)
             except JournalUnavailable as error:
                 out.print(f"[bold red]Redis is away[/]: {plain(str(error))}")
                 out.print_json(ok=False, error={"type": type(error).__name__, "message": str(error)})

@@ -25,7 +25,7 @@ from .actions import ACTIONS, READS, Action
 from .fields import MAX_BODY, RequestFields
 from .guard import COOKIE, Guard
 from .looking import LookReader
-from .session import SESSION_S, Sessions
+from .session import SESSION_S, Sessions, is_secure
 from .watching import SharedLook
 
 __all__ = ["asgi_app"]
@@ -149,8 +149,7 @@ def _sign_in(sessions: Sessions) -> Callable[[Request], Awaitable[Response]]:
             sessions.make(),
             max_age=SESSION_S,
             path=_cookie_path(request),
-            # The browser's own scheme, also behind a proxy with TLS: the guard has compared the rest of the Origin.
-            secure=request.headers.get("origin", str(request.url)).startswith("https:"),
+            secure=is_secure(request.headers, str(request.url)),
             httponly=True,
             samesite="strict",
         )

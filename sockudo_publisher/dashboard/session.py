@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections.abc import Mapping
 
 from ..redaction.secret import Secret
 
-__all__ = ["SESSION_S", "Sessions"]
+__all__ = ["SESSION_S", "Sessions", "is_secure"]
 
 #: Seconds of a session: a working day.
 SESSION_S = 12 * 3600
@@ -50,3 +51,13 @@ class Sessions:
 
     def _sign(self, end: str) -> str:
         return hmac.new(self._key.reveal(), end.encode(), hashlib.sha256).hexdigest()
+
+
+def is_secure(headers: Mapping[str, str], url: str) -> bool:
+    """Whether a session's cookie is for TLS alone: the browser, a proxy, or the request's own URL says ``https``. Pure.
+
+    The browser's Origin has the scheme of the browser, also where a proxy ends TLS. Headers that lie can only make the
+    cookie stricter.
+    """
+    proxy = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    return proxy == "https" or headers.get("origin", "").startswith("https:") or url.startswith("https:")

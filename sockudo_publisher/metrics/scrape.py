@@ -30,9 +30,12 @@ MAX_WAIT_S: Final = 0.8
 class Cached(Generic[Read]):
     """What ``read()`` returned at most a second ago, or ``None`` where it fails or takes too long. Safe for threads."""
 
-    def __init__(self, read: Callable[[], Read], *, fresh_s: float = FRESH_S) -> None:
+    def __init__(
+        self, read: Callable[[], Read], *, fresh_s: float = FRESH_S, thread_name: str = "sockudo-figures"
+    ) -> None:
         self._read = read
         self._fresh_s = fresh_s
+        self._thread_name = thread_name
         self._begin()
         os.register_at_fork(after_in_child=self._begin)
 
@@ -52,7 +55,7 @@ class Cached(Generic[Read]):
             reading = self._reading
             if reading is None:
                 reading = self._reading = threading.Event()
-                threading.Thread(target=self._refresh, args=(reading,), name="sockudo-figures", daemon=True).start()
+                threading.Thread(target=self._refresh, args=(reading,), name=self._thread_name, daemon=True).start()
         if not reading.wait(MAX_WAIT_S):
             return None
         return self._value

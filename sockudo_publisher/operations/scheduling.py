@@ -75,13 +75,15 @@ def scheduled(
     channel: str | None = None,
     event: str | None = None,
     due_before: datetime | None = None,
+    parked: bool = False,
     limit: int = 1000,
 ) -> list[ScheduledEvent]:
     """At most ``limit`` scheduled events of an app, the earliest first, parked ones last.
 
     ``app``: its name in ``SOCKUDO_APPS``, by default the app of ``SOCKUDO_URL``. ``channel``, ``event``: only of this
-    channel, only of this name. ``due_before``: only what is due before that time (UTC if it has no zone). Events that
-    come or leave during the call may be left out. Raises :class:`ValidationError` for a limit below 1 and for what is
+    channel, only of this name. ``due_before``: only what is due before that time (UTC if it has no zone).
+    ``parked``: only events that could not be stored and wait for a person. Events that come or leave during the call
+    may be left out. Raises :class:`ValidationError` for a limit below 1 and for what is
     no name, and :class:`ConfigurationError` for an app that neither the settings nor Redis know.
     """
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
@@ -89,7 +91,8 @@ def scheduled(
     channel, event = check_name(channel, "channel"), check_name(event, "event")
     until_ms = None if due_before is None else _ms_of(due_before)
     opened = open_app(app)
-    found = _matching(open_book(opened.settings, opened.app).events(channel), opened.app, event, until_ms)
+    events = open_book(opened.settings, opened.app).events(channel, only_parked=parked)
+    found = _matching(events, opened.app, event, until_ms)
     return list(islice(found, limit))
 
 

@@ -26,7 +26,7 @@ _tables: list[ReadFigures] = []
 
 
 def add_table(read: ReadFigures) -> None:
-    """Let the dashboard of this process count a table: ``manage.py sockudo dashboard`` adds Django's."""
+    """Let the dashboard and ``status`` of this process count a table: ``manage.py sockudo`` adds Django's."""
     _tables.append(read)
 
 

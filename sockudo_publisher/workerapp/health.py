@@ -39,12 +39,19 @@ def judge_liveness(*, is_sweep_alive: bool) -> list[HealthCheck]:
 
 
 def judge_readiness(
-    *, is_consuming: bool, is_ending: bool, queue: str, redis_problem: str, settings_problem: str
+    *,
+    is_consuming: bool,
+    is_ending: bool,
+    queue: str,
+    redis_problem: str,
+    settings_problem: str,
+    broker_problem: str | None = None,
 ) -> list[HealthCheck]:
-    """The checks of ``/readyz``."""
+    """The checks of ``/readyz``. ``broker_problem``: ``None`` if the broker was not asked, then it has no line."""
     return [
         HealthCheck("settings", settings_problem),
         HealthCheck("redis", redis_problem),
+        *([] if broker_problem is None else [HealthCheck("broker", broker_problem)]),
         HealthCheck("consumer", "" if is_consuming else f"does not read the queue {queue}"),
         HealthCheck("worker", "shuts down" if is_ending else ""),
     ]

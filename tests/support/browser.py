@@ -137,8 +137,9 @@ def running_chromium(binary: Path | str, home: Path) -> Iterator[str]:
 
 @pytest.fixture
 def browser(chromium: str) -> Iterator[Browser]:
-    """A tab of its own for each test."""
+    """A tab of its own for each test, without cookies: they are of 127.0.0.1, whatever the port."""
     with open_tab(chromium) as tab:
+        tab.call("Network.clearBrowserCookies")
         yield tab
 
 

@@ -71,13 +71,16 @@ class Cut:
     """Drop both sides (FIN, or RST) at the first of what is given that comes.
 
     `request_bytes`: when that number of bytes of the request went through; `answer_bytes`: the same of the answer (0:
-    as soon as it begins, none goes through); `after_s`: seconds after the whole request went through.
+    as soon as it begins, none goes through); `after_s`: seconds after the whole request went through; `when`: it is
+    true, asked again and again after that. A request of fewer than `items` items passes.
     """
 
     request_bytes: int | None = None
     answer_bytes: int | None = None
     after_s: float | None = None
     reset: bool = False
+    when: Callable[[], bool] | None = None
+    items: int = 0
 
 
 @dataclass(frozen=True)
@@ -374,15 +377,19 @@ class _Relay:
         connection, behaviour = self._connection, self._connection.behaviour
         if not isinstance(behaviour, Cut):
             return False
+        if behaviour.items and not (connection.whole and connection.item_count >= behaviour.items):
+            return False
         now = time.monotonic()
+        is_through = self._whole_at is not None and connection.forwarded >= len(connection.request)
         due = (
             (behaviour.request_bytes is not None and connection.forwarded >= behaviour.request_bytes)
             or (
                 behaviour.after_s is not None
                 and self._whole_at is not None
-                and connection.forwarded >= len(connection.request)
+                and is_through
                 and now - self._whole_at >= behaviour.after_s
             )
+            or (behaviour.when is not None and is_through and behaviour.when())
             or (
                 behaviour.answer_bytes is not None
                 and self._answer_at is not None

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
+from ...journal.app.operator import OperatorPause
 from ..facts.server_reply import ServerReply
 from ..facts.values import Cut, PauseFacts
 from ..finding import CheckFinding, broken, fine, risk, unknown
@@ -120,11 +122,27 @@ def _pause(pause: PauseFacts | None) -> CheckFinding:
     name = "delivery"
     if pause is None:
         return unknown(name, "the journal could not be read", "`sockudo-publisher status`")
-    if pause.reason:
-        message = f": {pause.message}" if pause.message else ""
+    message = f": {pause.message}" if pause.message else ""
+    trouble = f"paused ({pause.reason}{message})" if pause.reason else ""
+    if pause.operator_pause is not None:
         return broken(
             name,
-            f"paused ({pause.reason}{message})",
-            "fix the cause, then `sockudo-publisher resume`; workers also retry by themselves",
+            "; ".join(filter(None, (_operator_pause(pause.operator_pause), trouble))),
+            "when the reason is gone, `sockudo-publisher resume`: workers do not end this pause; "
+            "`sockudo-publisher audit list` shows who did what",
         )
+    if trouble:
+        return broken(name, trouble, "fix the cause, then `sockudo-publisher resume`; workers also retry by themselves")
     return fine(name, "not paused")
+
+
+def _operator_pause(pause: OperatorPause) -> str:
+    since = f", since {_time(pause.since_ms)}" if pause.since_ms else ""
+    return f"paused by an operator ({pause.reason}; {pause.by}{since})"
+
+
+def _time(ms: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(ms / 1000, tz=timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+    except (ValueError, OverflowError, OSError):  # a record that another program has written
+        return f"{ms} ms"

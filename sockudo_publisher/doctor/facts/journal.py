@@ -45,7 +45,8 @@ def collect_journal_facts(settings: Settings, app: str) -> JournalFacts:
     link = RedisLink(settings.redis_url, timeout_s=ANSWER_S, namespace=settings.namespace)
     try:
         view = Shared(link, app).view()
-        pause = PauseFacts() if view.pause is None else PauseFacts(view.pause.reason, view.pause.message)
+        trouble = ("", "") if view.pause is None else (view.pause.reason, view.pause.message)
+        pause = PauseFacts(*trouble, operator_pause=view.operator_pause)
         memory = DedupMemory(link, app)
         report = memory.report()
         now_ms = memory.now_ms()

@@ -44,7 +44,8 @@ WORKER = Part(
     frozenset(NAMES) - {"audit", "operator_pause", "operator_resume", "purge", "replay", "scheduled"},
     _CALLER_COMMANDS
     | {"del", "exists", "hget", "hgetall", "hmget", "hset", "xlen", "xread", "zadd", "zrange", "zrem"}
-    | {"hdel", "hincrby", "type", "zremrangebyrank", "zremrangebyscore"},
+    # With ``zcount`` for its metrics, which count the schedule.
+    | {"hdel", "hincrby", "type", "zcount", "zremrangebyrank", "zremrangebyscore"},
 )
 
 OPERATOR = Part(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ...journal.app.operator import OperatorPause
 from ...journal.app.workers import Target
 from .server_reply import ServerReply
 
@@ -97,10 +98,14 @@ class Cut(Enum):
 
 @dataclass(frozen=True)
 class PauseFacts:
-    """``reason`` of the app's pause and the server's ``message``; both empty: the app is not paused."""
+    """``reason`` of the pause of a server in trouble and the server's ``message``; both empty: there is none.
+
+    ``operator_pause``: of a person, ``None``: there is none. Both may be there.
+    """
 
     reason: str = ""
     message: str = ""
+    operator_pause: OperatorPause | None = None
 
 
 @dataclass(frozen=True)

@@ -85,15 +85,22 @@ class ScheduleBook:
         now_ms = int(seconds) * 1000 + int(micros) // 1000
         return ScheduleSummary(count, parked, min(due_ms, default=None), now_ms, tuple(unreadable))
 
-    def events(self, channel: str | None = None) -> Iterator[ScheduledItem]:
+    def events(self, channel: str | None = None, *, only_parked: bool = False) -> Iterator[ScheduledItem]:
         """The events of all channels, or of one, earliest first; parked ones last. Events that come and go meanwhile
-        may be left out.
+        may be left out. ``only_parked``: the others are not read.
         """
         buckets = self._buckets if channel is None else [self._buckets[bucket_of(channel)]]
+        starts = self._first_parked(buckets) if only_parked else [0] * len(buckets)
         found = heapq.merge(
-            *(self._events_of(keys) for keys in buckets), key=lambda event: (event.is_parked, event.due_ms)
+            *(self._events_of(keys, first) for keys, first in zip(buckets, starts, strict=True)),
+            key=lambda event: (event.is_parked, event.due_ms),
         )
-        return (event for event in found if channel is None or (event.item and event.item.channel == channel))
+        return (
+            event
+            for event in found
+            if (channel is None or (event.item and event.item.channel == channel))
+            and (event.is_parked or not only_parked)
+        )
 
     def cancel(self, message_id: str) -> CancelledChannels:
         """Take an event back on all channels where no worker is storing it, and free its key there.
@@ -157,8 +164,13 @@ class ScheduleBook:
         for answer in self._link.run(commands):
             checked(answer)
 
-    def _events_of(self, keys: BucketKeys) -> Iterator[ScheduledItem]:
-        first = 0
+    def _first_parked(self, buckets: Sequence[BucketKeys]) -> list[int]:
+        """Ranks at which the parked events begin, a page early: events before them may leave meanwhile."""
+        counts = self._link.run([("ZCOUNT", keys.times, "-inf", "(+inf") for keys in buckets])
+        # A key of another type: the script that reads the events names it.
+        return [0 if is_wrong_type(count) else max(0, int(checked(count)) - PAGE) for count in counts]
+
+    def _events_of(self, keys: BucketKeys, first: int) -> Iterator[ScheduledItem]:
         while True:
             named = (keys.times, keys.items, keys.claimed)
             [answer] = self._link.run([evalsha("scheduled", named, (first, first + PAGE - 1))])

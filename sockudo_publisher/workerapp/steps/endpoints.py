@@ -19,6 +19,7 @@ from ...wiring.health import answer_health
 from ...wiring.http_endpoints import EndpointAnswer, EndpointRequest, EndpointServer, add_route
 from ...wiring.private_celery import queue_name
 from .. import health
+from ..broker_probe import broker_probe
 from ..check_settings import refuse
 from ..metrics import metrics_handler
 from .sweep import Sweep
@@ -62,12 +63,15 @@ class HttpEndpoints(bootsteps.StartStopStep):  # type: ignore[misc]
         return answer_health(health.judge_liveness(is_sweep_alive=is_alive))
 
     def _answer_readyz(self, _: EndpointRequest) -> EndpointAnswer:
+        redis_problem = health.find_redis_problem(self._link)
         return answer_health(
             health.judge_readiness(
                 is_consuming=health.reads_queue(self._worker),
                 is_ending=health.is_stopping(),
                 queue=queue_name(),
-                redis_problem=health.find_redis_problem(self._link),
+                redis_problem=redis_problem,
                 settings_problem=health.find_settings_problem(),
+                # One wait in a probe's second: without the journal the worker is unready, whatever its broker does.
+                broker_problem=None if redis_problem else broker_probe.find_problem(),
             )
         )

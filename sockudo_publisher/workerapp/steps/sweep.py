@@ -26,6 +26,7 @@ from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
 from .. import health, run_drain, slots
+from ..broker_probe import broker_probe
 from ..check_settings import refuse
 from ..dead_reports import lanes_to_report, report_dead_letters
 from ..logs import write_summary
@@ -62,7 +63,9 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, parent: Any, **_: Any) -> None:
         # Before the pool starts, so that forked children know it too.
         slots.count = slots_of(parent)
-        self._presence = Presence(parent.hostname, lambda: health.reads_queue(parent))
+        self._presence = Presence(
+            parent.hostname, lambda: health.reads_queue(parent) and not broker_probe.is_known_to_be_away()
+        )
         try:
             self._presence.enter()
         except ConfigurationError as error:

@@ -8,7 +8,7 @@ import pytest
 
 from sockudo_publisher import publish
 from tests.integration.dashboard.conftest import Serve
-from tests.integration.dashboard.test_dashboard_page import click, open_page, wait_text, write
+from tests.integration.dashboard.page import click, open_page, wait_text, write
 from tests.support.browser import Browser
 from tests.support.stack import Stack
 

@@ -11,12 +11,12 @@ import redis
 from sockudo_publisher import publish
 from sockudo_publisher.dev.embedded import RedisServer
 from tests.integration.dashboard.conftest import TOKEN, Dashboard, bury, item, rung
+from tests.integration.dashboard.page import LIVE, click, open_page, wait_rows, wait_text, write
 from tests.integration.journal.one_lane import OneLane
 from tests.support.browser import Browser
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-LIVE = "document.querySelector('#link').dataset.state === 'up'"
 #: A name and a payload that would do harm as markup; the name with a mark that turns the direction of writing.
 HOSTILE = "<img src=x onerror='window.harmed=1'>\u202etxt"
 SHOWN_HOSTILE = "<img src=x onerror='window.harmed=1'>\\u202etxt"
@@ -43,37 +43,6 @@ LOW_CONTRAST = """(() => {
     .filter((one) => one.checkVisibility() && !one.disabled && one.textContent.trim())
     .map(contrast).filter(([, ratio]) => ratio < 4.5);
 })()"""
-
-
-def click(page: Browser, selector: str) -> None:
-    """As a person: only what is visible and enabled."""
-    text = json.dumps(selector)
-    page.wait_for(f"(one => one && one.checkVisibility() && !one.disabled)(document.querySelector({text}))")
-    page.evaluate(f"document.querySelector({text}).click()")
-
-
-def write(page: Browser, selector: str, text: str) -> None:
-    """Into a field."""
-    page.evaluate(f"document.querySelector({json.dumps(selector)}).focus()")
-    page.call("Input.insertText", text=text)
-
-
-def wait_text(page: Browser, selector: str, text: str) -> None:
-    page.wait_for(f"document.querySelector({json.dumps(selector)}).textContent.includes({json.dumps(text)})")
-
-
-def rows(page: Browser, table: str) -> int:
-    return int(page.evaluate(f"document.querySelectorAll('#{table} tbody tr').length"))
-
-
-def wait_rows(page: Browser, table: str, count: int) -> None:
-    page.wait_for(f"document.querySelectorAll('#{table} tbody tr').length === {count}")
-
-
-def open_page(browser: Browser, dashboard: Dashboard) -> Browser:
-    browser.open(dashboard.url)
-    browser.wait_for(LIVE)
-    return browser
 
 
 def test_pause_and_resume_by_their_buttons(browser: Browser, dashboard: Dashboard, client: redis.Redis) -> None:

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis
 
-from sockudo_publisher import configure, operations, publish
+from sockudo_publisher import configure, operations
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from sockudo_publisher.doctor.acl_lines import acl_lines
+from tests.integration.deploy.traffic import LONG_S, publishing
 from tests.integration.deploy.world import APP, Server
 from tests.support.parts import need
 from tests.support.stack import Stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-LONG_S = 90.0
 CHANNEL = "rotation"
-
-
-@contextmanager
-def publishing() -> Iterator[list[str]]:
-    """Numbers, five a second, until the end of the block; a call that fails fails the test."""
-    sent: list[str] = []
-    ended = threading.Event()
-    errors: list[Exception] = []
-
-    def run() -> None:
-        while not ended.wait(0.2):
-            try:
-                publish.delay(CHANNEL, "n", str(len(sent)))
-            except Exception as error:
-                errors.append(error)
-                return
-            sent.append(str(len(sent)))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield sent
-    finally:
-        ended.set()
-        thread.join(LONG_S)
-    assert errors == []
 
 
 def url_of(server: Server) -> str:
@@ -69,7 +40,7 @@ def test_app_secret_changes_without_a_loss(stack: Stack, tmp_path: Path) -> None
     with Server(tmp_path) as server:
         configure(url=url_of(server), redis_url=stack.redis_server.url, dedup_window=25)
         worker = stack.worker(env={**settings, "SOCKUDO_URL": url_of(server)})
-        with publishing() as sent:
+        with publishing(CHANNEL) as sent:
             with subscriber_of(server) as first:
                 first.wait_for_count(5)
                 operations.pause(reason="rotation of the app secret")
@@ -107,7 +78,7 @@ def test_redis_passwords_change_without_a_loss(stack: Stack, tmp_path: Path) -> 
         configure(url=stack.server.url, redis_url=url("caller", "old"))
         worker = stack.worker(env={"SOCKUDO_REDIS_URL": url("worker", "old")})
         subscriber = stack.subscribe(CHANNEL)
-        with publishing() as sent:
+        with publishing(CHANNEL) as sent:
             subscriber.wait_for_count(5)
             for user in ("caller", "worker"):
                 admin.execute_command("ACL", "SETUSER", user, ">new")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -85,7 +86,28 @@ def test_units_are_confined(units: list[Path]) -> None:
 def test_prometheus_accepts_the_rules(tmp_path: Path) -> None:
     (tmp_path / ALERTS).write_text(read_file(ALERTS))
     promtool = need("prometheus").with_name("promtool")
-    assert "SUCCESS: 20 rules found" in run(promtool, "check", "rules", tmp_path / ALERTS)
+    assert "SUCCESS: 23 rules found" in run(promtool, "check", "rules", tmp_path / ALERTS)
+
+
+def test_prometheus_accepts_the_documented_configurations(tmp_path: Path) -> None:
+    """Beside a worker of this machine, and beside those of compose; with the rules where the pages put them."""
+    docs = Path(__file__).parents[3] / "docs"
+    blocks = [
+        block
+        for page in ("metrics.md", "deployment.md")
+        for block in re.findall(r"^```yaml\n(.*?)^```", (docs / page).read_text(), re.M | re.S)
+        if block.startswith("# prometheus.yml")
+    ]
+    assert len(blocks) == 2
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / ALERTS).write_text(read_file(ALERTS))
+    promtool = need("prometheus").with_name("promtool")
+    for block in blocks:
+        (tmp_path / "prometheus.yml").write_text(block)
+        told = run(promtool, "check", "config", tmp_path / "prometheus.yml")
+        assert "23 rules found" in told
+        [job] = yaml.safe_load(block)["scrape_configs"]
+        assert job["job_name"] == "sockudo-publisher", "the rules expect it"
 
 
 @pytest.mark.parametrize("release", RELEASES)

@@ -20,7 +20,7 @@ from pathlib import Path
 import redis
 
 from scripts.stack import Part
-from sockudo_publisher.deploy_files import ALERTS, nginx_file, read_file, sockudo_file, systemd_files
+from sockudo_publisher.deploy_files import nginx_file, sockudo_file, systemd_files
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.answers import accepts, is_up
 from sockudo_publisher.dev.embedded.app import SockudoApp
@@ -31,12 +31,10 @@ from sockudo_publisher.dev.embedded.sockudo import find_sockudo
 from sockudo_publisher.doctor.acl_lines import acl_lines
 from tests.support.nginx import is_listening
 from tests.support.parts import need
-from tests.support.prometheus import Prometheus, prometheus
+from tests.support.prometheus import Prometheus, prometheus, quick_rules
 from tests.support.proxy import Proxy
+from tests.support.runbook import commands_of
 from tests.support.warm import Warm, run_python
-
-ROOT = Path(__file__).parents[3]
-RUNBOOK = ROOT / "docs" / "operate" / "runbook"
 
 #: Seconds that Sockudo remembers ids, and for which workers trust it.
 WINDOW_S = 30
@@ -139,9 +137,8 @@ class World:
         unit = systemd_files(metrics_port=free_port())["sockudo-publisher-worker.service"]
         more = {"SOCKUDO_DEDUP_WINDOW": str(WINDOW_S), "SOCKUDO_DELIVERY_TIMEOUT": "5"}
         self.worker = ends.enter_context(Worker(directory, unit, more))
-        rules = re.sub(r"\bfor: \d+m", "for: 0s", re.sub(r"\[\d+m\]", "[10s]", read_file(ALERTS)))
         self.prometheus: Prometheus = ends.enter_context(
-            prometheus(directory / "prometheus", [self.worker.port], rules, every_s=2)
+            prometheus(directory / "prometheus", [self.worker.port], quick_rules(), every_s=2)
         )
 
     def sockudo_url(self, secret: str) -> str:
@@ -194,9 +191,7 @@ class World:
 
     def end_by_page(self, name: str) -> list[str]:
         """Run each command of the page's section "End it"; returns them."""
-        text = (RUNBOOK / f"{name}.md").read_text().partition("\n## End it\n")[2].partition("\n## ")[0]
-        lines = [line for block in re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S) for line in block.splitlines()]
-        assert lines, f"{name}.md has no command that ends it"
+        lines = commands_of(name)
         for line in lines:
             self._run(line)
         return lines

@@ -9,6 +9,7 @@ from sockudo_publisher.canaries.values import MemoryReport
 from sockudo_publisher.config.settings import Settings
 from sockudo_publisher.dev.embedded import free_port
 from sockudo_publisher.doctor.facts.journal import JournalFacts, collect_journal_facts
+from sockudo_publisher.journal.app.operator import OperatorRecords
 from sockudo_publisher.journal.app.shared import Limits, Shared
 from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.holder import Journal
@@ -43,6 +44,17 @@ def test_what_workers_have_recorded_is_read(link, redis_url):
     assert (facts.pause.reason, facts.pause.message, facts.learned) == ("misconfigured", "HTTP 401", 50)
     assert facts.measured == report
     assert collect_journal_facts(Settings(redis_url=redis_url), "other").measured is None
+
+
+def test_an_operators_pause_is_read(link, redis_url):
+    """Beside a server's, and without one."""
+    records = OperatorRecords(link, "default")
+    records.pause("new disks", "ana@ops")
+    alone = collect_journal_facts(Settings(redis_url=redis_url), "default").pause
+    assert (alone.reason, alone.operator_pause.reason, alone.operator_pause.by) == ("", "new disks", "ana@ops")
+    Shared(link, "default").pause("busy", 30.0)
+    both = collect_journal_facts(Settings(redis_url=redis_url), "default").pause
+    assert (both.reason, both.operator_pause) == ("busy", alone.operator_pause)
 
 
 def test_an_old_measure_is_left_out(link, redis_url):

@@ -175,6 +175,25 @@ class TestClaim:
         assert one.book.cancel("id").taken == ("c",)
         assert one.ids() == []
 
+    def test_parked_alone_are_found_behind_many(self, one: OneSchedule) -> None:
+        """Without a read of the others: of 250 events that wait only a page is read."""
+        one.add("parked", PAST)
+        claimed = one.claim()
+        assert claimed is not None
+        one.claim("me", (PARKED, claimed[0].name))
+        for n in range(250):
+            one.add(str(n), FUTURE + n)
+        assert one.ids()[0] == "0"  # Redis learns the script
+
+        def script_calls() -> int:
+            return int(one.client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+        before = script_calls()
+        assert [event.message_id for event in one.book.events(only_parked=True)] == ["parked"]
+        assert [event.message_id for event in one.book.events("c", only_parked=True)] == ["parked"]
+        assert script_calls() - before == 16 + 1 + 2, "one page a bucket, and the second of this one"
+        assert len(list(one.book.events("c"))) == 251
+
     def test_claims_are_bounded_in_bytes(self, one: OneSchedule) -> None:
         large = b"x" * (MAX_CLAIMED_BYTES // 2 + 1)
         for n in range(3):

@@ -62,6 +62,11 @@ CASES = {
     "Backlog": Case(_app("backlog_events", "9x4 200000x30"), 14, 16, APP),
     "LanesFailing": Case(_app("failing_lanes", "0x4 1x20"), 6, 8, APP),
     "JournalUnreadable": Case(_app("journal_readable", "1x4 0x20"), 5, 7, APP),
+    "ScheduledLate": Case(_app("scheduled_late_seconds", "0x4 61+60x20"), 6, 8, APP),
+    "ScheduledParked": Case(_app("scheduled_parked_events", "0x4 1x20"), 5, 7, APP),
+    "EventsUnstored": Case(
+        _app("events_unstored_total", "0x4 1x20", ',outcome="lost"'), 4, 6, {**APP, "outcome": "lost"}
+    ),
     "OutboxOld": Case(_app("outbox_oldest_row_age_seconds", "0x4 61+60x20"), 6, 8, APP),
     "OutboxParked": Case(_app("outbox_parked_rows", "0x4 1x20"), 5, 7, APP),
 }
@@ -96,7 +101,7 @@ def test_alert_is_over_when_its_failure_is(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     if name == "MetricsMissing":
         series = dict.fromkeys(case.series, "_x10 1x60")
-    elif name in ("StoringFails", "DoorbellsLost", "DeadLetters"):
+    elif name in ("StoringFails", "DoorbellsLost", "DeadLetters", "EventsUnstored"):
         series = dict.fromkeys(case.series, "0x4 1+1x5 6x60")
     else:
         series = {key: f"{value} {value.split('x')[0]}x80" for key, value in case.series.items()}
@@ -119,8 +124,25 @@ def test_healthy_deployment_fires_nothing(tmp_path: Path) -> None:
         **_app("events_dead_total", "0+1x60", ',reason="expired"'),
         **_app("redis_errors_total", "1x60", ',where="append"'),
         **_app("paused", "0x60", ',reason="busy"'),
+        **_app("scheduled_events", "5000x60"),
+        **_app("scheduled_late_seconds", "0.1x60"),
+        **_app("scheduled_parked_events", "0x60"),
+        **_app("events_unstored_total", "0x60", ',outcome="lost"'),
     }
     checks = [{"expr": "ALERTS", "eval_time": f"{at}m", "exp_samples": []} for at in (1, 20, 50)]
+    assert _promtool(tmp_path, series, checks) == ""
+
+
+def test_events_lost_before_the_first_scrape_are_seen(tmp_path: Path) -> None:
+    """A program that starts while Redis is away: its counter begins above 0. Its restart at 0 is no loss."""
+    series = {f'{PREFIX}events_unstored_total{{app="default",outcome="lost",instance="web"}}': "_x4 3x20 0x40"}
+    expr = 'ALERTS{alertname="SockudoPublisherEventsUnstored",alertstate="firing"}'
+    labels = 'alertname="SockudoPublisherEventsUnstored",alertstate="firing",app="default",outcome="lost"'
+    fired = [{"labels": f'ALERTS{{{labels},severity="critical"}}', "value": 1}]
+    checks = [
+        {"expr": expr, "eval_time": f"{at}m", "exp_samples": fired if fires else []}
+        for at, fires in ((3, False), (5, True), (8, True), (12, False), (24, False), (30, False))
+    ]
     assert _promtool(tmp_path, series, checks) == ""
 
 

@@ -12,8 +12,10 @@ import pytest
 import redis
 
 from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer
+from sockudo_publisher.dev.embedded.ports import free_port
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.doctor.facts.rights import BROKER_RIGHTS, PARTS, rights_of
+from tests.integration.metrics.page import scrape
 from tests.support.warm import WarmWorker, run_python
 
 pytestmark = pytest.mark.integration
@@ -141,7 +143,10 @@ publish.delay("c", "e", 2)
 def test_nothing_is_denied(deployment: Deployment) -> None:
     """To callers with countdowns, to workers that change their lanes, to the operator's commands."""
     deployment.run("caller", "-c", CALLER)
-    with WarmWorker(deployment.settings("worker"), directory=deployment.directory):
+    port = free_port()
+    with WarmWorker(
+        deployment.settings("worker", SOCKUDO_METRICS_PORT=str(port)), directory=deployment.directory
+    ) as worker:
         deployment.run("caller", "-c", WAITING_CALLER)
         assert wait_for(lambda: deployment.settled() >= 26, LONG_S)
         [letter, *_] = deployment.cli("dead", "list")["letters"]  # type: ignore[misc]
@@ -158,6 +163,9 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
         found = {one["name"]: one for one in told["findings"]}  # type: ignore[attr-defined]
         for name in ("redis.rights", "redis.role", "redis.persistence", "broker", "workers"):
             assert found[name]["state"] == "fine", found[name]
+        page = scrape(port)
+        assert page.samples["redis_up", frozenset()] == 1, worker.log_tail()
+        assert {"scheduled_late_seconds", "scheduled_parked_events", "backlog_events"} <= page.names()
     with WarmWorker(deployment.settings("worker", SOCKUDO_LANES="3"), directory=deployment.directory) as worker:
         assert wait_for(lambda: deployment.lanes() == 3, LONG_S), worker.log_tail()
         deployment.run("caller", "-c", WAITING_CALLER)

@@ -108,10 +108,13 @@ class TestFunctions:
             client.zadd(keys.times, {name: "inf"})
         assert operations.scheduled()[-1].id == "second"
         assert operations.scheduled()[-1].is_parked
+        assert [one.id for one in operations.scheduled(parked=True, limit=1)] == ["second"]
+        assert operations.scheduled(parked=True, channel="mail") == []
+        assert [one["id"] for one in json.loads(run("list", "--parked", "--json").output)["scheduled"]] == ["second"]
         assert next(one for one in operations.status(settings=settings) if one.app == "default").schedule.parked == 1
         status = CliRunner().invoke(main, ["status"])
         assert status.exit_code == 1
-        assert "4 scheduled, 1 parked" in status.output
+        assert "4 scheduled, 1 parked: see scheduled list --parked" in status.output
         with redis.Redis.from_url(redis_url) as client:
             client.delete(keys.items)
             client.set(keys.items, "x")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sockudo_publisher.dashboard.session import SESSION_S, Sessions
+from sockudo_publisher.dashboard.session import SESSION_S, Sessions, is_secure
 
 pytestmark = pytest.mark.unit
 
@@ -69,3 +69,21 @@ def test_token_is_in_no_repr() -> None:
     """Error trackers show the variables of frames."""
     sessions = Sessions(TOKEN)
     assert TOKEN not in repr(sessions) + repr(vars(sessions))
+
+
+@pytest.mark.parametrize(
+    ("headers", "url", "found"),
+    [
+        ({}, "http://h/", False),
+        ({}, "https://h/", True),
+        ({"origin": "https://h"}, "http://h/", True),
+        ({"origin": "http://h"}, "http://h/", False),
+        ({"x-forwarded-proto": "https"}, "http://h/", True),
+        ({"x-forwarded-proto": "HTTPS, http"}, "http://h/", True),
+        ({"x-forwarded-proto": "http, https"}, "http://h/", False),
+        ({"origin": "null", "x-forwarded-proto": ""}, "http://h/", False),
+    ],
+)
+def test_cookie_is_for_tls_where_one_says_so(headers: dict[str, str], url: str, found: bool) -> None:
+    """The first proxy is the one that the browser speaks to."""
+    assert is_secure(headers, url) is found

@@ -34,7 +34,6 @@ from sockudo_publisher.doctor.facts.values import (
     LimitAnswer,
     NodeAnswer,
     NodeLoad,
-    PauseFacts,
     QueueWorker,
     is_open,
 )
@@ -472,15 +471,6 @@ def test_history(answer, cuts, state):
     """It is a risk where requests are not finished: recorded, and never broadcast."""
     found = named(judge_delivering(DeliveryFacts(history=answer, cuts=cuts)), DELIVERY_CHECKS)
     assert found["sockudo.history"].state.value == state
-
-
-def test_a_pause_is_broken():
-    """With its reason, and the way out."""
-    paused = DeliveryFacts(pause=PauseFacts("misconfigured", "HTTP 401"))
-    for facts, state in ((paused, "broken"), (DeliveryFacts(pause=PauseFacts()), "fine"), (DeliveryFacts(), "unknown")):
-        found = named(judge_delivering(facts), DELIVERY_CHECKS)["delivery"]
-        assert found.state.value == state
-    assert "resume" in named(judge_delivering(paused), DELIVERY_CHECKS)["delivery"].change
 
 
 def test_what_was_said_holds_no_signature():

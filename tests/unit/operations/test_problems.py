@@ -37,7 +37,12 @@ def test_fine_app_has_no_problem() -> None:
     assert FailOn().problems(FINE) == ()
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+def test_every_problem_of_an_app_is_tried() -> None:
+    """Rows of an outbox are of no app."""
+    assert {*WRONG, "outbox"} == set(PROBLEMS)
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_each_problem_is_found_and_can_be_left_out(name: str) -> None:
     """By default all count."""
     assert find_problems(WRONG[name]) == (name,)
@@ -61,8 +66,54 @@ def test_age_of_the_oldest_event_is_a_problem_on_request(text: str, found: tuple
     assert FailOn.parse(text).problems(FINE) == found
 
 
-@pytest.mark.parametrize("text", ["", "x", "dead,", "oldest", "oldest=", "oldest=-1", "oldest=x", "oldest=1e9", "DEAD"])
+LATE = replace(FINE, schedule=ScheduleStatus(count=1, next_due_ms=1, late_s=90.0))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("oldest=60", ("oldest", "late")),
+        ("oldest=90", ()),
+        ("oldest=58", ("oldest", "late")),
+        ("late=60", ("late",)),
+        ("late=90", ()),
+        ("oldest=100,late=60", ("late",)),
+        ("late=100,oldest=60", ("oldest", "late")),
+        ("dead", ()),
+    ],
+)
+def test_scheduled_event_that_is_late_is_old_too(text: str, found: tuple[str, ...]) -> None:
+    """`late` says that it is a scheduled one; the oldest event of a lane is 59 s old here."""
+    assert FailOn.parse(text).problems(LATE) == found
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "parked", "age_s", "found"),
+    [
+        (FailOn(), 0, 1e6, ()),
+        (FailOn(), 1, 0.0, ("outbox",)),
+        (FailOn.parse("outbox"), 2, 0.0, ("outbox",)),
+        (FailOn.parse("dead"), 2, 0.0, ()),
+        (FailOn.parse("oldest=60"), 2, 60.5, ("oldest",)),
+        (FailOn.parse("oldest=60,outbox"), 1, 61.0, ("outbox", "oldest")),
+        (FailOn.parse("late=1"), 0, 61.0, ()),
+    ],
+)
+def test_rows_of_an_outbox_are_problems(fail_on: FailOn, parked: int, age_s: float, found: tuple[str, ...]) -> None:
+    """Parked ones; and those that wait too long, on request."""
+    assert fail_on.outbox_problems(parked=parked, oldest_age_s=age_s) == found
+
+
+def test_late_is_of_scheduled_events_alone() -> None:
+    assert FailOn.parse("late=0").problems(FINE) == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "dead,", "oldest", "oldest=", "oldest=-1", "oldest=x", "oldest=1e9", "DEAD", "late", "late=-1"]
+)
 def test_unknown_problem_is_named(text: str) -> None:
     """With what is known."""
-    with pytest.raises(ValidationError, match=r"^fail-on: .*expected some of dead, paused, .*oldest=SECONDS$"):
+    with pytest.raises(
+        ValidationError, match=r"^fail-on: .*expected some of dead, paused, .*oldest=SECONDS, late=SECONDS$"
+    ):
         FailOn.parse(text)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import re
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import jsonschema
 import pytest
+import yaml
 
 pytestmark = pytest.mark.unit
 
@@ -124,6 +129,61 @@ def test_the_image_is_built_from_what_the_context_lets_in(root):
     copied = re.findall(r"^COPY (?!--)(.+) \S+$", (root / "worker" / "Dockerfile").read_text(), re.MULTILINE)
     sources = {source.split("/")[0] for line in copied for source in line.split()}
     assert sources == {line[1:] for line in ignored if line.startswith("!")}
+
+
+def test_worker_serves_metrics_and_probes_to_its_network(deployment):
+    """On all of the container's addresses, at a port that is exposed to the other services and published nowhere."""
+    worker = deployment.service("worker")
+    environment = worker["environment"]
+    assert environment["SOCKUDO_METRICS_HOST"] == "0.0.0.0"
+    assert worker["expose"] == [environment["SOCKUDO_METRICS_PORT"]] == ["9108"]
+    assert "ports" not in worker, "several workers of one host cannot share a published port"
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1), (404, 1)])
+def test_health_check_asks_the_probe_of_that_port(deployment, status, code):
+    """Exit code 0 for 200 alone. It asks no proxy of the environment."""
+    kind, *command = deployment.service("worker")["healthcheck"]["test"]
+    asked = []
+
+    class Probe(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Probe) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        command = [one.replace("9108", str(server.server_address[1])) for one in command]
+        done = subprocess.run(
+            [sys.executable, *command[1:]], env={"http_proxy": "http://127.0.0.1:9"}, timeout=30, check=False
+        )
+    assert (kind, command[0], done.returncode, asked) == ("CMD", "python", code, ["/readyz"])
+
+
+def test_health_check_fails_without_a_worker(deployment):
+    """A refused connection is no 200."""
+    _, *command = deployment.service("worker")["healthcheck"]["test"]
+    closed = [one.replace("9108", "1") for one in command[1:]]
+    done = subprocess.run([sys.executable, *closed], capture_output=True, timeout=30, check=False)
+    assert done.returncode == 1
+
+
+def test_documented_prometheus_fits_beside_it(deployment, compose_schema, root):
+    """The override of docs/deployment.md is valid, pinned, and asks the workers by their service's name and port."""
+    section = (root / "docs" / "deployment.md").read_text().partition("### Prometheus beside compose")[2]
+    config, override = (yaml.safe_load(one) for one in re.findall(r"^```yaml\n(.*?)^```", section, re.M | re.S)[:2])
+    assert schema_errors(override, compose_schema) == []
+    service = override["services"]["prometheus"]
+    assert re.fullmatch(r"[a-z/-]+:v\d+\.\d+\.\d+", service["image"])
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    [job] = config["scrape_configs"]
+    [found] = job["dns_sd_configs"]
+    worker = deployment.service("worker")
+    assert (found["names"], str(found["port"])) == (["worker"], worker["environment"]["SOCKUDO_METRICS_PORT"])
 
 
 def test_only_the_demo_waits_for_its_profile(deployment):

@@ -28,7 +28,7 @@ def test_printed_compose_starts_what_the_repository_starts() -> None:
     assert set(theirs["services"]) == set(ours["services"]) - {"demo"}
     for name, service in theirs["services"].items():
         different = {key for key in service if service[key] != ours["services"][name][key]}
-        assert different <= {"build", "volumes", "healthcheck"}, name
+        assert different <= {"build", "volumes"}, name
         assert service.keys() == ours["services"][name].keys()
 
 

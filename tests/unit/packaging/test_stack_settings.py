@@ -11,7 +11,7 @@ from scripts import stack, stack_secrets
 
 pytestmark = pytest.mark.unit
 
-PORTS = stack.Ports(redis=1001, sockudo=1002, metrics=1003, nginx=1004)
+PORTS = stack.Ports(redis=1001, sockudo=1002, metrics=1003, nginx=1004, worker=1005)
 
 
 @pytest.fixture
@@ -82,20 +82,28 @@ def test_nginx_reads_the_mounted_file_but_for_addresses(root):
 
 
 def test_the_worker_has_the_composed_environment(composed, tmp_path):
-    """Same names and values; the secrets' files lie elsewhere."""
-    environment = stack.worker_environment(composed, tmp_path)
+    """Same names and values; the secrets' files lie elsewhere, and the port is this machine's."""
+    environment = stack.worker_environment(composed, tmp_path, PORTS)
     assert environment.keys() == composed["worker"]["environment"].keys()
     assert environment["SOCKUDO_URL_FILE"] == f"{tmp_path}/sockudo_url"
     assert environment["SOCKUDO_DEDUP_WINDOW"] == composed["worker"]["environment"]["SOCKUDO_DEDUP_WINDOW"]
 
 
+def test_the_worker_is_checked_as_composed(composed):
+    """The same program text, with this Python and this port."""
+    command = stack.worker_healthcheck(composed, PORTS)
+    _, _, *arguments = composed["worker"]["healthcheck"]["test"]
+    assert command[1:] == [one.replace("9108", "1005") for one in arguments]
+    assert "1005" in command[-1]
+
+
 def test_secrets_are_made_as_for_compose(composed, tmp_path):
     """By the same script, with addresses of this machine; an application gets the texts instead of the files."""
     stack_secrets.make_secrets(tmp_path / "secrets", "app", lambda text: stack.addressed(text, PORTS))
-    settings = stack_secrets.application_environment(stack.worker_environment(composed, tmp_path / "secrets"))
+    settings = stack_secrets.application_environment(stack.worker_environment(composed, tmp_path / "secrets", PORTS))
     assert settings["SOCKUDO_URL"].endswith("@127.0.0.1:1004/apps/app")
     assert settings["SOCKUDO_REDIS_URL"].endswith("@127.0.0.1:1001/0")
-    assert not [name for name in settings if name.endswith("_FILE")]
+    assert not [name for name in settings if name.endswith("_FILE") or "METRICS" in name]
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "secrets").iterdir()} == {0o600}
 
 

@@ -7,22 +7,18 @@ package cannot be had, the tests are skipped and say why; in CI they fail, unles
 from __future__ import annotations
 
 import base64
-import io
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
-from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import pytest
 
-from examples.auth_endpoint import application
 from sockudo_publisher import Sockudo, ValidationError
 from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
+from tests.support.auth_endpoint import AuthEndpoint
 from tests.support.pusher_js import pusher_js_modules
 from tests.support.pusher_page import SOON_S, Page
 
@@ -37,41 +33,6 @@ LONGEST = 7619
 def node_modules() -> Path:
     """The directory that pusher-js is in, installed if it is not there yet."""
     return pusher_js_modules()
-
-
-class Quiet(WSGIRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class AuthEndpoint:
-    """The example's endpoint around a client, in a thread; keeps the forms that it was sent."""
-
-    def __init__(self, client: Sockudo) -> None:
-        self.forms: list[tuple[str, bytes]] = []
-        wsgi = application(client)
-
-        def recording(environ: Any, start_response: Any) -> Any:
-            body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
-            self.forms.append((environ["PATH_INFO"], body))
-            return wsgi({**environ, "wsgi.input": io.BytesIO(body)}, start_response)
-
-        self._server = make_server("127.0.0.1", 0, recording, handler_class=Quiet)
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def channels(self) -> list[str]:
-        """The channels that were asked for."""
-        return [parse_qs(body.decode())["channel_name"][0] for path, body in self.forms if path == "/pusher/auth"]
-
-    def __enter__(self) -> AuthEndpoint:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -39,17 +39,18 @@ class Command(BaseCommand):  # type: ignore[misc]
     def _run(self, arguments: list[str], *, prog_name: str) -> None:
         from .....cli import main
 
-        if arguments[:1] == ["dashboard"]:
+        if arguments[:1] in (["dashboard"], ["status"]):
             _show_outbox()
         main.main(args=arguments, prog_name=prog_name)
 
 
 def _show_outbox() -> None:
-    """Let the dashboard count the rows of the outbox."""
+    """Let the dashboard and `status` count the rows of the outbox, once a process."""
     from django.db import router
 
     from .....outbox.django.models import OutboxRow
     from .....outbox.django.table import read_figures
-    from .....outbox.figures import add_table
+    from .....outbox.figures import add_table, known_tables
 
-    add_table(partial(read_figures, router.db_for_read(OutboxRow)))
+    if not known_tables():
+        add_table(partial(read_figures, router.db_for_read(OutboxRow)))

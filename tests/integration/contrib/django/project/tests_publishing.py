@@ -8,11 +8,13 @@ import contextlib
 import io
 import json
 import os
+from typing import Any
+from unittest import mock
 
 import redis
 from asgiref.sync import sync_to_async
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.test import TestCase, TransactionTestCase
 
 from sockudo_publisher import ValidationError, publish
@@ -101,6 +103,30 @@ class OnRealRedis(TransactionTestCase):
             call_command("sockudo", "no-such-command")
         self.assertEqual(raised.exception.returncode, 2)
 
+    def test_status_counts_the_rows_of_the_outbox(self) -> None:
+        """Parked rows make the exit code 1; a database that fails hides nothing of the journal."""
+        publish.delay("orders", "shipped", 0, key="taken")
+        add("orders", "shipped", 1, key="taken")
+        add("orders", "shipped", 2)
+        relay()
+        add("audit", "shipped", 3, app="eu")
+        code, told = status()
+        rows = {one["app"]: (one["waiting"], one["parked"]) for one in told["outbox"]["rows"]}
+        self.assertEqual((code, told["ok"], told["outbox"]["problems"]), (1, False, ["outbox"]))
+        self.assertEqual(rows, {"default": (0, 1), "eu": (1, 0)})
+        self.assertEqual(status("--fail-on", "dead")[0], 0)
+        self.assertEqual(status("--fail-on", "oldest=0")[0], 1)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.suppress(CommandError):
+            call_command("sockudo", "status")
+        self.assertIn("outbox default: 0 rows wait, 1 parked", said.getvalue())
+        OutboxRow.objects.all().delete()
+        self.assertEqual(status()[0], 0)
+        with mock.patch.object(OutboxRow.objects, "using", side_effect=OperationalError("a row's text")):
+            code, told = status()
+        self.assertEqual((code, told["outbox"]["rows"], told["outbox"]["failure"]), (0, None, "OperationalError"))
+        self.assertEqual(sum(lane["depth"] for app in told["apps"] for lane in app["lanes"]), 2)
+
     async def test_stored_after_the_commit_from_a_coroutine(self) -> None:
         @sync_to_async
         def ship() -> int:
@@ -109,6 +135,17 @@ class OnRealRedis(TransactionTestCase):
                 return depth()
 
         self.assertEqual((await ship(), await sync_to_async(depth)()), (0, 1))
+
+
+def status(*arguments: str) -> tuple[int, dict[str, Any]]:
+    said = io.StringIO()
+    code = 0
+    with contextlib.redirect_stdout(said):
+        try:
+            call_command("sockudo", "status", "--json", *arguments)
+        except CommandError as error:
+            code = error.returncode
+    return code, json.loads(said.getvalue())
 
 
 def depth() -> int:
