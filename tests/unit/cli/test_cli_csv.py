@@ -146,7 +146,7 @@ def test_a_bad_template_reads_no_row(options, told):
         (b"a,a\n1,2\n", "line 1: header: column 'a' is there twice"),
         (b"a,,b\n", "line 1: header: column 2 has no name"),
         (b"a,\xff\n", "line 1: column 2: not UTF-8"),
-        (b",".join(b"c%d" % n for n in range(200_000)), "line 1: header: 100,000 columns, limit 16,384"),
+        (b",".join(b"c%d" % n for n in range(100_000)), "line 1: header: 100,000 columns, limit 16,384"),
     ],
     ids=["empty", "blank", "twice", "unnamed", "not utf-8", "too many"],
 )
