@@ -5,7 +5,6 @@ import secrets
 from collections import deque
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit
 
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import FileResponse
@@ -14,6 +13,7 @@ from pydantic import BaseModel, Field
 from starlette.middleware.sessions import SessionMiddleware
 
 from sockudo_publisher.contrib.fastapi import Member, PublisherDep, channel, lifespan, router
+from sockudo_publisher.contrib.pusher_js import pusher_js_options
 
 HERE = Path(__file__).parent
 #: Rooms, and whether their messages are encrypted end to end.
@@ -88,9 +88,7 @@ async def enter_password(body: Password, user: User, request: Request) -> dict[s
 @app.get("/config")
 async def config() -> dict[str, Any]:
     """What the page needs to connect. The key is public, the secret is not."""
-    url = urlsplit(os.environ.get("CHAT_SOCKET_URL") or os.environ["SOCKUDO_URL"])
-    key = unquote(urlsplit(os.environ["SOCKUDO_URL"]).username or "")
-    return {"key": key, "host": url.hostname, "port": url.port, "tls": url.scheme == "https", "rooms": ROOMS}
+    return {"pusher": pusher_js_options(os.environ.get("CHAT_SOCKET_URL", "")), "rooms": ROOMS}
 
 
 @app.get("/rooms/{room}/messages")

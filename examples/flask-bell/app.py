@@ -3,12 +3,12 @@
 import os
 import secrets
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import tasks
 from flask import Flask, jsonify, request, send_file, send_from_directory, session
 
 from sockudo_publisher.contrib.flask import FlaskSockudo, channel
+from sockudo_publisher.contrib.pusher_js import pusher_js_options
 
 HERE = Path(__file__).parent
 
@@ -40,10 +40,8 @@ def create_app() -> Flask:
     @app.get("/config")
     def config():
         """What the page needs to connect. The key is public, the secret is not."""
-        url = urlsplit(os.environ.get("BELL_SOCKET_URL") or os.environ["SOCKUDO_URL"])
-        key = unquote(urlsplit(os.environ["SOCKUDO_URL"]).username or "")
-        where = {"key": key, "host": url.hostname, "port": url.port, "tls": url.scheme == "https"}
-        return jsonify({**where, "user_id": current_user()})
+        pusher = pusher_js_options(os.environ.get("BELL_SOCKET_URL", ""))
+        return jsonify({"pusher": pusher, "user_id": current_user()})
 
     @app.post("/exports")
     def start_export():

@@ -56,6 +56,8 @@ def _helpers_at(node: ast.AST) -> Iterator[str]:
                 yield f"auth view: {name}()"
             if name in RECEIVES:
                 yield f"webhook receiver: {name}()"
+        case ast.Attribute(attr="username", value=ast.Call(func=ast.Name(id="urlsplit" | "urlparse"))):
+            yield "address of a page: the key of SOCKUDO_URL"
         case ast.Constant(value=str() as text):
             if text in AUTH_FIELDS:
                 yield f"auth view: {text!r}"

@@ -29,7 +29,7 @@ SOCKUDO = {
     "USER_DATA": "orders.channels.user_data",
 }
 #: Sockudo's address for browsers, if it is another than that of SOCKUDO["URL"].
-SOCKET_URL = os.environ.get("DESK_SOCKET_URL") or SOCKUDO["URL"]
+SOCKET_URL = os.environ.get("DESK_SOCKET_URL", "")
 
 database = urlsplit(os.environ.get("DESK_DATABASE", "postgresql://127.0.0.1:5432/desk"))
 DATABASES = {

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import unquote, urlsplit
-
 from django.conf import settings
 from django.contrib.auth.decorators import login_required, permission_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -12,19 +9,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_GET, require_POST
 
+from sockudo_publisher.contrib.pusher_js import pusher_js_options
+
 from .models import Order, Product
 from .services import Refused, move, place
 
 at_the_desk = permission_required("orders.work_desk", raise_exception=True)
 #: Orders that the board shows.
 MAX_SHOWN = 200
-
-
-def socket() -> dict[str, Any]:
-    """What a page needs to connect. The key is public, the secret is not."""
-    url = urlsplit(settings.SOCKET_URL)
-    key = unquote(urlsplit(settings.SOCKUDO["URL"]).username or "")
-    return {"key": key, "host": url.hostname, "port": url.port, "tls": url.scheme == "https"}
 
 
 @login_required
@@ -43,7 +35,7 @@ def home(request: HttpRequest) -> HttpResponse:
 @require_GET
 @ensure_csrf_cookie
 def desk(request: HttpRequest) -> HttpResponse:
-    return render(request, "orders/desk.html", {"socket": socket()})
+    return render(request, "orders/desk.html", {"socket": pusher_js_options(settings.SOCKET_URL)})
 
 
 @login_required
@@ -89,7 +81,7 @@ def move_order(request: HttpRequest, order_id: int) -> JsonResponse:
 @ensure_csrf_cookie
 def track(request: HttpRequest, order_id: int) -> HttpResponse:
     order = own_order(request, order_id)
-    return render(request, "orders/track.html", {"order": order, "socket": socket()})
+    return render(request, "orders/track.html", {"order": order, "socket": pusher_js_options(settings.SOCKET_URL)})
 
 
 @login_required

@@ -12,7 +12,7 @@ from tests.support.own_helpers import find_helpers, find_helpers_in
 pytestmark = pytest.mark.unit
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
-DAY_SIZED = ("django-orders", "fastapi-chat")
+DAY_SIZED = ("django-orders", "fastapi-chat", "flask-bell")
 
 #: What a project wrote for itself before the package had it.
 PLANTED = {
@@ -33,6 +33,7 @@ PLANTED = {
         "import fakeredis",
         "def test():\n    publish.delay = lambda *args, **kwargs: sent.append(args)",
     ],
+    "address of a page": ["key = unquote(urlsplit(os.environ['SOCKUDO_URL']).username or '')"],
     "admin class": [
         "from sockudo_publisher.outbox.django.models import OutboxRow",
         "class DeadLetterAdmin(admin.ModelAdmin): ...",
@@ -42,7 +43,7 @@ PLANTED = {
 
 @pytest.mark.parametrize("name", DAY_SIZED)
 def test_examples_bring_no_helper_of_their_own(name: str) -> None:
-    """No auth view, recorder, admin of the package's tables, webhook receiver or signature."""
+    """No auth view, recorder, admin of the package's tables, webhook receiver, signature or reader of the URL."""
     assert find_helpers_in(EXAMPLES / name) == []
 
 

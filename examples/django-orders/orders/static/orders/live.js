@@ -5,9 +5,9 @@ function csrf() {
 }
 
 function connect() {
-  const { key, host, port, tls } = JSON.parse(document.querySelector("#socket").textContent);
+  const { key, ...options } = JSON.parse(document.querySelector("#socket").textContent);
   const pusher = new Pusher(key, {
-    cluster: "", wsHost: host, wsPort: port, wssPort: port, forceTLS: tls, enabledTransports: ["ws", "wss"], disableStats: true,
+    ...options,
     channelAuthorization: { endpoint: "/sockudo/auth/", headers: csrf() },
   });
   pusher.connection.bind("state_change", ({ current }) => {
