@@ -121,7 +121,16 @@ def advice(report: MemoryReport) -> str:
         first = _larger(report)
     else:
         return _restarted_or_full(report)
-    return f"{first}. After a restart of Sockudo or of its cache this passes within {report.window_s:g} s"
+    return f"{first}. After a restart of Sockudo or of its cache this passes within {_settled_s(report):g} s"
+
+
+def _settled_s(report: MemoryReport) -> float:
+    """Seconds after a restart of the server until nothing that it has forgotten counts any more, at most.
+
+    An id from before the restart is asked for until it is a window old, and that answer counts for a window; the last
+    questions are put before the second window ends.
+    """
+    return 2 * report.window_s
 
 
 def _larger(report: MemoryReport) -> str:
@@ -139,7 +148,8 @@ def _restarted_or_full(report: MemoryReport) -> str:
     """Advice if new ids are forgotten while the workers deliver next to nothing: no number can be named."""
     window = f"{report.window_s:g}"
     return (
-        f"nothing if Sockudo or its cache was restarted within the last {window} s: this passes by itself. Otherwise "
+        f"nothing, if Sockudo or its cache was restarted in the last {_settled_s(report):g} s: this passes by itself. "
+        f"Otherwise "
         f"keep [cache.memory] max_capacity (CACHE_MAX_CAPACITY; default 10000) above the ids that all publishers send "
         f"in {window} s, and [idempotency] ttl_seconds at least {window}; several nodes need one Redis cache"
     )

@@ -44,11 +44,12 @@ def command(out: Output, app: str | None, watch: bool, every: float, fail_on: st
     """Show the lanes of every app: waiting events, the age of the oldest, held events and dead letters.
 
     Exit code 1 if an operator must act: an app is paused, there are dead letters or parked events, events wait under
-    a name that is no longer configured or for a worker of a newer release, a worker delivers the app to another app,
-    the deliveries of a lane keep failing, a key in Redis contains data that the journal did not write, or the
-    server forgets message ids too early (the output names the server's setting to change). --fail-on chooses among
-    these: dead, paused, forgets, unconfigured, rival, unreadable, failing, newer, parked, outbox, oldest=SECONDS, an
-    event that has waited longer (a scheduled one: since it was due), and late=SECONDS, a scheduled one alone.
+    a name that is no longer configured, for a worker of a newer release, or for 15 seconds without a live worker, a
+    worker delivers the app to another app, the deliveries of a lane keep failing, a key in Redis contains data that
+    the journal did not write, or the server forgets message ids too early (the output names the server's setting to
+    change). --fail-on chooses among these: dead, paused, forgets, unconfigured, workers, rival, unreadable, failing,
+    newer, parked, outbox, oldest=SECONDS, an event that has waited longer (a scheduled one: since it was due), and
+    late=SECONDS, a scheduled one alone.
 
     Rows of an outbox are in your own database, which this command does not know. "manage.py sockudo status" counts
     Django's; with SQLAlchemy ask Outbox.figures, Outbox.parked, or the metrics of the relay.
@@ -63,11 +64,11 @@ def command(out: Output, app: str | None, watch: bool, every: float, fail_on: st
     counter = RowCounter(known_tables(), app)
     if watch:
         _watch(out, app, checked, counter, every)
-    elif not _look(out, app, checked, counter):
+    elif not _look(out, app, checked, counter, names_problems=fail_on is not None):
         raise SystemExit(ExitCode.FAILED)
 
 
-def _look(out: Output, app: str | None, fail_on: FailOn, counter: RowCounter) -> bool:
+def _look(out: Output, app: str | None, fail_on: FailOn, counter: RowCounter, *, names_problems: bool = False) -> bool:
     """Read and write the state once; returns whether nothing in it needs a person."""
     from ..config.settings import DEFAULT_APP, get_settings
 
@@ -88,6 +89,10 @@ def _look(out: Output, app: str | None, fail_on: FailOn, counter: RowCounter) ->
     if rows is not None:
         for line in outbox_lines(rows):
             out.print(line)
+    if names_problems:
+        for name, found in (*problems.items(), ("outbox", of_outbox)):
+            if found:
+                out.print(f"[bold red]exit code 1[/]: {plain(name)}: {', '.join(found)}")
     out.print_json(
         ok=is_ok,
         apps=[{**asdict(found), "problems": problems[found.app]} for found in apps],

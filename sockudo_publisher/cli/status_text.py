@@ -43,6 +43,9 @@ def print_app(out: Output, found: AppStatus, memory: str) -> None:
             "[bold red]not configured[/]: no worker delivers these events. Configure the app under this name again "
             "(SOCKUDO_URL or SOCKUDO_APPS; another name may have the same URL) until they are delivered"
         )
+    if found.configured and not found.workers and found.lanes:
+        is_waiting = any(lane.depth or lane.held for lane in found.lanes)
+        out.print("[bold red]no worker is alive[/]: events wait" if is_waiting else "[dim]no worker is alive[/]")
     if found.rival:
         out.print(f"[bold red]another deployment[/]: {plain(found.rival)}")
     if found.schedule.count:

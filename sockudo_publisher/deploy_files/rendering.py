@@ -37,8 +37,10 @@ def read_file(name: str) -> str:
 
 def sockudo_file(events_per_second: int = _RATE) -> str:
     """sockudo.toml: the dedup memory has room for that number of events a second, for the whole window."""
-    capacity = f"max_capacity = {events_per_second * _WINDOW_S}"
-    return _replaced(read_file("sockudo.toml"), f"max_capacity = {_RATE * _WINDOW_S}", capacity)
+    capacity = events_per_second * _WINDOW_S
+    text = _replaced(read_file("sockudo.toml"), f"max_capacity = {_RATE * _WINDOW_S}", f"max_capacity = {capacity}")
+    sum_of = "{:,}/s x {} s = {:,}".format
+    return _replaced(text, sum_of(_RATE, _WINDOW_S, _RATE * _WINDOW_S), sum_of(events_per_second, _WINDOW_S, capacity))
 
 
 def nginx_file(upstream: str = _UPSTREAM, listen: str = _LISTEN, resolver: str = _RESOLVER) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..journal.status import LaneStatus
     from .app_status import AppStatus, FlipStatus, PauseStatus, ScheduleStatus, status
     from .audit_trail import AuditEntry, audit
-    from .emptying import wait_until_empty
+    from .emptying import wait_until_empty, wait_until_idle
     from .health import worker_health
     from .held import HeldChannel, held_channels
     from .letters import DeadLetter, dead_find, dead_list, dead_show
@@ -68,6 +68,7 @@ __all__ = [
     "scheduled",
     "status",
     "wait_until_empty",
+    "wait_until_idle",
     "worker_health",
 ]
 
@@ -112,6 +113,7 @@ _LAZY = {
     "ScheduleStatus": ".app_status",
     "status": ".app_status",
     "wait_until_empty": ".emptying",
+    "wait_until_idle": ".emptying",
     "worker_health": ".health",
 }
 

@@ -1,9 +1,10 @@
-"""Wait until nothing waits: before maintenance of the server, or of Redis."""
+"""Wait until nothing waits, or until nothing is being sent: before maintenance of the server, or of Redis."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 
 from ..config.settings import Settings, get_settings
 from ..errors import ValidationError
@@ -11,7 +12,7 @@ from ..journal.status import journal_status, layout_in_force
 from ..redaction.frame_locals import without_locals
 from .connection import OpenApp, open_app
 
-__all__ = ["wait_until_empty", "waiting_events"]
+__all__ = ["draining_lanes", "wait_until_empty", "wait_until_idle", "waiting_events"]
 
 #: Seconds between two looks.
 LOOK_EVERY_S = 0.25
@@ -27,6 +28,19 @@ def wait_until_empty(timeout_s: float, *, app: str | None = None, settings: Sett
     ``app``: that one; ``None``: every configured app. Dead letters, scheduled events and rows of an outbox do not
     count. ``timeout_s``: 0 (one look) to 86,400. Raises :class:`ValidationError`, and :class:`JournalUnavailable`.
     """
+    return _wait(waiting_events, timeout_s, app, settings)
+
+
+@without_locals
+def wait_until_idle(timeout_s: float, *, app: str | None = None, settings: Settings | None = None) -> bool:
+    """Wait until no worker drains a lane, as after :func:`pause`; ``False``: one still does.
+
+    Arguments and errors as of :func:`wait_until_empty`.
+    """
+    return _wait(draining_lanes, timeout_s, app, settings)
+
+
+def _wait(left: Callable[[OpenApp], int], timeout_s: float, app: str | None, settings: Settings | None) -> bool:
     if isinstance(timeout_s, bool) or not isinstance(timeout_s, int | float):
         raise ValidationError(f"timeout_s: expected seconds, got {type(timeout_s).__name__}")
     if not (math.isfinite(timeout_s) and 0 <= timeout_s <= MAX_TIMEOUT_S):
@@ -35,12 +49,18 @@ def wait_until_empty(timeout_s: float, *, app: str | None = None, settings: Sett
     names: list[str | None] = [app] if app is not None else [*settings.app_urls()] or [None]
     opened = [open_app(name, settings) for name in names]
     ends_at = time.monotonic() + timeout_s
-    while any(map(waiting_events, opened)):
+    while any(map(left, opened)):
         left_s = ends_at - time.monotonic()
         if left_s <= 0:
             return False
         time.sleep(min(LOOK_EVERY_S, left_s))
     return True
+
+
+def draining_lanes(opened: OpenApp) -> int:
+    """How many lanes of an app a worker has leased."""
+    lanes = layout_in_force(opened.link, opened.app, opened.settings.lanes).lanes
+    return sum(lane.leased for lane in journal_status(opened.link, opened.app, lanes).lanes)
 
 
 def waiting_events(opened: OpenApp) -> int:

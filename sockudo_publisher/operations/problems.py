@@ -16,6 +16,7 @@ PROBLEMS = {
     "paused": "the app is paused, by an operator or because its server is in trouble",
     "forgets": "the server forgets message ids too early",
     "unconfigured": "events wait under a name that is no longer configured",
+    "workers": "events have waited for 15 seconds, and no worker is alive",
     "rival": "a worker delivers the app to another Sockudo app",
     "unreadable": "a key in Redis contains data that the journal did not write",
     "failing": "the deliveries of a lane keep failing",
@@ -23,6 +24,9 @@ PROBLEMS = {
     "parked": "a scheduled event cannot be stored: its key was used for another one",
     "outbox": "rows of an outbox are parked, where the database is known (`manage.py sockudo status`)",
 }
+
+#: Seconds that events may wait without a live worker: a restart of the workers is no problem.
+NO_WORKER_S = 15.0
 
 _AGE = re.compile(r"(oldest|late)=([0-9]{1,9}(?:\.[0-9]{1,3})?)")
 
@@ -34,6 +38,7 @@ def find_problems(status: AppStatus) -> tuple[str, ...]:
         "paused": status.pause is not None or status.operator_pause is not None,
         "forgets": bool(status.advice),
         "unconfigured": not status.configured,
+        "workers": status.configured and not status.workers and _oldest_s(status) > NO_WORKER_S,
         "rival": bool(status.rival),
         "unreadable": status.is_unreadable,
         "failing": status.is_failing,
@@ -81,8 +86,7 @@ class FailOn:
     def problems(self, status: AppStatus) -> tuple[str, ...]:
         """The problems of one app that count."""
         found = [name for name in find_problems(status) if name in self.names]
-        waiting_s = max((lane.oldest_age_s or 0.0 for lane in status.lanes), default=0.0)
-        late_s = status.schedule.late_s
+        waiting_s, late_s = _oldest_s(status), status.schedule.late_s
         is_old = self.oldest_s is not None and max(waiting_s, late_s) > self.oldest_s
         bounds_s = [bound for bound in (self.oldest_s, self.late_s) if bound is not None]
         if is_old:
@@ -90,3 +94,8 @@ class FailOn:
         if bounds_s and late_s > min(bounds_s):
             found.append("late")
         return tuple(found)
+
+
+def _oldest_s(status: AppStatus) -> float:
+    """Seconds that the oldest event in a lane has waited, 0 if none waits."""
+    return max((lane.oldest_age_s or 0.0 for lane in status.lanes), default=0.0)

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from sockudo_publisher.journal.holder import DeadLetterFields, Journal
 from sockudo_publisher.journal.keys import lane_of
 from sockudo_publisher.telemetry.names import LABEL_VALUES
 from tests.integration.cli.conftest import COMMAND_S, LANES
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -36,6 +38,34 @@ def bury_first(redis: RedisServer, channel: str, fields: DeadLetterFields | None
     assert batch is not None
     journal.bury(holder, batch, fields or DeadLetterFields("refused", "words", 1))
     journal.hand_over(holder)
+
+
+def test_pause_waits_until_no_lane_is_drained(run: Run, redis: RedisServer) -> None:
+    """Exit code 1 if one still is; the app is paused all the same."""
+    run("publish", "c", "e", "d")
+    journal = Journal(redis.url, "default", lanes=LANES)
+    holder = journal.acquire(lane_of("c", LANES))
+    assert holder is not None
+    code, told = run("pause", "--reason", "deploy", "--wait", "0.3")
+    assert (code, told["ok"], told["idle"]) == (1, False, False)
+    assert run("status")[1]["apps"][0]["operator_pause"]["reason"] == "deploy"
+    end = threading.Timer(0.5, journal.hand_over, [holder])
+    end.start()
+    code, told = run("pause", "--reason", "deploy", "--wait", "60")
+    end.join()
+    assert (code, told["ok"], told["idle"]) == (0, True, True)
+    assert run("pause", "--reason", "deploy")[1]["idle"] is None
+
+
+def test_absent_worker_is_shown(run: Run, environ: dict[str, str], tmp_path: Path) -> None:
+    """A problem only when events have waited for a while: the worker may be starting."""
+    run("publish", "c", "e", "d")
+    assert run("status")[0] == 0
+    command = ["-m", "sockudo_publisher.cli", "status", "--fail-on", "workers,oldest=0"]
+    done = run_python(command, env=environ, cwd=tmp_path, timeout=COMMAND_S)
+    assert done.returncode == 1
+    assert "no worker is alive: events wait" in done.stdout
+    assert "exit code 1: default: oldest" in done.stdout
 
 
 def test_pause_is_shown_and_ended(run: Run) -> None:

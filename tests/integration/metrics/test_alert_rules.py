@@ -48,7 +48,7 @@ CASES = {
     "SockudoAway": Case(_app("paused", "0x4 1x20", ',reason="unreachable"'), 6, 8, {**APP, "reason": "unreachable"}),
     "CredentialsRefused": Case(_app("paused", "0x4 1x20", ',reason="misconfigured"'), 5, 7, APP),
     "PausedByOperator": Case(_app("paused", "0x4 1x60", ',reason="operator"'), 34, 36, APP),
-    "ServerForgets": Case(_app("dedup_memory_intact", "1x4 0x20"), 5, 7, APP),
+    "ServerForgets": Case(_app("dedup_memory_intact", "1x4 0x20"), 9, 11, APP),
     "WorkerDead": Case({f"up{{{JOB}}}": "1x4 0x20"}, 5, 7, {"job": "sockudo-publisher", "instance": "w:9108"}),
     "NoWorker": Case(_app("workers", "2x4 0x20"), 5, 7, APP),
     "MetricsMissing": Case({f"{PREFIX}redis_up{{{JOB}}}": "1x4 stale"}, 9, 11, {}),

@@ -205,7 +205,7 @@ def test_advice_begins_with_what_is_wrong(answers: list[CanaryAnswer], first: st
     assert text.startswith(f"set {first}")
     assert "max_capacity = 480000" in text, "the other one is named too"
     assert "ttl_seconds" in text
-    assert text.endswith("After a restart of Sockudo or of its cache this passes within 120 s")
+    assert text.endswith("After a restart of Sockudo or of its cache this passes within 240 s")
 
 
 def test_advice_for_a_short_time_names_both_causes() -> None:

@@ -9,6 +9,7 @@ import pytest
 from sockudo_publisher import ValidationError
 from sockudo_publisher.journal.app.operator import OperatorPause
 from sockudo_publisher.journal.app.shared import Limits
+from sockudo_publisher.journal.app.workers import LiveWorker, Target
 from sockudo_publisher.journal.status import LaneStatus
 from sockudo_publisher.operations.app_status import AppStatus, PauseStatus, ScheduleStatus
 from sockudo_publisher.operations.problems import PROBLEMS, FailOn, find_problems
@@ -16,13 +17,15 @@ from sockudo_publisher.operations.problems import PROBLEMS, FailOn, find_problem
 pytestmark = pytest.mark.unit
 
 LANE = LaneStatus(0, depth=1, held=0, dead=0, oldest_age_s=59.0, leased=False, armed=True)
-FINE = AppStatus("a", (LANE,), None, {}, Limits())
+WORKER = LiveWorker("o", "w@host", Target("a", "127.0.0.1:6001"), 1)
+FINE = AppStatus("a", (LANE,), None, {}, Limits(), workers=(WORKER,))
 
 WRONG = {
     "dead": replace(FINE, lanes=(replace(LANE, dead=1),)),
     "paused": replace(FINE, pause=PauseStatus("busy", 1, 2, "")),
     "forgets": replace(FINE, advice="raise the capacity"),
     "unconfigured": replace(FINE, configured=False),
+    "workers": replace(FINE, workers=()),
     "rival": replace(FINE, rival="another"),
     "unreadable": replace(FINE, lanes=(replace(LANE, unreadable=("key",)),)),
     "failing": replace(FINE, lanes=(replace(LANE, failures=1),)),
@@ -50,6 +53,14 @@ def test_each_problem_is_found_and_can_be_left_out(name: str) -> None:
     others = ",".join(other for other in PROBLEMS if other != name)
     assert FailOn.parse(others).problems(WRONG[name]) == ()
     assert FailOn.parse(name).problems(WRONG[name]) == (name,)
+
+
+def test_without_a_worker_events_may_wait_a_little() -> None:
+    """As while the only worker is restarted; an empty app, and one that is not configured, need none."""
+    alone = replace(FINE, workers=())
+    assert find_problems(replace(alone, lanes=(replace(LANE, oldest_age_s=14.9),))) == ()
+    assert find_problems(replace(alone, lanes=(replace(LANE, depth=0, oldest_age_s=None),))) == ()
+    assert find_problems(replace(alone, configured=False)) == ("unconfigured",)
 
 
 def test_operators_pause_is_a_pause() -> None:
