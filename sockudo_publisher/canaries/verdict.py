@@ -148,10 +148,10 @@ def _restarted_or_full(report: MemoryReport) -> str:
     """Advice if new ids are forgotten while the workers deliver next to nothing: no number can be named."""
     window = f"{report.window_s:g}"
     return (
-        f"nothing if Sockudo or its cache was restarted within the last {_settled_s(report):g} s: this passes by itself. "
-        f"Otherwise "
-        f"keep [cache.memory] max_capacity (CACHE_MAX_CAPACITY; default 10000) above the ids that all publishers send "
-        f"in {window} s, and [idempotency] ttl_seconds at least {window}; several nodes need one Redis cache"
+        f"nothing if Sockudo or its cache was restarted within the last {_settled_s(report):g} s: this passes by "
+        f"itself. Otherwise keep [cache.memory] max_capacity (CACHE_MAX_CAPACITY; default 10000) above the ids that "
+        f"all publishers send in {window} s, and [idempotency] ttl_seconds at least {window}; several nodes need one "
+        f"Redis cache"
     )
 
 
