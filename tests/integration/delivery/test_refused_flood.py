@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -96,7 +95,7 @@ def small(
 def test_real_server_refuses_many_events(
     small: Stack, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same from `publish_many` to a subscriber; the requests of the canaries are counted too."""
+    """The same from `publish_many` to a subscriber; the requests of the canaries, a few a second, are not counted."""
     is_bad, most_requests = PATTERNS[name]
     channel = small.channel()
     subscriber: Subscriber = small.subscribe(channel)
@@ -105,16 +104,14 @@ def test_real_server_refuses_many_events(
 
     def counted(app: PublisherApp, body: bytes, timeout_s: float) -> Reply | NoReply:
         nonlocal requests
-        requests += 1
+        requests += channel.encode() in body
         return post(app, body, timeout_s)
 
     monkeypatch.setattr(run_drain, "post_batch", counted)
     publish_many((channel, "tick", {"n": n, "text": "x" * (2000 if is_bad(n) else 10)}) for n in range(400))
-    began = time.monotonic()
     with caplog.at_level(logging.ERROR, "sockudo_publisher.delivery"):
         while run_drain.run("default", 0) is not None:
             pass
-    took_s = time.monotonic() - began
     bad = [n for n in range(400) if is_bad(n)]
     letters = operations.dead_list(get_settings(), "default", 400)
     assert sorted(json.loads(json.loads(letter.item)["data"])["n"] for letter in letters) == bad
@@ -122,5 +119,4 @@ def test_real_server_refuses_many_events(
     expected = [n for n in range(400) if not is_bad(n)]
     assert wait_for(lambda: len(subscriber.data()) >= len(expected), 60)
     assert [json.loads(data)["n"] for data in subscriber.data()] == expected
-    checks = 12 * (1 + took_s // 5)  # of the server's memory: one every five seconds
-    assert requests <= most_requests + checks
+    assert requests <= most_requests

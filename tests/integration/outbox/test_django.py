@@ -249,7 +249,15 @@ def test_death_between_commit_and_append_loses_the_event_only(
 def test_without_django_the_error_says_what_to_do(environ, prelude: str, message: str) -> None:
     """A setting is missing, or a package."""
     source = f"{prelude}\nfrom sockudo_publisher import publish\npublish.delay_on_commit('c', 'e', 1)"
-    done = run_python(["-c", source], env={**os.environ, **environ}, cwd=ROOT, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        env={**os.environ, **environ},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.stderr.splitlines()[-1].startswith("sockudo_publisher.errors.ConfigurationError: publish.delay_on_")
     assert message in done.stderr.splitlines()[-1]
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
-
-from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -58,7 +58,14 @@ def run(program: str, redis_url: str, broker_url: str = "") -> None:
         "SOCKUDO_BROKER_URL": broker_url,
     }
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-    done = run_python(["-c", COMMON + program], env={**environ, **settings}, timeout=PROGRAM_S)
+    done = subprocess.run(
+        [sys.executable, "-c", COMMON + program],
+        env={**environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=PROGRAM_S,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
 
 
