@@ -28,6 +28,8 @@ from sockudo_publisher.dev.subscriber import Subscriber, ws_url
 ANSWER_TIMEOUT_S = 30.0
 #: Seconds after a batch's last byte at which its client goes away; Sockudo takes about 50 ms for 2,000 events.
 CUTS_S = (0.005, 0.01, 0.02, 0.03)
+#: Tries of one of them, until its request has arrived.
+CUT_ATTEMPTS = 5
 
 
 def subscribed(stack: Stack, channels: Sequence[str]) -> Subscriber:
@@ -113,9 +115,15 @@ def check_memory(stack: Stack) -> str:
 
 
 def check_cut(stack: Stack) -> str:
-    """A request whose client goes away in the middle is carried to its end by nginx."""
+    """A request whose client goes away in the middle is carried to its end by nginx.
+
+    A reset discards what nginx has not read yet: a request that never arrived was cut too early on a busy machine.
+    """
     for after_s in CUTS_S:
-        seen, remembered = cut_in_the_middle(stack, stack.url, after_s)
+        for _ in range(CUT_ATTEMPTS):
+            seen, remembered = cut_in_the_middle(stack, stack.url, after_s)
+            if seen or remembered:
+                break
         if (seen, remembered) != (2000, True):
             raise AssertionError(f"cut after {after_s} s: {seen} of 2,000 events, last id remembered: {remembered}")
     return f"{len(CUTS_S)} batches cut in the middle: all finished, their last ids remembered"
