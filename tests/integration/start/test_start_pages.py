@@ -126,6 +126,10 @@ class Reader:
         self.tab.wait_for(f"{problem} === 'Not ordered: gone'")
         self.tab.evaluate("pusher.allChannels()[0].emit('pusher:subscription_error', {status: 403}); 0")
         assert self.tab.evaluate(problem) == "Not subscribed, status 403"
+        # As pusher-js tells an error frame of the server: without `error`, which its own failures have.
+        frame = "{type: 'PusherError', data: {code: 4200, message: 'Server shutting down'}}"
+        self.tab.evaluate(f"pusher.connection.emit('error', {frame}); 0")
+        assert self.tab.evaluate(problem) == "Sockudo refused: Server shutting down"
         self._connect_to("s => s.replace('app-key', 'no-key')")
         self.tab.wait_for(f"{problem} === 'Sockudo refused: Application key not found or invalid'")
         if self.page == "flask":  # pusher-js takes ten seconds
