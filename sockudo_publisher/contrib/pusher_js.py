@@ -10,6 +10,7 @@ from typing_extensions import NotRequired
 from ..client.http.credentials import STANDARD_PORTS, Credentials
 from ..config.settings import DEFAULT_APP, get_settings
 from ..errors import ValidationError
+from ..redaction.frame_locals import without_locals
 
 __all__ = ["PusherJsOptions", "pusher_js_options"]
 
@@ -32,6 +33,7 @@ class PusherJsOptions(TypedDict):
     wsPath: NotRequired[str]
 
 
+@without_locals
 def pusher_js_options(public_url: str = "", *, app: str = DEFAULT_APP) -> PusherJsOptions:
     """The key and the address of an app, for pusher-js in a page: ``const {key, ...options} = ...``.
 

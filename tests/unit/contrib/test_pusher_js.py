@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Iterator
 
 import pytest
@@ -68,6 +69,8 @@ def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ValidationError, match=f"public_url: .*{len(url)} characters") as refused:
         pusher_js_options(url)
     assert SECRET not in str(refused.value)
+    frames = list(traceback.walk_tb(refused.value.__traceback__))[1:]  # the first is this test's
+    assert all(SECRET not in repr(frame.f_locals) for frame, _ in frames)
 
 
 def test_app_that_is_not_configured_is_refused() -> None:
