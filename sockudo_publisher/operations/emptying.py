@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from ..config.settings import Settings, get_settings
 from ..errors import ValidationError
-from ..journal.status import journal_status, layout_in_force
+from ..journal.status import LaneStatus, journal_status, layout_in_force
 from ..redaction.frame_locals import without_locals
 from .connection import OpenApp, open_app
 
@@ -59,11 +59,14 @@ def _wait(left: Callable[[OpenApp], int], timeout_s: float, app: str | None, set
 
 def draining_lanes(opened: OpenApp) -> int:
     """How many lanes of an app a worker has leased."""
-    lanes = layout_in_force(opened.link, opened.app, opened.settings.lanes).lanes
-    return sum(lane.leased for lane in journal_status(opened.link, opened.app, lanes).lanes)
+    return sum(lane.leased for lane in _read_lanes(opened))
 
 
 def waiting_events(opened: OpenApp) -> int:
     """How many events of an app wait, are held or are in delivery."""
+    return sum(lane.depth + lane.held for lane in _read_lanes(opened))
+
+
+def _read_lanes(opened: OpenApp) -> tuple[LaneStatus, ...]:
     lanes = layout_in_force(opened.link, opened.app, opened.settings.lanes).lanes
-    return sum(lane.depth + lane.held for lane in journal_status(opened.link, opened.app, lanes).lanes)
+    return journal_status(opened.link, opened.app, lanes).lanes

@@ -59,7 +59,7 @@ def _ask() -> str:
         return printable(str(error))
     except Exception as error:  # noqa: BLE001 -- each transport has its own types; their texts may hold the URL
         if connection is not None:
-            connection.collect()  # without a word to a broker that may be frozen
+            connection.collect()  # sends nothing: the broker may be frozen
         return f"does not answer: {describe_failure(error)}"
     connection.release()
     return ""

@@ -43,6 +43,16 @@ def mounted(environ: dict[str, str]) -> Iterator[str]:
         yield url
 
 
+def pause_and_sign_out(browser: Browser, client: redis.Redis, reason: str) -> None:
+    """By the page's buttons; the app stays paused, and the page asks for the token again."""
+    write(browser, "#pause-reason", reason)
+    click(browser, "#pause")
+    wait_text(browser, "#pauses", reason)
+    assert client.exists("sockudo:{default}:operator_pause")
+    click(browser, "#sign-out button")
+    browser.wait_for("document.querySelector('#token') !== null")
+
+
 def test_mounted_page_keeps_to_its_prefix(browser: Browser, mounted: str, client: redis.Redis) -> None:
     """The form, the files, the looks and the actions are below it, and so is the cookie; without a slash too."""
     browser.open(f"{mounted}/ops")
@@ -60,12 +70,7 @@ def test_mounted_page_keeps_to_its_prefix(browser: Browser, mounted: str, client
         False,
     )
     assert browser.call("Network.getCookies", urls=[f"{mounted}/elsewhere"])["cookies"] == []
-    write(browser, "#pause-reason", "below a prefix")
-    click(browser, "#pause")
-    wait_text(browser, "#pauses", "below a prefix")
-    assert client.exists("sockudo:{default}:operator_pause")
-    click(browser, "#sign-out button")
-    browser.wait_for("document.querySelector('#token') !== null")
+    pause_and_sign_out(browser, client, "below a prefix")
     assert browser.evaluate("location.pathname") == "/ops/login"
     assert browser.call("Network.getCookies", urls=[f"{mounted}/ops/"])["cookies"] == []
     # The refusal of a look without a session is the browser's one complaint.
@@ -138,12 +143,7 @@ def test_browser_signs_in_behind_tls(browser: Browser, behind_tls: str, client: 
     browser.wait_for(LIVE)
     [cookie] = browser.call("Network.getCookies", urls=[behind_tls])["cookies"]
     assert (cookie["secure"], cookie["httpOnly"], cookie["sameSite"]) == (True, True, "Strict")
-    write(browser, "#pause-reason", "through TLS")
-    click(browser, "#pause")
-    wait_text(browser, "#pauses", "through TLS")
-    assert client.exists("sockudo:{default}:operator_pause")
-    click(browser, "#sign-out button")
-    browser.wait_for("document.querySelector('#token') !== null")
+    pause_and_sign_out(browser, client, "through TLS")
     assert browser.call("Network.getCookies", urls=[behind_tls])["cookies"] == []
 
 

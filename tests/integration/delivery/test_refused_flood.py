@@ -38,7 +38,7 @@ PATTERNS = {
 @pytest.mark.parametrize("name", PATTERNS)
 def test_refused_events_of_a_lane_cost_a_request_each(world: DrainWorld, name: str) -> None:
     """Real journal: each culprit becomes one letter, in order, and its neighbours arrive in order."""
-    is_bad, most_requests = PATTERNS[name]
+    is_bad, max_requests = PATTERNS[name]
     channel = world.channel()
     ids = world.append(channel, 400)
     bad = [one for n, one in enumerate(ids) if is_bad(n)]
@@ -46,7 +46,7 @@ def test_refused_events_of_a_lane_cost_a_request_each(world: DrainWorld, name: s
     world.drain()
     world.check(without=bad)
     assert [json.loads(letter["item"])["message_id"] for letter in world.letters()] == bad
-    assert len(world.server.requests) <= most_requests
+    assert len(world.server.requests) <= max_requests
 
 
 def test_refused_events_of_a_held_queue_cost_a_request_each(world: DrainWorld) -> None:
@@ -96,7 +96,7 @@ def test_real_server_refuses_many_events(
     small: Stack, name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The same from `publish_many` to a subscriber; the requests of the canaries, a few a second, are not counted."""
-    is_bad, most_requests = PATTERNS[name]
+    is_bad, max_requests = PATTERNS[name]
     channel = small.channel()
     subscriber: Subscriber = small.subscribe(channel)
     requests = 0
@@ -119,4 +119,4 @@ def test_real_server_refuses_many_events(
     expected = [n for n in range(400) if not is_bad(n)]
     assert wait_for(lambda: len(subscriber.data()) >= len(expected), 60)
     assert [json.loads(data)["n"] for data in subscriber.data()] == expected
-    assert requests <= most_requests
+    assert requests <= max_requests
