@@ -1,8 +1,9 @@
-"""An event on a lane that has been quiet for longer than a worker watches it, beside a direct call and a warm lane.
+"""An event on a lane that has been quiet for a while; beside it a direct call, a warm lane, and one without a watch.
 
-A worker watches an empty lane for some seconds and sees the next event at once; later events wait for their doorbell.
+A worker goes on watching its part of the lanes while they are quiet; an event on any other lane waits for its doorbell.
 Each lane gets a direct call, a cold event and a warm one in turn, one after the other, and then rests while the other
-lanes have theirs. Where the time goes is read from Redis' own MONITOR, so that neither process is changed.
+lanes have theirs. For the way by the doorbell an operator's pause takes the worker away from all lanes. Where the time
+goes is read from Redis' own MONITOR, so that neither process is changed.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from dataclasses import dataclass, field
 
 import redis
 
-from sockudo_publisher import publish
+from sockudo_publisher import operations, publish
 from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.delivery.watch import HOT_S
@@ -30,16 +31,20 @@ from .workload import CHANNELS, EVENT, data
 
 __all__ = ["HOPS", "SIDES", "Cold", "hops_of", "measure"]
 
-SIDES = ("direct", "warm", "cold")
+#: What a lane gets in its turn; and the sides in all.
+TURN = ("direct", "cold", "warm")
+SIDES = (*TURN, "rung")
 
-#: Seconds that a lane rests beyond the watch of its worker, and between two events of one turn.
+#: Seconds that a lane rests beyond the watch that any worker keeps, and between two events of one turn.
 MARGIN_S = 2.0
+#: Seconds of a pause after which the worker has left all lanes.
+LEAVE_S = 4.0
 BETWEEN_S = 0.1
 
 #: Seconds that an event may take to arrive.
 ARRIVE_S = 10.0
 
-#: The way of a cold event: what has happened, and the beginning of the command that Redis has got then.
+#: The way of an event with a doorbell: what has happened, and the beginning of the command that Redis has got then.
 HOPS = (
     ("the append is at Redis", f"EVALSHA {script('append').sha1}"),
     ("the doorbell is at Redis", "LPUSH {queue} "),
@@ -52,7 +57,7 @@ ARRIVED = "the subscriber has the event"
 
 @dataclass
 class Cold:
-    """Milliseconds from call to arrival by side, one by one; and of the cold ones by hop, each since the hop before."""
+    """Milliseconds from call to arrival by side, one by one; and of the rung ones by hop, each since the hop before."""
 
     ms: dict[str, list[float]] = field(default_factory=dict)
     hops_ms: dict[str, list[float]] = field(default_factory=dict)
@@ -66,35 +71,44 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Cold:
     result, seen = Cold(), list[tuple[float, str]]()
     called: dict[str, dict[int, float]] = {side: {} for side in SIDES}
     own = Sockudo.from_url(parts.sockudo.url)
-    calls: dict[str, Callable[[str, object], object]] = {
-        "direct": lambda channel, value: own.trigger(channel, EVENT, value),
-        "cold": lambda channel, value: publish.delay(channel, EVENT, value),
-        "warm": lambda channel, value: publish.delay(channel, EVENT, value),
-    }
+    number = 0
+
+    def call(side: str, channel: str, value: object) -> None:
+        (own.trigger if side == "direct" else publish.delay)(channel, EVENT, value)
+
+    def send(side: str, channel: str) -> None:
+        nonlocal number
+        number += 1
+        value = data(number)
+        called[side][value["n"]] = time.time()
+        call(side, channel, value)
+        time.sleep(BETWEEN_S)
+
     rest_s = (HOT_S + MARGIN_S) / len(channels)
     wall_from_monotonic = time.time() - time.monotonic()
     with worker(parts), Subscriber(parts.sockudo.ws_url(), *CHANNELS) as subscriber, _watched(parts, seen):
         for channel in channels * 2:  # connections, also of the worker's threads
-            for call in calls.values():
-                call(channel, data(0))
+            for side in TURN:
+                call(side, channel, data(0))
         time.sleep(HOT_S + MARGIN_S)
-        number = 1
         for turn in range(plan.cold_turns):
-            for side, call in calls.items():
-                value = data(number)
-                called[side][value["n"]] = time.time()
-                call(channels[turn % len(channels)], value)
-                number += 1
-                time.sleep(BETWEEN_S)
+            for side in TURN:
+                send(side, channels[turn % len(channels)])
             time.sleep(rest_s)
-        subscriber.wait_for_count(2 * len(channels) * len(calls) + number - 1, ARRIVE_S)
+        for turn in range(plan.cold_turns):
+            if turn % len(channels) == 0:
+                operations.pause(reason="bench")
+                time.sleep(LEAVE_S)
+                operations.resume()
+            send("rung", channels[turn % len(channels)])
+        subscriber.wait_for_count(2 * len(channels) * len(TURN) + number, ARRIVE_S)
         arrived = {
             json.loads(json.loads(frame)["data"])["n"]: at + wall_from_monotonic for at, frame in subscriber.raw()
         }
     own.close()
     for side, times in called.items():
         result.ms[side] = [(arrived[n] - at) * 1000 for n, at in times.items()]
-    for n, at in called["cold"].items():
+    for n, at in called["rung"].items():
         for hop, ms in hops_of(seen, get_settings().queue, at, arrived[n]).items():
             result.hops_ms.setdefault(hop, []).append(ms)
     say(f"cold lanes: {plan.cold_turns} events on lanes that were quiet for {HOT_S + MARGIN_S:.0f} s")

@@ -436,11 +436,12 @@ def _cold(cold: Cold) -> str:
         "direct": "our client's `trigger`",
         "warm": "`publish.delay`, lane watched",
         "cold": "`publish.delay`, quiet",
+        "rung": "`publish.delay`, by its doorbell",
     }
     lines = ["## A quiet lane, milliseconds from call to subscriber", "", "| | p50 | p95 |", "|---|---|---|"]
     for side, what in names.items():
         lines.append(f"| {what} | {percentile(cold.ms[side], 0.5):.1f} | {percentile(cold.ms[side], 0.95):.1f} |")
-    lines += ["", "The way of an event on a quiet lane, each step since the one before:", "", "| | p50 | p95 |"]
+    lines += ["", "The way by the doorbell, each step since the one before:", "", "| | p50 | p95 |"]
     lines.append("|---|---|---|")
     for hop, times in cold.hops_ms.items():
         lines.append(f"| {hop} | {percentile(times, 0.5):.1f} | {percentile(times, 0.95):.1f} |")

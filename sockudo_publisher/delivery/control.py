@@ -19,6 +19,9 @@ class Control(Protocol):
     def slots_are_scarce(self) -> bool:
         """Whether there are no more slots than lanes: an empty lane is not watched for long then."""
 
+    def may_stay(self) -> bool:
+        """Whether this worker watches the empty lane on, after the time for which any worker does."""
+
     def monotonic(self) -> float:
         """Seconds of a clock that never goes back."""
 

@@ -30,7 +30,6 @@ from .history import HistoryLookup
 from .log import log
 from .moves import DrainAgain
 from .run import Ports, Post, Run
-from .watch import watch_queue
 from .window import Policy
 
 __all__ = ["DrainAgain", "Post", "drain"]
@@ -212,7 +211,7 @@ def _deliver(run: Run) -> DrainAgain | None:  # noqa: PLR0915 -- a case for each
                 run.probe.end_pause() if is_answered else run.probe.give_back_right()
                 continue
             case to.WatchQueue():
-                if not watch_queue(run.journal, run.holder, run.ports.control):
+                if not run.watch():
                     run.looks = run.looks._replace(was_watched=True)
                     continue
             case to.Release():

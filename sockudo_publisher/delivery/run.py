@@ -26,6 +26,7 @@ from .log import item_fields, log
 from .moves import NO_LOOKS, View
 from .outcome import NoReply, Reply
 from .probe import Probe
+from .watch import watch_queue, watch_quiet_queue
 from .window import Policy
 
 __all__ = ["Ports", "Post", "Run"]
@@ -207,6 +208,18 @@ class Run:
         grant = self.journal.rate.take(count)
         self.tokens += grant.tokens
         self.looks = self.looks._replace(token_wait_s=grant.wait_s)
+
+    def watch(self) -> bool:
+        """Wait at the empty queue; ``False``: no entry has come."""
+        control = self.ports.control
+        if watch_queue(self.journal, self.holder, control):
+            return True
+        self.letters.flush()  # the watch of a quiet lane may last for days
+        if not watch_quiet_queue(self.journal, self.holder, control):
+            return False
+        # The slot was one that no other queue waited for.
+        self._slice_end = control.monotonic() + SLICE_S
+        return True
 
     def ask_others(self) -> None:
         """Begin the next slice, and find out whether another queue waits for the slot."""

@@ -1,4 +1,4 @@
-"""The watch of an empty lane: its run stays for a while, so that the next event needs no doorbell."""
+"""The watch of an empty lane: its run stays, so that the next event needs no doorbell."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from typing import Final
 from ..journal.holder import Holder, Journal
 from .control import Control
 
-__all__ = ["watch_queue"]
+__all__ = ["watch_queue", "watch_quiet_queue"]
 
-#: Seconds for which an empty lane is watched before it is released; fewer where slots are scarce.
+#: Seconds for which any worker watches an empty lane; fewer where slots are scarce.
 HOT_S: Final = 10.0
 SCARCE_HOT_S: Final = 0.2
 
 #: Seconds of one look: a stop is seen after it.
 HOT_LOOK_S: Final = 0.2
+#: The same in the watch of a quiet lane, which may last for days: each look is a request to Redis.
+QUIET_LOOK_S: Final = 1.0
 
 assert HOT_LOOK_S <= SCARCE_HOT_S < HOT_S, "an empty lane is looked at once at least"
 
@@ -24,5 +26,13 @@ def watch_queue(journal: Journal, holder: Holder, control: Control) -> bool:
     hot_until = control.monotonic() + (SCARCE_HOT_S if control.slots_are_scarce() else HOT_S)
     while control.monotonic() < hot_until and not control.stopping():
         if journal.wait_for_entry(holder, HOT_LOOK_S):
+            return True
+    return False
+
+
+def watch_quiet_queue(journal: Journal, holder: Holder, control: Control) -> bool:
+    """Wait for an entry for as long as the worker may stay at the lane; ``False``: none came until then."""
+    while control.may_stay() and not control.stopping():
+        if journal.wait_for_entry(holder, QUIET_LOOK_S):
             return True
     return False

@@ -230,6 +230,7 @@ WAKE_UP = Machine(
         Step("watched", "append", Answer.RING, "leased"),
         Step("stale", "append", Answer.DONE, "rung"),
         Step("rung", "sweep", Answer.RING, "rung"),
+        Step("stale", "sweep", Answer.DONE, "idle"),
         Step("idle", "acquire", Answer.DONE, "watched"),
         Step("rung", "acquire", Answer.DONE, "leased"),
         Step("stale", "acquire", Answer.DONE, "leased"),

@@ -29,6 +29,7 @@ class Presence:
         self._is_consuming = is_consuming
         self._owner = uuid.uuid4().hex
         self._next: dict[str, float] = {}  # app -> when to announce it again, monotonic
+        self._workers: dict[str, tuple[LiveWorker, ...]] = {}
         self._warned: set[tuple[str, Target]] = set()
 
     def enter(self) -> None:
@@ -51,6 +52,14 @@ class Presence:
         if time.monotonic() >= self._next.get(name, 0.0):
             self._announce(name, None if self._is_consuming is None else self._is_consuming())
 
+    def place_among(self, name: str) -> tuple[int, int] | None:
+        """The place of this worker among the live ones that drain the app, from 0, and their number, at the last beat.
+
+        ``None``: it does not read the queue, or Redis has forgotten it.
+        """
+        drains = [one.owner for one in self._workers.get(name, ()) if one.is_consuming is not False]
+        return (drains.index(self._owner), len(drains)) if self._owner in drains else None
+
     def leave(self) -> None:
         """Take the announcements back; what Redis does not take runs out."""
         for name in self._next:
@@ -64,6 +73,7 @@ class Presence:
         target = target_of(settings, name)
         workers = self._registry(name).announce(self._owner, self._node, target, is_consuming=is_consuming)
         self._next[name] = time.monotonic() + BEAT_S
+        self._workers[name] = workers
         mine = next((one for one in workers if one.owner == self._owner), None)
         rival = None if mine is None else first_rival(mine, workers)
         if rival is not None:

@@ -9,7 +9,7 @@ from ..errors import JournalUnreadable
 from ..wiring import stop
 from ..wiring.app import App, app_named
 from ..wiring.doorbell import doorbell
-from . import slots
+from . import quiet_lanes, slots
 
 __all__ = ["WorkerControl"]
 
@@ -50,6 +50,10 @@ class WorkerControl:
         """Whether there are no more slots than lanes."""
         # Where every lane has a slot there is none for a held channel.
         return slots.count <= get_settings().lanes * len(self._names)
+
+    def may_stay(self) -> bool:
+        """Whether the lane is one of those that this worker watches while they are quiet."""
+        return not self.slots_are_scarce() and quiet_lanes.is_kept(self._app.name, self._lane)
 
     def monotonic(self) -> float:
         """Seconds of a clock that never goes back."""

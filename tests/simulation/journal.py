@@ -333,6 +333,8 @@ class JournalModel:
         queue = place.queue
         if not queue.entries and not place.due_ms:
             place.latest.clear()
+        if not queue.entries and not self.holder_of(lane, None):
+            queue.is_armed = False
         ring = bool(queue.entries) and not self.holder_of(lane, None) and now - queue.rung_ms >= SWEEP_GAP_MS
         ring = ring and (queue.marker is not None or not only_marked)
         if ring:

@@ -56,6 +56,9 @@ class Control:
     def slots_are_scarce(self) -> bool:
         return self.world.plan.is_scarce
 
+    def may_stay(self) -> bool:
+        return False
+
     def sleep(self, seconds: float) -> None:
         if self.task.process.is_stopping:
             return

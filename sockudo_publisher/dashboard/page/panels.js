@@ -15,7 +15,7 @@ function laneState(lane) {
   if (lane.newer_version) return tag("for a newer worker", "bad");
   if (lane.unreadable.length) return tag("unreadable", "bad");
   if (lane.failures) return tag(`failing: ${printable(lane.failure)}`, "bad");
-  if (lane.leased) return tag("draining", "good");
+  if (lane.leased) return lane.depth ? tag("draining", "good") : "watched";
   if (lane.armed) return tag("rung");
   return lane.depth ? tag("waiting", "warn") : "idle";
 }

@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- sweep: find a lane whose doorbell was lost, and the held channels that are due.
+-- sweep: find a lane whose doorbell was lost, and the held channels that are due; disarm an empty lane whose holder died.
 -- KEYS[1] stream  KEYS[2] state  KEYS[3] lease  KEYS[4] holds  KEYS[5] latest
 -- ARGV[1] ms during which no caller rings it again   ARGV[2] rings without an answer after which the lane is unheard,
 -- 0 = rings are not counted   ARGV[3] ms that a lease lasts   ARGV[4] '1': only a lane with a marker
@@ -21,6 +21,8 @@ local kept = redis.call('HMGET', state, 'rung', 'retry_at', 'marker')
 -- In a lane where nothing waits no item is obsolete. What is left here is of items that left without a take (mend.lua,
 -- quarantine.lua).
 if redis.call('XLEN', stream) == 0 and redis.call('EXISTS', holds) == 0 then redis.call('DEL', latest) end
+-- Its holder died: nothing rings the lane any more, and the next event has to.
+if left == -2 and redis.call('XLEN', stream) == 0 then redis.call('HDEL', state, 'armed') end
 local rung, rest = tonumber(kept[1] or '0') or 0, (tonumber(kept[2] or '0') or 0) - now
 if left == -2 and redis.call('XLEN', stream) > 0 and (kept[3] or not only_marked) and not (rest > 0 and rest <= MAX_REST_MS)
     and not (math.abs(now - rung) < gap_ms) then -- abs: a clock may be set back

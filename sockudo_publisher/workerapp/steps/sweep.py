@@ -25,7 +25,7 @@ from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
-from .. import health, run_drain, slots
+from .. import health, quiet_lanes, run_drain, slots
 from ..broker_probe import broker_probe
 from ..check_settings import refuse
 from ..dead_reports import lanes_to_report, report_dead_letters
@@ -111,7 +111,8 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
                     # Once per worker: in a rolling change, old and new workers would undo each other's request.
                     if name not in self._apps_with_lanes and app_named(name).journal.ask_for_lanes():
                         self._apps_with_lanes.add(name)
-                    for lane, channel, why in sweep_once(name, has_free_slot=has_free_slot()):
+                    place = self._presence.place_among(name)
+                    for lane, channel, why in sweep_once(name, has_free_slot=has_free_slot(), place=place):
                         self._drain_here(name, lane, channel, why)
                     if time.monotonic() >= self._report_at.get(name, 0.0):
                         self._report_at[name] = time.monotonic() + REPORT_EVERY_S
@@ -187,7 +188,9 @@ def has_free_slot() -> bool:
     return len(worker_state.reserved_requests) < max(1, slots.count)
 
 
-def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:
+def sweep_once(
+    name: str, *, has_free_slot: bool = True, place: tuple[int, int] | None = None
+) -> list[tuple[int, str | None, str]]:
     """Ring lanes and held channels that need it. Returns (lane, channel, reason) of each that must be drained here.
 
     While the app is paused nothing is rung. When the pause has expired, one random lane is rung, to probe (random, as
@@ -196,11 +199,19 @@ def sweep_once(name: str, *, has_free_slot: bool = True) -> list[tuple[int, str 
 
     A lane whose doorbells reach no worker is drained here only if ``has_free_slot``: if all slots are busy, its
     doorbells rightly wait.
+
+    ``place``: this worker's among those of the app, for its part of the quiet lanes. It watches none while all its
+    slots are busy, or the app is paused.
     """
     journal = app_named(name).journal
     open_lanes = journal.advance_layout()
     shared = journal.shared.view()
     pause = shared.pause
+    if has_free_slot and pause is None and shared.operator_pause is None:
+        most = quiet_lanes.MAX_KEPT // len(get_settings().app_urls())
+        quiet_lanes.keep(name, quiet_lanes.part_of(open_lanes, place, most))
+    else:
+        quiet_lanes.forget(name)
     if pause is not None and pause.left_ms(journal.now_ms()):
         return []
     lanes, due = journal.sweep(open_lanes, is_counted=pause is None, only_marked=shared.operator_pause is not None)

@@ -52,6 +52,8 @@ class Control:
     passes_time: bool = True
     #: Waits after which the worker shuts down.
     stops_after: int | None = None
+    #: Whether it watches an empty lane on.
+    stays: bool = False
     #: Seconds that this worker's clock has gone on by itself, with a batch in hand.
     skipped_s: float = 0.0
 
@@ -63,6 +65,9 @@ class Control:
 
     def slots_are_scarce(self) -> bool:
         return True
+
+    def may_stay(self) -> bool:
+        return self.stays
 
     def monotonic(self) -> float:
         return time.monotonic() + self.skipped_s

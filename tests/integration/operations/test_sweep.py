@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 import pytest
 import redis
 
-from sockudo_publisher import configure, publish_many
+from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.wiring.app import app_named
-from sockudo_publisher.workerapp import slots
+from sockudo_publisher.workerapp import quiet_lanes, slots
 from sockudo_publisher.workerapp.steps import sweep
 from sockudo_publisher.workerapp.steps.sweep import UNHEARD, sweep_once, trim_once
 
@@ -46,6 +46,7 @@ def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
         monkeypatch.setattr(f"sockudo_publisher.{module}.doorbell", bell)
     publish_many((f"c-{n}", "n", {}) for n in range(64))
     yield bell
+    quiet_lanes.forget(NAME)
     monkeypatch.undo()
     configure()
 
@@ -119,6 +120,41 @@ def test_lane_whose_letters_are_no_stream_stops_no_other(
                 client.xadd(lane_keys(NAME, lane).dead, {"reason": "refused", "channel": "c", "item": b"{}"})
         assert trim_once(NAME)
         assert [client.xlen(lane_keys(NAME, lane).dead) for lane in (0, 2, 3)] == [1, 1, 1]
+
+
+def test_empty_lane_of_a_dead_holder_is_disarmed(bell: Bell, redis_url: str) -> None:
+    """Else its next event would ring nothing, and wait for a sweep. Not under a lease, and not with an event."""
+    with redis.Redis.from_url(redis_url) as client:
+        for lane in (0, 1):
+            client.delete(lane_keys(NAME, lane).stream)
+        client.set(lane_keys(NAME, 1).lease, "1-x", px=60_000)
+        sweep_once(NAME)
+        armed = [client.hexists(lane_keys(NAME, lane).state, "armed") for lane in range(LANES)]
+    assert armed == [False, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("place", "kept"), [((0, 1), {0, 1, 2, 3}), ((1, 3), {1}), ((4, 5), set()), (None, set())], ids=str
+)
+def test_worker_watches_its_part_of_the_lanes(bell: Bell, place: tuple[int, int] | None, kept: set[int]) -> None:
+    sweep_once(NAME, place=place)
+    assert {lane for lane in range(LANES) if quiet_lanes.is_kept(NAME, lane)} == kept
+
+
+def test_quiet_lanes_are_left_in_a_pause_and_without_free_slots(bell: Bell) -> None:
+    def keeps(*, has_free_slot: bool = True) -> bool:
+        sweep_once(NAME, has_free_slot=has_free_slot, place=(0, 1))
+        return quiet_lanes.is_kept(NAME, 0)
+
+    assert keeps()
+    assert not keeps(has_free_slot=False), "something may wait for the slot"
+    assert keeps()
+    operations.pause(reason="maintenance")
+    assert not keeps()
+    operations.resume()
+    assert keeps()
+    app_named().journal.shared.pause("busy", 60.0)
+    assert not keeps()
 
 
 def sweep_again(redis_url: str, *, has_free_slot: bool = True) -> list[tuple[int, str | None, str]]:

@@ -44,13 +44,13 @@ def test_commands_of_other_events_are_not_its_own() -> None:
 
 
 def test_hop_that_redis_has_not_seen_is_left_out() -> None:
-    """A lane that is still watched needs no doorbell: its time is part of the next hop."""
+    """A lane that is watched needs no doorbell: its time is part of the next hop."""
     assert rounded(hops_of(commands((1, 0), (2, 4)), "sockudo", 10.0, 10.004)) == {APPEND: 1, TAKE: 1, ARRIVED: 2}
     assert rounded(hops_of([], "sockudo", 10.0, 10.004)) == {ARRIVED: 4}
 
 
 def measured(direct: float, cold: float) -> Cold:
-    sides = {"direct": [direct] * 32, "warm": [direct + 1] * 32, "cold": [cold] * 32}
+    sides = {"direct": [direct] * 32, "warm": [direct + 1] * 32, "cold": [cold] * 32, "rung": [9.0] * 32}
     return Cold(ms=sides, hops_ms={APPEND: [1.0] * 32, ARRIVED: [3.0] * 32})
 
 
@@ -68,4 +68,5 @@ def test_page_shows_the_sides_and_the_steps() -> None:
     )
     text = page(Results(cold=measured(3.0, 6.0)), facts)
     assert "| `publish.delay`, quiet | 6.0 | 6.0 |" in text
+    assert "| `publish.delay`, by its doorbell | 9.0 | 9.0 |" in text
     assert f"| {ARRIVED} | 3.0 | 3.0 |" in text
