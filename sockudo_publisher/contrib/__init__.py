@@ -1,4 +1,5 @@
-"""Packages for web frameworks, one module or package each; they do not import each other.
+"""Packages for web frameworks, one module or package each; they do not import each other, but FastAPI's Starlette's.
 
-``permissions`` and ``webhooks`` are what they share, and know no framework. Nothing here is imported by another room.
+``permissions``, ``webhooks``, ``endpoints``, ``calls`` and ``pusher_js`` are what they share, and know no framework.
+Nothing here is imported by another room.
 """
