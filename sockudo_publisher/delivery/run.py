@@ -210,15 +210,21 @@ class Run:
         self.looks = self.looks._replace(token_wait_s=grant.wait_s)
 
     def watch(self) -> bool:
-        """Wait at the empty queue; ``False``: no entry has come."""
+        """Wait at the empty queue; ``False``: no entry has come.
+
+        The watch of a quiet lane may last for days: before it all is told, after it the run is as a new one.
+        """
         control = self.ports.control
         if watch_queue(self.journal, self.holder, control):
             return True
-        self.letters.flush()  # the watch of a quiet lane may last for days
+        if not control.may_stay():
+            return False
+        self.letters.flush()
+        self.journal.rest(self.holder)
         if not watch_quiet_queue(self.journal, self.holder, control):
             return False
-        # The slot was one that no other queue waited for.
-        self._slice_end = control.monotonic() + SLICE_S
+        self.progress, self.trust, self.history = Progress(), NO_TRUST, HistoryAnswers(self.ports.history_lookup)
+        self._slice_end = control.monotonic() + SLICE_S  # no other queue waited for the slot
         return True
 
     def ask_others(self) -> None:

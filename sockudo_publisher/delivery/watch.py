@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..errors import JournalUnavailable, JournalUnreadable
 from ..journal.holder import Holder, Journal
 from .control import Control
 
@@ -31,8 +32,17 @@ def watch_queue(journal: Journal, holder: Holder, control: Control) -> bool:
 
 
 def watch_quiet_queue(journal: Journal, holder: Holder, control: Control) -> bool:
-    """Wait for an entry for as long as the worker may stay at the lane; ``False``: none came until then."""
-    while control.may_stay() and not control.stopping():
-        if journal.wait_for_entry(holder, QUIET_LOOK_S):
-            return True
+    """Wait for an entry for as long as the worker may stay at the lane; ``False``: none came until then.
+
+    Nothing is in hand, so a Redis that is away for a moment does not end it while the lease lasts: without its holder
+    the lane would rest until the lease is over.
+    """
+    while control.may_stay() and not control.stopping() and not holder.lease.lost:
+        try:
+            if journal.wait_for_entry(holder, QUIET_LOOK_S):
+                return True
+        except JournalUnreadable:
+            raise
+        except JournalUnavailable:
+            control.sleep(QUIET_LOOK_S)
     return False

@@ -143,6 +143,7 @@ class Journal:
         self._layout = LayoutRecord(self.link, app, lanes)
         self._wanted_lanes = lanes
         self._open: frozenset[int] = frozenset()
+        self._appending: frozenset[int] = frozenset()
         self._batch_max_events = batch_max_events
         self._logged_at: dict[int, float] = {}
         self._key_ttl_ms = key_ttl_ms
@@ -165,6 +166,10 @@ class Journal:
             self._layout.forget_oldest(self.now_ms() - self._key_ttl_ms)
         return layout.drainable
 
+    def appending_lanes(self) -> tuple[int, ...]:
+        """The lanes to which events are appended and that may be drained, as of the last look at the layout."""
+        return tuple(sorted(self._open & self._appending))
+
     def _is_open(self, lane: int) -> bool:
         """Whether the lane exists and may be drained: lanes of earlier layouts must be empty first."""
         if lane not in self._open:
@@ -174,6 +179,7 @@ class Journal:
     def _remember(self, layout: Layout) -> Layout:
         # The newest layout counts, even with fewer open lanes than before (after a failover, in an emptied Redis).
         self._open = frozenset(layout.drainable)
+        self._appending = frozenset(layout.appending.lanes)
         return layout
 
     def now_ms(self) -> int:
@@ -224,6 +230,12 @@ class Journal:
         """Give the lease back if the queue is empty; ``False``: it has entries, and the lease is kept."""
         self._clear_failures(holder)
         return self._release(holder, hand_over=False)
+
+    def rest(self, holder: Holder) -> None:
+        """The lane is empty and its holder stays: no failure counts, and only channels that are held now are known."""
+        self._clear_failures(holder)
+        held = self.link.call("ZRANGE", self.link.keyspace.lane(self.app, holder.keys.lane).holds, 0, -1)
+        holder.held.intersection_update(decode_names(held))
 
     def hand_over(self, holder: Holder) -> None:
         """Give the lease back even if the queue has entries; the caller rings it, or the sweep does."""

@@ -22,10 +22,13 @@ logger = package_logger("sockudo_publisher.presence")
 
 
 class Presence:
-    """One worker's announcements. ``node`` is its Celery name; ``is_consuming()``: it reads the queue now."""
+    """One worker's announcements. ``node`` is its Celery name; ``is_consuming()``: it reads the queue now;
+    ``watches``: it can stay at quiet lanes.
+    """
 
-    def __init__(self, node: str, is_consuming: Callable[[], bool] | None = None) -> None:
+    def __init__(self, node: str, is_consuming: Callable[[], bool] | None = None, *, watches: bool = False) -> None:
         self._node = node
+        self._watches = watches
         self._is_consuming = is_consuming
         self._owner = uuid.uuid4().hex
         self._next: dict[str, float] = {}  # app -> when to announce it again, monotonic
@@ -53,12 +56,13 @@ class Presence:
             self._announce(name, None if self._is_consuming is None else self._is_consuming())
 
     def place_among(self, name: str) -> tuple[int, int] | None:
-        """The place of this worker among the live ones that drain the app, from 0, and their number, at the last beat.
+        """The place of this worker among the live ones that watch the app's quiet lanes, from 0, and their number, at
+        the last beat.
 
-        ``None``: it does not read the queue, or Redis has forgotten it.
+        ``None``: it does not, or does not read the queue, or Redis has forgotten it.
         """
-        drains = [one.owner for one in self._workers.get(name, ()) if one.is_consuming is not False]
-        return (drains.index(self._owner), len(drains)) if self._owner in drains else None
+        found = [one.owner for one in self._workers.get(name, ()) if one.watches and one.is_consuming is not False]
+        return (found.index(self._owner), len(found)) if self._owner in found else None
 
     def leave(self) -> None:
         """Take the announcements back; what Redis does not take runs out."""
@@ -71,7 +75,9 @@ class Presence:
     def _announce(self, name: str, is_consuming: bool | None) -> None:
         settings = get_settings()
         target = target_of(settings, name)
-        workers = self._registry(name).announce(self._owner, self._node, target, is_consuming=is_consuming)
+        workers = self._registry(name).announce(
+            self._owner, self._node, target, is_consuming=is_consuming, watches=self._watches
+        )
         self._next[name] = time.monotonic() + BEAT_S
         self._workers[name] = workers
         mine = next((one for one in workers if one.owner == self._owner), None)

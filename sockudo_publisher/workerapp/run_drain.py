@@ -53,8 +53,11 @@ def canaries_of(app: App) -> Canaries:
 
 
 @without_locals
-def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | None:
-    """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`."""
+def run(app_name: str, lane: int, channel: str | None = None, *, stays: bool = True) -> DrainAgain | None:
+    """Drain a lane, or one held channel of it. Raises :class:`JournalUnavailable`.
+
+    ``stays``: it may go on watching the lane while that is quiet.
+    """
     app = app_named(app_name)
     canaries = canaries_of(app)
     return drain(
@@ -63,7 +66,7 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
         channel,
         post=partial(post_batch, app, timeout_s=get_settings().delivery_timeout),
         policy=policy_of(get_settings()),
-        control=WorkerControl(app, lane),
+        control=WorkerControl(app, lane, stays=stays),
         crash_point=crash_point,
         ask_canaries=canaries.check_after_trouble,
         ask_fresh_canaries=canaries.check_with_fresh_canaries,
@@ -72,14 +75,14 @@ def run(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | No
     )
 
 
-def run_guarded(app_name: str, lane: int, channel: str | None = None) -> DrainAgain | None:
+def run_guarded(app_name: str, lane: int, channel: str | None = None, *, stays: bool = True) -> DrainAgain | None:
     """As :func:`run`, for a worker's slot: raises nothing, so that one bad queue costs no other its slot.
 
     An error that a repeat would meet again is counted, ``status`` shows it, and the queue rests, longer each time. When
     Redis is away, the sweep rings.
     """
     try:
-        return run(app_name, lane, channel)
+        return run(app_name, lane, channel, stays=stays)
     except JournalUnreadable as error:
         app_named(app_name).journal.record_failure(lane, channel, error)
     except JournalUnavailable as error:

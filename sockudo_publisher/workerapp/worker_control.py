@@ -17,9 +17,10 @@ __all__ = ["WorkerControl"]
 class WorkerControl:
     """What ``delivery.control.Control`` asks for, of this process."""
 
-    def __init__(self, app: App, lane: int) -> None:
+    def __init__(self, app: App, lane: int, *, stays: bool = True) -> None:
         self._app = app
         self._lane = lane
+        self._stays = stays
         self._names = tuple(get_settings().app_urls())
 
     def stopping(self) -> bool:
@@ -53,7 +54,7 @@ class WorkerControl:
 
     def may_stay(self) -> bool:
         """Whether the lane is one of those that this worker watches while they are quiet."""
-        return not self.slots_are_scarce() and quiet_lanes.is_kept(self._app.name, self._lane)
+        return self._stays and not self.slots_are_scarce() and quiet_lanes.is_kept(self._app.name, self._lane)
 
     def monotonic(self) -> float:
         """Seconds of a clock that never goes back."""

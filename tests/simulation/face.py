@@ -199,6 +199,11 @@ class Face:
 
         _raise_unless_done(self.trip("retry_hold_in", act), holder)
 
+    def rest(self, holder: Holder) -> None:
+        lane, _, _ = _of(holder)
+        held = self.trip("rest", lambda: set(self.model.lanes[lane].due_ms))
+        holder.held.intersection_update(held)
+
     def wait_for_entry(self, holder: Holder, wait_s: float) -> bool:
         lane, channel, _ = _of(holder)
         if self._wait is not None:

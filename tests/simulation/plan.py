@@ -122,6 +122,7 @@ class Plan:
     finishes_requests: bool = False  # as behind our nginx: a request goes on when its client is gone
     rings_lost: float = 0.0
     is_scarce: bool = True
+    stays: float = 0.0  # chance that a run watches its quiet lane for one look more
     asks: bool = False  # canaries are asked after trouble, and say what the server has forgotten
     finds: bool = False  # history is on, and is asked about items of unknown fate
     checks: bool = False  # fresh canaries are asked before anything is sent again
@@ -200,6 +201,7 @@ def plan_of(seed: int) -> Plan:
         # The last to be drawn: the other plans of a seed stay as they were.
         collapse=tuple((n, below(2)) for n in range(count) if chance() < 0.7) if chance() < 0.25 else (),
         operator_pauses=_operator_pauses(seed),
+        stays=0.9 if Random(seed + 4_000_003).random() < 0.25 else 0.0,
         **_scheduled(seed, channels),
     )
 
@@ -245,7 +247,7 @@ def smaller(plan: Plan) -> Iterator[Plan]:
             for n in range(len(things)):
                 yield replace(plan, **{name: things[:n] + things[n + 1 :]})
     for name, simple in (("rings_lost", 0.0), ("lanes", 1), ("max_items", None), ("capacity", None), ("max_rate", 0.0),
-                         ("processes", 1), ("finishes_requests", False), ("is_scarce", True),
+                         ("processes", 1), ("finishes_requests", False), ("is_scarce", True), ("stays", 0.0),
                          ("asks", False), ("finds", False), ("checks", False), ("lies", 0.0),
                          ("max_backlog", 0), ("more_lanes_at", None)):  # fmt: skip
         if getattr(plan, name) != simple:

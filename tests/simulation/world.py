@@ -57,7 +57,7 @@ class Control:
         return self.world.plan.is_scarce
 
     def may_stay(self) -> bool:
-        return False
+        return bool(self.world.plan.stays) and self.world.chance() < self.world.plan.stays
 
     def sleep(self, seconds: float) -> None:
         if self.task.process.is_stopping:

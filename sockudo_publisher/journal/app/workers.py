@@ -39,6 +39,7 @@ class LiveWorker:
     """A worker that has announced itself. ``owner`` is unique, ``node`` its Celery name, ``since_ms`` Redis' time.
 
     ``is_consuming``: its consumer was attached to the queue of doorbells when it announced itself; ``None``: unknown.
+    ``watches``: it can stay at quiet lanes.
     """
 
     owner: str
@@ -46,6 +47,7 @@ class LiveWorker:
     target: Target
     since_ms: int
     is_consuming: bool | None = None
+    watches: bool = False
 
 
 class WorkerRegistry:
@@ -56,11 +58,12 @@ class WorkerRegistry:
         self._key = link.keyspace.app(app).workers
 
     def announce(
-        self, owner: str, node: str, target: Target, *, is_consuming: bool | None = None
+        self, owner: str, node: str, target: Target, *, is_consuming: bool | None = None, watches: bool = False
     ) -> tuple[LiveWorker, ...]:
         """Announce this worker; answers all live workers, this one among them."""
         facts = {"node": node, "app_id": target.app_id, "host": target.host}
-        record = json.dumps(facts if is_consuming is None else {**facts, "consuming": is_consuming})
+        said = {} if is_consuming is None else {"consuming": is_consuming}
+        record = json.dumps({**facts, **said, "watches": watches})
         _, *pairs = self._link.script("announce", (self._key,), (owner, record, TTL_MS))
         return _read(zip(pairs[::2], pairs[1::2], strict=True))
 
@@ -107,7 +110,10 @@ def _read(pairs: Iterable[Sequence[Any]], now_ms: int | None = None) -> tuple[Li
             if now_ms is None or abs(now_ms - int(seen_ms)) <= TTL_MS:
                 consuming = said.get("consuming")
                 is_consuming = consuming if isinstance(consuming, bool) else None
-                found.append(LiveWorker(owner.decode(), str(said["node"]), target, int(since_ms), is_consuming))
+                watches = said.get("watches") is True
+                found.append(
+                    LiveWorker(owner.decode(), str(said["node"]), target, int(since_ms), is_consuming, watches)
+                )
         except (
             ValueError,
             KeyError,

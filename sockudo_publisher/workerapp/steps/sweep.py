@@ -25,6 +25,7 @@ from ...wiring import stop
 from ...wiring.app import app_named
 from ...wiring.celery_isolation import USAGE
 from ...wiring.doorbell import doorbell
+from ...wiring.private_celery import SPARE_SLOTS
 from .. import health, quiet_lanes, run_drain, slots
 from ..broker_probe import broker_probe
 from ..check_settings import refuse
@@ -32,7 +33,7 @@ from ..dead_reports import lanes_to_report, report_dead_letters
 from ..logs import write_summary
 from ..presence import Presence
 
-__all__ = ["Sweep", "slots_of", "sweep_once", "trim_once"]
+__all__ = ["Sweep", "slots_of", "sweep_once", "trim_once", "watches_quiet_lanes"]
 
 logger = package_logger("sockudo_publisher.sweep")
 
@@ -50,6 +51,9 @@ REPORT_EVERY_S = 2.0
 #: Drains that the sweep runs itself while doorbells reach no worker.
 OWN_DRAINS = 8
 
+#: Pools whose drains run in other processes, or one at a time.
+_POOLS_OF_OTHERS = frozenset({"celery.concurrency.prefork", "celery.concurrency.solo"})
+
 #: The reasons.
 AWAY = "the broker is away"
 UNHEARD = "no worker answers its doorbells"
@@ -64,7 +68,9 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
         # Before the pool starts, so that forked children know it too.
         slots.count = slots_of(parent)
         self._presence = Presence(
-            parent.hostname, lambda: health.reads_queue(parent) and not broker_probe.is_known_to_be_away()
+            parent.hostname,
+            lambda: health.reads_queue(parent) and not broker_probe.is_known_to_be_away(),
+            watches=watches_quiet_lanes(parent),
         )
         try:
             self._presence.enter()
@@ -161,7 +167,7 @@ class Sweep(bootsteps.StartStopStep):  # type: ignore[misc]
 
         def job() -> None:
             try:
-                run_drain.run_guarded(name, lane, channel)
+                run_drain.run_guarded(name, lane, channel, stays=False)  # its thread is one of a few
                 report_dead_letters(name)
             finally:
                 self._draining.discard(key)
@@ -177,6 +183,13 @@ def slots_of(worker: Any) -> int:
     return int(getattr(worker, "concurrency", 0) or 0)
 
 
+def watches_quiet_lanes(worker: Any) -> bool:
+    """Whether its drains run in this process, with slots for all lanes and some to spare."""
+    pool = getattr(getattr(worker, "pool_cls", None), "__module__", "")
+    lanes = get_settings().lanes * len(get_settings().app_urls())
+    return pool not in _POOLS_OF_OTHERS and slots_of(worker) > lanes
+
+
 def trim_once(name: str) -> bool:
     """Delete dead letters beyond the app's bounds; ``False``: there may be more."""
     journal = app_named(name).journal
@@ -185,7 +198,9 @@ def trim_once(name: str) -> bool:
 
 def has_free_slot() -> bool:
     """Whether this worker has a slot for a doorbell."""
-    return len(worker_state.reserved_requests) < max(1, slots.count)
+    # After a lost connection Celery 5.5 forgets which of the running ones were reserved.
+    taken = max(len(worker_state.reserved_requests), len(worker_state.active_requests))
+    return taken < max(1, slots.count)
 
 
 def sweep_once(
@@ -208,8 +223,8 @@ def sweep_once(
     shared = journal.shared.view()
     pause = shared.pause
     if has_free_slot and pause is None and shared.operator_pause is None:
-        most = quiet_lanes.MAX_KEPT // len(get_settings().app_urls())
-        quiet_lanes.keep(name, quiet_lanes.part_of(open_lanes, place, most))
+        most = min(quiet_lanes.MAX_KEPT, max(0, slots.count - SPARE_SLOTS)) // len(get_settings().app_urls())
+        quiet_lanes.keep(name, quiet_lanes.part_of(journal.appending_lanes(), place, most))
     else:
         quiet_lanes.forget(name)
     if pause is not None and pause.left_ms(journal.now_ms()):

@@ -73,4 +73,6 @@ def test_quiet_lanes_are_shared_watched_and_left(stack: Stack, monkeypatch: pyte
     for worker in (first, second):
         worker.stop()
     assert not any(lane.leased for lane in operations.status()[0].lanes)
-    assert {channel: seen.data(channel) for channel in channels} == {channel: ["1", "2", "3", "4"] for channel in channels}
+    assert {channel: seen.data(channel) for channel in channels} == {
+        channel: ["1", "2", "3", "4"] for channel in channels
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,7 +12,9 @@ import pytest
 from sockudo_publisher.delivery import letter_log, watch
 from sockudo_publisher.delivery.run import SLICE_S
 from sockudo_publisher.journal.app.operator import OperatorRecords
+from sockudo_publisher.journal.holder import Holder
 from sockudo_publisher.journal.keys import lane_keys
+from sockudo_publisher.journal.lease import RENEW_EVERY_S
 from tests.integration.delivery.world import APP, Control, DrainWorld
 
 pytestmark = pytest.mark.integration
@@ -50,7 +54,7 @@ def test_event_on_a_quiet_lane_is_sent_by_the_run_that_stayed(world: DrainWorld)
         armed.append(world.redis.hget(lane_keys(APP, 0).state, "armed"))
 
     world.append(channel)
-    control = Staying(world, looks=3, before=[lambda: None, append])
+    control = Staying(world, looks=4, before=[lambda: None, lambda: None, append])
     assert world.drain(control=control) is None
     assert control.looks < 0, "it stayed for as long as it might"
     assert armed == [b"1"]
@@ -63,6 +67,72 @@ def test_run_that_may_not_stay_gives_the_lane_back(world: DrainWorld) -> None:
     assert world.drain(control=control) is None
     assert control.looks == -1, "asked once"
     world.check()
+
+
+@pytest.mark.parametrize("cuts", [1, 3])
+def test_cut_connections_end_no_watch(world: DrainWorld, monkeypatch: pytest.MonkeyPatch, cuts: int) -> None:
+    """The lane keeps its holder: without it the next event would wait until the lease is over."""
+    monkeypatch.setattr(watch, "QUIET_LOOK_S", 2.0)
+    channel, broken = world.channel(), []
+
+    def cut() -> None:
+        while not (blocked := [one for one in world.redis.client_list() if one["cmd"] == "xread"]):
+            time.sleep(0.01)
+        for one in blocked:
+            world.redis.client_kill_filter(_id=one["id"])
+        broken.append(len(blocked))
+
+    def cut_while_it_waits() -> None:
+        threading.Thread(target=cut).start()
+
+    control = Staying(
+        world, looks=cuts + 2, before=[lambda: None, *[cut_while_it_waits] * cuts, lambda: world.append(channel)]
+    )
+    world.append(channel)
+    assert world.drain(control=control) is None
+    assert broken == [1] * cuts
+    assert control.looks < 0
+    world.check()
+
+
+def test_lost_lease_ends_the_watch(world: DrainWorld) -> None:
+    """Another worker may have the lane."""
+    control = Staying(world, looks=1000)
+
+    def lose() -> None:
+        world.lose_leases()
+        time.sleep(RENEW_EVERY_S * 1.5)
+
+    control.before = [lambda: None, lose]
+    world.append(world.channel())
+    assert world.drain(control=control) is None
+    assert control.looks >= 997, "one look more at most"
+    world.check()
+
+
+def test_run_that_stays_counts_no_failure_and_knows_what_is_held(world: DrainWorld) -> None:
+    """The queue is empty, so it is no longer failing; a channel that is held no more costs no take anything."""
+    stuck = world.channel("stuck")
+    world.append(stuck)
+    world.server.claim("e0", stuck)
+    world.drain()
+    assert world.holds() == [stuck]
+    world.journal.record_failure(0, None, ValueError("x"))
+    world.redis.hdel(lane_keys(APP, 0).state, "retry_at")
+    assert world.redis.hget(lane_keys(APP, 0).state, "failures") == b"1"
+    journal = world.worker()
+    known: list[set[str]] = []
+    rest = journal.rest
+
+    def watched_rest(holder: Holder) -> None:
+        world.redis.delete(lane_keys(APP, 0).holds)
+        rest(holder)
+        known.append(set(holder.held))
+
+    journal.rest = watched_rest  # type: ignore[method-assign]
+    world.drain(journal=journal, control=Staying(world, looks=1))
+    assert known == [set()]
+    assert not world.redis.hexists(lane_keys(APP, 0).state, "failures")
 
 
 def test_stop_of_the_worker_ends_the_watch(world: DrainWorld) -> None:
@@ -119,7 +189,8 @@ def test_log_of_dead_letters_is_complete_before_the_watch(
     monkeypatch.setattr(letter_log, "MAX_LINES", 1)
     world.server.poison = set(world.append(world.channel(), 3))
     seen: list[bool] = []
-    control = Staying(world, looks=1, before=[lambda: seen.append("further dead letters" in caplog.text)])
+    told = lambda: seen.append("further dead letters" in caplog.text)  # noqa: E731
+    control = Staying(world, looks=2, before=[lambda: None, told])
     world.drain(control=control)
     assert len(world.letters()) == 3
     assert seen == [True]

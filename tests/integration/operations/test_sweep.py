@@ -10,6 +10,7 @@ import redis
 from sockudo_publisher import configure, operations, publish_many
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.wiring.app import app_named
+from sockudo_publisher.wiring.private_celery import SPARE_SLOTS
 from sockudo_publisher.workerapp import quiet_lanes, slots
 from sockudo_publisher.workerapp.steps import sweep
 from sockudo_publisher.workerapp.steps.sweep import UNHEARD, sweep_once, trim_once
@@ -40,6 +41,7 @@ def bell(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bell]:
         "SOCKUDO_LANES": str(LANES),
     }.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(slots, "count", LANES + SPARE_SLOTS)
     configure()
     bell = Bell()
     for module in ("publishing.store", "workerapp.steps.sweep"):
@@ -139,6 +141,29 @@ def test_empty_lane_of_a_dead_holder_is_disarmed(bell: Bell, redis_url: str) -> 
 def test_worker_watches_its_part_of_the_lanes(bell: Bell, place: tuple[int, int] | None, kept: set[int]) -> None:
     sweep_once(NAME, place=place)
     assert {lane for lane in range(LANES) if quiet_lanes.is_kept(NAME, lane)} == kept
+
+
+@pytest.mark.parametrize(("slots_here", "kept"), [(LANES + SPARE_SLOTS - 1, 3), (SPARE_SLOTS, 0), (1000, LANES)])
+def test_spare_slots_are_kept_free(bell: Bell, monkeypatch: pytest.MonkeyPatch, slots_here: int, kept: int) -> None:
+    """For held channels and messages."""
+    monkeypatch.setattr(slots, "count", slots_here)
+    sweep_once(NAME, place=(0, 1))
+    assert sum(quiet_lanes.is_kept(NAME, lane) for lane in range(LANES)) == kept
+
+
+def test_lanes_of_earlier_layouts_are_not_watched(bell: Bell, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No event is appended to them any more."""
+    monkeypatch.setenv("SOCKUDO_LANES", "2")
+    configure()
+    assert app_named().journal.ask_for_lanes()
+    sweep_once(NAME, place=(0, 1))
+    assert not any(quiet_lanes.is_kept(NAME, lane) for lane in range(LANES + 2)), "the old lanes are drained first"
+    with redis.Redis.from_url(redis_url) as client:
+        for lane in range(LANES):
+            client.delete(lane_keys(NAME, lane).stream)
+    sweep_once(NAME, place=(0, 1))
+    sweep_once(NAME, place=(0, 1))
+    assert {lane for lane in range(LANES + 2) if quiet_lanes.is_kept(NAME, lane)} == {LANES, LANES + 1}
 
 
 def test_quiet_lanes_are_left_in_a_pause_and_without_free_slots(bell: Bell) -> None:
