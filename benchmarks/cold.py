@@ -38,7 +38,7 @@ SIDES = (*TURN, "rung")
 #: Seconds that a lane rests beyond the watch that any worker keeps, and between two events of one turn.
 MARGIN_S = 2.0
 #: Seconds of a pause after which the worker has left all lanes.
-LEAVE_S = 4.0
+LEAVE_S = HOT_S + 4.0
 BETWEEN_S = 0.1
 
 #: Seconds that an event may take to arrive.
