@@ -212,7 +212,8 @@ class Run:
     def watch(self) -> bool:
         """Wait at the empty queue; ``False``: no entry has come.
 
-        The watch of a quiet lane may last for days: all log lines are written before it, and after it the run is as a new one.
+        The watch of a quiet lane may last for days: all log lines are written before it, and after it the run is as
+        a new one.
         """
         control = self.ports.control
         if watch_queue(self.journal, self.holder, control):
