@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.unit
 
+ROOT = Path(__file__).resolve().parents[3]
 #: Seconds for a pytest of its own, on a machine with a lot to do.
 RUN_S = 240.0
 
@@ -76,60 +77,79 @@ KNOWN = {
     "WITHOUT_NO_SUCH_MODULE": ["test_module"],
 }
 
+#: What the machine's variables may be.
+MACHINES = {
+    "developer's": {},
+    "CI": {"CI": "true"},
+    "CI that knows": {"CI": "true", **dict.fromkeys(KNOWN, "1")},
+    "CI without helpers": {"CI": "true", **dict.fromkeys(("WITHOUT_REDIS", "WITHOUT_SOCKUDO", "WITHOUT_NGINX"), "1")},
+}
+#: Runs the files on each machine, in a process that is forked from one that has pytest imported.
+PROGRAM = """
+import json, os, sys
+import pytest
+from tests.support import parts
+
+parts.PARTS = {name: (lambda: None, how) for name, (_, how) in parts.PARTS.items()}
+for number, variables in enumerate(json.loads(sys.argv[1])):
+    child = os.fork()
+    if child == 0:
+        os.environ.update(variables)
+        sys.exit(pytest.main([*sys.argv[2:], f"--junitxml=report-{number}.xml"], plugins=[parts]))
+    os.waitpid(child, 0)
+"""
+
 Outcomes = dict[str, tuple[str, str]]
 
 
 @pytest.fixture(scope="module")
-def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Outcomes]:
-    """Run the file with these variables: each test's outcome and its message."""
-
-    def run(**environ: str) -> Outcomes:
-        directory = tmp_path_factory.mktemp("skips")
-        (directory / "test_skips.py").write_text(FILE)
-        (directory / "test_whole.py").write_text(WHOLE)
-        others = {name: value for name, value in os.environ.items() if name != "CI"}
-        others = {
-            name: value for name, value in others.items() if not name.startswith(("WITHOUT_", "SOCKUDO_", "PYTEST"))
-        }
-        source = (
-            "import pytest, sys; from tests.support import parts;"
-            "parts.PARTS = {name: (lambda: None, how) for name, (_, how) in parts.PARTS.items()};"
-            "sys.exit(pytest.main(sys.argv[1:], plugins=[parts]))"
-        )
-        report = directory / "report.xml"
-        subprocess.run(
-            [
-                *(sys.executable, "-c", source, "-c", os.devnull, "-p", "no:cacheprovider"),
-                *("--junitxml", report, "--continue-on-collection-errors", directory),
-            ],
-            env={**others, **environ},
-            cwd=Path(__file__).resolve().parents[3],
-            capture_output=True,
-            timeout=RUN_S,
-            check=False,
-        )
-        told: Outcomes = {}
-        for case in ET.parse(report).getroot().iter("testcase"):
-            [result] = list(case)
-            told[case.get("name", "").rpartition(".")[2]] = (result.tag, f"{result.get('message')} {result.text}")
-        return told
-
-    return run
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcomes]:
+    """By machine: each test's outcome and its message."""
+    directory = tmp_path_factory.mktemp("skips")
+    (directory / "test_skips.py").write_text(FILE)
+    (directory / "test_whole.py").write_text(WHOLE)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name != "CI" and not name.startswith(("WITHOUT_", "SOCKUDO_", "PYTEST"))
+    }
+    done = subprocess.run(
+        [
+            *(sys.executable, "-c", PROGRAM, json.dumps(list(MACHINES.values()))),
+            *("-c", os.devnull, "--rootdir", directory, "-p", "no:cacheprovider"),
+            *("--continue-on-collection-errors", directory),
+        ],
+        env={**kept, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=RUN_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return {name: outcomes_of(directory / f"report-{number}.xml") for number, name in enumerate(MACHINES)}
 
 
-@pytest.mark.long
-def test_skipped_with_its_reason(outcomes: Callable[..., Outcomes]) -> None:
+def outcomes_of(report: Path) -> Outcomes:
+    told: Outcomes = {}
+    for case in ET.parse(report).getroot().iter("testcase"):
+        [result] = list(case)
+        told[case.get("name", "").rpartition(".")[2]] = (result.tag, f"{result.get('message')} {result.text}")
+    return told
+
+
+def test_skipped_with_its_reason(outcomes: dict[str, Outcomes]) -> None:
     """On a developer's machine."""
-    told = outcomes()
+    told = outcomes["developer's"]
     assert {name: outcome for name, (outcome, _) in told.items()} == dict.fromkeys(
         [*MISSING, "test_not_for_this_case"], "skipped"
     )
     assert [name for name, (_, complaint) in told.items() if "no " not in complaint] == []
 
 
-def test_failed_in_ci(outcomes: Callable[..., Outcomes]) -> None:
+def test_failed_in_ci(outcomes: dict[str, Outcomes]) -> None:
     """Whatever way it skips by; the failure says what to do. What no part could change is a skip there too."""
-    told = outcomes(CI="true")
+    told = dict(outcomes["CI"])
     assert told.pop("test_not_for_this_case")[0] == "skipped"
     assert {name for name, (outcome, _) in told.items() if outcome in ("failure", "error")} == set(MISSING)
     assert [
@@ -138,10 +158,10 @@ def test_failed_in_ci(outcomes: Callable[..., Outcomes]) -> None:
     assert "set WITHOUT_NODE=1" in told["test_part"][1]
 
 
-def test_absence_that_ci_knows_of_is_a_skip(outcomes: Callable[..., Outcomes]) -> None:
+def test_absence_that_ci_knows_of_is_a_skip(outcomes: dict[str, Outcomes]) -> None:
     """By a variable for each part; a helper's part is any that it could not find."""
-    told = outcomes(CI="true", **dict.fromkeys(KNOWN, "1"))
+    told = outcomes["CI that knows"]
     skipped = {name for name, (outcome, _) in told.items() if outcome == "skipped"}
     assert skipped == {"test_not_for_this_case", *(name for names in KNOWN.values() for name in names)}
-    told = outcomes(CI="true", WITHOUT_REDIS="1", WITHOUT_SOCKUDO="1", WITHOUT_NGINX="1")
+    told = outcomes["CI without helpers"]
     assert {told[name][0] for name in ("test_helper", "test_helper_of_a_fixture")} == {"skipped"}
