@@ -16,10 +16,11 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture(scope="module")
 def dist(root, tmp_path_factory):
-    """Both archives, built by the declared back end (without isolation: it is installed for the tests)."""
+    """Both archives, built by the declared back end (it is installed for the tests)."""
     directory = tmp_path_factory.mktemp("dist")
     built = subprocess.run(
-        [sys.executable, "-m", "build", "--no-isolation", "--wheel", "--sdist", "--outdir", str(directory), str(root)],
+        [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-t", "sdist", "-d", str(directory)],
+        cwd=root,
         capture_output=True,
         text=True,
         timeout=120,

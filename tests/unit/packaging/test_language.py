@@ -27,13 +27,16 @@ GLOSSARY = ROOT / "docs" / "glossary.md"
 
 #: Longest name of a test, in characters.
 MAX_TEST_NAME = 60
+#: A test with a longer one, or a text that looks like it.
+LONG_TEST_NAME = re.compile(rf"def test_\w{{{MAX_TEST_NAME - len('test_') + 1},}}")
 
 
 class Refused(NamedTuple):
-    """A pattern, and what to write instead."""
+    """A pattern, what to write instead, and a text that each match has: without it a file need not be searched."""
 
     pattern: str
     instead: str
+    part: str = ""
 
 
 #: In documents, comments, docstrings, messages and names. Letters beside the pattern are part of another word; an
@@ -69,14 +72,16 @@ DOCUMENT_PHRASES = (
 
 #: In code alone: names.
 CODE_NAMES = (
-    Refused(r"\b_?MOST_\w+|\b\w+_MOST\b", "MAX_..."),
-    Refused(r"\b_?LEAST_\w+|\b\w+_LEAST\b", "MIN_..."),
-    Refused(r"\bSaid\b", "ServerReply"),
-    Refused(r"\bnoted\b", "a verb with its object"),
-    Refused(r"\bwords\b(?=\s*[=:,)\]])|\.words\b", "text, message, error_text"),
-    Refused(r"def _?(?:noted|found|over|said|asked|learned|known|told)\b", "a verb with its object, or is_/has_"),
-    Refused(r"(?<![\w.])at\(\"\w+\"\)", 'crash_point("...")'),
-    Refused(r"ON_UNCERTAIN\W{1,4}hold|on_uncertain\W{1,6}hold|under `{0,2}hold", "park"),
+    Refused(r"\b_?MOST_\w+|\b\w+_MOST\b", "MAX_...", "MOST"),
+    Refused(r"\b_?LEAST_\w+|\b\w+_LEAST\b", "MIN_...", "LEAST"),
+    Refused(r"\bSaid\b", "ServerReply", "Said"),
+    Refused(r"\bnoted\b", "a verb with its object", "noted"),
+    Refused(r"\bwords\b(?=\s*[=:,)\]])|\.words\b", "text, message, error_text", "words"),
+    Refused(
+        r"def _?(?:noted|found|over|said|asked|learned|known|told)\b", "a verb with its object, or is_/has_", "def "
+    ),
+    Refused(r"(?<![\w.])at\(\"\w+\"\)", 'crash_point("...")', 'at("'),
+    Refused(r"ON_UNCERTAIN\W{1,4}hold|on_uncertain\W{1,6}hold|under `{0,2}hold", "park", "hold"),
 )
 
 #: Pages whose subject has one of the refused strings as data: the test itself, and other projects' texts.
@@ -120,14 +125,20 @@ class Pattern(NamedTuple):
     search: re.Pattern[str]
     instead: str
     is_phrase: bool
+    part: str
 
 
 def phrases(*refused: Refused) -> list[Pattern]:
-    return [Pattern(re.compile(one.pattern.lower()), one.instead, True) for one in refused]
+    """One for each alternative: a pattern that begins with plain text is searched for several times as fast."""
+    return [
+        Pattern(re.compile(pattern), one.instead, True, one.part)
+        for one in refused
+        for pattern in one.pattern.lower().split("|")
+    ]
 
 
 IN_DOCUMENTS = phrases(*PHRASES, *DOCUMENT_PHRASES)
-IN_CODE = phrases(*PHRASES) + [Pattern(re.compile(one.pattern), one.instead, False) for one in CODE_NAMES]
+IN_CODE = phrases(*PHRASES) + [Pattern(re.compile(one.pattern), one.instead, False, one.part) for one in CODE_NAMES]
 
 
 class Hit(NamedTuple):
@@ -146,6 +157,8 @@ def hits(file: str, text: str, patterns: list[Pattern]) -> Iterator[Hit]:
     flat = " ".join(lines)
     lower = flat.lower()
     for pattern in patterns:
+        if pattern.part not in flat:
+            continue
         for match in pattern.search.finditer(lower if pattern.is_phrase else flat):
             beside = lower[max(match.start() - 1, 0) : match.start()] + lower[match.end() : match.end() + 1]
             if not (pattern.is_phrase and re.search("[a-z]", beside)):
@@ -193,14 +206,15 @@ def code_hits() -> list[Hit]:
     for path in code_files():
         file, text = str(path.relative_to(ROOT)), path.read_text()
         found += hits(file, text, IN_CODE)
-        if path.suffix != ".py":
+        is_ours = file.startswith("sockudo_publisher/")
+        if path.suffix != ".py" or not (is_ours or LONG_TEST_NAME.search(text)):
             continue
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef) and node.name.startswith("test_") and len(node.name) > MAX_TEST_NAME:
                 found.append(Hit(file, node.lineno, node.name, f"at most {MAX_TEST_NAME} characters"))
             if isinstance(node, ast.ClassDef) and is_of_django(file, node.name):
                 continue
-            if isinstance(node, ast.ClassDef) and file.startswith("sockudo_publisher/"):
+            if isinstance(node, ast.ClassDef) and is_ours:
                 classes.setdefault(node.name, []).append(Hit(file, node.lineno, node.name, "a class name is used once"))
     return found + [hit for same in classes.values() if len(same) > 1 for hit in same]
 
