@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
 from sockudo_publisher.wiring.stop import StopFlag
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.unit
 
@@ -77,8 +76,9 @@ def test_child_of_a_process_that_was_ringing_rings_itself() -> None:
 def run(source: str) -> str:
     """What a Python process of its own prints (a fork of pytest's would have its threads)."""
     environ = {**os.environ, "SOCKUDO_REDIS_URL": "redis://127.0.0.1:1/0"}
-    command = [sys.executable, "-c", source]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=30, check=True).stdout
+    done = run_python(["-c", source], env=environ, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def test_cold_stop_is_a_stop_and_stays_cold() -> None:
