@@ -1,7 +1,8 @@
 """A program that measures what single answers cost a client: ``python -m tests.support.answer_bounds``.
 
-Reads a JSON object of names and ports, and whether to use a session of the caller's. For each name it makes the
-calls in processes of their own, forked from one that has answered a call before, and prints a line of JSON each.
+Reads a JSON object of names and ports, which of them only keep a call waiting, and whether to use a session of the
+caller's. For each name it makes the calls in processes of their own, forked from one that has answered a call before,
+and prints a line of JSON each. Calls that only wait do so at once, the others one after the other.
 """
 
 from __future__ import annotations
@@ -76,14 +77,20 @@ def main() -> None:
         return Sockudo("a", "k", "s", port=port, timeout=TIMEOUT, retries=0, session=session)
 
     client(given["ok"]).trigger("c", "e", "x")
-    for name, port in given["ports"].items():
-        for call, function in CALLS.items():
+    cases = [(name, call) for name in given["ports"] for call in CALLS]
+    waiting = [case for case in cases if case[0] in given["waiting"]]
+    for together in (waiting, *([case] for case in cases if case not in waiting)):
+        children = {}
+        for name, call in together:
             child = os.fork()
             if child == 0:
-                print(json.dumps({"answer": name, "call": call, **measured(client(port), function)}), flush=True)
+                found = measured(client(given["ports"][name]), CALLS[call])
+                os.write(1, json.dumps({"answer": name, "call": call, **found}).encode() + b"\n")
                 os._exit(0)
+            children[child] = name, call
+        for child, case in children.items():
             _, status = os.waitpid(child, 0)
-            assert status == 0, (name, call, status)
+            assert status == 0, (case, status)
 
 
 if __name__ == "__main__":

@@ -333,18 +333,19 @@ def test_each_thread_has_a_connection_of_its_own(peer):
 FORK = """
     import os, sys
     from sockudo_publisher.client.sockudo import Sockudo
-    client = Sockudo.from_url(sys.argv[1])
-    client.trigger("c", "parent-1", "x")
-    pid = os.fork()
-    if pid == 0:
-        for n in range(3):
-            client.trigger("c", "child", "x")
+    for url in sys.argv[1:]:
+        client = Sockudo.from_url(url)
+        client.trigger("c", "parent-1", "x")
+        pid = os.fork()
+        if pid == 0:
+            for n in range(3):
+                client.trigger("c", "child", "x")
+            client.close()
+            os._exit(0)
+        _, status = os.waitpid(pid, 0)
+        assert status == 0, (url, status)
+        client.trigger("c", "parent-2", "x")
         client.close()
-        os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    assert status == 0, status
-    client.trigger("c", "parent-2", "x")
-    client.close()
 """
 
 
@@ -358,6 +359,10 @@ def run_python(code, *arguments):
     )
 
 
+def urls_of(plain, secure):
+    return f"http://k:s@127.0.0.1:{plain.port}/apps/a", f"https://k:s@127.0.0.1:{secure.port}/apps/a"
+
+
 def test_parent_and_child_send_after_fork(peer, authority, monkeypatch):
     """The child connects anew, and the parent's kept-alive connection survives the child; plain and over TLS."""
 
@@ -366,9 +371,9 @@ def test_parent_and_child_send_after_fork(peer, authority, monkeypatch):
             connection.sendall(OK)
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
-    for scheme, options in (("http", {}), ("https", {"wrap": authority[1]})):
-        server = peer(handle, **options)
-        run_python(FORK, f"{scheme}://k:s@127.0.0.1:{server.port}/apps/a")
+    plain, secure = peer(handle), peer(handle, wrap=authority[1])
+    run_python(FORK, *urls_of(plain, secure))
+    for server in (plain, secure):
         ports = {name: {port for port, request in server.requests if name in request} for name in (b"parent", b"child")}
         assert len(server.requests) == 5
         assert (len(ports[b"parent"]), len(ports[b"child"])) == (1, 1)
@@ -380,8 +385,8 @@ GEVENT = """
     import sys, time, gevent
     from sockudo_publisher.client.sockudo import Sockudo
     from sockudo_publisher.errors import SockudoConnectionError
-    client = Sockudo.from_url(sys.argv[1], timeout=3.0)
-    def one(n):
+    clients = [Sockudo.from_url(url, timeout=3.0) for url in sys.argv[1:]]
+    def one(client):
         try:
             client.trigger("c", "e", "x")
         except SockudoConnectionError as error:
@@ -389,10 +394,11 @@ GEVENT = """
             return "timeout"
         return "ok"
     started = time.monotonic()
-    jobs = [gevent.spawn(one, n) for n in range(8)]
-    gevent.joinall(jobs, raise_error=True)
+    jobs = [[gevent.spawn(one, client) for _ in range(8)] for client in clients]
+    gevent.joinall(sum(jobs, []), raise_error=True)
     assert time.monotonic() - started < 20  # one after the other, eight of them would take the peer's patience each
-    assert sorted(job.value for job in jobs) == ["ok"] * 7 + ["timeout"], [job.value for job in jobs]
+    values = [sorted(job.value for job in of_one) for of_one in jobs]
+    assert values == [["ok"] * 7 + ["timeout"]] * 2, values
 """
 
 
@@ -407,7 +413,6 @@ def test_greenlets_have_deadlines_of_their_own(peer, authority, monkeypatch):
         connection.sendall(OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
 
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority[0]))
-    for scheme, options in (("http", {}), ("https", {"wrap": authority[1]})):
-        server = peer(handle, **options)
-        run_python(GEVENT, f"{scheme}://k:s@127.0.0.1:{server.port}/apps/a")
-        assert len(server.requests) == 8
+    plain, secure = peer(handle), peer(handle, wrap=authority[1])
+    run_python(GEVENT, *urls_of(plain, secure))
+    assert (len(plain.requests), len(secure.requests)) == (8, 8)
