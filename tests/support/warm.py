@@ -37,7 +37,7 @@ PARENT = Path(__file__).with_name("warm_parent.py")
 #: is different is not forked. Only `SOCKUDO_FAULTPOINT` is ours.
 READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "SOCKUDO_FAULTPOINT"}
 #: Those of them that a child applies by itself.
-APPLIED = {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "PYTHONUNBUFFERED"}
+APPLIED = {"PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONPATH", "PYTHONUNBUFFERED"}
 #: Bytes of a request; a longer one starts an interpreter.
 MAX_REQUEST = 100_000
 

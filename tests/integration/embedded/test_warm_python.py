@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,18 @@ def test_command_has_its_own_arguments_and_environment(environ: dict[str, str], 
     assert (done.stderr, done.returncode) == ("aside\n", 0)
 
 
+@pytest.mark.parametrize("given", ["ascii", "latin-1", "ascii:replace", ":ignore"])
+def test_streams_have_the_encoding_that_is_given(environ: dict[str, str], given: str) -> None:
+    """By PYTHONIOENCODING, with its errors."""
+    source = "import sys; print([(one.encoding, one.errors) for one in (sys.stdin, sys.stdout, sys.stderr)])"
+    env = {**environ, "PYTHONIOENCODING": given}
+    with start_python(["-c", "pass"], env=env) as process:
+        assert isinstance(process, WarmProcess)
+    forked = run_python(["-c", source], env=env, timeout=PROGRAM_S).stdout
+    started = subprocess.run([sys.executable, "-c", source], env=env, capture_output=True, text=True, check=True)
+    assert forked == started.stdout
+
+
 @pytest.mark.parametrize("kind", ["module", "script"])
 def test_module_and_script_are_found_where_they_are(environ: dict[str, str], tmp_path: Path, kind: str) -> None:
     """Beside the script, in the current directory, and in PYTHONPATH."""
@@ -73,6 +86,9 @@ def test_module_and_script_are_found_where_they_are(environ: dict[str, str], tmp
     ("source", "code"),
     [
         ("raise SystemExit(3)", 3),
+        ("raise SystemExit('no')", 1),
+        ("raise SystemExit(-1)", 255),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGINT)", -signal.SIGINT),
         ("1 / 0", 1),
         ("import os; os._exit(7)", 7),
         ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", -signal.SIGKILL),
@@ -81,6 +97,31 @@ def test_module_and_script_are_found_where_they_are(environ: dict[str, str], tmp
 def test_exit_code_is_that_of_the_program(environ: dict[str, str], source: str, code: int) -> None:
     """Also of one that is killed."""
     assert run_python(["-c", source], env=environ, timeout=PROGRAM_S).returncode == code
+
+
+LAST = """
+import atexit, sys, threading, time
+def work():
+    time.sleep(0.2)
+    print("thread")
+atexit.register(print, "exit function")
+threading.Thread(target=work).start()
+sys.exit("why")
+"""
+
+
+def test_program_ends_as_in_an_interpreter(environ: dict[str, str]) -> None:
+    """Its threads, then its exit functions, and all that it printed; a stream that is full is told."""
+    done = run_python(["-c", LAST], env=environ, timeout=PROGRAM_S)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "thread\nexit function\n", "why\n")
+    with open("/dev/full", "wb") as full:
+        for program in ("print('x')", "print('x'); raise SystemExit(3)"):
+            with start_python(["-c", program], env=environ, stdout=full) as process:
+                forked = process.wait(PROGRAM_S)
+            started = subprocess.run(
+                [sys.executable, "-c", program], env=environ, stdout=full, stderr=subprocess.DEVNULL, check=False
+            )
+            assert forked == started.returncode == 120
 
 
 def test_program_that_is_too_slow_is_killed(environ: dict[str, str]) -> None:
