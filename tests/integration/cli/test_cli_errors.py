@@ -69,7 +69,7 @@ def test_data_with_a_dash_gets_a_hint_and_is_not_repeated(environ) -> None:
 def test_doctor_can_speak_ascii(environ) -> None:
     """A terminal without ± gets the text all the same."""
     plain = {**environ, "LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = ended(plain, "doctor")
+    done = ended(plain, "doctor", "--timeout", "5")
     assert done.returncode == 3, "Sockudo is not there"
     assert "Traceback" not in done.stderr
     assert "sockudo.reachable" in done.stdout

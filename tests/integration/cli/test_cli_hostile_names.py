@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +22,7 @@ from sockudo_publisher.journal.app.workers import Target, WorkerRegistry
 from sockudo_publisher.journal.keys import AppKeys, lane_keys
 from sockudo_publisher.journal.redis.link import RedisLink
 from tests.integration.cli.conftest import COMMAND_S
-from tests.support.warm import WarmWorker, run_python
+from tests.support.warm import WarmWorker, run_python, start_python
 
 pytestmark = pytest.mark.integration
 
@@ -33,6 +32,8 @@ HOSTILE = (
     "\x1b[2J\x1b]8;;http://x\x07\x1b]52;c;eA==\x9c\x9b31m\r\n2026-01-01 ERROR forged\x85\u2028\u202etxt\u200b"
     " [red]x[/red] [link=http://x]y[/link] :warning: \\"
 )
+#: Seconds for the doctor, which waits for workers that are not here.
+DOCTOR_S = 5
 SHOWN_MARKUP = "[red]x[/red] [link=http://x]y[/link] :warning:"
 APP = "default"
 
@@ -78,7 +79,7 @@ COMMANDS = {
     "replay of all": ("dead", "replay", "--all"),
     "purge of another app": ("dead", "purge", "ID", "--yes", "--app", HOSTILE),
     "purge": ("dead", "purge", "ID", "0-1-1", "--yes"),
-    "doctor": ("doctor",),
+    "doctor": ("doctor", "--timeout", str(DOCTOR_S)),
     "doctor of another app": ("doctor", "--app", HOSTILE),
     "publish": ("publish", "c", HOSTILE, "x", "--key", HOSTILE[:40]),
     "publish to a channel": ("publish", HOSTILE, "e", "x"),
@@ -148,10 +149,13 @@ def test_streams_of_every_encoding_are_harmless(
     """And with arguments that are not UTF-8."""
     environ["PYTHONIOENCODING"] = encoding
     for arguments in (["status"], ["dead", "list", "--json"], ["publish", os.fsdecode(b"\xff\x1b"), "e", "x"]):
-        command = [sys.executable, "-m", "sockudo_publisher.cli", *arguments]
-        done = subprocess.run(command, env=environ, cwd=tmp_path, capture_output=True, timeout=COMMAND_S, check=False)
-        assert_harmless(done.stdout.decode(encoding) + done.stderr.decode(encoding))
-        assert b"Traceback" not in done.stderr
+        command = ["-m", "sockudo_publisher.cli", *arguments]
+        with start_python(
+            command, env=environ, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            stdout, stderr = process.communicate(timeout=COMMAND_S)
+        assert_harmless(stdout.decode(encoding) + stderr.decode(encoding))
+        assert b"Traceback" not in stderr
 
 
 def test_log_of_a_worker_is_harmless(environ: dict[str, str], tmp_path: Path, redis: RedisServer) -> None:

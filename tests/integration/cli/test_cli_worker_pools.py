@@ -23,7 +23,7 @@ WRITTEN = {
     "solo": (["-P", "solo"], "solo"),
     "the last one counts": (["-P", "gevent", "-P", "threads"], "threads"),
 }
-OTHER_SPELLINGS = {"gevent, joined", "eventlet, long"}
+OTHER_SPELLINGS = {"gevent, joined", "gevent, long", "eventlet, long"}
 
 
 @pytest.fixture
