@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,13 @@ pytestmark = pytest.mark.integration
 
 #: Seconds for a run with few events, on a busy machine.
 RUN_S = 120.0
+#: A bench that does not wait long for its first event.
+IMPATIENT = """
+from sockudo_publisher.cli import main
+from sockudo_publisher.dev.bench import measure
+measure.FIRST_S = 3.0
+main()
+"""
 #: Few events; the light load takes most of the time.
 FEW = ("--events", "300", "--channels", "5")
 #: Settings that lead nowhere.
@@ -46,10 +53,12 @@ def bench(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Start it with these settings; whatever still runs at the test's end is killed."""
     running = []
 
-    def start(*args: str, **environ: str) -> subprocess.Popen[bytes]:
+    def start(
+        *args: str, program: Sequence[str] = ("-m", "sockudo_publisher.cli"), **environ: str
+    ) -> subprocess.Popen[bytes]:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
         process: subprocess.Popen[bytes] = start_python(
-            ["-m", "sockudo_publisher.cli", "bench", *args],
+            [*program, "bench", *args],
             env={**ours, "TMPDIR": str(tmp_path), **environ},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -181,7 +190,8 @@ class TestHere:
 
     def test_without_a_worker_an_event_is_missing(self, bench, stack):
         """Exit code 1, after the first event: no more than that one waits in the queue."""
-        code, result, _ = read_end(bench("--here", *FEW, "--json", **stack.environ))
+        bench_process = bench("--here", *FEW, "--json", program=("-c", IMPATIENT), **stack.environ)
+        code, result, _ = read_end(bench_process)
         assert code == result["exit_code"] == 1
         assert result["error"]["type"] == "EventsMissing"
         assert (result["error"]["published"], result["error"]["lost"]) == (1, 1)
