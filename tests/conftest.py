@@ -26,8 +26,14 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
 # Beside other load an example takes what it takes: it has the time that its test has (pytest's own timeout).
 hypothesis.settings.register_profile(
-    "unhurried", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+    "unhurried",
+    deadline=None,
+    max_examples=40,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    print_blob=True,
 )
+# Of `make test-depth`.
+hypothesis.settings.register_profile("deep", hypothesis.settings.get_profile("unhurried"), max_examples=150)
 hypothesis.settings.load_profile("unhurried")
 
 

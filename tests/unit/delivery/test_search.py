@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import pytest
-from hypothesis import HealthCheck, event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 
 from sockudo_publisher.delivery.decide import (
@@ -233,7 +233,6 @@ def situations(draw: st.DrawFn) -> Loop:
     return loop
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(situations())
 def test_events_are_accepted_and_culprits_buried_once_in_order(loop: Loop) -> None:
     """Whatever the culprits, limits, lost answers, cuts and deaths: nothing lost, nothing twice, order kept."""
@@ -256,7 +255,6 @@ def test_events_are_accepted_and_culprits_buried_once_in_order(loop: Loop) -> No
             assert isinstance(step, Pause), "trouble of the server is never an item's"
 
 
-@settings(max_examples=80, deadline=None)
 @given(situations())
 def test_resent_prefix_is_never_extended(loop: Loop) -> None:
     """Until a marked prefix is settled, no request carries an item behind it: it may be half delivered."""
@@ -280,7 +278,6 @@ def test_resent_prefix_is_never_extended(loop: Loop) -> None:
         assert [order[one] for one in ids] == sorted(order[one] for one in ids)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 500), st.data())
 def test_culprits_cost_a_logarithm_of_requests_each(count: int, data: st.DataObject) -> None:
     """About log2(n) a culprit, and one for what follows it."""
@@ -407,7 +404,6 @@ def test_batches_are_full_again_after_a_culprit() -> None:
     assert loop.requests <= 5000 / 500 + 9 + 1 + 9 + 2
 
 
-@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.sampled_from(["good"] * 6 + ["poison", "foreign", "oversized", "stuck"]), min_size=1, max_size=400),
     st.sampled_from([1, 7, 60, 500]),
