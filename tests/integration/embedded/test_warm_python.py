@@ -111,7 +111,7 @@ sys.exit("why")
 
 
 def test_program_ends_as_in_an_interpreter(environ: dict[str, str]) -> None:
-    """Its threads, then its exit functions, and all that it printed; a stream that is full is told."""
+    """Its threads, then its exit functions, and all that it printed; a full stream changes its code."""
     done = run_python(["-c", LAST], env=environ, timeout=PROGRAM_S)
     assert (done.returncode, done.stdout, done.stderr) == (1, "thread\nexit function\n", "why\n")
     with open("/dev/full", "wb") as full:
