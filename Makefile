@@ -23,8 +23,9 @@ OLDEST := .venv-oldest
 VERSIONS := 3.10 3.11 3.12 3.13
 # What the tests need there: no linters.
 EXTRAS := cli,dashboard,demo,django,eventlet,fastapi,flask,gevent,metrics,orjson,otel,sqlalchemy,test
-# What runs on every version and on the lowest dependencies: all but the runs with kills, and those for depth.
-QUICK := -m "not long and not acceptance"
+# What runs on every version and on the lowest dependencies: all but the runs with kills, those for depth, and those of
+# type checkers, which are the development environment's.
+QUICK := -m "not long and not types and not acceptance"
 PIP := -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
@@ -52,16 +53,17 @@ lint: $(INSTALLED) ## Check the code and the arrows between its rooms
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports --no-cache
 
-types: $(INSTALLED) ## Check the types (mypy --strict)
+types: $(INSTALLED) ## Check the types (mypy --strict), and what users' type checkers say of programs
 	$(BIN)/mypy
+	$(BIN)/python -m pytest -q -m types tests/unit/test_typing.py
 
 test: $(INSTALLED) ## Run the tests, on whatever real parts can be had (it says which)
-	$(BIN)/python $(PYTEST) -m "not long" $(ARGS)
+	$(BIN)/python $(PYTEST) -m "not long and not types" $(ARGS)
 
 test-long: test-depth mutants faults wheel test-oldest ## Run what takes long: depth, planted bugs, kills, wheel, oldest versions
 
-test-depth: $(INSTALLED) ## Run the tests that are marked `long`
-	$(BIN)/python $(PYTEST) -m long $(ARGS)
+test-depth: $(INSTALLED) ## Run the tests that are marked `long`, and those with examples of Hypothesis with more of them
+	$(BIN)/python $(PYTEST) -m "long or hypothesis" --hypothesis-profile deep $(ARGS)
 
 check: format-check lint types test ## All that CI checks of every change
 

@@ -1,9 +1,14 @@
-"""What a user's type checker says of programs written against the client: nothing."""
+"""What a user's type checker says of programs written against the package: nothing.
+
+`make types` runs these (the marker `types`): all programs in one run of each checker.
+"""
+
+from __future__ import annotations
 
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,12 @@ from tests.support.parts import need_module
 
 pytestmark = pytest.mark.unit
 
+#: Kept from run to run: the stubs of the libraries take most of the time.
+MYPY_CACHE = Path(__file__).resolve().parents[2] / ".mypy_cache" / "programs"
+#: Seconds for a checker that has no cache, on a busy machine.
+CHECK_S = 280.0
+
+#: Headers of every framework, `with`, batches of every shape.
 PROGRAM = '''
 from collections.abc import Mapping
 from email.message import Message
@@ -201,63 +212,173 @@ MISTAKES = {
 }
 HEAD = "from sockudo_publisher import AsyncSockudo, Sockudo, publish, publish_many\n\n"
 
+#: Every public name of the packages for web frameworks, without a cast or an ignored line.
+SHOP = """
+from typing import Annotated, Any
 
-@pytest.fixture(scope="module")
-def mypy(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
-    """`mypy(program)`: what it prints. The stubs of the libraries are read once: their cache is kept."""
-    need_module("mypy")
-    directory = tmp_path_factory.mktemp("mypy")
-    cache = Path(__file__).resolve().parents[3] / ".mypy_cache" / "programs"
-    command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(cache), "program.py"]
+from fastapi import Depends, FastAPI
+from flask import Flask
+from starlette.applications import Starlette
 
-    def check(program: str) -> str:
-        (directory / "program.py").write_text(program)
-        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=directory, timeout=200).stdout
-
-    return check
-
-
-def test_programs_are_well_typed(mypy: Callable[[str], str]) -> None:
-    """Headers of every framework, ``with``, batches of every shape."""
-    assert mypy(PROGRAM).startswith("Success: ")
-    assert 'incompatible type "int"' in mypy(WRONG), "or the check finds nothing"
+from sockudo_publisher import PublishResult, WebhookEvent
+from sockudo_publisher.contrib.fastapi import Member, PublisherDep, Registry, WebhookHandlers, channel, lifespan, router
+from sockudo_publisher.contrib.flask import FlaskSockudo, blueprint
+from sockudo_publisher.contrib.permissions import Answer, authorize
+from sockudo_publisher.contrib.starlette import routes
+from sockudo_publisher import Sockudo
 
 
-def mistakes_found(output: str) -> set[int]:
-    """The lines of the program that are complained about, from 1."""
-    return {int(line) for line in re.findall(r"program\.py:(\d+)(?::\d+)?(?:: | - )error", output)}
+class User:
+    id: int = 1
 
+
+@channel("private-a.{x}")
+def may_join(user: User, x: str) -> bool:
+    return user.id == int(x)
+
+
+registry = Registry()
+
+
+@registry.channel("presence-a.{x}", "private-b.{x}")
+async def may_enter(user: User, x: str) -> Member | bool:
+    return Member(user.id, {"x": x})
+
+
+handlers = WebhookHandlers()
+
+
+@handlers.on("member_added")
+async def note(event: WebhookEvent) -> None:
+    user_id: str | None = event.user_id
+    print(user_id)
+
+
+def current_user() -> User:
+    return User()
+
+
+def user_data(user: User) -> dict[str, str]:
+    return {"id": str(user.id)}
+
+
+app = FastAPI(lifespan=lifespan)
+app.include_router(router([may_join, registry], user=current_user, user_data=user_data, webhooks=handlers), prefix="/p")
+
+
+@app.post("/ship")
+async def ship(publisher: PublisherDep, user: Annotated[User, Depends(current_user)]) -> str:
+    result: PublishResult = await publisher.adelay("a", "b", {"id": user.id}, key="k")
+    return result.id
+
+
+flask_app = Flask("x")
+FlaskSockudo(may_join, user=current_user).init_app(flask_app)
+flask_app.register_blueprint(blueprint(registry, webhooks=note), url_prefix="/p")
+plain = Starlette(routes=routes(may_enter), lifespan=lifespan)
+
+
+def view(client: Sockudo, body: bytes) -> tuple[int, dict[str, Any]]:
+    answer: Answer = authorize(registry, client, body, User())
+    still: bool = may_join(User(), "1")
+    print(still)
+    return answer.status, answer.body
+"""
+#: One mistake; a checker that finds none checks nothing.
+SHOP_MISTAKE = "\nblueprint(user=5)\n"
 
 #: A program of all the mistakes, one a line.
 MISTAKEN = HEAD + "\n".join(MISTAKES.values()) + "\n"
+PROGRAMS = {
+    "program": PROGRAM,
+    "wrong": WRONG,
+    "project": PROJECT,
+    "mistaken": MISTAKEN,
+    "shop": SHOP,
+    "mistaken_shop": SHOP + SHOP_MISTAKE,
+}
+
+#: By program, each complaint with its line, from 1.
+Complaints = dict[str, list[tuple[int, str]]]
 
 
-def test_a_project_is_well_typed_for_mypy(mypy: Callable[[str], str]) -> None:
-    """Under --strict; and each mistake is found in its line."""
-    assert mypy(PROJECT).startswith("Success: ")
-    lines = range(3, 3 + len(MISTAKES))
-    found = mistakes_found(mypy(MISTAKEN))
-    assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == []
+def complaints_of(directory: Path, *tool: str, programs: list[str]) -> Complaints:
+    """What the checker says of these programs."""
+    for name in programs:
+        (directory / f"{name}.py").write_text(PROGRAMS[name])
+    ran = subprocess.run(
+        [sys.executable, "-m", *tool, *(f"{name}.py" for name in programs)],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        timeout=CHECK_S,
+        check=False,
+    )
+    assert ran.returncode == 1, f"there are mistakes to be found\n{ran.stdout}\n{ran.stderr}"
+    found: Complaints = defaultdict(list)
+    for name, line, text in re.findall(r"(\w+)\.py:(\d+)(?::\d+)?(?:: | - )error: (.*)", ran.stdout):
+        found[name].append((int(line), text))
+    return found
 
 
-@pytest.mark.long
-def test_a_project_is_well_typed_for_pyright(tmp_path: Path) -> None:
-    """As strict as it can be, by the wheel that brings its own Node."""
-    pytest.importorskip("basedpyright")
-    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict", "reportMissingTypeStubs": false}')
+@pytest.fixture(scope="module")
+def mypy(tmp_path_factory: pytest.TempPathFactory) -> Complaints:
+    """Of mypy, under --strict."""
+    need_module("mypy")
+    tool = ["mypy", "--strict", "--config-file=", "--cache-dir", str(MYPY_CACHE)]
+    return complaints_of(tmp_path_factory.mktemp("mypy"), *tool, programs=list(PROGRAMS))
 
-    def pyright(program: str) -> str:
-        file = tmp_path / "program.py"
-        file.write_text(program)
-        command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, str(file)]
-        return subprocess.run(
-            command, capture_output=True, text=True, check=False, cwd=tmp_path, timeout=200
-        ).stdout  # fmt: skip
 
-    assert "0 errors" in (printed := pyright(PROJECT)), printed
-    found = mistakes_found(printed := pyright(MISTAKEN))
-    lines = range(3, 3 + len(MISTAKES))
-    assert [name for name, line in zip(MISTAKES, lines, strict=True) if line not in found] == [], printed
+@pytest.fixture(scope="module")
+def pyright(tmp_path_factory: pytest.TempPathFactory) -> Complaints:
+    """Of pyright, as strict as it can be: the wheel that brings its own Node."""
+    need_module("basedpyright")
+    directory = tmp_path_factory.mktemp("pyright")
+    (directory / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict", "reportMissingTypeStubs": false}')
+    programs = ["project", "mistaken", "shop", "mistaken_shop"]
+    return complaints_of(directory, "basedpyright", "--pythonpath", sys.executable, programs=programs)
+
+
+def mistakes_not_found(complaints: Complaints) -> list[str]:
+    lines = {line for line, _ in complaints["mistaken"]}
+    return [name for line, name in enumerate(MISTAKES, HEAD.count("\n") + 1) if line not in lines]
+
+
+@pytest.mark.types
+def test_programs_are_well_typed(mypy: Complaints) -> None:
+    """And a mistake is found, or the check finds nothing."""
+    assert mypy["program"] == []
+    [(_, complaint)] = mypy["wrong"]
+    assert 'incompatible type "int"' in complaint
+
+
+@pytest.mark.types
+def test_a_project_is_well_typed_for_mypy(mypy: Complaints) -> None:
+    """And each mistake is found in its line."""
+    assert mypy["project"] == []
+    assert mistakes_not_found(mypy) == []
+
+
+@pytest.mark.types
+def test_a_project_is_well_typed_for_pyright(pyright: Complaints) -> None:
+    """And each mistake is found in its line."""
+    assert pyright["project"] == []
+    assert mistakes_not_found(pyright) == []
+
+
+@pytest.mark.types
+def test_an_application_is_well_typed_for_mypy(mypy: Complaints) -> None:
+    """With the packages for web frameworks; and its mistake is found."""
+    assert mypy["shop"] == []
+    [(_, complaint)] = mypy["mistaken_shop"]
+    assert "[arg-type]" in complaint
+
+
+@pytest.mark.types
+def test_an_application_is_well_typed_for_pyright(pyright: Complaints) -> None:
+    """With the packages for web frameworks; and its mistake is found."""
+    assert pyright["shop"] == []
+    assert len(pyright["mistaken_shop"]) == 1
 
 
 def test_every_type_of_an_answer_can_be_imported() -> None:
