@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from redis.crc import key_slot
 
 from sockudo_publisher.journal import keys as module
@@ -17,7 +17,7 @@ from sockudo_publisher.journal.keys import APPS, AppKeys, Keyspace, QueueKeys, h
 pytestmark = pytest.mark.unit
 
 #: A machine under load is slow; that is no fault of what is tested.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings()
 
 #: Anything, and often what means something in a key.
 names = st.one_of(st.text(st.characters(exclude_categories=["Cs"])), st.text("{}:%07ab", max_size=6))

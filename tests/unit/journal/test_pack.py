@@ -6,7 +6,7 @@ import json
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from sockudo_publisher.journal.batch import Batch, Position, read_batch
 from sockudo_publisher.journal.pack import MAX_BYTES, MAX_ITEMS, Item, Pack, pack, packs
@@ -14,7 +14,7 @@ from sockudo_publisher.journal.pack import MAX_BYTES, MAX_ITEMS, Item, Pack, pac
 pytestmark = pytest.mark.unit
 
 #: A machine under load is slow; that is no fault of what is tested.
-unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings()
 
 channels = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 collapse_keys = st.sampled_from(["", "", "eur", 'é\u2028"\\\0'])
