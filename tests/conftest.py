@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -20,7 +19,7 @@ from tests.support.parts import (
     pytest_make_collect_report,
     pytest_runtest_makereport,
 )
-from tests.support.stack import DEDUP_TTL_S, Server, Stack, SubscriberFactory
+from tests.support.stack import DEDUP_TTL_S, Server, SharedStack, Stack, SubscriberFactory, settings_of
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
@@ -112,15 +111,15 @@ def stack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """An empty Redis, the real server, and their settings in this process' environment."""
-    from sockudo_publisher import configure
-
     with ExitStack() as ends:
         stack = Stack(redis_server, sockudo, tmp_path, ends)
-        for name in [name for name in os.environ if name.startswith("SOCKUDO_") and name != "SOCKUDO_BIN"]:
-            monkeypatch.delenv(name)
-        for name, value in stack.environ.items():
-            monkeypatch.setenv(name, value)
-        configure()
-        yield stack
-    monkeypatch.undo()
-    configure()
+        with settings_of(stack, monkeypatch):
+            yield stack
+
+
+@pytest.fixture(scope="module")
+def shared(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedStack]:
+    """For tests that can share workers: a file's fixture starts them, `shared.of_test()` is what a test has."""
+    directory = tmp_path_factory.mktemp("shared")
+    with RedisServer(directory / "redis") as server, ExitStack() as ends:
+        yield SharedStack(Stack(server, sockudo, directory, ends))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
 import redis
 
 from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, SockudoServer, WorkerProcess
@@ -84,3 +85,46 @@ class Stack:
 
 
 SubscriberFactory = Callable[..., Subscriber]
+
+
+def set_settings(monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]) -> None:
+    """These `SOCKUDO_*` variables and no others; what was made of others is dropped."""
+    from sockudo_publisher import configure
+
+    for name in [name for name in os.environ if name.startswith("SOCKUDO_") and name != "SOCKUDO_BIN"]:
+        monkeypatch.delenv(name)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    configure()
+
+
+@contextmanager
+def settings_of(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The settings of a stack are this process' own while it lasts. All that was patched is undone at its end."""
+    from sockudo_publisher import configure
+
+    set_settings(monkeypatch, stack.environ)
+    try:
+        yield
+    finally:
+        monkeypatch.undo()
+        configure()
+
+
+class SharedStack:
+    """What the tests of one file share: a Redis of their own, which is not emptied, and the workers of `base`.
+
+    For tests that stop, freeze and empty nothing. Each uses channels, keys and ids of its own.
+    """
+
+    def __init__(self, base: Stack) -> None:
+        self.base = base
+
+    @contextmanager
+    def of_test(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+        """The stack of one test: what it starts ends with it, and what `base` runs goes on."""
+        with ExitStack() as ends:
+            stack = Stack(self.base.redis_server, self.base.server, self.base.directory, ends)
+            stack.environ = dict(self.base.environ)
+            with settings_of(stack, monkeypatch):
+                yield stack

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from sockudo_publisher import configure
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer
-from tests.support.stack import Stack
+from tests.support.stack import Stack, settings_of
 
 MakeStack = Callable[..., Stack]
 
@@ -31,13 +29,7 @@ def make_stack(
             server = ends.enter_context(SockudoServer(tmp_path / "sockudo", **options))  # type: ignore[arg-type]
             stack = Stack(redis_server, server, tmp_path, ends)
             stack.environ.update(environ)
-            for name in [name for name in os.environ if name.startswith("SOCKUDO_") and name != "SOCKUDO_BIN"]:
-                monkeypatch.delenv(name)
-            for name, value in stack.environ.items():
-                monkeypatch.setenv(name, value)
-            configure()
+            ends.enter_context(settings_of(stack, monkeypatch))
             return stack
 
         yield make
-    monkeypatch.undo()
-    configure()

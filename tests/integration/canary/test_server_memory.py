@@ -248,7 +248,7 @@ def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) ->
     stack.worker()
     client = stack.redis
     assert wait_for(lambda: client.zcard(AppKeys.of(APP).canaries) >= 3, PATIENCE_S), "canaries planted"
-    count = 8_000
+    count = 4_000
     publish_many((names[n % 4], "tick", {"n": n}) for n in range(count))
     assert wait_for(lambda: counters().get("settled", 0) > 500, PATIENCE_S, poll_s=0.01)
     stack.server.kill()

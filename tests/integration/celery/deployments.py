@@ -8,8 +8,10 @@ from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
+from sockudo_publisher import publish
 from sockudo_publisher.dev.embedded import DevServerProcess, SockudoApp, WorkerProcess
 from sockudo_publisher.dev.subscriber import Subscriber
+from tests.support.in_process import run_command, settings_from
 from tests.support.warm import WarmWorker, run_python
 
 #: Seconds that one script of a caller may take on a busy machine.
@@ -57,10 +59,9 @@ class Deployment:
 
     def publish(self, channel: str, count: int, how: str = "publish.delay(C, 'e', n)") -> None:
         """A caller that publishes 0 to `count` - 1 on a channel."""
-        script = f"from sockudo_publisher import publish\nC = {channel!r}\nfor n in range({count}): {how}"
-        done = self.run("-c", script)
-        assert done.returncode == 0, done.stderr
+        with settings_from(self.environ):
+            exec(f"for n in range({count}): {how}", {"publish": publish, "C": channel})
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """`sockudo-publisher ARGUMENTS`."""
-        return self.run("-m", "sockudo_publisher.cli", *arguments)
+        """`sockudo-publisher ARGUMENTS`, of what does not run on."""
+        return run_command(self.environ, *arguments)

@@ -47,7 +47,7 @@ def test_app_with_a_new_key_resumes_with_a_new_worker(
         # The address and id are those the old workers know; their secret is not.
         set_env(stack, monkeypatch, SOCKUDO_URL=DEFAULT_APP.url("127.0.0.1", server.port))
         old = stack.worker()
-        publisher = Publisher(channels, 1_000_000, 40, 0.02)
+        publisher = Publisher(channels, 1_000_000, 32, 0.2)
         publisher.start()
 
         def pause() -> operations.PauseStatus | None:
@@ -57,7 +57,7 @@ def test_app_with_a_new_key_resumes_with_a_new_worker(
         assert wait_for(lambda: "reason=misconfigured" in old.log_text(), 60), "loudly"
         assert "another-secret" not in old.log_text()
         mark = publisher.count
-        assert wait_for(lambda: publisher.count > mark + 200, 60), "callers notice nothing"
+        assert wait_for(lambda: publisher.count > mark + 100, 60), "callers notice nothing"
 
         with Subscriber(server.ws_url(), *channels) as seen:
             stack.worker(env={"SOCKUDO_URL": server.url})

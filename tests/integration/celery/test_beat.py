@@ -16,11 +16,12 @@ from sockudo_publisher.dev.embedded.process import ChildProcess, wait_for
 from tests.integration.celery.theirs import APP
 from tests.support.caller import ROOT
 from tests.support.stack import Stack
+from tests.support.warm import Warm
 
 pytestmark = pytest.mark.integration
 
 
-class Beat(ChildProcess):
+class Beat(Warm, ChildProcess):
     """`celery -A <their app> beat`."""
 
     def __init__(self, env: Mapping[str, str], directory: Path) -> None:

@@ -5,6 +5,7 @@ Two brokers: a message in the wrong one is never run, so arriving shows the way.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,22 +18,36 @@ from sockudo_publisher.dev.embedded import RedisServer
 from tests.integration.celery.theirs import APP, PRELUDE, Theirs
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
-from tests.support.stack import Stack
+from tests.support.stack import SharedStack, Stack
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def theirs(stack: Stack, their_broker: RedisServer, tmp_path: Path) -> Iterator[Theirs]:
+@pytest.fixture(scope="module")
+def workers(shared: SharedStack, their_broker: RedisServer) -> Iterator[RedisServer]:
+    """One of theirs and one of ours, and their broker."""
     with redis.Redis.from_url(their_broker.url) as client:
-        client.flushall()
-        theirs = Theirs(stack, their_broker.url, client)
-        worker = theirs.worker(tmp_path)
-        worker.launch()
-        stack.worker()
-        with worker:
-            worker.wait_until_ready()
-            yield theirs
+        worker = Theirs(shared.base, their_broker.url, client).worker(shared.base.directory)
+    worker.launch()
+    shared.base.worker()
+    with worker:
+        worker.wait_until_ready()
+        yield their_broker
+
+
+@pytest.fixture
+def theirs(shared: SharedStack, workers: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Theirs]:
+    """With the file's workers."""
+    with shared.of_test(monkeypatch) as stack, redis.Redis.from_url(workers.url) as client:
+        theirs = Theirs(stack, workers.url, client)
+        theirs.forget_lists()
+        yield theirs
+
+
+@pytest.fixture
+def idle_broker(stack: Stack) -> str:
+    """A broker of theirs, empty, from which no worker reads: another database."""
+    return re.sub(r"/\d*$", "/3", stack.redis_server.url)
 
 
 def test_publish_stands_anywhere_in_a_chain(theirs: Theirs) -> None:
@@ -120,10 +135,9 @@ def test_their_tasks_publish_through_our_broker(theirs: Theirs) -> None:
     }
 
 
-def test_countdown_needs_no_broker_and_a_link_needs_theirs(stack: Stack, their_broker: RedisServer) -> None:
+def test_countdown_needs_no_broker_and_a_link_needs_theirs(stack: Stack, idle_broker: str) -> None:
     """No worker runs: where the messages wait shows which broker and which queue has them."""
-    with redis.Redis.from_url(their_broker.url) as client:
-        client.flushall()
+    with redis.Redis.from_url(idle_broker) as client:
         call(
             stack,
             PRELUDE
@@ -133,7 +147,7 @@ publish.s(C, "e", "x").apply_async(countdown=60)
 publish.apply_async((C, "e", "x"), link=audit.s())
 publish.s(C, "e", "x").set(queue="sockudo").apply_async(link=audit.s())
 """,
-            MY_BROKER=their_broker.url,
+            MY_BROKER=idle_broker,
         )
         assert stack.redis.llen("sockudo") == 0
         assert (client.llen("celery"), client.llen("sockudo")) == (2, 0)
@@ -155,10 +169,9 @@ with ThreadPoolExecutor(1) as pool: pool.submit(in_thread).result()
 
 
 @pytest.mark.parametrize("where", ["main thread", "another thread"])
-def test_canvas_without_register_is_refused(stack: Stack, their_broker: RedisServer, where: str) -> None:
+def test_canvas_without_register_is_refused(stack: Stack, idle_broker: str, where: str) -> None:
     """In one line at the caller, wherever `publish` stands in it; nothing is sent, and without a canvas all is well."""
-    with redis.Redis.from_url(their_broker.url) as client:
-        client.flushall()
+    with redis.Redis.from_url(idle_broker) as client:
         told = call(
             stack,
             PRELUDE
@@ -188,7 +201,7 @@ def refused():
 if {where!r} == "main thread": refused()
 else: one = Thread(target=refused); one.start(); one.join()
 """,
-            MY_BROKER=their_broker.url,
+            MY_BROKER=idle_broker,
             MY_REGISTER="0",
         )
         assert [name for name, refused in told if refused is not True] == []
@@ -222,7 +235,7 @@ except ValidationError as error: say(str(error))
 
 
 @pytest.mark.parametrize("eager", ["theirs", "ours"])
-def test_eager_steps_are_given_the_message_id(stack: Stack, their_broker: RedisServer, eager: str) -> None:
+def test_eager_steps_are_given_the_message_id(stack: Stack, idle_broker: str, eager: str) -> None:
     """By a link, in a chain and as a chord's header, as in production; and unregistered they are refused, as there."""
     seen = stack.subscribe(stack.channel())
     source = f"""
@@ -230,8 +243,7 @@ from sockudo_publisher.wiring.private_celery import celery_app
 (app if {eager!r} == "theirs" else celery_app).conf.task_always_eager = True
 app.conf.task_always_eager = True
 """
-    with redis.Redis.from_url(their_broker.url) as client:
-        client.flushall()
+    with redis.Redis.from_url(idle_broker) as client:
         (linked,) = call(
             stack,
             PRELUDE
@@ -241,7 +253,7 @@ say(publish.apply_async((C, "e", "linked"), link=audit.s()).id)
 chain(publish.s(C, "e", "chained"), audit.s()).apply_async()
 chord([publish.s(C, "e", "header")], audit.s()).apply_async()
 """,
-            MY_BROKER=their_broker.url,
+            MY_BROKER=idle_broker,
         )
         told = [value.decode() for value in client.lrange("told:audited", 0, -1)]
     assert told[0] == linked
@@ -261,7 +273,7 @@ for make in (
     except ConfigurationError as error: say("register(app)" in str(error))
 say(publish.s(C, "e", "alone").delay().state)
 """,
-        MY_BROKER=their_broker.url,
+        MY_BROKER=idle_broker,
         MY_REGISTER="0",
     )
     assert refused == [True, True, True, "SUCCESS"]
@@ -291,20 +303,24 @@ say(uses.delay(C).get())
     assert seen.take(1) == ["used"]
 
 
+#: More than a worker drains before it is stopped.
+COUNT = 12_000
+
+
 def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_path: Path) -> None:
     """Where one Redis is everybody's broker their workers take doorbells too; SIGTERM ends a busy drain in time."""
     seen = stack.subscribe(stack.channel())
     environ = {**stack.python(), "MY_BROKER": stack.redis_server.url, "SOCKUDO_BATCH_MAX_EVENTS": "20"}
     with ForeignWorker(APP, "celery,sockudo", environ, tmp_path, ROOT) as worker:
-        publish_many((stack.channel(), "n", n) for n in range(40_000))
+        publish_many((stack.channel(), "n", n) for n in range(COUNT))
         seen.wait_for_count(1000, 20)
         started = time.monotonic()
         assert worker.stop(30) == 0
         assert time.monotonic() - started < 10, "the delivery timeout"
-    assert seen.count < 40_000, "there must have been more to drain"
+    assert seen.count < COUNT, "there must have been more to drain"
     stack.worker()
-    seen.wait_for_count(40_000, 40)
-    assert [int(data) for data in seen.data()] == list(range(40_000))
+    seen.wait_for_count(COUNT, 40)
+    assert [int(data) for data in seen.data()] == list(range(COUNT))
 
 
 def test_typed_data_goes_through_a_canvas(theirs: Theirs) -> None:

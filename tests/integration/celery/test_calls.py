@@ -12,22 +12,28 @@ import pytest
 from celery import Celery
 
 from sockudo_publisher.config.settings import QUEUE
-from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded import RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
-from tests.support.stack import Stack
+from tests.support.stack import SharedStack, Stack
 
 pytestmark = pytest.mark.integration
 
 SECRET_TEXT = "this-payload-is-secret"
 
 
+@pytest.fixture(scope="module")
+def worker(shared: SharedStack) -> WorkerProcess:
+    """One that logs all it can."""
+    return shared.base.worker(args=["--loglevel=DEBUG"])
+
+
 @pytest.fixture
-def running(stack: Stack) -> Iterator[Stack]:
-    """The stack with a worker that logs all it can."""
-    stack.worker(args=["--loglevel=DEBUG"])
-    return stack
+def running(shared: SharedStack, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """With the file's worker."""
+    with shared.of_test(monkeypatch) as stack:
+        yield stack
 
 
 def counted(stack: Stack, reason: str) -> int:
@@ -87,9 +93,10 @@ publish.s(C, "e", {{"secret": {SECRET_TEXT!r}}}).apply_async(countdown=60, link=
         assert SECRET_TEXT in base64.b64decode(message["body"]).decode()
 
 
-def test_worker_log_at_debug_level_has_no_payload(running: Stack) -> None:
+def test_worker_log_at_debug_level_has_no_payload(running: Stack, worker: WorkerProcess) -> None:
     """Neither Celery's lines nor ours hold what was published, sent or refused."""
     seen = running.subscribe(running.channel())
+    before = len(worker.log_text())
     call(
         running,
         f"""
@@ -103,10 +110,10 @@ celery_app.send_task("sockudo_publisher.publish", (C, "", {SECRET_TEXT!r}), args
     )
     seen.wait_for_count(3, 20)
     seen.wait_until_quiet(1)
-    logs = "".join(path.read_text() for path in running.directory.glob("worker-*.log"))
-    assert "sockudo_publisher.publish" in logs
-    assert "event name: empty" in logs
-    assert SECRET_TEXT not in logs
+    log = worker.log_text()[before:]
+    assert "sockudo_publisher.publish" in log
+    assert "event name: empty" in log
+    assert SECRET_TEXT not in log
 
 
 def test_expired_event_is_dropped_and_counted(stack: Stack) -> None:

@@ -32,7 +32,7 @@ class Outage:
     seconds: float
 
 
-SHORT = Outage(6_000, 16, 4.0)
+SHORT = Outage(2_000, 16, 4.0)
 #: The figures of docs/publishing.md.
 WHOLE = Outage(100_000, 64, 60.0)
 

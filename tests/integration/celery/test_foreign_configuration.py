@@ -10,6 +10,7 @@ import redis
 from sockudo_publisher import publish
 from sockudo_publisher.dev.embedded import RedisServer
 from tests.support.caller import call
+from tests.support.cases import in_depth
 from tests.support.stack import Stack
 from tests.support.warm import run_python
 from tests.support.worker_command import PROGRAMS, ROOT, WarmCommand, WorkerCommand
@@ -58,7 +59,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+@pytest.mark.parametrize("command", in_depth(COMMANDS, quick=["celery -A sockudo_publisher", "sockudo-publisher"]))
 def test_worker_among_variables_of_another_app_delivers(
     stack: Stack, elsewhere: str, command: list[str], tmp_path: Path
 ) -> None:
@@ -126,7 +127,10 @@ NAMED = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize(
+    "name",
+    in_depth(NAMED, quick=["sockudo_publisher.wiring.private_celery", "sockudo_publisher.tasks.publish", "worker:app"]),
+)
 def test_any_module_that_names_our_app_delivers(stack: Stack, name: str, tmp_path: Path) -> None:
     """`celery -A sockudo_publisher.wiring.private_celery worker` started, and discarded every drain."""
     channel = stack.channel()
@@ -169,12 +173,11 @@ def test_wrong_settings_are_one_line_by_any_name(stack: Stack, name: str) -> Non
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["inspect", "ping"], ["inspect", "active_queues"], ["control", "heartbeat"]])
-def test_other_commands_reach_our_workers(stack: Stack, command: list[str]) -> None:
+def test_other_commands_reach_our_workers(stack: Stack) -> None:
     """From a wheel: the package's own name is enough, whatever CELERY_BROKER_URL says."""
     worker = stack.worker()
-    line = [*PROGRAMS["celery"], "-A", "sockudo_publisher", *command]
     env = {**stack.python(), "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
-    done = run_python(line[1:], env=env, cwd=ROOT, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert worker.node in done.stdout
+    for command in (["inspect", "ping"], ["inspect", "active_queues"], ["control", "heartbeat"]):
+        line = [*PROGRAMS["celery"], "-A", "sockudo_publisher", *command]
+        done = run_python(line[1:], env=env, cwd=ROOT, timeout=60)
+        assert (done.returncode, worker.node in done.stdout) == (0, True), (command, done.stdout, done.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from celery import Celery
 from kombu import Connection, Queue
 
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.worker import WorkerProcess
 from tests.support.parts import need
-from tests.support.stack import Stack
+from tests.support.stack import SharedStack, Stack
 
 pytestmark = pytest.mark.integration
 
@@ -41,15 +43,29 @@ def publish_raw(stack: Stack, body: Any, serializer: str, task: str) -> None:
         )
 
 
-@pytest.mark.parametrize("serializer", ["pickle", "yaml"])
-def test_a_message_that_is_not_json_runs_no_code(stack: Stack, tmp_path: Path, serializer: str) -> None:
-    """It is discarded with an error in the log, and the worker goes on."""
+@pytest.fixture(scope="module")
+def worker(shared: SharedStack) -> WorkerProcess:
     need("redis")
+    return shared.base.worker()
+
+
+@pytest.fixture
+def stack(shared: SharedStack, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """With the file's worker: it is one and the same that all of this does not end."""
+    with shared.of_test(monkeypatch) as stack:
+        yield stack
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "yaml"])
+def test_a_message_that_is_not_json_runs_no_code(
+    stack: Stack, worker: WorkerProcess, tmp_path: Path, serializer: str
+) -> None:
+    """It is discarded with an error in the log, and the worker goes on."""
     proof = tmp_path / "proof"
+    before = len(worker.log_text())
     body: Any = [[Touch(proof)], {}, {}] if serializer == "pickle" else [[str(proof)], {}, {}]
     publish_raw(stack, body, serializer, "sockudo_publisher.append")
-    worker = stack.worker()
-    assert wait_for(lambda: "ContentDisallowed" in worker.log_text(), 60), worker.log_tail()
+    assert wait_for(lambda: "ContentDisallowed" in worker.log_text()[before:], 60), worker.log_tail()
     assert not proof.exists()
     _goes_on(stack)
 
@@ -59,20 +75,19 @@ def test_a_message_for_another_task_runs_nothing(stack: Stack, tmp_path: Path, t
     """It leaves the queue, and no function of that name is called."""
     proof = tmp_path / "proof"
     publish_raw(stack, [[f"touch {proof}"], {}, {}], "json", task)
-    stack.worker()
     assert wait_for(lambda: stack.redis.llen(QUEUE) == 0, 60)
     _goes_on(stack)
     assert not proof.exists()
 
 
 @pytest.mark.parametrize("app", ["http://127.0.0.1:1/apps/x", "no-such-app"])
-def test_a_message_cannot_name_a_server(stack: Stack, app: str) -> None:
+def test_a_message_cannot_name_a_server(stack: Stack, worker: WorkerProcess, app: str) -> None:
     """An event goes to an app of the worker's own settings, or nowhere."""
+    before = len(worker.log_text())
     with Celery("another program", broker=stack.redis_server.url) as other:
         options = {"queue": QUEUE, "serializer": "json"}
         other.send_task("sockudo_publisher.publish", ("orders", "n", 1), {"app": app}, **options)
-    worker = stack.worker()
-    assert wait_for(lambda: "no app named" in worker.log_text(), 60), worker.log_tail()
+    assert wait_for(lambda: "no app named" in worker.log_text()[before:], 60), worker.log_tail()
     _goes_on(stack)
 
 

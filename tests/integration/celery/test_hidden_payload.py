@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from kombu import Connection, Queue
 from sockudo_publisher import operations
 from sockudo_publisher.config.settings import get_settings
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.embedded.worker import WorkerProcess
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.wiring.app import app_named
 from tests.support.caller import call
-from tests.support.stack import Stack
+from tests.support.stack import SharedStack, Stack
 
 pytestmark = pytest.mark.integration
 
@@ -29,10 +31,22 @@ publish.apply_async((C, "stored", "not-for-the-log"), countdown=0.1)
 """
 
 
-def test_debug_log_shows_no_contents_of_foreign_messages(stack: Stack) -> None:
+@pytest.fixture(scope="module")
+def worker(shared: SharedStack) -> WorkerProcess:
+    """One that logs all it can."""
+    return shared.base.worker(args=["--loglevel=DEBUG"])
+
+
+@pytest.fixture
+def stack(shared: SharedStack, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """With the file's worker."""
+    with shared.of_test(monkeypatch) as stack:
+        yield stack
+
+
+def test_debug_log_shows_no_contents_of_foreign_messages(stack: Stack, worker: WorkerProcess) -> None:
     """Their `argsrepr` holds the payload, and Celery's pool would write it; so would its copy of a short message."""
     seen = stack.subscribe(stack.channel())
-    worker = stack.worker(args=["--loglevel=DEBUG"])
     call(stack, RAW)
     seen.wait_for_count(2, 20)
     assert seen.data() == ["not-for-the-log"] * 2
@@ -41,12 +55,11 @@ def test_debug_log_shows_no_contents_of_foreign_messages(stack: Stack) -> None:
     assert "not-for-the-log" not in log
 
 
-def test_unreadable_value_is_in_no_log_and_no_dead_letter(stack: Stack) -> None:
+def test_unreadable_value_is_in_no_log_and_no_dead_letter(stack: Stack, worker: WorkerProcess) -> None:
     """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
     event = {"name": "e", "channel": stack.channel(), "data": "x", "message_id": "m"}
     body = json.dumps({**event, "extras": {"ephemeral": "not-for-the-log"}}).encode()  # the caller refuses it now
     app_named().producer.append([Item(stack.channel(), body)])
-    worker = stack.worker()
     assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 60)
     [letter] = operations.dead_list(get_settings(), "default", 10)
     assert letter.reason == "refused"
@@ -80,9 +93,9 @@ UNUSABLE: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-def test_unusable_message_is_logged_without_its_contents(stack: Stack) -> None:
+def test_unusable_message_is_logged_without_its_contents(stack: Stack, worker: WorkerProcess) -> None:
     """Celery would write its whole body, and headers that hold the arguments."""
-    worker = stack.worker(args=["--loglevel=DEBUG"])
+    before = len(worker.log_text())
     with Connection(stack.environ["SOCKUDO_REDIS_URL"]) as connection:
         producer = connection.Producer()
         for body, options in UNUSABLE.values():
@@ -91,8 +104,8 @@ def test_unusable_message_is_logged_without_its_contents(stack: Stack) -> None:
                 del how["serializer"]
             producer.publish(body, routing_key="sockudo", exchange="", declare=[Queue("sockudo")], **how)
     until = time.monotonic() + 60
-    while not all(kind in worker.log_text() for kind in UNUSABLE):
+    while not all(kind in worker.log_text()[before:] for kind in UNUSABLE):
         assert time.monotonic() < until, worker.log_text()
         time.sleep(0.1)
     assert SECRET not in worker.log_text()
-    assert "Traceback" not in worker.log_text()
+    assert "Traceback" not in worker.log_text()[before:]

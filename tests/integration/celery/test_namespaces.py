@@ -108,7 +108,13 @@ chain(give.si("x"), publish.si({channel!r}, "e", "in-a-chain"), audit.s()).apply
     assert found["workers"]["state"] == "fine"
 
 
-@pytest.mark.parametrize(("callers", "workers"), [("blue", ""), ("", "blue")], ids=["worker without", "worker with"])
+@pytest.mark.parametrize(
+    ("callers", "workers"),
+    [
+        pytest.param("blue", "", id="worker without"),
+        pytest.param("", "blue", id="worker with", marks=pytest.mark.long),
+    ],
+)
 def test_event_waits_for_a_worker_of_its_namespace(
     deploy: Deploy, channel: str, client: redis.Redis, redis_url: str, tmp_path: Path, callers: str, workers: str
 ) -> None:
@@ -168,7 +174,7 @@ def test_every_key_has_the_namespace(deploy: Deploy, channel: str, client: redis
 
 
 def test_second_app_id_of_one_name_is_refused(deploy: Deploy, channel: str) -> None:
-    """One line and exit code 2; the events stay where their workers are."""
+    """One line and exit code 2, by either command; the events stay where their workers are."""
     blue, green = deploy(0), deploy(1)
     seen, not_seen = blue.subscribe(channel), green.subscribe(channel)
     blue.worker()
@@ -179,18 +185,13 @@ def test_second_app_id_of_one_name_is_refused(deploy: Deploy, channel: str) -> N
     assert "SOCKUDO_NAMESPACE" in line
     assert "secret" not in refused.log_text()
     assert "Traceback" not in refused.log_text()
+    done = green.run("-m", "sockudo_publisher.cli", "worker")
+    assert done.returncode == USAGE, "`sockudo-publisher worker` refuses with the same line and exit code"
+    assert "SOCKUDO_NAMESPACE" in done.stderr
+    assert "Traceback" not in done.stderr
     blue.publish(channel, COUNT)
     seen.wait_for_count(COUNT, ARRIVE_S)
     assert not_seen.count == 0
-
-
-def test_refusal_by_the_second_command_is_the_same(deploy: Deploy) -> None:
-    """`sockudo-publisher worker` refuses with the same line and exit code."""
-    deploy(0).worker()
-    done = deploy(1).command("worker")
-    assert done.returncode == USAGE
-    assert "SOCKUDO_NAMESPACE" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_further_apps_are_compared_too(deploy: Deploy) -> None:
@@ -249,16 +250,17 @@ def test_later_worker_ends_when_both_were_alone(deploy: Deploy, client: redis.Re
     assert "first@elsewhere delivers app 'default'" in worker.log_text()
 
 
-@pytest.mark.parametrize("damage", ["", "x", "1 2", "1 9999999999999 {", "1 9999999999999 []", '1 9999999999999 "a"'])
-def test_damaged_record_stops_no_worker(deploy: Deploy, client: redis.Redis, damage: str) -> None:
+DAMAGED = ["", "x", "1 2", "1 9999999999999 {", "1 9999999999999 []", '1 9999999999999 "a"']
+
+
+def test_damaged_record_stops_no_worker(deploy: Deploy, client: redis.Redis) -> None:
     """Records are advisory: one that cannot be read is no rival."""
-    client.hset(workers_key(), "damaged", damage)
     one = deploy(0)
-    done = one.command("status", "--json")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["apps"][0]["workers"] == []
-    if damage == "1 2":
-        one.worker()
+    for damage in DAMAGED:
+        client.hset(workers_key(), f"damaged {damage}", damage)
+        done = one.command("status", "--json")
+        assert (done.returncode, json.loads(done.stdout)["apps"][0]["workers"]) == (0, []), (damage, done.stderr)
+    one.worker()
 
 
 @pytest.mark.long

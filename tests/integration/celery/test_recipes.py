@@ -14,6 +14,7 @@ from sockudo_publisher.dev.embedded.process import ChildProcess
 from tests.support.caller import ROOT
 from tests.support.parts import need_module
 from tests.support.stack import Stack
+from tests.support.warm import Warm
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +27,7 @@ def recipe(name: str) -> str:
     return found[1]
 
 
-class Program(ChildProcess):
+class Program(Warm, ChildProcess):
     """A scheduler, which runs until the test ends."""
 
     def __init__(self, command: list[str], env: dict[str, str], directory: Path) -> None:

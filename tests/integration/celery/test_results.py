@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,25 +12,33 @@ import redis
 
 from sockudo_publisher.dev.embedded import RedisServer
 from tests.integration.celery.theirs import Theirs
-from tests.support.stack import Stack
+from tests.support.cases import in_depth
+from tests.support.celery_worker import ForeignWorker
+from tests.support.stack import SharedStack, Stack
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def theirs(stack: Stack, tmp_path: Path) -> Iterator[Theirs]:
+@pytest.fixture(scope="module")
+def worker(shared: SharedStack, their_broker: RedisServer) -> Iterator[ForeignWorker]:
     """Their broker and results are another Redis than ours: a result looked for in the wrong one never ends."""
-    with (
-        RedisServer(tmp_path / "their-broker", appendonly=False) as broker,
-        redis.Redis.from_url(broker.url) as client,
-    ):
-        theirs = Theirs(stack, broker.url, client)
-        with theirs.worker(tmp_path) as worker:
-            worker.wait_until_ready()
-            yield theirs
+    with redis.Redis.from_url(their_broker.url) as client:
+        theirs = Theirs(shared.base, their_broker.url, client)
+    with theirs.worker(shared.base.directory) as worker:
+        worker.wait_until_ready()
+        yield worker
 
 
-@pytest.mark.parametrize("kind", ["ResultSet", "GroupResult"])
+@pytest.fixture
+def theirs(
+    shared: SharedStack, worker: ForeignWorker, their_broker: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Theirs]:
+    """With the file's worker of theirs, and none of ours."""
+    with shared.of_test(monkeypatch) as stack, redis.Redis.from_url(their_broker.url) as client:
+        yield Theirs(stack, their_broker.url, client)
+
+
+@pytest.mark.parametrize("kind", in_depth(["ResultSet", "GroupResult"], quick=["GroupResult"]))
 def test_sets_of_results_can_be_got(theirs: Theirs, kind: str) -> None:
     """Ours first, last, alone and twice; by each way to wait; and results that come later are got as well."""
     told = theirs.call(f"""
@@ -126,14 +135,17 @@ say([value for _, value in linked.collect(timeout=20)][-1])
     assert told == [1, ["child"], "child"]
 
 
-def test_doorbell_carries_nothing_of_the_task_that_rings(theirs: Theirs) -> None:
+def test_doorbell_carries_nothing_of_the_task_that_rings(stack: Stack, tmp_path: Path) -> None:
     """No ids, headers, priority or expiry of that task, and the application's signal handlers do not see it."""
-    stack = theirs.stack
-    (ids,) = theirs.call(
-        """
+    broker_url = re.sub(r"/\d*$", "/3", stack.redis_server.url)
+    theirs = Theirs(stack, broker_url, stack.redis)
+    with theirs.worker(tmp_path) as worker:
+        worker.wait_until_ready()
+        (ids,) = theirs.call(
+            """
 say(parent.apply_async((C,), priority=3, expires=60, headers={"trace": "theirs"}).get(timeout=20))
 """,
-    )
+        )
     messages = [json.loads(raw) for raw in stack.redis.lrange("sockudo", 0, -1)]
     doorbells = [one for one in messages if one["headers"]["task"] == "sockudo_publisher.drain"]
     assert len(doorbells) == 1, "the second call finds the lane armed"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -17,9 +18,23 @@ from sockudo_publisher.journal.keys import AppKeys
 from sockudo_publisher.wiring.app import app_named
 from tests.support.caller import call
 from tests.support.oracle import numbers
-from tests.support.stack import Stack
+from tests.support.stack import SharedStack, Stack
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def worker(shared: SharedStack) -> None:
+    """Of two apps."""
+    shared.base.environ["SOCKUDO_APPS"] = json.dumps({"eu": shared.base.server.url})
+    shared.base.worker()
+
+
+@pytest.fixture
+def running(shared: SharedStack, worker: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """With the file's worker. Each test waits until nothing of it is scheduled any more."""
+    with shared.of_test(monkeypatch) as stack:
+        yield stack
 
 
 HOLDER = AppKeys.of("default").due_holder
@@ -49,12 +64,14 @@ def test_events_arrive_when_they_are_due_in_call_order(stack: Stack) -> None:
     assert time.time() >= at.timestamp()
 
 
-def test_due_event_keeps_its_options(stack: Stack) -> None:
+def test_due_event_keeps_its_options(running: Stack) -> None:
     """`socket_id` and `tags` are in the bytes; the expiry lets it through, as it is after the due time."""
-    seen = stack.subscribe(stack.channel())
-    stack.worker()
+    seen = running.subscribe(running.channel())
     result = publish.apply_async(
-        (stack.channel(), "e", "x"), {"socket_id": "1.2", "tags": {"a": "b"}, "key": "mine"}, countdown=0.2, expires=60
+        (running.channel(), "e", "x"),
+        {"socket_id": "1.2", "tags": {"a": "b"}, "key": "mine"},
+        countdown=0.2,
+        expires=60,
     )
     assert (result.id, result.get(), result.state) == ("mine", "mine", "SUCCESS")
     assert seen.take(1, 20) == ["x"]
@@ -128,10 +145,10 @@ say(result.state)
     assert result.state == "REVOKED"
 
 
-def test_key_is_one_event_while_it_waits_and_after(stack: Stack) -> None:
+def test_key_is_one_event_while_it_waits_and_after(running: Stack) -> None:
     """A repeat, with another time too, adds nothing; a `delay` of the same sends it now, and once."""
+    stack = running
     seen = stack.subscribe(stack.channel())
-    stack.worker()
     key = f"{stack.unique}-k"
     for countdown in (1.5, 1.5, 60):
         publish.apply_async((stack.channel(), "e", "once"), {"key": key}, countdown=countdown)
@@ -144,20 +161,13 @@ def test_key_is_one_event_while_it_waits_and_after(stack: Stack) -> None:
     assert seen.data() == ["once"]
 
 
-def test_every_app_has_a_schedule_of_its_own(stack: Stack) -> None:
+def test_every_app_has_a_schedule_of_its_own(running: Stack) -> None:
     """`app=`: another list, another right, the same workers."""
-    stack.environ["SOCKUDO_APPS"] = json.dumps({"eu": stack.server.url})
-    seen = stack.subscribe(stack.channel())
-    stack.worker()
-    call(
-        stack,
-        """
-publish.apply_async((C, "e", "ours"), countdown=1)
-publish.apply_async((C, "e", "theirs"), {"app": "eu"}, countdown=1)
-from sockudo_publisher import operations
-say([len(operations.scheduled()), len(operations.scheduled("eu")), operations.scheduled("eu")[0].app])
-""",
-    )
+    seen = running.subscribe(running.channel())
+    publish.apply_async((running.channel(), "e", "ours"), countdown=4)
+    publish.apply_async((running.channel(), "e", "theirs"), {"app": "eu"}, countdown=4)
+    assert [one.app for one in operations.scheduled()] == ["default"]
+    assert [one.app for one in operations.scheduled("eu")] == ["eu"]
     seen.wait_for_count(2, 20)
     assert sorted(seen.data()) == ["ours", "theirs"]
 

@@ -24,6 +24,7 @@ from tests.support.oracle import compare, numbers
 from tests.support.proxy import Answer, Hang, Pass, Proxy
 from tests.support.stack import Stack
 from tests.support.timing import BUSY_S
+from tests.support.warm import Warm
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -189,12 +190,12 @@ def last_begins_s(seen: Subscriber, watched: Sequence[str], since: float) -> flo
 # -- who sees to it -------------------------------------------------------------------------------
 
 
-class SeldomSweeping(WorkerProcess):
+class SeldomSweeping(Warm, WorkerProcess):
     """A worker in which no sweep finds what was not rung."""
 
     def _command(self) -> list[str]:
         app = "tests.integration.celery.seldom_sweeping"
-        return [sys.executable, "-m", "celery", "-A", app, "worker", *self._arguments]
+        return [sys.executable, "-m", "celery", "-A", app, "worker", "--without-mingle", *self._arguments]
 
 
 @pytest.fixture

@@ -28,11 +28,12 @@ class PreforkWorker(ForeignWorker):
 @pytest.mark.parametrize(
     ("limits", "error_text"),
     [
-        ({"task_soft_time_limit": 0.3}, "soft time limit ignored"),
-        ({"task_time_limit": 0.7}, "Hard time limit"),
-        ({"task_soft_time_limit": 0.3, "task_time_limit": 0.5}, "Hard time limit"),
+        pytest.param({"task_soft_time_limit": 0.3}, "soft time limit ignored", id="soft"),
+        pytest.param({"task_time_limit": 0.7}, "Hard time limit", id="hard"),
+        pytest.param(
+            {"task_soft_time_limit": 0.3, "task_time_limit": 0.5}, "Hard time limit", id="both", marks=pytest.mark.long
+        ),
     ],
-    ids=["soft", "hard", "both"],
 )
 def test_event_of_a_canvas_outlasts_limits(
     stack: Stack, their_broker: RedisServer, tmp_path: Path, limits: dict[str, float], error_text: str

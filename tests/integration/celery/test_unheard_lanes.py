@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -24,6 +22,7 @@ from tests.support.caller import call
 from tests.support.cases import in_depth
 from tests.support.celery_worker import ForeignWorker
 from tests.support.stack import Stack
+from tests.support.warm import run_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -49,15 +48,7 @@ def reads_queue(stack: Stack) -> bool:
 def health(stack: Stack, worker: WorkerProcess) -> tuple[int, str]:
     """The image's health check: its exit code and what it says."""
     env = {**stack.python(), "CELERY_NODENAME": f"{worker.node}@{socket.gethostname()}", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "worker/healthcheck.py"],
-        env=env,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(["worker/healthcheck.py"], env=env, cwd=ROOT, timeout=60)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -18,7 +18,7 @@ from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.cases import in_depth
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
-from tests.support.worker_command import WorkerCommand
+from tests.support.worker_command import WarmCommand
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
 
@@ -49,7 +49,7 @@ class Flow:
         while not self._over.is_set():
             publish_many((channel, "n", {"n": self.count}) for channel in self._channels)
             self.count += 1
-            time.sleep(0.02)
+            time.sleep(0.05)
 
 
 def leases(stack: Stack) -> int:
@@ -70,7 +70,7 @@ def check_handed_over(
     """A worker gets a signal in the middle of its work: no lane waits for a lease, nothing is lost or repeated."""
     channels = stack.channels(CHANNELS)
     with stack.subscribe(*channels) as seen, Flow(channels) as flow:
-        worker = WorkerCommand([*command], {**stack.environ, **env}, logs)
+        worker = WarmCommand(command, {**stack.environ, **env}, logs)
         with worker:
             seen.wait_for_count(CHANNELS * 5, 60)
             assert wait_for(lambda: leases(stack) > 0, 20)
@@ -92,9 +92,10 @@ REMAPPED = {"REMAP_SIGTERM": "SIGQUIT"}
 each_pool = pytest.mark.parametrize("pool", in_depth(POOLS, quick=["prefork"]))
 
 
+@pytest.mark.long
 @each_pool
 def test_remapped_sigterm_gives_lanes_back(stack: Stack, pool: list[str], tmp_path: Path) -> None:
-    """REMAP_SIGTERM=SIGQUIT, as on Heroku: a cold shutdown would wait for drains that know of no stop."""
+    """REMAP_SIGTERM=SIGQUIT, to the first process alone. Quick: SIGQUIT itself, and the remapped one to the group."""
     check_handed_over(stack, ["celery", "-A", "worker", "worker", *pool], REMAPPED, signal.SIGTERM, 0, tmp_path)
 
 
@@ -103,7 +104,10 @@ def test_remapped_sigterm_gives_lanes_back(stack: Stack, pool: list[str], tmp_pa
 def test_sigterm_to_the_group_gives_lanes_back(
     stack: Stack, pool: list[str], env: dict[str, str], tmp_path: Path
 ) -> None:
-    """As systemd and Heroku send it: prefork's children end their drains before they end."""
+    """As systemd and (remapped) Heroku send it: prefork's children end their drains before they end.
+
+    A cold shutdown would wait for drains that know of no stop.
+    """
     command = ["celery", "-A", "worker", "worker", *pool]
     check_handed_over(stack, command, env, signal.SIGTERM, 0, tmp_path, to_group=True)
 
@@ -134,7 +138,7 @@ def test_limits_of_tasks_end_no_drain(stack: Stack, options: list[str], tmp_path
     """Drains run for longer than each limit, every lane flows on, and the worker ends cleanly."""
     channels = stack.channels(CHANNELS)
     command = ["celery", "-A", "worker", "worker", *options]
-    with stack.subscribe(*channels) as seen, WorkerCommand(command, stack.environ, tmp_path) as worker:
+    with stack.subscribe(*channels) as seen, WarmCommand(command, stack.environ, tmp_path) as worker:
         with Flow(channels) as flow:
             seen.wait_for_count(CHANNELS, 60)
             ends_at = time.monotonic() + 4
@@ -162,7 +166,7 @@ def test_second_sigquit_ends_a_worker_whose_server_hangs(stack: Stack, pool: lis
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = stack.server.url.replace(f":{stack.server.port}/", f":{silent.getsockname()[1]}/")
         env = {**stack.environ, "SOCKUDO_URL": url, "SOCKUDO_DELIVERY_TIMEOUT": "40"}
-        with WorkerCommand(["sockudo-publisher", "worker", *pool], env, tmp_path) as worker:
+        with WarmCommand(["sockudo-publisher", "worker", *pool], env, tmp_path) as worker:
             publish_many([(stack.channel(), "n", {"n": 0})])
             connection, _ = silent.accept()
             with connection:
@@ -171,7 +175,7 @@ def test_second_sigquit_ends_a_worker_whose_server_hangs(stack: Stack, pool: lis
                 ends(worker, signal.SIGQUIT, lambda: not worker.is_running)
 
 
-def ends(worker: WorkerCommand, signum: int, seen: Callable[[], bool]) -> None:
+def ends(worker: WarmCommand, signum: int, seen: Callable[[], bool]) -> None:
     """Send a signal and check the result."""
     os.kill(worker.pid, signum)
     assert wait_for(seen, 20), worker.log_text()

@@ -42,6 +42,11 @@ class Theirs:
         """What their tasks told."""
         return [value.decode() for value in self.redis.lrange(f"told:{name}", 0, -1)]
 
+    def forget_lists(self) -> None:
+        """What they told an earlier test."""
+        for key in self.redis.scan_iter("told:*"):
+            self.redis.delete(key)
+
     def wait_for_list(self, name: str, count: int) -> list[str]:
         """The same, when there is so much of it."""
         assert wait_for(lambda: len(self.read_list(name)) >= count, 30), f"{name}: {self.read_list(name)}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -99,15 +97,8 @@ def test_worker_with_a_taken_port_does_not_start(stack: Stack) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         env = {**stack.python(), "SOCKUDO_METRICS_PORT": str(port), "PYTHONPATH": str(Path(__file__).parents[3])}
-        done = subprocess.run(
-            [sys.executable, "-m", "celery", "-A", "worker", "worker", "--concurrency=2"],
-            env=env,
-            cwd=Path(__file__).parents[3],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        command = ["-m", "celery", "-A", "worker", "worker", "--concurrency=2"]
+        done = run_python(command, env=env, cwd=Path(__file__).parents[3], timeout=60)
     assert done.returncode == 2, done.stderr
     assert f"SOCKUDO_METRICS_PORT: cannot listen on port {port} of 127.0.0.1: Address already in use" in done.stderr
     assert "Traceback" not in done.stderr

@@ -76,37 +76,46 @@ def test_every_alert_has_a_rule_test() -> None:
     assert {f"SockudoPublisher{name}" for name in CASES} == set(RULES)
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_alert_fires_for_its_failure_after_its_time(name: str, tmp_path: Path) -> None:
-    case = CASES[name]
-    alert = f"SockudoPublisher{name}"
-    firing = {"alertname": alert, "alertstate": "firing", "severity": RULES[alert]["labels"]["severity"], **case.labels}
-    labels = ", ".join(f'{key}="{value}"' for key, value in firing.items())
-    expr = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
-    checks = [
-        {"expr": expr, "eval_time": "3m", "exp_samples": []},
-        {"expr": expr, "eval_time": f"{case.silent_at}m", "exp_samples": []},
-        {
-            "expr": expr,
-            "eval_time": f"{case.fires_at}m",
-            "exp_samples": [{"labels": f"ALERTS{{{labels}}}", "value": 1}],
-        },
-    ]
-    assert _promtool(tmp_path, case.series, checks) == ""
+def test_alert_fires_for_its_failure_after_its_time(tmp_path: Path) -> None:
+    tests = []
+    for name, case in CASES.items():
+        alert = f"SockudoPublisher{name}"
+        severity = RULES[alert]["labels"]["severity"]
+        firing = {"alertname": alert, "alertstate": "firing", "severity": severity, **case.labels}
+        labels = ", ".join(f'{key}="{value}"' for key, value in firing.items())
+        fired = [{"labels": f"ALERTS{{{labels}}}", "value": 1}]
+        expr = f'ALERTS{{alertname="{alert}",alertstate="firing"}}'
+        checks = [
+            {"expr": expr, "eval_time": "3m", "exp_samples": []},
+            {"expr": expr, "eval_time": f"{case.silent_at}m", "exp_samples": []},
+            {"expr": expr, "eval_time": f"{case.fires_at}m", "exp_samples": fired},
+        ]
+        tests.append((case.series, checks))
+    assert _promtool(tmp_path, *tests) == ""
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_alert_is_over_when_its_failure_is(name: str, tmp_path: Path) -> None:
+def test_alert_is_over_when_its_failure_is(tmp_path: Path) -> None:
     """What was a counter's last increase leaves the range; what was a figure is as before."""
-    case = CASES[name]
-    if name == "MetricsMissing":
-        series = dict.fromkeys(case.series, "_x10 1x60")
-    elif name in ("StoringFails", "DoorbellsLost", "DeadLetters", "EventsUnstored"):
-        series = dict.fromkeys(case.series, "0x4 1+1x5 6x60")
-    else:
-        series = {key: f"{value} {value.split('x')[0]}x80" for key, value in case.series.items()}
-    expr = f'ALERTS{{alertname="SockudoPublisher{name}"}}'
-    assert _promtool(tmp_path, series, [{"expr": expr, "eval_time": "70m", "exp_samples": []}]) == ""
+    tests = []
+    for name, case in CASES.items():
+        if name == "MetricsMissing":
+            series = dict.fromkeys(case.series, "_x10 1x60")
+        elif name in ("StoringFails", "DoorbellsLost", "DeadLetters", "EventsUnstored"):
+            series = dict.fromkeys(case.series, "0x4 1+1x5 6x60")
+        else:
+            series = {key: f"{value} {value.split('x')[0]}x80" for key, value in case.series.items()}
+        expr = f'ALERTS{{alertname="SockudoPublisher{name}"}}'
+        tests.append((series, [{"expr": expr, "eval_time": "70m", "exp_samples": []}]))
+    assert _promtool(tmp_path, *tests) == ""
+
+
+def test_failed_expectations_are_named(tmp_path: Path) -> None:
+    """All of them, each by its alert: the tests above have many in one run of the tool."""
+    silent = [{"expr": 'ALERTS{alertname="SockudoPublisherNoWorker"}', "eval_time": "9m", "exp_samples": []}]
+    away = [{"expr": 'ALERTS{alertname="SockudoPublisherWorkerDead"}', "eval_time": "9m", "exp_samples": []}]
+    told = _promtool(tmp_path, (CASES["NoWorker"].series, silent), (CASES["WorkerDead"].series, away))
+    assert 'alertname="SockudoPublisherNoWorker"' in told
+    assert 'alertname="SockudoPublisherWorkerDead"' in told
 
 
 def test_healthy_deployment_fires_nothing(tmp_path: Path) -> None:
@@ -130,7 +139,7 @@ def test_healthy_deployment_fires_nothing(tmp_path: Path) -> None:
         **_app("events_unstored_total", "0x60", ',outcome="lost"'),
     }
     checks = [{"expr": "ALERTS", "eval_time": f"{at}m", "exp_samples": []} for at in (1, 20, 50)]
-    assert _promtool(tmp_path, series, checks) == ""
+    assert _promtool(tmp_path, (series, checks)) == ""
 
 
 def test_events_lost_before_the_first_scrape_are_seen(tmp_path: Path) -> None:
@@ -143,7 +152,7 @@ def test_events_lost_before_the_first_scrape_are_seen(tmp_path: Path) -> None:
         {"expr": expr, "eval_time": f"{at}m", "exp_samples": fired if fires else []}
         for at, fires in ((3, False), (5, True), (8, True), (12, False), (24, False), (30, False))
     ]
-    assert _promtool(tmp_path, series, checks) == ""
+    assert _promtool(tmp_path, (series, checks)) == ""
 
 
 @pytest.mark.parametrize("alert", RULES)
@@ -156,11 +165,11 @@ def test_alert_says_what_to_do(alert: str) -> None:
     assert rule["annotations"]["summary"]
 
 
-def _promtool(directory: Path, series: dict[str, str], checks: list[dict[str, Any]]) -> str:
-    """Run rule tests; returns the failure, ``""`` for none."""
+def _promtool(directory: Path, *tests: tuple[dict[str, str], list[dict[str, Any]]]) -> str:
+    """Run rule tests, each of series and what is expected of them; returns the failures, ``""`` for none."""
     promtool = need("prometheus").with_name("promtool")
     (directory / ALERTS).write_text(read_file(ALERTS))
-    tests = {
+    content = {
         "rule_files": [ALERTS],
         "evaluation_interval": "1m",
         "tests": [
@@ -169,9 +178,10 @@ def _promtool(directory: Path, series: dict[str, str], checks: list[dict[str, An
                 "input_series": [{"series": key, "values": values} for key, values in series.items()],
                 "promql_expr_test": checks,
             }
+            for series, checks in tests
         ],
     }
     file = directory / "tests.yml"
-    file.write_text(yaml.safe_dump(tests))
+    file.write_text(yaml.safe_dump(content))
     done = subprocess.run([promtool, "test", "rules", file], capture_output=True, text=True, timeout=60, check=False)
     return "" if done.returncode == 0 else done.stdout + done.stderr

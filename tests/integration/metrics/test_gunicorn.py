@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -18,6 +16,7 @@ from sockudo_publisher.dev.embedded.process import wait_for
 from tests.integration.metrics.page import parse
 from tests.support.parts import need_module
 from tests.support.stack import Stack
+from tests.support.warm import start_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -54,9 +53,9 @@ def test_processes_of_gunicorn_are_counted_together(stack: Stack, tmp_path: Path
     (tmp_path / "served.py").write_text(METRICS + APPLICATION)
     port = free_port()
     env = {**stack.python(), "SOCKUDO_TELEMETRY": "prometheus", "PROMETHEUS_MULTIPROC_DIR": str(files)}
-    command = [sys.executable, "-m", "gunicorn", "served:app", "--workers", "3", "--bind", f"127.0.0.1:{port}"]
+    command = ["-m", "gunicorn", "served:app", "--workers", "2", "--bind", f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        server = subprocess.Popen([*command, *options], cwd=tmp_path, env=env, stdout=log, stderr=log)
+        server = start_python([*command, *options], cwd=tmp_path, env=env, stdout=log, stderr=log)
     try:
 
         def is_up() -> bool:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
@@ -18,6 +16,7 @@ from sockudo_publisher import __version__, publish, publish_many
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.parts import part_is_absent
 from tests.support.stack import Stack
+from tests.support.warm import start_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -85,10 +84,10 @@ def test_sentry_gets_errors_of_the_worker_without_payloads(stack: Stack, tmp_pat
         threading.Thread(target=server.serve_forever, daemon=True).start()
         dsn = f"http://key@127.0.0.1:{server.server_address[1]}/1"
         (tmp_path / "sentry_worker.py").write_text(module.replace("dsn=...", f"dsn={dsn!r}"))
-        command = [sys.executable, "-m", "celery", "-A", "sentry_worker", "worker", "--loglevel=INFO"]
+        command = ["-m", "celery", "-A", "sentry_worker", "worker", "--loglevel=INFO", "--without-mingle"]
         env = {**stack.python(), "PYTHONPATH": str(tmp_path)}
         with (tmp_path / "log").open("wb") as log:
-            worker = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
+            worker = start_python(command, cwd=tmp_path, env=env, stdout=log, stderr=log)
         try:
             publish.delay(stack.channel(), "ai-output", {"secret": "s3cr3t-payload"})  # refused: an error in the log
             sent = wait_for(lambda: any(b"dead letter" in one for one in envelopes), 60)

@@ -7,6 +7,7 @@ import os
 import re
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from sockudo_publisher.dev.embedded.ports import free_port
 from sockudo_publisher.telemetry.names import COUNTERS, HISTOGRAMS, JOURNAL_SECONDS, LABEL_VALUES
 from tests.integration.metrics.page import scrape, wait_for_value
 from tests.support.cases import in_depth
-from tests.support.stack import Stack
+from tests.support.stack import SharedStack, Stack
 from tests.support.warm import run_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -89,10 +90,46 @@ def test_expired_event_that_is_kept_is_a_dead_letter_too(stack: Stack) -> None:
     assert page.value("events_expired_total") == 1
 
 
-def test_number_of_series_is_bounded(stack: Stack) -> None:
-    """200 channels, events and ids add no series, and none of their names is on the page."""
+@pytest.fixture(scope="module")
+def port(shared: SharedStack) -> int:
+    """Of one worker for several tests, of which only the last one publishes."""
     port = free_port()
-    stack.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
+    shared.base.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
+    return port
+
+
+@pytest.fixture
+def running(shared: SharedStack, port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with shared.of_test(monkeypatch) as stack:
+        yield stack
+
+
+def test_every_documented_name_is_on_the_page(port: int) -> None:
+    """From the first scrape on: a dashboard of a new deployment has no holes."""
+    page = wait_for_value(port, "backlog_events", 0)
+    wanted = {f"{one.name}_total" for one in COUNTERS}
+    wanted |= {f"{one.name}_{part}" for one, part in itertools.product(HISTOGRAMS, ("bucket", "sum", "count"))}
+    wanted |= {f"{JOURNAL_SECONDS.name}_bucket"}
+    wanted |= {"backlog_events", "oldest_event_age_seconds", "dead_letters", "held_channels", "paused", "workers"}
+    assert wanted <= page.names()
+    for name, (label, values) in LABEL_VALUES.items():
+        for value in values:
+            assert page.value(f"{name}_total", **{label: value}) is not None, (name, value)
+
+
+def test_page_follows_the_format_that_is_asked_for(port: int) -> None:
+    wait_for_value(port, "workers", 1)
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{port}/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"}
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+        assert answer.read().decode().endswith("# EOF\n")
+
+
+def test_number_of_series_is_bounded(running: Stack, port: int) -> None:
+    """200 channels, events and ids add no series, and none of their names is on the page."""
+    stack = running
     publish.delay(stack.channel("first"), "name", 1)
     before = wait_for_value(port, "events_settled_total", 1)
     publish_many((f"secret-channel-{n}-{stack.unique}", f"secret-name-{n}", n) for n in range(200))
@@ -104,21 +141,6 @@ def test_number_of_series_is_bounded(stack: Stack) -> None:
     assert stack.unique not in page.text
     labels = {name for _, pairs in page.samples for name, _ in pairs}
     assert labels <= {"app", "le", *(label for label, _ in LABEL_VALUES.values())}
-
-
-def test_every_documented_name_is_on_the_page(stack: Stack) -> None:
-    """From the first scrape on: a dashboard of a new deployment has no holes."""
-    port = free_port()
-    stack.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
-    page = wait_for_value(port, "backlog_events", 0)
-    wanted = {f"{one.name}_total" for one in COUNTERS}
-    wanted |= {f"{one.name}_{part}" for one, part in itertools.product(HISTOGRAMS, ("bucket", "sum", "count"))}
-    wanted |= {f"{JOURNAL_SECONDS.name}_bucket"}
-    wanted |= {"backlog_events", "oldest_event_age_seconds", "dead_letters", "held_channels", "paused", "workers"}
-    assert wanted <= page.names()
-    for name, (label, values) in LABEL_VALUES.items():
-        for value in values:
-            assert page.value(f"{name}_total", **{label: value}) is not None, (name, value)
 
 
 def test_frozen_redis_is_answered_within_a_second(stack: Stack, tmp_path: Path) -> None:
@@ -141,18 +163,6 @@ def test_frozen_redis_is_answered_within_a_second(stack: Stack, tmp_path: Path) 
             own.resume()
         page = wait_for_value(port, "backlog_events", 0)
         assert page.samples["redis_up", frozenset()] == 1
-
-
-def test_page_follows_the_format_that_is_asked_for(stack: Stack) -> None:
-    port = free_port()
-    stack.worker(env={"SOCKUDO_METRICS_PORT": str(port)})
-    wait_for_value(port, "workers", 1)
-    request = urllib.request.Request(
-        f"http://127.0.0.1:{port}/metrics", headers={"Accept": "application/openmetrics-text;version=1.0.0"}
-    )
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-        assert answer.read().decode().endswith("# EOF\n")
 
 
 def test_worker_without_a_port_counts_nothing(stack: Stack) -> None:

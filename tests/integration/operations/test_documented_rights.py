@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,9 @@ from sockudo_publisher.dev.embedded.ports import free_port
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.doctor.facts.rights import BROKER_RIGHTS, PARTS, rights_of
 from tests.integration.metrics.page import scrape
-from tests.support.warm import WarmWorker, run_python
+from tests.support.cases import in_depth
+from tests.support.in_process import run_command, settings_from
+from tests.support.warm import WarmWorker
 
 pytestmark = pytest.mark.integration
 
@@ -76,16 +77,15 @@ class Deployment:
             **more,
         }
 
-    def run(self, user: str, *arguments: str, codes: tuple[int, ...] = (0,)) -> str:
-        ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-        done = run_python(arguments, env={**ours, **self.settings(user)}, timeout=LONG_S)
-        assert done.returncode in codes, (arguments, done.stdout[-2000:], done.stderr[-2000:])
-        return done.stdout
+    def call(self, source: str) -> None:
+        """What a caller does."""
+        with settings_from(self.settings("caller")):
+            exec(source, {})
 
     def cli(self, *arguments: str, codes: tuple[int, ...] = (0,)) -> dict[str, object]:
-        answer: dict[str, object] = json.loads(
-            self.run("operator", "-m", "sockudo_publisher.cli", *arguments, "--json", codes=codes)
-        )
+        done = run_command(self.settings("operator"), *arguments, "--json")
+        assert done.returncode in codes, (arguments, done.stdout[-2000:], done.stderr[-2000:])
+        answer: dict[str, object] = json.loads(done.stdout)
         return answer
 
     def denied(self) -> list[tuple[str, str, str]]:
@@ -101,12 +101,12 @@ class Deployment:
         return 0 if app["flip"] else len(app["lanes"])
 
     def settled(self) -> int:
-        """Delivered events, behind the operator's back, whose command takes a second."""
+        """Delivered events, behind the operator's back."""
         with redis.Redis.from_url(self.journal.url) as client:
             return sum(int(client.hget(key, "settled") or 0) for key in client.scan_iter("*sockudo:*:counts"))
 
 
-@pytest.fixture(params=["one Redis", pytest.param("two", marks=pytest.mark.long), "two, with a namespace"])
+@pytest.fixture(params=in_depth(["one Redis", "two", "two, with a namespace"], quick=["two", "two, with a namespace"]))
 def deployment(request: pytest.FixtureRequest, tmp_path: Path, devserver: DevServerProcess) -> Iterator[Deployment]:
     with RedisServer(tmp_path / "journal", maxmemory="256mb") as journal:
         if request.param == "one Redis":
@@ -142,12 +142,12 @@ publish.delay("c", "e", 2)
 
 def test_nothing_is_denied(deployment: Deployment) -> None:
     """To callers with countdowns, to workers that change their lanes, to the operator's commands."""
-    deployment.run("caller", "-c", CALLER)
+    deployment.call(CALLER)
     port = free_port()
     with WarmWorker(
         deployment.settings("worker", SOCKUDO_METRICS_PORT=str(port)), directory=deployment.directory
     ) as worker:
-        deployment.run("caller", "-c", WAITING_CALLER)
+        deployment.call(WAITING_CALLER)
         assert wait_for(lambda: deployment.settled() >= 26, LONG_S)
         [letter, *_] = deployment.cli("dead", "list")["letters"]  # type: ignore[misc]
         deployment.cli("dead", "show", letter["id"])
@@ -168,7 +168,7 @@ def test_nothing_is_denied(deployment: Deployment) -> None:
         assert {"scheduled_late_seconds", "scheduled_parked_events", "backlog_events"} <= page.names()
     with WarmWorker(deployment.settings("worker", SOCKUDO_LANES="3"), directory=deployment.directory) as worker:
         assert wait_for(lambda: deployment.lanes() == 3, LONG_S), worker.log_tail()
-        deployment.run("caller", "-c", WAITING_CALLER)
+        deployment.call(WAITING_CALLER)
         assert wait_for(lambda: deployment.settled() >= 28, LONG_S)
     deployment.cli("dead", "purge", "--all", "--yes")
     assert deployment.denied() == []
@@ -185,12 +185,12 @@ def test_managed_redis_is_enough(tmp_path: Path, devserver: DevServerProcess, mo
         for user in ("caller", "worker", "operator"):
             rules = ("reset", "on", ">pw", "~*", "&*", "+@all", "-@dangerous", *more)
             client.execute_command("ACL", "SETUSER", user, *rules)
-        deployment.run("caller", "-c", CALLER)
+        deployment.call(CALLER)
         with WarmWorker(deployment.settings("worker"), directory=tmp_path) as worker:
-            deployment.run("caller", "-c", WAITING_CALLER)
+            deployment.call(WAITING_CALLER)
             assert wait_for(lambda: deployment.settled() >= 26, LONG_S), worker.log_tail()
             client.script_flush()
-            deployment.run("caller", "-c", WAITING_CALLER)
+            deployment.call(WAITING_CALLER)
             assert wait_for(lambda: deployment.settled() >= 27, LONG_S), worker.log_tail()
             told = deployment.cli("doctor", codes=(0, 1))
             found = {one["name"]: one["state"] for one in told["findings"]}  # type: ignore[attr-defined]
