@@ -141,7 +141,7 @@ def check(stack: Stack, broker: RedisServer, names: list[str], pool: str) -> Non
     channel = stack.channel()
     client = redis.Redis.from_url(broker.url)
     with stack.subscribe(channel) as seen, client:
-        worker = stack.worker(pool, 12)
+        worker = stack.worker(pool, 4)
         publish.delay(channel, "n", {"n": 0})
         seen.wait_for_count(1, 30)
         for name in names:

@@ -108,18 +108,16 @@ def test_hot_lane_with_one_slot_lets_others_through(stack: Stack) -> None:
     hot = stack.channel("hot")
     other = next(name for index in range(1000) if lane_of(name := stack.channel(f"other{index}"), 8) != lane_of(hot, 8))
     seen = stack.subscribe(hot, other)
-    with Proxy(stack.server.port, Delay(answer_s=REQUEST_S), closes=True) as proxy:
+    with Proxy(stack.server.port, Delay(request_s=REQUEST_S), closes=True) as proxy:
         slow = {"SOCKUDO_URL": proxy.url(stack.server.url), "SOCKUDO_BATCH_MAX_EVENTS": "1"}
         stack.worker(concurrency=1, env=slow)
         publish_many((hot, "n", {"n": n}) for n in range(FLOOD))
         seen.wait_for_count(10, 20)
-        for what, send in {
-            "doorbell": lambda: publish.delay(other, "n", "doorbell"),
-            "message": lambda: publish.apply_async((other, "n", "message"), countdown=0.1, group_id="g"),
-            "countdown": lambda: publish.apply_async((other, "n", "countdown"), countdown=0.1),
-        }.items():
-            send()
-            assert wait_for(lambda what=what: what in seen.data(other), 40, 0.1), f"the {what} starves"  # type: ignore[misc]
+        publish.delay(other, "n", "doorbell")
+        assert wait_for(lambda: "doorbell" in seen.data(other), 40, 0.1), "the other lane starves"
+        publish.apply_async((other, "n", "countdown"), countdown=0.1)
+        publish.apply_async((other, "n", "message"), countdown=0.1, group_id="g")
+        assert wait_for(lambda: {"countdown", "message"} <= {*seen.data(other)}, 40, 0.1), seen.data(other)
     assert len(seen.data(hot)) < FLOOD, "the hot lane must still have been busy"
 
 

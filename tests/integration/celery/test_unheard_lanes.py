@@ -63,7 +63,7 @@ def test_cancelled_consumer_delivers_and_is_unhealthy(stack: Stack, pool: str) -
     """The sweep drains what no doorbell reaches; the health check and the doctor tell; add_consumer mends it."""
     channels = stack.channels(16)
     with stack.subscribe(*channels) as seen:
-        worker = stack.worker(pool, 12)
+        worker = stack.worker(pool, 4)
         assert reads_queue(stack)
         assert health(stack, worker)[0] == 0
         assert doorbells(stack) is State.FINE
@@ -129,7 +129,7 @@ def test_remote_control_stops_and_loses_nothing(stack: Stack, pool: str) -> None
     """Each command is answered with an error that says why; then events and countdowns arrive, and shutdown is warm."""
     channels = stack.channels(16)
     with stack.subscribe(*channels) as seen:
-        worker = stack.worker(pool, 12)
+        worker = stack.worker(pool, 4)
         for command, arguments in COMMANDS.items():
             [answer] = control(stack, command, **arguments)
             [said] = answer.values()
@@ -152,7 +152,7 @@ def subscribers(stack: Stack) -> list[str]:
 @pytest.mark.parametrize("pool", in_depth(["threads", "gevent"], quick=["threads"]))
 def test_remote_control_survives_a_cut_connection(stack: Stack, pool: str) -> None:
     """Each connection that hears commands or events is cut alone; in a green pool the commands' has a greenlet."""
-    worker = stack.worker(pool, 12)
+    worker = stack.worker(pool, 4)
     assert reads_queue(stack)
     for index in range(len(subscribers(stack))):
         assert wait_for(lambda index=index: len(subscribers(stack)) > index, 20)  # type: ignore[misc]
