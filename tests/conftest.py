@@ -111,10 +111,10 @@ def stack(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Stack]:
     """An empty Redis, the real server, and their settings in this process' environment."""
-    with ExitStack() as ends:
-        stack = Stack(redis_server, sockudo, tmp_path, ends)
-        with settings_of(stack, monkeypatch):
-            yield stack
+    ends = ExitStack()
+    stack = Stack(redis_server, sockudo, tmp_path, ends)
+    with settings_of(stack, monkeypatch), ends:
+        yield stack
 
 
 @pytest.fixture(scope="module")

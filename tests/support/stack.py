@@ -123,8 +123,8 @@ class SharedStack:
     @contextmanager
     def of_test(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
         """The stack of one test: what it starts ends with it, and what `base` runs goes on."""
-        with ExitStack() as ends:
-            stack = Stack(self.base.redis_server, self.base.server, self.base.directory, ends)
-            stack.environ = dict(self.base.environ)
-            with settings_of(stack, monkeypatch):
-                yield stack
+        ends = ExitStack()
+        stack = Stack(self.base.redis_server, self.base.server, self.base.directory, ends)
+        stack.environ = dict(self.base.environ)
+        with settings_of(stack, monkeypatch), ends:
+            yield stack

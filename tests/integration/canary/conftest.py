@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from sockudo_publisher import configure
 from sockudo_publisher.dev.embedded import RedisServer, SockudoServer
-from tests.support.stack import Stack, settings_of
+from tests.support.stack import Stack, set_settings
 
 MakeStack = Callable[..., Stack]
 
@@ -29,7 +30,9 @@ def make_stack(
             server = ends.enter_context(SockudoServer(tmp_path / "sockudo", **options))  # type: ignore[arg-type]
             stack = Stack(redis_server, server, tmp_path, ends)
             stack.environ.update(environ)
-            ends.enter_context(settings_of(stack, monkeypatch))
+            set_settings(monkeypatch, stack.environ)
             return stack
 
         yield make
+    monkeypatch.undo()
+    configure()

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def workers(shared: SharedStack, their_broker: RedisServer) -> Iterator[RedisServer]:
-    """One of theirs and one of ours, and their broker."""
+    """Their worker and our worker, and their broker."""
     with redis.Redis.from_url(their_broker.url) as client:
         worker = Theirs(shared.base, their_broker.url, client).worker(shared.base.directory)
     worker.launch()
@@ -46,7 +46,7 @@ def theirs(shared: SharedStack, workers: RedisServer, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def idle_broker(stack: Stack) -> str:
-    """A broker of theirs, empty, from which no worker reads: another database."""
+    """A broker of their app, empty, from which no worker reads: another database."""
     return re.sub(r"/\d*$", "/3", stack.redis_server.url)
 
 

@@ -47,7 +47,7 @@ def their_worker(shared: SharedStack, our_worker: WorkerProcess) -> Iterator[For
 
 @pytest.fixture
 def both(beside_ours: Stack, their_worker: ForeignWorker) -> Theirs:
-    """Their app on the file's Redis, where a worker of theirs and one of ours run."""
+    """Their app on the file's Redis, where their worker and our worker run."""
     theirs = Theirs(beside_ours, beside_ours.redis_server.url, beside_ours.redis)
     theirs.forget_lists()
     return theirs

@@ -33,7 +33,7 @@ def worker(shared: SharedStack, their_broker: RedisServer) -> Iterator[ForeignWo
 def theirs(
     shared: SharedStack, worker: ForeignWorker, their_broker: RedisServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Theirs]:
-    """With the file's worker of theirs, and none of ours."""
+    """With their worker, and without one that delivers."""
     with shared.of_test(monkeypatch) as stack, redis.Redis.from_url(their_broker.url) as client:
         yield Theirs(stack, their_broker.url, client)
 
