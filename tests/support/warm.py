@@ -35,7 +35,7 @@ PARENT = Path(__file__).with_name("warm_parent.py")
 
 #: Variables that the interpreter, or a module that is imported in advance, reads at its start: a child for which one
 #: is different is not forked. Only `SOCKUDO_FAULTPOINT` is ours.
-READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "SOCKUDO_FAULTPOINT"}
+READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "REMAP_SIGTERM", "SOCKUDO_FAULTPOINT"}
 #: Those of them that a child applies by itself.
 APPLIED = {"PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONPATH", "PYTHONUNBUFFERED"}
 #: Bytes of a request; a longer one starts an interpreter.
