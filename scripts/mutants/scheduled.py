@@ -14,7 +14,7 @@ LUA = "sockudo_publisher/journal/lua"
 SIMULATION = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/simulation/test_scheduled.py")
 
 #: The scripts under any interleaving.
-MACHINE = (*SIMULATION[:-1], "tests/integration/journal/test_schedule_machine.py", "-k", "lost_or_stored_twice and 60")
+MACHINE = (*SIMULATION[:-1], "tests/integration/journal/test_schedule_machine.py", "-k", "lost_or_stored_twice")
 
 MUTANTS = (
     Mutant(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from sockudo_publisher import faultpoint, publish_many
+from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.cases import in_depth
+from tests.support.leases import end_leases
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
 from tests.support.warm import run_python
@@ -17,6 +21,10 @@ pytestmark = pytest.mark.acceptance
 
 WORKER_POINTS = ("leased", "taken", "posted", "settled")
 PRODUCER_POINTS = ("encoded", "appended", "rung")
+#: Here the dead worker's leases end by themselves, which takes six seconds; elsewhere they are ended.
+WAITED_FOR = "taken"
+#: Events of each of 16 channels, and of a batch: a lane has two and more.
+EACH, BATCH = 100, 100
 
 PRODUCER = """
 import sys
@@ -58,18 +66,21 @@ def test_every_point_has_a_test() -> None:
 @pytest.mark.parametrize("point", WORKER_POINTS)
 def test_worker_killed_at_point_shows_each_event_once_in_order(stack: Stack, point: str) -> None:
     """The marker survives SIGKILL; the successor sends exactly that prefix; the server replays what it has taken."""
+    stack.environ["SOCKUDO_BATCH_MAX_EVENTS"] = str(BATCH)
     channels = stack.channels(16)
     seen = stack.subscribe(*channels)
     # The third time, so that the lanes are in different states when it happens. One drain at a time: the kill is at
     # the point and cuts no other lane's request (what that does is the business of the tests under faults).
     victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:3"}, wait=False)
-    promised = {channel: list(range(250)) for channel in channels}
-    publish_many((channel, "n", {"n": n, "pad": "x" * 150}) for n in range(250) for channel in channels)
+    promised = {channel: list(range(EACH)) for channel in channels}
+    publish_many((channel, "n", {"n": n, "pad": "x" * 150}) for n in range(EACH) for channel in channels)
 
     assert victim.wait(60) == -signal.SIGKILL, "the fault must have fired"
+    if point != WAITED_FOR:
+        end_leases(stack.redis)
     stack.worker()
 
-    seen.wait_for_count(250 * 16, 90)
+    seen.wait_for_count(EACH * 16, 90)
     seen.wait_until_quiet(1.0)
     verdict = compare(promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
@@ -90,6 +101,7 @@ def test_worker_killed_beside_a_dead_letter_loses_nothing(stack: Stack, point: s
     publish_many(events)
     victim = stack.worker(concurrency=1, env={"SOCKUDO_FAULTPOINT": f"{point}:4"}, wait=False)
     assert victim.wait(60) == -signal.SIGKILL, "the fault must have fired"
+    end_leases(stack.redis)
     stack.worker()
 
     seen.wait_for_count(40, 60)
@@ -102,43 +114,52 @@ def test_worker_killed_beside_a_dead_letter_loses_nothing(stack: Stack, point: s
     assert json.loads(letter[b"item"])["message_id"] == taken_id
 
 
-@pytest.mark.parametrize("point", PRODUCER_POINTS)
-def test_producer_killed_at_point_and_repeated_sends_each_once(stack: Stack, point: str) -> None:
+def test_producer_killed_at_point_and_repeated_sends_each_once(stack: Stack) -> None:
     """A caller that dies and repeats with its own keys: nothing lost, nothing twice; a lost doorbell is found."""
-    channel = stack.channel()
-    seen = stack.subscribe(channel)
+    channels = {point: stack.channel(point) for point in PRODUCER_POINTS}
+    seen = stack.subscribe(*channels.values())
     stack.worker()
-    command = ["-c", PRODUCER, channel, "0", "20"]
-    env = stack.python()
-    died = run_python(command, env={**env, "SOCKUDO_FAULTPOINT": f"{point}:7"}, timeout=60)
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    told = [int(line) for line in died.stdout.split()]
-    assert told == list(range(6)), "six calls returned, the seventh did not"
-
-    seen.wait_for_count(len(told), 30)  # what was promised arrives without any help
-    again = run_python(command, env=env, timeout=60)
-    assert again.returncode == 0, again.stderr
-    seen.wait_for_count(20, 30)
-    seen.wait_until_quiet(1.0)
-    assert numbers(seen.events())[channel] == list(range(20))
+    told = {}
+    for point, channel in channels.items():
+        env = {**stack.python(), "SOCKUDO_FAULTPOINT": f"{point}:7"}
+        died = run_python(["-c", PRODUCER, channel, "0", "20"], env=env, timeout=60)
+        assert died.returncode == -signal.SIGKILL, (point, died.stderr)
+        told[point] = [int(line) for line in died.stdout.split()]
+        assert told[point] == list(range(6)), f"{point}: six calls returned, the seventh did not"
+    send_again(stack, seen, PRODUCER, channels, told, 20)
 
 
-@pytest.mark.parametrize(("point", "time"), [("encoded", 70), ("appended", 3), ("rung", 1)])
-def test_coroutines_killed_at_point_and_repeated_send_each_once(stack: Stack, point: str, time: int) -> None:
+def test_coroutines_killed_at_point_and_repeated_send_each_once(stack: Stack) -> None:
     """Killed with calls in the queue and in a flush: calls that returned arrive; repeated, all are there, in order."""
-    channel = stack.channel()
-    seen = stack.subscribe(channel)
+    channels = {point: stack.channel(point) for point in PRODUCER_POINTS}
+    seen = stack.subscribe(*channels.values())
     stack.worker()
-    command = ["-c", COROUTINES, channel, "0", "200"]
-    env = stack.python()
-    died = run_python(command, env={**env, "SOCKUDO_FAULTPOINT": f"{point}:{time}"}, timeout=60)
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    told = [int(line) for line in died.stdout.split()]
-    assert told == list(range(len(told)))
+    told = {}
+    for (point, channel), passing in zip(channels.items(), (70, 3, 1), strict=True):
+        env = {**stack.python(), "SOCKUDO_FAULTPOINT": f"{point}:{passing}"}
+        died = run_python(["-c", COROUTINES, channel, "0", "200"], env=env, timeout=60)
+        assert died.returncode == -signal.SIGKILL, (point, died.stderr)
+        told[point] = [int(line) for line in died.stdout.split()]
+        assert told[point] == list(range(len(told[point]))), point
+    send_again(stack, seen, COROUTINES, channels, told, 200)
 
-    seen.wait_for_count(len(told), 30)  # what was promised arrives without any help
-    again = run_python(command, env=env, timeout=60)
-    assert again.returncode == 0, again.stderr
-    seen.wait_for_count(200, 30)
+
+def send_again(
+    stack: Stack,
+    seen: Subscriber,
+    program: str,
+    channels: Mapping[str, str],
+    told: Mapping[str, Sequence[int]],
+    count: int,
+) -> None:
+    """What was promised arrives without any help, then the programs repeat all their calls."""
+    for point, channel in channels.items():
+        assert wait_for(lambda c=channel, p=point: len(numbers(seen.events()).get(c, [])) >= len(told[p]), 30), point
+    for point, channel in channels.items():
+        again = run_python(["-c", program, channel, "0", str(count)], env=stack.python(), timeout=60)
+        assert again.returncode == 0, (point, again.stderr)
+    seen.wait_for_count(count * len(channels), 30)
     seen.wait_until_quiet(1.0)
-    assert numbers(seen.events())[channel] == list(range(200))
+    arrived = numbers(seen.events())
+    for point, channel in channels.items():
+        assert arrived[channel] == list(range(count)), point

@@ -22,7 +22,7 @@ from tests.support.proxy import Proxy, at_port
 pytestmark = pytest.mark.acceptance
 
 #: Seconds that the server remembers, and of one attempt; nginx gives a connection up after two.
-TTL_S, TIMEOUT_S = 12, 5
+TTL_S, TIMEOUT_S = 10, 4
 CHANNELS, BEFORE, MEANWHILE, AFTER = 8, 80, 400, 80
 #: Connections that wait to be accepted at most where a listener asks for none to: Linux keeps one.
 MAX_WAITING = 16

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 
 import pytest
 
 from sockudo_publisher import operations, publish
 from sockudo_publisher.cli.exits import ExitCode
 from sockudo_publisher.config.settings import get_settings
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.journal.redis import scripts
 from tests.faults.boundaries import BOUNDARIES
@@ -46,6 +47,9 @@ DIES_AT = 3
 #: The scripts of an operator's commands beside those of dead letters.
 OPERATORS = ("operator_pause", "operator_resume", "audit")
 
+#: Events that have expired before they are published are dead letters at once.
+LONG_AGO = datetime(2020, 1, 1, tzinfo=timezone.utc)
+
 DEAD = ["-m", "sockudo_publisher.cli", "dead"]
 REPLAY = [*DEAD, "replay", "--all"]
 
@@ -64,87 +68,103 @@ def test_every_script_is_died_beside() -> None:
     assert {*workers, *CALLS, *SCHEDULE, *OPERATORS, "replay", "purge", "status", "scheduled"} == set(scripts.NAMES)
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
-@pytest.mark.parametrize("script", CALLS)
-def test_caller_killed_beside_a_script_repeats_nothing(stack: Stack, script: str, side: str) -> None:
-    """What its calls had promised arrives; the call that died was stored or was not, and with a key is repeated."""
-    channel = stack.channel()
-    seen = stack.subscribe(channel)
-    stack.worker()
-    command = ["-c", CALLER % CALLS[script], channel]
-    # schedule_once looks first where there are several channels, and here does not: one script a call.
-    died = run(stack, command, f"{side} {script}:{DIES_AT + 1}")
-    assert died.stdout.split() == ["0", "1", "2"], "three calls returned, the fourth did not"
+SIDES = ("before", "after")
 
-    stored = list(range(DIES_AT + (side == "after" and script != "schedule_once")))
-    seen.wait_for_count(len(stored), 30)
-    if script == "append":  # nothing tells a second call from another event
+
+def test_caller_killed_beside_a_script_repeats_nothing(stack: Stack) -> None:
+    """What its calls had promised arrives; the call that died was stored or was not, and with a key is repeated."""
+    cases = {(side, script): stack.channel(f"{side}-{script}") for side in SIDES for script in CALLS}
+    seen = stack.subscribe(*cases.values())
+    stack.worker()
+
+    def wait_for_numbers(wanted: dict[str, list[int]]) -> None:
+        """These and no others, by channel."""
+        seen.wait_for_count(sum(map(len, wanted.values())), 30)
         seen.wait_until_quiet(1.0)
-        assert sorted(numbers(seen.events())[channel]) == stored
-        return
-    run(stack, command)
-    seen.wait_for_count(4, 30)
-    seen.wait_until_quiet(1.0)
-    assert sorted(numbers(seen.events())[channel]) == [0, 1, 2, 3]
+        assert {channel: sorted(found) for channel, found in numbers(seen.events()).items()} == wanted
+
+    stored = {}
+    for (side, script), channel in cases.items():
+        # schedule_once looks first where there are several channels, and here does not: one script a call.
+        died = run(stack, ["-c", CALLER % CALLS[script], channel], f"{side} {script}:{DIES_AT + 1}")
+        assert died.stdout.split() == ["0", "1", "2"], f"{side} {script}: three calls returned, the fourth did not"
+        stored[channel] = list(range(DIES_AT + (side == "after" and script != "schedule_once")))
+    wait_for_numbers(stored)
+    for (_, script), channel in cases.items():
+        if script != "append":  # nothing tells a second call from another event
+            run(stack, ["-c", CALLER % CALLS[script], channel])
+            stored[channel] = [0, 1, 2, 3]
+    wait_for_numbers(stored)
 
 
 def dead_letters(stack: Stack, channel: str, count: int) -> list[str]:
-    """``count`` expired events of a channel, dead letters of its lane: their ids. Needs `SOCKUDO_ON_EXPIRED=dead`."""
+    """``count`` expired events of a channel, dead letters of its lane: their ids. There are no others.
+
+    Needs a worker, and `SOCKUDO_ON_EXPIRED=dead`.
+    """
     for n in range(count):
-        publish.apply_async((channel, "n", {"n": n}), expires=0.01)
-    time.sleep(0.05)
-    worker = stack.worker()
-    deadline = time.monotonic() + 30
-    while len(letters := operations.dead_list(get_settings(), "default", 10)) < count:
-        assert time.monotonic() < deadline, worker.log_tail()
-        time.sleep(0.1)
-    return [letter.id for letter in letters]
+        publish.apply_async((channel, "n", {"n": n}), expires=LONG_AGO)
+    assert wait_for(lambda: len(operations.dead_list(get_settings(), "default", 10)) == count, 30)
+    return letters_left()
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_replay_loses_and_repeats_nothing(stack: Stack, side: str) -> None:
+def letters_left() -> list[str]:
+    """The ids of all dead letters."""
+    return [letter.id for letter in operations.dead_list(get_settings(), "default", 10)]
+
+
+def test_operator_killed_in_a_replay_loses_and_repeats_nothing(stack: Stack) -> None:
     """The dead letter is there or in its lane, never in both and never in neither."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
-    channel = stack.channel()
-    seen = stack.subscribe(channel)
-    dead_letters(stack, channel, 1)
-
-    run(stack, REPLAY, f"{side} replay")
-    left = len(operations.dead_list(get_settings(), "default", 10))
-    assert left == (1 if side == "before" else 0)
-    assert f"Replayed {left}." in run(stack, REPLAY).stdout
-    seen.wait_for_count(1, 30)
+    channels = {side: stack.channel(side) for side in SIDES}
+    seen = stack.subscribe(*channels.values())
+    stack.worker()
+    for side, channel in channels.items():
+        dead_letters(stack, channel, 1)
+        run(stack, REPLAY, f"{side} replay")
+        left = len(letters_left())
+        assert left == (1 if side == "before" else 0), side
+        assert f"Replayed {left}." in run(stack, REPLAY).stdout, side
+    seen.wait_for_count(2, 30)
     seen.wait_until_quiet(1.0)
-    assert numbers(seen.events()) == {channel: [0]}
+    assert numbers(seen.events()) == {channel: [0] for channel in channels.values()}
 
 
-@pytest.mark.parametrize("every", [False, True], ids=["one", "all"])
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_purge_leaves_whole_letters(stack: Stack, side: str, every: bool) -> None:
+def test_operator_killed_in_a_purge_leaves_whole_letters(stack: Stack) -> None:
     """The bytes that are kept beside the letters agree with what is left, and the same purge again finishes."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
-    ids = dead_letters(stack, stack.channel(), 3)
+    stack.worker()
+    for side in SIDES:
+        for every in (False, True):
+            purge(stack, side, every=every)
+            operations.dead_purge(get_settings(), "default", None)
+
+
+def purge(stack: Stack, side: str, *, every: bool) -> None:
+    """One letter of three, or all of them; the purge dies once."""
+    ids = dead_letters(stack, stack.channel(f"{side}-{every}"), 3)
     keys = lane_keys("default", int(ids[0].partition("-")[0]))
+    case = (side, "all" if every else "one")
 
     def left() -> list[str]:
-        found = [letter.id for letter in operations.dead_list(get_settings(), "default", 10)]
+        found = letters_left()
         entries = stack.redis.xrange(keys.dead)
         size = sum(len(part) for _, fields in entries for pair in fields.items() for part in pair)
-        assert (len(entries), int(stack.redis.hget(keys.dead_size, "bytes") or 0)) == (len(found), size)
+        assert (len(entries), int(stack.redis.hget(keys.dead_size, "bytes") or 0)) == (len(found), size), case
         return found
 
     rest = [] if every else ids[1:]
     command = [*DEAD, "purge", "--yes", *(["--all"] if every else ids[:1])]
-    assert left() == ids
+    assert left() == ids, case
     # `--all` is one script for each lane, in one round trip.
     run(stack, command, f"{side} purge")
-    assert left() == (ids if side == "before" else rest)
+    assert left() == (ids if side == "before" else rest), case
     again = run_python(command, env=stack.python(), timeout=60)
     purged = len(ids) - len(rest) if side == "before" else 0
-    assert f"Purged {purged}." in again.stdout
+    assert f"Purged {purged}." in again.stdout, case
     # An id that is gone by now is reported as such.
-    assert again.returncode == (ExitCode.FAILED if side == "after" and not every else 0), again.stderr
-    assert left() == rest
+    assert again.returncode == (ExitCode.FAILED if side == "after" and not every else 0), (case, again.stderr)
+    assert left() == rest, case
 
 
 CLI = ["-m", "sockudo_publisher.cli"]
@@ -152,41 +172,44 @@ PAUSE = [*CLI, "pause", "--reason", "maintenance", "--actor", "ana"]
 RESUME = [*CLI, "resume", "--actor", "ana"]
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_operator_killed_in_a_pause_pauses_or_does_not(stack: Stack, side: str) -> None:
+def test_operator_killed_in_a_pause_pauses_or_does_not(stack: Stack) -> None:
     """Pause and audit are one step; the same command again finishes, and nothing is sent until the end of the pause."""
     channel = stack.channel()
     seen = stack.subscribe(channel)
     stack.worker()
-    run(stack, PAUSE, f"{side} operator_pause")
-    is_paused = side == "after"
-    assert (operations.status("default")[0].operator_pause is not None) is is_paused
-    assert [one.action for one in operations.audit()] == ["pause"] * is_paused
-    run(stack, PAUSE)
-    publish.delay(channel, "n", {"n": 0})
-    seen.wait_until_quiet(3.0)
-    assert seen.events() == []
+    for n, side in enumerate(SIDES):
+        recorded = len(operations.audit())
+        run(stack, PAUSE, f"{side} operator_pause")
+        is_paused = side == "after"
+        assert (operations.status("default")[0].operator_pause is not None) is is_paused, side
+        newest = operations.audit()[: len(operations.audit()) - recorded]
+        assert [one.action for one in newest] == ["pause"] * is_paused, side
+        run(stack, PAUSE)
+        publish.delay(channel, "n", {"n": n})
+        seen.wait_until_quiet(2.5)
+        assert seen.count == n, side
 
-    run(stack, RESUME, f"{side} operator_resume")
-    is_resumed = side == "after"
-    assert (operations.status("default")[0].operator_pause is None) is is_resumed
-    assert operations.audit()[0].action == ("resume" if is_resumed else "pause")
-    if not is_resumed:
-        run(stack, RESUME)
-    # The rings that the dead one did not send are the sweep's.
-    seen.wait_for_count(1, 30)
-    assert numbers(seen.events()) == {channel: [0]}
+        run(stack, RESUME, f"{side} operator_resume")
+        is_resumed = side == "after"
+        assert (operations.status("default")[0].operator_pause is None) is is_resumed, side
+        assert operations.audit()[0].action == ("resume" if is_resumed else "pause"), side
+        if not is_resumed:
+            run(stack, RESUME)
+        # The rings that the dead one did not send are the sweep's.
+        seen.wait_for_count(n + 1, 30)
+    assert numbers(seen.events()) == {channel: [0, 1]}
 
 
-@pytest.mark.parametrize("side", ["before", "after"])
-def test_purge_is_recorded_before_it_is_made(stack: Stack, side: str) -> None:
+def test_purge_is_recorded_before_it_is_made(stack: Stack) -> None:
     """An operator who dies beside the audit has deleted nothing; one who dies behind the purge is in the audit."""
     stack.environ["SOCKUDO_ON_EXPIRED"] = "dead"
+    stack.worker()
     dead_letters(stack, stack.channel(), 2)
     purge = [*DEAD, "purge", "--all", "--yes", "--actor", "ana"]
-    run(stack, purge, f"{side} audit")
-    assert len(operations.dead_letters()) == 2
-    assert [(one.action, one.counts) for one in operations.audit()] == [("purge", None)] * (side == "after")
+    for side in SIDES:
+        run(stack, purge, f"{side} audit")
+        assert len(operations.dead_letters()) == 2, side
+        assert [(one.action, one.counts) for one in operations.audit()] == [("purge", None)] * (side == "after"), side
     run(stack, purge, "after purge")
     assert operations.dead_letters() == []
     last = operations.audit()[0]

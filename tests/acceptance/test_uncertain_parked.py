@@ -15,9 +15,9 @@ from tests.support.proxy import Hang, Pass
 
 pytestmark = pytest.mark.acceptance
 
-#: Seconds that the server remembers, and of one attempt: a resend may start in the first four then, and a dead
+#: Seconds that the server remembers, and of one attempt: a resend may start in the first one then, and a dead
 #: worker's lease lasts for six.
-TTL_S, TIMEOUT_S = 12, 3
+TTL_S, TIMEOUT_S = 9, 3
 CHANNELS, BATCH, BEHIND, LATER = 4, 40, 60, 20
 
 

@@ -25,6 +25,12 @@ from tests.support.stack import Stack
 pytestmark = pytest.mark.integration
 
 
+#: Seconds between two bursts of a caller: it goes on publishing while the workers wait for leases that have to end.
+PAUSE_S = 0.1
+#: Seconds between two looks at all that has arrived.
+LOOK_S = 0.3
+
+
 class Pair:
     """A primary and its replica, each with its append-only file."""
 
@@ -199,7 +205,7 @@ def test_failover_in_traffic_with_wait_loses_nothing(
     channels = on_pair.channels(16)
     seen = on_pair.subscribe(*channels)
     on_pair.worker()
-    publisher = Publisher(channels, 1_000_000, 40, 0.02)
+    publisher = Publisher(channels, 1_000_000, 40, PAUSE_S)
     publisher.start()
     assert wait_for(lambda: seen.count > 200, 60)
     pair.fail_over()
@@ -210,7 +216,7 @@ def test_failover_in_traffic_with_wait_loses_nothing(
     publisher.join(60)
     assert publisher.error is None
     assert publisher.repeats > 0, "the fault must have been noticed"
-    wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60)
+    wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60, LOOK_S)
     seen.wait_until_quiet(1.0)
     verdict = compare(publisher.promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
@@ -248,7 +254,7 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
         monkeypatch.setenv("SOCKUDO_URL", on_pair.environ["SOCKUDO_URL"])
         configure()
         on_pair.worker()
-        publisher = Publisher(channels, 1_000_000, BURST, 0.02)
+        publisher = Publisher(channels, 1_000_000, BURST, PAUSE_S)
         publisher.start()
 
         def more(count: int) -> None:
@@ -258,16 +264,16 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
 
         assert wait_for(lambda: seen.count > 200, 60)
         proxy.refuse()  # so that events are waiting when the replica is cut off: it keeps them
-        more(400)
+        more(200)
         safe = {channel: got.copy() for channel, got in publisher.promised.items()}
         primary = pair.client(pair.primary)
         assert wait_for(lambda: primary.wait(1, 500) == 1, 60)
         pair.cut_off()
         proxy.listen()  # and are delivered, which it does not hear of
-        assert wait_for(lambda: of(safe) <= of(numbers(seen.events())), 60)
-        more(400)
+        assert wait_for(lambda: of(safe) <= of(numbers(seen.events())), 60, LOOK_S)
+        more(200)
         proxy.refuse()  # these never arrive, here or elsewhere
-        more(400)
+        more(200)
         pair.primary.kill()
         until = publisher.count + BURST  # one may be half stored
         pair.replica.resume()
@@ -275,14 +281,14 @@ def test_failover_in_traffic_without_wait_loses_nothing_else(
         assert len(replica & of(numbers(seen.events()))) >= 100, "delivered, and still there"
         pair.fail_over()
         proxy.listen()
-        more(400)
+        more(200)
         publisher.stop.set()
         publisher.join(60)
         assert publisher.error is None
         assert publisher.repeats > 0, "the fault must have been noticed"
         promised = of(publisher.promised)
         lacked = {(channel, n) for channel, n in promised - of(safe) - replica if n < until}
-        assert wait_for(lambda: promised - lacked <= of(numbers(seen.events())), 60)
+        assert wait_for(lambda: promised - lacked <= of(numbers(seen.events())), 60, LOOK_S)
         seen.wait_until_quiet(1.0)
     lost = promised - of(numbers(seen.events()))
     assert len(lost) >= 100, "and no other node had them"

@@ -64,7 +64,7 @@ def test_full_redis_refuses_callers_and_is_drained(
         def came() -> dict[str, list[int]]:
             return numbers(seen.events())
 
-        assert wait_for(lambda: promised <= {n for got in came().values() for n in got}, 60)
+        assert wait_for(lambda: promised <= {n for got in came().values() for n in got}, 60, 0.3)
         seen.wait_until_quiet(1.0)
         for channel, got in came().items():
             assert got == sorted(set(got)), f"{channel}: each once, in order"
@@ -91,7 +91,7 @@ def test_broker_emptied_under_traffic_loses_nothing(
         publisher.join(60)
         assert publisher.error is None
         assert publisher.repeats == 0
-        wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60)
+        wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60, 0.3)
         seen.wait_until_quiet(1.0)
         verdict = compare(publisher.promised, numbers(seen.events()))
         assert verdict.is_exact, verdict

@@ -24,8 +24,8 @@ from tests.simulation.world import World, run
 
 pytestmark = pytest.mark.unit
 
-#: Seeds of the short run.
-SEEDS = 1500
+#: Seeds of the short run, and of the one in depth.
+QUICK_SEEDS, SEEDS = 500, 1500
 
 
 @pytest.fixture(autouse=True)
@@ -34,11 +34,11 @@ def simulated() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def worlds() -> list[World]:
-    """The short run."""
+@pytest.fixture(scope="module", params=[QUICK_SEEDS, pytest.param(SEEDS, marks=pytest.mark.long)])
+def worlds(request: pytest.FixtureRequest) -> list[World]:
+    """The short run, and the one in depth."""
     with virtual_time():
-        return [run(plan_of(seed)) for seed in range(SEEDS)]
+        return [run(plan_of(seed)) for seed in range(request.param)]
 
 
 def test_whatever_happens_the_promise_holds(worlds: list[World]) -> None:
@@ -117,7 +117,7 @@ def test_first_send_in_an_operators_pause_is_found(monkeypatch: pytest.MonkeyPat
 def test_operator_pauses_are_met_at_every_moment(worlds: list[World]) -> None:
     """Before the first event, in the middle of a batch, while the server is away."""
     met = [world for world in worlds if world.plan.operator_pauses]
-    assert len(met) > SEEDS / 10
+    assert len(met) > len(worlds) / 10
     assert any(world.plan.faults and world.plan.accidents for world in met)
     assert any(world.plan.on_uncertain == "park" and world.plan.poison for world in met)
 

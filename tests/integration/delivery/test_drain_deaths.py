@@ -83,7 +83,7 @@ def test_worker_dies_during_post_and_its_request_was_cut(world: DrainWorld) -> N
     assert world.counts()["stuck"] == 1
 
 
-@pytest.mark.parametrize("time", [1, 2, 5])
+@pytest.mark.parametrize("time", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(5, marks=pytest.mark.long)])
 @pytest.mark.parametrize("point", POINTS)
 def test_worker_dies_at_any_step_and_a_successor_finishes(world: DrainWorld, point: str, time: int) -> None:
     """In the plain loop, in a search, with held and buried items: each event once, in order."""
@@ -115,11 +115,9 @@ def test_worker_dies_at_any_step_and_a_successor_finishes(world: DrainWorld, poi
 @pytest.mark.parametrize(
     ("point", "time"),
     [
-        ("leased", 1),
-        *((point, time) for point in ("taken", "posted") for time in (1, 2, 5)),
-        *(("settled", time) for time in (1, 2, 3)),
-        ("held", 1),
-        ("buried", 1),
+        *[(point, 1) for point in POINTS],
+        *[pytest.param(point, time, marks=pytest.mark.long) for point in ("taken", "posted") for time in (2, 5)],
+        *[pytest.param("settled", time, marks=pytest.mark.long) for time in (2, 3)],
     ],
 )
 def test_holder_that_lost_its_lease_does_no_harm(world: DrainWorld, point: str, time: int) -> None:

@@ -101,44 +101,45 @@ class Accidents:
             self.is_inside = False
 
 
-#: DRAIN_EXAMPLES is the number of days at random; CI asks the same 60 each time.
+#: DRAIN_EXAMPLES is the number of days at random; CI asks the same ones each time.
 examples = int(os.environ.get("DRAIN_EXAMPLES", "0"))
+PROFILE = settings(derandomize=not examples, deadline=None, suppress_health_check=list(HealthCheck))
+
+#: A lease lost between take and POST: its successor buried and held within the mark, which stayed as it was.
+LOST_LEASE = Day(
+    events=([0], [0], [0, 0, 0]),
+    poison=set(),
+    foreign={3},
+    stuck={4},
+    faults=[],
+    accidents=[("taken", 4, "freezes")],
+    batch_max=3,
+    max_items=None,
+    is_packed=True,
+    max_rate=0.0,
+)
 
 
-@settings(
-    max_examples=examples or 60,
-    derandomize=not examples,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
-)
-@given(day=DAYS)
-# A lease lost between take and POST: its successor buried and held within the mark, which stayed as it was.
-@example(
-    day=Day(
-        events=([0], [0], [0, 0, 0]),
-        poison=set(),
-        foreign={3},
-        stuck={4},
-        faults=[],
-        accidents=[("taken", 4, "freezes")],
-        batch_max=3,
-        max_items=None,
-        is_packed=True,
-        max_rate=0.0,
-    )
-)
+@pytest.mark.parametrize("count", [examples] if examples else [20, pytest.param(60, marks=pytest.mark.long)])
 def test_whatever_happens_each_event_is_seen_once_in_order(
-    redis_url: str, monkeypatch: pytest.MonkeyPatch, day: Day
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     """Nothing lost, nothing twice, order per channel; culprits buried once; nothing left marked, leased or paused."""
     monkeypatch.setattr(watch, "SCARCE_HOT_S", 0.0)
-    with redis.Redis.from_url(redis_url) as client:
+
+    @settings(PROFILE, max_examples=count)
+    @given(day=DAYS)
+    @example(day=LOST_LEASE)
+    def lives(day: Day) -> None:
         client.flushall()
         world = DrainWorld(redis_url, client, lanes=1)
         try:
             live(world, day)
         finally:
             world.close()
+
+    with redis.Redis.from_url(redis_url) as client:
+        lives()
 
 
 def live(world: DrainWorld, day: Day) -> None:

@@ -28,11 +28,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 #: An app whose server refuses an event of more than a kilobyte.
 SMALL = SockudoApp(id="small", key="small-key", secret="small-secret", limits={"max_event_payload_in_kb": 1})
 
+#: Events of a flood.
+COUNT = 160
+
 PATTERNS = {
-    "every second": (lambda n: n % 2 == 1, 3 * 200 + 12),
-    "all": (lambda n: True, 400 + 12),
-    "the second half": (lambda n: n >= 200, 200 + 30),
-    "few": (lambda n: n % 100 == 57, 1 + 4 * 20),
+    "every second": (lambda n: n % 2 == 1, 3 * COUNT // 2 + 12),
+    "all": (lambda n: True, COUNT + 12),
+    "the second half": (lambda n: n >= COUNT // 2, COUNT // 2 + 30),
+    "few": (lambda n: n % 40 == 27, 1 + 4 * 18),
 }
 
 
@@ -41,7 +44,7 @@ def test_refused_events_of_a_lane_cost_a_request_each(world: DrainWorld, name: s
     """Real journal: each culprit becomes one letter, in order, and its neighbours arrive in order."""
     is_bad, max_requests = PATTERNS[name]
     channel = world.channel()
-    ids = world.append(channel, 400)
+    ids = world.append(channel, COUNT)
     bad = [one for n, one in enumerate(ids) if is_bad(n)]
     world.server.poison = set(bad)
     world.drain()
@@ -57,15 +60,15 @@ def test_refused_events_of_a_held_queue_cost_a_request_each(world: DrainWorld) -
     world.server.claim(first[0], channel)
     world.drain()
     assert world.holds() == [channel]
-    ids = world.append(channel, 200)
+    ids = world.append(channel, COUNT)
     bad = ids[1::2]
     world.server.poison = set(bad)
     world.server.release(first[0], channel)
     before = len(world.server.requests)
     world.settle_down()
     world.check(without=bad)
-    assert len(world.letters()) == 100
-    assert len(world.server.requests) - before <= 3 * 100 + 12
+    assert len(world.letters()) == COUNT // 2
+    assert len(world.server.requests) - before <= 3 * COUNT // 2 + 12
 
 
 # -- the real server -----------------------------------------------------------------------------------------
@@ -109,17 +112,17 @@ def test_real_server_refuses_many_events(
         return post(app, body, timeout_s)
 
     monkeypatch.setattr(run_drain, "post_batch", counted)
-    publish_many((channel, "tick", {"n": n, "text": "x" * (2000 if is_bad(n) else 10)}) for n in range(400))
+    publish_many((channel, "tick", {"n": n, "text": "x" * (2000 if is_bad(n) else 10)}) for n in range(COUNT))
     began = time.monotonic()
     with caplog.at_level(logging.ERROR, "sockudo_publisher.delivery"):
         while run_drain.run("default", 0) is not None:
             pass
     took_s = time.monotonic() - began
-    bad = [n for n in range(400) if is_bad(n)]
-    letters = operations.dead_list(get_settings(), "default", 400)
+    bad = [n for n in range(COUNT) if is_bad(n)]
+    letters = operations.dead_list(get_settings(), "default", COUNT)
     assert sorted(json.loads(json.loads(letter.item)["data"])["n"] for letter in letters) == bad
     assert {letter.reason for letter in letters} == {"refused"}
-    expected = [n for n in range(400) if not is_bad(n)]
+    expected = [n for n in range(COUNT) if not is_bad(n)]
     assert wait_for(lambda: len(subscriber.data()) >= len(expected), 60)
     assert [json.loads(data)["n"] for data in subscriber.data()] == expected
     # By the time that it took: beside busy processes a run of more than five seconds needs some requests more.

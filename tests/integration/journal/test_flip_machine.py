@@ -33,7 +33,6 @@ CHANNELS = [f"c{n}" for n in range(7)]
 
 examples = int(os.environ.get("JOURNAL_EXAMPLES", "0"))
 PROFILE = settings(
-    max_examples=examples or 50,
     stateful_step_count=60,
     derandomize=not examples,
     database=None,
@@ -205,8 +204,13 @@ class FlipMachine(RuleBasedStateMachine):
                 link._free.pop().disconnect()
 
 
-def test_channels_keep_their_order_over_any_number_of_lanes(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("count", [examples] if examples else [12, pytest.param(50, marks=pytest.mark.long)])
+def test_channels_keep_their_order_over_any_number_of_lanes(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
     """Nothing lost, nothing twice, one request at a time for each channel, over any changes."""
     monkeypatch.setattr(layout_module, "MAX_RETIRED", 50)
     with redis.Redis.from_url(redis_url) as client:
-        run_state_machine_as_test(lambda: FlipMachine(client, redis_url), settings=PROFILE)
+        run_state_machine_as_test(
+            lambda: FlipMachine(client, redis_url), settings=settings(PROFILE, max_examples=count)
+        )

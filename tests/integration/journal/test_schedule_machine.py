@@ -211,7 +211,7 @@ def play(machine: type[Machine], examples: int) -> None:
     )
 
 
-@pytest.mark.parametrize("examples", [60, pytest.param(600, marks=pytest.mark.long)])
+@pytest.mark.parametrize("examples", [20, pytest.param(600, marks=pytest.mark.long)])
 def test_no_event_is_lost_or_stored_twice(machine: type[Machine], examples: int) -> None:
     play(machine, examples)
 

@@ -60,7 +60,7 @@ def test_signature_is_that_of_delay() -> None:
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_order_of_a_channel_is_the_order_of_calls(stack: Stack, loop_name: str) -> None:
     """Plain, keyed and several channels in turn, all waiting at once."""
-    count = 3000
+    count = 1500
 
     async def publish_all() -> None:
         calls = []

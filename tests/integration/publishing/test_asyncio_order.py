@@ -28,7 +28,7 @@ def check(publisher: AsyncPublisher, seen: Subscriber) -> None:
     publisher.join(120)
     assert not publisher.is_alive()
     assert publisher.error is None
-    wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60)
+    wait_for(lambda: compare(publisher.promised, numbers(seen.events())).lost == 0, 60, 0.3)
     seen.wait_until_quiet(1.0)
     verdict = compare(publisher.promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
@@ -40,7 +40,7 @@ def test_load_arrives_once_and_in_order(stack: Stack, loop_name: str) -> None:
     channels = stack.channels(5)
     seen = stack.subscribe(*channels)
     stack.worker()
-    publisher = AsyncPublisher(channels, 3000, 600, 0.0)
+    publisher = AsyncPublisher(channels, 1500, 500, 0.0)
     publisher.loop_name = loop_name
     publisher.start()
     check(publisher, seen)
@@ -55,7 +55,7 @@ def test_redis_is_killed_and_frozen_under_load(stack: Stack, tmp_path: Path) -> 
         stack.environ |= {"SOCKUDO_REDIS_URL": journal.url, "SOCKUDO_BROKER_URL": stack.redis_server.url}
         configure(redis_url=journal.url, broker_url=stack.redis_server.url)
         stack.worker()
-        publisher = AsyncPublisher(channels, 1_000_000, 160, 0.01)
+        publisher = AsyncPublisher(channels, 1_000_000, 160, 0.05)
         publisher.one_by_one = True
         publisher.start()
         assert wait_for(lambda: publisher.count > 500, 60)

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.cases import in_depth
+
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -122,7 +124,9 @@ def test_unused_worker_room_assembles_no_worker() -> None:
     assert of(loaded, "celery.worker") == set()
 
 
-@pytest.mark.parametrize("module", ["publishing.bulk", "outbox.relay", "tasks.publish"])
+@pytest.mark.parametrize(
+    "module", in_depth(["publishing.bulk", "outbox.relay", "tasks.publish"], quick=["publishing.bulk"])
+)
 def test_long_lived_publishers_load_the_broker_at_import(module: str) -> None:
     """Not in the middle of their first ring, where a fork would find half a module."""
     assert "sockudo_publisher.wiring.broker" in loaded_by(f"import sockudo_publisher.{module}")

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.cases import in_depth
+
 pytestmark = pytest.mark.integration
 
 #: Seconds for a program below: they take a few; one that waits for ever is ended.
@@ -162,7 +164,7 @@ assert doorbell._lock.acquire(timeout=0), "given back"
     )
 
 
-@pytest.mark.parametrize("transport", ["redis", "amqp"])
+@pytest.mark.parametrize("transport", in_depth(["redis", "amqp"], quick=["redis"]))
 def test_fork_while_a_thread_rings_a_silent_broker(redis_url: str, silent: str, transport: str) -> None:
     """The fork waits until the ring is over; the child stores, and its broker is silent as well."""
     run(
@@ -239,13 +241,22 @@ assert set(sys.modules) == before, set(sys.modules) - before
     )
 
 
-@pytest.mark.parametrize("broker_url", ["", "amqp://guest:guest@127.0.0.1:1//"], ids=["redis", "amqp"])
-@pytest.mark.parametrize(
-    "call",
-    ["delay('c', 'e', 1)", "apply_async(('c', 'e', 1), countdown=60)", "apply_async(('c', 'e', 1), group_id='g')"],
-)
-def test_first_call_imports_where_forks_wait(call: str, broker_url: str, redis_url: str) -> None:
+#: A call of each kind, with a broker of each.
+FIRST_CALLS = {
+    f"{name} with {broker}": (call, url)
+    for broker, url in {"redis": "", "amqp": "amqp://guest:guest@127.0.0.1:1//"}.items()
+    for name, call in {
+        "delay": "delay('c', 'e', 1)",
+        "countdown": "apply_async(('c', 'e', 1), countdown=60)",
+        "group": "apply_async(('c', 'e', 1), group_id='g')",
+    }.items()
+}
+
+
+@pytest.mark.parametrize("first", in_depth(FIRST_CALLS, quick=["countdown with redis", "group with amqp"]))
+def test_first_call_imports_where_forks_wait(first: tuple[str, str], redis_url: str) -> None:
     """What a message or a broker of another kind needs is imported inside the gate."""
+    call, broker_url = first
     run(
         f"""
 from contextlib import suppress

@@ -12,6 +12,7 @@ from sockudo_publisher.delivery import watch
 from sockudo_publisher.journal.keys import lane_keys
 from sockudo_publisher.wiring.stop import wait_or_stop
 from sockudo_publisher.workerapp import run_drain
+from tests.support.cases import in_depth
 from tests.support.oracle import numbers
 from tests.support.stack import Stack
 
@@ -73,10 +74,19 @@ KINDS = [
 ]
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("place", ["alone", "among others", "in a pack"])
-def test_item_that_is_no_event_leaves_alone(stack: Stack, kind: str, place: str) -> None:
+#: Each kind among others, and elsewhere those that differ there: an item of several events, one without an id, and
+#: no JSON.
+ITEMS = {f"{kind}, {place}": (kind, place) for place in ("alone", "among others", "in a pack") for kind in KINDS}
+QUICK = [
+    *(item for item, (_, place) in ITEMS.items() if place == "among others"),
+    *("two events, alone", "no JSON, alone", "two events, in a pack", "no id, in a pack", "half an event, in a pack"),
+]
+
+
+@pytest.mark.parametrize("item", in_depth(ITEMS, quick=QUICK))
+def test_item_that_is_no_event_leaves_alone(stack: Stack, item: tuple[str, str]) -> None:
     """It becomes the only dead letter; the app never pauses for good; its neighbours arrive once and in order."""
+    kind, place = item
     channel = stack.channel()
     seen = stack.subscribe(channel)
     bad = spoiled(channel, kind)
