@@ -9,17 +9,17 @@ import select
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from sockudo_publisher.dev.embedded import find_redis_server
 from tests.support.cases import in_depth
+from tests.support.warm import start_python
 
 pytestmark = pytest.mark.integration
 
@@ -44,19 +44,24 @@ def server(request: pytest.FixtureRequest) -> list[str]:
 
 
 class Demo:
-    """A running demo, with --json."""
+    """A running demo; ``output`` is what it prints."""
 
-    def __init__(self, process: subprocess.Popen[bytes], directory: Path) -> None:
+    def __init__(self, process: Any, output: IO[bytes], errors: Path, directory: Path) -> None:
         self.process = process
+        self.output = output
+        self.errors = errors
         self._directory = directory
 
+    def next_line(self) -> bytes:
+        """Its next line."""
+        assert select.select([self.output], [], [], READY_S)[0], "it says nothing"
+        line = self.output.readline()
+        assert line, self.errors.read_text()
+        return line
+
     def next_object(self) -> dict[str, Any]:
-        """Its next JSON object."""
-        assert self.process.stdout is not None
-        assert select.select([self.process.stdout], [], [], READY_S)[0], "it says nothing"
-        line = self.process.stdout.readline()
-        assert line, self.process.stderr.read().decode() if self.process.stderr else "it has ended"
-        return json.loads(line)
+        """With --json: its next object."""
+        return json.loads(self.next_line())
 
     def end_by(self, number: signal.Signals) -> int:
         self.process.send_signal(number)
@@ -78,20 +83,22 @@ def demo(tmp_path: Path) -> Iterator[Callable[..., Demo]]:
         "SOCKUDO_BROKER_URL": "amqp://127.0.0.1:1//",
         "SOCKUDO_LANES": "3",
     }
-    running = []
+    running: list[Demo] = []
 
     def start(*args: str) -> Demo:
-        command = [sys.executable, "-m", "sockudo_publisher.cli", "demo", "--json", *args]
-        process = subprocess.Popen(
-            command, env=environ, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0
-        )
-        running.append(process)
-        return Demo(process, tmp_path)
+        reading, writing = os.pipe()
+        errors = tmp_path / f"errors-{len(running)}"
+        with errors.open("wb") as file, os.fdopen(writing, "wb") as output:
+            command = ["-m", "sockudo_publisher.cli", "demo", *args]
+            process = start_python(command, env=environ, stdout=output, stderr=file)
+        running.append(Demo(process, os.fdopen(reading, "rb", buffering=0), errors, tmp_path))
+        return running[-1]
 
     yield start
-    for process in running:
-        process.kill()  # what it has started ends with it
-        process.communicate()
+    for run in running:
+        run.process.kill()  # what it has started ends with it
+        run.process.wait()
+        run.output.close()
 
 
 def wait_until_it_publishes(url: str) -> None:
@@ -121,24 +128,28 @@ def wait_until_gone(pids: list[int]) -> None:
 
 def test_once_publishes_the_day_and_says_that_all_came(demo, server):
     """Real input, a real worker, a real subscriber: 5,639 events on 18 channels, each once, in order."""
-    run = demo("--once", *server)
-    stdout, stderr = run.process.communicate(timeout=READY_S)
-    assert run.process.returncode == 0, stderr.decode()
-    tally = json.loads(stdout)
+    run = demo("--once", "--json", *server)
+    tally = run.next_object()
+    assert run.process.wait(READY_S) == 0, run.errors.read_text()
+    assert run.output.read() == b""
     assert tally["ok"] is True
     assert (tally["published"], tally["seen"], tally["channels"]) == (5639, 5639, 18)
     assert (tally["lost"], tally["duplicates"], tally["out_of_order"], tally["altered"]) == (0, 0, 0, False)
     assert tally["events_per_s"] > 0
-    assert b"127.0.0.1:1/" not in stdout
+    assert "127.0.0.1:1/" not in json.dumps(tally)
     assert run.temporary() == []
     wait_until_gone(list(tally["processes"].values()))
 
 
 def test_the_board_shows_arriving_events(demo, browser, server):
-    """In a real browser, over a real WebSocket, from publish.delay in another process."""
-    run = demo("--port", "18100", "--speed", "300", "--start", "09:00", *server)
+    """In a real browser, over a real WebSocket, from publish.delay in another process.
+
+    Killed, the demo takes all with it, even when it cannot clean up: no worker goes on publishing without a reader.
+    """
+    run = demo("--json", "--port", "18100", "--speed", "300", "--start", "09:00", *server)
     ready = run.next_object()
     assert ready["event"] == "ready"
+    pids = list(ready["processes"].values())
     browser.open(ready["url"])
     browser.wait_for("document.querySelector('#link').dataset.link === 'up'")
     browser.wait_for("Number(document.querySelector('#total').textContent.replace(',', '')) > 40", 60)
@@ -150,16 +161,26 @@ def test_the_board_shows_arriving_events(demo, browser, server):
     browser.wait_for("document.querySelector('#clock').textContent.trim() !== ''")
     browser.wait_for("document.querySelector('#ticker').children.length > 2")
     assert browser.complaints == []
+    assert all(map(is_alive, pids))
+    run.end_by(signal.SIGKILL)
+    wait_until_gone(pids)
 
 
 @pytest.mark.parametrize(
     "number", [signal.SIGINT, *(pytest.param(each, marks=pytest.mark.long) for each in (signal.SIGTERM, signal.SIGHUP))]
 )
 def test_it_ends_what_it_started_and_nothing_else(demo, number):
-    """Ctrl-C, SIGTERM, a closed terminal: no process, no file, no port is left; others go on."""
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as bystander:
-        run = demo("--port", "18200")
+    """Ctrl-C, SIGTERM, a closed terminal: no process, no file, no port is left; others go on.
+
+    A port that is taken is left to its owner: the page takes the next one, and says which.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = demo("--json", "--port", str(port))
         ready = run.next_object()
+        assert ready["url"].startswith("http://127.0.0.1:")
+        assert ready["url"] != f"http://127.0.0.1:{port}"
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as bystander:
         pids = list(ready["processes"].values())
         assert all(map(is_alive, pids))
         assert run.temporary() != []
@@ -171,12 +192,12 @@ def test_it_ends_what_it_started_and_nothing_else(demo, number):
         wait_until_gone(pids)
         assert run.temporary() == []
         assert bystander.poll() is None
-        bystander.communicate(b"\n")
+        bystander.communicate()
 
 
 def test_it_ends_cleanly_while_it_starts(demo):
     """A user who ends it in the first second leaves nothing behind either."""
-    run = demo()
+    run = demo("--json")
     until = time.monotonic() + READY_S
     while not (run.temporary() and list(run.temporary()[0].glob("redis/redis.log"))):
         assert time.monotonic() < until
@@ -184,30 +205,13 @@ def test_it_ends_cleanly_while_it_starts(demo):
         time.sleep(0.01)
     assert run.end_by(signal.SIGTERM) == 0
     assert run.temporary() == []
-    assert run.process.stdout.read() == b""
-
-
-def test_killed_it_takes_everything_with_it(demo):
-    """Even when it cannot clean up: no worker goes on publishing without a reader."""
-    run = demo("--port", "18300")
-    pids = list(run.next_object()["processes"].values())
-    run.end_by(signal.SIGKILL)
-    wait_until_gone(pids)
-
-
-def test_a_taken_port_is_left_to_its_owner(demo):
-    """The page takes the next one, and says which."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        ready = demo("--port", str(port)).next_object()
-        assert ready["url"].startswith("http://127.0.0.1:")
-        assert ready["url"] != f"http://127.0.0.1:{port}"
+    assert run.output.read() == b""
 
 
 @pytest.mark.long
 def test_two_demos_run_side_by_side(demo):
     """Nothing is assumed about ports, databases or names."""
-    first, second = demo(), demo()
+    first, second = demo("--json"), demo("--json")
     one, other = first.next_object(), second.next_object()
     assert one["url"] != other["url"]
     assert one["sockudo"] != other["sockudo"]
@@ -216,18 +220,13 @@ def test_two_demos_run_side_by_side(demo):
 
 
 @pytest.mark.long
-def test_people_are_told_where_to_look(tmp_path):
+def test_people_are_told_where_to_look(demo):
     """Without --json: what is started, and the page's address."""
-    command = [sys.executable, "-m", "sockudo_publisher.cli", "demo"]
-    environ = {**os.environ, "TMPDIR": str(tmp_path)}
-    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, bufsize=0) as process:
-        text = b""
-        until = time.monotonic() + READY_S
-        while b"Look here" not in text:
-            assert time.monotonic() < until, text
-            text += process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-        text += process.communicate(timeout=END_S)[0]
-    assert process.returncode == 0
+    run = demo()
+    text = b""
+    while b"Look here" not in text:
+        text += run.next_line()
+    assert run.end_by(signal.SIGINT) == 0
+    text += run.output.read()
     for part in ("(Redis|Valkey) ", "Sockudo", "worker", "http://127.0.0.1:"):
         assert re.search(part, text.decode()), part
