@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import redis
 
 from sockudo_publisher import configure
 from sockudo_publisher.config.settings import QUEUE
+from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.journal.keys import lane_keys
 from tests.integration.journal.one_lane import OneLane
 from tests.support.browser import browser, chromium
@@ -74,10 +76,14 @@ class Dashboard:
 Serve = Callable[..., Dashboard]
 
 
+def settings(redis_url: str) -> dict[str, str]:
+    return {"SOCKUDO_URL": URL, "SOCKUDO_REDIS_URL": redis_url, "SOCKUDO_LANES": "1"}
+
+
 @pytest.fixture
 def environ(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
     """One lane; the broker is the same Redis. These settings are this process' too."""
-    ours = {"SOCKUDO_URL": URL, "SOCKUDO_REDIS_URL": redis_url, "SOCKUDO_LANES": "1"}
+    ours = settings(redis_url)
     for name in [name for name in os.environ if name.startswith("SOCKUDO_")]:
         monkeypatch.delenv(name)
     for name, value in ours.items():
@@ -88,36 +94,42 @@ def environ(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[st
     configure()
 
 
+def start_dashboard(environ: Mapping[str, str], directory: Path, *options: str) -> Dashboard:
+    """A running dashboard; `end_dashboard` ends it."""
+    process: Any = start_python(
+        ["-m", "sockudo_publisher.cli", "dashboard", "--port", "0", "--json", *options],
+        env=environ,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    line = process.stdout.readline()
+    assert line, process.communicate()
+    return Dashboard(process, json.loads(line)["port"])
+
+
+def end_dashboard(dashboard: Dashboard) -> None:
+    if dashboard.process.poll() is None:
+        dashboard.process.terminate()
+    dashboard.process.communicate()
+
+
 @pytest.fixture
 def serve(tmp_path: Path, environ: dict[str, str]) -> Iterator[Callable[[Mapping[str, str]], Serve]]:
     """`serve(environ)(*options, **variables)`: a running dashboard, ended with the test."""
     assert environ, "made before: its end comes after that of the processes"
-    running: list[Any] = []
+    with ExitStack() as ends:
 
-    def with_environ(environ: Mapping[str, str]) -> Serve:
-        def start(*options: str, **variables: str) -> Dashboard:
-            command = ["-m", "sockudo_publisher.cli", "dashboard", "--port", "0", "--json", *options]
-            process: Any = start_python(
-                command,
-                env={**environ, **variables},
-                cwd=tmp_path,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-            )
-            running.append(process)
-            line = process.stdout.readline()
-            assert line, process.communicate()
-            ready = json.loads(line)
-            return Dashboard(process, ready["port"])
+        def with_environ(environ: Mapping[str, str]) -> Serve:
+            def start(*options: str, **variables: str) -> Dashboard:
+                dashboard = start_dashboard({**environ, **variables}, tmp_path, *options)
+                ends.callback(end_dashboard, dashboard)
+                return dashboard
 
-        return start
+            return start
 
-    yield with_environ
-    for process in running:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate()
+        yield with_environ
 
 
 @pytest.fixture
@@ -126,10 +138,36 @@ def dashboard(serve: Callable[[Mapping[str, str]], Serve], environ: dict[str, st
     return serve(environ)()
 
 
+@pytest.fixture(scope="module")
+def kept(redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """As `serve(environ)`, but one for all tests of a file that ask for the same: its look may be a second old."""
+    running: dict[tuple[object, ...], Dashboard] = {}
+    directory = tmp_path_factory.mktemp("kept")
+
+    def start(*options: str, **variables: str) -> Dashboard:
+        asked = (*options, *sorted(variables.items()))
+        if asked not in running:
+            others = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+            running[asked] = start_dashboard({**others, **settings(redis_server.url), **variables}, directory, *options)
+        return running[asked]
+
+    yield start
+    for dashboard in running.values():
+        end_dashboard(dashboard)
+
+
 @pytest.fixture
-def guarded(serve: Callable[[Mapping[str, str]], Serve], environ: dict[str, str]) -> Dashboard:
-    """With a token."""
-    return serve(environ)(SOCKUDO_DASHBOARD_TOKEN=TOKEN)
+def shared(kept: Serve, environ: dict[str, str]) -> Dashboard:
+    """As `dashboard`, for tests that ask for no look and end nothing; Redis is empty at their start."""
+    assert environ
+    return kept()
+
+
+@pytest.fixture
+def guarded(kept: Serve, environ: dict[str, str]) -> Dashboard:
+    """With a token, for such tests."""
+    assert environ
+    return kept(SOCKUDO_DASHBOARD_TOKEN=TOKEN)
 
 
 @pytest.fixture

@@ -26,30 +26,30 @@ def is_paused(client: redis.Redis) -> bool:
     return bool(client.exists("sockudo:{default}:operator_pause"))
 
 
-def test_rebound_name_reads_and_does_nothing(dashboard: Dashboard, client: redis.Redis) -> None:
+def test_rebound_name_reads_and_does_nothing(shared: Dashboard, client: redis.Redis) -> None:
     """The Host header has the name that the attacker has pointed here."""
-    rebound = {"Host": f"evil.example:{dashboard.port}", "Origin": f"http://evil.example:{dashboard.port}"}
-    assert dashboard.get("/api/look", **rebound)[0] == 403
-    assert dashboard.act("pause", rebound, reason="x")[0] == 403
-    assert dashboard.request("GET", "/", headers=rebound)[0] == 403
+    rebound = {"Host": f"evil.example:{shared.port}", "Origin": f"http://evil.example:{shared.port}"}
+    assert shared.get("/api/look", **rebound)[0] == 403
+    assert shared.act("pause", rebound, reason="x")[0] == 403
+    assert shared.request("GET", "/", headers=rebound)[0] == 403
     assert not is_paused(client)
 
 
-def test_other_origin_does_nothing(dashboard: Dashboard, client: redis.Redis) -> None:
+def test_other_origin_does_nothing(shared: Dashboard, client: redis.Redis) -> None:
     """A page elsewhere, a form, and a page in a frame without an origin."""
-    for origin in ("http://evil.example", "null", f"http://localhost:{dashboard.port}"):
-        assert dashboard.act("pause", {"Origin": origin}, reason="x")[0] == 403
-    assert dashboard.act("pause", {"Sec-Fetch-Site": "cross-site"}, reason="x")[0] == 403
-    form = {**FORM, "Origin": f"http://{dashboard.host}"}
-    assert dashboard.request("POST", "/api/pause", b"reason=x", form)[0] == 415
+    for origin in ("http://evil.example", "null", f"http://localhost:{shared.port}"):
+        assert shared.act("pause", {"Origin": origin}, reason="x")[0] == 403
+    assert shared.act("pause", {"Sec-Fetch-Site": "cross-site"}, reason="x")[0] == 403
+    form = {**FORM, "Origin": f"http://{shared.host}"}
+    assert shared.request("POST", "/api/pause", b"reason=x", form)[0] == 415
     assert not is_paused(client)
-    assert dashboard.act("pause", reason="x")[0] == 200
+    assert shared.act("pause", reason="x")[0] == 200
     assert is_paused(client)
 
 
-def test_request_of_a_proxy_needs_a_token(dashboard: Dashboard) -> None:
+def test_request_of_a_proxy_needs_a_token(shared: Dashboard) -> None:
     """Its connection is from this machine, its client is not."""
-    assert dashboard.get("/api/look", **{"X-Forwarded-For": "192.0.2.1"})[0] == 403
+    assert shared.get("/api/look", **{"X-Forwarded-For": "192.0.2.1"})[0] == 403
 
 
 def test_nothing_is_shown_without_the_token(guarded: Dashboard, client: redis.Redis) -> None:
@@ -104,17 +104,15 @@ def test_every_answer_has_the_protecting_headers(guarded: Dashboard, path: str) 
 @pytest.mark.parametrize(
     "path", ["/page/../application.py", "/page/..%2fapplication.py", "/page/index.html", "/page/%2e%2e/session.py"]
 )
-def test_no_other_file_is_served(dashboard: Dashboard, path: str) -> None:
+def test_no_other_file_is_served(shared: Dashboard, path: str) -> None:
     """Only those of the list."""
-    assert dashboard.request("GET", path)[0] == 404
+    assert shared.request("GET", path)[0] == 404
 
 
 @pytest.mark.parametrize("action", ["pause", "resume", "replay", "purge", "cancel", "preview"])
-def test_read_only_refuses_each_action(
-    serve: Callable[[Mapping[str, str]], Serve], environ: dict[str, str], client: redis.Redis, action: str
-) -> None:
+def test_read_only_refuses_each_action(kept: Serve, client: redis.Redis, action: str) -> None:
     """With 403; reading goes on."""
-    shown = serve(environ)("--read-only")
+    shown = kept("--read-only")
     status, answer = shown.act(action, app="default", reason="x", all=True, id="x", action="purge")
     assert (status, answer["error"]) == (403, "this dashboard is read-only")
     assert shown.get("/api/look")[1]["is_read_only"]
