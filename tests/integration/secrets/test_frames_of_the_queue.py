@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import socketserver
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +22,7 @@ from sockudo_publisher.outbox.row import build_rows
 from sockudo_publisher.publishing.call import PublishCall
 from sockudo_publisher.wiring.app import app_named
 from sockudo_publisher.workerapp import run_drain
+from tests.support.cases import in_depth
 from tests.support.frames import assert_hidden, error_of, find_in_frames, shows
 from tests.support.stack import Stack
 
@@ -30,14 +33,37 @@ PAYLOAD = "not-for-the-tracker"
 APP_URL = f"http://key:{SECRET}@127.0.0.1:9/apps/a"
 
 
-@pytest.fixture(params=["refuses the password", "is away", "is another program"])
-def broken_redis(request, redis_url, monkeypatch) -> Iterator[str]:
+class WebServer(socketserver.BaseRequestHandler):
+    """Answers a greeting of TLS as a web server without TLS does."""
+
+    def handle(self) -> None:
+        self.request.recv(1 << 16)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+
+
+@pytest.fixture(scope="module")
+def other_program() -> Iterator[int]:
+    """The port of a program that is no Redis."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), WebServer) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server.server_address[1]
+        server.shutdown()
+        thread.join()
+
+
+BROKEN = ["refuses the password", "is away", "is another program", "never answers"]
+
+
+@pytest.fixture(params=in_depth(BROKEN, quick=BROKEN[:3]))
+def broken_redis(request, redis_url, other_program, monkeypatch) -> Iterator[str]:
     """Settings whose Redis cannot be used; its URL holds the secret."""
     host = redis_url.partition("://")[2].partition("/")[0]
     url = {
         "refuses the password": f"redis://unknown-{SECRET}:{SECRET}@{host}/0",
         "is away": f"redis://user:{SECRET}@127.0.0.1:9/0",
-        "is another program": f"rediss://user:{SECRET}@{host}/0",
+        "is another program": f"rediss://user:{SECRET}@127.0.0.1:{other_program}/0",
+        "never answers": f"rediss://user:{SECRET}@{host}/0",  # a Redis without TLS waits for the end of a line
     }[request.param]
     yield from _settings(monkeypatch, SOCKUDO_REDIS_URL=url)
 
@@ -75,6 +101,16 @@ def test_failing_redis_shows_nothing(broken_redis, call):
     if call is not CALLS["append"]:  # its caller has the items, whose repr hides what they hold
         assert_hidden(error, PAYLOAD)
     assert not shows(app_named().producer._link, [SECRET])
+
+
+def test_redis_that_never_answers_shows_nothing(redis_url, monkeypatch):
+    """The time limit has frames of its own; the other ways into the journal meet it in `make test-depth`."""
+    host = redis_url.partition("://")[2].partition("/")[0]
+    for _ in _settings(monkeypatch, SOCKUDO_REDIS_URL=f"rediss://user:{SECRET}@{host}/0"):
+        error = error_of(CALLS["delay"])
+        assert isinstance(error, JournalUnavailable)
+        assert "no answer within" in str(error)
+        assert_hidden(error, SECRET, PAYLOAD)
 
 
 def test_failing_relay_shows_nothing(broken_redis, caplog):
