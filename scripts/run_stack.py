@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from scripts.stack import Stack, running
 from scripts.stack_check import check
-from sockudo_publisher.dev.embedded import EmbeddedError, PartFailed, PartMissing
+from sockudo_publisher.dev.embedded import EmbeddedError, PartFailed
 
 #: Seconds between two looks at whether the worker still runs.
 POLL_S = 0.5
@@ -47,8 +47,6 @@ def say_where(stack: Stack) -> None:
 def wait_for_ctrl_c(stack: Stack) -> int:
     """Until Ctrl-C, or until the worker ends by itself."""
     print("Ctrl-C stops all of it.", flush=True)
-    if stack.worker is None:
-        raise PartMissing("started without a worker")
     while stack.worker.is_running:
         time.sleep(POLL_S)
     raise PartFailed(f"the worker ended:\n{stack.worker.log_tail()}", stack.worker.log)

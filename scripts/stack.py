@@ -15,12 +15,13 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,7 +214,7 @@ class Stack:
 
     ports: Ports
     directory: Path
-    worker: Part | None
+    worker: Part
     environment: Mapping[str, str]
 
     @property
@@ -238,7 +239,7 @@ class Stack:
 
 
 @contextmanager
-def running(*, with_worker: bool = True) -> Iterator[Stack]:
+def running() -> Iterator[Stack]:
     """Start the parts in the order in which they need each other; stop them in reverse, as compose would."""
     program = programs()
     composed = services(os.environ)
@@ -276,10 +277,11 @@ def running(*, with_worker: bool = True) -> Iterator[Stack]:
             {},
             lambda: http_answers(f"http://127.0.0.1:{ports.nginx}/up/{app}"),
         )
-        worker = None
-        if with_worker:
-            healthcheck = worker_healthcheck(composed, ports)
-            worker = start("worker", worker_command(), settings, lambda: succeeds(healthcheck))
+        healthcheck = worker_healthcheck(composed, ports)
+        # The check is a program: it is not started again and again while the worker does not even listen.
+        worker = start(
+            "worker", worker_command(), settings, lambda: is_listening(ports.worker) and succeeds(healthcheck)
+        )
         yield Stack(ports, directory, worker, environment)
 
 
@@ -313,6 +315,13 @@ def http_answers(url: str) -> bool:
             return bool(answer.status == 200)
     except OSError:
         return False
+
+
+def is_listening(port: int) -> bool:
+    """Whether a server of this machine accepts connections there."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+        return True
+    return False
 
 
 def worker_answers(environment: Mapping[str, str]) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from contextlib import ExitStack
 from pathlib import Path
 
-from scripts.stack import Part, Ports, find_nginx, nginx_command, services
-from sockudo_publisher.dev.embedded.ports import LOOPBACK, free_port
+from scripts.stack import Part, Ports, find_nginx, is_listening, nginx_command, services
+from sockudo_publisher.dev.embedded.ports import free_port
+
+__all__ = ["is_listening", "nginx_before"]
 
 
 def nginx_before(upstream: int, directory: Path, ends: ExitStack) -> int:
@@ -28,10 +28,3 @@ def nginx_before(upstream: int, directory: Path, ends: ExitStack) -> int:
         )
     )
     return ports.nginx
-
-
-def is_listening(port: int) -> bool:
-    """Whether a server of this machine accepts connections there."""
-    with contextlib.suppress(OSError), socket.create_connection((LOOPBACK, port), timeout=1):
-        return True
-    return False

@@ -17,6 +17,7 @@ from sockudo_publisher.doctor.checks.dedup_memory import judge_dedup_memory
 from sockudo_publisher.doctor.checks.delivering import DeliveryFacts, judge_delivering
 from sockudo_publisher.doctor.checks.limits import LimitFacts, judge_limits
 from sockudo_publisher.doctor.checks.redis import judge_redis
+from sockudo_publisher.doctor.facts import sockudo as facts
 from sockudo_publisher.doctor.facts.redis import collect_redis_facts
 from sockudo_publisher.doctor.facts.sockudo import SockudoFacts, Wanted, collect_sockudo_facts
 from sockudo_publisher.doctor.facts.values import Access
@@ -31,6 +32,18 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)
+
+
+@pytest.fixture
+def no_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut requests, and the second before the canaries are asked for, have tests of their own."""
+    leave_out_cuts(monkeypatch)
+
+
+def leave_out_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here to the end of the test."""
+    monkeypatch.setattr(facts, "MIN_CUT_EVENTS", facts.CUT_EVENTS + 1)
+    monkeypatch.setattr(facts, "MIN_AGE_S", 0.0)
 
 
 @pytest.fixture
@@ -75,25 +88,25 @@ def sockudo_findings(
     url: str, *, wanted: Wanted | None = None, within_s: float = 60.0, app_id: str = "app"
 ) -> Findings:
     """What is found of the Sockudo of this URL, as `diagnosis` would put it together."""
-    facts = SockudoFacts(Access("SOCKUDO_URL", app_id, failure="not asked"))
+    found = SockudoFacts(Access("SOCKUDO_URL", app_id, failure="not asked"))
     credentials = Credentials.from_url(url)
     wanted = wanted or Wanted(500, 4 * 1024 * 1024, 10_240)
     until = time.monotonic() + within_s
-    collect_sockudo_facts(facts, Sockudo.from_url(url), credentials, wanted, until=until)
-    limits = LimitFacts(facts.batch_events, facts.batch_bytes, facts.event_bytes, facts.event_name, facts.channel_name)
+    collect_sockudo_facts(found, Sockudo.from_url(url), credentials, wanted, until=until)
+    limits = LimitFacts(found.batch_events, found.batch_bytes, found.event_bytes, found.event_name, found.channel_name)
     delivery = DeliveryFacts(
-        cuts=facts.cuts,
-        through=facts.through,
-        answered=facts.answered,
-        limit=facts.rate_limit,
-        limited=facts.rate_limited,
-        history=facts.history,
+        cuts=found.cuts,
+        through=found.through,
+        answered=found.answered,
+        limit=found.rate_limit,
+        limited=found.rate_limited,
+        history=found.history,
     )
     return by_name(
         [
-            *judge_access(facts.access),
+            *judge_access(found.access),
             *judge_limits(limits),
-            *judge_dedup_memory(facts.canaries, facts.answers, None, window_s=120.0, loads=facts.loads),
+            *judge_dedup_memory(found.canaries, found.answers, None, window_s=120.0, loads=found.loads),
             *judge_delivering(delivery),
         ]
     )

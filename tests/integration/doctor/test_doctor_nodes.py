@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scripts.stack import Part, find_nginx, nginx_user
-from sockudo_publisher.dev.embedded import SockudoServer, free_port
+from sockudo_publisher.dev.embedded import RedisServer, SockudoServer, free_port
 from sockudo_publisher.doctor.checks.delivering import DeliveryFacts, judge_delivering
-from sockudo_publisher.doctor.facts import sockudo as room
 from sockudo_publisher.doctor.facts.values import Cut
 from tests.support.nginx import is_listening
 from tests.support.parts import need
+from tests.support.proxy import Proxy
 
 from .conftest import sockudo_findings
 
@@ -44,13 +44,6 @@ server {{
     location / {{ proxy_pass http://nodes; proxy_set_header Host $http_host; {more} }}
 }}
 """
-
-
-@pytest.fixture
-def no_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut requests have tests of their own."""
-    monkeypatch.setattr(room, "MIN_CUT_EVENTS", room.CUT_EVENTS + 1)
-    monkeypatch.setattr(room, "MIN_AGE_S", 0.0)
 
 
 @pytest.fixture
@@ -85,35 +78,78 @@ def balanced(nodes: list[SockudoServer], nginx_as: Callable[..., int], *, more: 
     return nodes[0].url.replace(f":{nodes[0].port}/", f":{port}/")
 
 
-def cluster(redis_as: Callable[..., Any], sockudo_as: Callable[..., SockudoServer], count: int) -> list[SockudoServer]:
-    """Nodes with one Redis for their cache and their adapter."""
-    cache = redis_as()
-    place = {"host": "127.0.0.1", "port": cache.port}
-    settings = {"adapter": {"driver": "redis"}, "database": {"redis": place}}
-    return [sockudo_as(cache_redis_url=cache.url, settings=settings) for _ in range(count)]
+@pytest.fixture(scope="module")
+def apart(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SockudoServer]]:
+    """Three nodes with a cache each."""
+    homes = [tmp_path_factory.mktemp("apart") for _ in range(2)]
+    with SockudoServer(homes[0]) as second, SockudoServer(homes[1]) as third:
+        yield [sockudo, second, third]
+
+
+@pytest.fixture(scope="module")
+def cluster(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[SockudoServer]]:
+    """Three nodes with one Redis for their cache and their adapter (skipped where `sockudo` is)."""
+    homes = [tmp_path_factory.mktemp("cluster") for _ in range(3)]
+    with contextlib.ExitStack() as ends:
+        cache = ends.enter_context(RedisServer(tmp_path_factory.mktemp("cache"), password=""))
+        place = {"host": "127.0.0.1", "port": cache.port}
+        settings = {"adapter": {"driver": "redis"}, "database": {"redis": place}}
+        yield [ends.enter_context(SockudoServer(home, cache_redis_url=cache.url, settings=settings)) for home in homes]
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_three_nodes_with_a_cache_each_are_broken(sockudo_as, nginx_as, no_cuts, workers) -> None:
+def test_three_nodes_with_a_cache_each_are_broken(apart, nginx_as, no_cuts, workers) -> None:
     """Also where each worker of nginx takes turns of its own, so that the nodes come in any order."""
-    nodes = [sockudo_as() for _ in range(3)]
-    found = sockudo_findings(balanced(nodes, nginx_as, workers=workers))
+    found = sockudo_findings(balanced(apart, nginx_as, workers=workers))
     assert found["sockudo.nodes"].state.value == "broken"
     assert "one node" in found["sockudo.nodes"].change
     assert found["sockudo.memory"].state.value == "broken"
 
 
-def test_three_nodes_with_one_cache_are_a_risk(sockudo_as, redis_as, nginx_as, no_cuts) -> None:
+def test_three_nodes_with_one_cache_are_a_risk(cluster, nginx_as, no_cuts) -> None:
     """Without a subscriber: the doctor's own WebSocket is counted by one node alone."""
-    nodes = cluster(redis_as, sockudo_as, 3)
-    found = sockudo_findings(balanced(nodes, nginx_as, more=WEBSOCKETS))
+    found = sockudo_findings(balanced(cluster, nginx_as, more=WEBSOCKETS))
     assert found["sockudo.memory"].state.value == "fine"
     assert found["sockudo.nodes"].state.value == "risk"
     assert "several nodes answer" in found["sockudo.nodes"].why
     # The same nodes where no WebSocket passes: nothing tells them from one, which is no reason to call it fine.
-    found = sockudo_findings(balanced(nodes, nginx_as))
+    found = sockudo_findings(balanced(cluster, nginx_as))
     assert found["sockudo.nodes"].state.value == "unknown"
     assert "no WebSocket passes" in found["sockudo.nodes"].why
+
+
+class RoundRobin(Proxy):
+    """Each connection to the next of several servers, as a balancer would."""
+
+    def __init__(self, *ports: int) -> None:
+        self._turn = itertools.cycle(ports)
+        super().__init__(ports[0])
+
+    def target(self) -> int:
+        return next(self._turn)
+
+
+@pytest.mark.long
+def test_nodes_with_memories_of_their_own_are_broken(apart, no_cuts) -> None:
+    """Two of them behind a balancer: a resend to the other one is delivered again."""
+    one, other, _ = apart
+    with RoundRobin(one.port, other.port) as balancer:
+        found = sockudo_findings(balancer.url(one.url))
+    assert found["sockudo.nodes"].state.value == "broken"
+    assert '[cache] driver = "redis"' in found["sockudo.nodes"].change
+    assert found["sockudo.memory"].state.value == "broken"
+    assert '[cache] driver = "redis"' in found["sockudo.memory"].change
+
+
+def test_nodes_that_share_a_cache_are_a_risk(cluster, subscriber, no_cuts) -> None:
+    """They remember as one, but neither order nor completeness is kept between them: their own numbers tell."""
+    one, other, _ = cluster
+    subscriber(one, "c")
+    with RoundRobin(one.port, other.port) as balancer:
+        found = sockudo_findings(balancer.url(one.url))
+    assert found["sockudo.memory"].state.value == "fine"
+    assert found["sockudo.nodes"].state.value == "risk"
+    assert "one node's own address" in found["sockudo.nodes"].change
 
 
 def test_one_node_behind_a_proxy_is_fine(sockudo, nginx_as, no_cuts) -> None:

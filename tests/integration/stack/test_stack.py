@@ -1,8 +1,13 @@
-"""The composed settings on the real parts: what redis-server, nginx and Sockudo do with the files in worker/."""
+"""The composed settings on the real parts: what redis-server, nginx, Sockudo and the worker do with them.
+
+On a shared machine too: no other user can read the stack's files, and subscribers reach the path /app/ alone. All
+tests have one stack, which they leave as it is.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import re
 import signal
@@ -10,12 +15,20 @@ import socket
 import subprocess
 import sys
 import threading
+from urllib.parse import urlsplit
 
 import pytest
 import redis
 
-from scripts import stack, stack_check
+from scripts import run_stack, stack, stack_check
+from sockudo_publisher import publish
+from sockudo_publisher.client.http.credentials import Credentials
+from sockudo_publisher.config.settings import Settings, configure
+from sockudo_publisher.dev.embedded import free_port
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.dev.subscriber import Subscriber
+from tests.support.nginx import is_listening
+from tests.support.secrecy import files_that_hold, open_to_others, processes_that_show
 
 pytestmark = pytest.mark.integration
 
@@ -27,10 +40,17 @@ def programs():
 
 
 @pytest.fixture(scope="module")
-def servers(programs):
-    """Redis, Sockudo and nginx with the composed settings, no worker."""
-    with stack.running(with_worker=False) as started:
-        yield started
+def running(programs):
+    """The whole stack, started where files are readable by default, after it has stored an event."""
+    before = os.umask(0o022)
+    try:
+        with stack.running() as started:
+            configure(Settings(url=started.url, redis_url=started.environment["SOCKUDO_REDIS_URL"]))
+            publish.delay("private", "n", "the payload of this event")
+            yield started
+    finally:
+        configure()
+        os.umask(before)
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +69,12 @@ def nginx(nginx_program, tmp_path_factory):
         "nginx",
         stack.nginx_command(nginx_program, ports, directory),
         {},
-        lambda: listens(ports.nginx),
+        lambda: is_listening(ports.nginx),
         service={"stop_grace_period": "5s"},
         directory=directory,
     )
     with part:
         yield ports
-
-
-def listens(port):
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
 
 
 def url(ports):
@@ -81,9 +95,9 @@ def test_nginx_accepts_its_file(nginx_program, tmp_path):
     assert "warn" not in result.stderr
 
 
-def test_redis_keeps_what_it_was_given(servers):
+def test_redis_keeps_what_it_was_given(running):
     """The running Redis says it of itself."""
-    with redis.Redis.from_url(servers.environment["SOCKUDO_REDIS_URL"], decode_responses=True) as client:
+    with redis.Redis.from_url(running.environment["SOCKUDO_REDIS_URL"], decode_responses=True) as client:
         configured = {**client.config_get("append*"), **client.config_get("maxmemory*")}
     assert configured["appendonly"] == "yes"
     assert configured["appendfsync"] == "everysec"
@@ -91,42 +105,37 @@ def test_redis_keeps_what_it_was_given(servers):
     assert int(configured["maxmemory"]) > 0
 
 
-def test_a_batch_of_2000_is_taken_and_2001_is_not(servers):
+def test_a_batch_of_2000_is_taken_and_2001_is_not(running):
     """The limit is the configured app's own: Sockudo has read the file."""
-    assert stack_check.post(servers.url, stack_check.batch("limits", 2000)).status == 200
-    refused = stack_check.post(servers.url, stack_check.batch("limits", 2001))
+    assert stack_check.post(running.url, stack_check.batch("limits", 2000)).status == 200
+    refused = stack_check.post(running.url, stack_check.batch("limits", 2001))
     assert (refused.status, b"limit_exceeded" in refused.body) == (400, True)
 
 
-def test_twenty_thousand_ids_are_remembered(servers):
-    """Twice what a server by default holds before it remembers no new id."""
-    stack_check.check_memory(servers)
-
-
-def test_a_burst_reaches_its_subscriber_whole(servers):
+def test_a_burst_reaches_its_subscriber_whole(running):
     """20,000 events as fast as they can be sent, to one subscriber."""
-    with stack_check.subscribed(servers, ["burst"]) as seen:
+    with stack_check.subscribed(running, ["burst"]) as seen:
         for _ in range(10):
-            assert stack_check.post(servers.url, stack_check.batch("burst", 2000)).status == 200
+            assert stack_check.post(running.url, stack_check.batch("burst", 2000)).status == 200
         seen.wait_for_count(20_000, 60.0)
     assert [int(data[:5]) for data in seen.data()] == 10 * list(range(2000))
 
 
-def test_metrics_are_there(servers):
+def test_metrics_are_there(running):
     """Where compose publishes them."""
-    assert stack.http_answers(f"http://127.0.0.1:{servers.ports.metrics}/metrics")
+    assert stack.http_answers(f"http://127.0.0.1:{running.ports.metrics}/metrics")
 
 
 @pytest.mark.parametrize("after_s", stack_check.CUTS_S)
-def test_nginx_finishes_a_batch_whose_client_is_gone(servers, after_s):
+def test_nginx_finishes_a_batch_whose_client_is_gone(running, after_s):
     """All of it is seen, and its last id is remembered."""
-    assert stack_check.cut_in_the_middle(servers, servers.url, after_s) == (2000, True)
+    assert stack_check.cut_in_the_middle(running, running.url, after_s) == (2000, True)
 
 
-def test_without_nginx_the_server_stops_in_the_middle(servers):
+def test_without_nginx_the_server_stops_in_the_middle(running):
     """The danger is real: the same cuts straight to Sockudo leave batches half delivered."""
-    direct = servers.direct_url
-    cuts = [stack_check.cut_in_the_middle(servers, direct, after_s, within_s=0.5) for after_s in stack_check.CUTS_S]
+    direct = running.direct_url
+    cuts = [stack_check.cut_in_the_middle(running, direct, after_s, within_s=0.5) for after_s in stack_check.CUTS_S]
     assert [seen for seen, remembered in cuts if 0 < seen < 2000 and not remembered]
 
 
@@ -179,8 +188,101 @@ def test_the_signed_request_line_arrives_unchanged(nginx):
     assert line == [f"GET {target} HTTP/1.1".encode()]
 
 
-def test_the_whole_stack_does_what_it_is_there_for(programs):
-    """`make stack ARGS=--check`: from the journal through the worker and nginx to a subscriber."""
+def test_the_whole_stack_does_what_it_is_there_for(running, monkeypatch, capsys):
+    """`make stack ARGS=--check`, on this stack: from the journal through the worker and nginx to a subscriber."""
+    monkeypatch.setattr(run_stack, "running", lambda: contextlib.nullcontext(running))
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)  # a check sets them, for good
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = run_stack.main(["--check"])
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    printed = capsys.readouterr().out
+    assert code == 0, printed
+    assert len(re.findall(r"^ok ", printed, re.MULTILINE)) == len(stack_check.CHECKS)
+    assert f"SOCKUDO_URL  {running.url}" in printed
+
+
+def secrets_of(running):
+    """The app's secret, Redis' password and the master key."""
+    environment = running.environment
+    return [
+        Credentials.from_url(running.url).secret,
+        str(urlsplit(environment["SOCKUDO_REDIS_URL"]).password),
+        environment["SOCKUDO_ENCRYPTION_MASTER_KEY_BASE64"],
+    ]
+
+
+def test_no_file_of_the_stack_is_open_to_others(running):
+    """Append-only file, logs, secrets, requests that nginx keeps: 0700 and 0600."""
+    assert list(running.directory.rglob("*.aof")), "there is an append-only file"
+    assert open_to_others(running.directory) == []
+
+
+def test_no_process_of_the_stack_shows_a_secret(running):
+    """Redis, Sockudo, nginx and the worker: in no command line, and in no file but those of the secrets."""
+    secrets = secrets_of(running)
+    assert all(len(secret) >= 32 for secret in secrets)
+    assert processes_that_show(*secrets) == []
+    names = {"redis_password", "sockudo_app_secret", "sockudo_url", "sockudo_redis_url", "sockudo_master_key"}
+    assert files_that_hold(running.directory, secrets) == names | {"application.env"}
+
+
+def test_the_stack_wants_its_password(running):
+    """As composed: every start has another one."""
+    port = running.ports.redis
+    with redis.Redis(port=port, retry=None) as stranger, pytest.raises(redis.AuthenticationError):
+        stranger.ping()
+
+
+@pytest.fixture(scope="module")
+def front(running, tmp_path_factory):
+    """The nginx of docs/deployment.md for subscribers; its port."""
+    tmp_path = tmp_path_factory.mktemp("front")
+    page = (stack.ROOT / "docs" / "deployment.md").read_text()
+    [block] = re.findall(r"```nginx\n(location /app/ .*?)```", page, re.DOTALL)
+    port = free_port()
+    block = block.replace("127.0.0.1:6001", f"127.0.0.1:{running.ports.sockudo}")
+    temporary = "".join(f"{name}_temp_path {name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+    (tmp_path / "nginx.conf").write_text(
+        f"pid nginx.pid; error_log stderr; events {{}} http {{ access_log off; {temporary} "
+        f"server {{ listen 127.0.0.1:{port}; {block} }} }}"
+    )
+    command = [
+        str(stack.find_nginx()),
+        "-p",
+        f"{tmp_path}/",
+        "-c",
+        "nginx.conf",
+        "-g",
+        f"daemon off; {stack.nginx_user()}",
+    ]
+    service = {"stop_grace_period": "5s"}
+    with stack.Part("front", command, {}, lambda: is_listening(port), service=service, directory=tmp_path):
+        yield port
+
+
+def test_subscribers_come_through_the_documented_front(running, front):
+    """They receive events through it."""
+    with Subscriber(f"ws://127.0.0.1:{front}/app/{running.key}?protocol=7", "front") as seen:
+        publish.delay("front", "n", "1")
+        seen.wait_for_count(1, 60)
+
+
+@pytest.mark.parametrize("path", ["/stats", "/usage", "/up", "/up/app", "/apps/app/channels", "/metrics", "/"])
+def test_nothing_else_passes_the_documented_front(front, path):
+    """Neither the HTTP API nor statistics."""
+    connection = http.client.HTTPConnection("127.0.0.1", front, timeout=30)
+    connection.request("GET", path)
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+@pytest.mark.long
+def test_the_check_starts_a_stack_and_ends_it(programs):
+    """The same as a command."""
     result = subprocess.run(
         [sys.executable, "-m", "scripts.run_stack", "--check"],
         cwd=stack.ROOT,
@@ -191,6 +293,8 @@ def test_the_whole_stack_does_what_it_is_there_for(programs):
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert len(re.findall(r"^ok ", result.stdout, re.MULTILINE)) == len(stack_check.CHECKS)
+    ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", result.stdout)}
+    assert not any(is_listening(port) for port in ports)
 
 
 @pytest.mark.long
@@ -207,10 +311,10 @@ def test_ctrl_c_ends_all_that_was_started(programs):
                 break
         ports = {int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", "".join(printed))}
         assert len(ports) == 4, "".join(printed)
-        assert all(listens(port) for port in ports)
+        assert all(is_listening(port) for port in ports)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=150) == 0
-        assert wait_for(lambda: not any(listens(port) for port in ports), 60)
+        assert wait_for(lambda: not any(is_listening(port) for port in ports), 60)
     finally:
         process.kill()
         process.wait()
