@@ -64,6 +64,9 @@ MODULES = [
 #: Bytes of one request.
 MAX_REQUEST = 1 << 17
 
+#: A module of ours reads its crash point when it is imported.
+CRASH_POINT = "SOCKUDO_FAULTPOINT"
+
 base_path: list[str] = []
 
 
@@ -124,6 +127,14 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
     own = os.getcwd() if first == "-m" else "" if first == "-c" else os.path.dirname(os.path.abspath(first))
     sys.path[:] = [own, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *base_path]
     importlib.invalidate_caches()
+    if os.environ.get(CRASH_POINT):
+        forget_package()
+
+
+def forget_package() -> None:
+    """Our package is imported anew, with this child's crash point; what it rests on stays."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sockudo_publisher"]:
+        del sys.modules[name]
 
 
 def run(arguments: list[str]) -> None:

@@ -161,7 +161,33 @@ def test_warnings_are_treated_as_asked(environ: dict[str, str]) -> None:
     assert run_python(["-W", "ignore", "-c", source], env=environ, timeout=PROGRAM_S).stderr == ""
 
 
-@pytest.mark.parametrize("variable", ["SOCKUDO_FAULTPOINT", "PYTHONHASHSEED", "TZ"])
+CRASH = """
+import sys
+from sockudo_publisher import faultpoint
+from sockudo_publisher.publishing import store
+ours = [module for name, module in sys.modules.items() if name.startswith("sockudo_publisher.")]
+used = {vars(module)["crash_point"] for module in ours if "crash_point" in vars(module)}
+print([used == {faultpoint.crash_point}, faultpoint.IS_ARMED], flush=True)
+faultpoint.crash_point("posted")
+faultpoint.crash_point("posted")
+print("alive")
+"""
+
+
+def test_crash_point_is_the_childs_own(environ: dict[str, str]) -> None:
+    """Also for the modules of the package that the process which forks it has imported without one."""
+    environ |= {"PYTHONPATH": str(ROOT)}
+    with start_python(["-c", "pass"], env={**environ, "SOCKUDO_FAULTPOINT": "posted"}) as process:
+        assert isinstance(process, WarmProcess)
+    killed = run_python(["-c", CRASH], env={**environ, "SOCKUDO_FAULTPOINT": "posted:2"}, timeout=PROGRAM_S)
+    assert (killed.returncode, killed.stdout.splitlines()[0]) == (-signal.SIGKILL, "[True, True]")
+    elsewhere = run_python(["-c", CRASH], env={**environ, "SOCKUDO_FAULTPOINT": "taken"}, timeout=PROGRAM_S)
+    assert (elsewhere.returncode, elsewhere.stdout.splitlines()[-1]) == (0, "alive")
+    none = run_python(["-c", CRASH], env=environ, timeout=PROGRAM_S)
+    assert (none.returncode, none.stdout.splitlines()[0]) == (0, "[True, False]")
+
+
+@pytest.mark.parametrize("variable", ["PYTHONHASHSEED", "TZ"])
 def test_variable_that_is_read_at_the_start_counts(environ: dict[str, str], variable: str) -> None:
     """An interpreter, or a module that is imported in advance, would not see it."""
     with start_python(["-c", "pass"], env={**environ, variable: "1"}) as process:
@@ -169,7 +195,7 @@ def test_variable_that_is_read_at_the_start_counts(environ: dict[str, str], vari
 
 
 def test_modules_imported_in_advance_read_no_setting(environ: dict[str, str]) -> None:
-    """Each of them, in an interpreter whose environment tells: but the crash points, which are never forked."""
+    """Each of them, in an interpreter whose environment tells: but the crash point, which the child sees to."""
     read = run_python(["-B", "-c", READ], env={**environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT, timeout=PROGRAM_S)
     assert read.stderr == ""
     assert set(json.loads(read.stdout)) <= {"SOCKUDO_FAULTPOINT"}
