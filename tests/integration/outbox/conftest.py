@@ -1,23 +1,33 @@
-"""A database of each kind, empty for each test, and a look at what the journal holds."""
+"""A database of each kind, with empty tables for each test, and a look at what the journal holds."""
 
 from __future__ import annotations
 
 import json
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from sqlalchemy import Engine
 
 from sockudo_publisher import configure
 from tests.integration.journal.raw import read_lane
+from tests.integration.outbox import sqlalchemy_app
+from tests.integration.outbox.sqlalchemy_app import metadata
+from tests.support.cases import in_depth
 from tests.support.mariadb import MariaDB
 from tests.support.parts import need
 from tests.support.postgres import Postgres
 
 LANES = 4
+#: Databases that the outbox is for.
+KINDS = ["sqlite", "postgresql", "mariadb"]
+
+
+def on(*quick: str) -> pytest.MarkDecorator:
+    """For what is alike on all databases: `make test` has it on these, the others are depth."""
+    return pytest.mark.parametrize("database_url", in_depth(KINDS, quick=quick), indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -44,17 +54,39 @@ def mariadb() -> Iterator[MariaDB]:
         server.remove()
 
 
-@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of an empty database, `sqlite:///...`, `postgresql://...` or `mysql+pymysql://...`."""
+@pytest.fixture(scope="session")
+def postgres_url(postgres: Postgres) -> str:
+    """One database for all tests that leave it as it is."""
+    postgres.run("CREATE DATABASE shared")
+    return postgres.url("shared")
+
+
+@pytest.fixture(scope="session")
+def mariadb_url(mariadb: MariaDB) -> str:
+    """As `postgres_url`."""
+    mariadb.run("CREATE DATABASE shared")
+    return mariadb.url("shared")
+
+
+@pytest.fixture(params=KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a database, `sqlite:///...`, `postgresql://...` or `mysql+pymysql://...`."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/app.sqlite3"
-        return
-    name = f"test_{uuid.uuid4().hex[:8]}"
-    server = request.getfixturevalue("postgres" if request.param == "postgresql" else "mariadb")
-    server.run(f"CREATE DATABASE {name}")
-    yield server.url(name)
-    server.run(f"DROP DATABASE {name}{' WITH (FORCE)' if request.param == 'postgresql' else ''}")
+        return f"sqlite:///{tmp_path}/app.sqlite3"
+    url: str = request.getfixturevalue("postgres_url" if request.param == "postgresql" else "mariadb_url")
+    return url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Its engine, with the tables of `sqlalchemy_app`, which are empty."""
+    engine = sqlalchemy_app.engine(database_url)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(table.delete())
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
 import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -18,21 +16,14 @@ from sockudo_publisher.dev.embedded.ports import free_port
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.outbox import relay_metrics
 from tests.integration.metrics.page import scrape, wait_for_value
-from tests.integration.outbox import sqlalchemy_app
+from tests.integration.outbox.conftest import on
 from tests.integration.outbox.sqlalchemy_app import metadata, outbox
 from tests.integration.outbox.test_sqlalchemy import place
+from tests.support.warm import run_python, start_python
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = sqlalchemy_app.engine(database_url)
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -41,6 +32,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_metrics, "FRESH_S", 0.0)
 
 
+@on("sqlite", "postgresql")
 def test_relay_shows_its_table(engine: Engine, environ: dict[str, str], fresh: None) -> None:
     port = free_port()
     before = _stored()
@@ -77,18 +69,7 @@ def _stored() -> float:
     return REGISTRY.get_sample_value("sockudo_publisher_events_stored_total", {"app": "default"}) or 0
 
 
-def test_age_of_the_oldest_row_is_the_databases(engine: Engine, environ: dict[str, str]) -> None:
-    first = place(engine, 1)
-    place(engine, 2)
-    table = outbox.table
-    ten_minutes_ago = datetime.now(timezone.utc) - timedelta(minutes=10)
-    with engine.begin() as connection:
-        connection.execute(update(table).where(table.c.message_id == first).values(created_at=ten_minutes_ago))
-    [figures] = outbox.figures(engine)
-    assert (figures.app, figures.waiting, figures.parked) == ("default", 2, 0)
-    assert 590 < figures.oldest_age_s < 660
-
-
+@on("sqlite", "postgresql")
 def test_database_that_fails_hides_its_gauges(
     engine: Engine, environ: dict[str, str], fresh: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -112,20 +93,22 @@ def test_database_that_fails_hides_its_gauges(
 
 def test_djangos_relay_shows_its_table(environ: dict[str, str], tmp_path: Path) -> None:
     database = f"sqlite:///{tmp_path}/app.sqlite3"
-    project = [sys.executable, "-m", "tests.integration.outbox.django_app", database]
+    project = ["-m", "tests.integration.outbox.django_app", database]
     port = free_port()
-    env = {**environ, "PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "SOCKUDO_METRICS_PORT": str(port)}
-    subprocess.run([*project, "migrate", "--verbosity=0"], env=env, cwd=ROOT, check=True, timeout=60)
+    env = {**os.environ, **environ, "SOCKUDO_METRICS_PORT": str(port)}
     code = (
         "from tests.integration.outbox import django_app; import sys\n"
         "django_app.configure({'default': sys.argv[1]})\n"
+        "from django.core.management import call_command\n"
         "from sockudo_publisher.outbox.django import add\n"
         "from sockudo_publisher.outbox.django.models import OutboxRow\n"
+        "call_command('migrate', verbosity=0)\n"
         "[add('orders', 'n', n) for n in range(3)]\n"
         "OutboxRow.objects.filter(id=1).update(parked='conflict: of a test')\n"
     )
-    subprocess.run([sys.executable, "-c", code, database], env=env, cwd=ROOT, check=True, timeout=60)
-    relay = subprocess.Popen([*project, "sockudo_relay", "--interval=0.1"], env=env, cwd=ROOT)
+    filled = run_python(["-c", code, database], env=env, cwd=ROOT, timeout=60)
+    assert filled.returncode == 0, filled.stderr
+    relay = start_python([*project, "sockudo_relay", "--interval=0.1"], env=env, cwd=ROOT)
     try:
         page = wait_for_value(port, "events_stored_total", 2)
         assert page.value("outbox_parked_rows") == 1

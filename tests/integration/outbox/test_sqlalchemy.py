@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -20,26 +20,19 @@ from sqlalchemy.orm import Session
 from sockudo_publisher import ValidationError, configure, publish
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
-from tests.integration.outbox import sqlalchemy_app
-from tests.integration.outbox.sqlalchemy_app import metadata, orders, outbox
+from tests.integration.outbox.conftest import on
+from tests.integration.outbox.sqlalchemy_app import orders, outbox
 from tests.support.oracle import compare, numbers
 from tests.support.parts import not_for_this_case
 from tests.support.stack import Stack
-from tests.support.warm import run_python
+from tests.support.warm import run_python, start_python
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
-APP = [sys.executable, "-m", "tests.integration.outbox.sqlalchemy_app"]
-SETTINGS = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = sqlalchemy_app.engine(database_url)
-    metadata.create_all(engine)
-    yield engine
-    engine.dispose()
+#: Events of each channel where relays die.
+EACH = 12
+APP = ["-m", "tests.integration.outbox.sqlalchemy_app"]
 
 
 def left(engine: Engine) -> int:
@@ -89,6 +82,7 @@ def test_rolled_back_events_never_go_out(engine: Engine, journal) -> None:
     assert journal("orders") == [2]
 
 
+@on("sqlite")
 def test_bad_input_raises_inside_the_transaction(engine: Engine, journal) -> None:
     """At the call, with nothing inserted; the transaction may go on."""
     with Session(engine) as session, session.begin():
@@ -123,6 +117,7 @@ def test_large_event_fits(engine: Engine, journal, monkeypatch: pytest.MonkeyPat
     assert [len(text) for [text] in journal("orders")] == [200_000]
 
 
+@on("sqlite")
 def test_relay_rings_the_lane(engine: Engine, journal, redis_url: str) -> None:
     """So that a worker comes at once, and not with its next sweep."""
     with redis.Redis.from_url(redis_url) as client:
@@ -132,6 +127,7 @@ def test_relay_rings_the_lane(engine: Engine, journal, redis_url: str) -> None:
         assert client.llen("sockudo") == 1
 
 
+@on("sqlite")
 def test_adding_needs_no_redis(engine: Engine, environ, monkeypatch: pytest.MonkeyPatch) -> None:
     """The application's transaction does not depend on the journal."""
     monkeypatch.setenv("SOCKUDO_REDIS_URL", "redis://127.0.0.1:9/0")
@@ -140,6 +136,7 @@ def test_adding_needs_no_redis(engine: Engine, environ, monkeypatch: pytest.Monk
     assert left(engine) == 1
 
 
+@on("sqlite")
 def test_encrypted_event_is_in_no_table_in_the_clear(
     engine: Engine, environ, monkeypatch: pytest.MonkeyPatch, journal
 ) -> None:
@@ -154,6 +151,7 @@ def test_encrypted_event_is_in_no_table_in_the_clear(
     assert "ciphertext" in journal("private-encrypted-diary")[0]
 
 
+@on("sqlite")
 def test_message_id_repeats_the_same_event_safely(engine: Engine, journal) -> None:
     """The id is fixed at the insert: stored by the relay and again by hand under it, it is there once."""
     message_id = place(engine, 1)
@@ -162,6 +160,7 @@ def test_message_id_repeats_the_same_event_safely(engine: Engine, journal) -> No
     assert journal("orders") == [{"n": 1}]
 
 
+@on("sqlite")
 def test_collapse_key_goes_with_the_row(engine: Engine, journal, collapse_fields) -> None:
     """It takes effect when the relay moves the row; a row without one has none."""
     place(engine, 1, collapse="é")
@@ -173,6 +172,7 @@ def test_collapse_key_goes_with_the_row(engine: Engine, journal, collapse_fields
         outbox.add(connection, "orders", "n", 3, collapse="x" * 129)
 
 
+@on("sqlite")
 def test_key_is_the_message_id_and_stores_once(engine: Engine, journal) -> None:
     """Two rows under one key with one payload: one event."""
     assert place(engine, 1, key="order-1") == "order-1"
@@ -220,6 +220,7 @@ def test_app_that_cannot_go_on_lets_the_others(
     assert journal("orders", app="eu") == [{"n": number} for number in range(5)]
 
 
+@on("sqlite")
 def test_full_lane_keeps_rows_in_the_table(engine: Engine, journal, monkeypatch: pytest.MonkeyPatch) -> None:
     """Backpressure reaches the table, not the application; nothing overtakes."""
     monkeypatch.setenv("SOCKUDO_MAX_BACKLOG", "2")
@@ -236,6 +237,7 @@ def test_full_lane_keeps_rows_in_the_table(engine: Engine, journal, monkeypatch:
     assert journal("orders") == [{"n": number} for number in range(4)]
 
 
+@on("sqlite")
 def test_redis_away_rows_stay_and_go_later(
     engine: Engine, environ, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +265,7 @@ def test_redis_away_rows_stay_and_go_later(
             running.join()
 
 
+@on("sqlite", "postgresql")
 @pytest.mark.parametrize("point", ["appended", "rung"])
 def test_relay_killed_between_append_and_delete_stores_each_once(
     engine: Engine, database_url: str, environ, journal, point: str
@@ -271,8 +274,8 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
     for number in range(10):
         place(engine, number)
     victim = run_python(
-        [*APP[1:], "relay", database_url, "4"],
-        env={**environ, **SETTINGS, "SOCKUDO_FAULTPOINT": f"{point}:2"},
+        [*APP, "relay", database_url, "4"],
+        env={**os.environ, **environ, "SOCKUDO_FAULTPOINT": f"{point}:2"},
         cwd=ROOT,
         timeout=60,
     )
@@ -285,9 +288,10 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
     assert left(engine) == 0
 
 
+@on("sqlite", "postgresql")
 def test_application_killed_after_the_commit_loses_nothing(engine: Engine, database_url: str, environ, journal) -> None:
     """The row is the application's last word: whatever becomes of its process, the relay has it."""
-    done = run_python([*APP[1:], "order", database_url, "7"], env={**environ, **SETTINGS}, cwd=ROOT, timeout=60)
+    done = run_python([*APP, "order", database_url, "7"], env={**os.environ, **environ}, cwd=ROOT, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert journal() == []
     outbox.relay(engine)
@@ -326,6 +330,7 @@ def test_late_append_of_a_frozen_relay_changes_nothing(engine: Engine, journal) 
     assert journal("orders") == [{"n": number} for number in range(5)]
 
 
+@on("sqlite", "postgresql")
 def test_two_relays_that_die_keep_each_event_once_and_in_order(
     stack: Stack, database_url: str, engine: Engine, tmp_path: Path
 ) -> None:
@@ -333,10 +338,12 @@ def test_two_relays_that_die_keep_each_event_once_and_in_order(
     channels = stack.channels(8)
     seen = stack.subscribe(*channels)
     stack.worker()
-    promised = {channel: list(range(30)) for channel in channels}
+    promised = {channel: list(range(EACH)) for channel in channels}
 
     def write(mine: list[str]) -> None:  # each channel has one writer, so its transactions do not overlap
-        for number in range(30):
+        for number in range(EACH):
+            if number == EACH // 3:
+                died.wait(60)  # from here on commits are beside deaths and starts
             with Session(engine) as session:
                 for channel in mine:
                     outbox.add(session, channel, "n", {"n": number})
@@ -344,30 +351,32 @@ def test_two_relays_that_die_keep_each_event_once_and_in_order(
                 outbox.add(session, mine[0], "n", {"n": -1})
                 session.rollback()
 
-    def start(*, doomed: bool) -> subprocess.Popen[bytes]:
+    def start(*, doomed: bool) -> Any:
         fault = f"{random.choice(['appended', 'rung'])}:{random.randint(1, 3)}" if doomed else ""
-        env = {**stack.python(), "PYTHONPATH": str(ROOT), "SOCKUDO_FAULTPOINT": fault}
-        return subprocess.Popen([*APP, "run", database_url, "7"], env=env, cwd=ROOT)
+        env = {**stack.python(), "SOCKUDO_FAULTPOINT": fault}
+        return start_python([*APP, "run", database_url, "7"], env=env, cwd=ROOT)
 
     writers = [threading.Thread(target=write, args=(channels[i::2],)) for i in range(2)]
     relays = [start(doomed=True), start(doomed=True)]
-    deaths = 0
+    deaths, died = 0, threading.Event()
     try:
         for writer in writers:
             writer.start()
         while any(writer.is_alive() for writer in writers) or left(engine):
             for index, relay in enumerate(relays):
-                if relay.poll() is not None:
-                    assert relay.returncode == -signal.SIGKILL
+                if (code := relay.poll()) is not None:
+                    assert code == -signal.SIGKILL
                     deaths += 1
+                    died.set()
                     relays[index] = start(doomed=deaths < 2)
             time.sleep(0.02)
     finally:
+        died.set()
         for relay in relays:
             relay.kill()
             relay.wait()
     assert deaths, "the fault must have fired"
-    seen.wait_for_count(30 * 8, 60)
+    seen.wait_for_count(EACH * 8, 60)
     seen.wait_until_quiet(1.0)
     verdict = compare(promised, numbers(seen.events()))
     assert verdict.is_exact, verdict
@@ -405,6 +414,7 @@ def test_parked_row_goes_when_a_person_lets_it(engine: Engine, journal, redis_ur
     assert left(engine) == 0
 
 
+@on("sqlite")
 def test_run_logs_its_start_and_its_end(engine: Engine, journal, caplog: pytest.LogCaptureFixture) -> None:
     """Table, kind of database, apps, interval; then the sums, which it returns too."""
     publish.delay("orders", "n", {"n": -1}, key="taken")
@@ -435,3 +445,15 @@ def test_parked_rows_are_listed(engine: Engine, journal) -> None:
     assert (row.app, row.channel, row.message_id) == ("default", "orders", "taken")
     assert row.reason.startswith("conflict")
     assert outbox.parked(engine, limit=0) == []
+
+
+def test_age_of_the_oldest_row_is_the_databases(engine: Engine, environ: dict[str, str]) -> None:
+    first = place(engine, 1)
+    place(engine, 2)
+    table = outbox.table
+    ten_minutes_ago = datetime.now(timezone.utc) - timedelta(minutes=10)
+    with engine.begin() as connection:
+        connection.execute(update(table).where(table.c.message_id == first).values(created_at=ten_minutes_ago))
+    [figures] = outbox.figures(engine)
+    assert (figures.app, figures.waiting, figures.parked) == ("default", 2, 0)
+    assert 590 < figures.oldest_age_s < 660
