@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -27,17 +26,20 @@ from sockudo_publisher.wiring.private_celery import celery_app
 from tests.integration.journal.raw import read_lane
 from tests.integration.outbox import django_app
 from tests.integration.outbox.conftest import LANES
+from tests.support.cases import in_depth
 from tests.support.mariadb import find_mariadb
 from tests.support.parts import need, not_for_this_case
 from tests.support.postgres import find_postgres
-from tests.support.warm import run_python
+from tests.support.warm import run_python, start_python
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
-PROJECT = [sys.executable, "-m", "tests.integration.outbox.django_app"]
+PROJECT = ["-m", "tests.integration.outbox.django_app"]
 
 SERVERS = {"postgresql": ("postgres", find_postgres), "mariadb": ("mariadb", find_mariadb)}
+#: Aliases: SQLite is the default one.
+KINDS = ["default", *SERVERS]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +59,9 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     connections.close_all()
 
 
-@pytest.fixture(params=["default", *SERVERS])
+@pytest.fixture(params=KINDS)
 def using(request: pytest.FixtureRequest, project: dict[str, str], environ: dict[str, str]) -> Iterator[str]:
-    """The alias of a database with an empty outbox: SQLite is the default one."""
+    """The alias of a database with an empty outbox."""
     if request.param not in project:
         need(SERVERS[request.param][0])
     from sockudo_publisher.outbox.django.models import OutboxRow
@@ -224,22 +226,29 @@ def test_conflict_of_a_key_is_found_after_the_commit(using: str, journal) -> Non
         publish.delay_on_commit("orders", "n", 1, key="k", using=using)
 
 
+@pytest.mark.parametrize("using", in_depth(KINDS, quick=["postgresql"]), indirect=True)
 def test_death_between_commit_and_append_loses_the_event_only(
     project: dict[str, str], environ, journal, using: str
 ) -> None:
     """The gap of on_commit, and what the outbox is for."""
-    done = run_python(
-        [*PROJECT[1:], project[using], "die-on-commit"], env={**os.environ, **environ}, cwd=ROOT, timeout=60
-    )
+    done = run_python([*PROJECT, project[using], "die-on-commit"], env={**os.environ, **environ}, cwd=ROOT, timeout=60)
     assert done.returncode == -signal.SIGKILL
     assert relay(using=using).stored == 1
     assert journal() == [("outbox", 1)]
 
 
+#: No import of Django succeeds, nor of what the process that forks has of it already.
+ABSENT = """
+import sys
+names = {"django", *(name for name in sys.modules if name.startswith("django."))}
+sys.modules.update(dict.fromkeys(names))
+"""
+
+
 @pytest.mark.parametrize(
     ("prelude", "message"),
     [
-        pytest.param("import sys; sys.modules['django'] = None", "sockudo_publisher.outbox.sqlalchemy", id="absent"),
+        pytest.param(ABSENT, "sockudo_publisher.outbox.sqlalchemy", id="absent"),
         pytest.param("", "Django is not configured", id="not configured"),
         pytest.param(
             "from django.conf import settings; settings.configure()", "Django is not configured", id="no database"
@@ -249,15 +258,7 @@ def test_death_between_commit_and_append_loses_the_event_only(
 def test_without_django_the_error_says_what_to_do(environ, prelude: str, message: str) -> None:
     """A setting is missing, or a package."""
     source = f"{prelude}\nfrom sockudo_publisher import publish\npublish.delay_on_commit('c', 'e', 1)"
-    done = subprocess.run(
-        [sys.executable, "-c", source],
-        env={**os.environ, **environ},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_python(["-c", source], env={**os.environ, **environ}, cwd=ROOT, timeout=60)
     assert done.stderr.splitlines()[-1].startswith("sockudo_publisher.errors.ConfigurationError: publish.delay_on_")
     assert message in done.stderr.splitlines()[-1]
 
@@ -336,7 +337,7 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
         add("orders", "n", number, using=using)
     env = {**os.environ, **environ, "SOCKUDO_FAULTPOINT": "rung:2"}
     command = [*PROJECT, project[using], "sockudo_relay", "--once", "--batch=2"]
-    done = subprocess.run(command, env=env, cwd=ROOT, timeout=60, check=False)
+    done = run_python(command, env=env, cwd=ROOT, timeout=60)
     assert done.returncode == -signal.SIGKILL, "the fault must have fired"
     assert left(using) == 4
     said = io.StringIO()
@@ -357,12 +358,13 @@ def test_command_once_fails_when_something_is_left(using: str, environ, monkeypa
         call_command("sockudo_relay", once=True, database=using, batch=0)
 
 
+@pytest.mark.parametrize("using", in_depth(KINDS, quick=["postgresql"]), indirect=True)
 def test_command_relays_until_sigterm(
     using: str, project: dict[str, str], environ, journal: Callable[..., list]
 ) -> None:
     """It goes on when its database comes back, and ends with 0."""
     env = {**os.environ, **environ}
-    running = subprocess.Popen([*PROJECT, project[using], "sockudo_relay", "--interval=0.05"], env=env, cwd=ROOT)
+    running = start_python([*PROJECT, project[using], "sockudo_relay", "--interval=0.05"], env=env, cwd=ROOT)
     try:
         add("orders", "n", 1, using=using)
         assert wait_for(lambda: journal("orders") == [1], 60)
@@ -378,19 +380,19 @@ def test_command_relays_until_sigterm(
         running.wait()
 
 
+@pytest.mark.parametrize("using", in_depth(KINDS, quick=["default"]), indirect=True)
 def test_command_announces_what_it_relays(using: str, project: dict[str, str], environ, journal) -> None:
     """At its start: table, database, apps, interval; at its end, by SIGTERM: what it did, and what is parked."""
     publish.delay("orders", "n", 0, key="taken")
-    running = subprocess.Popen(
+    running = start_python(
         [*PROJECT, project[using], "sockudo_relay", "--interval=0.05"],
         env={**os.environ, **environ},
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
     )
     try:
-        start = running.stdout.readline()
+        start = running.stdout.readline().decode()
         assert start == "relay started table=sockudo_outbox database=default apps=default,eu every_s=0.05 batch=200\n"
         add("orders", "n", "the payload", key="taken", using=using)
         add("orders", "n", 2, using=using)
@@ -398,7 +400,7 @@ def test_command_announces_what_it_relays(using: str, project: dict[str, str], e
         assert wait_for(lambda: left(using) == 1, 60)
     finally:
         running.terminate()
-        said, complaints = running.communicate(timeout=60)
+        said, complaints = (text.decode() for text in running.communicate(timeout=60))
     assert running.returncode == 0
     assert said == "relay ended: 1 stored, 0 of them by an earlier attempt; 1 parked\n"
     assert "rows are parked: 1 parked, not tried again: row=" in complaints

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -21,12 +20,12 @@ from sockudo_publisher import ConfigurationError
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.outbox.sqlalchemy import Outbox
 from tests.support.postgres import Postgres
-from tests.support.warm import run_python
+from tests.support.warm import run_python, start_python
 
 pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).resolve().parents[3]
-PROJECT = [sys.executable, "-m", "tests.integration.outbox.django_app"]
+PROJECT = ["-m", "tests.integration.outbox.django_app"]
 #: Seconds between two looks: far more than a test takes.
 INTERVAL_S = 60.0
 #: Seconds within which a woken relay has moved a row, on a machine with a lot to do.
@@ -142,13 +141,15 @@ def test_other_databases_cannot_listen(environ) -> None:
 def test_command_of_django_is_woken(url: str, environ, journal, tmp_path: Path) -> None:
     """`add` with `SOCKUDO["OUTBOX_NOTIFY"]` in one process, `sockudo_relay --listen` in another one."""
     env = {**os.environ, **environ}
-    subprocess.run([*PROJECT, url, "migrate", "-v0"], env=env, cwd=ROOT, check=True, timeout=120)
+    migrated = run_python([*PROJECT, url, "migrate", "-v0"], env=env, cwd=ROOT, timeout=120)
+    assert migrated.returncode == 0, migrated.stderr
     command = [*PROJECT, url, "sockudo_relay", "--listen", f"--interval={INTERVAL_S:g}"]
-    relay = subprocess.Popen(command, env=env, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    relay = start_python(command, env=env, cwd=ROOT, stdout=subprocess.PIPE)
     try:
-        assert relay.stdout.readline().endswith("every_s=60 batch=200 listens\n")
+        assert relay.stdout.readline().endswith(b"every_s=60 batch=200 listens\n")
         for number in range(2):
-            subprocess.run([*PROJECT, url, "add", str(number)], env=env, cwd=ROOT, check=True, timeout=120)
+            added = run_python([*PROJECT, url, "add", str(number)], env=env, cwd=ROOT, timeout=120)
+            assert added.returncode == 0, added.stderr
             assert wait_for(lambda last=number: journal("orders") == list(range(last + 1)), WOKEN_S)
         relay.terminate()
         assert relay.wait(WOKEN_S) == 0
@@ -156,7 +157,7 @@ def test_command_of_django_is_woken(url: str, environ, journal, tmp_path: Path) 
         relay.kill()
         relay.communicate()
     refused = run_python(
-        [*PROJECT[1:], f"sqlite:///{tmp_path}/a", "sockudo_relay", "--listen"], env=env, cwd=ROOT, timeout=120
+        [*PROJECT, f"sqlite:///{tmp_path}/a", "sockudo_relay", "--listen"], env=env, cwd=ROOT, timeout=120
     )
     assert refused.returncode == 1
     assert "--listen: needs PostgreSQL, the database is sqlite" in refused.stderr
