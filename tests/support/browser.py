@@ -10,7 +10,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,21 @@ class Browser:
         return str(self.evaluate(f"document.querySelector({json.dumps(selector)}).textContent"))
 
 
+#: Of the Chromium that runs for this process: a fixture that each of several files imports is made for each.
+ADDRESS = pytest.StashKey[str]()
+
+
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The debugging address of a running Chromium."""
-    with running_chromium(need("browser"), tmp_path_factory.mktemp("chromium")) as address:
-        yield address
+def chromium(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The debugging address of a running Chromium, one for all files of a process."""
+    config = request.config
+    if ADDRESS not in config.stash:
+        ends = ExitStack()
+        config.stash[ADDRESS] = ends.enter_context(
+            running_chromium(need("browser"), tmp_path_factory.mktemp("chromium"))
+        )
+        config.add_cleanup(ends.close)
+    return config.stash[ADDRESS]
 
 
 @contextmanager
