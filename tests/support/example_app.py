@@ -1,6 +1,7 @@
 """An example's application as a user starts it: a copy of its directory, its lock's library, a process of its own.
 
 With ``EXAMPLES_PYTHON`` it runs in another environment: CI has one with the wheel and the examples' requirements.
+Without, it is forked (tests/support/warm.py).
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO, Any
 
 from sockudo_publisher.dev.embedded import free_ports
 from sockudo_publisher.dev.embedded.process import ChildProcess
 
 from .pusher_js import PACKAGE, pusher_js_modules
+from .warm import Warm, run_python
 from .web_apps import send
 
-__all__ = ["EXAMPLES", "ExampleApp", "ExampleProcess", "copy_example", "copy_files", "example_python", "run_example"]
+__all__ = ["EXAMPLES", "ExampleApp", "ExampleProcess", "copy_example", "copy_files", "run_example"]
 
 #: Seconds for a command of an example, on a machine with a lot to do.
 RUN_S = 120.0
@@ -42,20 +45,28 @@ def example_python() -> str:
     return os.environ.get("EXAMPLES_PYTHON") or sys.executable
 
 
+def is_forked() -> bool:
+    """Whether it is this one."""
+    return example_python() == sys.executable
+
+
 def run_example(
     directory: Path, arguments: Sequence[str], env: Mapping[str, str], *, stdin: str = "", code: int = 0
 ) -> str:
     """`python ARGUMENTS` in the example's directory, to its end; what it printed."""
-    done = subprocess.run(
-        [example_python(), *arguments],
-        cwd=directory,
-        env=dict(env),
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=RUN_S,
-        check=False,
-    )
+    if is_forked():
+        done = run_python(arguments, cwd=directory, env=env, stdin=stdin.encode(), timeout=RUN_S)
+    else:
+        done = subprocess.run(
+            [example_python(), *arguments],
+            cwd=directory,
+            env=dict(env),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=RUN_S,
+            check=False,
+        )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -66,7 +77,14 @@ def copy_files(name: str, directory: Path) -> Path:
     return Path(shutil.copytree(EXAMPLES / name, directory / name, ignore=ignored))
 
 
-class ExampleProcess(ChildProcess):
+class ExampleProgram(Warm, ChildProcess):
+    """A program of an example, until the test ends."""
+
+    def _start_process(self, log: IO[bytes]) -> Any:
+        return super()._start_process(log) if is_forked() else ChildProcess._start_process(self, log)
+
+
+class ExampleProcess(ExampleProgram):
     """`python ARGUMENTS` in the example's directory, until the test ends; ready once its log has a text."""
 
     def __init__(self, directory: Path, arguments: Sequence[str], env: Mapping[str, str], ready: str) -> None:
@@ -87,7 +105,7 @@ class ExampleProcess(ChildProcess):
         return self._ready in self.log.read_text(errors="replace")
 
 
-class ExampleApp(ChildProcess):
+class ExampleApp(ExampleProgram):
     """`python -m COMMAND --port N` in the example's directory; `url` answers once it is started.
 
     A command with `{port}` is run as it stands, without `-m` and `--port`.

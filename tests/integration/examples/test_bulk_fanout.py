@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import sqlite3
-import subprocess
-import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from sockudo_publisher import operations
-from tests.support.example_app import EXAMPLES, copy_files, example_python, run_example
+from tests.support.example_app import EXAMPLES, copy_files, run_example
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
 
-ROWS = 12_000
+#: Two and a half flushes of `publish_many`.
+ROWS = 5000
+FLUSH = 2000
 
 
 @pytest.fixture
@@ -33,28 +34,22 @@ def waiting() -> int:
     return sum(lane.depth for app in operations.status() for lane in app.lanes)
 
 
+def position(example: Path) -> int:
+    """The last row that the campaign knows to be stored."""
+    with closing(sqlite3.connect(example / "readers.db")) as database:
+        ((number,),) = database.execute("SELECT last_id FROM campaigns").fetchall()
+    return int(number)
+
+
 def test_killed_run_goes_on_and_repeats_nothing(example: Path, stack: Stack) -> None:
-    """The second run begins behind a position, and each row has one event in the end."""
+    """SIGKILL behind a stored flush that the position does not have: the next run begins before it; one event a row."""
     run = ["fan_out.py", "run", "readers.db", "--campaign", "spring"]
-    first = subprocess.Popen(
-        [example_python(), *run], cwd=example, env=stack.python(), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        with sqlite3.connect(example / "readers.db") as database:
-            until = time.monotonic() + 120
-            while not (position := database.execute("SELECT last_id FROM campaigns").fetchone()):
-                assert first.poll() is None, "it was done before its first position"
-                assert time.monotonic() < until
-                time.sleep(0.005)
-    finally:
-        first.send_signal(signal.SIGKILL)
-        first.communicate()
-    assert 0 < position[0] < ROWS
-    stored = waiting()
-    assert position[0] <= stored < ROWS, "killed too late to show anything"
+    run_example(example, run, {**stack.python(), "SOCKUDO_FAULTPOINT": "appended:2"}, code=-signal.SIGKILL)
+    assert (position(example), waiting()) == (FLUSH, 2 * FLUSH)
     printed = run_example(example, run, stack.python())
-    assert "going on behind" in printed
-    assert waiting() == ROWS
+    assert f"going on behind {FLUSH:,} events of an earlier run" in printed
+    assert f"{ROWS - FLUSH:,} events, {FLUSH:,} of them stored before" in printed
+    assert (position(example), waiting()) == (ROWS, ROWS)
     assert "0 events" in run_example(example, run, stack.python())
     assert waiting() == ROWS
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from sockudo_publisher import Sockudo
 from sockudo_publisher.dev.embedded import SockudoServer
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -28,15 +28,8 @@ def server(sockudo: SockudoServer, tmp_path: Path) -> Iterator[SockudoServer]:
 
 def run(url: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run the example to its end."""
-    return subprocess.run(
-        [sys.executable, "examples/history.py", *args],
-        cwd=ROOT,
-        env={**os.environ, "SOCKUDO_URL": url, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    env = {**os.environ, "SOCKUDO_URL": url, "PYTHONPATH": str(ROOT)}
+    return run_python(["examples/history.py", *args], cwd=ROOT, env=env, timeout=60)
 
 
 def test_each_run_prints_what_came_since_the_last(server: SockudoServer) -> None:
