@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 from flask import Flask, send_from_directory
 
-from sockudo_publisher import Sockudo
+from sockudo_publisher import Sockudo, configure
 from sockudo_publisher.contrib.flask import FlaskSockudo, Member, Registry, blueprint
-from sockudo_publisher.dev.embedded import SockudoApp, SockudoServer
+from sockudo_publisher.dev.embedded import RedisServer, SockudoApp, SockudoServer
 from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
-from tests.support.browser import Browser, browser, chromium
+from tests.support.browser import Browser, chromium, open_tab
 from tests.support.parts import need
 from tests.support.pusher_js import pusher_js_modules
 from tests.support.stack import DEDUP_TTL_S, Stack
 from tests.support.warm import start_python
 from tests.support.web_apps import serve_wsgi
 
-__all__ = ["browser", "chromium"]
+__all__ = ["chromium"]
 
 pytestmark = pytest.mark.integration
 
@@ -88,23 +88,39 @@ def python() -> dict[str, Any]:
     return {"__name__": "cookbook"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def kitchen(
-    stack: Stack, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, python: dict[str, Any]
+    redis_server: RedisServer,
+    sockudo: SockudoServer,
+    chromium: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    python: dict[str, Any],
 ) -> Iterator[Browser]:
-    """An open page with the head's JavaScript, and a worker."""
-    monkeypatch.chdir(tmp_path)
-    stack.worker()
+    """An open page with the head's JavaScript, and a worker: the reader's, who goes from recipe to recipe."""
+    directory = tmp_path_factory.mktemp("kitchen")
     with ExitStack() as ends:
-        browser.open(ends.enter_context(serve_wsgi(application())))
+        ends.callback(configure)  # when the variables are as they were
+        here = ends.enter_context(pytest.MonkeyPatch.context())
+        stack = Stack(redis_server, sockudo, directory, ends)
+        stack.redis.flushall()
+        for name in [name for name in os.environ if name.startswith("SOCKUDO_") and name != "SOCKUDO_BIN"]:
+            here.delenv(name)
+        for name, value in stack.environ.items():
+            here.setenv(name, value)
+        configure()
+        here.chdir(directory)
+        stack.worker()
+        tab = ends.enter_context(open_tab(chromium))
+        tab.call("Network.clearBrowserCookies")
+        tab.open(ends.enter_context(serve_wsgi(application())))
         (head,) = blocks(HEAD, "js")
         port = re.search(r":(\d+)/", stack.server.url)
         assert port
         head = head.replace("6001", port[1]).replace("app-key", stack.server.apps[0].key)
-        browser.call("Runtime.evaluate", expression=head, replMode=True)
-        browser.wait_for("pusher.connection.state === 'connected'")
+        tab.call("Runtime.evaluate", expression=head, replMode=True)
+        tab.wait_for("pusher.connection.state === 'connected'")
         exec(compile(blocks(HEAD, "python")[0], "cookbook.md", "exec"), python)
-        yield browser
+        yield tab
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[text.partition("\n")[0] for text in RECIPES])
@@ -136,7 +152,8 @@ def test_webhooks_arrive_in_development() -> None:
         command = command.replace("http://127.0.0.1:8000", url).replace("--redis", "--port 0 --json")
         program, *arguments = command.split()
         assert program == "sockudo-publisher"
-        server = start_python(["-m", "sockudo_publisher.cli", *arguments], env=dict(os.environ), stdout=subprocess.PIPE)
+        env = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+        server = start_python(["-m", "sockudo_publisher.cli", *arguments], env=env, stdout=subprocess.PIPE)
         try:
             assert server.stdout
             port = json.loads(server.stdout.readline())["port"]
