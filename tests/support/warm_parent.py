@@ -64,7 +64,7 @@ MODULES = [
 #: Bytes of one request.
 MAX_REQUEST = 1 << 17
 
-#: A module of ours reads its crash point when it is imported.
+#: The package reads its crash point when it is imported.
 CRASH_POINT = "SOCKUDO_FAULTPOINT"
 
 base_path: list[str] = []

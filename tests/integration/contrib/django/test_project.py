@@ -31,7 +31,7 @@ def classes_with_tests() -> list[str]:
     ]
 
 
-def told(kind: str, output: str) -> list[str]:
+def classes_in(kind: str, output: str) -> list[str]:
     """The classes of these lines of unittest: `test_name (module.Class.test_name)`, without the method before 3.11."""
     return re.findall(rf"^{kind}\S+ \({re.escape(PACKAGE)}\.(\w+\.\w+)[.)]", output, re.MULTILINE)
 
@@ -51,7 +51,7 @@ def done(request: pytest.FixtureRequest, redis_server: RedisServer) -> subproces
         timeout=240,
     )
     assert re.search(r"^Ran [1-9]\d* tests", done.stderr, re.MULTILINE), done.stderr[-8000:]
-    if not told("(?:FAIL|ERROR): ", done.stderr):  # of a class: its own test fails
+    if not classes_in("(?:FAIL|ERROR): ", done.stderr):  # of a class: its own test fails
         assert done.returncode == 0, done.stderr[-8000:]
         assert "\nOK" in done.stderr
     return done
@@ -60,5 +60,5 @@ def done(request: pytest.FixtureRequest, redis_server: RedisServer) -> subproces
 @pytest.mark.parametrize("name", classes_with_tests())
 def test_of_the_project(name: str, done: subprocess.CompletedProcess[str]) -> None:
     """Its output is shown if one fails."""
-    assert name in told("", done.stderr), "none of its tests ran"
-    assert name not in told("(?:FAIL|ERROR): ", done.stderr), done.stderr[done.stderr.find("\n====") :][-8000:]
+    assert name in classes_in("", done.stderr), "none of its tests ran"
+    assert name not in classes_in("(?:FAIL|ERROR): ", done.stderr), done.stderr[done.stderr.find("\n====") :][-8000:]
