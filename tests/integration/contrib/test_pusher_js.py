@@ -13,12 +13,13 @@ import pytest
 from sockudo_publisher import Sockudo
 from sockudo_publisher.dev.embedded import SockudoServer
 from sockudo_publisher.dev.subscriber import Subscriber, SubscriptionRefused
+from tests.support.cases import in_depth
 from tests.support.docs_recipe import recipe
 from tests.support.pusher_js import pusher_js_modules
 from tests.support.pusher_page import Page
 from tests.support.web_apps import send
 
-from .conftest import MASTER_KEY, Running
+from .conftest import FRAMEWORKS, MASTER_KEY, Running
 
 pytestmark = pytest.mark.integration
 
@@ -75,6 +76,7 @@ def test_pusher_js_joins_what_is_permitted(running: Running, client: Sockudo, pa
     )
 
 
+@pytest.mark.parametrize("framework", in_depth(list(FRAMEWORKS), quick=["fastapi"]), indirect=True)
 def test_who_loses_the_permission_is_put_out(
     running: Running, client: Sockudo, page: Any, js_server: SockudoServer
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -55,15 +56,22 @@ def ask(database: Path, query: str) -> list[tuple]:
         return list(connection.execute(query))
 
 
+@pytest.fixture(scope="module")
+def before(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The database of a project with the old app, with one row; tests work on copies."""
+    database = tmp_path_factory.mktemp("before") / "db.sqlite3"
+    run(database, OLD)
+    return database
+
+
 @pytest.mark.parametrize(
     "later",
     [(NEW,), (OLD, NEW), pytest.param((NEW, OLD), marks=pytest.mark.long), (f"{NEW}.apps.SockudoConfig",)],
     ids=",".join,
 )
-def test_existing_project_keeps_table_and_migrations(tmp_path: Path, later: tuple[str, ...]) -> None:
+def test_existing_project_keeps_table_and_migrations(tmp_path: Path, before: Path, later: tuple[str, ...]) -> None:
     """One row of before, one of after, in one table; the first migration is not applied again."""
-    database = tmp_path / "db.sqlite3"
-    run(database, OLD)
+    database = Path(shutil.copy(before, tmp_path))
     complaints = run(database, *later)
     assert ("sockudo.W001" in complaints) is (OLD in later)
     assert ask(database, "SELECT count(*) FROM sockudo_outbox") == [(2,)]
