@@ -132,9 +132,13 @@ def become(request: dict[str, Any], streams: list[int]) -> None:
 
 
 def forget_package() -> None:
-    """Our package is imported anew, with this child's crash point; what it rests on stays."""
+    """Our package is imported anew, with this child's crash point, from where it was; what it rests on stays."""
+    (directory,) = importlib.import_module("sockudo_publisher").__path__
     for name in [name for name in sys.modules if name.partition(".")[0] == "sockudo_publisher"]:
         del sys.modules[name]
+    sys.path.insert(0, os.path.dirname(directory))
+    importlib.import_module("sockudo_publisher")
+    del sys.path[0]
 
 
 def run(arguments: list[str]) -> None:
