@@ -124,6 +124,12 @@ class WarmProcess:
         self.wait()
 
 
+def _with_locale(env: Mapping[str, str]) -> Mapping[str, str]:
+    """With the locale that an interpreter sets for itself where there is none (PEP 538)."""
+    has_locale = any(env.get(name) for name in ("LANG", "LC_ALL", "LC_CTYPE"))
+    return env if has_locale else {**env, "LC_CTYPE": "C.UTF-8"}
+
+
 class _Parent:
     """The process that forks, and the socket to it. It ends with this process."""
 
@@ -154,7 +160,8 @@ class _Parent:
             return False
         # The module of the crash point is imported again in a child that has one.
         names = (READ_AT_START | {name for name in env if name.startswith("PYTHON")}) - APPLIED - {"SOCKUDO_FAULTPOINT"}
-        return all(env.get(name) == self._environ.get(name) for name in names)
+        wanted, given = _with_locale(env), _with_locale(self._environ)
+        return all(wanted.get(name) == given.get(name) for name in names)
 
     def ask(self, request: dict[str, Any], streams: Sequence[int] = ()) -> dict[str, Any]:
         """One request, one answer."""
