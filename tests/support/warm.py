@@ -34,8 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PARENT = Path(__file__).with_name("warm_parent.py")
 
 #: Variables that the interpreter, or a module that is imported in advance, reads at its start: a child for which one
-#: is different is not forked. Only `SOCKUDO_FAULTPOINT` is ours.
-READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "REMAP_SIGTERM", "SOCKUDO_FAULTPOINT"}
+#: is different is not forked. A crash point is not among them: the package is imported again in a child that has one.
+READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "REMAP_SIGTERM"}
 #: Those of them that a child applies by itself.
 APPLIED = {"PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONPATH", "PYTHONUNBUFFERED"}
 #: Bytes of a request; a longer one starts an interpreter.
@@ -158,8 +158,7 @@ class _Parent:
             return False
         if any(name in argument for argument in arguments for name in ("gevent", "eventlet")):
             return False
-        # The module of the crash point is imported again in a child that has one.
-        names = (READ_AT_START | {name for name in env if name.startswith("PYTHON")}) - APPLIED - {"SOCKUDO_FAULTPOINT"}
+        names = (READ_AT_START | {name for name in env if name.startswith("PYTHON")}) - APPLIED
         wanted, given = _with_locale(env), _with_locale(self._environ)
         return all(wanted.get(name) == given.get(name) for name in names)
 
@@ -180,7 +179,7 @@ _parent: _Parent | None = None
 
 def _plain_environ() -> dict[str, str]:
     kept = {"PATH", "HOME", "PYTHONDONTWRITEBYTECODE", *READ_AT_START}
-    return {name: value for name, value in os.environ.items() if name in kept - {"SOCKUDO_FAULTPOINT"}}
+    return {name: value for name, value in os.environ.items() if name in kept}
 
 
 @lru_cache(maxsize=1)
