@@ -119,7 +119,7 @@ def _state(lane: LaneStatus) -> str:
     if lane.failures:
         return "[red]failing[/]"
     if lane.leased:
-        return "[green]draining[/]" if lane.depth else "[dim]watched[/]"
+        return "[green]draining[/]" if lane.is_draining else "[dim]watched[/]"
     if lane.armed:
         return "rung"
     return "waiting" if lane.depth else "[dim]empty[/]"

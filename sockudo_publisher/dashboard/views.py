@@ -45,7 +45,7 @@ def show_app(status: AppStatus, held: Sequence[HeldChannel]) -> dict[str, Any]:
             "waiting": sum(lane.depth for lane in lanes),
             "held": sum(lane.held for lane in lanes),
             "dead": sum(lane.dead for lane in lanes),
-            "draining": sum(lane.leased and lane.depth > 0 for lane in lanes),
+            "draining": sum(lane.is_draining for lane in lanes),
             "oldest_age_s": max(ages, default=None),
             "delivered": _sum(status.counters, _DELIVERED),
             "ended": _sum(status.counters, ENDED_BY),

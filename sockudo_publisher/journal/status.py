@@ -24,10 +24,10 @@ class LaneStatus:
     """One lane: ``depth`` events wait in it, ``held`` more in its held channels; ``dead`` letters wait for a person.
 
     ``oldest_age_s``: seconds that the oldest event has waited (a held one: since its first attempt), ``None`` if none
-    waits. ``leased``: a worker drains it; ``armed``: it was rung. ``newer_version``: the version of its first entry if
-    only workers of a newer release can read it, else ``""``. ``failures``: drains of it, or of one of its held
-    channels, that ended in an error in a row, 0 for none; ``failing_s``: seconds since the first of them; ``failure``:
-    the kind of the last. ``unreadable``: its keys that do not hold the journal's data.
+    waits. ``leased``: a worker drains or watches it; ``armed``: it was rung. ``newer_version``: the version of
+    its first entry if only workers of a newer release can read it, else ``""``. ``failures``: drains of it,
+    or of one of its held channels, that ended in an error in a row, 0 for none; ``failing_s``: seconds since the first
+    of them; ``failure``: the kind of the last. ``unreadable``: its keys that do not hold the journal's data.
     """
 
     lane: int
@@ -42,6 +42,11 @@ class LaneStatus:
     failing_s: float | None = None
     failure: str = ""
     unreadable: tuple[str, ...] = ()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether a worker drains it; one that has it without an event only watches it."""
+        return self.leased and self.depth > 0
 
 
 @dataclass(frozen=True)

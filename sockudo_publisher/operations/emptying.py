@@ -58,8 +58,8 @@ def _wait(left: Callable[[OpenApp], int], timeout_s: float, app: str | None, set
 
 
 def draining_lanes(opened: OpenApp) -> int:
-    """How many lanes with events of an app a worker has leased. One without is only watched."""
-    return sum(lane.leased and lane.depth > 0 for lane in _read_lanes(opened))
+    """How many lanes of an app a worker drains; one that it only watches does not count."""
+    return sum(lane.is_draining for lane in _read_lanes(opened))
 
 
 def waiting_events(opened: OpenApp) -> int:
