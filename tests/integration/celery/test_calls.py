@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,24 +15,11 @@ from sockudo_publisher.dev.embedded import RedisServer, WorkerProcess
 from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.caller import ROOT, call
 from tests.support.celery_worker import ForeignWorker
-from tests.support.stack import SharedStack, Stack
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
 
 SECRET_TEXT = "this-payload-is-secret"
-
-
-@pytest.fixture(scope="module")
-def worker(shared: SharedStack) -> WorkerProcess:
-    """One that logs all it can."""
-    return shared.base.worker(args=["--loglevel=DEBUG"])
-
-
-@pytest.fixture
-def running(shared: SharedStack, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """With the file's worker."""
-    with shared.of_test(monkeypatch) as stack:
-        yield stack
 
 
 def counted(stack: Stack, reason: str) -> int:
@@ -42,11 +28,11 @@ def counted(stack: Stack, reason: str) -> int:
     return sum(int(one.get(reason.encode(), 0)) for one in counts)
 
 
-def test_delay_answers_at_once_with_the_message_id(running: Stack) -> None:
+def test_delay_answers_at_once_with_the_message_id(debugged: Stack) -> None:
     """`result.id` and `.get()` are the message id, `.state` is SUCCESS: stored; and it survives pickling."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     ((kind, same, state, ready, pickled),) = call(
-        running,
+        debugged,
         """
 import pickle
 result = publish.delay(C, "e", {"n": 1})
@@ -58,11 +44,11 @@ say([type(result).__name__, result.get() == result.id, result.state, result.read
     assert seen.take(1) == ['{"n":1}']
 
 
-def test_countdown_and_eta_take_their_place_when_they_fall_due(running: Stack) -> None:
+def test_countdown_and_eta_take_their_place_when_they_fall_due(debugged: Stack) -> None:
     """Order is the order of the appends: the countdown event comes after one published later."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     said = call(
-        running,
+        debugged,
         """
 later = publish.apply_async((C, "e", "later"), countdown=1.5)
 publish.apply_async((C, "e", "eta"), eta=datetime.now(timezone.utc) + timedelta(seconds=3))
@@ -93,12 +79,12 @@ publish.s(C, "e", {{"secret": {SECRET_TEXT!r}}}).apply_async(countdown=60, link=
         assert SECRET_TEXT in base64.b64decode(message["body"]).decode()
 
 
-def test_worker_log_at_debug_level_has_no_payload(running: Stack, worker: WorkerProcess) -> None:
+def test_worker_log_at_debug_level_has_no_payload(debugged: Stack, debug_worker: WorkerProcess) -> None:
     """Neither Celery's lines nor ours hold what was published, sent or refused."""
-    seen = running.subscribe(running.channel())
-    before = len(worker.log_text())
+    seen = debugged.subscribe(debugged.channel())
+    before = len(debug_worker.log_text())
     call(
-        running,
+        debugged,
         f"""
 publish.delay(C, "e", {SECRET_TEXT!r})
 publish.apply_async((C, "e", {SECRET_TEXT!r}), countdown=0.1)
@@ -110,7 +96,7 @@ celery_app.send_task("sockudo_publisher.publish", (C, "", {SECRET_TEXT!r}), args
     )
     seen.wait_for_count(3, 20)
     seen.wait_until_quiet(1)
-    log = worker.log_text()[before:]
+    log = debug_worker.log_text()[before:]
     assert "sockudo_publisher.publish" in log
     assert "event name: empty" in log
     assert SECRET_TEXT not in log
@@ -135,11 +121,11 @@ publish.apply_async((C, "e", "in time"), expires=300)
     assert seen.data() == ["in time"]
 
 
-def test_own_key_is_stored_once_and_refuses_another_payload(running: Stack) -> None:
+def test_own_key_is_stored_once_and_refuses_another_payload(debugged: Stack) -> None:
     """Same key and payload: nothing new; another payload: IdempotencyConflict; also while it is only scheduled."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     said = call(
-        running,
+        debugged,
         """
 def attempt(make):
     try: say(make().id)
@@ -173,23 +159,23 @@ def test_message_that_celery_delivers_twice_is_stored_once(stack: Stack) -> None
     assert counted(stack, "settled") == 1, "the journal took it once, not only the server"
 
 
-def test_send_task_from_another_program(running: Stack) -> None:
+def test_send_task_from_another_program(debugged: Stack) -> None:
     """A program that has only the broker's URL sends raw arguments; the worker validates them."""
-    seen = running.subscribe(running.channel())
-    stranger = Celery("stranger", broker=running.environ["SOCKUDO_REDIS_URL"], set_as_current=False)
-    raw = {"channel": running.channel(), "event": "e", "data": "x"}
-    stranger.send_task("sockudo_publisher.publish", (running.channel(), "e", {"n": 1}), queue=QUEUE)
+    seen = debugged.subscribe(debugged.channel())
+    stranger = Celery("stranger", broker=debugged.environ["SOCKUDO_REDIS_URL"], set_as_current=False)
+    raw = {"channel": debugged.channel(), "event": "e", "data": "x"}
+    stranger.send_task("sockudo_publisher.publish", (debugged.channel(), "e", {"n": 1}), queue=QUEUE)
     stranger.send_task("sockudo_publisher.publish", kwargs=raw, queue=QUEUE)
     stranger.close()
     seen.wait_for_count(2, 20)
     assert sorted(seen.data()) == ["x", '{"n":1}']
 
 
-def test_group_and_chord_of_our_own(running: Stack) -> None:
+def test_group_and_chord_of_our_own(debugged: Stack) -> None:
     """A group's results are the message ids; a chord's body runs when all are stored."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     (ids,) = call(
-        running,
+        debugged,
         """
 from celery import chord, group
 say(group(publish.s(C, "e", {"n": n}) for n in range(5)).apply_async().get(timeout=30))
@@ -202,11 +188,11 @@ chord([publish.s(C, "e", {"n": n}) for n in range(5, 8)], publish.s(channel=C, e
     assert len(json.loads(done[0].data)) == 3
 
 
-def test_signature_by_keywords_takes_the_parents_result_as_data(running: Stack) -> None:
+def test_signature_by_keywords_takes_the_parents_result_as_data(debugged: Stack) -> None:
     """`publish.s(channel=, event=)` behind another task: its result is what is published."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     call(
-        running,
+        debugged,
         """
 from celery import chain
 chain(publish.s(C, "first", "x"), publish.s(channel=C, event="second")).apply_async()
@@ -262,11 +248,11 @@ except SockudoConnectionError as error: say(error.sent)
     assert raised is False
 
 
-def test_hand_made_map_over_publish_sends_nothing(running: Stack) -> None:
+def test_hand_made_map_over_publish_sends_nothing(debugged: Stack) -> None:
     """Celery's `starmap` in a worker calls the body directly: it fails, instead of passing the journal by."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     (error_text,) = call(
-        running,
+        debugged,
         """
 from celery import xstarmap
 from sockudo_publisher.wiring.private_celery import celery_app
@@ -295,14 +281,14 @@ def test_called_directly_returns_a_receipt_and_needs_no_redis(stack: Stack) -> N
     assert seen.take(2) == ["bytes", "bytes"]
 
 
-def test_links_and_chains_of_a_foreign_app_with_another_broker(running: Stack, tmp_path: Path) -> None:
+def test_links_and_chains_of_a_foreign_app_with_another_broker(debugged: Stack, tmp_path: Path) -> None:
     """Doorbells use our broker, chains and links theirs; `link` is given the message id."""
-    seen = running.subscribe(running.channel())
+    seen = debugged.subscribe(debugged.channel())
     with RedisServer(tmp_path / "their-broker", appendonly=False) as broker:
-        env = {**running.python(), "MY_BROKER": broker.url}
+        env = {**debugged.python(), "MY_BROKER": broker.url}
         with ForeignWorker("examples.own_celery_app", "celery", env, tmp_path, ROOT):
             said = call(
-                running,
+                debugged,
                 """
 from celery import chain
 from examples.own_celery_app import app, audit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -17,7 +16,7 @@ from sockudo_publisher.dev.embedded.worker import WorkerProcess
 from sockudo_publisher.journal.pack import Item
 from sockudo_publisher.wiring.app import app_named
 from tests.support.caller import call
-from tests.support.stack import SharedStack, Stack
+from tests.support.stack import Stack
 
 pytestmark = pytest.mark.integration
 
@@ -31,40 +30,27 @@ publish.apply_async((C, "stored", "not-for-the-log"), countdown=0.1)
 """
 
 
-@pytest.fixture(scope="module")
-def worker(shared: SharedStack) -> WorkerProcess:
-    """One that logs all it can."""
-    return shared.base.worker(args=["--loglevel=DEBUG"])
-
-
-@pytest.fixture
-def stack(shared: SharedStack, worker: WorkerProcess, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """With the file's worker."""
-    with shared.of_test(monkeypatch) as stack:
-        yield stack
-
-
-def test_debug_log_shows_no_contents_of_foreign_messages(stack: Stack, worker: WorkerProcess) -> None:
+def test_debug_log_shows_no_contents_of_foreign_messages(debugged: Stack, debug_worker: WorkerProcess) -> None:
     """Their `argsrepr` holds the payload, and Celery's pool would write it; so would its copy of a short message."""
-    seen = stack.subscribe(stack.channel())
-    call(stack, RAW)
+    seen = debugged.subscribe(debugged.channel())
+    call(debugged, RAW)
     seen.wait_for_count(2, 20)
     assert seen.data() == ["not-for-the-log"] * 2
-    log = worker.log_text()
+    log = debug_worker.log_text()
     assert "ValidationError: event name: empty" in log, "the refused one was met too"
     assert "not-for-the-log" not in log
 
 
-def test_unreadable_value_is_in_no_log_and_no_dead_letter(stack: Stack, worker: WorkerProcess) -> None:
+def test_unreadable_value_is_in_no_log_and_no_dead_letter(debugged: Stack, debug_worker: WorkerProcess) -> None:
     """Its JSON reader names the value of the extras that it refuses; the words that are kept do not."""
-    event = {"name": "e", "channel": stack.channel(), "data": "x", "message_id": "m"}
+    event = {"name": "e", "channel": debugged.channel(), "data": "x", "message_id": "m"}
     body = json.dumps({**event, "extras": {"ephemeral": "not-for-the-log"}}).encode()  # the caller refuses it now
-    app_named().producer.append([Item(stack.channel(), body)])
+    app_named().producer.append([Item(debugged.channel(), body)])
     assert wait_for(lambda: operations.dead_list(get_settings(), "default", 10), 60)
     [letter] = operations.dead_list(get_settings(), "default", 10)
     assert letter.reason == "refused"
     assert "ephemeral: invalid type: string …, expected a boolean" in letter.message
-    assert "not-for-the-log" not in worker.log_text()
+    assert "not-for-the-log" not in debug_worker.log_text()
 
 
 SECRET = "not-for-the-log"
@@ -93,10 +79,10 @@ UNUSABLE: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-def test_unusable_message_is_logged_without_its_contents(stack: Stack, worker: WorkerProcess) -> None:
+def test_unusable_message_is_logged_without_its_contents(debugged: Stack, debug_worker: WorkerProcess) -> None:
     """Celery would write its whole body, and headers that hold the arguments."""
-    before = len(worker.log_text())
-    with Connection(stack.environ["SOCKUDO_REDIS_URL"]) as connection:
+    before = len(debug_worker.log_text())
+    with Connection(debugged.environ["SOCKUDO_REDIS_URL"]) as connection:
         producer = connection.Producer()
         for body, options in UNUSABLE.values():
             how = {"serializer": "json", **options}
@@ -104,8 +90,8 @@ def test_unusable_message_is_logged_without_its_contents(stack: Stack, worker: W
                 del how["serializer"]
             producer.publish(body, routing_key="sockudo", exchange="", declare=[Queue("sockudo")], **how)
     until = time.monotonic() + 60
-    while not all(kind in worker.log_text()[before:] for kind in UNUSABLE):
-        assert time.monotonic() < until, worker.log_text()
+    while not all(kind in debug_worker.log_text()[before:] for kind in UNUSABLE):
+        assert time.monotonic() < until, debug_worker.log_text()
         time.sleep(0.1)
-    assert SECRET not in worker.log_text()
-    assert "Traceback" not in worker.log_text()[before:]
+    assert SECRET not in debug_worker.log_text()
+    assert "Traceback" not in debug_worker.log_text()[before:]
