@@ -17,14 +17,15 @@ local now = now_ms()
 local answer = {1}
 local left = redis.call('PTTL', lease)
 if left == -1 then redis.call('PEXPIRE', lease, ttl_ms) end -- each lease has an expiry (acquire.lua)
+local is_empty = redis.call('XLEN', stream) == 0
 local kept = redis.call('HMGET', state, 'rung', 'retry_at', 'marker')
 -- In a lane where nothing waits no item is obsolete. What is left here is of items that left without a take (mend.lua,
 -- quarantine.lua).
-if redis.call('XLEN', stream) == 0 and redis.call('EXISTS', holds) == 0 then redis.call('DEL', latest) end
+if is_empty and redis.call('EXISTS', holds) == 0 then redis.call('DEL', latest) end
 -- Its holder died: nothing rings the lane any more, and the next event has to.
-if left == -2 and redis.call('XLEN', stream) == 0 then redis.call('HDEL', state, 'armed') end
+if left == -2 and is_empty then redis.call('HDEL', state, 'armed') end
 local rung, rest = tonumber(kept[1] or '0') or 0, (tonumber(kept[2] or '0') or 0) - now
-if left == -2 and redis.call('XLEN', stream) > 0 and (kept[3] or not only_marked) and not (rest > 0 and rest <= MAX_REST_MS)
+if left == -2 and not is_empty and (kept[3] or not only_marked) and not (rest > 0 and rest <= MAX_REST_MS)
     and not (math.abs(now - rung) < gap_ms) then -- abs: a clock may be set back
   redis.call('HSET', state, 'rung', string.format('%.0f', now), 'armed', '1')
   answer[1] = 4
