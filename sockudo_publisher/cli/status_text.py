@@ -111,15 +111,11 @@ def _age(seconds: float | None) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
+_COLOURS = {"unreadable": "red", "failing": "red", "draining": "green", "watched": "dim", "empty": "dim"}
+
+
 def _state(lane: LaneStatus) -> str:
     if lane.newer_version:
         return f"[red]entry version {plain(lane.newer_version)}: for a worker of a newer release[/]"
-    if lane.unreadable:
-        return "[red]unreadable[/]"
-    if lane.failures:
-        return "[red]failing[/]"
-    if lane.leased:
-        return "[green]draining[/]" if lane.is_draining else "[dim]watched[/]"
-    if lane.armed:
-        return "rung"
-    return "waiting" if lane.depth else "[dim]empty[/]"
+    colour = _COLOURS.get(lane.state)
+    return f"[{colour}]{lane.state}[/]" if colour else lane.state

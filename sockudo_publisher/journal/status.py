@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from .app.shared import Shared, SharedView, read_view
 from .lane_look import Failing, LaneLook, look_command, read_failing, read_look
@@ -17,6 +17,10 @@ from .redis.link import Command, RedisLink, checked
 from .unreadable import KINDS, as_count, decode_names, is_wrong_type, wrong_type
 
 __all__ = ["JournalStatus", "LaneStatus", "journal_status", "known_apps", "layout_in_force"]
+
+LaneState: TypeAlias = Literal[
+    "newer version", "unreadable", "failing", "draining", "watched", "rung", "waiting", "empty"
+]
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,21 @@ class LaneStatus:
     def is_draining(self) -> bool:
         """Whether a worker drains it; one that has it without an event only watches it."""
         return self.leased and self.depth > 0
+
+    @property
+    def state(self) -> LaneState:
+        """What a person has to know of it first, in a word."""
+        if self.newer_version:
+            return "newer version"
+        if self.unreadable:
+            return "unreadable"
+        if self.failures:
+            return "failing"
+        if self.leased:
+            return "draining" if self.is_draining else "watched"
+        if self.armed:
+            return "rung"
+        return "waiting" if self.depth else "empty"
 
 
 @dataclass(frozen=True)

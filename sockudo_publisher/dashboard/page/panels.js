@@ -11,17 +11,16 @@ const PAUSES = {
 const tag = (text, kind = "") => el("span", { class: `tag ${kind}` }, text);
 const counted = (label, count, kind = "") => cell(label, number(count), count ? `n ${kind}` : "n zero");
 
+const LANE_STATES = { unreadable: "bad", failing: "bad", draining: "good", waiting: "warn", rung: "" };
+
 function laneState(lane) {
   if (lane.newer_version) return tag("for a newer worker", "bad");
-  if (lane.unreadable.length) return tag("unreadable", "bad");
-  if (lane.failures) return tag(`failing: ${printable(lane.failure)}`, "bad");
-  if (lane.leased) return lane.depth ? tag("draining", "good") : "watched";
-  if (lane.armed) return tag("rung");
-  return lane.depth ? tag("waiting", "warn") : "idle";
+  const text = lane.state === "failing" ? `failing: ${printable(lane.failure)}` : lane.state;
+  return lane.state in LANE_STATES ? tag(text, LANE_STATES[lane.state]) : text;
 }
 
 function showLanes(app) {
-  const rows = app.lanes.map((lane) => [lane.lane, lane.depth, lane.held, lane.dead, lane.oldest_age_s === null ? null : Math.round(lane.oldest_age_s * 10), lane.leased, lane.armed, lane.failures]);
+  const rows = app.lanes.map((lane) => [lane.lane, lane.depth, lane.held, lane.dead, lane.oldest_age_s === null ? null : Math.round(lane.oldest_age_s * 10), lane.state, lane.failures]);
   fill(document.querySelector("#lanes tbody"), rows, () => {
     const made = app.lanes.map((lane) => el("tr", {}, cell("Lane", String(lane.lane)), counted("Waiting", lane.depth), counted("Held", lane.held),
       counted("Dead", lane.dead), cell("Oldest", age(lane.oldest_age_s), "n"), cell("State", laneState(lane))));
