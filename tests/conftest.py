@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -41,6 +42,17 @@ hypothesis.settings.load_profile("unhurried")
 def pytest_report_header() -> str:
     """Which real parts there are: a green run without them is worth less."""
     return "real parts: " + ", ".join(f"{name} {where or 'NOT FOUND'}" for name, where in described_parts().items())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """In a fresh clone, compile the tests once, before each of several processes does it for itself."""
+    is_fresh = not list(Path(__file__).parent.glob("unit/*/__pycache__"))
+    if is_fresh and not sys.dont_write_bytecode:
+        command = [sys.executable, "-m", "pytest", "--collect-only", "-n0", "-q", "-q", "-p", "no:cacheprovider"]
+        subprocess.run(
+            [*command, *config.args], cwd=config.invocation_params.dir, stdout=subprocess.DEVNULL, check=False
+        )
 
 
 @pytest.hookimpl(wrapper=True)
