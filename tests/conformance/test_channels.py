@@ -32,12 +32,15 @@ def test_public(plain: Node, name: str):
 def test_private(plain: Node, name: str):
     channel = f"private-{name}"
     with plain.socket() as socket, plain.socket() as other:
-        return {
-            "signed": socket.subscribe(channel),
+        socket.subscribe(channel)
+        found = {
+            "signed": socket.take(),
             "of another socket": other.subscribe(channel, auth=socket.sign(f"{socket.id}:{channel}")),
             "of another channel": other.subscribe(channel, auth=other.sign(f"{other.id}:{channel}x")),
             "with channel_data in the text": other.subscribe(channel, auth=other.sign(f"{other.id}:{channel}:x")),
         }
+        plain.event(channel=channel, name="e", data="secret")
+        return {**found, "delivered": socket.wait_for_texts(1)}
 
 
 @fact(
@@ -54,7 +57,9 @@ def test_refused(plain: Node, name: str):
         for case, auth in (
             ("absent", None),
             ("wrong", f"{plain.app.key}:{'0' * 64}"),
+            ("not ASCII", f"{plain.app.key}:ä"),
             ("nonsense", "x"),
+            ("empty", ""),
             ("unknown key", "unknown:" + "0" * 64),
         ):
             data = {"channel": channel} if auth is None else {"channel": channel, "auth": auth}

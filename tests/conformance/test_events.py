@@ -35,10 +35,16 @@ def test_info(plain: Node, name: str):
     with plain.socket() as socket:
         socket.subscribe(name)
         info = "subscription_count,user_count"
+        # Without an id the server makes one, another each time.
+        without_id = plain.event(channel=name, name="e", data="d", info="").json["channels"][name]
         return {
             "public": plain.event(channel=name, name="e", data="d", message_id=name, info=info).line,
             "presence": plain.event(channel=f"presence-{name}", name="e", data="d", message_id=name, info=info).line,
+            "presence, users alone": plain.event(
+                channel=f"presence-{name}", name="e", data="d", message_id=f"{name}-3", info="user_count"
+            ).line,
             "unknown names": plain.event(channel=name, name="e", data="d", message_id=f"{name}-2", info="x,y").line,
+            "empty, without an id": sorted(without_id),
         }
 
 
@@ -117,13 +123,16 @@ def test_channels(plain: Node, name: str):
     with plain.socket() as socket:
         for channel in (first, second, other):
             socket.subscribe(channel)
-        plain.event(channels=[first, second, first], name="e", data="plain", channel=other)
-        plain.event(channels=[first, second, first], name="e", data="once", message_id=name)
+        answers = [
+            plain.event(channels=[first, second, first], name="e", data="plain", channel=other).line,
+            plain.event(channels=[first, second, first], name="e", data="once", message_id=name).line,
+        ]
         frames = [frame for frame in socket.settle() if frame["event"] == "e"]
-        return {
+        delivered = {
             channel: sorted(frame["data"] for frame in frames if frame["channel"] == channel)
             for channel in (first, second, other)
         }
+        return {"answers": answers, **delivered}
 
 
 @fact(
@@ -146,7 +155,7 @@ def test_unknown_fields(plain: Node, name: str):
 
 @fact(
     "event.left_out",
-    "The socket of `socket_id` does not get the event; a malformed id is ignored",
+    "The socket of `socket_id` does not get the event; a malformed id, or one of no socket, is ignored",
     promise=Promise.CLIENT,
     source="43-a-socket-that-is-left-out",
     quick=True,
@@ -157,7 +166,8 @@ def test_socket_left_out(plain: Node, name: str):
         other.subscribe(name)
         plain.event(channel=name, name="e", data="for the other", socket_id=one.id)
         plain.event(channel=name, name="e", data="for all", socket_id="nonsense")
-        return {"left out": one.wait_for_texts(1), "other": other.wait_for_texts(2)}
+        plain.event(channel=name, name="e", data="for all again", socket_id="1.1")
+        return {"left out": one.wait_for_texts(2), "other": other.wait_for_texts(3)}
 
 
 @fact(
@@ -200,8 +210,9 @@ def test_event_without_subscribers(plain: Node, name: str):
 def test_order_of_batches(plain: Node, name: str):
     with plain.socket() as socket:
         socket.subscribe(name)
+        items = [{"channel": name, "name": "e", "data": str(n), "message_id": f"{name}-{n}"} for n in range(500)]
         for start in range(0, 500, 50):
-            plain.batch(*[{"channel": name, "name": "e", "data": str(n)} for n in range(start, start + 50)])
+            plain.batch(*items[start : start + 50])
         found = [int(text) for text in socket.wait_for_texts(500)]
         return {"events": len(found), "in order": found == sorted(found)}
 

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from tests.conformance.fact import Promise, fact
+from tests.conformance.http import Answer
 from tests.conformance.setups import FORGETFUL, SHORT_TTL_S
 from tests.conformance.targets import SECOND, Node, Target
 
 pytestmark = pytest.mark.integration
 
 SOURCE = "35-message_id"
+CONFLICT = "400 invalid_input: idempotency key was already used with a different payload"
 
 
 def event(unique: str, **fields: Any) -> dict[str, Any]:
@@ -95,7 +97,9 @@ SAME = {
     "order of tags": ({"tags": {"a": "1", "b": "2"}}, {"tags": {"b": "2", "a": "1"}}),
     "order in an object": ({"data": {"a": 1, "b": 2}}, {"data": {"b": 2, "a": 1}}),
     "object and its text": ({"data": {"b": 1, "a": 1}}, {"data": '{"a":1,"b":1}'}),
+    "null and its text": ({"data": None}, {"data": "null"}),
     "null tags": ({"tags": None}, {}),
+    "null extras": ({"extras": None}, {}),
     "one header": ({"extras": {"headers": {"a": "1"}}}, {"extras": {"headers": {"a": "1"}}}),
 }
 OTHER = {
@@ -112,27 +116,42 @@ OTHER = {
 
 
 def resend(node: Node, name: str, cases: dict[str, tuple[dict[str, Any], dict[str, Any]]]) -> dict[str, str]:
-    """The answers to the second of each pair."""
+    """What the second of each pair is answered, and how many events were delivered; a batch must answer alike."""
     found = {}
-    for number, (case, (first, second)) in enumerate(cases.items()):
-        event_id = f"{name}-{number}"
-        for fields in (first, second):
-            # A key of its own each time: the same one would be answered by the other layer.
-            own = {key: f"{value}-{event_id}" if key == "idempotency_key" else value for key, value in fields.items()}
-            answer = node.post("/events", event(event_id, **own))
-            assert fields is second or answer.status == 200, answer.line
-        found[case] = answer.code
+    with node.socket() as socket:
+        for number, (case, (first, second)) in enumerate(cases.items()):
+            event_id = f"{name}-{number}"
+            socket.subscribe(event_id)
+            # A key of its own for each pair: the same one would be answered by the other layer.
+            own = {key: f"{value}-{event_id}" if key == "idempotency_key" else value for key, value in first.items()}
+            assert outcome(node.post("/events", event(event_id, **own)), event_id) == "receipt"
+            alone = outcome(node.post("/events", event(event_id, **second)), event_id)
+            in_batch = outcome(node.batch(event(event_id, **second)), event_id)
+            assert alone == in_batch
+            found[case] = f"{alone}, {len(socket.wait_for_texts(1))} delivered"
     return found
 
 
-@fact("id.same_payload", "These may differ in a resend", promise=Promise.ONCE, source=SOURCE)
+def outcome(answer: Answer, event_id: str) -> str:
+    """`receipt`, `conflict`, or the answer."""
+    if answer.line == CONFLICT:
+        return "conflict"
+    return "receipt" if answer.status == 200 and f'"acknowledgement_id":"{event_id}"' in answer.line else answer.line
+
+
+@fact(
+    "id.same_payload",
+    "These may differ in a resend: the receipt again, no second delivery",
+    promise=Promise.ONCE,
+    source=SOURCE,
+)
 def test_what_may_differ(plain: Node, name: str):
     return resend(plain, name, SAME)
 
 
 @fact(
     "id.other_payload",
-    "These are part of the payload: another value is a conflict",
+    "These are part of the payload: another value is a conflict, and is not delivered",
     promise=Promise.ONCE,
     source=SOURCE,
 )
@@ -186,11 +205,9 @@ def test_refused_event_releases_its_id(limited: Node, name: str):
     source=SOURCE,
 )
 def test_id_in_extras(plain: Node, name: str):
-    def pair(number: int, key: str, **more: str) -> str:
-        extras = {key: f"{name}-{number}"}
-        base = {"channel": name, "name": "e", "extras": extras}
-        assert plain.post("/events", {**base, "data": "1"}).status == 200
-        return plain.post("/events", {**base, "data": "2", **more}).code
+    def pair(number: int, key: str, **more: str) -> list[str]:
+        base = {"channel": name, "name": "e", "extras": {key: f"{name}-{number}"}}
+        return [plain.post("/events", {**base, **fields}).line for fields in ({"data": "1"}, {"data": "2", **more})]
 
     return {
         "camelCase": pair(1, "idempotencyKey"),

@@ -135,14 +135,18 @@ def test_escaped_name(plain: Node, name: str):
 
 @fact("query.unsubscribed", "A closed connection is counted no more", promise=Promise.CLIENT, source=SOURCE)
 def test_closed_connection(plain: Node, name: str):
-    def count() -> int:
-        return int(plain.get(f"/channels/{name}", info="subscription_count").json["subscription_count"])
+    def counts() -> dict[str, int]:
+        answer = plain.event(channel=name, name="e", data="d", info="subscription_count").json["channels"][name]
+        return {
+            "a query": plain.get(f"/channels/{name}", info="subscription_count").json["subscription_count"],
+            "the answer to an event": answer["subscription_count"],
+        }
 
     with plain.socket() as socket:
         socket.subscribe(name)
-        before = count()
+        before = counts()
     deadline = time.monotonic() + 60
-    while (after := count()) and time.monotonic() < deadline:
+    while any((after := counts()).values()) and time.monotonic() < deadline:
         time.sleep(0.05)
     return {"before": before, "after": after}
 

@@ -137,9 +137,11 @@ def test_refused_client_events(plain: Node, name: str):
 def test_client_events_switched_off(plain: Node, name: str):
     channel = f"private-{name}"
     with plain.of(CLOSED).socket() as socket:
+        socket.send("client-x", {}, name)
+        not_subscribed = socket.errors()
         socket.subscribe(channel)
         socket.send("client-x", {}, channel)
-        return socket.errors()
+        return {"subscribed": socket.errors(), "a public channel, not subscribed": not_subscribed}
 
 
 @fact(

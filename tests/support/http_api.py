@@ -1,6 +1,7 @@
-"""Requests to a Sockudo as its rules have them, signed by code of their own, and wrong on purpose where wanted.
+"""Requests to a Sockudo as its rules have them, signed by code of their own.
 
-The package's client is not used: a mistake in it would agree with itself.
+The package's client is not used: a mistake in it would agree with itself. Requests that are wrong on purpose are made
+in `tests/conformance`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import hmac
 import http.client
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -65,45 +66,24 @@ class HttpApi:
         """`POST /batch_events` with these items."""
         return self.post("/batch_events", {"batch": items})
 
-    def post(self, suffix: str, body: Any, **how: Any) -> HttpAnswer:
-        """Signed; `body` as JSON unless it is bytes; `how` as for `request`."""
+    def post(self, suffix: str, body: Any) -> HttpAnswer:
+        """Signed; `body` as JSON unless it is bytes."""
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        return self.request("POST", f"/apps/{self.app.id}{suffix}", data, **how)
+        return self.request("POST", f"/apps/{self.app.id}{suffix}", data)
 
     def request(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        *,
-        parameters: Mapping[str, str] | None = None,
-        without: Sequence[str] = (),
-        query: str | None = None,
-        secret: str | None = None,
-        headers: Mapping[str, str] = JSON,
-        sign_path: str | None = None,
+        self, method: str, path: str, body: bytes | None = None, *, parameters: Mapping[str, str] | None = None
     ) -> HttpAnswer:
-        """One request. `parameters` are added to, or replace, those of a right one (`auth_signature`: not computed);
-
-        `without` leaves some out; `query` is sent instead of all; `sign_path` is signed instead of `path`.
-        """
+        """One signed request; `parameters` are added to those of a right one, or replace them."""
         signed = {"auth_key": self.app.key, "auth_timestamp": str(int(time.time())), "auth_version": "1.0"}
         if body is not None:
             signed["body_md5"] = hashlib.md5(body).hexdigest()
-        signed = {name: value for name, value in {**signed, **(parameters or {})}.items() if name not in without}
-        if "auth_signature" not in signed and "auth_signature" not in without:
-            signed["auth_signature"] = signature(secret or self.app.secret, method, sign_path or path, signed)
-        if query is None:
-            query = "&".join(f"{quote(name)}={quote(value)}" for name, value in signed.items())
-        return self.plain(method, f"{path}?{query}" if query else path, body, headers)
-
-    def plain(
-        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> HttpAnswer:
-        """One unsigned request."""
+        signed |= parameters or {}
+        signed["auth_signature"] = signature(self.app.secret, method, path, signed)
+        query = "&".join(f"{quote(name)}={quote(value)}" for name, value in signed.items())
         connection = http.client.HTTPConnection(LOOPBACK, self.port, timeout=ANSWER_S)
         try:
-            connection.request(method, target, body, dict(headers or {}))
+            connection.request(method, f"{path}?{query}", body, JSON)
             answer = connection.getresponse()
             received = {name.lower(): value for name, value in answer.getheaders()}
             return HttpAnswer(answer.status, received, answer.read())

@@ -1,4 +1,4 @@
-"""An app with everything switched on, and WebSocket clients that send what they like: for both servers."""
+"""An app with everything on, WebSocket clients that send what they like, the JSON of an error: for both servers."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 from sockudo_publisher.dev.embedded import SockudoApp
 from sockudo_publisher.dev.subscriber import Subscriber
+from tests.support.http_api import HttpAnswer
 
 FEATURES = {"enable_client_messages": True, "enable_user_authentication": True, "enable_watchlist_events": True}
 LIMITS = {
@@ -123,6 +124,13 @@ def decoded(frame: dict[str, Any]) -> dict[str, Any]:
 
 def error(code: int, message: str) -> dict[str, Any]:
     return {"event": "pusher:error", "data": {"code": code, "message": message}}
+
+
+def assert_refused(answer: HttpAnswer, status: int, code: str, error: str) -> None:
+    """The JSON of an error, and nothing else in it."""
+    assert (answer.status, answer.json) == (status, {"error": error, "code": code, "status": status})
+    assert answer.media_type == "application/json"
+    assert answer.headers["connection"] == "close"
 
 
 def succeeded(channel: str, data: Any = None) -> dict[str, Any]:

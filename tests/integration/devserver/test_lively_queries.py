@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from sockudo_publisher.dev.embedded.process import wait_for
-from tests.integration.devserver.conformance import assert_refused
-from tests.integration.devserver.lively import Client, Hook
+from tests.integration.devserver.lively import Client, Hook, assert_refused
 from tests.support.http_api import HttpAnswer, HttpApi
 
 pytestmark = pytest.mark.integration
