@@ -26,6 +26,8 @@ from tests.support.parts import not_for_this_case
 pytestmark = pytest.mark.integration
 
 CHANNELS = 12
+#: Events of more than one flush, and of more than a program stores before a test can act.
+SOME, MANY = 2500, 10_000
 
 
 def lines(count: int, first: int = 0) -> bytes:
@@ -49,7 +51,11 @@ def expected(count: int) -> dict[str, list[int]]:
 def entries(redis) -> int:
     """How much of something is in Redis: grows while events are stored."""
     with redis_py.Redis.from_url(redis.url) as client:
-        return client.info("commandstats").get("cmdstat_xadd", {"calls": 0})["calls"]
+        return xadds(client)
+
+
+def xadds(client) -> int:
+    return client.info("commandstats").get("cmdstat_xadd", {"calls": 0})["calls"]
 
 
 #: Entries of which the first flush is answered for sure: one has at most 3 for each lane.
@@ -60,10 +66,11 @@ def wait_for_entries(redis, more_than: int, process) -> None:
     """Until that much is stored. The process gives way to this one, which is to act before it is done."""
     os.setpriority(os.PRIO_PROCESS, process.pid, 19)
     until = time.monotonic() + 60
-    while entries(redis) <= more_than:
-        assert process.poll() is None, "it was done before the test could act"
-        assert time.monotonic() < until
-        time.sleep(0.005)
+    with redis_py.Redis.from_url(redis.url) as client:
+        while xadds(client) <= more_than:
+            assert process.poll() is None, "it was done before the test could act"
+            assert time.monotonic() < until
+            time.sleep(0.005)
 
 
 def wait_until_it_waits_for_input(process) -> None:
@@ -151,51 +158,51 @@ class TestPublishFile:
     @pytest.fixture
     def file(self, tmp_path):
         path = tmp_path / "events.ndjson"
-        path.write_bytes(lines(5000))
+        path.write_bytes(lines(SOME))
         return path
 
     def test_every_line_is_stored_in_order(self, run, stored, file):
         """Per channel, once."""
         code, answer = run("publish-file", str(file))
         assert code == 0
-        assert (answer["count"], answer["already_stored"], answer["lines"]) == (5000, 0, 5000)
-        assert numbers(stored()) == expected(5000)
+        assert (answer["count"], answer["already_stored"], answer["lines"]) == (SOME, 0, SOME)
+        assert numbers(stored()) == expected(SOME)
 
     def test_a_second_run_stores_nothing(self, run, stored, file):
         """Its answer has the number that was stored before."""
         run("publish-file", str(file))
         code, answer = run("publish-file", str(file))
         assert code == 0
-        assert (answer["count"], answer["already_stored"]) == (5000, 5000)
-        assert numbers(stored()) == expected(5000)
+        assert (answer["count"], answer["already_stored"]) == (SOME, SOME)
+        assert numbers(stored()) == expected(SOME)
 
     def test_again_stores_everything_anew(self, run, stored, file):
         """On purpose."""
         run("publish-file", str(file))
         code, answer = run("publish-file", str(file), "--again")
         assert code == 0
-        assert (answer["count"], answer["already_stored"]) == (5000, 0)
-        assert len(stored()) == 10_000
+        assert (answer["count"], answer["already_stored"]) == (SOME, 0)
+        assert len(stored()) == 2 * SOME
 
     def test_killed_in_the_middle_and_run_again(self, start, run, redis, stored, tmp_path):
         """Nothing twice, nothing lost, everything in order."""
         file = tmp_path / "long.ndjson"
-        file.write_bytes(lines(20_000))
-        for _ in range(3):
+        file.write_bytes(lines(MANY))
+        for more in (TWO_FLUSHES, TWO_FLUSHES // 2):
             process = start("publish-file", str(file))
-            wait_for_entries(redis, entries(redis) + TWO_FLUSHES, process)
+            wait_for_entries(redis, entries(redis) + more, process)
             process.send_signal(signal.SIGKILL)
             assert process.wait() == -signal.SIGKILL
         code, answer = run("publish-file", str(file))
         assert code == 0
-        assert answer["count"] == 20_000
-        assert 0 < answer["already_stored"] < 20_000
-        assert numbers(stored()) == expected(20_000)
+        assert answer["count"] == MANY
+        assert 0 < answer["already_stored"] < MANY
+        assert numbers(stored()) == expected(MANY)
 
     def test_redis_goes_away_in_the_middle(self, start, run, redis, stored, tmp_path):
         """Exit code 3 and a number; the same command completes it, in order."""
         file = tmp_path / "long.ndjson"
-        file.write_bytes(lines(20_000))
+        file.write_bytes(lines(MANY))
         process = start("publish-file", str(file), "--json")
         wait_for_entries(redis, entries(redis) + TWO_FLUSHES, process)
         redis.pause()
@@ -204,14 +211,15 @@ class TestPublishFile:
         assert process.returncode == 3
         error = json.loads(stdout)["error"]
         assert error["type"] == "BulkError"
-        assert 0 < error["stored"] < 20_000
+        assert 0 < error["stored"] < MANY
         assert error["line"] == error["stored"] + 1
 
         code, answer = run("publish-file", str(file))
         assert code == 0
         assert answer["already_stored"] >= error["stored"]
-        assert numbers(stored()) == expected(20_000)
+        assert numbers(stored()) == expected(MANY)
 
+    @pytest.mark.parametrize("before", in_depth([30, SOME], quick=["30"]))
     @pytest.mark.parametrize(
         ("line", "error_text"),
         [
@@ -228,18 +236,26 @@ class TestPublishFile:
             ),
         ],
     )
-    def test_a_bad_line_ends_the_run(self, run, stored, tmp_path, line, error_text):
+    def test_a_bad_line_ends_the_run(self, run, stored, tmp_path, line, error_text, before):
         """The error has its number; the lines before it are stored, it and those after it are not."""
         file = tmp_path / "bad.ndjson"
-        file.write_bytes(lines(2500) + b"\n\n" + line + lines(10, first=2500))
+        file.write_bytes(lines(before) + b"\n\n" + line + lines(10, first=before))
         code, answer = run("publish-file", str(file))
         assert code == 1
-        assert answer["error"]["line"] == 2503
-        assert answer["error"]["stored"] == 2500
-        assert answer["error"]["message"].startswith("line 2503: ")
+        assert answer["error"]["line"] == before + 3
+        assert answer["error"]["stored"] == before
+        assert answer["error"]["message"].startswith(f"line {before + 3}: ")
         assert error_text in answer["error"]["message"]
         assert "xxxx" not in answer["error"]["message"]
-        assert numbers(stored()) == expected(2500)
+        assert numbers(stored()) == expected(before)
+
+    def test_a_bad_line_behind_the_first_flush(self, run, stored, tmp_path):
+        """As before it: what stands before the line is stored."""
+        file = tmp_path / "bad.ndjson"
+        file.write_bytes(lines(SOME) + b"{broken\n" + lines(10, first=SOME))
+        code, answer = run("publish-file", str(file))
+        assert (code, answer["error"]["line"], answer["error"]["stored"]) == (1, SOME + 1, SOME)
+        assert numbers(stored()) == expected(SOME)
 
     def test_a_mended_file_goes_on_where_it_stopped(self, run, stored, tmp_path):
         """With a run id, which does not depend on the file's times."""
@@ -253,10 +269,10 @@ class TestPublishFile:
 
     def test_standard_input_with_a_run_id(self, run, stored):
         """A second run of the same pipeline stores nothing."""
-        for known in (0, 3000):
-            code, answer = run("publish-file", "-", "--run-id", "nightly-7", stdin=lines(3000))
-            assert (code, answer["count"], answer["already_stored"]) == (0, 3000, known)
-        assert numbers(stored()) == expected(3000)
+        for known in (0, SOME):
+            code, answer = run("publish-file", "-", "--run-id", "nightly-7", stdin=lines(SOME))
+            assert (code, answer["count"], answer["already_stored"]) == (0, SOME, known)
+        assert numbers(stored()) == expected(SOME)
 
     def test_standard_input_again_and_again(self, run, stored):
         """With --again every event is published again."""
@@ -269,7 +285,7 @@ class TestPublishFile:
     def test_interrupted_it_says_how_many_are_stored(self, start, run, redis, stored, tmp_path, as_json):
         """And that is so: exit code 1, and the same command goes on from there."""
         file = tmp_path / "long.ndjson"
-        file.write_bytes(lines(20_000))
+        file.write_bytes(lines(MANY))
         process = start("publish-file", str(file), *(["--json"] if as_json else []))
         wait_for_entries(redis, entries(redis) + TWO_FLUSHES, process)
         process.send_signal(signal.SIGINT)
@@ -282,22 +298,22 @@ class TestPublishFile:
         else:
             [error_text] = re.findall(r"([0-9,]+) events are stored", stderr.decode())
             count = int(error_text.replace(",", ""))
-        assert 0 < count < 20_000
+        assert 0 < count < MANY
         code, answer = run("publish-file", str(file))
         assert (code, answer["already_stored"]) == (0, count)
-        assert numbers(stored()) == expected(20_000)
+        assert numbers(stored()) == expected(MANY)
 
     def test_interrupted_while_it_waits_for_a_line(self, start, redis):
         """What came before is stored."""
         process = start("publish-file", "-", "--again", "--json", stdin=subprocess.PIPE)
-        process.stdin.write(lines(5000))
+        process.stdin.write(lines(SOME))
         process.stdin.flush()
         wait_for_entries(redis, 0, process)
         wait_until_it_waits_for_input(process)
         process.send_signal(signal.SIGINT)
         stdout, _ = process.communicate(timeout=60)
         assert process.returncode == 1
-        assert json.loads(stdout)["error"]["stored"] == 5000
+        assert json.loads(stdout)["error"]["stored"] == SOME
 
     def test_keys_from_a_field(self, run, stored):
         """The events' own identity, wherever they stand in the file."""
@@ -313,13 +329,13 @@ class TestPublishFile:
     def test_standard_input_is_streamed(self, start, redis):
         """Events are stored while more of them are still to come."""
         process = start("publish-file", "-", "--run-id", "stream", stdin=subprocess.PIPE)
-        process.stdin.write(lines(5000))
+        process.stdin.write(lines(SOME))
         process.stdin.flush()
         wait_for_entries(redis, 0, process)
         assert process.poll() is None
         stdout, stderr = process.communicate(timeout=60)
         assert process.returncode == 0, stderr
-        assert b"5,000" in stdout
+        assert b"2,500" in stdout
 
     def test_an_empty_file_is_done(self, run, tmp_path):
         """Nothing to do is not an error."""
@@ -331,7 +347,7 @@ class TestPublishFile:
     def test_a_terminal_gets_a_progress_bar(self, start, tmp_path):
         """On stderr, so that stdout stays what it is."""
         file = tmp_path / "long.ndjson"
-        file.write_bytes(lines(5_000))
+        file.write_bytes(lines(SOME))
         controller, terminal = pty.openpty()
         process = start("publish-file", str(file), stderr=terminal)
         os.close(terminal)
@@ -345,4 +361,4 @@ class TestPublishFile:
         os.close(controller)
         assert b"stored" in shown
         assert "━".encode() in shown
-        assert stdout.decode().startswith("Stored 5,000 events")
+        assert stdout.decode().startswith("Stored 2,500 events")

@@ -11,7 +11,7 @@ import redis as redis_py
 
 from tests.support.cases import in_depth
 
-from .test_cli_publish import TWO_FLUSHES, entries, expected, lines, numbers, wait_for_entries
+from .test_cli_publish import MANY, SOME, TWO_FLUSHES, entries, expected, lines, numbers, wait_for_entries
 
 pytestmark = pytest.mark.integration
 
@@ -32,17 +32,17 @@ def lookups(redis) -> int:
 def test_rows_of_a_csv_are_stored_in_order(run, stored, tmp_path):
     """The summary counts events and channels; a second run stores nothing."""
     file = tmp_path / "scores.csv.gz"
-    file.write_bytes(gzip.compress(b"user_id,points\n" + rows(3000)))
+    file.write_bytes(gzip.compress(b"user_id,points\n" + rows(SOME)))
     code, answer = run("publish-file", str(file), *CSV)
-    assert (code, answer["count"], answer["channels"], answer["already_stored"]) == (0, 3000, 3, 0)
+    assert (code, answer["count"], answer["channels"], answer["already_stored"]) == (0, SOME, 3, 0)
     code, answer = run("publish-file", str(file), *CSV)
-    assert (code, answer["count"], answer["already_stored"], answer["lines"]) == (0, 3000, 3000, 3001)
+    assert (code, answer["count"], answer["already_stored"], answer["lines"]) == (0, SOME, SOME, SOME + 1)
     found = stored()
     assert {event["name"] for event in found} == {"score"}
     points = {user: [] for user in ("user-0", "user-1", "user-2")}
     for event in found:
         points[event["channel"]].append(int(json.loads(event["data"])["points"]))
-    assert points == {f"user-{n}": list(range(n, 3000, 3)) for n in range(3)}
+    assert points == {f"user-{n}": list(range(n, SOME, 3)) for n in range(3)}
 
 
 def test_another_template_makes_other_events(run, stored, tmp_path):
@@ -88,19 +88,19 @@ def test_a_bad_row_ends_the_run_at_its_line(run, stored, tmp_path):
 def test_a_second_run_begins_where_the_first_stopped(start, run, redis, stored, tmp_path, is_gzip):
     """It sends what is left, not what is stored; and all is stored once, in order."""
     file = tmp_path / "long.ndjson"
-    file.write_bytes(gzip.compress(lines(20_000)) if is_gzip else lines(20_000))
+    file.write_bytes(gzip.compress(lines(MANY)) if is_gzip else lines(MANY))
     process = start("publish-file", str(file))
     wait_for_entries(redis, entries(redis) + TWO_FLUSHES, process)
     process.kill()
     process.wait()
     code, answer = run("publish-file", str(file))
-    assert (code, answer["count"], answer["lines"]) == (0, 20_000, 20_000)
-    assert 0 < answer["skipped"] <= answer["already_stored"] < 20_000
+    assert (code, answer["count"], answer["lines"]) == (0, MANY, MANY)
+    assert 0 < answer["skipped"] <= answer["already_stored"] < MANY
     before = lookups(redis)
     code, answer = run("publish-file", str(file))
-    assert (code, answer["count"], answer["already_stored"], answer["skipped"]) == (0, 20_000, 20_000, 20_000)
+    assert (code, answer["count"], answer["already_stored"], answer["skipped"]) == (0, MANY, MANY, MANY)
     assert lookups(redis) == before, "nothing was asked again"
-    assert numbers(stored()) == expected(20_000)
+    assert numbers(stored()) == expected(MANY)
 
 
 def test_a_touched_file_is_read_from_its_beginning(run, stored, tmp_path):
@@ -149,10 +149,10 @@ class TestDryRun:
     def test_everything_is_checked_and_nothing_stored(self, run, redis, environ, stored, tmp_path):
         """Redis is not asked: another run finds a file that it has never seen."""
         file = tmp_path / "events.ndjson"
-        file.write_bytes(lines(5000))
+        file.write_bytes(lines(SOME))
         environ["SOCKUDO_REDIS_URL"], reachable = "redis://127.0.0.1:1/0", environ["SOCKUDO_REDIS_URL"]
         code, answer = run("publish-file", str(file), "--dry-run")
-        assert (code, answer["count"], answer["channels"], answer["dry_run"]) == (0, 5000, 12, True)
+        assert (code, answer["count"], answer["channels"], answer["dry_run"]) == (0, SOME, 12, True)
         environ["SOCKUDO_REDIS_URL"] = reachable
         assert stored() == []
         assert run("publish-file", str(file))[1]["already_stored"] == 0
