@@ -37,19 +37,26 @@ NOT_FOR_DELAY = (
 LOADED = """
 import sys
 before = set(sys.modules)
+def so_far():
+    import json
+    print(json.dumps(sorted(set(sys.modules) - before)))
 {source}
-import json
-print(json.dumps(sorted(set(sys.modules) - before)))
+so_far()
 """
 
 
 def loaded_by(source: str, **environ: str) -> set[str]:
     """The modules that a Python of its own loads for this."""
+    return loaded_in_steps(source, **environ)[-1]
+
+
+def loaded_in_steps(source: str, **environ: str) -> list[set[str]]:
+    """Those at each `so_far()` in the source, and at its end."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("SOCKUDO_", "CELERY"))}
     command = [sys.executable, "-c", LOADED.format(source=source)]
     done = subprocess.run(command, env=env | environ, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stdout))
+    return [set(json.loads(line)) for line in done.stdout.splitlines()]
 
 
 def of(loaded: set[str], *names: str) -> set[str]:
@@ -104,8 +111,8 @@ def test_async_client_loads_neither_celery_nor_redis() -> None:
 def test_worker_of_another_app_loads_the_drain_as_it_starts() -> None:
     """Before its pool forks, so that no child spends the time limit of a task on imports; the app alone loads none."""
     source = "from celery import Celery, signals; from sockudo_publisher import register; register(Celery('theirs'))"
-    assert of(loaded_by(source), *own_rooms(*ROOMS)) == set()
-    loaded = loaded_by(f"{source}; signals.worker_init.send(sender=None)")
+    before, loaded = loaded_in_steps(f"{source}; so_far(); signals.worker_init.send(sender=None)")
+    assert of(before, *own_rooms(*ROOMS)) == set()
     assert "sockudo_publisher.delivery.drain" in loaded
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.cases import in_depth
+from tests.support.warm import run_python
 
 pytestmark = pytest.mark.integration
 
@@ -52,22 +53,24 @@ class Gate:
 """
 
 
-def run(program: str, redis_url: str, broker_url: str = "") -> None:
-    """Run it in a process of its own, as a fork of pytest would have all of pytest's threads."""
+def run(program: str, redis_url: str, broker_url: str = "", *, fresh: bool = False) -> None:
+    """Run it in a process of its own, as a fork of pytest would have all of pytest's threads.
+
+    It is forked from one that has imported libraries, and has no threads; `fresh` where imports are what is tested.
+    """
     settings = {
         "SOCKUDO_URL": "http://key:secret@127.0.0.1:1/apps/app",
         "SOCKUDO_REDIS_URL": redis_url,
         "SOCKUDO_BROKER_URL": broker_url,
     }
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
-    done = subprocess.run(
-        [sys.executable, "-c", COMMON + program],
-        env={**environ, **settings},
-        capture_output=True,
-        text=True,
-        timeout=PROGRAM_S,
-        check=False,
-    )
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")} | settings
+    command = ["-c", COMMON + program]
+    if fresh:
+        done = subprocess.run(
+            [sys.executable, *command], env=environ, capture_output=True, text=True, timeout=PROGRAM_S, check=False
+        )
+    else:
+        done = run_python(command, env=environ, timeout=PROGRAM_S)
     assert done.returncode == 0, done.stderr
 
 
@@ -238,6 +241,7 @@ assert publish.delay("c", "e", 1).id
 assert set(sys.modules) == before, set(sys.modules) - before
 """,
         redis_url,
+        fresh=True,
     )
 
 
@@ -274,6 +278,7 @@ assert not Watch.outside, Watch.outside
 """,
         redis_url,
         broker_url,
+        fresh=True,
     )
 
 
@@ -300,6 +305,7 @@ assert refused == [False], refused
 assert publish.apply_async(("c", "e", 1), group_id="g").id
 """,
         redis_url,
+        fresh=True,
     )
 
 
