@@ -11,7 +11,8 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ SLACK = 2.0
 MIB = 1024 * 1024
 
 Send = Callable[[Peer, socket.socket], None]
+#: By answer and call: seconds, bytes, and the outcome.
+Figures = dict[tuple[str, str], dict[str, Any]]
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
@@ -134,27 +137,64 @@ def serve(send: Send) -> Send:
     return handle
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["own connections", "a caller's session"])
-def figures(request: pytest.FixtureRequest) -> Iterator[dict[tuple[str, str], dict[str, Any]]]:
+@dataclass(frozen=True)
+class Played:
+    """Some of the answers, with connections of the client's own or with a session of a caller's."""
+
+    answers: tuple[str, ...]
+    session: bool = False
+
+
+OWN = Played(tuple(ANSWERS))
+#: One or two of each kind: with a session, what reads the answers is the same code.
+SESSION = Played(
+    (
+        *("gzip bomb", "gzip bomb of an error", "brotli, unknown here", "JSON of 16 MB", "dense JSON of 1 MiB"),
+        *("hundreds of MB", "a body without an end", "a chunk of 4 GB", "long headers", "a length that is too small"),
+        *("headers that drip", "a body that drips", "trailers that drip"),
+    ),
+    session=True,
+)
+SESSION_IN_DEPTH = Played(tuple(name for name in ANSWERS if name not in SESSION.answers), session=True)
+
+
+def played(answers: Collection[str]) -> list[Any]:
+    """These answers as parameters `figures` and `answer`; with a session some are `long`."""
+    kinds = (("own connections", OWN, ()), ("a caller's session", SESSION, ()))
+    return [
+        pytest.param(figures, answer, id=f"{name}-{answer}", marks=marks)
+        for name, figures, marks in (*kinds, ("a caller's session", SESSION_IN_DEPTH, pytest.mark.long))
+        for answer in figures.answers
+        if answer in answers
+    ]
+
+
+@functools.cache  # each is played once, for all tests
+def measure(played: Played) -> Figures:
     """What each answer cost each call."""
     bomb()  # before a call waits for it
     with contextlib.ExitStack() as ends:
         ok = ends.enter_context(Peer(serve(whole(b"{}"))))
-        ports = {name: ends.enter_context(Peer(serve(send))).port for name, send in ANSWERS.items()}
-        waiting = [name for name in ANSWERS if name.endswith(("drip", "drips"))]
-        given = {"session": request.param, "ok": ok.port, "ports": ports, "waiting": waiting}
+        ports = {name: ends.enter_context(Peer(serve(ANSWERS[name]))).port for name in played.answers}
+        waiting = [name for name in played.answers if name.endswith(("drip", "drips"))]
+        given = {"session": played.session, "ok": ok.port, "ports": ports, "waiting": waiting}
         ran = subprocess.run(
             [sys.executable, "-m", "tests.support.answer_bounds"],
             input=json.dumps(given), capture_output=True, text=True, timeout=280, check=False,
         )  # fmt: skip
-        assert ran.returncode == 0, ran.stderr
-        lines = map(json.loads, ran.stdout.splitlines())
-        yield {(line["answer"], line["call"]): line for line in lines}
+    assert ran.returncode == 0, ran.stderr
+    lines = map(json.loads, ran.stdout.splitlines())
+    return {(line["answer"], line["call"]): line for line in lines}
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Figures:
+    return measure(request.param)
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_answer_is_bounded(figures: dict[tuple[str, str], dict[str, Any]], answer: str) -> None:
+@pytest.mark.parametrize(("figures", "answer"), played(ANSWERS), indirect=["figures"])
+def test_answer_is_bounded(figures: Figures, answer: str) -> None:
     """In memory and in time; and its fate is unknown, for a worker too."""
     for call in CALLS:
         found = figures[answer, call]
@@ -168,29 +208,27 @@ def test_answer_is_bounded(figures: dict[tuple[str, str], dict[str, Any]], answe
             assert found["error"] is not None, found
 
 
+EXPECTED = {
+    "gzip bomb": "HTTP 200 with an encoded body, expected identity",
+    "gzip bomb of an error": "HTTP 503 with an encoded body",
+    "hundreds of MB": "HTTP 200 with a body of more than {limit} bytes",
+    "long headers": "more than 65536 bytes of headers",
+    "headers that drip": "no complete answer within 1 s",
+}
+
+
 @pytest.mark.parametrize("call", [name for name in CALLS if name != "worker"])
-@pytest.mark.parametrize(
-    ("answer", "expected"),
-    [
-        ("gzip bomb", "HTTP 200 with an encoded body, expected identity"),
-        ("gzip bomb of an error", "HTTP 503 with an encoded body"),
-        ("hundreds of MB", "HTTP 200 with a body of more than {limit} bytes"),
-        ("long headers", "more than 65536 bytes of headers"),
-        ("headers that drip", "no complete answer within 1 s"),
-    ],
-)
-def test_error_names_the_limit(
-    figures: dict[tuple[str, str], dict[str, Any]], answer: str, expected: str, call: str
-) -> None:
+@pytest.mark.parametrize(("figures", "answer"), played(EXPECTED), indirect=["figures"])
+def test_error_names_the_limit(figures: Figures, answer: str, call: str) -> None:
     """And says that the fate is unknown."""
     found = figures[answer, call]
     limit = 1_048_576 if call.startswith("trigger") else 8_388_608
     assert (found["error"], found["sent"]) == ("SockudoConnectionError", True), found
-    assert expected.format(limit=limit) in found["text"]
+    assert EXPECTED[answer].format(limit=limit) in found["text"]
 
 
-@pytest.mark.parametrize("answer", [name for name in ANSWERS if name not in MAY_SUCCEED])
-def test_worker_does_not_take_it_for_delivered(figures: dict[tuple[str, str], dict[str, Any]], answer: str) -> None:
+@pytest.mark.parametrize(("figures", "answer"), played(set(ANSWERS) - MAY_SUCCEED), indirect=["figures"])
+def test_worker_does_not_take_it_for_delivered(figures: Figures, answer: str) -> None:
     """Nor, where it is not Sockudo's own refusal, for refused."""
     assert figures[answer, "worker"]["outcome"] == "UNKNOWN"
 
