@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import redis as redis_py
@@ -16,15 +19,31 @@ from tests.integration.cli.conftest import LANES
 
 pytestmark = pytest.mark.integration
 
-RUN = """
-import json, sys
+#: A Python that has loaded the command, and what its arguments name, and forks for each line of arguments and settings.
+FORKS = """
+import importlib, json, os, sys
 from sockudo_publisher.cli import main
-try:
-    main(sys.argv[1:])
-except SystemExit as end:
-    code = end.code or 0
-print(json.dumps({"code": code, "loaded": sorted(sys.modules)}), file=sys.stderr)
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+for line in sys.stdin:
+    arguments, environ, answer = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        os.environ.clear()
+        os.environ.update(environ)
+        sys.stdout = open(os.devnull, "w")
+        try:
+            main(arguments)
+        except SystemExit as end:
+            code = end.code or 0
+        with open(answer, "w") as told:
+            json.dump({"code": code, "loaded": sorted(sys.modules)}, told)
+        os._exit(0)
+    print(os.waitpid(child, 0)[1], flush=True)
 """
+
+#: What all commands that ask Redis load. One that loaded too much would show in each of them.
+OF_REDIS = ("redis", "hiredis", "sockudo_publisher.operations", "sockudo_publisher.journal.producer")
 
 #: Libraries that commands of an operator never need.
 HEAVY = (
@@ -52,15 +71,37 @@ COMMANDS = {
 OF_DIRECT_CALLS = ("requests", "urllib3")
 
 
+@contextlib.contextmanager
+def forking(*modules: str) -> Iterator[subprocess.Popen[str]]:
+    """What forks for each command: see `FORKS`."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("SOCKUDO_")}
+    command = [sys.executable, "-c", FORKS, *modules]
+    with subprocess.Popen(command, env=ours, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="module")
+def pythons() -> Iterator[list[subprocess.Popen[str]]]:
+    """One that has loaded nothing but the command, and one that has loaded what asks Redis."""
+    with forking() as bare, forking(*OF_REDIS) as of_redis:
+        yield [bare, of_redis]
+
+
 @pytest.fixture
-def loaded(environ: dict[str, str]) -> Callable[..., tuple[int, set[str]]]:
-    """Run a command in a Python of its own: its exit code, and the first names of the loaded modules."""
+def loaded(
+    pythons: list[subprocess.Popen[str]], environ: dict[str, str], tmp_path: Path
+) -> Callable[..., tuple[int, set[str]]]:
+    """Run a command in a process of its own: its exit code, and the first names of the loaded modules."""
 
     def run(*args: str) -> tuple[int, set[str]]:
-        done = subprocess.run(
-            [sys.executable, "-c", RUN, *args], env=environ, capture_output=True, text=True, timeout=120, check=False
-        )
-        told = json.loads(done.stderr.splitlines()[-1])
+        python = pythons["--help" not in args and "--version" not in args]
+        assert python.stdin is not None
+        assert python.stdout is not None
+        python.stdin.write(json.dumps([args, environ, str(tmp_path / "told.json")]) + "\n")
+        python.stdin.flush()
+        assert python.stdout.readline() == "0\n"
+        told = json.loads((tmp_path / "told.json").read_text())
         return told["code"], {name.partition(".")[0] for name in told["loaded"]}
 
     return run
