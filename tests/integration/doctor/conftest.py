@@ -25,6 +25,9 @@ from sockudo_publisher.doctor.finding import CheckFinding
 
 Findings = dict[str, CheckFinding]
 
+#: Limits that cost the server nothing to check, for tests of other findings.
+SMALL = Wanted(batch_events=2, batch_bytes=1000, event_bytes=100)
+
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,9 +43,15 @@ def no_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     leave_out_cuts(monkeypatch)
 
 
+@pytest.fixture
+def few_loads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sockudo works for 20 ms on each `GET /stats`: its nodes' numbers have tests of their own."""
+    monkeypatch.setattr(facts, "LOADS", 2)
+
+
 def leave_out_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here to the end of the test."""
-    monkeypatch.setattr(facts, "MIN_CUT_EVENTS", facts.CUT_EVENTS + 1)
+    monkeypatch.setattr(facts, "CUT_EVENTS", 1)  # of the batch that asks for the app's limit
     monkeypatch.setattr(facts, "MIN_AGE_S", 0.0)
 
 

@@ -18,7 +18,7 @@ from tests.support.nginx import is_listening
 from tests.support.parts import need
 from tests.support.proxy import Proxy
 
-from .conftest import sockudo_findings
+from .conftest import SMALL, sockudo_findings
 
 pytestmark = pytest.mark.integration
 
@@ -100,7 +100,7 @@ def cluster(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
 def test_three_nodes_with_a_cache_each_are_broken(apart, nginx_as, no_cuts, workers) -> None:
     """Also where each worker of nginx takes turns of its own, so that the nodes come in any order."""
-    found = sockudo_findings(balanced(apart, nginx_as, workers=workers))
+    found = sockudo_findings(balanced(apart, nginx_as, workers=workers), wanted=SMALL)
     assert found["sockudo.nodes"].state.value == "broken"
     assert "one node" in found["sockudo.nodes"].change
     assert found["sockudo.memory"].state.value == "broken"
@@ -108,12 +108,12 @@ def test_three_nodes_with_a_cache_each_are_broken(apart, nginx_as, no_cuts, work
 
 def test_three_nodes_with_one_cache_are_a_risk(cluster, nginx_as, no_cuts) -> None:
     """Without a subscriber: the doctor's own WebSocket is counted by one node alone."""
-    found = sockudo_findings(balanced(cluster, nginx_as, more=WEBSOCKETS))
+    found = sockudo_findings(balanced(cluster, nginx_as, more=WEBSOCKETS), wanted=SMALL)
     assert found["sockudo.memory"].state.value == "fine"
     assert found["sockudo.nodes"].state.value == "risk"
     assert "several nodes answer" in found["sockudo.nodes"].why
     # The same nodes where no WebSocket passes: nothing tells them from one, which is no reason to call it fine.
-    found = sockudo_findings(balanced(cluster, nginx_as))
+    found = sockudo_findings(balanced(cluster, nginx_as), wanted=SMALL)
     assert found["sockudo.nodes"].state.value == "unknown"
     assert "no WebSocket passes" in found["sockudo.nodes"].why
 
@@ -134,7 +134,7 @@ def test_nodes_with_memories_of_their_own_are_broken(apart, no_cuts) -> None:
     """Two of them behind a balancer: a resend to the other one is delivered again."""
     one, other, _ = apart
     with RoundRobin(one.port, other.port) as balancer:
-        found = sockudo_findings(balancer.url(one.url))
+        found = sockudo_findings(balancer.url(one.url), wanted=SMALL)
     assert found["sockudo.nodes"].state.value == "broken"
     assert '[cache] driver = "redis"' in found["sockudo.nodes"].change
     assert found["sockudo.memory"].state.value == "broken"
@@ -146,7 +146,7 @@ def test_nodes_that_share_a_cache_are_a_risk(cluster, subscriber, no_cuts) -> No
     one, other, _ = cluster
     subscriber(one, "c")
     with RoundRobin(one.port, other.port) as balancer:
-        found = sockudo_findings(balancer.url(one.url))
+        found = sockudo_findings(balancer.url(one.url), wanted=SMALL)
     assert found["sockudo.memory"].state.value == "fine"
     assert found["sockudo.nodes"].state.value == "risk"
     assert "one node's own address" in found["sockudo.nodes"].change
@@ -154,7 +154,7 @@ def test_nodes_that_share_a_cache_are_a_risk(cluster, subscriber, no_cuts) -> No
 
 def test_one_node_behind_a_proxy_is_fine(sockudo, nginx_as, no_cuts) -> None:
     """The doctor's WebSocket is counted in every answer."""
-    found = sockudo_findings(balanced([sockudo], nginx_as, more=WEBSOCKETS))
+    found = sockudo_findings(balanced([sockudo], nginx_as, more=WEBSOCKETS), wanted=SMALL)
     assert found["sockudo.nodes"].state.value == "fine"
     assert "one node's numbers" in found["sockudo.nodes"].why
 

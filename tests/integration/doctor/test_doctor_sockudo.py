@@ -14,7 +14,7 @@ from sockudo_publisher.doctor.facts import sockudo as room
 from sockudo_publisher.doctor.facts.sockudo import CHANNEL, Wanted
 from tests.support.proxy import Answer, Hang, Pass, Proxy
 
-from .conftest import leave_out_cuts, sockudo_findings
+from .conftest import SMALL, leave_out_cuts, sockudo_findings
 
 pytestmark = pytest.mark.integration
 
@@ -37,7 +37,7 @@ def test_a_server_without_a_proxy_stops_when_its_client_goes(sockudo):
     assert "10 of 10" in found["sockudo.memory"].why
 
 
-def test_only_our_channel_is_published_to(sockudo, subscriber, no_cuts):
+def test_only_our_channel_is_published_to(sockudo, subscriber, no_cuts, few_loads):
     """What the server takes is all for our channel; limits are asked for with what it refuses whole."""
     seen = subscriber(sockudo, CHANNEL)
     with Proxy(sockudo.port) as proxy:
@@ -82,11 +82,11 @@ class TestAccess:
     @pytest.mark.parametrize(
         ("ahead_s", "state"), [(-700, "broken"), (-100, "risk"), (0, "fine"), (100, "risk"), (700, "broken")]
     )
-    def test_clocks_that_differ(self, sockudo, no_cuts, monkeypatch, ahead_s, state):
+    def test_clocks_that_differ(self, sockudo, no_cuts, few_loads, monkeypatch, ahead_s, state):
         """Beyond ten minutes it refuses; that is not a wrong secret."""
         now = time.time
         monkeypatch.setattr(time, "time", lambda: now() - ahead_s)
-        found = sockudo_findings(sockudo.url)
+        found = sockudo_findings(sockudo.url, wanted=SMALL)
         assert states(found)["sockudo.clock"] == state
         assert states(found)["sockudo.signature"] == ("unknown" if state == "broken" else "fine")
         if ahead_s:
@@ -147,7 +147,7 @@ class TestAccess:
         assert "fine" not in states(found).values()
 
 
-def test_limits_that_we_would_run_into(sockudo_as, monkeypatch):
+def test_limits_that_we_would_run_into(sockudo_as, few_loads, monkeypatch):
     """Batches, events and names: each with the server's setting and ours; history and the limiter, too."""
     app = SockudoApp(
         limits={
@@ -186,10 +186,10 @@ def test_limits_that_we_would_run_into(sockudo_as, monkeypatch):
     assert of(suited, "risk") == {"sockudo.names", "sockudo.rate_limit", "sockudo.history"}
 
 
-def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
+def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts, few_loads):
     """Its rate limiter is on: a hundred requests a minute; it refuses the next."""
     server = sockudo_as(settings={"rate_limiter": {"enabled": True}})
-    first = sockudo_findings(server.url)["sockudo.rate_limit"]
+    first = sockudo_findings(server.url, wanted=SMALL)["sockudo.rate_limit"]
     assert (first.state.value, "100 requests" in first.why) == ("risk", True)
     assert "RATE_LIMITER_ENABLED=false" in first.change
     # With a few requests left it is refused in the middle of its look, with none from the beginning.
@@ -197,23 +197,23 @@ def test_a_server_as_it_comes_is_a_risk(sockudo_as, no_cuts):
     while int(client.send("GET", "/channels").headers["X-RateLimit-Remaining"]) > 5:
         pass
     for _ in range(2):
-        limited = sockudo_findings(server.url)
+        limited = sockudo_findings(server.url, wanted=SMALL)
         assert states(limited)["sockudo.rate_limit"] == "broken"
         assert states(limited)["sockudo.reachable"] == "fine"
 
 
 @pytest.mark.long
-def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, monkeypatch):
+def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, few_loads, monkeypatch):
     """At the server's default of 10,000 ids it remembers no new one; the finding has the setting and a number."""
     monkeypatch.setattr(room, "MIN_AGE_S", 1.0)
     server = sockudo_as(cache_max_capacity=10_000)
-    assert states(sockudo_findings(server.url))["sockudo.memory"] == "fine"
+    assert states(sockudo_findings(server.url, wanted=SMALL))["sockudo.memory"] == "fine"
     client = Sockudo.from_url(server.url)
     for _ in range(12):
         run = uuid.uuid4().hex
         items = [{"name": "n", "channel": "others", "data": "x", "message_id": f"{run}{n}"} for n in range(2000)]
         assert client.send("POST", "/batch_events", body=json.dumps({"batch": items}).encode()).status == 200
-    found = sockudo_findings(server.url)["sockudo.memory"]
+    found = sockudo_findings(server.url, wanted=SMALL)["sockudo.memory"]
     assert found.state.value == "broken"
     assert "of 10 ids remembered" in found.why
     assert "max_capacity" in found.change
@@ -225,7 +225,7 @@ def test_no_memory_at_all_is_broken(sockudo_as, no_cuts):
     off = {"policy": {"idempotency": {"enabled": False}}}
     apps = [{"id": app.id, "key": app.key, "secret": app.secret, "enabled": True, **off}]
     server = sockudo_as([app], settings={"app_manager": {"array": {"apps": apps}}})
-    found = sockudo_findings(server.url)
+    found = sockudo_findings(server.url, wanted=SMALL)
     assert states(found)["sockudo.memory"] == "broken"
     assert "[idempotency] enabled = true" in found["sockudo.memory"].change
     assert states(found)["sockudo.nodes"] == "unknown"
@@ -234,6 +234,6 @@ def test_no_memory_at_all_is_broken(sockudo_as, no_cuts):
 def test_one_node_with_subscribers_is_one(sockudo, subscriber, no_cuts):
     """Its numbers are the same every time."""
     subscriber(sockudo, "c")
-    found = sockudo_findings(sockudo.url)["sockudo.nodes"]
+    found = sockudo_findings(sockudo.url, wanted=SMALL)["sockudo.nodes"]
     assert found.state.value == "fine"
     assert "one node's numbers" in found.why
