@@ -25,6 +25,8 @@ WINDOW_S = 16
 TIMEOUT_S = 7
 SAFE_S = WINDOW_S - TIMEOUT_S - 5
 CHANNEL = "uncertain"
+#: Seconds between two looks, each of which is a command.
+COMMAND_POLL_S = 0.3
 
 Run = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -77,7 +79,7 @@ def test_uncertain_letter_is_copied_only_after_its_window(
             time.sleep(SAFE_S + 0.5)
             proxy.behaviour = Pass()
             proxy.listen()
-            assert wait_for(lambda: len(letters()) == 2, 60)
+            assert wait_for(lambda: len(letters()) == 2, 60, COMMAND_POLL_S)
             first, second = letters()
             assert [(letter["name"], letter["reason"]) for letter in (first, second)] == [
                 ("first", "uncertain"),
@@ -86,7 +88,7 @@ def test_uncertain_letter_is_copied_only_after_its_window(
             assert settled() == 0
 
             said = replay(first["id"])
-            assert wait_for(lambda: settled() == 1, 60), "the server has answered for it"
+            assert wait_for(lambda: settled() == 1, 60, COMMAND_POLL_S), "the server has answered for it"
             assert time.monotonic() - delivered_at < WINDOW_S, "inside the window"
             assert "may still remember its message id" in said
             assert "twice" not in said
@@ -96,7 +98,7 @@ def test_uncertain_letter_is_copied_only_after_its_window(
             said = replay(second["id"])
             assert "subscribers may see it twice" in said
             seen.wait_for_count(3, 30)
-            assert wait_for(lambda: settled() == 2, 60)
+            assert wait_for(lambda: settled() == 2, 60, COMMAND_POLL_S)
             seen.wait_until_quiet(0.5)
             assert [event.event for event in seen.events()] == ["first", "second", "second"], "one copy"
             assert letters() == []

@@ -40,6 +40,7 @@ from sockudo_publisher.workerapp import run_drain, slots, worker_control
 from sockudo_publisher.workerapp.presence import Presence
 from sockudo_publisher.workerapp.steps.canaries import beat_once
 from sockudo_publisher.workerapp.steps.sweep import sweep_once, trim_once
+from tests.support.cases import in_depth
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -338,17 +339,29 @@ def check_spoiled(client: redis.Redis, key: str, what: str, *, is_wrong_type: bo
         assert not shown.is_failing, (what, shown)
 
 
-@pytest.mark.parametrize("right", ["probe", "canary_holder", "lease"])
-def test_right_without_an_end_is_nobodys(client: redis.Redis, right: str) -> None:
+AS_TYPES: dict[str, Callable[[redis.Redis, str], Any]] = {
+    "string": lambda client, key: client.set(key, "x"),
+    "hash": lambda client, key: client.hset(key, "a", "b"),
+    "list": lambda client, key: client.rpush(key, "a"),
+}
+#: Each right as each type; in `make test` each right once, and each type once.
+RIGHTS = in_depth(
+    {f"{right}, a {kind}": (right, kind) for right in ("probe", "canary_holder", "lease") for kind in AS_TYPES},
+    quick=["probe, a string", "canary_holder, a hash", "lease, a list"],
+)
+
+
+@pytest.mark.parametrize("case", RIGHTS)
+def test_right_without_an_end_is_nobodys(client: redis.Redis, case: tuple[str, str]) -> None:
     """Of any type."""
     live_in(client)
+    right, kind = case
     key = LANE.lease if right == "lease" else getattr(APP_KEYS, right)
-    for spoil in (lambda: client.set(key, "x"), lambda: client.hset(key, "a", "b"), lambda: client.rpush(key, "a")):
-        client.delete(key)
-        spoil()
-        act(client, right)
-        if right == "lease":
-            assert 0 < client.pttl(key) <= 6000
+    client.delete(key)
+    AS_TYPES[kind](client, key)
+    act(client, right)
+    if right == "lease":
+        assert 0 < client.pttl(key) <= 6000
     client.delete(LANE.lease)
     act(client, "after it")
     assert client.xlen(LANE.stream) == 0
