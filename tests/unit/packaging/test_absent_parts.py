@@ -116,7 +116,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcomes]:
     done = subprocess.run(
         [
             *(sys.executable, "-c", PROGRAM, json.dumps(list(MACHINES.values()))),
-            *("-c", os.devnull, "--rootdir", directory, "-p", "no:cacheprovider"),
+            *("-c", os.devnull, "--rootdir", directory, "-p", "no:cacheprovider", "--assert=plain", "--tb=short"),
             *("--continue-on-collection-errors", directory),
         ],
         env={**kept, "PYTHONPATH": str(ROOT), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
