@@ -29,7 +29,7 @@ __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 hypothesis.settings.register_profile(
     "unhurried",
     deadline=None,
-    max_examples=40,
+    max_examples=25,
     # With few examples, few of the first are the small ones, which filters let pass.
     suppress_health_check=[hypothesis.HealthCheck.too_slow, hypothesis.HealthCheck.filter_too_much],
     print_blob=True,
