@@ -59,7 +59,11 @@ def project(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     connections.close_all()
 
 
-@pytest.fixture(params=KINDS)
+#: For what stores, locks and deletes rows, MariaDB is there in `make test` too.
+on_all = pytest.mark.parametrize("using", KINDS, indirect=True)
+
+
+@pytest.fixture(params=in_depth(KINDS, quick=["default", "postgresql"]))
 def using(request: pytest.FixtureRequest, project: dict[str, str], environ: dict[str, str]) -> Iterator[str]:
     """The alias of a database with an empty outbox."""
     if request.param not in project:
@@ -96,6 +100,7 @@ def transaction_of(connection) -> Iterator[Any]:
 # -- publish.delay_on_commit ----------------------------------------------------------------------------
 
 
+@on_all
 def test_stored_after_the_commit_in_order(using: str, journal) -> None:
     """Not before; the message id is known at the call."""
     with transaction.atomic(using=using):
@@ -105,6 +110,7 @@ def test_stored_after_the_commit_in_order(using: str, journal) -> None:
     assert all(re.fullmatch("[0-9a-f]{32}", one) for one in ids)
 
 
+@on_all
 def test_nothing_is_stored_after_a_rollback(using: str, journal) -> None:
     """Of the whole transaction, or of a savepoint in it; an inner one that is released waits for the outer."""
     with transaction.atomic(using=using):
@@ -272,6 +278,7 @@ def test_model_and_migration_agree(project: dict[str, str]) -> None:
     call_command("check")
 
 
+@on_all
 def test_committed_rows_go_out_once_in_order(using: str, journal) -> None:
     """And none of a rolled back transaction or savepoint."""
     with transaction.atomic(using=using):
@@ -287,6 +294,7 @@ def test_committed_rows_go_out_once_in_order(using: str, journal) -> None:
     assert left(using) == 0
 
 
+@on_all
 def test_conflict_is_parked_and_blocks_no_row(using: str, journal) -> None:
     """With the reason in its row."""
     from sockudo_publisher.outbox.django.models import OutboxRow
@@ -315,6 +323,7 @@ def test_app_that_cannot_go_on_lets_the_others(using: str, journal, monkeypatch:
     assert left(using) == 3
 
 
+@on_all
 def test_rows_of_another_relay_are_not_overtaken(using: str, project: dict[str, str], journal) -> None:
     """What is locked is left, and what is behind it."""
     if using == "default":
@@ -329,6 +338,7 @@ def test_rows_of_another_relay_are_not_overtaken(using: str, project: dict[str, 
     assert journal("orders") == [0, 1, 2, 3]
 
 
+@on_all
 def test_relay_killed_between_append_and_delete_stores_each_once(
     using: str, project: dict[str, str], environ, journal
 ) -> None:
