@@ -124,8 +124,8 @@ def test_redis_that_dies_midway_is_a_bulk_error_until_a_repeat(
         seen = stack.subscribe(channel)
 
         def events() -> Iterator[tuple[str, str, int]]:
-            for n in range(9000):
-                if n == 5000 and journal.is_running and not died:
+            for n in range(5000):
+                if n == 3000 and journal.is_running and not died:
                     died.append(n)
                     journal.stop()
                 yield (channel, "e", n)
@@ -133,13 +133,13 @@ def test_redis_that_dies_midway_is_a_bulk_error_until_a_repeat(
         died: list[int] = []
         with pytest.raises(BulkError) as caught:
             publish_many(events(), key_prefix=channel)
-        assert caught.value.index == caught.value.stored == 4000
+        assert caught.value.index == caught.value.stored == 2000
         journal.start()
-        assert publish_many(events(), key_prefix=channel) == BulkReceipt(9000, 4000)
+        assert publish_many(events(), key_prefix=channel) == BulkReceipt(5000, 2000)
         stack.worker()
-        seen.wait_for_count(9000, 60)
+        seen.wait_for_count(5000, 60)
         seen.wait_until_quiet(1.0)
-        assert [int(data) for data in seen.data()] == list(range(9000))
+        assert [int(data) for data in seen.data()] == list(range(5000))
 
 
 def test_failure_of_the_iterable_is_raised_with_the_rest_stored(stack: Stack) -> None:
