@@ -86,16 +86,20 @@ MACHINES = {
 }
 #: Runs the files on each machine, in a process that is forked from one that has pytest imported.
 PROGRAM = """
-import json, os, sys
+import gc, importlib, json, os, sys
 import pytest
+from _pytest.config import default_plugins
 from tests.support import parts
 
 parts.PARTS = {name: (lambda: None, how) for name, (_, how) in parts.PARTS.items()}
+for name in default_plugins:
+    importlib.import_module(f"_pytest.{name}")
+gc.freeze()
 for number, variables in enumerate(json.loads(sys.argv[1])):
     child = os.fork()
     if child == 0:
         os.environ.update(variables)
-        sys.exit(pytest.main([*sys.argv[2:], f"--junitxml=report-{number}.xml"], plugins=[parts]))
+        os._exit(pytest.main([*sys.argv[2:], f"--junitxml=report-{number}.xml"], plugins=[parts]))
     os.waitpid(child, 0)
 """
 
