@@ -56,7 +56,8 @@ class Gate:
 def run(program: str, redis_url: str, broker_url: str = "", *, fresh: bool = False) -> None:
     """Run it in a process of its own, as a fork of pytest would have all of pytest's threads.
 
-    It is forked from one that has imported libraries, and has no threads; `fresh` where imports are what is tested.
+    It is forked from one that has imported libraries, and has no threads; `fresh` where imports, or locks of kombu, are what
+    is tested.
     """
     settings = {
         "SOCKUDO_URL": "http://key:secret@127.0.0.1:1/apps/app",
@@ -197,6 +198,7 @@ assert status == 0, status
 """,
         redis_url,
         f"{transport}://{silent}",
+        fresh=True,
     )
 
 
@@ -229,6 +231,7 @@ assert in_child(lambda: None) == 0
 assert time.monotonic() - began < 15, "a bounded time"
 """,
         redis_url,
+        fresh=True,
     )
 
 
