@@ -56,8 +56,8 @@ class Gate:
 def run(program: str, redis_url: str, broker_url: str = "", *, fresh: bool = False) -> None:
     """Run it in a process of its own, as a fork of pytest would have all of pytest's threads.
 
-    It is forked from one that has imported libraries, and has no threads; `fresh` where imports, or locks of kombu, are what
-    is tested.
+    It is forked from one that has imported libraries, and has no threads; `fresh`: a new interpreter, where imports or
+    locks of kombu are tested.
     """
     settings = {
         "SOCKUDO_URL": "http://key:secret@127.0.0.1:1/apps/app",
