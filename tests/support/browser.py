@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import ClientConnection, connect
 
+from sockudo_publisher.dev.embedded import lifeline
 from tests.support.parts import need, part_is_absent
 
 __all__ = ["Browser", "browser", "chromium", "open_tab", "running_chromium"]
@@ -69,8 +70,9 @@ class Browser:
         """Go there."""
         motion = "reduce" if reduced_motion else "no-preference"
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": motion}])
+        self.evaluate("window.isLeft = true")
         self.call("Page.navigate", url=url)
-        self.wait_for("location.href !== 'about:blank' && document.readyState === 'complete'")
+        self.wait_for("!window.isLeft && document.readyState === 'complete'")
 
     def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page."""
@@ -127,7 +129,9 @@ def running_chromium(binary: Path | str, home: Path) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
+    lifeline.tie(process.pid)  # a killed test process cannot end it, and its pages would go on
     try:
         told = home / "DevToolsActivePort"
         until = time.monotonic() + START_S
@@ -143,6 +147,7 @@ def running_chromium(binary: Path | str, home: Path) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        lifeline.untie(process.pid)
 
 
 @pytest.fixture
