@@ -150,7 +150,7 @@ def test_the_board_shows_arriving_events(demo, browser, server):
     ready = run.next_object()
     assert ready["event"] == "ready"
     pids = list(ready["processes"].values())
-    browser.open(ready["url"])
+    browser.open(ready["url"], reduced_motion=True)  # falling flaps have tests of their own
     browser.wait_for("document.querySelector('#link').dataset.link === 'up'")
     browser.wait_for("Number(document.querySelector('#total').textContent.replace(',', '')) > 40", 60)
     assert browser.text("#verdict") == "Every event once and in order"
