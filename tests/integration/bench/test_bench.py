@@ -17,10 +17,10 @@ from sockudo_publisher.client.sockudo import Sockudo
 from sockudo_publisher.dev.bench.figures import DIRECT
 from sockudo_publisher.dev.bench.load import PREFIX
 from sockudo_publisher.dev.bench.plan import Plan
-from sockudo_publisher.dev.embedded import SockudoServer, WorkerProcess, find_redis_server
+from sockudo_publisher.dev.embedded import SockudoServer, find_redis_server
 from tests.support.cases import in_depth
 from tests.support.parts import not_for_this_case
-from tests.support.warm import start_python
+from tests.support.warm import WarmWorker, start_python
 
 pytestmark = pytest.mark.integration
 
@@ -146,7 +146,7 @@ def test_people_get_tables_and_a_verdict(bench):
 
 def test_ctrl_c_ends_everything_with_1(bench, tmp_path):
     """In the middle, with a worker that may be frozen."""
-    process = bench("--events", "200000", **NOWHERE)
+    process = bench("--events", "60000", **NOWHERE)
     line = b""
     while b"Celery worker" not in line:
         line = process.stdout.readline()
@@ -214,9 +214,9 @@ class TestHere:
         """The subscriber's connection is gone: what arrived is unknown."""
         with SockudoServer(tmp_path / "server", program=sockudo.program) as server:
             environ = {"SOCKUDO_URL": server.url, "SOCKUDO_REDIS_URL": redis_url}
-            worker = WorkerProcess(environ, directory=tmp_path).start()
+            worker = WarmWorker(environ, directory=tmp_path).start()
             try:
-                process = bench("--here", "--events", "300000", "--json", **environ)
+                process = bench("--here", "--events", "60000", "--json", **environ)
                 assert process.stderr.readline().startswith(b"Publishes")
                 wait_for_channels(server.url)
                 server.kill()
