@@ -150,7 +150,7 @@ class Reader:
         self.tab.wait_for(f"{listed} === {'; '.join(items)!r}")
 
 
-@pytest.mark.parametrize("name", in_depth(["celery", "django", "fastapi", "flask"], quick=["fastapi"]))
+@pytest.mark.parametrize("name", in_depth(["celery", "django", "fastapi", "flask"], quick=["flask"]))
 def test_page_leads_to_an_event_in_the_browser(name: str, tmp_path: Path, browser: Browser) -> None:
     """Every command and file of the page; every mark is seen; the browser complains about nothing of the page."""
     page = START / f"{name}.md"
