@@ -16,8 +16,9 @@ from types import TracebackType
 
 __all__ = ["inside_client"]
 
-#: Maximum seconds that a fork waits: an attempt to send a doorbell or a message ends within them.
-WAIT_S = 1.0
+#: Maximum seconds that a fork waits. An attempt to send a doorbell or a message ends within one, or on a busy machine
+#: within a few; a child that is forked before its end may wait for ever.
+WAIT_S = 5.0
 
 #: Seconds between two checks.
 CHECK_EVERY_S = 0.002
