@@ -36,8 +36,9 @@ __all__ = ["Received", "Subscriber", "SubscriptionRefused", "frames_of", "ws_url
 ANSWER_S = 15.0
 #: Seconds in which events come on a machine with a lot to do.
 PATIENCE_S = 120.0
-#: Seconds between two looks at a condition, and of the thread at whether to stop.
-POLL_S = 0.005
+#: Seconds between two looks at a condition at first, and at most: a tenth of the wait so far.
+POLL_S, MAX_POLL_S = 0.005, 0.05
+#: Seconds between two looks of the thread at whether to stop.
 LOOK_S = 0.2
 #: Bytes taken from the socket at once, and of its buffer.
 CHUNK_BYTES, BUFFER_BYTES = 1 << 20, 4 << 20
@@ -270,12 +271,13 @@ class Subscriber:
     # -- beneath ------------------------------------------------------------------------------------
 
     def _wait(self, condition: Callable[[], bool], what: str, timeout_s: float = ANSWER_S) -> None:
-        deadline = time.monotonic() + timeout_s
+        started = time.monotonic()
+        deadline = started + timeout_s
         while not condition():
             if self._thread.ident is None:
                 self._receive()
             elif self._thread.is_alive():
-                time.sleep(POLL_S)
+                time.sleep(min(MAX_POLL_S, max(POLL_S, (time.monotonic() - started) / 10)))
             if self.error is not None and not condition():
                 raise SubscriptionRefused(
                     f"waiting for {what}: connection lost ({self.close_code}, {self.error}), "

@@ -31,8 +31,8 @@ __all__ = ["ChildProcess", "wait_for"]
 START_TIMEOUT_S = 60.0
 #: Seconds between SIGTERM and SIGKILL.
 STOP_TIMEOUT_S = 10.0
-#: Seconds between two checks of a condition.
-POLL_S = 0.02
+#: Seconds between two checks of a condition at first, and at most: a tenth of the wait so far.
+POLL_S, MAX_POLL_S = 0.02, 0.1
 #: Bytes of the log's end that an error quotes.
 LOG_TAIL_BYTES = 2000
 
@@ -41,13 +41,17 @@ _Self = TypeVar("_Self", bound="ChildProcess")
 _running: weakref.WeakSet[ChildProcess] = weakref.WeakSet()
 
 
-def wait_for(condition: Callable[[], bool], timeout_s: float, poll_s: float = POLL_S) -> bool:
-    """Wait until the condition holds. Returns whether it did within ``timeout_s``."""
-    deadline = time.monotonic() + timeout_s
+def wait_for(condition: Callable[[], bool], timeout_s: float, poll_s: float | None = None) -> bool:
+    """Wait until the condition holds. Returns whether it did within ``timeout_s``.
+
+    ``poll_s``: seconds between two checks; by default ever more, as the checks of a long wait cost as much as the work.
+    """
+    started = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - started
+        if waited_s > timeout_s:
             return False
-        time.sleep(poll_s)
+        time.sleep(min(MAX_POLL_S, max(POLL_S, waited_s / 10)) if poll_s is None else poll_s)
     return True
 
 
