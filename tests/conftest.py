@@ -22,6 +22,7 @@ from tests.support.parts import (
     pytest_runtest_makereport,
 )
 from tests.support.stack import DEDUP_TTL_S, Server, SharedStack, Stack, SubscriberFactory, settings_of
+from tests.support.warm import share_parent
 
 __all__ = ["pytest_make_collect_report", "pytest_runtest_makereport"]
 
@@ -46,13 +47,14 @@ def pytest_report_header() -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """In a fresh clone, compile the tests once, before each of several processes does it for itself."""
+    """What each of several processes would do for itself is done once: imports, and in a fresh clone the compiling."""
     is_fresh = not list(Path(__file__).parent.glob("unit/*/__pycache__"))
     if is_fresh and not sys.dont_write_bytecode:
         command = [sys.executable, "-m", "pytest", "--collect-only", "-n0", "-q", "-q", "-p", "no:cacheprovider"]
         subprocess.run(
             [*command, *config.args], cwd=config.invocation_params.dir, stdout=subprocess.DEVNULL, check=False
         )
+    share_parent()
 
 
 @pytest.hookimpl(wrapper=True)

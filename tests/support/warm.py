@@ -9,6 +9,7 @@ started.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -28,7 +29,7 @@ from typing import IO, Any
 from sockudo_publisher.dev.embedded import WorkerProcess
 from sockudo_publisher.dev.embedded.process import ChildProcess
 
-__all__ = ["Warm", "WarmWorker", "run_python", "start_python"]
+__all__ = ["Warm", "WarmWorker", "run_python", "share_parent", "start_python"]
 
 ROOT = Path(__file__).resolve().parents[2]
 PARENT = Path(__file__).with_name("warm_parent.py")
@@ -38,6 +39,10 @@ PARENT = Path(__file__).with_name("warm_parent.py")
 READ_AT_START = {"LANG", "LC_ALL", "LC_CTYPE", "TZ", "REMAP_SIGTERM"}
 #: Those of them that a child applies by itself.
 APPLIED = {"PYTHONDONTWRITEBYTECODE", "PYTHONIOENCODING", "PYTHONPATH", "PYTHONUNBUFFERED"}
+#: Names the socket of the process that forks for all processes of this test run. Taken out of the environment: what a
+#: test starts is another program, perhaps of another checkout.
+SHARED = "TESTS_WARM_PARENT"
+_shared = os.environ.pop(SHARED, None)
 #: Bytes of a request; a longer one starts an interpreter.
 MAX_REQUEST = 100_000
 
@@ -130,26 +135,53 @@ def _with_locale(env: Mapping[str, str]) -> Mapping[str, str]:
     return env if has_locale else {**env, "LC_CTYPE": "C.UTF-8"}
 
 
+def _start_parent(*numbers: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, str(PARENT), *map(str, numbers)],
+        pass_fds=numbers,
+        cwd=ROOT,
+        env=_plain_environ(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    process.returncode = 0  # it outlives this module: nothing is to wait for it
+
+
+def share_parent() -> None:
+    """Let the processes that this one starts use one process that forks: its imports take more than a second.
+
+    It ends with this process.
+    """
+    if not _has_pidfd() or SHARED in os.environ:
+        return
+    directory = tempfile.TemporaryDirectory(prefix="warm-")
+    atexit.register(directory.cleanup)
+    path = str(Path(directory.name) / "socket")
+    run_ends, _run_lasts = os.pipe()  # the writing end stays open in this process alone
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+        listener.bind(path)
+        listener.listen()
+        _start_parent(listener.fileno(), run_ends)
+    os.close(run_ends)
+    os.environ[SHARED] = path
+
+
 class _Parent:
     """The process that forks, and the socket to it. It ends with this process."""
 
     def __init__(self) -> None:
         self.owner = os.getpid()
         self._lock = threading.Lock()
-        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._environ = _plain_environ()
-        self._process = subprocess.Popen(
-            [sys.executable, str(PARENT), str(other.fileno())],
-            pass_fds=[other.fileno()],
-            cwd=ROOT,
-            env=self._environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._process.returncode = 0  # it outlives this module: nothing is to wait for it
-        other.close()
+        if _shared is not None:
+            self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._socket.connect(_shared)
+            return
+        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            _start_parent(other.fileno())
 
     def can_fork(self, arguments: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a fork is what a new interpreter would be."""

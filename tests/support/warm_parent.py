@@ -2,6 +2,9 @@
 
 Run as a script with the number of a socket: a request is a JSON object and the three standard streams. It has no
 threads, so a fork is safe, and it imports no module that reads settings, so each child reads its own.
+
+With a second number, the first is of a listening socket: each connection has a fork of its own, and all end when the
+second, a pipe of the test run, is closed.
 """
 
 from __future__ import annotations
@@ -9,12 +12,15 @@ from __future__ import annotations
 import atexit
 import codecs
 import contextlib
+import functools
 import gc
 import importlib
+import importlib.metadata
 import io
 import json
 import os
 import runpy
+import select
 import signal
 import socket
 import sys
@@ -25,17 +31,24 @@ from typing import Any
 
 #: What a worker, a caller or a command imports anyway. Modules that tie Celery to our settings are the child's.
 MODULES = [
+    "billiard.popen_fork",
+    "billiard.sharedctypes",
     "celery.app.amqp",
     "celery.app.control",
     "celery.app.events",
+    "celery.app.log",
     "celery.apps.worker",
     "celery.backends.redis",
     "celery.bin.celery",
     "celery.concurrency.prefork",
     "celery.concurrency.thread",
+    "celery.events.state",
     "celery.fixups.django",
+    "celery.worker.components",
     "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy",
+    "cffi.cparser",
     "django.contrib.messages.storage.fallback",
     "django.core.management",
     "django.core.servers.basehttp",
@@ -51,11 +64,20 @@ MODULES = [
     "nacl.secret",
     "redis",
     "requests",
+    "sockudo_publisher.canaries.ask",
     "sockudo_publisher.client.sockudo",
     "sockudo_publisher.config.settings",
+    "sockudo_publisher.dead_event",
     "sockudo_publisher.delivery.drain",
+    "sockudo_publisher.journal.app.workers",
+    "sockudo_publisher.journal.dead_reports",
     "sockudo_publisher.journal.holder",
     "sockudo_publisher.journal.producer",
+    "sockudo_publisher.journal.schedule.due",
+    "sockudo_publisher.metrics.scrape",
+    "sockudo_publisher.publishing.prepare",
+    "sockudo_publisher.publishing.store",
+    "sockudo_publisher.telemetry.choose",
     "sqlalchemy.dialects.mysql.pymysql",
     "sqlalchemy.dialects.postgresql.psycopg",
     "sqlalchemy.dialects.sqlite",
@@ -68,6 +90,20 @@ MAX_REQUEST = 1 << 17
 CRASH_POINT = "SOCKUDO_FAULTPOINT"
 
 base_path: list[str] = []
+
+
+def connection(listener: socket.socket, run_ends: int) -> socket.socket | None:
+    """In a child: the connection that it serves. In the parent: None, when the test run has ended."""
+    while True:
+        ready, _, _ = select.select([listener, run_ends], [], [])
+        if run_ends in ready:
+            return None
+        accepted, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            os.close(run_ends)
+            return accepted
+        accepted.close()
 
 
 def serve(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -190,13 +226,23 @@ if __name__ == "__main__":
     del sys.path[0]  # this file's directory
     base_path[:] = sys.path
     sys.path.insert(0, os.getcwd())  # the package beside these tests, in a copy of the checkout too
+    gc.disable()
     for name in MODULES:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    # Each connection to Redis parses the whole metadata of its client for one line.
+    importlib.metadata.version = functools.lru_cache(importlib.metadata.version)
     gc.collect()
     gc.freeze()
-    child = serve(socket.socket(fileno=int(sys.argv[1])))
-    if child is not None:
+    gc.enable()
+    # Before each child of a prefork pool, billiard collects garbage: once is enough, and shared pages stay shared.
+    os.register_at_fork(before=gc.freeze)
+    own = socket.socket(fileno=int(sys.argv[1]))
+    requests = own if len(sys.argv) == 2 else connection(own, int(sys.argv[2]))
+    child = None if requests is None else serve(requests)
+    if child is None:
+        os._exit(0)
+    else:
         become(*child)
         failure: BaseException | None = None
         try:
