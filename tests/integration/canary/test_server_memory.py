@@ -241,7 +241,14 @@ def test_cache_that_came_back_empty_is_noticed_before_the_resend(make_stack: Mak
 def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) -> None:
     """Killed amid deliveries, started again with an empty memory: under `park` no event is seen before and after."""
     stack = make_stack(
-        {"SOCKUDO_DEDUP_WINDOW": "20", "SOCKUDO_DELIVERY_TIMEOUT": "12", "SOCKUDO_ON_UNCERTAIN": "park"}, dedup_ttl_s=60
+        {
+            "SOCKUDO_DEDUP_WINDOW": "20",
+            "SOCKUDO_DELIVERY_TIMEOUT": "12",
+            "SOCKUDO_ON_UNCERTAIN": "park",
+            # Each event in hand is looked up in the history.
+            "SOCKUDO_BATCH_MAX_EVENTS": "50",
+        },
+        dedup_ttl_s=60,
     )
     names = stack.channels(4)
     before = stack.subscribe(*names)
@@ -250,13 +257,13 @@ def test_restarted_server_is_noticed_before_the_resend(make_stack: MakeStack) ->
     assert wait_for(lambda: client.zcard(AppKeys.of(APP).canaries) >= 3, PATIENCE_S), "canaries planted"
     count = 4_000
     publish_many((names[n % 4], "tick", {"n": n}) for n in range(count))
-    assert wait_for(lambda: counters().get("settled", 0) > 500, PATIENCE_S, poll_s=0.01)
+    assert wait_for(lambda: counters().get("settled", 0) > 500, PATIENCE_S, poll_s=0.02)
     stack.server.kill()
     assert wait_for(lambda: operations.status()[0].pause is not None, PATIENCE_S)
     stack.server.start()
     after = stack.subscribe(*names)
     # Logged before the resend, and for one window: a later question is about ids that the new server remembers.
-    assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S, poll_s=0.05), report()
+    assert wait_for(lambda: report().verdict == "forgets", PATIENCE_S), report()
     assert wait_for(lambda: waiting() == 0, PATIENCE_S), counters()
     counts = counters()
     assert counts["settled"] + counts["parked_uncertain"] == count
