@@ -25,7 +25,7 @@ from tests.simulation.world import World, run
 pytestmark = pytest.mark.unit
 
 #: Seeds of the short run, and of the one in depth.
-QUICK_SEEDS, SEEDS = 500, 1500
+QUICK_SEEDS, SEEDS = 250, 1500
 
 
 @pytest.fixture(autouse=True)
