@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import gc
+import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,6 +40,10 @@ hypothesis.settings.register_profile(
 # Of `make test-depth`.
 hypothesis.settings.register_profile("deep", hypothesis.settings.get_profile("unhurried"), max_examples=150)
 hypothesis.settings.load_profile("unhurried")
+
+# Each connection to Redis parses the whole metadata of its client for one line: a millisecond, five thousand times in
+# the tests of three rooms.
+importlib.metadata.version = functools.lru_cache(importlib.metadata.version)
 
 
 def pytest_report_header() -> str:
