@@ -178,10 +178,11 @@ class _Parent:
         if _shared is not None:
             self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._socket.connect(_shared)
-            return
-        self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with other:
-            _start_parent(other.fileno())
+        else:
+            self._socket, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            with other:
+                _start_parent(other.fileno())
+        atexit.register(self._socket.close)  # Python would warn of it
 
     def can_fork(self, arguments: Sequence[str], env: Mapping[str, str]) -> bool:
         """Whether a fork is what a new interpreter would be."""
