@@ -60,6 +60,13 @@ class Hook:
         events = [event for body, _ in self.bodies for event in json.loads(body)["events"]]
         return [event for event in events if event["channel"] == channel]
 
+    def body_about(self, channel: str) -> tuple[bytes, dict[str, str]]:
+        """The first body with an event about a channel, and its headers; those of other channels may come before."""
+        for body, headers in self.bodies:
+            if any(event["channel"] == channel for event in json.loads(body)["events"]):
+                return body, headers
+        raise AssertionError(f"no webhook about {channel}")
+
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
