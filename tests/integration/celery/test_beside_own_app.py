@@ -304,7 +304,7 @@ say(uses.delay(C).get())
 
 
 #: More than a worker drains before it is stopped.
-COUNT = 6_000
+COUNT = 12_000
 
 
 def test_their_workers_on_our_broker_deliver_and_stop_warmly(stack: Stack, tmp_path: Path) -> None:

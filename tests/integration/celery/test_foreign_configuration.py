@@ -59,7 +59,7 @@ COMMANDS = {
 }
 
 
-@pytest.mark.parametrize("command", in_depth(COMMANDS, quick=["celery -A sockudo_publisher"]))
+@pytest.mark.parametrize("command", in_depth(COMMANDS, quick=["celery -A sockudo_publisher", "sockudo-publisher"]))
 def test_worker_among_variables_of_another_app_delivers(
     stack: Stack, elsewhere: str, command: list[str], tmp_path: Path
 ) -> None:

@@ -42,7 +42,7 @@ def test_stopped_worker_releases_its_lease_at_once(stack: Stack, pool: str) -> N
     assert stopped_at < COUNT, "there must be something left"
     assert list(stack.redis.scan_iter("sockudo:*:lease")) == []
     seen.wait_until_quiet(0.2)
-    stack.worker(env=small)
+    stack.worker(**POOLS[pool], env=small)
     ready = time.monotonic()
     seen.wait_for_count(stopped_at + 1, 20)
     # A second on an idle machine.

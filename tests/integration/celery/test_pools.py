@@ -54,8 +54,8 @@ def test_pool_delivers_and_stops_warmly_under_load(stack: Stack, pool: str) -> N
         assert len(first.pids) > 4, "children, and not threads"
     numbered.publish(800)
     seen.wait_for_count(800, 30)
-    second = stack.worker()
-    for _ in range(5):
+    second = stack.worker(**POOLS[pool])
+    for _ in range(10):
         numbered.publish(400)
     started = time.monotonic()
     code = first.stop(60)
@@ -95,7 +95,7 @@ def test_one_slot_serves_eight_flooded_lanes(stack: Stack) -> None:
 
 
 #: Events of a lane that gets one away in `REQUEST_S`: more than there is time for.
-FLOOD, REQUEST_S = 1_000, 0.1
+FLOOD, REQUEST_S = 2_000, 0.05
 
 
 def test_hot_lane_with_one_slot_lets_others_through(stack: Stack) -> None:

@@ -49,7 +49,7 @@ class Flow:
         while not self._over.is_set():
             publish_many((channel, "n", {"n": self.count}) for channel in self._channels)
             self.count += 1
-            time.sleep(0.1)
+            time.sleep(0.05)
 
 
 def leases(stack: Stack) -> int:
@@ -86,8 +86,7 @@ def check_handed_over(
         assert verdict.is_exact, verdict
 
 
-#: A child for each lane and one more.
-POOLS = {"threads": [], "prefork": ["-P", "prefork", "-c", "9"], "gevent": ["-P", "gevent"]}
+POOLS = {"threads": [], "prefork": ["-P", "prefork", "-c", "12"], "gevent": ["-P", "gevent"]}
 REMAPPED = {"REMAP_SIGTERM": "SIGQUIT"}
 
 each_pool = pytest.mark.parametrize("pool", in_depth(POOLS, quick=["prefork"]))
@@ -125,8 +124,8 @@ def test_ctrl_c_gives_lanes_back(stack: Stack, program: list[str], tmp_path: Pat
 
 
 LIMITS = {
-    "soft, prefork": ["-P", "prefork", "-c", "9", "--soft-time-limit", "1"],
-    "hard, prefork": ["-P", "prefork", "-c", "9", "--time-limit", "2", "--soft-time-limit", "1"],
+    "soft, prefork": ["-P", "prefork", "-c", "12", "--soft-time-limit", "1"],
+    "hard, prefork": ["-P", "prefork", "-c", "12", "--time-limit", "2", "--soft-time-limit", "1"],
     "gevent": ["-P", "gevent", "--time-limit", "1"],
     "threads": ["--time-limit", "1"],
     "tasks, prefork": ["-P", "prefork", "-c", "9", "--max-tasks-per-child", "1"],
