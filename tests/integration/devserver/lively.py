@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from sockudo_publisher.dev.embedded import SockudoApp
+from sockudo_publisher.dev.embedded.process import wait_for
 from sockudo_publisher.dev.subscriber import Subscriber
 from tests.support.http_api import HttpAnswer
 
@@ -59,6 +60,13 @@ class Hook:
         """The events about a channel, in the order of arrival; a repetition too."""
         events = [event for body, _ in self.bodies for event in json.loads(body)["events"]]
         return [event for event in events if event["channel"] == channel]
+
+    def wait_until_quiet(self) -> None:
+        """Until nothing has come for a second: what clients of earlier tests leave behind shares a body with ours."""
+        while True:
+            count = len(self.bodies)
+            if not wait_for(lambda before=count: len(self.bodies) > before, 1.0):  # type: ignore[misc]
+                return
 
     def body_about(self, channel: str) -> tuple[bytes, dict[str, str]]:
         """The first body with an event about a channel, and its headers; those of other channels may come before."""

@@ -162,6 +162,7 @@ def test_the_official_client_reads_histories(sdk: Any, official: Any, client: Ne
 
 def test_the_official_client_reads_webhooks(sdk: Any, official: Any, client: NewClient, name: str, hook: Hook) -> None:
     """It finds the signature of the server right, and that of a changed body wrong."""
+    hook.wait_until_quiet()
     client().join(name)
     assert wait_for(lambda: bool(hook.about(name)), 60.0)
     body, headers = hook.body_about(name)
