@@ -32,12 +32,12 @@ def show_app(status: AppStatus, held: Sequence[HeldChannel]) -> dict[str, Any]:
     ``totals``: ``backlog`` (waiting and held), ``delivered`` and ``ended`` (since the counters began), ``dead``.
     """
     values = asdict(status)
-    del values["limits"], values["lanes"]
+    del values["limits"]
     lanes = status.lanes
     ages = [lane.oldest_age_s for lane in lanes if lane.oldest_age_s is not None]
     return {
         **values,
-        "lanes": [{**asdict(lane), "state": lane.state} for lane in lanes],
+        "lanes": [{**fields, "state": lane.state} for fields, lane in zip(values["lanes"], lanes, strict=True)],
         "problems": [{"name": name, "text": PROBLEMS[name]} for name in find_problems(status)],
         "memory_text": summary(status.memory),
         "held": [asdict(one) for one in held],
