@@ -63,8 +63,10 @@ class Pair:
         return client
 
     def fail_over(self, until: Callable[[], bool]) -> None:
-        """The primary is killed; what the replica has is served at its address when ``until`` is true: in any case a
-        caller has met the gap then, on a machine of any speed."""
+        """The primary is killed; when ``until`` is true, what the replica has is served at its address.
+
+        So a caller has met the gap, on a machine of any speed.
+        """
         self.primary.kill()
         self.replica.stop()
         assert wait_for(until, 60), "the fault must have been noticed"

@@ -63,10 +63,12 @@ class Hook:
 
     def wait_until_quiet(self) -> None:
         """Until nothing has come for a second: what clients of earlier tests leave behind shares a body with ours."""
-        while True:
-            count = len(self.bodies)
-            if not wait_for(lambda before=count: len(self.bodies) > before, 1.0):  # type: ignore[misc]
-                return
+        while self._gets_more():
+            pass
+
+    def _gets_more(self) -> bool:
+        count = len(self.bodies)
+        return wait_for(lambda: len(self.bodies) > count, 1.0)
 
     def body_about(self, channel: str) -> tuple[bytes, dict[str, str]]:
         """The first body with an event about a channel, and its headers; those of other channels may come before."""
