@@ -34,6 +34,9 @@ SWEEPS = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integrati
 SHARED = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/journal/test_shared.py")
 MEMORY = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "tests/integration/delivery/test_drain_memory.py")
 
+#: The thread that renews leases.
+KEEPER = (*JOURNAL[:-1], "tests/integration/journal/test_lease_keeper.py")
+
 #: The gates, state by state.
 GATE_TABLE = (*JOURNAL[:-1], "tests/unit/delivery/test_gates.py")
 
@@ -182,10 +185,18 @@ MUTANTS = (
     Mutant(
         name="keep the right to probe without the lease",
         why="a prober that died keeps everybody from a server that is back",
-        file="sockudo_publisher/journal/lease.py",
-        old='return evalsha("take_right", (keys.probe,), (token, TTL_MS))',
-        new='return evalsha("take_right", (keys.probe,), (token, 20 * TTL_MS))',
+        file="sockudo_publisher/journal/app/shared.py",
+        old='self._link.script("take_right", (self._keys.probe,), (token, TTL_MS))',
+        new='self._link.script("take_right", (self._keys.probe,), (token, 20 * TTL_MS))',
         test=SHARED,
+    ),
+    Mutant(
+        name="let the keeper of leases take the right to probe",
+        why="a right that is given back at that moment comes back, and no worker probes for six seconds",
+        file=f"{LUA}/renew.lua",
+        old="if redis.pcall('GET', lease) ~= token then return {-1} end\nredis.call('PEXPIRE', lease, ttl_ms)",
+        new="redis.call('SET', lease, token, 'PX', ttl_ms)",
+        test=KEEPER,
     ),
     Mutant(
         name="send canaries with the batch still marked",

@@ -20,11 +20,11 @@ import weakref
 from ..errors import JournalUnavailable
 from ..redaction import package_logger
 from ..redaction.frame_locals import clear_locals
-from .keys import AppKeys, QueueKeys
+from .keys import QueueKeys
 from .redis.link import WORKER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .redis.scripts import Answer
 
-__all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost", "probe_command"]
+__all__ = ["RENEW_EVERY_S", "TTL_MS", "Lease", "LeaseKeeper", "LeaseLost"]
 
 logger = package_logger("sockudo_publisher.journal")
 
@@ -54,7 +54,8 @@ class LeaseLost(Exception):
 class Lease:
     """One holder's right to one queue. Made by ``Journal.acquire``.
 
-    ``is_probing``: the holder also has its app's right to probe (``take_right.lua``), renewed with the lease.
+    ``is_probing``: the holder has taken its app's right to probe (``take_right.lua``), which is renewed with the lease.
+    Only the holder changes this: it finds out whether it still has the right when it needs it.
     """
 
     def __init__(self, keys: QueueKeys, token: str, link: RedisLink, asked_at: float) -> None:
@@ -148,18 +149,19 @@ class LeaseKeeper:
 
     def _renew(self, leases: tuple[Lease, ...]) -> None:
         asked_at = time.monotonic()
-        probers = [one for one in leases if one.is_probing]
-        commands = [evalsha("renew", (one.keys.lease,), (one.token, TTL_MS)) for one in leases]
-        commands += [probe_command(self._link.keyspace.app(one.keys.app), one.token) for one in probers]
+        commands = [_renewal(one.keys.lease, one.token) for one in leases]
+        # Not taken anew: a right that its holder gives back at this moment would be kept from all others, unused.
+        commands += [
+            _renewal(self._link.keyspace.app(one.keys.app).probe, one.token) for one in leases if one.is_probing
+        ]
         answers = self._link.run(commands)
-        for one, answer in zip(leases, answers[: len(leases)], strict=True):
+        for one, answer in zip(leases, answers, strict=False):
             if checked(answer)[0] == Answer.LOST:
                 one.lost = True
             else:
                 one.trust_from(asked_at)
-        for one, answer in zip(probers, answers[len(leases) :], strict=True):
-            if checked(answer)[0] != Answer.DONE:
-                one.is_probing = False
+        for answer in answers[len(leases) :]:
+            checked(answer)
 
 
 #: The keepers of this process.
@@ -174,9 +176,9 @@ def _after_fork() -> None:
 os.register_at_fork(after_in_child=_after_fork)
 
 
-def probe_command(keys: AppKeys, token: str) -> Command:
-    """The command that takes or renews the app's right to probe, for as long as a lease lasts."""
-    return evalsha("take_right", (keys.probe,), (token, TTL_MS))
+def _renewal(key: str, token: str) -> Command:
+    """The command that extends a lease, or the right to probe, if ``token`` still has it."""
+    return evalsha("renew", (key,), (token, TTL_MS))
 
 
 def new_owner() -> str:

@@ -383,6 +383,8 @@ PAUSE = Machine(
         Step("probing", "take_right", Answer.DONE, "probing"),
         Step("over", "take_right (by another worker)", Answer.DONE, "another probes"),
         Step("another probes", "take_right (by another worker)", Answer.DONE, "another probes"),
+        Step("probing", "renew", Answer.DONE, "probing"),
+        Step("paused again", "renew", Answer.DONE, "paused again"),
         Step("probing", "drop_right", Answer.DONE, "over"),
         Step("probing", "6 s without renew", None, "over"),
         Step("another probes", "6 s without renew", None, "over"),
@@ -395,6 +397,7 @@ PAUSE = Machine(
     refused={
         "take_right": Answer.EMPTY,
         "take_right (by another worker)": Answer.EMPTY,
+        "renew": Answer.LOST,
         "drop_right": Answer.MISMATCH,
         "resume": Answer.MISMATCH,
         "operator_resume": Answer.EMPTY,

@@ -379,6 +379,10 @@ class JournalModel:
         self.prober, self.probe_until_ms = token, now + TTL_MS
         return True
 
+    def renew_probe(self, token: str) -> None:
+        if self.probes(token):
+            self.probe_until_ms = self.now_s() * 1000 + TTL_MS
+
     def end_probe(self, token: str) -> None:
         if self.prober == token:
             self.prober, self.probe_until_ms = "", -1.0

@@ -306,7 +306,7 @@ class World:
             else:
                 holder.lease.lost = True
             if holder.lease.is_probing:
-                holder.lease.is_probing = self.journal.try_probe(holder.lease.token)
+                self.journal.renew_probe(holder.lease.token)
         self.scheduler.at(now + RENEW_EVERY_S, lambda: self._renew(task, holder))
 
     def _wait_for_entry(self, task: Task, lane: int, wait_s: float) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..lease import probe_command
+from ..lease import TTL_MS
 from ..redis.link import Command, RedisLink, checked
 from ..redis.scripts import Answer
 from ..unreadable import as_count, is_wrong_type
@@ -103,7 +103,8 @@ class Shared:
         The right lasts as long as a lease, and is renewed with the lease of the same token (:mod:`.lease`): a worker
         that died keeps no other from probing.
         """
-        return bool(checked(self._link.run([probe_command(self._keys, token)])[0])[0] == Answer.DONE)
+        answer = self._link.script("take_right", (self._keys.probe,), (token, TTL_MS))
+        return bool(answer[0] == Answer.DONE)
 
     def end_probe(self, token: str) -> None:
         """Give the right to probe back, unless it has expired and another worker has it."""

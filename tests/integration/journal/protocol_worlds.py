@@ -287,6 +287,9 @@ class PauseWorld(ProtocolWorld):
     def take_right_by_another_worker(self) -> None:
         self.journal.shared.try_probe("another")
 
+    def renew(self) -> None:
+        self.link.script("renew", (self.app_keys.probe,), ("me", TTL_MS))
+
     def drop_right(self) -> None:
         self.journal.shared.end_probe("me")
 

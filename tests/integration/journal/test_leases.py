@@ -314,28 +314,6 @@ class TestFork:
         assert bodies_of(lane.take(holder)) == [b"1"]
 
 
-class TestKeeper:
-    def test_keeper_survives_an_unexpected_error(self, make_lane, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A keeper that ended in silence would let the leases of long requests run out."""
-        monkeypatch.setattr(lease_module, "RENEW_EVERY_S", 0.02)
-        lane = make_lane()
-        keeper, rounds = lane.journal._keeper, []
-        renew = keeper._renew
-
-        def renew_from_the_second_on(leases) -> None:
-            rounds.append(len(leases))
-            if len(rounds) == 1:
-                raise ValueError("a surprise")
-            renew(leases)
-
-        monkeypatch.setattr(keeper, "_renew", renew_from_the_second_on)
-        holder = lane.acquire()
-        lane.client.pexpire(f"{lane.base}:lease", 1000)
-        assert wait_for(lambda: len(rounds) >= 3, 10)
-        assert lane.client.pttl(f"{lane.base}:lease") > 1000
-        lane.journal.release(holder)
-
-
 class TestSweep:
     def test_a_lane_whose_doorbell_was_lost_is_told_once(self, lane: OneLane) -> None:
         """To one caller; the others have nothing to ring, until the gap is over."""
