@@ -79,6 +79,9 @@ def test_restored_journal_delivers_what_waited(stack: Stack, tmp_path: Path, ser
             assert wait_for(lambda: "new" in again.data(), LONG_S), worker.log_tail()
             repeated = [str(n) for n in range(50)] if server_forgot else []
             assert again.data() == [*repeated, "new"]
+            # An event is seen a moment before it is settled.
+            assert wait_for(lambda: waiting() == 0, LONG_S), worker.log_tail()
+            worker.stop()
             with redis.Redis.from_url(server.url) as client:
                 assert client.config_get("appendonly")["appendonly"] == "yes"
         finally:
