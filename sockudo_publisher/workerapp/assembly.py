@@ -21,7 +21,7 @@ from ..wiring.private_celery import celery_app as app
 from ..wiring.redis_scripts import send_scripts_with_eval
 from ..wiring.stop import stop_with_worker
 from . import about as _about  # noqa: F401 -- answers the doctor
-from .children import outlast_group_signals
+from .children import prepare_children
 from .log_filter import hide_payloads
 from .logs import quiet_drains, set_format_with_worker
 from .printable_logs import make_names_printable
@@ -44,7 +44,7 @@ hide_secrets()
 send_scripts_with_eval()
 refuse_commands()
 keep_green_pidbox()
-outlast_group_signals()
+prepare_children()
 app.steps["worker"].add(Sweep)
 app.steps["worker"].add(CanaryStep)
 app.steps["worker"].add(HttpEndpoints)

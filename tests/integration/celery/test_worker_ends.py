@@ -18,6 +18,7 @@ from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.cases import in_depth
 from tests.support.oracle import compare, numbers
 from tests.support.stack import Stack
+from tests.support.timing import BUSY_S
 from tests.support.worker_command import WarmCommand
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
@@ -121,6 +122,30 @@ def test_first_sigquit_gives_lanes_back(stack: Stack, pool: list[str], tmp_path:
 def test_ctrl_c_gives_lanes_back(stack: Stack, program: list[str], tmp_path: Path) -> None:
     """Interrupted: exit code 1 by either command."""
     check_handed_over(stack, program, {}, signal.SIGINT, 1, tmp_path)
+
+
+def test_no_child_waits_for_a_reader_of_its_result(stack: Stack) -> None:
+    """Tasks that the stop finds handed over and not begun: billiard runs them, and nothing reads their results."""
+    channels = stack.channels(CHANNELS)
+    with stack.subscribe(*channels) as seen:
+        worker = stack.worker(pool="prefork", concurrency=4)
+        children = [pid for pid in worker.pids if pid != worker.pid]
+        assert len(children) >= 4
+        for pid in children:
+            os.kill(pid, signal.SIGSTOP)
+        publish_many((channel, "n", {"n": 0}) for channel in channels)
+        time.sleep(1)  # the doorbells wait in the children's pipes
+        os.kill(worker.pid, signal.SIGTERM)
+        assert wait_for(lambda: "Warm shutdown" in worker.log_text(), BUSY_S)
+        time.sleep(0.5)  # what is not begun is forgotten now
+        for pid in children:
+            os.kill(pid, signal.SIGCONT)
+        assert wait_for(lambda: not worker.is_running, 20), worker.log_tail()
+        assert worker.wait() == 0
+        stack.worker()
+        seen.wait_for_count(CHANNELS, 60)
+        seen.wait_until_quiet()
+        assert compare({channel: [0] for channel in channels}, numbers(seen.events())).is_exact
 
 
 LIMITS = {
