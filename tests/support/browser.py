@@ -5,7 +5,10 @@ A conftest imports the two fixtures.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 import urllib.request
@@ -141,12 +144,12 @@ def running_chromium(binary: Path | str, home: Path) -> Iterator[str]:
             time.sleep(0.05)
         yield f"http://127.0.0.1:{told.read_text().splitlines()[0]}"
     finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # The whole group: Debian's `chromium-headless-shell` is a script, and its end alone would leave the browser.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(10)
         lifeline.untie(process.pid)
 
 
