@@ -129,7 +129,7 @@ def test_metrics_are_there(running):
 @pytest.mark.parametrize("after_s", stack_check.CUTS_S)
 def test_nginx_finishes_a_batch_whose_client_is_gone(running, after_s):
     """All of it is seen, and its last id is remembered."""
-    assert stack_check.cut_in_the_middle(running, running.url, after_s) == (2000, True)
+    assert stack_check.cut_after_arrival(running, after_s) == (2000, True)
 
 
 def test_without_nginx_the_server_stops_in_the_middle(running):
