@@ -45,8 +45,14 @@ def no_cuts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def few_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sockudo works for 20 ms on each `GET /stats`: its nodes' numbers have tests of their own."""
+    """For each `GET /stats` Sockudo reads about all processes of the machine, for 20 to 200 ms."""
     monkeypatch.setattr(facts, "LOADS", 2)
+
+
+@pytest.fixture
+def loads_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as tell one node from three that take turns. The command asks more: nodes may be chosen at random."""
+    monkeypatch.setattr(facts, "LOADS", 8)
 
 
 def leave_out_cuts(monkeypatch: pytest.MonkeyPatch) -> None:

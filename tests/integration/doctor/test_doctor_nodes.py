@@ -98,7 +98,7 @@ def cluster(sockudo: SockudoServer, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.long)])
-def test_three_nodes_with_a_cache_each_are_broken(apart, nginx_as, no_cuts, workers) -> None:
+def test_three_nodes_with_a_cache_each_are_broken(apart, nginx_as, no_cuts, few_loads, workers) -> None:
     """Also where each worker of nginx takes turns of its own, so that the nodes come in any order."""
     found = sockudo_findings(balanced(apart, nginx_as, workers=workers), wanted=SMALL)
     assert found["sockudo.nodes"].state.value == "broken"
@@ -106,7 +106,7 @@ def test_three_nodes_with_a_cache_each_are_broken(apart, nginx_as, no_cuts, work
     assert found["sockudo.memory"].state.value == "broken"
 
 
-def test_three_nodes_with_one_cache_are_a_risk(cluster, nginx_as, no_cuts) -> None:
+def test_three_nodes_with_one_cache_are_a_risk(cluster, nginx_as, no_cuts, loads_in_turn) -> None:
     """Without a subscriber: the doctor's own WebSocket is counted by one node alone."""
     found = sockudo_findings(balanced(cluster, nginx_as, more=WEBSOCKETS), wanted=SMALL)
     assert found["sockudo.memory"].state.value == "fine"
@@ -130,7 +130,7 @@ class RoundRobin(Proxy):
 
 
 @pytest.mark.long
-def test_nodes_with_memories_of_their_own_are_broken(apart, no_cuts) -> None:
+def test_nodes_with_memories_of_their_own_are_broken(apart, no_cuts, few_loads) -> None:
     """Two of them behind a balancer: a resend to the other one is delivered again."""
     one, other, _ = apart
     with RoundRobin(one.port, other.port) as balancer:
@@ -141,7 +141,7 @@ def test_nodes_with_memories_of_their_own_are_broken(apart, no_cuts) -> None:
     assert '[cache] driver = "redis"' in found["sockudo.memory"].change
 
 
-def test_nodes_that_share_a_cache_are_a_risk(cluster, subscriber, no_cuts) -> None:
+def test_nodes_that_share_a_cache_are_a_risk(cluster, subscriber, no_cuts, loads_in_turn) -> None:
     """They remember as one, but neither order nor completeness is kept between them: their own numbers tell."""
     one, other, _ = cluster
     subscriber(one, "c")
@@ -152,14 +152,14 @@ def test_nodes_that_share_a_cache_are_a_risk(cluster, subscriber, no_cuts) -> No
     assert "one node's own address" in found["sockudo.nodes"].change
 
 
-def test_one_node_behind_a_proxy_is_fine(sockudo, nginx_as, no_cuts) -> None:
+def test_one_node_behind_a_proxy_is_fine(sockudo, nginx_as, no_cuts, loads_in_turn) -> None:
     """The doctor's WebSocket is counted in every answer."""
     found = sockudo_findings(balanced([sockudo], nginx_as, more=WEBSOCKETS), wanted=SMALL)
     assert found["sockudo.nodes"].state.value == "fine"
     assert "one node's numbers" in found["sockudo.nodes"].why
 
 
-def test_the_printed_nginx_is_all_that_is_needed(sockudo, nginx_as) -> None:
+def test_the_printed_nginx_is_all_that_is_needed(sockudo, nginx_as, few_loads) -> None:
     """What the finding tells to put into the `http` block: requests of clients that are gone are finished."""
     facts = DeliveryFacts(cuts=[Cut.STOPPED], server=f"http://127.0.0.1:{sockudo.port}")
     change = next(one.change for one in judge_delivering(facts) if one.name == "sockudo.dropped_requests")

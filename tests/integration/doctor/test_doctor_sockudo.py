@@ -28,7 +28,7 @@ def of(findings, state) -> set[str]:
     return {name for name, finding in findings.items() if finding.state.value == state}
 
 
-def test_a_server_without_a_proxy_stops_when_its_client_goes(sockudo):
+def test_a_server_without_a_proxy_stops_when_its_client_goes(sockudo, loads_in_turn):
     """All is well but that: requests that are dropped stop in the middle of their batch."""
     found = sockudo_findings(sockudo.url)
     assert of(found, "risk") == {"sockudo.dropped_requests"}
@@ -219,7 +219,7 @@ def test_a_memory_that_is_full_is_broken(sockudo_as, no_cuts, few_loads, monkeyp
     assert "max_capacity" in found.change
 
 
-def test_no_memory_at_all_is_broken(sockudo_as, no_cuts):
+def test_no_memory_at_all_is_broken(sockudo_as, no_cuts, few_loads):
     """Idempotency switched off: answers look as always."""
     app = SockudoApp()
     off = {"policy": {"idempotency": {"enabled": False}}}
@@ -231,7 +231,7 @@ def test_no_memory_at_all_is_broken(sockudo_as, no_cuts):
     assert states(found)["sockudo.nodes"] == "unknown"
 
 
-def test_one_node_with_subscribers_is_one(sockudo, subscriber, no_cuts):
+def test_one_node_with_subscribers_is_one(sockudo, subscriber, no_cuts, loads_in_turn):
     """Its numbers are the same every time."""
     subscriber(sockudo, "c")
     found = sockudo_findings(sockudo.url, wanted=SMALL)["sockudo.nodes"]
