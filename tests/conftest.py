@@ -17,6 +17,7 @@ import redis
 
 from sockudo_publisher.dev.embedded import DevServerProcess, RedisServer, SockudoServer
 from sockudo_publisher.dev.subscriber import Subscriber
+from tests.support.order import spread
 from tests.support.parts import (
     described_parts,
     need,
@@ -75,6 +76,14 @@ def pytest_collection() -> Iterator[object]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For several processes, files that wait and files that compute in turn: neither leaves the processors idle."""
+    if hasattr(config, "workerinput"):
+        places = spread(item.nodeid.partition("::")[0] for item in items)
+        items.sort(key=lambda item: places[item.nodeid.partition("::")[0]])
 
 
 @pytest.fixture(autouse=True)
