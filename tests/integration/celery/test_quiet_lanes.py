@@ -33,7 +33,7 @@ def watched() -> set[int]:
 
 
 def stay_watched(lanes: set[int], seconds: float) -> bool:
-    return not wait_for(lambda: watched() != lanes, seconds, 0.1)
+    return not wait_for(lambda: watched() != lanes, seconds, 0.3)
 
 
 def test_quiet_lanes_are_shared_watched_and_left(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
