@@ -22,5 +22,5 @@ def spread(files: Iterable[str]) -> dict[str, int]:
     for room_files in rooms.values():
         for index, file in enumerate(room_files):
             instant = (index + 0.5) / len(room_files)
-            instants[file] = 0.2 + instant if file.startswith(UNIT) else instant
+            instants[file] = 1 + instant if file.startswith(UNIT) else instant
     return {file: place for place, file in enumerate(sorted(instants, key=instants.__getitem__))}
