@@ -103,6 +103,16 @@ def own_celery_apps() -> Iterator[None]:
         state._tls.current_app = current
 
 
+@pytest.fixture(scope="module", autouse=True)
+def no_leases_of_earlier_files() -> Iterator[None]:
+    """A holder that a test left would renew its lease to the end of the run: hundreds of threads in each process."""
+    yield
+    module = sys.modules.get("sockudo_publisher.journal.lease")
+    for keeper in tuple(module._keepers) if module else ():
+        with keeper._lock:
+            keeper._leases.clear()  # its thread ends by itself
+
+
 @pytest.fixture(scope="session")
 def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     """A Redis of this run. Tests that stop or freeze it start their own."""
