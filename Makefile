@@ -12,7 +12,7 @@ PYTHON ?=
 VENV ?= .venv
 ARGS ?=
 # Files of tests that run at a time, each process with a Redis and a Sockudo of its own. Tests wait more than they
-# compute, so there are more processes than cores: with 6 two cores were idle for a sixth of the time.
+# compute, so there are more processes than cores.
 JOBS ?= 8
 # Files in the order of tests/support/order.py.
 PYTEST := -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
