@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,13 @@ pytestmark = pytest.mark.integration
 # As Debian's `chromium-headless-shell`: not `exec`, so that the browser is the script's child.
 SCRIPT = """#!/bin/sh -e
 for argument; do case "$argument" in --user-data-dir=*) home=${argument#*=} ;; esac; done
-sh -c 'echo $$ > "$0/pid"; printf "9222\\n/\\n" > "$0/DevToolsActivePort"; exec sleep 600' "$home"
-"""
+PYTHON -c "
+import os, time
+home = '$home'
+open(home + '/pid', 'w').write(str(os.getpid()))
+open(home + '/DevToolsActivePort', 'w').write('9222\\n/\\n')
+time.sleep(600)"
+""".replace("PYTHON", sys.executable)
 
 
 def test_a_browser_that_a_script_starts_ends(tmp_path: Path) -> None:
