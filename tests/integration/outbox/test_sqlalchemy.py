@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from sockudo_publisher import ValidationError, configure, publish
 from sockudo_publisher.dev.embedded import RedisServer
 from sockudo_publisher.dev.embedded.process import wait_for
+from sockudo_publisher.outbox.relay import Relayed
 from tests.integration.outbox.conftest import on
 from tests.integration.outbox.sqlalchemy_app import orders, outbox
 from tests.support.oracle import compare, numbers
@@ -282,8 +283,15 @@ def test_relay_killed_between_append_and_delete_stores_each_once(
     assert victim.returncode == -signal.SIGKILL, "the fault must have fired"
     assert left(engine) == 6
     assert len(journal("orders")) == 8
-    relayed = outbox.relay(engine)
-    assert (relayed.stored, relayed.already_stored) == (6, 4)
+    relayed: list[Relayed] = []
+
+    def has_stored() -> bool:
+        """The database holds the rows for the killed relay until it has seen its end."""
+        relayed.append(outbox.relay(engine))
+        return relayed[-1].stored > 0
+
+    assert wait_for(has_stored, 60)
+    assert (relayed[-1].stored, relayed[-1].already_stored) == (6, 4)
     assert journal("orders") == [{"n": number} for number in range(10)]
     assert left(engine) == 0
 
