@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from typing import NamedTuple
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -54,18 +55,35 @@ def scrape(port: int, timeout_s: float = 10.0) -> Page:
     return parse(text, time.monotonic() - began)
 
 
-def wait_for_value(port: int, name: str, wanted: float, timeout_s: float = 30.0, **labels: str) -> Page:
-    """The first page on which a sample has this value."""
+def wait_for_page(port: int, check: Callable[[Page], None], timeout_s: float = 30.0) -> Page:
+    """The first page that passes a check, which asserts.
+
+    What a page shows of one event may be of two moments: a process writes its series one after another, and a scrape
+    may come between. So what belongs together is waited for together.
+    """
     pages: list[Page] = []
+    failures: list[Exception] = []
 
-    def has_it() -> bool:
+    def passes() -> bool:
         try:
-            pages[:] = [scrape(port)]
-        except (urllib.error.URLError, ConnectionError):
+            page = scrape(port)
+            check(page)
+        except (AssertionError, urllib.error.URLError, ConnectionError) as error:
+            failures[:] = [error]
             return False
-        return pages[0].value(name, **labels) == wanted
+        pages[:] = [page]
+        return True
 
-    assert wait_for(has_it, timeout_s, 0.2), (
-        f"{name}{labels}: {pages[0].value(name, **labels) if pages else 'no page'}, wanted {wanted}"
-    )
+    if not wait_for(passes, timeout_s, 0.2):
+        raise failures[0]
     return pages[0]
+
+
+def wait_for_value(port: int, name: str, wanted: float, timeout_s: float = 30.0, **labels: str) -> Page:
+    """The first page on which a sample has this value; other samples may lag: :func:`wait_for_page`."""
+
+    def has_it(page: Page) -> None:
+        found = page.value(name, **labels)
+        assert found == wanted, f"{name}{labels}: {found}, wanted {wanted}"
+
+    return wait_for_page(port, has_it, timeout_s)
