@@ -13,9 +13,12 @@ APPEND_ONCE = "sockudo_publisher/journal/lua/append_once.lua"
 
 _JOURNAL = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 FLUSH_PLAN = "sockudo_publisher/publishing/flush_plan.py"
+EARLY_APPEND = "sockudo_publisher/publishing/early_append.py"
 GROUP_COMMIT = "sockudo_publisher/publishing/group_commit.py"
 FLUSH_PLANS = (*_JOURNAL, "tests/unit/publishing/test_flush_plan.py")
 CANCELLED = (*_JOURNAL, "tests/integration/publishing/test_asyncio_trouble.py", "-k", "cancelled")
+EARLY = (*_JOURNAL, "tests/integration/publishing/test_early_append.py")
+ENDS = (*_JOURNAL, "tests/integration/publishing/test_asyncio_processes.py", "-k", "end_under")
 APPENDS = (*_JOURNAL, "tests/integration/journal/test_append.py")
 COLLAPSES = (*_JOURNAL, "tests/integration/journal/test_collapse.py")
 FLIPS = (*_JOURNAL, "tests/integration/journal/test_flip.py")
@@ -132,5 +135,37 @@ MUTANTS = (
         old="if call.state is CallState.WAITING:\n                call.state = CallState.WITHDRAWN",
         new="if call.state is None:\n                call.state = CallState.WITHDRAWN",
         test=CANCELLED,
+    ),
+    Mutant(
+        name="read whatever has come in the loop",
+        why="the rest of an answer that comes in pieces would be waited for in the loop, which does nothing else then",
+        file=EARLY_APPEND,
+        old="is_stored = self._socket is not None and stores_all(self._socket.look())",
+        new="is_stored = self._socket is not None",
+        test=EARLY,
+    ),
+    Mutant(
+        name="watch for an answer for ever",
+        why="the call would wait for a Redis that does not answer, without an error",
+        file=EARLY_APPEND,
+        old="self._timer = self._loop.call_later(PATIENCE_S, self._give_up, then)",
+        new="self._timer = self._loop.call_later(PATIENCE_S * 1000, self._give_up, then)",
+        test=EARLY,
+    ),
+    Mutant(
+        name="forget the append of a lone call that is cancelled",
+        why="its event is stored, and no worker would hear of it before a sweep",
+        file=GROUP_COMMIT,
+        old="elif call is self._early:\n                self._leave_to_thread()",
+        new="elif call is self._early:\n                pass",
+        test=EARLY,
+    ),
+    Mutant(
+        name="end the process under the append of a lone call",
+        why="an event that is not stored would be lost without a word",
+        file=GROUP_COMMIT,
+        old="if self._early is not None and not self._leave_to_thread():",
+        new="if self._early is not None and self.thread.is_stopping is None:",
+        test=ENDS,
     ),
 )

@@ -18,9 +18,10 @@ from .redis.link import CALLER_TIMEOUT_S, Command, RedisLink, checked, evalsha
 from .redis.memory import MemoryGuard
 from .redis.refusal import describe_refusal, is_out_of_memory
 from .redis.scripts import Answer
+from .redis.sent import Sent
 from .unreadable import wrong_keys
 
-__all__ = ["Producer"]
+__all__ = ["Begun", "Producer", "stores_all"]
 
 #: Seconds between two looks at the layout of the lanes. One that is older than that is not wrong, as a
 #: closed lane refuses the append; it only costs a round trip.
@@ -36,6 +37,13 @@ class _Part(NamedTuple):
     lane: int
     indexes: Sequence[int]
     items: Sequence[Any]
+
+
+class Begun(NamedTuple):
+    """An append whose command is sent. Its answer must be read, by :meth:`Producer.append`, to know what is stored."""
+
+    parts: list[_Part]
+    sent: Sent
 
 
 _Send: TypeAlias = Callable[[Layout, list[_Part], OnRefusal, Appending], None]
@@ -74,23 +82,47 @@ class Producer:
         self._layout: Layout | None = None
         self._layout_read_at = float("-inf")
 
+    def begin(self, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal) -> Begun | None:
+        """Send the append of items and wait for nothing; :meth:`append` with ``begun=`` goes on with it.
+
+        ``None``: nothing is sent, as more would be needed than one command to a Redis that was there a moment ago.
+        """
+        layout = self._layout
+        if isinstance(items[0], KeyedItem) or self._wait is not None or not self._memory.has_room():
+            return None
+        if layout is None or self._is_layout_old():
+            return None
+        parts = _parts(layout, items, range(len(items)))
+        if len(parts) > 1:
+            return None
+        sent = self._link.send(self._append_command(layout, parts[0], on_refusal))
+        return None if sent is None else Begun(parts, sent)
+
     def append(
-        self, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal = OnRefusal.STOP
+        self,
+        items: Sequence[Item] | Sequence[KeyedItem],
+        *,
+        on_refusal: OnRefusal = OnRefusal.STOP,
+        begun: Begun | None = None,
     ) -> Appended:
         """Append items in their order: plain ones, or keyed ones, each at most once per key and channel.
 
-        What single items or lanes are refused with is in the answer. Raises :class:`JournalUnavailable` when Redis
-        fails for all of them (``stored`` is ``None`` where some may be stored), and :class:`BacklogFull` when its
-        memory is short.
+        ``begun``: what :meth:`begin` has sent of them. What single items or lanes are refused with is in the answer.
+        Raises :class:`JournalUnavailable` when Redis fails for all of them (``stored`` is ``None`` where some may be
+        stored), and :class:`BacklogFull` when its memory is short.
         """
-        self._memory.check()
+        if begun is None:
+            self._memory.check()
         send: _Send = self._send_keyed if isinstance(items[0], KeyedItem) else self._send_plain
         done = Appending()
         indexes: Sequence[int] = range(len(items))
         try:
             for moves in range(MAX_MOVES + 1):
-                layout = self._read_layout(is_changing=moves > 0)
-                send(layout, _parts(layout, items, indexes), on_refusal, done)
+                if begun is not None and not moves:
+                    self._read(begun.parts, self._link.run([begun.sent.command], sent=begun.sent), done)
+                else:
+                    layout = self._read_layout(is_changing=moves > 0)
+                    send(layout, _parts(layout, items, indexes), on_refusal, done)
                 if not done.moved:
                     return done.result()
                 # Of closed lanes: their channels live elsewhere now.
@@ -115,12 +147,15 @@ class Producer:
 
     def layout(self) -> Layout:
         """The layout of the lanes, at most a few seconds old; ``layout().appending`` says a channel's lane."""
-        now = time.monotonic()
         layout = self._layout
-        if layout is None or now - self._layout_read_at > LAYOUT_LOOK_S:
+        if layout is None or self._is_layout_old():
+            now = time.monotonic()
             layout = self._layout = self._record.read()
             self._layout_read_at = now
         return layout
+
+    def _is_layout_old(self) -> bool:
+        return time.monotonic() - self._layout_read_at > LAYOUT_LOOK_S
 
     @property
     def link(self) -> RedisLink:
@@ -156,18 +191,18 @@ class Producer:
         return self._layout
 
     def _send_plain(self, layout: Layout, parts: list[_Part], on_refusal: OnRefusal, done: Appending) -> None:
-        is_marked = _must_be_marked(layout)
-        commands: list[Command] = []
-        for part in parts:
-            keys = self._link.keyspace.lane(self.app, part.lane)
-            args: list[Any] = [self._max_backlog, is_marked, on_refusal.value, len(part.items)]
-            collapses = False
-            for one in packs(part.items):
-                args += (one.count, one.earliest_expiry_ms, one.meta, one.body)
-                collapses = collapses or one.collapses
-            names = (keys.stream, keys.state, keys.latest) if collapses else (keys.stream, keys.state)
-            commands.append(evalsha("append", names, args))
+        commands = [self._append_command(layout, part, on_refusal) for part in parts]
         self._read(parts, self.run_replicated(commands), done)
+
+    def _append_command(self, layout: Layout, part: _Part, on_refusal: OnRefusal) -> Command:
+        keys = self._link.keyspace.lane(self.app, part.lane)
+        args: list[Any] = [self._max_backlog, _must_be_marked(layout), on_refusal.value, len(part.items)]
+        collapses = False
+        for one in packs(part.items):
+            args += (one.count, one.earliest_expiry_ms, one.meta, one.body)
+            collapses = collapses or one.collapses
+        names = (keys.stream, keys.state, keys.latest) if collapses else (keys.stream, keys.state)
+        return evalsha("append", names, args)
 
     def _send_keyed(self, layout: Layout, parts: list[_Part], on_refusal: OnRefusal, done: Appending) -> None:
         try:
@@ -321,6 +356,11 @@ def _parts(layout: Layout, items: Sequence[Any], indexes: Sequence[int]) -> list
 def _must_be_marked(layout: Layout) -> str:
     """``"1"``: refuse an unmarked lane. Later layouts are always marked, unless Redis has lost everything."""
     return "1" if layout.appending.first else "0"
+
+
+def stores_all(answer: object) -> bool:
+    """Whether an answer of ``append.lua`` says that all items are stored. Pure."""
+    return isinstance(answer, list) and len(answer) == 1 and answer[0] in (Answer.DONE, Answer.RING)
 
 
 _KEEPS_CHANGING = f"the number of lanes was changed {MAX_MOVES} times meanwhile"

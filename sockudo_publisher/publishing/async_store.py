@@ -46,6 +46,9 @@ async def astore(
     except BaseException:
         withdraw(call)
         raise
+    finally:
+        if call.early is not None:
+            call.early.end_watch()
     if isinstance(outcome, Exception):
         raise outcome
     return outcome

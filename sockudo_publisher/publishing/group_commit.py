@@ -5,6 +5,9 @@ callers of that flush are still being woken it waits for their next calls (a few
 waits. One flush is under way at a time, so the order of a channel is the order of the calls. Each call has its own
 outcome.
 
+A call that comes while nothing waits and no flush is under way is appended by its own loop (:mod:`.early_append`). The
+thread takes that over when the next call comes, and whenever the usual answer does not.
+
 When Redis does not answer a flush, all waiting calls fail with it, and from then on new ones fail at once, except one
 at a time, which tries Redis again.
 """
@@ -23,10 +26,10 @@ from typing import Any
 
 from ..config.settings import on_configure
 from ..errors import BacklogFull, JournalUnavailable
-from ..journal.appended import OnRefusal
 from ..redaction import package_logger
 from ..wiring.app import App
 from .background_thread import BackgroundThread, LookAgain
+from .early_append import EarlyAppend
 from .flush_plan import (
     MAX_PATIENCE_S,
     MAX_WAITING_BYTES,
@@ -38,7 +41,7 @@ from .flush_plan import (
     outcomes_of,
     split_kinds,
 )
-from .loop_outcomes import Loop, by_loop, hand_over
+from .loop_outcomes import Loop, by_loop, hand_over, set_outcome
 from .ring_thread import ring_soon, wait_for_rings
 from .store import append_items
 from .waiting_call import CallState, Outcome, WaitingCall
@@ -61,6 +64,8 @@ class _Group:
         self.waiting_events = 0
         self._queue: deque[WaitingCall] = deque()
         self._waiting_bytes = 0
+        #: The call whose append its loop has sent, until the loop, or the thread, reads the answer.
+        self._early: WaitingCall | None = None
         #: Why Redis was away at the last flush; ``None``: it was not.
         self._away: JournalUnavailable | None = None
         #: Until the callers know the outcome: one of them may be the next that tries.
@@ -84,6 +89,8 @@ class _Group:
                 is_flushing=self._is_flushing,
             )
             if admission is Admission.ENTER:
+                if self._begin_early(call):
+                    return True
                 self._queue.append(call)
                 self._count(call, 1)
                 try:
@@ -108,19 +115,76 @@ class _Group:
                 call.state = CallState.WITHDRAWN
                 self._count(call, -1)
                 call.items = ()  # it stays in the queue until its turn, without its payload
+            elif call is self._early:
+                self._leave_to_thread()
 
     def finish(self) -> bool:
         """Append what waits, for a bounded time; ``False``: something is left."""
-        return self.thread.wait_until_idle(self.app.append_bound_s + MARGIN_S, lambda: self.waiting_events > 0)
+        early: list[WaitingCall] = []
+        with self.thread.lock:
+            if self._early is not None and not self._leave_to_thread():
+                early.append(self._early)
+                self._early = None
+        if early:
+            self._flush(early)
+        return self.thread.wait_until_idle(
+            self.app.append_bound_s + MARGIN_S, lambda: self.waiting_events > 0 or self._early is not None
+        )
 
     def _count(self, call: WaitingCall, sign: int) -> None:
         self.waiting_events += sign * call.event_count
         self._waiting_bytes += sign * call.size
 
+    # -- the loop of a lone call ----------------------------------------------------------------------
+
+    def _begin_early(self, call: WaitingCall) -> bool:
+        """Let the loop of this call append it, if it has no other before it."""
+        if self._queue or self._waking or self._early is not None or self._away is not None or self.thread.is_busy:
+            return False
+        begun = self.app.producer.begin(call.items, on_refusal=call.on_refusal)
+        if begun is None:
+            return False
+        call.state = CallState.TAKEN
+        call.early = EarlyAppend(begun, call.loop)
+        self._early = call
+        if not call.early.watch(partial(self._end_early, call)):
+            self._leave_to_thread()
+        return True
+
+    def _end_early(self, call: WaitingCall, is_stored: bool) -> None:
+        """The answer has come, or another than the usual one, or none."""
+        with self.thread.lock:
+            if call is not self._early:
+                return  # the thread has it
+            if not is_stored:
+                self._leave_to_thread()
+                return
+            self._early = None
+        stored = self._store([call])
+        if isinstance(stored, Exception):  # the connection has ended since the look
+            self._fail_all(stored, [[call]])
+            return
+        (outcome,), rings = stored
+        set_outcome(call, outcome)
+        if rings:
+            ring_soon(self.app.name, rings)
+
+    def _leave_to_thread(self) -> bool:
+        """Let the thread read the answer; ``False``: the process ends, and none can be started any more."""
+        try:
+            self.thread.wake()
+        except RuntimeError:
+            return False
+        return True
+
     # -- the thread -----------------------------------------------------------------------------------
 
     def _take(self) -> list[WaitingCall] | LookAgain | None:
         """The calls of the next flush."""
+        if self._early is not None:
+            early, self._early = self._early, None
+            self._is_flushing = True
+            return [early]
         if self._waking and not self.thread.is_stopping:
             left_s = self._waking_until - time.monotonic()
             if left_s > 0 and not is_worth_a_flush(self.waiting_events, self._waiting_bytes):
@@ -150,11 +214,24 @@ class _Group:
 
     def _append(self, calls: list[WaitingCall]) -> JournalUnavailable | None:
         """Append the items of some calls and hand over their outcomes. Returns the error if Redis did not answer."""
+        stored = self._store(calls)
+        if isinstance(stored, Exception):
+            return stored
+        outcomes, rings = stored
+        # Callers first: a ring may take half a second.
+        self._hand_over(list(zip(calls, outcomes, strict=True)))
+        if rings:
+            ring_soon(self.app.name, rings)
+        return None
+
+    def _store(self, calls: list[WaitingCall]) -> tuple[list[Outcome], Sequence[int]] | JournalUnavailable:
+        """Append the items of some calls. Returns their outcomes and the lanes to ring, or why Redis did not answer."""
         items: Any = [item for call in calls for item in call.items]
-        on_refusal = OnRefusal.STOP if calls[0].is_alone else OnRefusal.SKIP
+        begun = None if calls[0].early is None else calls[0].early.begun  # then it is the only one
         rings: Sequence[int] = ()
+        outcomes: list[Outcome]
         try:
-            appended = append_items(self.app, items, on_refusal=on_refusal)
+            appended = append_items(self.app, items, on_refusal=calls[0].on_refusal, begun=begun)
             rings, outcomes = appended.ring, outcomes_of(calls, appended)
         except (JournalUnavailable, BacklogFull) as error:
             if isinstance(error, JournalUnavailable) and error.is_unreachable:
@@ -164,11 +241,7 @@ class _Group:
             logger.exception("append failed app=%s events=%d", self.app.name, len(items))
             outcomes = [JournalUnavailable(f"append failed: {type(error).__name__}", stored=None) for _ in calls]
         self._away = None
-        # Callers first: a ring may take half a second.
-        self._hand_over(list(zip(calls, outcomes, strict=True)))
-        if rings:
-            ring_soon(self.app.name, rings)
-        return None
+        return outcomes, rings
 
     def _fail_all(self, failure: JournalUnavailable, parts: Sequence[Sequence[WaitingCall]]) -> None:
         """Fail the calls that Redis did not answer, those of the flush behind them, and all that wait."""

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ..redaction import package_logger
 from .waiting_call import Outcome, WaitingCall
 
-__all__ = ["by_loop", "hand_over"]
+__all__ = ["by_loop", "hand_over", "set_outcome"]
 
 logger = package_logger("sockudo_publisher.group_commit")
 
@@ -46,13 +46,18 @@ def hand_over(app: str, done: Mapping[Loop, Done], then: Callable[[Loop], None] 
     return lost
 
 
+def set_outcome(call: WaitingCall, outcome: Outcome) -> None:
+    """Give a call its outcome, in its loop."""
+    # A value, also for an error: an exception that a cancelled caller does not fetch would be logged by asyncio.
+    if not call.future.done():
+        call.future.set_result(outcome)
+
+
 def _set_slice(loop: Loop, outcomes: Done, start: int, then: Callable[[Loop], None] | None) -> None:
     """Set some of the outcomes now, the others in the loop's next steps: a thousand at once would hold it."""
     stop = start + SLICE
     for call, outcome in outcomes[start:stop]:
-        # A value, also for an error: an exception that a cancelled caller does not fetch would be logged by asyncio.
-        if not call.future.done():
-            call.future.set_result(outcome)
+        set_outcome(call, outcome)
     if stop < len(outcomes):
         loop.call_soon(_set_slice, loop, outcomes, stop, then)
     elif then is not None:  # behind the callers that were woken last

@@ -11,6 +11,7 @@ from ..errors import BacklogFull, JournalUnavailable
 from ..faultpoint import crash_point
 from ..journal.appended import Appended, OnRefusal, Refusal
 from ..journal.pack import Item, KeyedItem
+from ..journal.producer import Begun
 from ..wiring.app import App
 from ..wiring.doorbell import doorbell
 from .prepare import Prepared
@@ -31,10 +32,12 @@ def store(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: 
     return appended
 
 
-def append_items(app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal) -> Appended:
-    """Append items without a ring: the caller rings ``Appended.ring``."""
+def append_items(
+    app: App, items: Sequence[Item] | Sequence[KeyedItem], *, on_refusal: OnRefusal, begun: Begun | None = None
+) -> Appended:
+    """Append items without a ring: the caller rings ``Appended.ring``. ``begun``: as in :meth:`.Producer.append`."""
     try:
-        appended = app.producer.append(items, on_refusal=on_refusal)
+        appended = app.producer.append(items, on_refusal=on_refusal, begun=begun)
     except JournalUnavailable:
         app.observer.redis_error(app.name, "append")
         raise

@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from enum import Enum
 
-from ..journal.appended import Appended
+from ..journal.appended import Appended, OnRefusal
 from ..journal.pack import Item, KeyedItem
+from .early_append import EarlyAppend
 
 __all__ = ["CallState", "Outcome", "WaitingCall"]
 
@@ -29,9 +30,13 @@ class WaitingCall:
     """One call, with the loop and the future that get its outcome.
 
     ``is_alone``: it takes a flush of its own, because nothing of it may be stored when a part of it is refused.
+    ``early``: its append, if its loop has sent it.
     """
 
-    __slots__ = ("event_count", "future", "is_alone", "is_keyed", "items", "loop", "message_id", "size", "state")
+    __slots__ = (
+        *("early", "event_count", "future", "is_alone", "is_keyed", "items"),
+        *("loop", "message_id", "size", "state"),
+    )
 
     def __init__(
         self,
@@ -52,8 +57,14 @@ class WaitingCall:
         else:
             self.size = sum([len(one.item.body if isinstance(one, KeyedItem) else one.body) for one in items])
         self.state = CallState.WAITING
+        self.early: EarlyAppend | None = None
         self.loop = loop
         self.future: asyncio.Future[Outcome] = loop.create_future()
+
+    @property
+    def on_refusal(self) -> OnRefusal:
+        """What becomes of the other items of its append when one is refused."""
+        return OnRefusal.STOP if self.is_alone else OnRefusal.SKIP
 
     def __repr__(self) -> str:
         return f"<WaitingCall events={self.event_count} {self.state.name}>"

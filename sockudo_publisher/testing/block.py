@@ -50,7 +50,8 @@ class Block:
         replace(publish, "bounded_send", self._closed)
         replace(Calls, "call", self._closed)
         replace(Calls, "send", self._guarded(lambda client: client._credentials.host))
-        replace(RedisLink, "run", self._guarded(_host_of_link))
+        for name in ("run", "send"):
+            replace(RedisLink, name, self._guarded(_host_of_link))
         # Doorbells look it up there too, with the first connection.
         replace(broker, "bounded_connection", self._guarded(lambda app: app.connection_for_write().hostname or ""))
 

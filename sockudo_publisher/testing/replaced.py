@@ -89,7 +89,13 @@ def replace_journal(recorder: Recorder) -> Iterator[None]:
 
 def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
     def append(_: Method) -> Method:
-        def record(self: Producer, items: Any, *, on_refusal: OnRefusal = OnRefusal.STOP) -> Appended:
+        def record(
+            self: Producer,
+            items: Any,
+            *,
+            on_refusal: OnRefusal = OnRefusal.STOP,
+            begun: None = None,  # noqa: ARG001 -- nothing is begun, see below
+        ) -> Appended:
             return recorder.append(self, items, on_refusal)
 
         return record
@@ -140,6 +146,7 @@ def _replace_ends(replacements: Replacements, recorder: Recorder) -> None:
         return record
 
     replacements.replace(Producer, "append", append)
+    replacements.replace(Producer, "begin", lambda _: lambda _self, _items, *, on_refusal: None)  # noqa: ARG005
     replacements.replace(Producer, "remember_keys", remember_keys)
     replacements.replace(Schedule, "add", schedule)
     replacements.replace(ScheduleBook, "cancel", cancel)

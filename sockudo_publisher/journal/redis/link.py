@@ -37,6 +37,7 @@ from ...redaction.secret import Secret
 from ..keys import Keyspace
 from .refusal import checked, describe_refusal, error_words, is_out_of_memory
 from .scripts import name_of, script, script_with
+from .sent import MAX_EARLY_BYTES, Sent, plain_socket
 
 __all__ = ["Command", "RedisLink", "checked", "error_words", "evalsha", "is_out_of_memory", "read_scores"]
 
@@ -159,22 +160,60 @@ class RedisLink:
         else:
             connection.disconnect()
 
-    def run(self, commands: Sequence[Command], *, in_order: bool = False, then: Command | None = None) -> list[Any]:
+    def send(self, command: Command) -> Sent | None:
+        """Send one command and wait for nothing: :meth:`run` with ``sent=`` reads the answer, in whatever thread.
+
+        ``None``: nothing is sent, because that might take time (no idle connection, a large command) or its answer
+        could not be seen to come (TLS).
+        """
+        made = self._made
+        if made is None or made.pid != os.getpid():
+            return None
+        packed = _packed(command)
+        if len(packed) > MAX_EARLY_BYTES:
+            return None
+        try:
+            connection = made.free.pop()
+        except IndexError:
+            return None
+        if plain_socket(connection) is None or _has_ended(connection):
+            self._give_back(connection)
+            return None
+        if faultpoint.IS_ARMED:
+            _at_scripts("before", [command])
+        try:
+            connection.send_packed_command([packed], check_health=False)
+        except (RedisError, OSError):
+            pass  # who reads the answer finds the connection ended
+        except BaseException:
+            connection.disconnect()
+            raise
+        return Sent(command, connection)
+
+    def run(
+        self,
+        commands: Sequence[Command],
+        *,
+        in_order: bool = False,
+        then: Command | None = None,
+        sent: Sent | None = None,
+    ) -> list[Any]:
         """Send commands in one round trip and return their answers; an error reply is a value.
 
         Scripts that Redis does not know are called again with their text. With ``in_order``, each command after the
         first of them is sent again too, because it must run after it: so it may run twice. Without ``in_order``, a
-        command that has run is not sent again. ``then`` is one more command, sent again after all others. Raises
-        :class:`JournalUnavailable` if the connection fails.
+        command that has run is not sent again. ``then`` is one more command, sent again after all others;
+        ``sent``: the first command is on its way (:meth:`send`). Raises :class:`JournalUnavailable` if the connection
+        fails.
         """
         if then is not None:
             commands = [*commands, then]
-        connection = self._connect()
-        if faultpoint.IS_ARMED:
+        connection = self._connect() if sent is None else sent.connection
+        if faultpoint.IS_ARMED and sent is None:
             _at_scripts("before", commands)
         failure: JournalUnavailable | None = None
         try:
-            answers = _exchange(connection, commands)
+            answers = _exchange(connection, commands) if sent is None else _answers(connection, len(commands))
             missing = [i for i, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
             if missing:
                 again = list(range(missing[0], len(commands))) if in_order else missing
@@ -241,8 +280,12 @@ def _has_ended(connection: Any) -> bool:
 def _exchange(connection: Any, commands: Sequence[Command]) -> list[Any]:
     # redis-py packs with the same function, after type checks that our arguments need not pass: 4 us of a 100 us call.
     connection.send_packed_command([b"".join(map(_packed, commands))], check_health=False)
+    return _answers(connection, len(commands))
+
+
+def _answers(connection: Any, count: int) -> list[Any]:
     answers: list[Any] = []
-    for _ in commands:
+    for _ in range(count):
         try:
             answers.append(connection.read_response())
         except ResponseError as error:  # of this command; the other commands have their own answers

@@ -42,16 +42,23 @@ class MemoryGuard:
         self._is_look_refused = False
         self._is_full = False
 
+    def has_room(self) -> bool:
+        """Whether the last look allows appends and is fresh: no question to Redis, which :meth:`check` may ask."""
+        return not self._is_full and not self._is_look_due(time.monotonic())
+
     def check(self) -> None:
         """Raise :class:`BacklogFull` above 90 % of ``maxmemory``. Asks Redis at most once a second."""
         now = time.monotonic()
-        if now - self._looked_at > (REFUSED_LOOK_S if self._is_look_refused else LOOK_S):
+        if self._is_look_due(now):
             share = self._look()
             self._is_look_refused = share is None
             self._is_full = share is not None and share >= MAX_SHARE
             self._looked_at = now
         if self._is_full:
             raise BacklogFull(f"Redis has used {MAX_SHARE:.0%} of its maxmemory: nothing was stored")
+
+    def _is_look_due(self, now: float) -> bool:
+        return now - self._looked_at > (REFUSED_LOOK_S if self._is_look_refused else LOOK_S)
 
     def _look(self) -> float | None:
         """The used share of the memory; ``None``: Redis does not say."""

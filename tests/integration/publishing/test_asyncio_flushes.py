@@ -26,13 +26,13 @@ def flushes(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     publish.delay("first", "e", 0)  # connections, the scripts
     stack.redis.flushall()
     sizes: list[int] = []
-    append = group_commit._Group._append
+    store = group_commit._Group._store
 
     def counted(group, calls):
         sizes.append(len(calls))
-        return append(group, calls)
+        return store(group, calls)
 
-    monkeypatch.setattr(group_commit._Group, "_append", counted)
+    monkeypatch.setattr(group_commit._Group, "_store", counted)
     monkeypatch.setattr(group_commit, "MAX_PATIENCE_S", LONG_S)
     return sizes
 
@@ -134,12 +134,12 @@ def test_end_of_the_process_does_not_wait_for_callers(stack: Stack, flushes: lis
     other_loop = asyncio.new_event_loop()
 
     async def run() -> None:
-        await publish.adelay("c", "e", 0)
+        await asyncio.gather(publish.adelay("c", "e", 0), publish.adelay("c", "e", 1))  # two: the thread is there
         (group,) = group_commit._groups.values()
         with group.thread.lock:  # as if a caller in another loop were still being woken
             group._waking = {other_loop: 0}
             group._waking_until = time.monotonic() + LONG_S
-        call = asyncio.ensure_future(publish.adelay("c", "e", 1))
+        call = asyncio.ensure_future(publish.adelay("c", "e", 2))
         await asyncio.sleep(0.05)
         assert not call.done()
         await asyncio.wait_for(asyncio.to_thread(group_commit._finish_groups), LONG_S / 2)
@@ -149,4 +149,4 @@ def test_end_of_the_process_does_not_wait_for_callers(stack: Stack, flushes: lis
         asyncio.run(run())
     finally:
         other_loop.close()
-    assert stored_data(stack.redis) == {"c": ["0", "1"]}
+    assert stored_data(stack.redis) == {"c": ["0", "1", "2"]}

@@ -10,6 +10,7 @@ import pytest
 import redis
 
 from sockudo_publisher.dev.embedded import RedisServer
+from sockudo_publisher.dev.embedded.process import wait_for
 from tests.support.parts import need_module
 from tests.support.stack import Stack
 from tests.support.stored import stored_data
@@ -122,6 +123,62 @@ asyncio.run(main())
     assert sorted(int(data) for data in waiting["child"]) == sorted(list(range(50)) * 6)
 
 
+def test_fork_under_a_lone_call(stack: Stack) -> None:
+    """Its append is under way in the parent's loop: the answer is the parent's; the child's call has its own."""
+    done = run(
+        stack,
+        """
+async def main():
+    await publish.adelay("parent", "e", 0)
+    children = []
+    for round in range(1, 9):
+        call = asyncio.ensure_future(publish.adelay("parent", "e", round))
+        await asyncio.sleep(0)          # it is sent
+        children.append(in_child(lambda: asyncio.run(publish.adelay("child", "e", round))))
+        await call
+    for pid in children:
+        assert os.waitpid(pid, 0)[1] == 0
+asyncio.run(main())
+""",
+    )
+    assert done.returncode == 0, done.stderr
+    waiting = stored_data(stack.redis)
+    assert [int(data) for data in waiting["parent"]] == list(range(9))
+    assert sorted(int(data) for data in waiting["child"]) == list(range(1, 9))
+
+
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_end_under_a_lone_call(stack: Stack, tmp_path: Path, is_frozen: bool) -> None:
+    """The process waits for its answer, for a bounded time; what is not known to be stored is said."""
+    with RedisServer(tmp_path / "journal") as journal:
+        done = run(
+            stack,
+            f"""
+is_frozen, pid = {is_frozen}, {journal.pid}
+loop = other_loop()
+publish.delay("c", "e", 0)              # a connection, and no thread
+async def begin():
+    asyncio.ensure_future(publish.adelay("c", "e", 1))
+    await asyncio.sleep(0)              # it is sent
+    loop.stop()
+    has_begun.set()
+if is_frozen:
+    os.kill(pid, signal.SIGSTOP)
+has_begun = threading.Event()
+asyncio.run_coroutine_threadsafe(begin(), loop)
+has_begun.wait()
+while loop.is_running(): time.sleep(0.001)
+loop.close()
+""",
+            SOCKUDO_REDIS_URL=journal.url,
+            SOCKUDO_BROKER_URL=stack.redis_server.url,
+        )
+        journal.resume()
+        with redis.Redis.from_url(journal.url) as client:
+            assert wait_for(lambda: stored_data(client)["c"] == ["0", "1"], 10)
+    assert ("event not stored" in done.stderr) == is_frozen, done.stderr
+
+
 def test_child_of_a_process_whose_thread_is_idle(stack: Stack) -> None:
     """`fork` after the first call, as a preloading server does it: the child's calls get a thread of their own."""
     done = run(
@@ -178,7 +235,6 @@ def test_preloaded_gunicorn_with_uvicorn_workers(stack: Stack, tmp_path: Path) -
     import requests
 
     from sockudo_publisher.dev.embedded.ports import free_port
-    from sockudo_publisher.dev.embedded.process import wait_for
 
     (tmp_path / "served.py").write_text(SERVER)
     port = free_port()

@@ -272,7 +272,11 @@ def test_frozen_redis_fails_bulk_jobs_together(journal: RedisServer) -> None:
 
 def test_thread_is_idle_when_nothing_waits(journal: RedisServer) -> None:
     """No polling: an idle process' thread uses no processor."""
-    asyncio.run(publish.adelay("c", "e", 1))
+
+    async def publish_two() -> None:
+        await asyncio.gather(publish.adelay("c", "e", 1), publish.adelay("c", "e", 2))
+
+    asyncio.run(publish_two())
     thread = next(one for one in threading.enumerate() if one.name.startswith("sockudo-publisher-append"))
     clock = time.pthread_getcpuclockid(thread.ident)
     before = time.clock_gettime(clock)
