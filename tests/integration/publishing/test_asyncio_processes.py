@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -44,7 +46,11 @@ def other_loop():
 
 
 def run(stack: Stack, source: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return run_python(["-c", COMMON + source], env={**stack.python(), **env}, timeout=120)
+    return run_in_environ({**stack.python(), **env}, source)
+
+
+def run_in_environ(environ: Mapping[str, str], source: str) -> subprocess.CompletedProcess[str]:
+    return run_python(["-c", COMMON + source], env=environ, timeout=120)
 
 
 def test_end_of_the_process_flushes_what_waits(stack: Stack) -> None:
@@ -148,11 +154,12 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize("is_frozen", [False, True])
-def test_end_under_a_lone_call(stack: Stack, tmp_path: Path, is_frozen: bool) -> None:
+def test_end_under_a_lone_call(tmp_path: Path, is_frozen: bool) -> None:
     """The process waits for its answer, for a bounded time; what is not known to be stored is said."""
     with RedisServer(tmp_path / "journal") as journal:
-        done = run(
-            stack,
+        settings = {"SOCKUDO_URL": "http://key:secret@127.0.0.1:9/apps/app", "SOCKUDO_REDIS_URL": journal.url}
+        done = run_in_environ(
+            {**os.environ, **settings},
             f"""
 is_frozen, pid = {is_frozen}, {journal.pid}
 loop = other_loop()
@@ -170,8 +177,6 @@ has_begun.wait()
 while loop.is_running(): time.sleep(0.001)
 loop.close()
 """,
-            SOCKUDO_REDIS_URL=journal.url,
-            SOCKUDO_BROKER_URL=stack.redis_server.url,
         )
         journal.resume()
         with redis.Redis.from_url(journal.url) as client:

@@ -22,7 +22,6 @@ from sockudo_publisher.journal.redis.sent import MAX_EARLY_BYTES
 from sockudo_publisher.publishing import early_append, group_commit
 from tests.support.loops import LOOPS, LoopWatch, run_in
 from tests.support.redis_gate import RedisGate
-from tests.support.stack import Stack
 from tests.support.stored import stored_data
 from tests.support.timing import BUSY_S, in_time
 
@@ -223,24 +222,25 @@ def test_cancelled_under_way_it_is_stored(gate: RedisGate, loop_name: str) -> No
     assert stored(gate) == list(range(10))
 
 
-def test_cancelled_under_way_its_lane_is_rung(stack: Stack) -> None:
+def test_cancelled_under_way_its_lane_is_rung(gate: RedisGate) -> None:
     """Its event is stored: a worker shall hear of it without another call, and before a sweep."""
-    with RedisGate(stack.redis_server.url) as gate:
-        configure(redis_url=gate.url, broker_url=stack.redis_server.url)
-        publish.delay("other", "e", 0)
-        stack.redis.delete("sockudo")
+    configure(url=URL, redis_url=gate.url, broker_url=gate.direct_url, lanes=LANES)
+    publish.delay("first", "e", 0)
+    # A lane is rung once until a worker drains it.
+    channel = next(name for name in map(str, range(100)) if lane_of(name, LANES) != lane_of("first", LANES))
+
+    async def live() -> None:
+        call = asyncio.ensure_future(publish.adelay(channel, "e", 1))
+        await until_sent()
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+
+    with redis.Redis.from_url(gate.direct_url) as client:
+        client.delete("sockudo")
         gate.is_open.clear()
-
-        async def live() -> None:
-            call = asyncio.ensure_future(publish.adelay(stack.channel(), "e", 1))
-            await until_sent()
-            call.cancel()
-            await asyncio.gather(call, return_exceptions=True)
-
         asyncio.run(live())
         gate.is_open.set()
-        assert wait_for(lambda: stack.redis.llen("sockudo") == 1, 20)
-        configure()
+        assert wait_for(lambda: client.llen("sockudo") == 1, 20)
 
 
 @pytest.mark.parametrize("loop_name", LOOPS)
