@@ -47,15 +47,18 @@ def test_load_arrives_once_and_in_order(stack: Stack, loop_name: str) -> None:
     assert publisher.repeats == 0
 
 
-def test_redis_is_killed_and_frozen_under_load(stack: Stack, tmp_path: Path) -> None:
-    """Failed calls are repeated with their ids; nothing is lost, doubled or out of order."""
+@pytest.mark.parametrize("at_once", in_depth([160, 1], quick=[160]))
+def test_redis_is_killed_and_frozen_under_load(stack: Stack, tmp_path: Path, at_once: int) -> None:
+    """Failed calls are repeated with their ids; nothing is lost, doubled or out of order. A caller alone appends in its
+    loop.
+    """
     channels = stack.channels(16)
     seen = stack.subscribe(*channels)
     with RedisServer(tmp_path / "journal") as journal:
         stack.environ |= {"SOCKUDO_REDIS_URL": journal.url, "SOCKUDO_BROKER_URL": stack.redis_server.url}
         configure(redis_url=journal.url, broker_url=stack.redis_server.url)
         stack.worker()
-        publisher = AsyncPublisher(channels, 1_000_000, 160, 0.05)
+        publisher = AsyncPublisher(channels, 1_000_000, at_once, 0.05 if at_once > 1 else 0.0)
         publisher.one_by_one = True
         publisher.start()
         assert wait_for(lambda: publisher.count > 300, 60)
