@@ -29,6 +29,9 @@ CALLERS = (1, 10, 100, 1000)
 #: The SDK opens a connection for each of its callers.
 SDK_CALLERS = 100
 
+#: Calls of one caller until the other way has its turn.
+TURN_CALLS = 100
+
 #: Calls at once while Redis is frozen.
 FROZEN_CALLS = 200
 
@@ -69,8 +72,8 @@ def measure(parts: Parts, plan: Plan, say: Callable[[str], None]) -> Coroutines:
                 result.switches.setdefault((side, callers), []).append(cost.switches)
         rate = asyncio.run(_sdk_rate(parts.sockudo.url, plan.trigger_events))
         result.rates.setdefault(("SDK", SDK_CALLERS), []).append(rate)
-        result.p50_ms.setdefault("delay", []).append(_p50_of_delay(plan.delay_calls))
-        result.p50_ms.setdefault("adelay", []).append(asyncio.run(_p50(plan.delay_calls)))
+        for side, p50_ms in asyncio.run(_p50s_ms(plan.delay_calls)).items():
+            result.p50_ms.setdefault(side, []).append(p50_ms)
         for side, call in (("adelay", _adelay), ("idle", _idle)):
             result.stall_ms.setdefault(side, []).append(asyncio.run(_stall_ms(call, plan.coroutine_block_s)))
         _freeze(parts, result)
@@ -138,22 +141,19 @@ async def _sdk_rate(url: str, count: int) -> float:
         await client.close()
 
 
-def _p50_of_delay(count: int) -> float:
-    took = []
-    for number in range(count):
-        started = time.perf_counter()
-        publish.delay(*_event(number))
-        took.append(time.perf_counter() - started)
-    return percentile(took, 0.5) * 1000
-
-
-async def _p50(count: int) -> float:
-    took = []
-    for number in range(count):
-        started = time.perf_counter()
-        await publish.adelay(*_event(number))
-        took.append(time.perf_counter() - started)
-    return percentile(took, 0.5) * 1000
+async def _p50s_ms(count: int) -> dict[str, float]:
+    """Of one caller, each way: the two take turns, so that a noisy second is both sides'."""
+    took: dict[str, list[float]] = {"delay": [], "adelay": []}
+    for turn in range(count // TURN_CALLS):
+        for number in range(turn * TURN_CALLS, (turn + 1) * TURN_CALLS):
+            started = time.perf_counter()
+            publish.delay(*_event(number))
+            took["delay"].append(time.perf_counter() - started)
+        for number in range(turn * TURN_CALLS, (turn + 1) * TURN_CALLS):
+            started = time.perf_counter()
+            await publish.adelay(*_event(number))
+            took["adelay"].append(time.perf_counter() - started)
+    return {side: percentile(one, 0.5) * 1000 for side, one in took.items()}
 
 
 async def _lags(until: Callable[[], bool]) -> list[float]:
