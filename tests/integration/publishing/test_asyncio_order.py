@@ -47,7 +47,7 @@ def test_load_arrives_once_and_in_order(stack: Stack, loop_name: str) -> None:
     assert publisher.repeats == 0
 
 
-@pytest.mark.parametrize("at_once", in_depth([160, 1], quick=[160]))
+@pytest.mark.parametrize("at_once", in_depth([160, 1], quick=["160"]))
 def test_redis_is_killed_and_frozen_under_load(stack: Stack, tmp_path: Path, at_once: int) -> None:
     """Failed calls are repeated with their ids; nothing is lost, doubled or out of order. A caller alone appends in its
     loop.
