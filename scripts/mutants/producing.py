@@ -162,7 +162,7 @@ MUTANTS = (
     ),
     Mutant(
         name="end the process under the append of a lone call",
-        why="an event that is not stored would be lost without a word",
+        why="an event that is not stored would be lost, and the process would print no error",
         file=GROUP_COMMIT,
         old="if self._early is not None and not self._leave_to_thread():",
         new="if self._early is not None and self.thread.is_stopping is None:",

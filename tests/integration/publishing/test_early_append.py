@@ -148,7 +148,7 @@ def test_answer_in_pieces_is_read_by_the_thread(gate: RedisGate, loop_name: str)
 
 @pytest.mark.parametrize("loop_name", LOOPS)
 def test_late_answer_is_left_to_the_thread(gate: RedisGate, loop_name: str) -> None:
-    """The loop goes on, the call gets its answer, and the next call has a connection of its own answers."""
+    """The loop goes on, the call gets its answer, and the next call gets its own answer."""
 
     async def live() -> float:
         gate.is_open.clear()
